@@ -1,0 +1,39 @@
+# `make demo` mattes the example photo, `make test` runs the tests; both install what they need into .venv first.
+# On Windows, type the lines of the README's section "Windows" instead.
+
+PYTHON ?= python3
+VENV ?= .venv
+BIN = $(VENV)/bin
+OUT ?= out
+
+.PHONY: demo test lint clean
+
+demo: $(VENV)/.installed
+	mkdir -p $(OUT)
+	$(BIN)/matte predict examples/astronaut.png --trimap examples/astronaut_trimap.png \
+	    --what alpha,cutout --out-dir $(OUT) --overwrite
+	$(BIN)/matte composite examples/astronaut.png $(OUT)/astronaut_alpha.png -b examples/background.jpg \
+	    -o $(OUT)/astronaut_composite.png --overwrite
+	@echo "The pictures are in $(OUT)/: astronaut_alpha.png, astronaut_cutout.png and astronaut_composite.png"
+
+test: $(VENV)/.installed-dev
+	$(BIN)/python -m pytest
+
+lint: $(VENV)/.installed-dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+$(VENV)/.installed: pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "mattecli needs Python 3.11 or newer; name one: make PYTHON=python3.12")'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable .
+	touch $@
+
+$(VENV)/.installed-dev: $(VENV)/.installed
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
+	touch $@
+
+clean:
+	rm -rf $(VENV) $(OUT) build dist

@@ -1,0 +1,136 @@
+"""What a photo and its alpha are turned into, for every command that writes more than the alpha."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, get_args
+
+from mattecli.cli import terminal
+from mattecli.errors import InputError, UsageError
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from mattecli.compositing import Colour
+    from mattecli.image import Image
+
+Kind = Literal["alpha", "cutout", "foreground", "composite"]
+Fit = Literal["cover", "contain", "stretch", "tile"]  # as in compositing, which is too heavy to import for --help
+
+_ROWS = 512  # of a composite in floats at a time
+
+
+def make_product(
+    kind: Kind,
+    photo: Image,
+    alpha: NDArray[Any],
+    *,
+    background: Image | Colour | None = None,
+    fit: Fit = "cover",
+    around: Colour | None = None,
+    linear: bool = False,
+    foreground: NDArray[Any] | None = None,
+) -> Image:
+    """Turn a photo and its alpha, (H, W) in [0, 1], into a picture with the photo's depth, profile and resolution.
+
+    `alpha` gives the matte as floats (write it with `write_alpha`, which knows the depths), `foreground` RGB, `cutout`
+    straight RGBA. `composite` puts the foreground over `background`, a picture or a colour, and gives opaque RGB; over
+    None, which is transparent, it is the cut-out. `foreground`, (H, W, 3), are the colours to use: those of
+    `estimate_foreground` where several products share them, or the photo's own; left out, they are estimated.
+    """
+    import numpy as np
+
+    from mattecli import compositing
+    from mattecli.image import Image, to_depth
+
+    if kind == "alpha":
+        return Image(alpha, None, photo.resolution)
+    if kind not in get_args(Kind):
+        raise UsageError(f"{kind!r} is no product; use one of {', '.join(get_args(Kind))}")
+    colours = compositing.estimate_foreground(photo.pixels, alpha) if foreground is None else foreground
+    if kind == "foreground":
+        return Image(to_depth(colours, photo.depth), photo.icc, photo.resolution)
+
+    height, width = alpha.shape
+    opaque = kind == "composite" and background is not None
+    under: Any = background
+    if isinstance(background, Image):
+        under = compositing.fit_background(background.pixels, width, height, fit=fit, around=around)
+    result = np.empty((height, width, 3 if opaque else 4), photo.pixels.dtype)
+    for top in range(0, height, _ROWS):
+        rows = slice(top, top + _ROWS)
+        if opaque:
+            part = under[rows] if isinstance(background, Image) else under
+            strip = compositing.composite(colours[rows], alpha[rows], part, linear=linear)
+        else:
+            strip = compositing.cutout(colours[rows], alpha[rows])
+        result[rows] = to_depth(strip, photo.depth)
+    return Image(result, photo.icc, photo.resolution)
+
+
+def read_background(text: str) -> Image | Colour | None:
+    """What `--background` names: a CSS colour as three floats, `transparent` as None, anything else as a picture."""
+    if text.lower() == "transparent":
+        return None
+    if (colour := parse_colour(text)) is not None:
+        return colour
+    if not Path(text).suffix and not Path(text).exists() and text != "-":
+        raise UsageError(
+            f"{text!r} is neither a file nor a colour; name a picture, '#00b140', a CSS colour name, or transparent"
+        )
+    from mattecli.image import read_image
+
+    return read_image(text)
+
+
+def parse_colour(text: str) -> Colour | None:
+    """`#00b140`, `#0b4`, `rgb(0, 177, 64)` or a CSS name as three floats in [0, 1]; None for any other text."""
+    from PIL import ImageColor  # a table of names and no pixels, hence not in mattecli.image
+
+    try:
+        red, green, blue, *opacity = ImageColor.getrgb(text)
+    except ValueError as error:
+        if text.startswith("#") and not Path(text).suffix:
+            raise UsageError(f"{text!r} is no colour; write # and three or six hexadecimal digits") from error
+        return None
+    if max(red, green, blue) > 255:
+        raise UsageError(f"{text!r} is no colour; its values end at 255")
+    if opacity:
+        raise UsageError(f"{text!r} is a half-transparent colour; give an opaque one, or transparent")
+    return red / 255, green / 255, blue / 255
+
+
+def check_composite_output(target: str, background: str, *, overwrite: bool, inputs: Iterable[str]) -> None:
+    """Raise `InputError`, before any heavy work, for a file that could not hold a composite over this background."""
+    from mattecli.image import check_output
+
+    transparent = background.lower() == "transparent"
+    form = check_output(target, overwrite=overwrite, alpha=transparent, inputs=inputs)
+    if not form.colour:
+        raise InputError(f"{target} can hold a matte only, no colours; name a .tif or .png file")
+
+
+def check_sizes(photo: str, size: tuple[int, int], alpha: str, alpha_size: tuple[int, int]) -> None:
+    """Raise `InputError` where an alpha (width, height) does not lie on its photo pixel by pixel."""
+    if size == alpha_size:
+        return
+    fact = f"{alpha} is {alpha_size[0]}×{alpha_size[1]} but {photo} is {size[0]}×{size[1]}"
+    if size == alpha_size[::-1]:
+        raise InputError(f"{fact}: one of the two is rotated; turn the alpha as the photo is seen upright")
+    raise InputError(f"{fact}; make the alpha from the photo at its full size")
+
+
+def warn_of_profiles(photo: Image, photo_name: str, background: Image, background_name: str) -> None:
+    """Say so where photo and background are encoded in different colour spaces: nothing here converts them."""
+    if photo.icc == background.icc or (_is_srgb(photo.icc) and _is_srgb(background.icc)):
+        return
+    terminal.warn(
+        f"{background_name} has another colour profile than {photo_name}, whose profile the result keeps; "
+        "convert the background to it first where exact colours matter"
+    )
+
+
+def _is_srgb(icc: bytes | None) -> bool:
+    """Whether a profile says sRGB in its description, ASCII (version 2) or UTF-16 (version 4); none means sRGB."""
+    return icc is None or b"sRGB" in icc or "sRGB".encode("utf-16-be") in icc

@@ -1,0 +1,145 @@
+"""`matte train-samples`: look at what the network is trained with."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from mattecli.cli import terminal
+from mattecli.cli.options import Debug, Json, Overwrite, Quiet, Verbose
+from mattecli.errors import UsageError
+
+if TYPE_CHECKING:
+    from mattecli.training.dataconfig import DataConfig
+
+Folders = list[Path] | None
+
+
+def train_samples(
+    config: Annotated[
+        Path | None,
+        typer.Argument(metavar="CONFIG", help="A train.toml whose samples are shown; built-in ones if left out."),
+    ] = None,
+    output: Annotated[
+        str, typer.Option("--output", "-o", metavar="FILE", help="The contact sheet to write; - for stdout.")
+    ] = "samples.png",
+    photos: Annotated[
+        Folders,
+        typer.Option("--photos", metavar="DIR", help="Photographs for backgrounds and textures; may be repeated."),
+    ] = None,
+    foregrounds: Annotated[
+        Folders,
+        typer.Option(
+            "--foregrounds", metavar="DIR", help="Cut-outs: RGBA files, or NAME_photo with NAME_alpha; may be repeated."
+        ),
+    ] = None,
+    own: Annotated[
+        Folders,
+        typer.Option(
+            "--own", metavar="DIR", help="Your data: fg/ with alpha/, or RGBA in fg/, and bg/; may be repeated."
+        ),
+    ] = None,
+    cache: Annotated[
+        Path | None,
+        typer.Option("--cache", metavar="DIR", help="Folder that keeps ready foregrounds for the next time."),
+    ] = None,
+    kind: Annotated[
+        list[str] | None,
+        typer.Option("--kind", metavar="KIND", help="Only this kind of procedural foreground; may be repeated."),
+    ] = None,
+    count: Annotated[int, typer.Option("--count", "-n", min=1, max=1000, help="How many samples.")] = 16,
+    first: Annotated[int, typer.Option("--first", min=0, metavar="N", help="Number of the first sample.")] = 0,
+    size: Annotated[int, typer.Option("--size", min=32, max=2048, help="Side of a crop in pixels.")] = 320,
+    seed: Annotated[int | None, typer.Option("--seed", min=0, help="The configuration's, or 0, if left out.")] = None,
+    columns: Annotated[int, typer.Option("--columns", min=1, help="Samples to a row.")] = 2,
+    overwrite: Overwrite = False,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
+    debug: Debug = False,
+    as_json: Json = False,
+) -> None:
+    """Make a contact sheet of training samples: image, trimap, alpha and foreground colours, side by side.
+
+    Sample N is the same picture whenever it is made with the same seed, here and in training.
+    Options win over the configuration's table of data. Without any folder all is procedural.
+
+    \b
+    Examples:
+      matte train-samples
+      matte train-samples --photos holiday/ --foregrounds cutouts/ -o sheet.png
+      matte train-samples train.toml --count 40 --size 512 --columns 1
+    """
+    from mattecli.image import Image, check_output, write_image
+    from mattecli.training.dataset import Samples
+    from mattecli.training.sheet import make_sheet
+
+    check_output(output, overwrite=overwrite)
+    data, config_seed = _configuration(config)
+    folders = {"photos": photos, "foregrounds": foregrounds, "own": own}
+    given: dict[str, object] = {name: tuple(map(str, paths)) for name, paths in folders.items() if paths}
+    if cache is not None:
+        given["cache"] = str(cache)
+    if kind:
+        given |= {"kinds": _only(kind), "procedural": data.procedural or 1.0, "cutouts": 0.0, "own_share": 0.0}
+    samples = Samples(dataclasses.replace(data, **given), seed=config_seed if seed is None else seed)  # type: ignore[arg-type]
+    began = time.perf_counter()
+    with _progress(count) as step:
+        sheet = make_sheet(
+            lambda n: samples.sample(n, size), range(first, first + count), columns=min(columns, count), on_done=step
+        )
+    seconds = time.perf_counter() - began
+    write_image(output, Image(sheet), overwrite=overwrite)
+    facts = {
+        "output": output,
+        "first": first,
+        "count": count,
+        "size": size,
+        "seed": samples.seed,
+        "seconds": round(seconds, 3),
+    }
+    if as_json:
+        terminal.data(json.dumps(facts) + "\n")
+    terminal.say(f"{output}: {count} samples of {size} pixels in {seconds:.1f} s (image, trimap, alpha, foreground)")
+
+
+def _configuration(path: Path | None) -> tuple[DataConfig, int]:
+    """The data's table and the seed of a train.toml, or the built-in ones."""
+    if path is None:
+        from mattecli.training.dataconfig import DataConfig
+
+        return DataConfig(), 0
+    from mattecli.training.config import read_config
+
+    config = read_config(path)
+    return config.data, config.run.seed
+
+
+def _only(kinds: list[str]) -> dict[str, float]:
+    """Weights that leave these kinds."""
+    from mattecli.training.foregrounds import KINDS
+
+    for name in kinds:
+        if name not in KINDS:
+            raise UsageError(f"--kind {name} is no kind of procedural foreground; there are {', '.join(KINDS)}")
+    return dict.fromkeys(KINDS, 0.0) | dict.fromkeys(kinds, 1.0)
+
+
+@contextmanager
+def _progress(total: int) -> Iterator[Callable[[int], None]]:
+    """A bar on a terminal, silence elsewhere."""
+    if terminal.quiet or not sys.stderr.isatty():
+        yield lambda _: None
+        return
+    from rich.progress import Progress
+
+    with Progress(console=terminal.console(), transient=True) as progress:
+        task = progress.add_task("samples", total=total)
+        yield lambda _: progress.advance(task)

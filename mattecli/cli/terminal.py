@@ -1,0 +1,94 @@
+"""What the user sees: data on stdout, everything else on stderr, rich only where a terminal reads it."""
+
+from __future__ import annotations
+
+import sys
+import traceback
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+quiet = False
+verbose = False
+debug = False
+
+
+def set_quiet(value: bool) -> None:
+    """Keep everything but errors from stderr."""
+    global quiet
+    quiet = value
+
+
+def set_verbose(value: bool) -> None:
+    """Show the details too."""
+    global verbose
+    verbose = value
+
+
+def set_debug(value: bool) -> None:
+    """Show tracebacks."""
+    global debug
+    debug = value
+
+
+def console() -> Console:
+    """Rich's console on stderr; it is plain text where stderr is no terminal or `NO_COLOR` is set."""
+    from rich.console import Console
+
+    return Console(stderr=True, highlight=False, soft_wrap=True)
+
+
+def say(message: str) -> None:
+    """One line of what is going on, unless `--quiet`."""
+    if not quiet:
+        print(message, file=sys.stderr)
+
+
+def detail(message: str) -> None:
+    """One line that only `--verbose` shows."""
+    if verbose and not quiet:
+        print(message, file=sys.stderr)
+
+
+def warn(message: str) -> None:
+    """Something the user should know and that does not stop the run."""
+    if not quiet:
+        _marked("warning:", "yellow", message)
+
+
+def data(text: str | bytes) -> None:
+    """Write a result to stdout."""
+    if isinstance(text, bytes):
+        sys.stdout.buffer.write(text)
+        sys.stdout.buffer.flush()
+    else:
+        sys.stdout.write(text)
+        sys.stdout.flush()
+
+
+def fail(error: BaseException) -> None:
+    """Show an error as its one sentence, with the traceback before it under `--debug`."""
+    if debug:
+        traceback.print_exception(error)
+    _marked("error:", "red", str(error))
+
+
+def fail_unexpectedly(error: BaseException) -> None:
+    """Show a bug: what it was and how to see where."""
+    if debug:
+        traceback.print_exception(error)
+    _marked(
+        "error:",
+        "red",
+        f"a bug in matte: {type(error).__name__}: {error}; run again with --debug for the traceback and report it",
+    )
+
+
+def _marked(mark: str, style: str, message: str) -> None:
+    if sys.stderr.isatty():
+        from rich.text import Text
+
+        console().print(Text.assemble((mark, style), " ", message))
+    else:
+        print(f"{mark} {message}", file=sys.stderr)

@@ -1,0 +1,209 @@
+"""`matte train`: train the network as a TOML file says."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import shutil
+import signal
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from mattecli.cli import terminal
+from mattecli.cli.options import Debug, Quiet, Verbose
+from mattecli.errors import InputError, UsageError
+
+if TYPE_CHECKING:
+    from rich.progress import Progress
+
+    from mattecli.training.config import TrainConfig
+
+def train(
+    config: Annotated[Path, typer.Argument(metavar="CONFIG", help="A train.toml, such as examples/train.toml.")],
+    run: Annotated[Path | None, typer.Option("--run", metavar="DIR", help="Folder of the run.")] = None,
+    max_minutes: Annotated[
+        float | None,
+        typer.Option("--max-minutes", min=0.01, help="Fit the whole schedule into this time, all sessions together."),
+    ] = None,
+    pause_after: Annotated[
+        float | None,
+        typer.Option("--pause-after", min=0.0, help="Save and end this session after so many minutes; then --resume."),
+    ] = None,
+    steps: Annotated[int | None, typer.Option("--steps", min=1, help="Length of the schedule.")] = None,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on with the run in the folder; begin one where there is none.")
+    ] = False,
+    device: Annotated[str, typer.Option("--device", metavar="auto|cpu|cuda[:N]", help="Where the network runs.")] = "auto",
+    start: Annotated[
+        Path | None, typer.Option("--start", metavar="CHECKPOINT", help="Begin with these weights, not random ones.")
+    ] = None,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
+    debug: Debug = False,
+) -> None:
+    """Train the network, from scratch or from a checkpoint, as a TOML file says.
+
+    The folder of the run gets log.jsonl, curves.png, samples/, best.safetensors
+    (lowest SAD on the validation pictures), ema.safetensors and weights.safetensors
+    (the averaged and the last weights), and state.pt to resume from.
+    Ctrl-C saves, then ends; a second Ctrl-C ends at once.
+
+    \b
+    Examples:
+      matte train train.toml
+      matte train train.toml --run runs/first --max-minutes 60
+      matte train train.toml --resume
+      matte train train.toml --start weights/a2u_shared.safetensors --run runs/tuned
+      torchrun --nproc-per-node 4 -m mattecli train train.toml
+    """
+    from mattecli.training.config import read_config
+    from mattecli.training.loop import train as train_network
+    from mattecli.training.parts import build_feed, build_network
+    from mattecli.training.ranks import joined_ranks, training_device
+    from mattecli.training.validation import ValidationSet
+
+    settings = _with_options(read_config(config), run=run, minutes=max_minutes, steps=steps, start=start)
+    chosen = training_device(device)
+    with joined_ranks(chosen) as ranks:
+        if not ranks.first:
+            terminal.set_quiet(True)
+        _say_beginning(settings, str(chosen), resume=resume)
+        validation = ValidationSet(settings.validation.folder) if settings.validation.folder else None
+        feed = build_feed(settings, chosen)
+        network = build_network(settings)
+        with _shown_lines() as report, _asked_to_stop() as should_stop:
+            ending = train_network(
+                settings,
+                network=network,
+                feed=feed,
+                device=chosen,
+                ranks=ranks,
+                validation=validation,
+                resume=resume,
+                pause_minutes=pause_after,
+                report=_keeping_config(config, report),
+                should_stop=should_stop,
+            )
+    folder = settings.run.folder
+    if ending == "finished":
+        terminal.say(f"finished: {folder / 'ema.safetensors'} holds the averaged weights, {folder / 'curves.png'} the curves")
+        return
+    terminal.say(f"{ending}: saved to {folder}; go on with `matte train {config} --run {folder} --resume`")
+    if ending == "interrupted":
+        raise typer.Exit(130)
+
+
+def _with_options(config: TrainConfig, *, run: Path | None, start: Path | None, **limits: Any) -> TrainConfig:
+    """Options of the command line win over the file; their paths are relative to the working folder."""
+    given = {name: value for name, value in limits.items() if value is not None}
+    given |= {name: value for name, value in {"folder": run, "start": start}.items() if value is not None}
+    return dataclasses.replace(config, run=dataclasses.replace(config.run, **given))
+
+
+def _say_beginning(config: TrainConfig, device: str, *, resume: bool) -> None:
+    from mattecli.training.state import STATE
+
+    there = (config.run.folder / STATE).exists()
+    if resume:
+        terminal.say(f"{'going on with' if there else 'nothing to resume yet, beginning'} the run in {config.run.folder}")
+    limit = f"{config.run.minutes:g} minutes" if config.run.minutes else f"{config.run.steps:,} steps"
+    terminal.say(f"training on {device} for {limit} into {config.run.folder}")
+    if config.validation.folder is None:
+        terminal.warn("no [validation] folder: nothing will tell how good the network is on whole pictures")
+
+
+def _keeping_config(config: Path, report: Callable[[dict[str, Any]], None]) -> Callable[[dict[str, Any]], None]:
+    """Copy the TOML file into the folder of the run as soon as there is one."""
+
+    def keep(line: dict[str, Any]) -> None:
+        if line["kind"] == "session":
+            target = Path(line["config"]["run"]["folder"]) / "config.toml"
+            try:
+                shutil.copyfile(config, target)
+            except shutil.SameFileError:
+                pass  # the run was begun from the copy itself
+            except OSError as error:
+                raise InputError(f"{target} cannot be written ({error}); choose another folder by --run") from error
+        report(line)
+
+    return keep
+
+
+@contextmanager
+def _asked_to_stop() -> Iterator[Callable[[], bool]]:
+    """Ctrl-C and SIGTERM ask the loop to save and end; a second Ctrl-C ends at once."""
+    asked = False
+
+    def ask(number: int, frame: FrameType | None) -> None:
+        nonlocal asked
+        if asked and number == signal.SIGINT:
+            raise KeyboardInterrupt
+        asked = True
+        os.write(2, b"\nsaving, then ending; press Ctrl-C again to end without saving\n")
+
+    before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield lambda: asked
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+@contextmanager
+def _shown_lines() -> Iterator[Callable[[dict[str, Any]], None]]:
+    """A progress bar with the figures on a terminal, a line for each report elsewhere."""
+    if terminal.quiet or not sys.stderr.isatty():
+        yield lambda line: _say_line(line)
+        return
+    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+    columns = [
+        TextColumn("step {task.fields[step]:,}"),
+        BarColumn(),
+        TextColumn("{task.percentage:>4.1f}%"),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(elapsed_when_finished=True),
+        TextColumn("{task.fields[facts]}"),
+    ]
+    with Progress(*columns, console=terminal.console()) as progress:
+        task = progress.add_task("train", total=1.0, step=0, facts="making the first samples")
+        yield lambda line: _show_line(progress, task, line)
+
+
+def _show_line(progress: Progress, task: Any, line: dict[str, Any]) -> None:
+    progress.update(task, completed=line["progress"], step=line["step"])
+    if line["kind"] == "step":
+        progress.update(task, facts=_facts(line))
+    elif line["kind"] == "validation":
+        progress.console.print(f"step {line['step']:,}: {_figures(line)}")
+
+
+def _say_line(line: dict[str, Any]) -> None:
+    if line["kind"] == "step":
+        terminal.say(f"step {line['step']} ({line['progress']:.1%}): {_facts(line)}")
+    elif line["kind"] == "validation":
+        terminal.say(f"step {line['step']}: {_figures(line)}")
+    elif line["kind"] == "saved":
+        terminal.detail(f"step {line['step']}: state saved")
+
+
+def _facts(line: dict[str, Any]) -> str:
+    skipped = f", {line['skipped']} steps skipped" if line["skipped"] else ""
+    return (
+        f"loss {line['losses']['loss']:.4f}, {line['crops_per_second']:.1f} crops/s of {line['size']}, "
+        f"waiting {line['waiting']:.0%}, lr {line['lr']:.2e}{skipped}"
+    )
+
+
+def _figures(line: dict[str, Any]) -> str:
+    parts = [
+        f"{f['trimaps']} SAD {f['sad']:.3f} MSE {f['mse']:.4f} Grad {f['grad']:.3f} Conn {f['conn']:.3f}"
+        for f in line["figures"]
+    ]
+    return "; ".join(parts) + (" (best so far)" if line["best"] else "")

@@ -1,0 +1,67 @@
+"""The whole network: a residual encoder, ASPP, and a decoder that upsamples with the encoder's affinities."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+
+from torch import Tensor, nn
+
+from mattecli.network.blocks import ASPP, DecoderLayer, DownBlock, ResidualBlock, conv, conv_abn
+from mattecli.network.kernels import AffinityPredictor
+from mattecli.network.resample import downsample
+
+
+class A2UNet(nn.Module):
+    """A2U matting (Dai, Lu and Shen, CVPR 2021): RGB and trimap in, alpha out.
+
+    Input (B, 4, H, W): RGB in [0, 1] normalised by ImageNet's mean and standard deviation, and the trimap / 255; H and W
+    multiples of 16. Output (B, 1, H, W), not clipped. `shared` predicts one affinity kernel for all channels, otherwise
+    each channel has its own (the paper's channel-wise variant).
+    """
+
+    STRIDE = 16
+
+    def __init__(self, *, shared: bool = True) -> None:
+        super().__init__()
+        self.shared = shared
+        self.layer0 = conv_abn(4, 64, 7)
+        self.bilinear0 = AffinityPredictor(64, shared=shared)
+        self.bilinear1 = AffinityPredictor(64, shared=shared)
+        self.layer1 = _residual_blocks(64)
+        self.layer2_1 = DownBlock(64, 128, shared=shared)
+        self.layer2_2 = _residual_blocks(128)
+        self.layer3_1 = DownBlock(128, 256, shared=shared)
+        self.layer3_2 = _residual_blocks(256)
+        self.dconv_pp = ASPP(256)
+        self.decoder_layer4 = DecoderLayer(256, 128)
+        self.decoder_layer3 = DecoderLayer(128, 64)
+        self.decoder_layer2 = DecoderLayer(64, 64)
+        self.decoder_layer1 = DecoderLayer(64, 32)
+        self.short3 = conv_abn(128, 256, 3)
+        self.short2 = conv_abn(64, 128, 3)
+        self.short1 = conv_abn(64, 64, 3)
+        self.short0 = conv_abn(4, 64, 3)
+        self.pred = nn.Sequential(conv_abn(32, 1, 3), conv(1, 1, 3))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Alpha (B, 1, H, W), unclipped, of the normalised input x (B, 4, H, W)."""
+        l0 = self.layer0(x)  # (B, 64, H, W)
+        affinity0 = self.bilinear0(l0)
+        l0p = downsample(l0, affinity0.s, affinity0.p_down)  # (B, 64, H/2, W/2)
+        del l0  # the largest map of all
+        affinity1 = self.bilinear1(l0p)
+        l1 = self.layer1(downsample(l0p, affinity1.s, affinity1.p_down))  # (B, 64, H/4, W/4)
+        l2, affinity2 = self.layer2_1(l1)
+        l2 = self.layer2_2(l2)  # (B, 128, H/8, W/8)
+        l3, affinity3 = self.layer3_1(l2)
+        l3 = self.layer3_2(l3)  # (B, 256, H/16, W/16)
+        d = self.dconv_pp(l3)
+        d = self.decoder_layer4(d, affinity3, self.short3(l2))  # (B, 128, H/8, W/8)
+        d = self.decoder_layer3(d, affinity2, self.short2(l1))  # (B, 64, H/4, W/4)
+        d = self.decoder_layer2(d, affinity1, self.short1(l0p))  # (B, 64, H/2, W/2)
+        d = self.decoder_layer1(d, affinity0, self.short0(x))  # (B, 32, H, W)
+        return self.pred(d)  # type: ignore[no-any-return]
+
+
+def _residual_blocks(channels: int) -> nn.Sequential:
+    return nn.Sequential(OrderedDict((f"block{n}", ResidualBlock(channels)) for n in (1, 2, 3)))

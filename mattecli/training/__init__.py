@@ -1,0 +1,1 @@
+"""Training the network: foregrounds, scenes and the loop."""

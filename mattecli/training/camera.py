@@ -1,0 +1,176 @@
+"""Colours jittered apart, and what a camera and a file do to a picture."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from functools import cache
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from mattecli.training.dataconfig import DataConfig
+from mattecli.training.drawing import Draw
+
+Bytes = NDArray[np.uint8]
+
+_LUMA = np.array([0.299, 0.587, 0.114])
+
+
+@dataclass(frozen=True)
+class Jitter:
+    """A change of colours: gamma and contrast first, then saturation, hue, brightness and the channels' gains."""
+
+    gamma: float
+    contrast: float
+    brightness: float  # of 255
+    saturation: float
+    hue: float  # degrees
+    gains: tuple[float, float, float]
+
+
+@dataclass(frozen=True)
+class Camera:
+    """Damage of a composite, in the order it is done; 0 (or None) means none of it."""
+
+    blur: float  # deviation in pixels; the alpha is blurred along
+    resample: float  # shrunk by this factor and enlarged again; the alpha along
+    grade: Jitter | None
+    sharpen: float  # amount of unsharp masking
+    read_noise: float  # deviation of 255
+    shot_noise: float  # variance for a unit of brightness
+    grain: float  # size of a noise grain in pixels
+    noise_at: tuple[float, float]  # where in the noise tile
+    jpeg: int  # quality
+
+
+def draw_jitter(draw: Draw, strength: float) -> Jitter:
+    """Draw a change of colours; with strength 0 the colours stay."""
+    return Jitter(
+        gamma=round(math.exp(draw.normal(0.25 * strength)), 6),
+        contrast=round(math.exp(draw.normal(0.15 * strength)), 6),
+        brightness=draw.normal(18 * strength),
+        saturation=round(math.exp(draw.normal(0.3 * strength)), 6),
+        hue=draw.normal(14 * strength),
+        gains=(
+            round(math.exp(draw.normal(0.06 * strength)), 6),
+            round(math.exp(draw.normal(0.03 * strength)), 6),
+            round(math.exp(draw.normal(0.06 * strength)), 6),
+        ),
+    )
+
+
+def draw_camera(draw: Draw, config: DataConfig) -> Camera | None:
+    """Draw the damage of a composite, or None for a clean one."""
+    damaged = draw.chance(config.camera)
+    grade = draw_jitter(draw, 0.6)
+    warmth = draw.normal(0.12)  # evening sun and lamps tint foreground and background alike
+    gains = (round(math.exp(warmth), 6), 1.0, round(math.exp(-warmth), 6))
+    camera = Camera(
+        blur=draw.log_uniform(0.3, 1.5) * draw.chance(config.blur),
+        resample=draw.uniform(0.45, 0.9) * draw.chance(config.resample),
+        grade=Jitter(grade.gamma, grade.contrast, grade.brightness, grade.saturation, 0.0, gains)
+        if draw.chance(config.grade)
+        else None,
+        sharpen=draw.uniform(0.2, 1.2) * draw.chance(config.sharpen),
+        read_noise=draw.log_uniform(0.5, 7) * (noisy := draw.chance(config.noise)),
+        shot_noise=draw.log_uniform(0.01, 0.4) * noisy,
+        grain=draw.uniform(0, 1.2) * draw.chance(0.5),
+        noise_at=(draw.uniform(), draw.uniform()),
+        jpeg=(40 + draw.integer(56)) * draw.chance(config.jpeg),
+    )
+    return camera if damaged else None
+
+
+def apply_jitter(image: Bytes, jitter: Jitter) -> Bytes:
+    """The changed colours of an image (H, W, 3)."""
+    ramp = np.linspace(0, 1, 256) ** jitter.gamma
+    table = 255 * (0.5 + (ramp - 0.5) * jitter.contrast)
+    toned = cv2.LUT(image, np.clip(np.round(table), 0, 255).astype(np.uint8))
+    return np.asarray(cv2.transform(toned, _colour_matrix(jitter)), np.uint8)
+
+
+def photograph(image: Bytes, alpha: Bytes, camera: Camera | None) -> tuple[Bytes, Bytes]:
+    """The composite (H, W, 3) as a camera and its file would give it, and the alpha (H, W) that is true of it.
+
+    What the lens does to edges (blur, resampling) it does to both; noise, tones and JPEG change the picture only.
+    """
+    if camera is None:
+        return image, alpha
+    if camera.blur:
+        image, alpha = (_bytes(cv2.GaussianBlur(plane, (0, 0), camera.blur)) for plane in (image, alpha))
+    if camera.resample:
+        image, alpha = (_down_and_up(plane, camera.resample) for plane in (image, alpha))
+    if camera.grade:
+        image = apply_jitter(image, camera.grade)
+    if camera.sharpen:
+        smooth = cv2.GaussianBlur(image, (0, 0), 1.2)
+        image = _bytes(cv2.addWeighted(image, 1 + camera.sharpen, smooth, -camera.sharpen, 0))
+    if camera.read_noise:
+        image = _with_noise(image, camera)
+    if camera.jpeg:
+        image = _through_jpeg(image, camera.jpeg)
+    return image, alpha
+
+
+def _colour_matrix(jitter: Jitter) -> NDArray[np.float32]:
+    """Saturation about the luma axis, hue as a rotation about the grey one, gains and brightness: (3, 4)."""
+    grey = np.outer(np.ones(3), _LUMA)
+    saturate = grey + jitter.saturation * (np.eye(3) - grey)
+    angle = math.radians(jitter.hue)
+    axis = np.full(3, 1 / math.sqrt(3))
+    cross = np.array([[0, -axis[2], axis[1]], [axis[2], 0, -axis[0]], [-axis[1], axis[0], 0]])
+    # Rodrigues' formula
+    rotate = np.eye(3) * math.cos(angle) + math.sin(angle) * cross + (1 - math.cos(angle)) * np.outer(axis, axis)
+    matrix = np.diag(jitter.gains) @ rotate @ saturate
+    return np.column_stack([matrix, np.full(3, jitter.brightness)]).astype(np.float32)
+
+
+def _down_and_up(plane: Bytes, factor: float) -> Bytes:
+    height, width = plane.shape[:2]
+    small = (max(2, round(width * factor)), max(2, round(height * factor)))
+    shrunk = cv2.resize(plane, small, interpolation=cv2.INTER_AREA)
+    return _bytes(cv2.resize(shrunk, (width, height), interpolation=cv2.INTER_CUBIC))
+
+
+_TILE = 1024
+
+
+@cache
+def _noise_tile(grain: int) -> NDArray[np.float32]:
+    """Normal noise (1024, 1024, 3) of deviation 1 with grains of `grain` tenths of a pixel.
+
+    Drawn once, for a crop's own noise would cost more than the rest of its damage; where a crop's noise begins in the
+    tile is what is drawn for it.
+    """
+    rng = np.random.Generator(np.random.PCG64(20210)).standard_normal((_TILE, _TILE, 3), dtype=np.float32)
+    if grain:
+        rng = np.asarray(cv2.GaussianBlur(rng, (0, 0), grain / 10, borderType=cv2.BORDER_REFLECT), np.float32)
+        rng /= rng.std()
+    return rng
+
+
+def _with_noise(image: Bytes, camera: Camera) -> Bytes:
+    """Read noise and shot noise: variance = read² + gain · brightness."""
+    height, width = image.shape[:2]
+    tile = _noise_tile(round(camera.grain * 10 / 3) * 3 if camera.grain >= 0.4 else 0)
+    if max(height, width) > _TILE:
+        tile = np.tile(tile, (-(-height // _TILE) + 1, -(-width // _TILE) + 1, 1))
+    top, left = (
+        int(at * (room - side)) for at, room, side in zip(camera.noise_at, tile.shape, image.shape, strict=False)
+    )
+    noise = tile[top : top + height, left : left + width]
+    deviation = np.sqrt(camera.read_noise**2 + camera.shot_noise * np.arange(256)).astype(np.float32)
+    scaled = cv2.multiply(cv2.LUT(image, deviation), noise)
+    return _bytes(cv2.add(image, scaled, dtype=cv2.CV_8U))
+
+
+def _through_jpeg(image: Bytes, quality: int) -> Bytes:
+    # OpenCV's codec straight, not mattecli.image: this is damage in memory, no file
+    coded = cv2.imencode(".jpg", image[:, :, ::-1], [cv2.IMWRITE_JPEG_QUALITY, quality])[1]
+    return _bytes(cv2.imdecode(coded, cv2.IMREAD_COLOR))[:, :, ::-1]
+
+
+def _bytes(array: object) -> Bytes:
+    return np.asarray(array, np.uint8)

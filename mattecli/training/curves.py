@@ -1,0 +1,182 @@
+"""A run as pictures: its curves, and crops to look at."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from mattecli.errors import InputError
+from mattecli.training.validation import Row
+
+Canvas = NDArray[np.uint8]
+Series = dict[str, list[tuple[float, float]]]
+
+WIDTH, HEIGHT = 960, 300  # of one panel
+LEFT, RIGHT, TOP, BOTTOM = 80, 20, 34, 34  # margins around its plot
+GREY, BLACK = (225, 225, 225), (40, 40, 40)
+COLOURS = ((180, 119, 31), (14, 127, 255), (44, 160, 44), (40, 39, 214), (189, 103, 148), (75, 86, 140))  # BGR
+
+
+@dataclass(frozen=True)
+class Panel:
+    """One diagram: lines by name over steps."""
+
+    title: str
+    series: Series
+    logarithmic: bool = False
+
+
+def read_log(path: Path) -> list[dict[str, Any]]:
+    """The lines of a log.jsonl; a last line that was cut off by a crash is left out."""
+    lines = []
+    for line in path.read_text(encoding="utf-8").splitlines():
+        try:
+            lines.append(json.loads(line))
+        except json.JSONDecodeError:
+            break
+    return lines
+
+
+def draw_curves(log: Sequence[Mapping[str, Any]], path: Path) -> None:
+    """Draw losses, the figures of the validation and the learning rate over the steps into a PNG.
+
+    `log` holds the lines of log.jsonl. Raises InputError when the file cannot be written.
+    """
+    steps = [line for line in log if line.get("kind") == "step"]
+    judged = [line for line in log if line.get("kind") == "validation"]
+    losses: Series = {}
+    for line in steps:
+        for name, value in line["losses"].items():
+            losses.setdefault(name, []).append((line["step"], value))
+    panels = [Panel("losses (mean of an interval)", losses, logarithmic=True)]
+    for figure, title in (("sad", "validation: SAD (thousands)"), ("mse", "validation: MSE")):
+        series: Series = {}
+        for line in judged:
+            for found in line["figures"]:
+                series.setdefault(found["trimaps"], []).append((line["step"], found[figure]))
+        panels.append(Panel(title, series, logarithmic=True))
+    panels.append(Panel("learning rate", {"lr": [(line["step"], line["lr"]) for line in steps]}))
+    panels.append(Panel("norm of the gradient", {"norm": [(line["step"], line["norm"]) for line in steps]}, True))
+    _write(path, np.concatenate([_draw(panel) for panel in panels if any(panel.series.values())] or [_blank()]))
+
+
+def draw_samples(rows: Iterable[Row], path: Path) -> None:
+    """Draw photo, trimap, predicted alpha and true alpha side by side, a row for each, into a PNG."""
+    lines = []
+    for row in rows:
+        planes = [row.trimap, row.alpha, row.truth]
+        shown = [p if p.dtype == np.uint8 else np.rint(np.clip(p, 0, 1) * 255).astype(np.uint8) for p in planes]
+        lines.append(np.hstack([row.photo[..., ::-1], *(np.repeat(p[..., None], 3, axis=2) for p in shown)]))
+    if lines:
+        width = max(line.shape[1] for line in lines)
+        _write(path, np.vstack([_wide(line, width) for line in lines]))
+
+
+def _wide(line: NDArray[np.uint8], width: int) -> Canvas:
+    return np.pad(line, ((0, 4), (0, width - line.shape[1]), (0, 0)), constant_values=255)
+
+
+def _draw(panel: Panel) -> Canvas:
+    canvas = _blank()
+    points = [point for line in panel.series.values() for point in line if _shows(panel, point)]
+    _text(canvas, panel.title, (LEFT, 22), size=0.5)
+    if not points:
+        return canvas
+    across = _Axis([x for x, _ in points], LEFT, WIDTH - RIGHT, logarithmic=False)
+    up = _Axis([y for _, y in points], HEIGHT - BOTTOM, TOP, logarithmic=panel.logarithmic)
+    for tick in up.ticks():
+        cv2.line(canvas, (LEFT, up.pixel(tick)), (WIDTH - RIGHT, up.pixel(tick)), GREY, 1)
+        _text(canvas, f"{tick:.4g}", (LEFT - 8, up.pixel(tick) + 4), right=True)
+    for tick in across.ticks():
+        cv2.line(canvas, (across.pixel(tick), TOP), (across.pixel(tick), HEIGHT - BOTTOM), GREY, 1)
+        _text(canvas, f"{tick:,.0f}", (across.pixel(tick) + 4, HEIGHT - BOTTOM + 18), right=True)
+    cv2.rectangle(canvas, (LEFT, TOP), (WIDTH - RIGHT, HEIGHT - BOTTOM), BLACK, 1)
+    place = WIDTH - RIGHT
+    for colour, (name, line) in zip(COLOURS, panel.series.items(), strict=False):
+        pixels = [(across.pixel(x), up.pixel(y)) for x, y in line if _shows(panel, (x, y))]
+        cv2.polylines(canvas, [np.array(pixels, np.int32)], False, colour, 1, cv2.LINE_AA)
+        if len(pixels) < 40:
+            for pixel in pixels:
+                cv2.circle(canvas, pixel, 3, colour, -1, cv2.LINE_AA)
+        label = f"{name} {line[-1][1]:.4g}"
+        _text(canvas, label, (place, 22), colour=colour, right=True)
+        place -= _text_width(label) + 16
+    return canvas
+
+
+class _Axis:
+    """Values to pixels along one side, with round ticks."""
+
+    def __init__(self, values: Sequence[float], start: int, end: int, *, logarithmic: bool) -> None:
+        self.start, self.end, self.logarithmic = start, end, logarithmic
+        low, high = (self._scaled(f(values)) for f in (min, max))
+        margin = (high - low) * (0.0 if start < end else 0.05) or (0.5 if high == low else 0.0)
+        self.low, self.high = low - margin, high + margin
+
+    def pixel(self, value: float) -> int:
+        share = (self._scaled(value) - self.low) / (self.high - self.low)
+        return round(self.start + share * (self.end - self.start))
+
+    def ticks(self) -> list[float]:
+        if self.logarithmic and self.high - self.low > 0.5:
+            decades = range(math.floor(self.low), math.ceil(self.high) + 1)
+            wanted = (1, 2, 5) if len(decades) < 5 else (1,)
+            ticks = [factor * 10.0**decade for decade in decades for factor in wanted]
+        else:
+            low, high = (10**v if self.logarithmic else v for v in (self.low, self.high))
+            rough = (high - low) / 5
+            unit = 10.0 ** math.floor(math.log10(rough))
+            spacing = next(unit * factor for factor in (1, 2, 5, 10) if unit * factor >= rough)
+            ticks = [n * spacing for n in range(math.ceil(low / spacing), math.floor(high / spacing) + 1)]
+        return [tick for tick in ticks if self.low <= self._scaled(tick) <= self.high]
+
+    def _scaled(self, value: float) -> float:
+        if not self.logarithmic:
+            return value
+        return math.log10(value) if value > 0 else -math.inf
+
+
+def _shows(panel: Panel, point: tuple[float, float]) -> bool:
+    return math.isfinite(point[1]) and (point[1] > 0 or not panel.logarithmic)
+
+
+def _blank() -> Canvas:
+    return np.full((HEIGHT, WIDTH, 3), 255, np.uint8)
+
+
+def _text_width(text: str, size: float = 0.42) -> int:
+    return int(cv2.getTextSize(text, cv2.FONT_HERSHEY_SIMPLEX, size, 1)[0][0])
+
+
+def _text(
+    canvas: Canvas,
+    text: str,
+    place: tuple[int, int],
+    *,
+    colour: tuple[int, int, int] = BLACK,
+    size: float = 0.42,
+    right: bool = False,
+) -> None:
+    left = place[0] - _text_width(text, size) if right else place[0]
+    cv2.putText(canvas, text, (left, place[1]), cv2.FONT_HERSHEY_SIMPLEX, size, colour, 1, cv2.LINE_AA)
+
+
+def _write(path: Path, canvas: NDArray[np.uint8]) -> None:
+    encoded = cv2.imencode(".png", canvas)[1]
+    partial = path.with_name(f".{path.name}.partial")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        partial.write_bytes(encoded.tobytes())
+        partial.replace(path)
+    except OSError as error:
+        raise InputError(f"{path} cannot be written ({error}); choose a run folder that is writable") from error
+    finally:
+        partial.unlink(missing_ok=True)

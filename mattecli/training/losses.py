@@ -1,0 +1,116 @@
+"""The losses of alpha, all in float32, as means over what the trimap leaves unknown.
+
+With d = α̂ − α (zero where a pixel has no weight), F and B the true colours and w the pixels' weights:
+
+- alpha: Σ w·|d| / Σ w, or its Charbonnier form √(d² + ε²) (Xu et al., Deep Image Matting, 2017, eq. 1);
+- composition: Σ w·Σ_rgb |d·(F − B)| / Σ w (the same, eq. 2): α̂F + (1−α̂)B − C = d·(F − B). The damaged photo does not enter.
+- Laplacian: Σ_{i=1..5} 2^{i−1} ‖L_i(α̂) − L_i(α)‖₁ / Σ w (Hou and Liu, Context-Aware Image Matting, 2019, eq. 2; used by
+  FBA matting, 2020). The pyramid is linear, so one pyramid of d will do.
+- gradient: (‖∂x d‖₁ + ‖∂y d‖₁) / Σ w with central differences (Tang et al., Learning-Based Sampling, 2019; FBA).
+
+The mean is taken in each picture, then over the pictures: a batch split over several processes gives the same loss.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from mattecli.training.config import LossConfig
+
+LEVELS = 5  # of the Laplacian pyramid
+
+
+def matting_losses(
+    config: LossConfig,
+    prediction: Tensor,
+    *,
+    alpha: Tensor,
+    trimap: Tensor,
+    foreground: Tensor,
+    background: Tensor,
+) -> dict[str, Tensor]:
+    """The weighted sum as `loss`, and each term that has a weight under its own name, unweighted.
+
+    Prediction and alpha are (B, 1, H, W) in [0, 1] (the prediction unclipped), the trimap (B, 1, H, W) with 0, 128 and
+    255, the colours (B, 3, H, W) in [0, 1]. A picture without any weighted pixel adds nothing.
+    """
+    unknown = (trimap > 0) & (trimap < 255)  # (B, 1, H, W)
+    weight = torch.where(unknown, 1.0, config.known)
+    count = weight.sum((1, 2, 3)).clamp(min=1.0)  # (B,)
+    difference = prediction.float() - alpha.float()  # (B, 1, H, W)
+    terms: dict[str, Tensor] = {}
+    if config.alpha:
+        terms["alpha"] = _mean(_size(difference, config.charbonnier) * weight, count)
+    if config.composition:
+        colour = difference * (foreground.float() - background.float())  # (B, 3, H, W)
+        terms["composition"] = _mean(_size(colour, config.charbonnier) * weight, count)
+    if config.laplacian or config.gradient:
+        weighted = difference * weight
+        if config.laplacian:
+            terms["laplacian"] = _mean_laplacian(weighted, count)
+        if config.gradient:
+            terms["gradient"] = _mean_gradient(weighted, count)
+    total = torch.stack([getattr(config, name) * term for name, term in terms.items()]).sum()
+    return {"loss": total} | terms
+
+
+def laplacian_pyramid(image: Tensor, levels: int = LEVELS) -> list[Tensor]:
+    """Differences of neighbouring levels of the Gaussian pyramid of image (B, C, H, W), finest first (Burt and Adelson, 1983,
+    with the binomial kernel 1 4 6 4 1).
+
+    Fewer levels when a side would fall under 2 pixels. The coarsest Gaussian level is left out, as in Hou and Liu.
+    """
+    pyramid = []
+    for _ in range(levels):
+        if min(image.shape[-2:]) < 4:
+            break
+        small = _blur_and_halve(image)
+        pyramid.append(image - _expand(small, image.shape[-2], image.shape[-1]))
+        image = small
+    return pyramid
+
+
+def _size(difference: Tensor, eps: float) -> Tensor:
+    return torch.sqrt(difference * difference + eps * eps) if eps else difference.abs()
+
+
+def _mean(values: Tensor, count: Tensor) -> Tensor:
+    return (values.sum((1, 2, 3)) / count).mean()
+
+
+def _mean_laplacian(difference: Tensor, count: Tensor) -> Tensor:
+    pyramid = laplacian_pyramid(difference)
+    return torch.stack([2**level * _mean(band.abs(), count) for level, band in enumerate(pyramid)]).sum()
+
+
+def _mean_gradient(difference: Tensor, count: Tensor) -> Tensor:
+    across = (difference[..., :, 2:] - difference[..., :, :-2]) / 2
+    down = (difference[..., 2:, :] - difference[..., :-2, :]) / 2
+    return _mean(across.abs(), count) + _mean(down.abs(), count)
+
+
+def _blur_and_halve(image: Tensor) -> Tensor:
+    """Every second pixel of the image blurred by the binomial kernel, the border mirrored."""
+    return _halve_rows(_halve_rows(image).transpose(2, 3)).transpose(2, 3)
+
+
+def _halve_rows(image: Tensor) -> Tensor:
+    """By sums, not by a convolution: cuDNN would compute that in TF32."""
+    height = image.shape[2]
+    padded = F.pad(image, (0, 0, 2, 2), mode="reflect")  # (B, C, h + 4, w)
+    rows = [padded[:, :, tap : tap + height : 2] for tap in range(5)]
+    return (rows[0] + rows[4] + 4 * (rows[1] + rows[3]) + 6 * rows[2]) / 16
+
+
+def _expand(small: Tensor, height: int, width: int) -> Tensor:
+    """Twice the size: the binomial kernel over zeros between the pixels, that is 1/8, 6/8, 1/8 and 1/2, 1/2 by turns."""
+    return _expand_rows(_expand_rows(small, height).transpose(2, 3), width).transpose(2, 3)
+
+
+def _expand_rows(small: Tensor, height: int) -> Tensor:
+    padded = F.pad(small, (0, 0, 1, 1), mode="replicate")  # (B, C, h + 2, w)
+    even = (padded[:, :, :-2] + 6 * padded[:, :, 1:-1] + padded[:, :, 2:]) / 8
+    odd = (padded[:, :, 1:-1] + padded[:, :, 2:]) / 2
+    return torch.stack([even, odd], dim=3).flatten(2, 3)[:, :, :height]

@@ -1,0 +1,166 @@
+"""How good the network is on whole pictures, by the papers' figures; crops would tell little."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from mattecli.errors import InputError
+from mattecli.image import read_alpha, read_image, read_trimap
+from mattecli.matting import network_input
+from mattecli.metrics import Scores, score
+
+_SUFFIXES = {".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp"}
+
+
+@dataclass(frozen=True)
+class Figures:
+    """Means over the pictures with one folder of trimaps, in the papers' units."""
+
+    trimaps: str  # the folder's name
+    sad: float
+    mse: float
+    grad: float
+    conn: float
+
+
+@dataclass(frozen=True)
+class Row:
+    """One picture of a sample sheet."""
+
+    photo: NDArray[np.uint8]  # (H, W, 3)
+    trimap: NDArray[np.uint8]  # (H, W)
+    alpha: NDArray[np.float32]  # (H, W) in [0, 1]
+    truth: NDArray[np.float32]  # (H, W) in [0, 1]
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """What a validation found: the figures for each folder of trimaps, and some crops to look at."""
+
+    figures: tuple[Figures, ...]
+    rows: tuple[Row, ...]
+
+    @property
+    def sad(self) -> float:
+        """The mean SAD over all folders of trimaps: what the best checkpoint is chosen by."""
+        return float(np.mean([figures.sad for figures in self.figures]))
+
+
+class ValidationSet:
+    """The pictures of a folder with `image/`, `alpha/` and one or more `trimap…/`, paired by name without suffix.
+
+    Raises InputError at once when a folder or a picture's partner is missing.
+    """
+
+    def __init__(self, folder: str | Path) -> None:
+        self.folder = Path(folder)
+        self.images = _pictures(self.folder / "image")
+        self.alphas = _pictures(self.folder / "alpha")
+        folders = sorted(path for path in self.folder.glob("trimap*") if path.is_dir())
+        if not folders:
+            raise InputError(f"{self.folder} has no trimap folder; put trimaps named like the photos into its trimap/")
+        self.trimaps = {path.name: _pictures(path) for path in folders}
+        for name, image in self.images.items():
+            for partner, files in [("alpha", self.alphas), *self.trimaps.items()]:
+                if name not in files:
+                    raise InputError(f"{image} has no {partner}/{name}; add it, or take the photo out of the folder")
+
+    def judge(
+        self,
+        network: nn.Module,
+        device: torch.device,
+        *,
+        rows: int = 4,
+        should_stop: Callable[[], bool] = lambda: False,
+        channels_last: bool = True,
+    ) -> Judgement | None:
+        """Run the network (in evaluation mode) in float32 over all pictures; None when asked to stop before the end.
+
+        `rows` pictures give a crop for the sample sheet. Raises InputError naming a picture that cannot be read or whose
+        size differs from its photo's.
+        """
+        found: dict[str, list[Future[Scores]]] = {name: [] for name in self.trimaps}
+        crops: list[Row] = []
+        shown = set(list(self.images)[:: max(1, len(self.images) // rows)][:rows]) if rows else set()
+        with ThreadPoolExecutor() as pool:  # the figures take longer than a GPU takes for the alpha
+            for name in self.images:
+                image = read_image(self.images[name]).pixels
+                truth = read_alpha(self.alphas[name])
+                _check_size(self.alphas[name], truth, image)
+                for kind, files in self.trimaps.items():
+                    if should_stop():
+                        return None
+                    trimap = read_trimap(files[name])
+                    _check_size(files[name], trimap, image)
+                    alpha = predict(network, image, trimap, device, channels_last=channels_last)
+                    found[kind].append(pool.submit(score, alpha, truth, trimap))
+                    if name in shown and kind == next(iter(self.trimaps)):
+                        crops.append(_crop(image, trimap, alpha, truth))
+            return Judgement(tuple(_means(kind, futures) for kind, futures in found.items()), tuple(crops))
+
+
+def predict(
+    network: nn.Module,
+    image: NDArray[np.generic],
+    trimap: NDArray[np.uint8],
+    device: torch.device,
+    *,
+    channels_last: bool = True,
+) -> NDArray[np.float32]:
+    """Alpha (H, W) in [0, 1] as users get it: mirrored to the stride, clipped, known pixels from the trimap."""
+    height, width = trimap.shape
+    planes = torch.from_numpy(network_input(image, trimap))[None].to(device)  # (1, 4, H', W')
+    if channels_last:
+        planes = planes.contiguous(memory_format=torch.channels_last)
+    with torch.inference_mode():
+        raw = network(planes)[0, 0, :height, :width].float().clamp(0, 1).cpu().numpy()
+    return np.where(trimap == 0, np.float32(0), np.where(trimap == 255, np.float32(1), raw)).astype(np.float32)
+
+
+def _pictures(folder: Path) -> dict[str, Path]:
+    """Picture files by name without suffix, sorted."""
+    if not folder.is_dir():
+        raise InputError(f"{folder} is not there; a validation folder holds image/, trimap/ and alpha/")
+    files = {path.stem: path for path in sorted(folder.iterdir()) if path.suffix.lower() in _SUFFIXES}
+    if not files:
+        raise InputError(f"{folder} holds no pictures; put some there or leave [validation] folder out")
+    return files
+
+
+def _check_size(path: Path, plane: NDArray[np.generic], image: NDArray[np.generic]) -> None:
+    if plane.shape != image.shape[:2]:
+        sizes = [f"{array.shape[1]}×{array.shape[0]}" for array in (plane, image)]
+        raise InputError(f"{path} is {sizes[0]} but its photo is {sizes[1]}; give both the same size")
+
+
+def _means(kind: str, futures: Sequence[Future[Scores]]) -> Figures:
+    scores = [future.result() for future in futures]
+    means = {name: float(np.mean([getattr(s, name) for s in scores])) for name in ("sad", "mse", "grad", "conn")}
+    return Figures(kind, **means)
+
+
+def _crop(
+    image: NDArray[np.generic],
+    trimap: NDArray[np.uint8],
+    alpha: NDArray[np.float32],
+    truth: NDArray[np.float32],
+    side: int = 320,
+) -> Row:
+    """The crop around the middle of the picture's soft pixels."""
+    height, width = trimap.shape
+    soft = np.argwhere((truth > 0.1) & (truth < 0.9) & (trimap == 128))
+    centre = soft[len(soft) // 2] if len(soft) else np.array([height // 2, width // 2])
+    top = int(np.clip(centre[0] - side // 2, 0, max(0, height - side)))
+    left = int(np.clip(centre[1] - side // 2, 0, max(0, width - side)))
+    window = np.s_[top : top + side, left : left + side]
+    scale = {"uint8": 1.0, "uint16": 255 / 65535}.get(image.dtype.name, 255.0)
+    photo = np.rint(image[window].astype(np.float32) * scale).astype(np.uint8)
+    return Row(photo, trimap[window], alpha[window], truth[window])

@@ -1,0 +1,172 @@
+"""Trimaps: what their values mean, making one from a mask, checking one, showing one.
+
+A trimap is uint8 (H, W): 0 background, 128 unknown, 255 foreground. This module knows no files; names come in only to
+stand in messages.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from mattecli.errors import InputError, UsageError
+
+BACKGROUND, UNKNOWN, FOREGROUND = 0, 128, 255
+_FULL = {"uint8": 255.0, "uint16": 65535.0, "float32": 1.0}
+
+
+def from_values(pixels: NDArray[Any], *, snap: int = 0, name: str = "the trimap") -> NDArray[np.uint8]:
+    """The trimap a picture means: black is background, white foreground, everything else unknown.
+
+    `pixels`: (H, W), RGB (H, W, 3) or RGBA (H, W, 4) of uint8, uint16 or float32 from 0 to 1; only the exact ends count
+    as known. `snap` (in steps of 1/255) pulls values that close to an end to it first.
+
+    Transparency: where it is the same everywhere it says nothing. With one single colour all over, the alpha channel
+    is the trimap. Otherwise the trimap was painted on a transparent layer: transparent is background (editors leave
+    any colour there), a half-transparent edge is unknown.
+
+    Raises `InputError` for a trimap that JPEG damaged (without `snap`), and for label numbers such as 0, 1, 2.
+    """
+    values, full = _values(pixels)
+    if not snap:
+        _refuse_damaged(values, full, name)
+    reach = snap / 255 * full
+    trimap = np.full(values.shape, UNKNOWN, np.uint8)
+    trimap[values <= reach] = BACKGROUND
+    trimap[values >= full - reach] = FOREGROUND
+    return trimap
+
+
+def _values(pixels: NDArray[Any]) -> tuple[NDArray[Any], float]:
+    full = _FULL[pixels.dtype.name]
+    if pixels.ndim == 2:
+        return pixels, full
+    lowest, highest = pixels[..., :3].min(axis=2), pixels[..., :3].max(axis=2)
+    middle = np.array(full / 2).astype(pixels.dtype)
+    # Nearly black counts by its brightest channel, nearly white by its darkest; a colour is neither.
+    values = np.where(lowest > middle, lowest, np.where(highest < middle, highest, middle))
+    if pixels.shape[2] == 4 and np.ptp(pixels[..., 3]) > 0:
+        alpha = pixels[..., 3]
+        if np.ptp(pixels[..., :3].reshape(-1, 3), axis=0).max() == 0:
+            return alpha, full
+        values = np.where(alpha == full, values, np.where(alpha == 0, alpha, middle))
+    return values, full
+
+
+def _refuse_damaged(values: NDArray[Any], full: float, name: str) -> None:
+    """Raise where values lie just off an end in places that no border of the trimap explains.
+
+    A border, anti-aliased or resampled, leaves such values too, but within two pixels of quite other ones. JPEG leaves
+    them all over its 8 × 8 blocks: measured on drawn trimaps, pixels whose 5 × 5 neighbourhood stays at one end are
+    11 % and more of those just off an end after JPEG of quality 50 to 100, and 1 % at most after anti-aliasing.
+    """
+    reach = 10 / 255 * full
+    stray = just_off = 0
+    for off_end in (values, full - values):
+        at_end = off_end <= reach
+        off = at_end & (off_end > 0)
+        just_off += int(np.count_nonzero(off))
+        if np.count_nonzero(off):
+            flat = cv2.erode(at_end.view(np.uint8), np.ones((5, 5), np.uint8)).view(np.bool_)
+            stray += int(np.count_nonzero(off & flat))
+    if 0 < values.max() <= reach:
+        greatest = round(float(values.max()) / full * 255)
+        raise InputError(
+            f"{name} holds label numbers up to {greatest}, not a trimap's values; write 0 for background, 128 for "
+            "unknown and 255 for foreground"
+        )
+    if stray >= 32 and stray > 0.08 * just_off:
+        raise InputError(
+            f"{name} has {just_off} values just off black and white, as JPEG leaves them; save the trimap as PNG or "
+            "add --snap 10"
+        )
+
+
+def make_trimap(
+    mask: NDArray[Any],
+    *,
+    erode: int,
+    dilate: int,
+    low: float = 0.05,
+    high: float = 0.95,
+    name: str = "the mask",
+) -> NDArray[np.uint8]:
+    """A trimap, uint8 (H, W) of 0, 128 and 255, from a hard mask or a soft matte.
+
+    `mask`: (H, W), bool, uint8, uint16 or float from 0 to 1. Values up to `low` are background, from `high` on
+    foreground, those between unknown (`low` and `high` from 0 to 1). Then the unknown part grows by `erode` pixels into
+    the foreground and by `dilate` pixels into the background, in Euclidean distance; the picture's edge does not count
+    as a border. Any radius takes the same time.
+
+    Raises `UsageError` for a negative radius or `low` ≥ `high`, `InputError` for a mask that holds one value only or
+    label numbers such as 0 and 1; `name` stands in the sentence.
+    """
+    if erode < 0 or dilate < 0:
+        raise UsageError(f"a trimap cannot be made with erode {erode} and dilate {dilate}; give 0 or more pixels")
+    if not 0 <= low < high <= 1:
+        raise UsageError(f"a trimap cannot be made with low {low:g} and high {high:g}; give 0 ≤ low < high ≤ 1")
+    full = _FULL.get(mask.dtype.name, 1.0)
+    _refuse_flat(float(mask.min()) / full, float(mask.max()) / full, mask.dtype.name, name)
+    foreground = np.asarray(mask >= high * full)
+    background = np.asarray(mask <= low * full)
+    trimap = np.full(mask.shape, UNKNOWN, np.uint8)
+    trimap[_shrunk(foreground, erode)] = FOREGROUND
+    trimap[_shrunk(background, dilate)] = BACKGROUND
+    return trimap
+
+
+def _refuse_flat(lowest: float, highest: float, kind: str, name: str) -> None:
+    if lowest == highest:
+        raise InputError(f"{name} has the same value everywhere; give a mask with the object white on black")
+    if kind != "bool" and highest <= 10 / 255:
+        raise InputError(
+            f"{name} is nearly black (its greatest value is {round(highest * 255)} of 255); write 255 for the object "
+            "instead of a label number"
+        )
+
+
+def _shrunk(region: NDArray[np.bool_], reach: int) -> NDArray[np.bool_]:
+    """The region without its pixels within `reach` of any pixel outside it."""
+    if reach == 0 or region.all():
+        return region
+    distance = cv2.distanceTransform(region.view(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
+    return np.asarray(distance > reach)
+
+
+def check_size(
+    size: tuple[int, int], image_size: tuple[int, int], *, name: str, image_name: str, what: str = "trimap"
+) -> None:
+    """Raise `InputError` where a trimap (or another map: `what`) and its photo differ in (width, height)."""
+    if size == image_size:
+        return
+    facts = f"{name} is {size[0]}×{size[1]} but {image_name} is {image_size[0]}×{image_size[1]}"
+    if size == image_size[::-1]:
+        raise InputError(
+            f"{facts}: one of the two was turned, perhaps by losing its EXIF orientation; turn the {what} by 90° or "
+            "make it from the photo again"
+        )
+    raise InputError(f"{facts}; make the {what} from the photo at its full size")
+
+
+def shares(trimap: NDArray[np.uint8]) -> dict[str, float]:
+    """The parts of the picture that are background, unknown and foreground, each from 0 to 1."""
+    background = np.count_nonzero(trimap == BACKGROUND) / trimap.size
+    foreground = np.count_nonzero(trimap == FOREGROUND) / trimap.size
+    unknown = np.count_nonzero((trimap != BACKGROUND) & (trimap != FOREGROUND)) / trimap.size
+    return {"background": background, "unknown": unknown, "foreground": foreground}
+
+
+def overlay(image: NDArray[np.uint8], trimap: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """A preview, uint8 (H, W, 3): the photo (uint8 RGB) green where foreground, red where background, as it is where
+    unknown, with white lines along the borders."""
+    preview = image.copy()
+    for value, tint in ((FOREGROUND, (0, 200, 80)), (BACKGROUND, (220, 30, 40))):
+        region = trimap == value
+        preview[region] = np.rint(0.5 * image[region] + 0.5 * np.array(tint)).astype(np.uint8)
+    width = max(3, round(max(trimap.shape) / 800) | 1)  # visible when a large photo is shown small
+    edges = cv2.morphologyEx(trimap, cv2.MORPH_GRADIENT, np.ones((width, width), np.uint8)) > 0
+    preview[edges] = 255
+    return preview

@@ -1,0 +1,83 @@
+"""The checkpoints in the box: where they lie, and whether they are what they should be.
+
+A clone (and an editable install) has them in `weights/` beside the package, a wheel inside it. `SHA256SUMS` there names
+each file's hash; the model cards lie beside them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from mattecli.errors import WeightsError
+
+DEFAULT = "a2u_shared"
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A checkpoint file; `name` is the file's name without suffix, `expected` its hash where it came in the box."""
+
+    path: Path
+    expected: str | None = None
+
+    @property
+    def name(self) -> str:
+        return self.path.stem
+
+    @property
+    def card(self) -> Path | None:
+        """The model card, where there is one."""
+        card = self.path.with_suffix(".md")
+        return card if card.is_file() else None
+
+    @cached_property
+    def sha256(self) -> str:
+        """The file's SHA-256 in hexadecimal."""
+        try:
+            with self.path.open("rb") as file:
+                return hashlib.file_digest(file, "sha256").hexdigest()
+        except OSError as error:
+            raise WeightsError(f"{self.path} cannot be read ({error.strerror}); check the path") from error
+
+    def verify(self) -> None:
+        """Raise WeightsError when a checkpoint of the box is not the one that was shipped."""
+        if self.expected is not None and self.sha256 != self.expected:
+            raise WeightsError(
+                f"{self.path} has SHA-256 {self.sha256[:12]}… instead of {self.expected[:12]}…; install mattecli again"
+            )
+
+
+def folder() -> Path:
+    """Where the checkpoints in the box lie."""
+    package = Path(__file__).parent
+    for candidate in (package / "_weights", package.parent / "weights"):
+        if (candidate / "SHA256SUMS").is_file():
+            return candidate
+    raise WeightsError(f"no weights lie beside {package}; install mattecli again, or name a file with --weights")
+
+
+def shipped() -> list[Checkpoint]:
+    """The checkpoints in the box, by name."""
+    sums = (folder() / "SHA256SUMS").read_text(encoding="utf-8").split()
+    pairs = zip(sums[::2], sums[1::2], strict=True)
+    return sorted((Checkpoint(folder() / name, expected) for expected, name in pairs), key=lambda c: c.name)
+
+
+def find_checkpoint(name: str | Path | None = None) -> Checkpoint:
+    """The checkpoint of that name in the box, or the file at that path; the default one for None.
+
+    Raises WeightsError when there is neither, or when a file of the box is damaged.
+    """
+    wanted = str(name or DEFAULT)
+    for checkpoint in shipped():
+        if wanted in (checkpoint.name, str(checkpoint.path)):
+            checkpoint.verify()
+            return checkpoint
+    path = Path(wanted)
+    if path.is_file():
+        return Checkpoint(path)
+    names = ", ".join(checkpoint.name for checkpoint in shipped())
+    raise WeightsError(f"{wanted} is neither a file nor a checkpoint in the box ({names}); check the path")

@@ -1,0 +1,143 @@
+from __future__ import annotations
+
+import pickle
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import save_file
+from torch import Tensor
+
+from mattecli.errors import InputError, WeightsError
+from mattecli.network import A2UNet, load_a2u, save_a2u
+from tests.network.reference import seeded_network
+
+
+@pytest.fixture(scope="module", params=[True, False], ids=["shared", "unshared"])
+def net(request: pytest.FixtureRequest) -> A2UNet:
+    return seeded_network(7, shared=request.param)
+
+
+def equal(one: A2UNet, other: A2UNet) -> bool:
+    a, b = one.state_dict(), other.state_dict()
+    return list(a) == list(b) and all(torch.equal(a[name], b[name]) for name in a)
+
+
+def as_published(net: A2UNet) -> dict[str, dict[str, Tensor]]:
+    """The authors' layout: wrapped, prefixed, and with the counters that later training runs carry."""
+    state = {f"module.{name}": tensor for name, tensor in net.state_dict().items()}
+    return {"state_dict": {**state, "module.layer0.1.num_batches_tracked": torch.tensor(5)}}
+
+
+def test_published_checkpoint_loads(net: A2UNet, tmp_path: Path) -> None:
+    torch.save(as_published(net), tmp_path / "a2u.pth")
+    loaded = load_a2u(tmp_path / "a2u.pth")
+    assert equal(loaded, net)
+    assert loaded.shared == net.shared
+    assert not loaded.training
+
+
+def test_old_pickle_of_cuda_tensors_loads_without_cuda(tmp_path: Path) -> None:
+    net = seeded_network(7, shared=True)
+    path = tmp_path / "old.pth"
+    torch.save(as_published(net), path, _use_new_zipfile_serialization=False)
+    # What PyTorch 1.3 wrote for a tensor on the first card, in place of the CPU's storage type and location.
+    content = path.read_bytes()
+    content = content.replace(b"ctorch\nFloatStorage\n", b"ctorch.cuda\nFloatStorage\n")
+    assert b"ctorch.cuda\nFloatStorage\n" in content
+    content = content.replace(b"X\x03\x00\x00\x00cpu", b"X\x06\x00\x00\x00cuda:0")
+    assert b"cuda:0" in content
+    path.write_bytes(content)
+    assert equal(load_a2u(path), net)
+
+
+def test_plain_state_dict_and_safetensors_load(net: A2UNet, tmp_path: Path) -> None:
+    torch.save(net.state_dict(), tmp_path / "plain.pt")
+    save_file(net.state_dict(), tmp_path / "whole.safetensors")
+    assert equal(load_a2u(tmp_path / "plain.pt"), net)
+    assert equal(load_a2u(tmp_path / "whole.safetensors"), net)
+
+
+def test_safetensors_are_told_by_content(tmp_path: Path) -> None:
+    net = seeded_network(7, shared=True)
+    save_file(net.state_dict(), tmp_path / "renamed.bin")
+    assert equal(load_a2u(tmp_path / "renamed.bin"), net)
+
+
+def test_saved_network_loads_again_within_16_bits(tmp_path: Path) -> None:
+    net = seeded_network(7, shared=True)
+    save_a2u(net, tmp_path / "half.safetensors")
+    assert (tmp_path / "half.safetensors").stat().st_size < 17_000_000
+    loaded = load_a2u(tmp_path / "half.safetensors").state_dict()
+    for name, tensor in net.state_dict().items():
+        assert torch.equal(loaded[name], tensor.half().float()), name
+    save_a2u(net, tmp_path / "again.safetensors")
+    assert (tmp_path / "again.safetensors").read_bytes() == (tmp_path / "half.safetensors").read_bytes()
+
+
+def test_a_value_that_16_bits_cannot_hold_is_refused(tmp_path: Path) -> None:
+    state = seeded_network(7, shared=True).state_dict()
+    state["layer0.1.running_var"] = torch.full((64,), 1e6)
+    with pytest.raises(WeightsError, match=r"layer0\.1\.running_var holds values that torch\.float16 cannot"):
+        save_a2u(state, tmp_path / "half.safetensors")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_that_is_missing_is_named(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="cannot be written"):
+        save_a2u(seeded_network(7, shared=True), tmp_path / "missing" / "half.safetensors")
+
+
+class Bomb:
+    """Runs code when it is unpickled."""
+
+    def __init__(self, marker: Path) -> None:
+        self.marker = marker
+
+    def __reduce__(self) -> tuple[object, tuple[object, ...]]:
+        return Path.touch, (self.marker,)
+
+
+@pytest.mark.parametrize("zipped", [True, False])
+def test_hostile_pickle_is_refused_and_does_not_run(tmp_path: Path, zipped: bool) -> None:
+    torch.save(
+        {"state_dict": {"layer0.0.weight": Bomb(tmp_path / "owned")}},
+        tmp_path / "bad.pth",
+        _use_new_zipfile_serialization=zipped,
+    )
+    with pytest.raises(WeightsError, match=r"bad\.pth would run code when loaded.*\.safetensors"):
+        load_a2u(tmp_path / "bad.pth")
+    (tmp_path / "raw.pth").write_bytes(pickle.dumps(Bomb(tmp_path / "owned")))
+    with pytest.raises(WeightsError, match=r"raw\.pth"):
+        load_a2u(tmp_path / "raw.pth")
+    assert not (tmp_path / "owned").exists()
+
+
+def test_what_is_no_checkpoint_is_named(tmp_path: Path) -> None:
+    net = seeded_network(7, shared=True)
+    torch.save(net.state_dict(), tmp_path / "whole.pth")
+    save_a2u(net, tmp_path / "whole.safetensors")
+    for name in ("whole.pth", "whole.safetensors"):
+        content = (tmp_path / name).read_bytes()
+        (tmp_path / f"cut_{name}").write_bytes(content[: len(content) // 2])
+    (tmp_path / "empty.pth").write_bytes(b"")
+    (tmp_path / "note.pth").write_text("not a checkpoint at all")
+    torch.save([1, 2, 3], tmp_path / "list.pth")
+    for name in ("cut_whole.pth", "cut_whole.safetensors", "empty.pth", "note.pth", "list.pth", "missing.pth"):
+        with pytest.raises(WeightsError, match=name.replace(".", r"\.")):
+            load_a2u(tmp_path / name)
+
+
+def test_tensors_that_do_not_fit_are_named(tmp_path: Path) -> None:
+    state = seeded_network(7, shared=True).state_dict()
+    changes = {
+        "missing": {name: tensor for name, tensor in state.items() if name != "pred.1.weight"},
+        "unknown": {**state, "extra.weight": torch.zeros(1)},
+        "instead of": {**state, "pred.1.weight": torch.zeros(2, 1, 3, 3)},
+        "not finite": {**state, "pred.1.weight": torch.full((1, 1, 3, 3), float("nan"))},
+        "no A2U network": {"resnet.weight": torch.zeros(3)},
+    }
+    for words, changed in changes.items():
+        torch.save(changed, tmp_path / "odd.pth")
+        with pytest.raises(WeightsError, match=words):
+            load_a2u(tmp_path / "odd.pth")
