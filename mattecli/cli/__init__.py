@@ -11,6 +11,7 @@ import typer
 from mattecli import __version__
 from mattecli.cli import terminal, weights
 from mattecli.cli.composite import composite
+from mattecli.cli.evaluate import evaluate
 from mattecli.cli.samples import train_samples
 from mattecli.cli.train import train
 from mattecli.cli.predict import predict
@@ -41,6 +42,7 @@ def _root(
 
 
 app.command()(composite)
+app.command()(evaluate)
 app.command()(train)
 app.command()(train_samples)
 app.command()(predict)

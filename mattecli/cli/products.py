@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from mattecli.cli import terminal
-from mattecli.errors import InputError, UsageError
+from mattecli.errors import DeviceError, InputError, UsageError
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -48,6 +48,7 @@ def make_product(
         return Image(alpha, None, photo.resolution)
     if kind not in get_args(Kind):
         raise UsageError(f"{kind!r} is no product; use one of {', '.join(get_args(Kind))}")
+    _check_memory(photo)
     colours = compositing.estimate_foreground(photo.pixels, alpha) if foreground is None else foreground
     if kind == "foreground":
         return Image(to_depth(colours, photo.depth), photo.icc, photo.resolution)
@@ -67,6 +68,20 @@ def make_product(
             strip = compositing.cutout(colours[rows], alpha[rows])
         result[rows] = to_depth(strip, photo.depth)
     return Image(result, photo.icc, photo.resolution)
+
+
+def _check_memory(photo: Image) -> None:
+    """Raise `DeviceError` where a product would not fit into what is free: nothing can catch the kernel's kill."""
+    from mattecli.memory import free_bytes, show_bytes
+
+    width, height = photo.size
+    # The estimated colours take 12 bytes a pixel, 7 more while they are made; later background and result are beside.
+    needed = width * height * (12 + max(7, 8 * photo.pixels.itemsize))
+    if needed > (free := free_bytes()):
+        raise DeviceError(
+            f"putting {width}×{height} pixels together takes {show_bytes(needed)} of memory, but {show_bytes(free)} is "
+            "free; close other programs, or give the container more"
+        )
 
 
 def read_background(text: str) -> Image | Colour | None:

@@ -15,6 +15,7 @@ from mattecli.training.drawing import Draw
 
 Bytes = NDArray[np.uint8]
 
+_GRAINS = (0.0, 0.0, 0.6, 1.0)  # few, for each has its tile in memory
 _LUMA = np.array([0.299, 0.587, 0.114])
 
 
@@ -40,7 +41,7 @@ class Camera:
     sharpen: float  # amount of unsharp masking
     read_noise: float  # deviation of 255
     shot_noise: float  # variance for a unit of brightness
-    grain: float  # size of a noise grain in pixels
+    grain: float  # pixels; demosaicking and denoising leave noise with a grain
     noise_at: tuple[float, float]  # where in the noise tile
     jpeg: int  # quality
 
@@ -51,8 +52,8 @@ def draw_jitter(draw: Draw, strength: float) -> Jitter:
         gamma=round(math.exp(draw.normal(0.25 * strength)), 6),
         contrast=round(math.exp(draw.normal(0.15 * strength)), 6),
         brightness=draw.normal(18 * strength),
-        saturation=round(math.exp(draw.normal(0.3 * strength)), 6),
-        hue=draw.normal(14 * strength),
+        saturation=round(math.exp(draw.normal(0.22 * strength)), 6),
+        hue=draw.normal(10 * strength),
         gains=(
             round(math.exp(draw.normal(0.06 * strength)), 6),
             round(math.exp(draw.normal(0.03 * strength)), 6),
@@ -76,7 +77,7 @@ def draw_camera(draw: Draw, config: DataConfig) -> Camera | None:
         sharpen=draw.uniform(0.2, 1.2) * draw.chance(config.sharpen),
         read_noise=draw.log_uniform(0.5, 7) * (noisy := draw.chance(config.noise)),
         shot_noise=draw.log_uniform(0.01, 0.4) * noisy,
-        grain=draw.uniform(0, 1.2) * draw.chance(0.5),
+        grain=_GRAINS[draw.integer(len(_GRAINS))],
         noise_at=(draw.uniform(), draw.uniform()),
         jpeg=(40 + draw.integer(56)) * draw.chance(config.jpeg),
     )
@@ -138,15 +139,15 @@ _TILE = 1024
 
 
 @cache
-def _noise_tile(grain: int) -> NDArray[np.float32]:
-    """Normal noise (1024, 1024, 3) of deviation 1 with grains of `grain` tenths of a pixel.
+def _noise_tile(grain: float) -> NDArray[np.float32]:
+    """Normal noise (1024, 1024, 3) of deviation 1, blurred by a deviation of `grain` pixels.
 
     Drawn once, for a crop's own noise would cost more than the rest of its damage; where a crop's noise begins in the
     tile is what is drawn for it.
     """
     rng = np.random.Generator(np.random.PCG64(20210)).standard_normal((_TILE, _TILE, 3), dtype=np.float32)
     if grain:
-        rng = np.asarray(cv2.GaussianBlur(rng, (0, 0), grain / 10, borderType=cv2.BORDER_REFLECT), np.float32)
+        rng = np.asarray(cv2.GaussianBlur(rng, (0, 0), grain, borderType=cv2.BORDER_REFLECT), np.float32)
         rng /= rng.std()
     return rng
 
@@ -154,7 +155,7 @@ def _noise_tile(grain: int) -> NDArray[np.float32]:
 def _with_noise(image: Bytes, camera: Camera) -> Bytes:
     """Read noise and shot noise: variance = read² + gain · brightness."""
     height, width = image.shape[:2]
-    tile = _noise_tile(round(camera.grain * 10 / 3) * 3 if camera.grain >= 0.4 else 0)
+    tile = _noise_tile(camera.grain)
     if max(height, width) > _TILE:
         tile = np.tile(tile, (-(-height // _TILE) + 1, -(-width // _TILE) + 1, 1))
     top, left = (

@@ -38,8 +38,8 @@ class DataConfig:
     merge: float = 0.25  # two foregrounds at once
 
     # Geometry: source pixels to a crop pixel, degrees, shares
-    zoom: tuple[float, float] = (0.6, 1.8)
-    whole: float = 0.2  # the whole foreground fitted into the crop
+    zoom: tuple[float, float] = (0.6, 2.0)
+    whole: float = 0.25  # the whole foreground fitted into the crop
     rotation: float = 25.0
     shear: float = 0.12
     flip: float = 0.5

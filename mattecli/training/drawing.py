@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -20,7 +21,9 @@ class Draw:
         self.rng = np.random.Generator(np.random.PCG64(list(seed)))
 
     def uniform(self, low: float = 0.0, high: float = 1.0) -> float:
-        return round(low + (high - low) * float(self.rng.random()), 6)
+        """At least `low`; below `high`, so that a share never points past the end of a list."""
+        share = math.floor(float(self.rng.random()) * 10**6) / 10**6
+        return round(low + (high - low) * share, 6)
 
     def log_uniform(self, low: float, high: float) -> float:
         return round(low * math.exp(math.log(high / low) * float(self.rng.random())), 6)
@@ -48,8 +51,6 @@ class Draw:
 
 def smooth_noise(seed: int, size: int, cells: float) -> NDArray[np.float32]:
     """Low-frequency noise (size, size), about `cells` bumps across, from −1 to 1."""
-    import cv2
-
     count = max(2, round(cells) + 1)
     grid = np.random.Generator(np.random.PCG64(seed)).random((count, count), dtype=np.float32) * 2 - 1
     field = cv2.resize(grid, (size, size), interpolation=cv2.INTER_CUBIC)

@@ -113,11 +113,11 @@ def draw_scene(config: DataConfig, seed: int, number: int) -> Scene:
 def render_scene(scene: Scene, sources: Sources, size: int) -> Sample:
     """The pixels of a scene as a crop of `size`; the same bytes whenever it is rendered on one machine."""
     background = render_backdrop(scene.backdrop, sources, size)
-    foreground, alpha = _merged([_render_layer(layer, sources, size) for layer in scene.layers])
+    foreground, alpha = merge_layers([_render_layer(layer, sources, size) for layer in scene.layers])
     if scene.near:
-        foreground = _moved_colours(foreground, alpha, background, scene.near)
+        foreground = move_colours(foreground, alpha, background, scene.near)
     alpha = settle_alpha(alpha)
-    image = (_composite_linear if scene.linear else _composite)(foreground, alpha, background)
+    image = composite_bytes(foreground, alpha, background, linear=scene.linear)
     image, alpha = photograph(image, alpha, scene.camera)
     if scene.camera is not None:
         alpha = settle_alpha(alpha)
@@ -228,9 +228,10 @@ def _soft_share(rgba: Bytes) -> float:
 
 
 def _without_colours(source: Bytes) -> bool:
-    """Whether the source is grey, as particles are that are meant to be tinted."""
+    """Whether the source is grey and translucent, as particles are that are meant to be tinted; grey photos are not."""
     sample = source[::16, ::16].astype(np.int16)
-    return bool(np.ptp(sample[:, :, :3], axis=2).max() <= 10)
+    translucent = np.count_nonzero(sample[:, :, 3] == 255) < 0.3 * np.count_nonzero(sample[:, :, 3])
+    return bool(translucent and np.ptp(sample[:, :, :3], axis=2).max() <= 10)
 
 
 def _tinted(colour: Bytes, tint: tuple[Colour, Colour]) -> Bytes:
@@ -240,7 +241,7 @@ def _tinted(colour: Bytes, tint: tuple[Colour, Colour]) -> Bytes:
     return _bytes(cv2.LUT(colour, np.round(ramp * 255).astype(np.uint8).reshape(1, 256, 3)))
 
 
-def _merged(layers: list[tuple[Bytes, Bytes]]) -> tuple[Bytes, Bytes]:
+def merge_layers(layers: list[tuple[Bytes, Bytes]]) -> tuple[Bytes, Bytes]:
     """Front over back: α = 1 − (1 − α₁)(1 − α₂), and the colour that gives the same picture."""
     (colour, alpha), *behind = layers
     for colour_behind, alpha_behind in behind:
@@ -252,7 +253,7 @@ def _merged(layers: list[tuple[Bytes, Bytes]]) -> tuple[Bytes, Bytes]:
     return colour, alpha
 
 
-def _moved_colours(foreground: Bytes, alpha: Bytes, background: Bytes, share: float) -> Bytes:
+def move_colours(foreground: Bytes, alpha: Bytes, background: Bytes, share: float) -> Bytes:
     """The foreground with its mean colour moved by a share of the way to the background's near it."""
     mine = np.array(cv2.mean(foreground, cv2.inRange(alpha, 32, 255))[:3])
     theirs = np.array(cv2.mean(background, cv2.inRange(alpha, 0, 223))[:3])
@@ -260,16 +261,16 @@ def _moved_colours(foreground: Bytes, alpha: Bytes, background: Bytes, share: fl
     return _bytes(cv2.LUT(foreground, np.clip(np.round(table), 0, 255).astype(np.uint8).reshape(1, 256, 3)))
 
 
-def _composite(foreground: Bytes, alpha: Bytes, background: Bytes) -> Bytes:
-    weight = alpha.astype(np.float32) * np.float32(1 / 255)
-    return _bytes(cv2.blendLinear(foreground, background, weight, 1 - weight))
+def composite_bytes(foreground: Bytes, alpha: Bytes, background: Bytes, *, linear: bool) -> Bytes:
+    """αF + (1 − α)B in display values, or as light adds up by sRGB's curve (IEC 61966-2-1); (H, W, 3).
 
-
-def _composite_linear(foreground: Bytes, alpha: Bytes, background: Bytes) -> Bytes:
-    """Composited as light adds up, and encoded again by sRGB's curve (IEC 61966-2-1)."""
+    The one-pass form of `mattecli.compositing.composite` for bytes, ten times as fast.
+    """
     weight = alpha.astype(np.float32) * np.float32(1 / 255)
+    if not linear:
+        return _bytes(cv2.blendLinear(foreground, background, weight, 1 - weight))
     light = cv2.blendLinear(cv2.LUT(foreground, _LINEAR), cv2.LUT(background, _LINEAR), weight, 1 - weight)
-    return _ENCODED[light.astype(np.uint16)]
+    return np.asarray(_ENCODED[light.astype(np.uint16)])
 
 
 def _linear_table() -> NDArray[np.float32]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -178,12 +178,14 @@ def _makers_digest() -> str:
     return digest.hexdigest()
 
 
-def _weights(given: object, names: tuple[str, ...], setting: str) -> dict[str, float]:
-    weights = dict(given)  # type: ignore[call-overload]
-    for name in weights:
+def _weights(given: Mapping[str, float], names: tuple[str, ...], setting: str) -> dict[str, float]:
+    for name in given:
         if name not in names:
             raise UsageError(f"{setting} names {name}, which is none of {', '.join(names) or 'what is there'}")
-    return {name: float(weights.get(name, 1.0)) for name in names}
+    filled = {name: float(given.get(name, 1.0)) for name in names}
+    if names and (min(filled.values()) < 0 or not any(filled.values())):
+        raise UsageError(f"{setting} needs weights of 0 or more, and one above 0; raise one of {', '.join(names)}")
+    return filled
 
 
 def _at(weights: dict[str, float], point: float) -> str:

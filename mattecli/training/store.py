@@ -55,9 +55,6 @@ class Store:
             self._bytes -= self._kept.popitem(last=False)[1].nbytes
         return array
 
-    def __contains__(self, key: str) -> bool:
-        return key in self._kept or (self.folder is not None and (self.folder / f"{key}.npy").is_file())
-
     def _from_folder(self, path: Path, make: Callable[[], Bytes]) -> Bytes:
         with contextlib.suppress(FileNotFoundError):
             return _mapped(path)

@@ -9,7 +9,7 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
-from mattecli.training.foregrounds import fur, plants, strands
+from mattecli.training.foregrounds import airy, fabric, feathers, fur, glass, lens, plants, shapes, strands
 from mattecli.training.foregrounds.canvas import Foreground
 from mattecli.training.foregrounds.noise import Parameters
 
@@ -28,7 +28,26 @@ _MAKERS: dict[str, tuple[_Draw, _Make]] = {
     "grass": (plants.draw_grass, plants.make_grass),
     "twigs": (plants.draw_twigs, plants.make_twigs),
     "flower": (plants.draw_flower, plants.make_flower),
+    "feathers": (feathers.draw_feathers, feathers.make_feathers),
+    "net": (fabric.draw_net, fabric.make_net),
+    "lace": (fabric.draw_lace, fabric.make_lace),
+    "veil": (fabric.draw_veil, fabric.make_veil),
+    "web": (airy.draw_web, airy.make_web),
+    "dandelion": (airy.draw_dandelion, airy.make_dandelion),
+    "smoke": (airy.draw_smoke, airy.make_smoke),
+    "glass": (glass.draw_glass, glass.make_glass),
+    "bubbles": (glass.draw_bubbles, glass.make_bubbles),
+    "shape": (shapes.draw_shape, shapes.make_shape),
+    "wheel": (shapes.draw_wheel, shapes.make_wheel),
+    "chain": (shapes.draw_chain, shapes.make_chain),
+    "text": (shapes.draw_text, shapes.make_text),
 }
+# What is worth seeing blurred; hairs and smoke are soft as they are.
+_SHARP = {
+    kind: _MAKERS[kind] for kind in ("shape", "wheel", "chain", "plush", "fur", "grass", "foliage", "fringe", "flower")
+}
+_MAKERS["motion"] = (partial(lens.draw_motion, makers=_SHARP), partial(lens.make_motion, makers=_SHARP))
+_MAKERS["defocus"] = (partial(lens.draw_defocus, makers=_SHARP), partial(lens.make_defocus, makers=_SHARP))
 
 KINDS: tuple[str, ...] = tuple(sorted(_MAKERS))
 

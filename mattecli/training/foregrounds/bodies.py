@@ -5,9 +5,9 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 
-from mattecli.training.foregrounds.canvas import Layer, Points, coverage, layer, over, scaled
+from mattecli.training.foregrounds.canvas import Layer, coverage, layer, over, scaled
 from mattecli.training.foregrounds.colour import Photos, draw_look, relief, texture
-from mattecli.training.foregrounds.noise import Field, Parameters, choice, fractal, generator, number, seed
+from mattecli.training.foregrounds.noise import Field, Parameters, Points, choice, fractal, generator, number, seed
 
 COAT, CLOTH, SKIN = 0, 1, 2  # materials of a body's parts
 
@@ -37,19 +37,21 @@ def blob(
     wobble: float = 0.1,
     corners: int = 160,
 ) -> Points:
-    """A closed, smooth, irregular outline (corners, 2) in the units of its arguments; `stretch` is height over width."""
+    """A closed, smooth, irregular outline (corners, 2) in its arguments' units; `stretch` is height over width."""
     angle = np.linspace(0, 2 * np.pi, corners, endpoint=False)
     distance = np.ones(corners)
     for wave in range(2, 9):
         distance += wobble * (rng.random() * 2 - 1) * 1.6 / wave * np.cos(wave * angle + 6.283 * rng.random())
     shape = np.stack([np.cos(angle) / stretch**0.5, np.sin(angle) * stretch**0.5], 1) * distance[:, None] * radius
-    return turned(shape, turn) + (x, y)
+    outline: Points = turned(shape, turn) + np.array([x, y])
+    return outline
 
 
 def turned(points: Points, angle: float) -> Points:
     """Points (…, 2) rotated about the origin, clockwise on the screen."""
     cosine, sine = np.cos(angle), np.sin(angle)
-    return points @ np.array([[cosine, sine], [-sine, cosine]])
+    result: Points = points @ np.array([[cosine, sine], [-sine, cosine]])
+    return result
 
 
 def body_parts(body: Parameters, size: int) -> list[tuple[Points, int]]:
@@ -71,9 +73,11 @@ def body_parts(body: Parameters, size: int) -> list[tuple[Points, int]]:
         ear, apart = r * (0.25 + 0.3 * rng.random()), 0.55 + 0.35 * rng.random()
         long = 1.0 + 1.8 * rng.random() ** 2
         dressed = CLOTH if rng.random() < 0.4 else COAT
-        parts.append((blob(rng, x + r * (rng.random() - 0.5), y + 1.5 * r, 1.15 * r, stretch=1.1, wobble=wobble), dressed))
+        parts.append(
+            (blob(rng, x + r * (rng.random() - 0.5), y + 1.5 * r, 1.15 * r, stretch=1.1, wobble=wobble), dressed)
+        )
         for side in (-1, 1):
-            centre = (x + side * apart * r, y - 0.85 * r * (0.6 + 0.4 * long))
+            centre = (x + side * apart * r, y - 0.8 * r * (0.85 + 0.15 * long))
             parts.append((blob(rng, *centre, ear, stretch=long, turn=side * 0.4, wobble=0.06), COAT))
             if rng.random() < 0.5:
                 parts.append((blob(rng, x + side * 1.1 * r, y + 1.9 * r, 0.45 * r, stretch=1.5, wobble=0.1), COAT))
@@ -91,22 +95,32 @@ def body_parts(body: Parameters, size: int) -> list[tuple[Points, int]]:
             angle = 6.283 * rng.random()
             centre = (x + r * np.cos(angle), y + r * np.sin(angle))
             parts.append((blob(rng, *centre, r * (0.4 + 0.4 * rng.random()), wobble=wobble), COAT))
-    centre = np.array([x, y])
-    return [((turned(outline - centre, body["turn"]) + centre) * size, material) for outline, material in parts]
+    middle = np.array([x, y])
+    return [((turned(outline - middle, body["turn"]) + middle) * size, material) for outline, material in parts]
 
 
 def paint_body(
-    parts: Sequence[tuple[Points, int]], looks: Sequence[Parameters], size: int, photos: Photos, *, grain: Field | None = None
+    parts: Sequence[tuple[Points, int]],
+    looks: Sequence[Parameters],
+    size: int,
+    photos: Photos,
+    *,
+    grain: Field | None = None,
 ) -> Layer:
-    """The parts in their materials' colours, lit; the material's number picks its look. `grain` (H, W) multiplies the coat."""
+    """The parts in their materials' colours, lit; `looks` go by material. `grain` (H, W) multiplies the coat."""
     colours = {material: texture(looks[material], size, photos) for material in {material for _, material in parts}}
     if grain is not None and COAT in colours:
         colours[COAT] = scaled(colours[COAT], np.clip(grain, 0.3, 1.9))
     picture = np.zeros((size, size, 4), np.float32)
     for outline, material in parts:
         alpha = coverage(size, [outline])
-        lit = np.minimum(scaled(colours[material], relief(alpha, looks[material])), np.float32(1))
-        picture = over(layer(lit, alpha), picture)
+        light = relief(alpha, looks[material])
+        left, top = (np.floor(outline.min(0)).astype(int) - 2).clip(0, size)
+        right, bottom = (np.ceil(outline.max(0)).astype(int) + 2).clip(0, size)
+        if left < right and top < bottom:  # the rest of the frame need not be touched
+            box = (slice(top, bottom), slice(left, right))
+            lit = np.minimum(scaled(np.ascontiguousarray(colours[material][box]), light[box]), np.float32(1))
+            picture[box] = over(layer(lit, alpha[box]), np.ascontiguousarray(picture[box]))
     return picture
 
 
@@ -139,7 +153,8 @@ def inner_points(rng: np.random.Generator, alpha: Field, count: int) -> Points:
     size = alpha.shape[0]
     places = rng.random((2 * count, 2)) * size
     cells = places.astype(np.int64)
-    return places[alpha[cells[:, 1], cells[:, 0]] > 0.9][:count]
+    inside: Points = places[alpha[cells[:, 1], cells[:, 0]] > 0.9][:count]
+    return inside
 
 
 def flow(rng: np.random.Generator, size: int, *, angle: float, stray: float) -> Field:

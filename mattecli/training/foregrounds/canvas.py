@@ -6,10 +6,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from mattecli.training.foregrounds.noise import Field
+from mattecli.training.foregrounds.noise import Field, Points
 
 Layer = Field  # (size, size, 4): premultiplied red, green, blue and alpha in [0, 1]
-Points = NDArray[np.float64]
 
 _SHIFT = 4  # binary places of a coordinate handed to OpenCV
 _FAR = 8000  # pixels; OpenCV's fixed point ends at 32767
@@ -19,9 +18,9 @@ _FAR = 8000  # pixels; OpenCV's fixed point ends at 32767
 class Foreground:
     """A foreground to composite: true alpha and true colours.
 
-    `colour` (H, W, 3) is straight RGB, `alpha` (H, W), both uint8; where alpha is 0 the colour goes on smoothly, so that
-    resizing takes in no foreign colour. `solid` is False where nothing is surely foreground (smoke, veils, webs): a
-    trimap may then hold no white.
+    `colour` (H, W, 3) is straight RGB, `alpha` (H, W), both uint8; where alpha is 0 the colour goes on smoothly, so
+    that resizing takes in no foreign colour. `solid` is False where nothing is surely foreground (smoke, veils, webs):
+    a trimap may then hold no white.
     """
 
     colour: NDArray[np.uint8]
@@ -55,7 +54,9 @@ class Canvas:
 
     def ribbons(self, paths: Points, widths: Points, colours: Points) -> None:
         """Strokes of varying width, the last on top: paths (n, P, 2), widths (n, P) in pixels, colours (n, 3)."""
-        self.polygons(outline(paths, np.maximum(widths - 0.5, 0)), colours)  # the anti-aliased edge itself adds half a pixel
+        self.polygons(
+            outline(paths, np.maximum(widths - 0.5, 0)), colours
+        )  # the anti-aliased edge itself adds half a pixel
 
     def picture(self) -> Layer:
         small = cv2.resize(self._pixels, (self.size, self.size), interpolation=cv2.INTER_AREA)
@@ -72,7 +73,7 @@ def outline(paths: Points, widths: Points) -> Points:
 
 
 def coverage(size: int, shapes: list[Points], *, holes: bool = False) -> Field:
-    """The part of each pixel that the union of (N, 2) polygons covers; with `holes`, where an odd number of them lies."""
+    """The part of each pixel that (N, 2) polygons cover together; with `holes`, where an odd number of them lies."""
     mask = np.zeros((2 * size, 2 * size), np.uint8)
     fixed = [_fixed(shape) for shape in shapes]
     for group in [fixed] if holes else [[shape] for shape in fixed]:
@@ -82,37 +83,40 @@ def coverage(size: int, shapes: list[Points], *, holes: bool = False) -> Field:
 
 
 def scaled(picture: Field, factor: Field) -> Field:
-    """All channels of (H, W, C) multiplied by a field (H, W); several times faster than broadcasting over a short axis."""
-    return cv2.multiply(picture, cv2.merge([factor] * picture.shape[2]))  # type: ignore[return-value]
+    """All channels of (H, W, C) multiplied by a field (H, W); much faster than broadcasting over a short axis."""
+    spread = cv2.merge([factor] * picture.shape[2])
+    return cv2.multiply(picture, spread, dst=spread)  # a fresh array costs as much as the product
 
 
 def layer(colour: Field, alpha: Field) -> Layer:
     """Premultiplied from straight colour (H, W, 3) and alpha (H, W)."""
     red, green, blue = cv2.split(scaled(colour, alpha))
-    return cv2.merge([red, green, blue, alpha])  # type: ignore[return-value]
+    return cv2.merge([red, green, blue, alpha])
 
 
 def over(top: Layer, bottom: Layer) -> Layer:
     """Porter and Duff's "over" on premultiplied layers."""
-    return cv2.add(top, scaled(bottom, 1 - cv2.extractChannel(top, 3)))  # type: ignore[return-value]
+    below = scaled(bottom, 1 - cv2.extractChannel(top, 3))
+    return cv2.add(top, below, dst=below)
 
 
 def tint(picture: Layer, factor: Field) -> Layer:
     """The layer's colour multiplied by a field (H, W), its alpha left alone."""
     alpha = cv2.extractChannel(picture, 3)
-    lit = cv2.multiply(picture, cv2.merge([factor, factor, factor, np.ones_like(factor)]))
-    return cv2.min(lit, cv2.merge([alpha] * 4))  # type: ignore[return-value]
+    lit = cv2.merge([factor, factor, factor, np.ones_like(factor)])
+    cv2.multiply(picture, lit, dst=lit)
+    return cv2.min(lit, cv2.merge([alpha] * 4), dst=lit)
 
 
 def blur(picture: Layer, sigma: float) -> Layer:
     """Gaussian, in pixels; edges mirrored. Below a fifth of a pixel nothing is done."""
     if sigma < 0.2:
         return picture
-    return cv2.GaussianBlur(picture, (0, 0), sigma, borderType=cv2.BORDER_REFLECT_101)  # type: ignore[return-value]
+    return cv2.GaussianBlur(picture, (0, 0), sigma, borderType=cv2.BORDER_REFLECT_101)
 
 
 def finish(picture: Layer, kind: str, *, solid: bool = True) -> Foreground:
-    """Straight 8-bit colours and alpha from the premultiplied layer; a kind counts as solid only with some full alpha."""
+    """Straight 8-bit colours and alpha from the premultiplied layer; it counts as solid only with some full alpha."""
     alpha = np.rint(np.clip(picture[..., 3], 0, 1) * 255).astype(np.uint8)
     colour = np.rint(np.clip(_straight(picture), 0, 1) * 255).astype(np.uint8)
     full = float(np.count_nonzero(alpha == 255)) / alpha.size
@@ -120,12 +124,12 @@ def finish(picture: Layer, kind: str, *, solid: bool = True) -> Foreground:
 
 
 def _straight(picture: Layer) -> Field:
-    """Unpremultiplied, with coarser scales taking over as alpha vanishes (pull-push: Gortler et al., Lumigraph, 1996)."""
+    """Unpremultiplied; coarser scales take over as alpha vanishes (pull-push: Gortler et al., Lumigraph, 1996)."""
     height, width = picture.shape[:2]
     if min(height, width) <= 4:
         total = picture.sum((0, 1))
         mean = total[:3] / max(float(total[3]), 1e-6)
-        coarse = np.broadcast_to(mean, (height, width, 3)).astype(np.float32)
+        coarse: Field = np.broadcast_to(mean, (height, width, 3)).astype(np.float32)
     else:
         half = cv2.resize(picture, ((width + 1) // 2, (height + 1) // 2), interpolation=cv2.INTER_AREA)
         coarse = cv2.resize(_straight(half), (width, height), interpolation=cv2.INTER_LINEAR)
@@ -136,4 +140,5 @@ def _straight(picture: Layer) -> Field:
 
 def _fixed(points: Points) -> NDArray[np.int32]:
     # A pixel of the final picture is two here, and OpenCV counts from the middle of the first.
-    return np.rint((np.clip(points, -_FAR, _FAR) * 2 - 0.5) * 2**_SHIFT).astype(np.int32)
+    fixed: NDArray[np.int32] = np.rint((np.clip(points, -_FAR, _FAR) * 2 - 0.5) * 2**_SHIFT).astype(np.int32)
+    return fixed

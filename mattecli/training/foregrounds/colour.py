@@ -99,8 +99,8 @@ def base_colour(look: Parameters) -> NDArray[np.float32]:
 def strand_colours(rng: np.random.Generator, base: Field, spread: float, count: int) -> NDArray[np.float64]:
     """`count` shades of a colour (3,) or of colours (count, 3): lightness strays most, hue a little; (count, 3)."""
     light = 1 + spread * (rng.random((count, 1)) * 2 - 1)
-    cast = 1 + 0.15 * spread * (rng.random((count, 3)) * 2 - 1)
-    return np.clip(base * light * cast, 0.01, 1)  # type: ignore[no-any-return]
+    cast = 1 + 0.06 * spread * (rng.random((count, 3)) * 2 - 1)
+    return np.clip(base * light * cast, 0.01, 1)
 
 
 def texture(look: Parameters, size: int, photos: Photos) -> Field:
@@ -112,7 +112,9 @@ def texture(look: Parameters, size: int, photos: Photos) -> Field:
         picture = _photo(look, size, photos)
         # Lightness relative to the photograph's own mean, so that the texture survives a change of colour.
         grey = cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY)
-        tied = _painted(base, 1 + np.float32(2 * look["spread"]) * (np.minimum(grey / max(float(grey.mean()), 0.05), 2.5) - 1))
+        tied = _painted(
+            base, 1 + np.float32(2 * look["spread"]) * (np.minimum(grey / max(float(grey.mean()), 0.05), 2.5) - 1)
+        )
         result = cv2.addWeighted(tied, look["tie"], picture, 1 - look["tie"], 0)
     elif source == "print":
         result = _print(look, rng, size, base)
@@ -127,7 +129,7 @@ def texture(look: Parameters, size: int, photos: Photos) -> Field:
         result = _painted(base, 1 + strength * field)
         if source == "noise":
             cast = fractal(rng, size, cells=3, octaves=3, channels=3)
-            result += cast * np.float32(0.1 + 0.25 * (1 - look["tie"])) * strength
+            result = result + cast * np.float32(0.1 + 0.25 * (1 - look["tie"])) * strength
     return np.clip(result, np.float32(0.01), np.float32(1))
 
 
@@ -140,7 +142,8 @@ def relief(alpha: Field, look: Parameters) -> Field:
     dy, dx = np.gradient(height)
     slope = np.float32(np.cos(look["light"])) * dx + np.float32(np.sin(look["light"])) * dy
     shade = 1 - np.float32(look["relief"]) * np.tanh(slope * 12)
-    return cv2.resize(shade.astype(np.float32), (size, size), interpolation=cv2.INTER_CUBIC)  # type: ignore[return-value]
+    light: Field = cv2.resize(shade.astype(np.float32), (size, size), interpolation=cv2.INTER_CUBIC)
+    return light
 
 
 def _second(look: Parameters) -> NDArray[np.float32]:
@@ -181,4 +184,5 @@ def _print(look: Parameters, rng: np.random.Generator, size: int, base: NDArray[
 
 
 def _painted(colour: NDArray[np.float32], factor: Field) -> Field:
-    return cv2.merge([factor * channel for channel in colour])  # type: ignore[return-value]
+    result: Field = cv2.merge([factor * channel for channel in colour])
+    return result

@@ -15,7 +15,7 @@ from mattecli.training.foregrounds.bodies import (
 from mattecli.training.foregrounds.canvas import Canvas, Foreground, blur, coverage, finish, over, scaled, tint
 from mattecli.training.foregrounds.colour import Photos, base_colour, draw_look, strand_colours, texture
 from mattecli.training.foregrounds.noise import Field, Parameters, chance, fractal, generator, number, seed, whole
-from mattecli.training.foregrounds.strands import curl, curves, taper
+from mattecli.training.foregrounds.strands import curl, curves, lit, taper
 
 
 def draw_fur(rng: np.random.Generator) -> Parameters:
@@ -25,15 +25,16 @@ def draw_fur(rng: np.random.Generator) -> Parameters:
         "body": draw_body(rng, ("animal", "animal", "blob", "edge")),
         "looks": draw_looks(rng, "fur"),
         "length": number(rng, 0.012, 0.09),
-        "width": number(rng, 0.7, 2.2),
-        "density": number(rng, 0.5, 1.6),
+        "width": number(rng, 0.6, 1.4) if chance(rng, 0.6) else number(rng, 1.2, 2.6),
+        "density": number(rng, 0.8, 2.8),
         "lie": number(rng, -3.141593, 3.141593),
         "lean": number(rng, 0.1, 1.3),
         "clumps": number(rng, 8.0, 40.0),
-        "gather": number(rng, 0.0, 0.7),
+        "gather": number(rng, 0.0, 0.9),
         "curl": number(rng, 0.05, 0.3) if chance(rng, 0.25) else 0.0,
         "gravity": number(rng, 0.0, 0.5),
         "down": number(rng, 0.15, 0.8),
+        "rim": number(rng, -0.3, 0.6),
         "blur": number(rng, 0.3, 1.8) if chance(rng, 0.45) else 0.0,
     }
 
@@ -67,7 +68,7 @@ def make_fur(parameters: Parameters, size: int, photos: Photos) -> Foreground:
     _edge(front, rng, parameters, roots, normals, coat, lie, thin=1.0, long=1.0)
     down = scaled(behind.picture(), _veiled(rng, size, parameters["down"]))
     picture = over(front.picture(), over(body, blur(down, 0.6 * size / 640)))
-    return finish(blur(_mottled(picture, rng), parameters["blur"] * size / 640), "fur")
+    return finish(blur(lit(picture, rng, mass, parameters["rim"]), parameters["blur"] * size / 640), "fur")
 
 
 def make_plush(parameters: Parameters, size: int, photos: Photos) -> Foreground:
@@ -89,12 +90,12 @@ def make_plush(parameters: Parameters, size: int, photos: Photos) -> Foreground:
         # The highest of a few places: tufts and manes grow on top more often than below.
         at = min(rng.integers(len(roots), size=2), key=lambda index: float(roots[index, 1]))
         near = np.linalg.norm(roots - roots[at], axis=1) < radius * (0.6 + 0.6 * rng.random())
-        tuft = parameters | {"density": 2.2 * parameters["density"]}
+        tuft = parameters | {"density": 1.6 * parameters["density"]}
         _edge(behind, rng, tuft, roots[near], normals[near], coat, lie, thin=0.6, long=1.25)
         _edge(front, rng, tuft, roots[near], normals[near], coat, lie, thin=1.0, long=1.0)
     picture = over(nap.picture(), over(body, scaled(behind.picture(), _veiled(rng, size, parameters["down"]))))
     picture = over(front.picture(), picture)
-    return finish(blur(_mottled(picture, rng), parameters["blur"] * size / 640), "plush")
+    return finish(blur(lit(picture, rng, alpha, parameters["rim"]), parameters["blur"] * size / 640), "plush")
 
 
 def draw_fringe(rng: np.random.Generator) -> Parameters:
@@ -103,7 +104,7 @@ def draw_fringe(rng: np.random.Generator) -> Parameters:
         "seed": seed(rng),
         "looks": [draw_look(rng, "any", sources=("flat", "noise", "gradient")) for _ in range(whole(rng, 1, 6))],
         "cloth": draw_look(rng, "any"),
-        "threads": whole(rng, 30, 110),
+        "threads": whole(rng, 40, 170),
         "width": number(rng, 2.0, 11.0),
         "length": number(rng, 0.25, 0.7),
         "hem": number(rng, 0.1, 0.5),
@@ -118,7 +119,7 @@ def draw_fringe(rng: np.random.Generator) -> Parameters:
 
 def make_fringe(parameters: Parameters, size: int, photos: Photos) -> Foreground:
     rng = generator(parameters["seed"])
-    pixel, count = size / 640, parameters["threads"]
+    pixel, count = size / 640, int(parameters["threads"])
     left, right = -0.1 + 0.35 * rng.random(), 1.1 - 0.35 * rng.random()
     across = np.linspace(left, right, count) + (rng.random(count) - 0.5) * 0.02
     hem = parameters["hem"] + parameters["slope"] * (across - 0.5)
@@ -131,7 +132,9 @@ def make_fringe(parameters: Parameters, size: int, photos: Photos) -> Foreground
     order = rng.permutation(count)
     widths = np.repeat((pixel * parameters["width"] * (0.7 + 0.6 * rng.random(count)))[:, None], 26, 1)
     widths *= 1 + 0.15 * (rng.random(widths.shape) - 0.5)  # twisted yarn is never quite even
-    bases = np.stack([base_colour(look) for look in parameters["looks"]])[rng.integers(len(parameters["looks"]), size=count)]
+    bases = np.stack([base_colour(look) for look in parameters["looks"]])[
+        rng.integers(len(parameters["looks"]), size=count)
+    ]
     yarn, fuzz = Canvas(size), Canvas(size)
     _fuzz(fuzz, rng, paths, widths, bases, parameters["fuzz"])
     colours = strand_colours(rng, bases, 0.25, count)
@@ -166,10 +169,10 @@ def _edge(
     size = canvas.size
     pixel = size / 640
     length = parameters["length"] * size * long
-    count = int(min(2600, len(roots) / pixel * 0.75 * parameters["density"]))
+    count = int(min(3000, len(roots) / pixel * 0.75 * parameters["density"]))
     if count == 0:
         return
-    at = rng.integers(len(roots), size=count)
+    at = np.sort(rng.integers(len(roots), size=count))
     depth = rng.random(count) * min(length, 0.03 * size)
     starts = roots[at] - normals[at] * depth[:, None] + (rng.random((count, 2)) - 0.5) * 2 * pixel
     cells = starts.clip(0, size - 1).astype(np.int64)
@@ -186,8 +189,19 @@ def _edge(
     if parameters["curl"]:
         turns = 1 + 2 * rng.random(count)
         paths = curl(paths, lengths * parameters["curl"], turns, 6.283 * rng.random(count))
+    # Locks: the tips of strands that stand side by side draw together.
+    lock = (at / (0.35 * length + 4 * pixel)).astype(np.int64)
+    shared = np.maximum(np.bincount(lock), 1)[lock][:, None]
+    tips = np.stack([np.bincount(lock, paths[:, -1, axis])[lock] for axis in (0, 1)], 1) / shared
+    pull = parameters["gather"] * np.linspace(0, 1, steps)[None, :, None] ** 1.5
+    draw = tips - paths[:, -1]
+    # A lock may span a jump of the contour; its strands don't.
+    draw *= np.minimum(1, 0.6 * length / np.maximum(np.linalg.norm(draw, axis=1, keepdims=True), 1e-9))
+    paths += draw[:, None] * pull
     widths = pixel * parameters["width"] * thin * (0.4 + rng.random(count))
-    canvas.ribbons(paths, taper(widths, steps), _coat_shades(rng, coat, cells, count))
+    order = rng.permutation(count)
+    shades = _coat_shades(rng, coat, cells, count)
+    canvas.ribbons(paths[order], taper(widths, steps)[order], shades[order])
 
 
 def _inside(
@@ -228,11 +242,14 @@ def _fuzz(
     headings = np.stack([np.cos(angle), np.sin(angle)], 1)
     lengths = widths[thread, place] * (0.7 + 1.3 * rng.random(count))
     fibres = curves(paths[thread, place], headings, lengths, fall=(rng.random((count, 2)) - 0.5) * 0.8, steps=6)
-    canvas.ribbons(fibres, np.full((count, 6), 0.6 * canvas.size / 640), strand_colours(rng, colours[thread], 0.3, count))
+    canvas.ribbons(
+        fibres, np.full((count, 6), 0.6 * canvas.size / 640), strand_colours(rng, colours[thread], 0.3, count)
+    )
 
 
 def _veiled(rng: np.random.Generator, size: int, level: float) -> Field:
-    return np.clip(np.float32(level) * (1 + np.float32(0.6) * fractal(rng, size, cells=5, octaves=3)), 0.05, 1)
+    veil: Field = np.clip(np.float32(level) * (1 + np.float32(0.6) * fractal(rng, size, cells=5, octaves=3)), 0.05, 1)
+    return veil
 
 
 def _mottled(picture: Field, rng: np.random.Generator) -> Field:

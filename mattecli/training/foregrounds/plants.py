@@ -3,9 +3,20 @@
 import numpy as np
 
 from mattecli.training.foregrounds.bodies import turned
-from mattecli.training.foregrounds.canvas import Canvas, Foreground, Points, blur, finish, over, scaled, tint
+from mattecli.training.foregrounds.canvas import Canvas, Foreground, blur, finish, over, scaled, tint
 from mattecli.training.foregrounds.colour import Photos, base_colour, draw_look, strand_colours, texture
-from mattecli.training.foregrounds.noise import Field, Parameters, chance, choice, fractal, generator, number, seed, whole
+from mattecli.training.foregrounds.noise import (
+    Field,
+    Parameters,
+    Points,
+    chance,
+    choice,
+    fractal,
+    generator,
+    number,
+    seed,
+    whole,
+)
 from mattecli.training.foregrounds.strands import curl, curves, taper
 
 
@@ -22,12 +33,12 @@ def draw_foliage(rng: np.random.Generator) -> Parameters:
         "widest": number(rng, 0.3, 0.6),
         "x": number(rng, 0.25, 0.75),
         "y": number(rng, 0.6, 1.05),
-        "reach": number(rng, 0.45, 0.95),
+        "reach": number(rng, 0.6, 1.15),
         "fan": number(rng, 0.5, 1.9),
         "heading": number(rng, -2.3, -0.9),
-        "gravity": number(rng, -0.1, 0.6),
+        "gravity": number(rng, -0.1, 0.35),
         "bend": number(rng, 0.0, 0.5),
-        "pot": chance(rng, 0.4),
+        "pot": chance(rng, 0.35),
         "depth": number(rng, 0.0, 2.5) if chance(rng, 0.5) else 0.0,
         "blur": number(rng, 0.3, 1.2) if chance(rng, 0.35) else 0.0,
     }
@@ -92,7 +103,7 @@ def make_grass(parameters: Parameters, size: int, photos: Photos) -> Foreground:
         widths = size / 640 * parameters["width"] * (0.3 + rng.random(count))
         canvas = Canvas(size)
         canvas.ribbons(paths, taper(widths, 14, tip=0.05), colours)
-        _ears(canvas, rng, paths[rng.random(count) < parameters["ears"]], parameters, dark)
+        _ears(canvas, rng, paths[rng.random(count) < parameters["ears"]], dark)
         picture = over(blur(canvas.picture(), soft * size / 640), picture)
     height = np.linspace(1.25, 0.6, size, dtype=np.float32)[:, None] * np.ones((1, size), np.float32)
     return finish(blur(tint(picture, height), parameters["blur"] * size / 640), "grass")
@@ -103,10 +114,10 @@ def draw_twigs(rng: np.random.Generator) -> Parameters:
     return {
         "seed": seed(rng),
         "look": draw_look(rng, "plant", sources=("noise", "photo")) | {"relief": 0.3},
-        "stems": whole(rng, 2, 6),
+        "stems": whole(rng, 3, 9),
         "forks": whole(rng, 2, 4),
         "levels": whole(rng, 3, 4),
-        "thick": number(rng, 8.0, 34.0),
+        "thick": number(rng, 10.0, 50.0),
         "thin": number(rng, 0.42, 0.62),
         "length": number(rng, 0.3, 0.5),
         "fan": number(rng, 0.4, 1.3),
@@ -120,7 +131,7 @@ def draw_twigs(rng: np.random.Generator) -> Parameters:
 def make_twigs(parameters: Parameters, size: int, photos: Photos) -> Foreground:
     rng = generator(parameters["seed"])
     canvas, needles = Canvas(size), Canvas(size)
-    stems = parameters["stems"]
+    stems: int = parameters["stems"]
     start = np.array([-np.cos(parameters["turn"]), -np.sin(parameters["turn"])]) * 0.5 + 0.5
     roots = (start + (rng.random((stems, 2)) - 0.5) * 0.6) * size
     angle = parameters["turn"] + (rng.random(stems) - 0.5) * 0.9
@@ -133,7 +144,9 @@ def make_twigs(parameters: Parameters, size: int, photos: Photos) -> Foreground:
         paths = curves(roots, headings, lengths, fall=(rng.random((count, 2)) - 0.5) * 0.4, steps=14)
         paths = curl(paths, lengths * parameters["crooked"], 0.5 + 2 * rng.random(count), 6.283 * rng.random(count))
         last = level == parameters["levels"] - 1
-        canvas.ribbons(paths, taper(np.full(count, thick), 14, tip=0.1 if last else 0.6), strand_colours(rng, wood, 0.3, count))
+        canvas.ribbons(
+            paths, taper(np.full(count, thick), 14, tip=0.1 if last else 0.6), strand_colours(rng, wood, 0.3, count)
+        )
         if level and parameters["needles"]:
             _needles(needles, rng, paths, parameters["needles"] // parameters["levels"], wood)
         fork = np.repeat(np.arange(count), parameters["forks"])
@@ -191,7 +204,7 @@ def make_flower(parameters: Parameters, size: int, photos: Photos) -> Foreground
 
 def _twigs(rng: np.random.Generator, parameters: Parameters, size: int) -> tuple[Points, Points]:
     """Stems (n, 12, 2) and the leaves on them (n, leaves, 4): root x and y, heading, length in pixels."""
-    count, leaves = parameters["twigs"], parameters["leaves"]
+    count, leaves = int(parameters["twigs"]), int(parameters["leaves"])
     roots = np.array([parameters["x"], parameters["y"]]) * size + (rng.random((count, 2)) - 0.5) * 0.08 * size
     angle = parameters["heading"] + (rng.random(count) - 0.5) * 2 * parameters["fan"]
     headings = np.stack([np.cos(angle), np.sin(angle)], 1)
@@ -243,12 +256,14 @@ def _pot(rng: np.random.Generator, parameters: Parameters, size: int, photos: Ph
     canvas = Canvas(size)
     canvas.polygon(np.array([(x + wide * dx, top + dy) for dx, dy in corners]) * size, (1.0, 1.0, 1.0))
     pot = canvas.picture()
-    pot[..., :3] *= texture(parameters["stem"] | {"hue": parameters["stem"]["second"][0], "source": "photo"}, size, photos)
+    pot[..., :3] *= texture(
+        parameters["stem"] | {"hue": parameters["stem"]["second"][0], "source": "photo"}, size, photos
+    )
     across = (np.arange(size, dtype=np.float32) / size - x) / wide
     return tint(pot, np.broadcast_to(1.15 - 0.5 * np.abs(across + 0.3), (size, size)).astype(np.float32).clip(0.3, 1.3))
 
 
-def _ears(canvas: Canvas, rng: np.random.Generator, stalks: Points, parameters: Parameters, dark: float) -> None:
+def _ears(canvas: Canvas, rng: np.random.Generator, stalks: Points, dark: float) -> None:
     """Ears of grass: a few dozen awns around the end of a stalk."""
     for stalk in stalks[:16]:
         awns = 26
@@ -277,7 +292,7 @@ def _needles(canvas: Canvas, rng: np.random.Generator, paths: Points, count: int
 def _daisy(canvas: Canvas, rng: np.random.Generator, parameters: Parameters, centre: Points, radius: float) -> None:
     base = base_colour(parameters["look"])
     for row in range(parameters["rows"]):
-        count = parameters["petals"]
+        count: int = parameters["petals"]
         angle = (np.arange(count) + 0.5 * row + 0.5 * (rng.random(count) - 0.5)) * 6.283 / count
         length = radius * (1 - 0.16 * row) * (0.85 + 0.25 * rng.random(count))
         petals = np.concatenate([np.repeat(centre[None], count, 0), angle[:, None], length[:, None]], 1)
@@ -291,7 +306,9 @@ def _daisy(canvas: Canvas, rng: np.random.Generator, parameters: Parameters, cen
     dots = (rng.random((260, 2)) + rng.random((260, 2)) - 1) * 0.3 * radius
     ring = turned(np.array([[1.0, 0.0]]), 0.0) * 0.02 * radius
     corners = np.stack([turned(ring, angle)[0] for angle in np.linspace(0, 6.283, 8)])
-    canvas.polygons((centre + dots)[:, None] + corners * 1.4, strand_colours(rng, base_colour(parameters["heart"]), 0.6, 260))
+    canvas.polygons(
+        (centre + dots)[:, None] + corners * 1.4, strand_colours(rng, base_colour(parameters["heart"]), 0.6, 260)
+    )
 
 
 def _thistle(canvas: Canvas, rng: np.random.Generator, parameters: Parameters, centre: Points, radius: float) -> None:
@@ -305,7 +322,9 @@ def _thistle(canvas: Canvas, rng: np.random.Generator, parameters: Parameters, c
     paths = curves(start, headings, lengths, fall=(rng.random((threads, 2)) - 0.5) * 0.7, steps=12)
     paths = curl(paths, lengths * parameters["fray"], 1 + 2 * rng.random(threads), 6.283 * rng.random(threads))
     widths = canvas.size / 640 * (0.8 + 2.2 * rng.random(threads))
-    canvas.ribbons(paths, taper(widths, 12, tip=0.4), strand_colours(rng, base_colour(parameters["look"]), 0.5, threads))
+    canvas.ribbons(
+        paths, taper(widths, 12, tip=0.4), strand_colours(rng, base_colour(parameters["look"]), 0.5, threads)
+    )
     scales = 130
     away = turn + np.pi + (rng.random(scales) - 0.5) * 3.9
     reach = np.sort(rng.random(scales))[::-1]

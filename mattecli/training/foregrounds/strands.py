@@ -1,5 +1,6 @@
 """Hair and fur: strands rooted on a body, in clumps that share shade, fall and curl, with stray hairs around them."""
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -12,11 +13,22 @@ from mattecli.training.foregrounds.bodies import (
     inner_points,
     paint_body,
 )
-from mattecli.training.foregrounds.canvas import Canvas, Foreground, Layer, Points, blur, coverage, finish, over, scaled, tint
+from mattecli.training.foregrounds.canvas import (
+    Canvas,
+    Foreground,
+    Layer,
+    blur,
+    coverage,
+    finish,
+    over,
+    scaled,
+    tint,
+)
 from mattecli.training.foregrounds.colour import Photos, base_colour, strand_colours
 from mattecli.training.foregrounds.noise import (
     Field,
     Parameters,
+    Points,
     chance,
     fractal,
     generator,
@@ -36,7 +48,11 @@ def draw_hair(rng: np.random.Generator) -> Parameters:
         "clumps": whole(rng, 8, 25),
         "strands": whole(rng, 15, 110),
         "length": number(rng, 0.08, 0.38),
-        "width": number(rng, 0.6, 1.8),
+        "width": number(rng, 0.45, 1.1) if chance(rng, 0.7) else number(rng, 1.0, 2.2),
+        "rim": number(rng, -0.4, 0.8),
+        "sheath": whole(rng, 100, 900),
+        "wisp": number(rng, 0.03, 0.2),
+        "dense": number(rng, 0.6, 1.3),
         "lift": number(rng, 0.15, 1.2),
         "gravity": number(rng, -0.1, 0.7),
         "curl": number(rng, 0.0, 0.12) if chance(rng, 0.5) else 0.0,
@@ -75,15 +91,17 @@ def make_hair(parameters: Parameters, size: int, photos: Photos, *, kind: str = 
     shades = _Shades(looks[COAT], rng)
     behind = Canvas(size)
     _clumps(behind, rng, parameters, roots, normals, shades, thin=0.55)
+    _sheath(behind, rng, parameters, roots, normals, shades, parameters["sheath"])
     haze = blur(_faded(behind.picture(), rng, parameters["haze"]), parameters["back_blur"] * size / 640)
     front = Canvas(size)
     _clumps(front, rng, parameters, roots, normals, shades, thin=1.0)
+    _sheath(front, rng, parameters, roots, normals, shades, parameters["sheath"] // 2)
     _inner_strands(front, rng, parameters, mass, shades)
-    picture = over(front.picture(), over(body, haze))
+    picture = over(_faded(front.picture(), rng, parameters["dense"]), over(body, haze))
     loose = Canvas(size)
     _strays(loose, rng, parameters, roots, normals, shades)
     picture = over(_faded(loose.picture(), rng, 0.3 + 0.6 * parameters["haze"]), picture)
-    return finish(blur(_lit(picture, rng), parameters["blur"] * size / 640), kind)
+    return finish(blur(lit(picture, rng, mass, parameters["rim"]), parameters["blur"] * size / 640), kind)
 
 
 class _Shades:
@@ -95,12 +113,13 @@ class _Shades:
         self._rng = rng
 
     def clump(self) -> Field:
-        return strand_colours(self._rng, self._base, 1.2 * self._spread, 1)[0].astype(np.float32)
+        colour: Field = strand_colours(self._rng, self._base, 1.2 * self._spread, 1)[0].astype(np.float32)
+        return colour
 
     def strands(self, colour: Field, count: int) -> NDArray[np.float64]:
         shades = strand_colours(self._rng, colour, self._spread, count)
         shades[self._rng.random(count) < 0.06] *= 1.5  # a few catch the light
-        return np.clip(shades, 0, 1)  # type: ignore[no-any-return]
+        return np.clip(shades, 0, 1)
 
     def base(self, count: int) -> NDArray[np.float64]:
         return self.strands(self._base, count)
@@ -122,17 +141,19 @@ def curves(
     reach = lengths[:, None]
     bend = roots + headings * reach * 0.55
     tips = roots + (headings * 0.85 + np.asarray(fall)) * reach
-    return roots[:, None] * (1 - t) ** 2 + bend[:, None] * 2 * t * (1 - t) + tips[:, None] * t**2
+    paths: Points = roots[:, None] * (1 - t) ** 2 + bend[:, None] * 2 * t * (1 - t) + tips[:, None] * t**2
+    return paths
 
 
 def curl(paths: Points, amplitude: Points, turns: Points, phase: Points) -> Points:
-    """Paths with a sideways wave that grows from the root; amplitude in pixels, turns along the whole strand; all (n,)."""
+    """Paths with a sideways wave that grows from the root: amplitude in pixels, turns a strand, phase; all (n,)."""
     t = np.linspace(0, 1, paths.shape[1])[None]
     along = np.gradient(paths, axis=1)
     across = np.stack([-along[..., 1], along[..., 0]], -1)
     across /= np.maximum(np.linalg.norm(across, axis=-1, keepdims=True), 1e-9)
     wave = amplitude[:, None] * np.sin(6.283 * turns[:, None] * t + phase[:, None]) * np.minimum(1, 2 * t)
-    return paths + across * wave[..., None]
+    waved: Points = paths + across * wave[..., None]
+    return waved
 
 
 def taper(widths: Points, steps: int, *, tip: float = 0.15) -> Points:
@@ -169,7 +190,8 @@ def _clumps(
         headings /= np.linalg.norm(headings, axis=1, keepdims=True)
         lengths = size * parameters["length"] * (0.5 + 0.7 * rng.random()) * (0.6 + 0.5 * rng.random(count))
         fall = np.array([wind, parameters["gravity"]]) + (rng.random((count, 2)) - 0.5) * 0.25
-        paths = curves(start, headings, lengths, fall=fall, steps=18 if parameters["curl"] else 12)
+        steps = min(52, 16 + int(7 * parameters["curls"])) if parameters["curl"] else 12  # enough for round curls
+        paths = curves(start, headings, lengths, fall=fall, steps=steps)
         # Strands of a clump draw together towards its tip.
         t = np.linspace(0, 1, paths.shape[1])[None, :, None]
         paths += (paths.mean(0, keepdims=True) - paths) * (parameters["gather"] * 0.8 * t)
@@ -181,21 +203,48 @@ def _clumps(
         canvas.ribbons(paths, taper(widths, paths.shape[1]), shades.strands(shades.clump(), count))
 
 
+def _sheath(
+    canvas: Canvas,
+    rng: np.random.Generator,
+    parameters: Parameters,
+    roots: Points,
+    normals: Points,
+    shades: _Shades,
+    count: int,
+) -> None:
+    """Thin hairs all along the contour, most of them nearly in line with it: without them a head has a paper edge."""
+    size = canvas.size
+    at = rng.integers(len(roots), size=count)
+    cells = roots[at].clip(0, size - 1).astype(np.int64)
+    comb = fractal(rng, size, cells=5, octaves=2)[cells[:, 1], cells[:, 0]]  # neighbours lie the same way
+    side = np.where(comb + 0.3 * (rng.random(count) - 0.5) > 0, 1.0, -1.0)[:, None]
+    tangents = np.stack([-normals[at, 1], normals[at, 0]], 1) * side
+    lift = (0.1 + 0.9 * rng.random(count) ** 2)[:, None]
+    headings = np.cos(lift) * tangents + np.sin(lift) * normals[at]
+    lengths = size * parameters["wisp"] * (0.3 + rng.random(count)) * np.clip(1 + 0.8 * comb, 0.3, 2)
+    starts = roots[at] - normals[at] * (size / 640 * (2 + 5 * rng.random((count, 1))))
+    fall = np.array([0.0, 0.5 * parameters["gravity"]]) - 0.25 * normals[at] * rng.random((count, 1))
+    paths = curves(starts, headings, lengths, fall=fall + (rng.random((count, 2)) - 0.5) * 0.3, steps=12)
+    paths = curl(paths, lengths * 0.06 * rng.random(count), 0.5 + 1.5 * rng.random(count), 6.283 * rng.random(count))
+    widths = size / 640 * np.minimum(parameters["width"], 1.2) * (0.4 + 0.6 * rng.random(count))
+    canvas.ribbons(paths, taper(widths, 12, tip=0.3), shades.base(count))
+
+
 def _strays(
     canvas: Canvas, rng: np.random.Generator, parameters: Parameters, roots: Points, normals: Points, shades: _Shades
 ) -> None:
     """Single long hairs that wander: each a curve with two slow waves of its own."""
-    count, size = parameters["strays"], canvas.size
+    size, count = canvas.size, int(parameters["strays"])
     at = rng.integers(len(roots), size=count)
     headings = normals[at] + (rng.random((count, 2)) - 0.5) * 2.2
     headings /= np.maximum(np.linalg.norm(headings, axis=1, keepdims=True), 1e-9)
     lengths = size * (0.06 + 0.4 * rng.random(count) ** 2)
     fall = np.array([0.0, 0.6 * parameters["gravity"]]) + (rng.random((count, 2)) - 0.5) * 0.9
-    paths = curves(roots[at] - 4 * normals[at] * size / 640, headings, lengths, fall=fall, steps=24)
+    paths = curves(roots[at] - 4 * normals[at] * size / 640, headings, lengths, fall=fall, steps=30)
     paths = curl(paths, lengths * 0.1 * rng.random(count), 0.5 + 1.5 * rng.random(count), 6.283 * rng.random(count))
-    paths = curl(paths, lengths * 0.02 * rng.random(count), 2 + 5 * rng.random(count), 6.283 * rng.random(count))
+    paths = curl(paths, lengths * 0.02 * rng.random(count), 2 + 3 * rng.random(count), 6.283 * rng.random(count))
     widths = size / 640 * (0.3 + 0.7 * rng.random(count) ** 2)
-    canvas.ribbons(paths, taper(widths, 24, tip=0.5), shades.base(count))
+    canvas.ribbons(paths, taper(widths, 30, tip=0.5), shades.base(count))
 
 
 def _inner_strands(
@@ -223,5 +272,10 @@ def _faded(picture: Layer, rng: np.random.Generator, level: float) -> Layer:
     return scaled(picture, np.clip(np.float32(level) * (1 + np.float32(0.6) * field), 0.05, 1))
 
 
-def _lit(picture: Layer, rng: np.random.Generator) -> Layer:
-    return tint(picture, 1 + np.float32(0.22) * fractal(rng, picture.shape[0], cells=3, octaves=3))
+def lit(picture: Layer, rng: np.random.Generator, mass: Field, rim: float) -> Layer:
+    """Uneven light, and a `rim` of it (below 0: of shade) on what stands off the body, as light from behind makes."""
+    size = picture.shape[0]
+    small = cv2.GaussianBlur(cv2.resize(mass, (80, 80), interpolation=cv2.INTER_AREA), (0, 0), 2.5)
+    away = 1 - cv2.resize(small, (size, size), interpolation=cv2.INTER_LINEAR)
+    uneven = 1 + np.float32(0.22) * fractal(rng, size, cells=3, octaves=3)
+    return tint(picture, uneven + np.float32(rim) * (away - np.float32(0.3)))

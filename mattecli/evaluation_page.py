@@ -1,0 +1,249 @@
+"""An evaluation as one HTML file that needs nothing else: failures on top, then the images, the worst first."""
+
+from __future__ import annotations
+
+import base64
+import heapq
+import html
+import io
+import os
+import secrets
+import threading
+from pathlib import Path
+from string import Template
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from mattecli._encoding import FORMATS
+from mattecli.errors import InputError
+from mattecli.evaluation import Evaluation, Failed, Pictures, Scored
+from mattecli.image import Image, to_depth
+from mattecli.metrics import Scores
+
+SIDE = 400  # the pictures' longest side in pixels
+SHOWN = 100  # the worst images get pictures, so that a set of a thousand stays a page one can open
+
+_Strip = dict[str, str]  # an image's pictures by caption, as data URIs
+
+_WHITE = np.array([255, 255, 255], np.float32)  # RGB, as the page's legend has them
+_KNOWN = np.array([226, 228, 232], np.uint8)
+_TOO_OPAQUE = np.array([200, 30, 45], np.float32)
+_TOO_CLEAR = np.array([25, 90, 200], np.float32)
+_FULL_COLOUR = 0.5  # an error of half the range or more has the full colour
+
+
+class EvaluationPage:
+    """Collects small pictures while an evaluation runs (`add`, from any thread) and writes the page at its end."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._worst: list[tuple[float, str, _Strip]] = []  # a heap: the best of them is the next to be dropped
+
+    def add(self, scored: Scored, pictures: Pictures) -> None:
+        """Keep the pictures of one image for as long as it is among the worst."""
+        entry = (scored.scores.sad, scored.name, _thumbnails(pictures))
+        with self._lock:
+            push = heapq.heappush if len(self._worst) < SHOWN else heapq.heappushpop
+            push(self._worst, entry)
+
+    def write(
+        self, target: Path, evaluation: Evaluation, *, title: str, facts: dict[str, str], overwrite: bool = False
+    ) -> None:
+        """Write the page, whole or not at all; `facts` say in its head what was compared with what."""
+        check_page(target, overwrite=overwrite)
+        strips = {name: strip for _, name, strip in self._worst}
+        ordered = sorted(evaluation.images, key=lambda image: -image.scores.sad)
+        largest = ordered[0].scores.sad if ordered else 0.0
+        blocks = [
+            _image(rank, image, strips[image.name], largest)
+            for rank, image in enumerate(ordered, start=1)
+            if image.name in strips
+        ]
+        page = _PAGE.substitute(
+            title=html.escape(title),
+            facts="".join(f"<dt>{html.escape(k)}</dt><dd>{html.escape(v)}</dd>" for k, v in facts.items()),
+            mean=_mean(evaluation),
+            failed=_failed(evaluation.failed),
+            images="".join(blocks),
+            rest=_rest([image for image in ordered if image.name not in strips]),
+        )
+        _write(target, page)
+
+
+def check_page(target: Path, *, overwrite: bool) -> None:
+    """Raise `InputError`, before any heavy work, for a page that could not be written."""
+    if target.is_dir():
+        raise InputError(f"{target} is a folder; name an .html file in it")
+    if target.exists() and not overwrite:
+        raise InputError(f"{target} exists already; name another page or add --overwrite")
+    if not target.parent.is_dir() or not os.access(target.parent, os.W_OK | os.X_OK):
+        raise InputError(f"{target} cannot be written: the folder {target.parent} is missing or locked; name another")
+
+
+def difference(prediction: NDArray[np.uint8], truth: NDArray[np.uint8], trimap: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """The error as a colour picture (H, W, 3): red where the prediction is too opaque, blue where it is too clear.
+
+    White is no error, the full colour 0.5 or more; known pixels, which are not scored, are grey.
+    """
+    error = (prediction.astype(np.float32) - truth.astype(np.float32)) / np.float32(255)
+    strength = np.minimum(np.abs(error) / _FULL_COLOUR, 1)[..., None]
+    colour = np.where((error > 0)[..., None], _TOO_OPAQUE, _TOO_CLEAR)
+    mixed = np.rint(_WHITE * (1 - strength) + colour * strength).astype(np.uint8)
+    known = (trimap == 0) | (trimap == 255)
+    return np.where(known[..., None], _KNOWN, mixed)
+
+
+def _thumbnails(pictures: Pictures) -> _Strip:
+    shown: dict[str, NDArray[Any]] = {}
+    if pictures.photo is not None:
+        shown["photo"] = to_depth(pictures.photo, 8)
+    shown["trimap"] = pictures.trimap
+    shown["truth"] = pictures.truth
+    shown["prediction"] = pictures.prediction
+    shown["difference"] = difference(pictures.prediction, pictures.truth, pictures.trimap)
+    return {caption: _data_uri(_small(pixels)) for caption, pixels in shown.items()}
+
+
+def _small(pixels: NDArray[Any]) -> NDArray[Any]:
+    height, width = pixels.shape[:2]
+    scale = SIDE / max(height, width)
+    if scale >= 1:
+        return pixels
+    size = max(1, round(width * scale)), max(1, round(height * scale))
+    return cv2.resize(pixels, size, interpolation=cv2.INTER_AREA)
+
+
+def _data_uri(pixels: NDArray[Any]) -> str:
+    buffer = io.BytesIO()
+    FORMATS[".webp"].save(buffer, Image(pixels))  # lossless for mattes, and every browser shows it
+    return "data:image/webp;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")
+
+
+def _figures(scores: Scores) -> dict[str, str]:
+    """The four errors as people read them."""
+    return {
+        "SAD": f"{scores.sad:.3f}",
+        "MSE": f"{scores.mse:.5f}",
+        "Grad": f"{scores.grad:.3f}",
+        "Conn": f"{scores.conn:.3f}",
+    }
+
+
+def _mean(evaluation: Evaluation) -> str:
+    scores = evaluation.mean_of_scored
+    if scores is None:
+        return '<p class="note">No image has a score.</p>'
+    tiles = "".join(f"<div><b>{value}</b><span>{name}</span></div>" for name, value in _figures(scores).items())
+    if evaluation.failed:
+        note = (
+            f"Mean of the {len(evaluation.images)} images with a score, <strong>not</strong> of all "
+            f"{evaluation.total}: {len(evaluation.failed)} failed, so this is no figure for the whole set."
+        )
+    else:
+        note = f"Mean of all {evaluation.total} images."
+    return f'<div class="tiles">{tiles}</div><p class="note">{note}</p>'
+
+
+def _failed(failed: tuple[Failed, ...]) -> str:
+    if not failed:
+        return ""
+    rows = "".join(f"<tr><th>{html.escape(f.name)}</th><td>{html.escape(f.reason)}</td></tr>" for f in failed)
+    return f'<section class="failed"><h2>Failed ({len(failed)})</h2><table>{rows}</table></section>'
+
+
+def _image(rank: int, image: Scored, strip: _Strip, largest: float) -> str:
+    figures = "".join(f"<span>{name} <b>{value}</b></span>" for name, value in _figures(image.scores).items())
+    share = image.scores.sad / largest if largest > 0 else 0.0
+    name = html.escape(image.name)
+    pictures = "".join(
+        f'<figure><img src="{uri}" alt="{caption} of {name}"><figcaption>{caption}</figcaption></figure>'
+        for caption, uri in strip.items()
+    )
+    return (
+        f'<article><header><h2><i>{rank}</i>{name}</h2><p class="figures">{figures}</p></header>'
+        f'<div class="bar"><div style="width:{share:.1%}"></div></div><div class="strip">{pictures}</div></article>'
+    )
+
+
+def _rest(images: list[Scored]) -> str:
+    if not images:
+        return ""
+    head = "".join(f"<th>{name}</th>" for name in ("Image", "SAD", "MSE", "Grad", "Conn"))
+    rows = "".join(
+        f"<tr><th>{html.escape(image.name)}</th>"
+        + "".join(f"<td>{value}</td>" for value in _figures(image.scores).values())
+        + "</tr>"
+        for image in images
+    )
+    return (
+        f'<section class="rest"><h2>The other {len(images)} images, better than these</h2>'
+        f"<table><tr>{head}</tr>{rows}</table></section>"
+    )
+
+
+def _write(target: Path, page: str) -> None:
+    hidden = target.with_name(f".matte-{secrets.token_hex(8)}.tmp")
+    try:
+        hidden.write_text(page, encoding="utf-8")
+        hidden.replace(target)
+    except OSError as error:
+        raise InputError(f"{target} cannot be written ({error.strerror}); name another file or folder") from error
+    finally:
+        hidden.unlink(missing_ok=True)
+
+
+_PAGE = Template("""<!doctype html>
+<html lang="en">
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>$title</title>
+<style>
+:root { color-scheme: light dark; --ink: #1c1f24; --soft: #667080; --line: #e2e5ea; --paper: #f5f6f8; --card: #fff;
+  --bad: #b3261e; --badpaper: #fdeeec; --accent: #3b6fd4; }
+@media (prefers-color-scheme: dark) { :root { --ink: #e8eaee; --soft: #9aa3b0; --line: #33383f; --paper: #16181c;
+  --card: #1f2227; --bad: #ff8a80; --badpaper: #34201f; --accent: #7ea6ff; } }
+* { box-sizing: border-box; margin: 0; }
+body { font: 15px/1.5 system-ui, sans-serif; color: var(--ink); background: var(--paper); padding: 2rem 1rem 4rem; }
+main { max-width: 1280px; margin: 0 auto; display: grid; gap: 1rem; }
+h1 { font-size: 1.5rem; line-height: 1.2; } h2 { font-size: 1.05rem; overflow-wrap: anywhere; }
+dl { display: grid; grid-template-columns: max-content 1fr; gap: 0 1rem; color: var(--soft); margin-top: .5rem; }
+dd { overflow-wrap: anywhere; }
+article, section, .tiles div { background: var(--card); border: 1px solid var(--line); border-radius: 10px; }
+article, section { padding: 1rem; }
+.tiles { display: grid; grid-template-columns: repeat(auto-fit, minmax(130px, 1fr)); gap: 1rem; }
+.tiles div { padding: .8rem 1rem; display: flex; flex-direction: column; }
+.tiles b { font-size: 1.6rem; line-height: 1.2; font-variant-numeric: tabular-nums; }
+.tiles span, .note, figcaption { color: var(--soft); }
+.failed { border-color: var(--bad); background: var(--badpaper); }
+.failed h2 { color: var(--bad); }
+table { border-collapse: collapse; margin-top: .5rem; font-variant-numeric: tabular-nums; }
+th, td { text-align: left; vertical-align: top; padding: .2rem 1.2rem .2rem 0; overflow-wrap: anywhere; }
+.rest td { text-align: right; } .rest tr + tr th { font-weight: normal; }
+article header { display: flex; flex-wrap: wrap; justify-content: space-between; gap: .2rem 1.5rem; }
+article h2 i { font-style: normal; font-weight: normal; color: var(--soft); display: inline-block; min-width: 2rem; }
+.figures { display: flex; flex-wrap: wrap; gap: 0 1.2rem; color: var(--soft); }
+.figures b { color: var(--ink); font-variant-numeric: tabular-nums; }
+.bar { height: 4px; border-radius: 2px; background: var(--line); margin: .5rem 0 .8rem; }
+.bar div { height: 100%; border-radius: 2px; background: var(--accent); }
+.strip { display: grid; grid-template-columns: repeat(auto-fit, minmax(170px, 1fr)); gap: .8rem; }
+figure { display: flex; flex-direction: column; align-items: flex-start; }
+img { display: block; max-width: 100%; height: auto; border-radius: 4px; }
+figcaption { font-size: .85rem; margin-top: .2rem; }
+.note i { display: inline-block; width: .8em; height: .8em; border-radius: 2px; border: 1px solid var(--line);
+  vertical-align: -1px; }
+</style>
+<main>
+<header><h1>$title</h1><dl>$facts</dl></header>
+$failed
+<div>$mean
+<p class="note">Less is better. SAD, Grad and Conn are sums in thousands over the trimap's unknown region, MSE is a
+mean over it. Difference: <i style="background:#c81e2d"></i> too opaque, <i style="background:#195ac8"></i> too clear,
+<i style="background:#fff"></i> no error, <i style="background:#e2e4e8"></i> known, not scored.</p></div>
+$images
+$rest
+</main>
+</html>
+""")

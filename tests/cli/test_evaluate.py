@@ -1,0 +1,235 @@
+"""`matte evaluate` as its users meet it."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from mattecli.errors import WeightsError
+from mattecli.image import Image, read_image, write_image
+from tests.conftest import DATA, RunMatte
+
+CASES = DATA / "metric_cases"
+EXPECTED = json.loads((CASES / "expected.json").read_text())
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    """Folders `predictions`, `truth` and `trimaps` with the five cases, and `photos` made up for them."""
+    for kind, folder in {"pred": "predictions", "alpha": "truth", "trimap": "trimaps"}.items():
+        (tmp_path / folder).mkdir()
+        for number in EXPECTED:
+            shutil.copy(CASES / f"{number}_{kind}.png", tmp_path / folder / f"cat{number}.png")
+    (tmp_path / "photos").mkdir()
+    for number in EXPECTED:
+        matte = read_image(tmp_path / "predictions" / f"cat{number}.png").pixels
+        write_image(tmp_path / "photos" / f"cat{number}.png", Image(matte))
+    return tmp_path
+
+
+def _benchmark(data: Path) -> list[object]:
+    return ["--alpha", data / "truth", "--trimaps", data / "trimaps"]
+
+
+@pytest.fixture
+def model(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
+    """A stand-in for the network: the photo's red is its alpha; gives the list of what it was loaded with."""
+    loaded: list[dict[str, Any]] = []
+
+    def load(weights: object = None, **options: Any) -> SimpleNamespace:
+        loaded.append({"weights": weights, **options})
+        checkpoint = SimpleNamespace(name="tiny", sha256="0123")
+        return SimpleNamespace(name="torch", device="cpu", precision="fp32", checkpoint=checkpoint)
+
+    def predict(image: NDArray[Any], trimap: NDArray[np.uint8], backend: object) -> NDArray[np.float32]:
+        return image[..., 0].astype(np.float32) / np.float32(255)
+
+    monkeypatch.setattr("mattecli.backends.load_backend", load)
+    monkeypatch.setattr("mattecli.matting.predict_alpha", predict)
+    return loaded
+
+
+def test_the_table_has_each_image_and_the_mean(run_matte: RunMatte, data: Path) -> None:
+    code, out, err = run_matte("evaluate", data / "predictions", *_benchmark(data))
+    assert code == 0
+    assert err == ""
+    lines = [line.split() for line in out.splitlines()]
+    assert lines[0] == ["image", "SAD", "MSE", "Grad", "Conn"]
+    assert lines[3] == ["cat2", "3.759", "0.00796", "2.270", "3.332"]
+    assert lines[-1] == ["mean", "of", "5", "1.337", "0.00788", "0.789", "1.135"]
+    assert len(lines) == 7
+    assert "\x1b" not in out
+
+
+def test_json_is_one_object_in_the_units_papers_print(run_matte: RunMatte, data: Path) -> None:
+    code, out, _ = run_matte("evaluate", data / "predictions", *_benchmark(data), "--json")
+    assert code == 0
+    result = json.loads(out)
+    assert [image["name"] for image in result["images"]] == [f"cat{number}" for number in EXPECTED]
+    for image, expected in zip(result["images"], EXPECTED.values(), strict=True):
+        assert image["sad"] == pytest.approx(expected["sad"], rel=1e-5)
+        assert image["mse"] == pytest.approx(expected["mse"], rel=1e-5)
+        assert image["grad"] == pytest.approx(expected["grad"] / 1000, rel=1e-5)
+        assert image["conn"] == pytest.approx(expected["conn"] / 1000, rel=1e-5)
+    assert result["mean"]["sad"] == pytest.approx(np.mean([case["sad"] for case in EXPECTED.values()]), rel=1e-5)
+    assert result["failed"] == []
+    assert result["total"] == 5
+
+
+def test_failed_images_are_named_and_there_is_no_mean_for_the_set(run_matte: RunMatte, data: Path) -> None:
+    (data / "predictions" / "cat1.png").unlink()
+    (data / "predictions" / "cat3.png").write_bytes(b"not a picture")
+    code, out, err = run_matte("evaluate", data / "predictions", *_benchmark(data))
+    assert code == 1
+    assert "mean of 3 of 5 only" in out
+    assert "mean of 5" not in out
+    assert [line.split() for line in out.splitlines() if "failed" in line] == [
+        ["cat1", *["failed"] * 4],
+        ["cat3", *["failed"] * 4],
+    ]
+    lines = err.splitlines()
+    assert len(lines) == 3
+    assert lines[0].startswith("error: cat1: ")
+    assert "no prediction of this name" in lines[0]
+    assert lines[1].startswith("error: cat3: ")
+    assert "cat3.png" in lines[1]
+    assert "2 of 5 images failed" in lines[2]
+
+    code, out, _ = run_matte("evaluate", data / "predictions", *_benchmark(data), "--json", "--quiet")
+    result = json.loads(out)
+    assert code == 1
+    assert result["mean"] is None
+    assert [failed["name"] for failed in result["failed"]] == ["cat1", "cat3"]
+    assert result["mean_of_scored"]["sad"] == pytest.approx((1.121667 + 3.758697 + 0.898647) / 3, rel=1e-5)
+
+
+def test_debug_shows_what_was_behind_a_failure(run_matte: RunMatte, data: Path) -> None:
+    (data / "predictions" / "cat3.png").write_bytes(b"not a picture")
+    _, _, err = run_matte("evaluate", data / "predictions", *_benchmark(data))
+    assert "Traceback" not in err
+    _, _, err = run_matte("evaluate", data / "predictions", *_benchmark(data), "--debug")
+    assert "Traceback" in err
+
+
+def test_left_over_predictions_are_warned_of(run_matte: RunMatte, data: Path) -> None:
+    shutil.copy(data / "predictions" / "cat1.png", data / "predictions" / "dog.png")
+    code, _, err = run_matte("evaluate", data / "predictions", *_benchmark(data))
+    assert code == 0
+    assert err.startswith("warning: ")
+    assert "dog.png" in err
+
+
+def test_a_model_runs_over_photos_and_its_alphas_are_kept(
+    run_matte: RunMatte, data: Path, model: list[dict[str, Any]]
+) -> None:
+    arguments = ["evaluate", "--images", data / "photos", *_benchmark(data), "--json"]
+    code, out, err = run_matte(*arguments, "--save", data / "kept", "--weights", "w", "--precision", "bf16")
+    assert code == 0
+    assert model == [{"weights": "w", "device": "auto", "precision": "bf16"}]
+    assert "device: cpu (auto)" in err
+    run = json.loads(out)
+    assert run["weights"] == {"name": "tiny", "sha256": "0123"}
+    assert (run["device"], run["precision"]) == ("cpu", "fp32")
+    folder = json.loads(run_matte("evaluate", data / "kept", *_benchmark(data), "--json")[1])
+    assert folder["images"] == run["images"]
+    assert folder["mean"]["conn"] == pytest.approx(1.13512, rel=1e-5)
+
+
+def test_kept_alphas_are_not_overwritten_unasked(run_matte: RunMatte, data: Path, model: list[dict[str, Any]]) -> None:
+    arguments = ["evaluate", "--images", data / "photos", *_benchmark(data), "--save", data / "kept"]
+    (data / "kept").mkdir()
+    (data / "kept" / "cat4.png").write_bytes(b"mine")
+    code, _, err = run_matte(*arguments)
+    assert code == 3
+    assert "cat4.png exists already" in err
+    assert not model
+    assert [path.name for path in (data / "kept").iterdir()] == ["cat4.png"]
+    assert run_matte(*arguments, "--overwrite")[0] == 0
+    assert len(list((data / "kept").iterdir())) == 5
+
+
+def test_alphas_are_never_kept_among_the_inputs(run_matte: RunMatte, data: Path, model: list[dict[str, Any]]) -> None:
+    before = (data / "truth" / "cat0.png").read_bytes()
+    arguments = ["evaluate", "--images", data / "photos", *_benchmark(data), "--overwrite", "--save", data / "truth"]
+    code, _, err = run_matte(*arguments)
+    assert code == 3
+    assert "holds inputs of this run" in err
+    assert (data / "truth" / "cat0.png").read_bytes() == before
+
+
+def test_a_page_is_written_where_asked(run_matte: RunMatte, data: Path) -> None:
+    arguments = ["evaluate", data / "predictions", *_benchmark(data), "--html", data / "page.html"]
+    code, out, err = run_matte(*arguments, "--images", data / "photos")
+    assert code == 0
+    assert "mean of 5" in out
+    assert "page.html" in err
+    page = (data / "page.html").read_text(encoding="utf-8")
+    assert page.count("<img") == 25
+    assert page.index("prediction of cat2") < page.index("prediction of cat3")  # SAD 3.76 before 0.21
+    code, out, err = run_matte(*arguments)
+    assert (code, out) == (3, "")
+    assert "page.html exists already" in err
+    assert run_matte(*arguments, "--overwrite")[0] == 0
+    assert (data / "page.html").read_text(encoding="utf-8").count("<img") == 20  # no photos this time
+
+
+def test_a_page_is_written_though_images_failed(run_matte: RunMatte, data: Path) -> None:
+    (data / "predictions" / "cat1.png").unlink()
+    assert run_matte("evaluate", data / "predictions", *_benchmark(data), "--html", data / "page.html")[0] == 1
+    assert "Failed (1)" in (data / "page.html").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ([], "nothing to score"),
+        (["predictions", "--save", "kept"], "--save: only for a model's run"),
+        (["predictions", "--weights", "w", "--device", "cpu"], "--weights, --device: only for a model's run"),
+        (["predictions", "--images", "photos"], "--images only serves the page"),
+    ],
+)
+def test_options_that_make_no_sense_together_are_usage_errors(
+    run_matte: RunMatte, data: Path, monkeypatch: pytest.MonkeyPatch, arguments: list[str], words: str
+) -> None:
+    monkeypatch.chdir(data)
+    code, out, err = run_matte("evaluate", *arguments, *_benchmark(data))
+    assert (code, out) == (2, "")
+    assert words in err
+
+
+def test_a_missing_folder_is_bad_input_and_missing_weights_are_code_4(
+    run_matte: RunMatte, data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    code, out, err = run_matte("evaluate", data / "nowhere", *_benchmark(data))
+    assert (code, out) == (3, "")
+    assert "nowhere cannot be read as a folder" in err
+
+    def load(weights: object = None, **options: Any) -> None:
+        raise WeightsError("w is not there; check the path")
+
+    monkeypatch.setattr("mattecli.backends.load_backend", load)
+    code, _, err = run_matte("evaluate", "--images", data / "photos", *_benchmark(data))
+    assert code == 4
+    assert err == "error: w is not there; check the path\n"
+
+
+def test_a_trimap_that_jpeg_damaged_names_snap_and_is_scored_with_it(run_matte: RunMatte, data: Path) -> None:
+    trimap = read_image(data / "trimaps" / "cat2.png")
+    (data / "trimaps" / "cat2.png").unlink()
+    generator = np.random.default_rng(0)
+    noisy = np.clip(trimap.pixels[..., 0].astype(int) + generator.integers(-3, 4, trimap.pixels.shape[:2]), 0, 255)
+    write_image(data / "trimaps" / "cat2.png", Image(noisy.astype(np.uint8)))
+    code, _, err = run_matte("evaluate", data / "predictions", *_benchmark(data))
+    assert code == 1
+    assert "cat2" in err
+    assert "--snap" in err
+    code, out, _ = run_matte("evaluate", data / "predictions", *_benchmark(data), "--snap", "10", "--json")
+    assert code == 0
+    assert json.loads(out)["images"][2]["sad"] == pytest.approx(EXPECTED["2"]["sad"], rel=1e-5)

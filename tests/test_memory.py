@@ -1,0 +1,55 @@
+from pathlib import Path
+
+import pytest
+
+from mattecli import memory
+
+
+def write(folder: Path, files: dict[str, str]) -> None:
+    for name, content in files.items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(content)
+
+
+def test_a_containers_limit_counts(tmp_path: Path) -> None:
+    write(tmp_path, {"memory.max": "1000000\n", "memory.current": "700000\n", "memory.stat": "anon 5\ninactive_file 50000\n"})
+    assert memory.free_bytes(tmp_path) == 350_000
+
+
+def test_an_old_containers_limit_counts(tmp_path: Path) -> None:
+    files = {"limit_in_bytes": "1000000", "usage_in_bytes": "400000", "stat": "cache 1\ntotal_inactive_file 2000\n"}
+    write(tmp_path, {f"memory/memory.{name}": content for name, content in files.items()})
+    assert memory.free_bytes(tmp_path) == 602_000
+
+
+def test_without_a_limit_the_machines_memory_counts(tmp_path: Path) -> None:
+    write(tmp_path, {"memory.max": "max\n", "memory.current": "700000\n", "memory.stat": "inactive_file 50000\n"})
+    assert memory.free_bytes(tmp_path) > 1_000_000
+    assert memory.free_bytes(tmp_path / "missing") > 1_000_000
+
+
+def test_a_group_over_its_limit_has_nothing_free(tmp_path: Path) -> None:
+    write(tmp_path, {"memory.max": "100\n", "memory.current": "700\n", "memory.stat": "inactive_file 0\n"})
+    assert memory.free_bytes(tmp_path) == 0
+
+
+def test_peak_memory_grows_with_what_is_held() -> None:
+    before = memory.peak_bytes()
+    held = bytearray(before)  # as much again
+    held[::4096] = b"x" * len(held[::4096])
+    assert memory.peak_bytes() > 1.2 * before
+
+
+@pytest.mark.parametrize(
+    ("text", "count"),
+    [("6G", 6 * 2**30), ("6GiB", 6 * 2**30), ("1.5g", 3 * 2**29), ("800M", 800 * 2**20), ("2kb", 2048), ("12345", 12345)],
+)
+def test_sizes_are_read_as_people_write_them(text: str, count: int) -> None:
+    assert memory.parse_bytes(text) == count
+
+
+@pytest.mark.parametrize("text", ["", "G", "-1G", "0", "many", "nan", "inf"])
+def test_what_is_no_size_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match=r".*"):
+        memory.parse_bytes(text)

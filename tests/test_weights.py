@@ -1,0 +1,49 @@
+import hashlib
+import shutil
+from pathlib import Path
+
+import pytest
+
+from mattecli import weights
+from mattecli.errors import WeightsError
+from mattecli.network import load_a2u
+
+
+def test_checkpoints_in_the_box_are_as_listed() -> None:
+    checkpoints = weights.shipped()
+    assert weights.DEFAULT in [checkpoint.name for checkpoint in checkpoints]
+    for checkpoint in checkpoints:
+        checkpoint.verify()
+        assert checkpoint.path.stat().st_size <= 20_000_000
+        assert checkpoint.card is not None
+        assert checkpoint.sha256 in checkpoint.card.read_text(encoding="utf-8")
+
+
+def test_default_checkpoint_loads() -> None:
+    assert load_a2u(weights.find_checkpoint().path).shared
+
+
+def test_a_checkpoint_is_found_by_name_and_by_path(tmp_path: Path) -> None:
+    by_name = weights.find_checkpoint(weights.DEFAULT)
+    assert weights.find_checkpoint(by_name.path) == by_name
+    mine = tmp_path / "mine.pth"
+    mine.write_bytes(b"anything")
+    found = weights.find_checkpoint(mine)
+    assert (found.name, found.expected) == ("mine", None)
+    assert found.sha256 == hashlib.sha256(b"anything").hexdigest()
+
+
+def test_an_unknown_name_is_answered_with_the_known_ones() -> None:
+    with pytest.raises(WeightsError, match=r"a3u is neither a file nor a checkpoint in the box \(.*a2u_shared.*\)"):
+        weights.find_checkpoint("a3u")
+
+
+def test_a_damaged_checkpoint_in_the_box_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shutil.copytree(weights.folder(), tmp_path / "weights")
+    monkeypatch.setattr(weights, "folder", lambda: tmp_path / "weights")
+    path = weights.find_checkpoint().path
+    content = bytearray(path.read_bytes())
+    content[-1] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(WeightsError, match="install mattecli again"):
+        weights.find_checkpoint()
