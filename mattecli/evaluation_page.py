@@ -232,7 +232,8 @@ article h2 i { font-style: normal; font-weight: normal; color: var(--soft); disp
 figure { display: flex; flex-direction: column; align-items: flex-start; }
 img { display: block; max-width: 100%; height: auto; border-radius: 4px; }
 figcaption { font-size: .85rem; margin-top: .2rem; }
-.note i { display: inline-block; width: .8em; height: .8em; border-radius: 2px; border: 1px solid var(--line);
+.tiles + .note { margin-top: .8rem; }
+.note span { white-space: nowrap; } .note i { display: inline-block; width: .8em; height: .8em; border-radius: 2px; border: 1px solid var(--line);
   vertical-align: -1px; }
 </style>
 <main>
@@ -240,8 +241,9 @@ figcaption { font-size: .85rem; margin-top: .2rem; }
 $failed
 <div>$mean
 <p class="note">Less is better. SAD, Grad and Conn are sums in thousands over the trimap's unknown region, MSE is a
-mean over it. Difference: <i style="background:#c81e2d"></i> too opaque, <i style="background:#195ac8"></i> too clear,
-<i style="background:#fff"></i> no error, <i style="background:#e2e4e8"></i> known, not scored.</p></div>
+mean over it. Difference: <span><i style="background:#c81e2d"></i> too opaque,</span>
+<span><i style="background:#195ac8"></i> too clear,</span> <span><i style="background:#fff"></i> no error,</span>
+<span><i style="background:#e2e4e8"></i> known, not scored.</span></p></div>
 $images
 $rest
 </main>

@@ -164,8 +164,8 @@ def overlay(image: NDArray[np.uint8], trimap: NDArray[np.uint8]) -> NDArray[np.u
     unknown, with white lines along the borders."""
     preview = image.copy()
     for value, tint in ((FOREGROUND, (0, 200, 80)), (BACKGROUND, (220, 30, 40))):
-        region = trimap == value
-        preview[region] = np.rint(0.5 * image[region] + 0.5 * np.array(tint)).astype(np.uint8)
+        tinted = cv2.addWeighted(image, 0.5, np.full_like(image, tint), 0.5, 0)
+        np.copyto(preview, tinted, where=(trimap == value)[..., None])
     width = max(3, round(max(trimap.shape) / 800) | 1)  # visible when a large photo is shown small
     edges = cv2.morphologyEx(trimap, cv2.MORPH_GRADIENT, np.ones((width, width), np.uint8)) > 0
     preview[edges] = 255
