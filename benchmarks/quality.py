@@ -10,6 +10,7 @@ defaults. All alphas are scored as 8-bit files would be.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import hashlib
 import json
 import math
@@ -98,7 +99,8 @@ def _peer(name: str, cache: Path | None) -> Method:
         kept = cache / f"{name}-{key[:32]}.png" if cache else None
         if kept and kept.exists():
             return quantise(read_alpha(kept))
-        alpha = quantise(estimate(photo.astype(np.float64) / full, trimap.astype(np.float64) / 255))
+        with contextlib.redirect_stdout(sys.stderr):  # pymatting prints warnings, and stdout is for the tables
+            alpha = quantise(estimate(photo.astype(np.float64) / full, trimap.astype(np.float64) / 255))
         if kept:
             kept.parent.mkdir(parents=True, exist_ok=True)
             write_image(kept, Image(alpha), overwrite=True)

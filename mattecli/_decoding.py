@@ -9,6 +9,7 @@ from __future__ import annotations
 import io
 import logging
 import os
+import struct
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -79,8 +80,8 @@ def decode(source: str | Path, *, colour_managed: bool) -> Decoded:
 
 def decode_size(source: str | Path) -> tuple[int, int]:
     """Width and height of the upright picture, from the file's header."""
-    if str(source) == "-":
-        raise InputError("standard input can be read only once; read the image from it and take its size")
+    if str(source) == "-" or Path(source).is_fifo():
+        raise InputError(f"{label(source)} is a pipe and can be read only once; read the image and take its size")
     with opened(source) as (handle, head), translated(source):
         if head.startswith(b"\x93NUMPY"):
             height, width = np.load(source, mmap_mode="r", allow_pickle=False).shape[:2]
@@ -179,14 +180,22 @@ def _allow_heic() -> None:
 def _with_pillow(handle: BinaryIO, head: bytes, source: str | Path, *, colour_managed: bool) -> Decoded:
     picture: PIL.Image.Image = _open_pillow(handle, head, source)
     icc = picture.info.get("icc_profile") or None
-    resolution = _resolution(picture.info.get("dpi"))
-    picture.load()
-    if _ORIENTATION in picture.getexif():  # looked up after load(): Pillow turns a TIFF itself and forgets the tag then
-        if picture.getexif()[_ORIENTATION] >= 5 and resolution:
-            resolution = resolution[::-1]
-        ImageOps.exif_transpose(picture, in_place=True)
+    orientation = picture.getexif().get(_ORIENTATION, 1)
+    resolution = _turned_resolution(_resolution(picture.info.get("dpi")), orientation)
+    picture.load()  # a TIFF is upright after this, and has forgotten its orientation
+    ImageOps.exif_transpose(picture, in_place=True)
     picture, icc = _plain(picture, icc, colour_managed=colour_managed)
-    return Decoded(np.array(picture), icc, resolution)
+    return Decoded(_to_array(picture), icc, resolution)
+
+
+def _to_array(picture: PIL.Image.Image) -> NDArray[Any]:
+    """The pixels, copied in bands: Pillow's way through one string of bytes needs them all three times."""
+    first = np.asarray(picture.crop((0, 0, picture.width, 1)))
+    pixels = np.empty((picture.height, *first.shape[1:]), first.dtype)
+    for top in range(0, picture.height, 256):
+        bottom = min(top + 256, picture.height)
+        pixels[top:bottom] = np.asarray(picture.crop((0, top, picture.width, bottom)))
+    return pixels
 
 
 def _plain(
@@ -211,18 +220,24 @@ def _plain(
 
 def _to_srgb(picture: PIL.Image.Image, icc: bytes | None) -> tuple[PIL.Image.Image, bytes | None]:
     """RGB through the picture's profile, with sRGB's; without a profile by Pillow's plain formula, with none."""
+    if icc is None and picture.mode != "LAB":
+        return picture.convert("RGB"), None
     srgb = ImageCms.createProfile("sRGB")
-    if icc is not None:
-        profile: Any = ImageCms.ImageCmsProfile(io.BytesIO(icc))
-    elif picture.mode == "LAB":
-        profile = ImageCms.createProfile("LAB")
-    else:
-        return picture.convert("RGB"), None
     try:
-        transform = ImageCms.buildTransform(profile, srgb, picture.mode, "RGB")
-    except ImageCms.PyCMSError:  # a profile of another colour space than the pixels': as good as none
+        profile: Any = ImageCms.ImageCmsProfile(io.BytesIO(icc)) if icc else ImageCms.createProfile("LAB")
+        flags = ImageCms.Flags.NOOPTIMIZE if picture.mode == "L" else ImageCms.Flags.HIGHRESPRECALC
+        transform = ImageCms.buildTransform(profile, srgb, picture.mode, "RGB", flags=flags)
+    except (ImageCms.PyCMSError, OSError):  # broken, or of another colour space than the pixels': as good as none
         return picture.convert("RGB"), None
-    return ImageCms.applyTransform(picture, transform) or picture, ImageCms.ImageCmsProfile(srgb).tobytes()
+    profile_bytes = bytearray(ImageCms.ImageCmsProfile(srgb).tobytes())
+    profile_bytes[24:36] = struct.pack(">6H", 2000, 1, 1, 0, 0, 0)  # LittleCMS dates it now: other bytes each second
+    if picture.mode != "L":
+        return ImageCms.applyTransform(picture, transform) or picture, bytes(profile_bytes)
+    # LittleCMS's quick tables are off by up to 10 of 255 in the shadows of grey; the exact way is slow, so 256 pixels
+    # go through it and the picture looks its values up there.
+    ramp = ImageCms.applyTransform(PIL.Image.frombytes("L", (256, 1), bytes(range(256))), transform)
+    bands = ramp.split() if ramp else ()
+    return PIL.Image.merge("RGB", [picture.point(list(band.tobytes())) for band in bands]), bytes(profile_bytes)
 
 
 def _space(icc: bytes | None) -> bytes:

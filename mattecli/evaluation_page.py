@@ -233,7 +233,8 @@ figure { display: flex; flex-direction: column; align-items: flex-start; }
 img { display: block; max-width: 100%; height: auto; border-radius: 4px; }
 figcaption { font-size: .85rem; margin-top: .2rem; }
 .tiles + .note { margin-top: .8rem; }
-.note span { white-space: nowrap; } .note i { display: inline-block; width: .8em; height: .8em; border-radius: 2px; border: 1px solid var(--line);
+.note span { white-space: nowrap; }
+.note i { display: inline-block; width: .8em; height: .8em; border-radius: 2px; border: 1px solid var(--line);
   vertical-align: -1px; }
 </style>
 <main>

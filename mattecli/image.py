@@ -143,7 +143,8 @@ def to_depth(pixels: NDArray[Any], depth: int) -> NDArray[Any]:
     rows = max(1, 2**22 // max(1, pixels[0].size))  # in bands, so that a large photo has no second copy in floats
     for top in range(0, len(pixels), rows):
         band = pixels[top : top + rows].astype(np.float32)
-        band *= np.float32(_FULL[depth] / _FULL[own])
+        band /= _FULL[own]  # a division: 1/255 as a factor would be off in the last place
+        band *= _FULL[depth]
         np.clip(band, 0, _FULL[depth], out=band)
         result[top : top + rows] = band if depth == 32 else np.rint(band, out=band)
     return result

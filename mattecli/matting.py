@@ -32,7 +32,7 @@ def predict_alpha(
     """
     _check(image, trimap)
     unknown = (trimap != 0) & (trimap != 255)
-    alpha = (trimap == 255).astype(np.float32)
+    alpha: NDArray[np.float32] = (trimap == 255).astype(np.float32)
     if unknown.any():
         height, width = trimap.shape
         require_memory(height, width, backend, max_memory=max_memory)
@@ -61,7 +61,7 @@ def require_memory(
 
 
 def network_input(image: NDArray[np.generic], trimap: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """Normalised planes (4, H', W') for the network: RGB and trimap, mirror-padded at the bottom and right to STRIDE."""
+    """Normalised planes (4, H', W') of RGB and trimap, mirror-padded at the bottom and right to multiples of STRIDE."""
     height, width = trimap.shape
     planes = np.empty((4, height, width), np.float32)
     for channel, (mean, std) in enumerate(zip(MEAN, STD, strict=True)):
@@ -83,4 +83,6 @@ def _check(image: NDArray[np.generic], trimap: NDArray[np.uint8]) -> None:
         raise InputError(f"the trimap is {trimap.shape} of {trimap.dtype}; give (H, W) as uint8")
     if image.shape[:2] != trimap.shape:
         sizes = [f"{array.shape[1]}×{array.shape[0]}" for array in (trimap, image)]
-        raise InputError(f"the trimap is {sizes[0]} but the image is {sizes[1]}; make the trimap at the image's full size")
+        raise InputError(
+            f"the trimap is {sizes[0]} but the image is {sizes[1]}; make the trimap at the image's full size"
+        )

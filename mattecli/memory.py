@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import sys
 from pathlib import Path
 
@@ -11,7 +12,7 @@ CGROUP = Path("/sys/fs/cgroup")
 
 
 def free_bytes(cgroup: Path = CGROUP) -> int:
-    """Bytes of RAM this process may still take: what the machine has free, or a container's limit where that is less."""
+    """Bytes of RAM this process may still take: what the machine has free, or what a container leaves if that is less."""
     free = int(psutil.virtual_memory().available)
     limits = [limit for limit in (_v2_free(cgroup), _v1_free(cgroup)) if limit is not None]
     return max(0, min([free, *limits]))
@@ -25,6 +26,24 @@ def peak_bytes() -> int:
 
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if sys.platform == "darwin" else peak * 1024  # macOS counts bytes, Linux kibibytes
+
+
+def keep_freed_memory() -> None:
+    """Let the C library keep what is freed instead of giving it back to the system.
+
+    A network frees and asks for the same large maps over and over; given back, each page of them must be fetched and
+    zeroed anew, which can take longer than the arithmetic. Only glibc hands back so eagerly, and only there is anything
+    done.
+    """
+    if sys.platform != "linux":
+        return
+    try:
+        mallopt = ctypes.CDLL("libc.so.6").mallopt
+    except (OSError, AttributeError):  # another C library
+        return
+    trim_threshold, mmap_max = -1, -4  # M_TRIM_THRESHOLD and M_MMAP_MAX of malloc.h
+    mallopt(trim_threshold, -1)  # never
+    mallopt(mmap_max, 0)
 
 
 def parse_bytes(text: str) -> int:

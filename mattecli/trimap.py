@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from mattecli.errors import InputError, UsageError
 
 BACKGROUND, UNKNOWN, FOREGROUND = 0, 128, 255
-_FULL = {"uint8": 255.0, "uint16": 65535.0, "float32": 1.0}
+_FULL: dict[str, int | float] = {"uint8": 255, "uint16": 65535, "float32": 1.0}
 
 
 def from_values(pixels: NDArray[Any], *, snap: int = 0, name: str = "the trimap") -> NDArray[np.uint8]:
@@ -33,14 +33,14 @@ def from_values(pixels: NDArray[Any], *, snap: int = 0, name: str = "the trimap"
     values, full = _values(pixels)
     if not snap:
         _refuse_damaged(values, full, name)
-    reach = snap / 255 * full
+    reach = _steps(snap, full)
     trimap = np.full(values.shape, UNKNOWN, np.uint8)
     trimap[values <= reach] = BACKGROUND
     trimap[values >= full - reach] = FOREGROUND
     return trimap
 
 
-def _values(pixels: NDArray[Any]) -> tuple[NDArray[Any], float]:
+def _values(pixels: NDArray[Any]) -> tuple[NDArray[Any], int | float]:
     full = _FULL[pixels.dtype.name]
     if pixels.ndim == 2:
         return pixels, full
@@ -56,14 +56,19 @@ def _values(pixels: NDArray[Any]) -> tuple[NDArray[Any], float]:
     return values, full
 
 
-def _refuse_damaged(values: NDArray[Any], full: float, name: str) -> None:
+def _steps(count: int, full: int | float) -> int | float:
+    """This many steps of 8-bit depth; whole for whole values, so that comparing makes no copy in floats."""
+    return count / 255 if isinstance(full, float) else count * (full // 255)
+
+
+def _refuse_damaged(values: NDArray[Any], full: int | float, name: str) -> None:
     """Raise where values lie just off an end in places that no border of the trimap explains.
 
     A border, anti-aliased or resampled, leaves such values too, but within two pixels of quite other ones. JPEG leaves
     them all over its 8 × 8 blocks: measured on drawn trimaps, pixels whose 5 × 5 neighbourhood stays at one end are
     11 % and more of those just off an end after JPEG of quality 50 to 100, and 1 % at most after anti-aliasing.
     """
-    reach = 10 / 255 * full
+    reach = _steps(10, full)
     stray = just_off = 0
     for off_end in (values, full - values):
         at_end = off_end <= reach

@@ -110,16 +110,16 @@ def test_16_bit_and_float_photos_are_read_at_their_own_scale() -> None:
         (picture(4, 4), np.zeros((4, 4), np.float32), r"give \(H, W\) as uint8"),
     ],
 )
-def test_arrays_that_do_not_fit_are_named(
-    image: NDArray[np.uint8], trimap: NDArray[np.uint8], words: str
-) -> None:
+def test_arrays_that_do_not_fit_are_named(image: NDArray[np.uint8], trimap: NDArray[np.uint8], words: str) -> None:
     with pytest.raises(InputError, match=words):
         predict_alpha(image, trimap, Recorder())
 
 
 def test_a_picture_too_large_for_the_memory_is_refused_before_the_run() -> None:
     backend = Recorder(free=2**20)
-    with pytest.raises(DeviceError, match=r"photo\.jpg has 100×50 pixels, .* about 7 MiB on cpu, but only 1 MiB are free"):
+    with pytest.raises(
+        DeviceError, match=r"photo\.jpg has 100×50 pixels, .* about 7 MiB on cpu, but only 1 MiB are free"
+    ):
         require_memory(50, 100, backend, name="photo.jpg")
     with pytest.raises(DeviceError, match="are free"):
         predict_alpha(picture(50, 100), np.full((50, 100), 128, np.uint8), backend)

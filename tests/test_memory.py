@@ -13,7 +13,10 @@ def write(folder: Path, files: dict[str, str]) -> None:
 
 
 def test_a_containers_limit_counts(tmp_path: Path) -> None:
-    write(tmp_path, {"memory.max": "1000000\n", "memory.current": "700000\n", "memory.stat": "anon 5\ninactive_file 50000\n"})
+    write(
+        tmp_path,
+        {"memory.max": "1000000\n", "memory.current": "700000\n", "memory.stat": "anon 5\ninactive_file 50000\n"},
+    )
     assert memory.free_bytes(tmp_path) == 350_000
 
 
@@ -43,7 +46,14 @@ def test_peak_memory_grows_with_what_is_held() -> None:
 
 @pytest.mark.parametrize(
     ("text", "count"),
-    [("6G", 6 * 2**30), ("6GiB", 6 * 2**30), ("1.5g", 3 * 2**29), ("800M", 800 * 2**20), ("2kb", 2048), ("12345", 12345)],
+    [
+        ("6G", 6 * 2**30),
+        ("6GiB", 6 * 2**30),
+        ("1.5g", 3 * 2**29),
+        ("800M", 800 * 2**20),
+        ("2kb", 2048),
+        ("12345", 12345),
+    ],
 )
 def test_sizes_are_read_as_people_write_them(text: str, count: int) -> None:
     assert memory.parse_bytes(text) == count

@@ -54,5 +54,7 @@ def test_exactly_one_onnxruntime_is_asked_for_on_every_platform() -> None:
 
 
 def test_module_runs_as_the_command() -> None:
-    done = subprocess.run([sys.executable, "-m", "mattecli", "--version"], stdout=subprocess.PIPE, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-m", "mattecli", "--version"], stdout=subprocess.PIPE, text=True, check=True
+    )
     assert done.stdout == f"matte {mattecli.__version__}\n"

@@ -38,8 +38,8 @@ class Backend(Protocol):
 def load_backend(weights: str | Path | None = None, *, device: str = "auto", precision: str = "auto") -> Backend:
     """A backend that is ready to run.
 
-    `weights` is a name from `matte weights list` or a file; `device` auto, cpu or cuda[:N]; `precision` auto, fp32, bf16
-    or fp16. Raises WeightsError, DeviceError or UsageError.
+    `weights` is a name from `matte weights list` or a file; `device` auto, cpu or cuda[:N]; `precision` auto, fp32,
+    bf16 or fp16. Raises WeightsError, DeviceError or UsageError.
     """
     from mattecli.backends.torch import TorchBackend
 

@@ -18,7 +18,7 @@ DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 # Peak memory of a whole-image run for each pixel of the padded image, and what the process holds besides, in bytes;
 # measured by `benchmarks/predict.py` (its table is in benchmarks/README.md), with a tenth to spare.
-PIXEL_BYTES = {"fp32": 1150, "bf16": 700, "fp16": 700}
+PIXEL_BYTES = {"fp32": 1900, "bf16": 1200, "fp16": 1200}
 FIXED_BYTES = 600 * 2**20
 
 
@@ -34,8 +34,13 @@ class TorchBackend:
         if self._device.type == "cpu" and self.precision == "fp16":
             raise UsageError("--precision fp16 is for CUDA; on a CPU choose fp32, or bf16 where it has AMX")
         self.device = _describe(self._device)
+        if self._device.type == "cpu":
+            memory.keep_freed_memory()
         net = fold_norms(load_a2u(checkpoint.path))
-        self._net = net.to(self._device, DTYPES[self.precision], memory_format=torch.channels_last)
+        self._net = net.to(self._device, DTYPES[self.precision])
+        for parameter in self._net.parameters():
+            if parameter.ndim == 4:
+                parameter.data = parameter.data.contiguous(memory_format=torch.channels_last)
 
     def run(self, x: NDArray[np.float32]) -> NDArray[np.float32]:
         """Raw alpha (H, W) of the normalised planes x (4, H, W)."""
@@ -80,12 +85,13 @@ def _choose_device(wanted: str) -> torch.device:
         raise UsageError(f"--device {wanted} is unknown; choose auto, cpu, cuda or cuda:N")
     if torch.version.cuda is None:
         raise DeviceError(
-            f"--device {wanted} cannot be used: this PyTorch ({torch.__version__}) is built without CUDA; install a CUDA "
-            "build (see pytorch.org) or use --device cpu"
+            f"--device {wanted} cannot be used: this PyTorch ({torch.__version__}) is built without CUDA; install a "
+            "CUDA build (see pytorch.org) or use --device cpu"
         )
     if not torch.cuda.is_available():
         raise DeviceError(
-            f"--device {wanted} cannot be used: PyTorch finds no CUDA card or driver; check `nvidia-smi` or use --device cpu"
+            f"--device {wanted} cannot be used: PyTorch finds no CUDA card or driver; check `nvidia-smi` or "
+            "use --device cpu"
         )
     device = torch.device(wanted if ":" in wanted else f"cuda:{torch.cuda.current_device()}")
     if (device.index or 0) >= torch.cuda.device_count():

@@ -12,9 +12,9 @@ from mattecli import __version__
 from mattecli.cli import terminal, weights
 from mattecli.cli.composite import composite
 from mattecli.cli.evaluate import evaluate
+from mattecli.cli.predict import predict
 from mattecli.cli.samples import train_samples
 from mattecli.cli.train import train
-from mattecli.cli.predict import predict
 from mattecli.cli.trimap import trimap
 from mattecli.errors import MatteError
 

@@ -45,4 +45,6 @@ Snap = Annotated[
         help="Pull trimap values within N of 0 and 255 to them (for a trimap that went through JPEG).",
     ),
 ]
-OutputFolder = Annotated[Path | None, typer.Option("--out-dir", metavar="DIR", help="Folder for the outputs of --what.")]
+OutputFolder = Annotated[
+    Path | None, typer.Option("--out-dir", metavar="DIR", help="Folder for the outputs of --what.")
+]

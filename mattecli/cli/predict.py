@@ -55,7 +55,9 @@ def predict(
     ],
     output: Annotated[
         str | None,
-        typer.Option("--output", "-o", metavar="FILE", help="What to write; IMAGE_alpha.png if left out, - for stdout."),
+        typer.Option(
+            "--output", "-o", metavar="FILE", help="What to write; IMAGE_alpha.png if left out, - for stdout."
+        ),
     ] = None,
     cutout: Annotated[bool, typer.Option("--cutout", help="Write the foreground as straight RGBA instead.")] = False,
     foreground: Annotated[bool, typer.Option("--foreground", help="Write the foreground's colours instead.")] = False,
@@ -112,7 +114,9 @@ def predict(
     if as_json and "-" in targets.values():
         raise UsageError("--json and -o - both write to standard output; name a file for the picture")
     if bits != "8" and "alpha" not in targets:
-        raise UsageError(f"--bits {bits} is the depth of an alpha, but none is written; other pictures keep the photo's")
+        raise UsageError(
+            f"--bits {bits} is the depth of an alpha, but none is written; other pictures keep the photo's"
+        )
     allowed = _bytes(max_memory)
     _check_outputs(targets, bits, background, overwrite=overwrite, inputs=[photo, trimap])
     picture, known = _read(photo, trimap, snap)
@@ -126,7 +130,7 @@ def predict(
     runner = load_backend(weights, device=device, precision=precision)
     terminal.say(f"device: {runner.device}" + (" (auto)" if device == "auto" else ""))
     if unknown:
-        needed = require_memory(*known.shape, runner, max_memory=allowed, name=photo)
+        needed = require_memory(known.shape[0], known.shape[1], runner, max_memory=allowed, name=photo)
         terminal.detail(f"memory: about {show_bytes(needed)} needed, {show_bytes(runner.free_bytes())} free")
     alpha = predict_alpha(picture.pixels, known, runner, max_memory=allowed)
     _write(targets, picture, alpha, bits, scene, fit=fit, linear=linear, overwrite=overwrite, names=(photo, background))
@@ -144,7 +148,9 @@ def _kinds(what: str | None, *, cutout: bool, foreground: bool, background: str 
     asked = [kind for kind, wish in wishes.items() if wish]
     if what is None:
         if len(asked) > 1:
-            raise UsageError(f"{' and '.join(asked)} cannot all go to one output; use --what {','.join(asked)} --out-dir DIR")
+            raise UsageError(
+                f"{' and '.join(asked)} cannot all go to one output; use --what {','.join(asked)} --out-dir DIR"
+            )
         return asked or ["alpha"]
     if cutout or foreground:
         raise UsageError("--what already lists the products; leave --cutout and --foreground out")
@@ -182,9 +188,7 @@ def _bytes(text: str | None) -> int | None:
         raise UsageError(f"--max-memory {text} is no amount of memory; write for example 800M or 6G") from error
 
 
-def _check_outputs(
-    targets: Targets, bits: str, background: str | None, *, overwrite: bool, inputs: list[str]
-) -> None:
+def _check_outputs(targets: Targets, bits: str, background: str | None, *, overwrite: bool, inputs: list[str]) -> None:
     """Raise InputError for any output that could not be written, before anything heavy runs."""
     from mattecli.image import check_output
 
@@ -224,7 +228,9 @@ def _unknown_share(known: NDArray[np.uint8], trimap: str) -> float:
     if unknown == 0:
         terminal.warn(f"{trimap} has no unknown pixels, so the alpha is the trimap itself; mark soft edges grey")
     elif unknown == 1:
-        terminal.warn(f"{trimap} has nothing but unknown pixels; mark some sure foreground and background for a good matte")
+        terminal.warn(
+            f"{trimap} has nothing but unknown pixels; mark some sure foreground and background for a good matte"
+        )
     return unknown
 
 
@@ -250,9 +256,7 @@ def _write(
         if kind == "alpha":
             write_alpha(target, alpha, bits=_depth(bits), overwrite=overwrite, like=picture)
         else:
-            product = make_product(
-                kind, picture, alpha, background=scene, fit=fit, linear=linear, foreground=colours
-            )
+            product = make_product(kind, picture, alpha, background=scene, fit=fit, linear=linear, foreground=colours)
             write_image(target, product, overwrite=overwrite)
 
 

@@ -16,13 +16,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from mattecli.cli import terminal
-from mattecli.cli.options import Debug, Quiet, Verbose
-from mattecli.errors import InputError, UsageError
+from mattecli.cli.options import Debug, Device, Quiet, Verbose
+from mattecli.errors import InputError
 
 if TYPE_CHECKING:
     from rich.progress import Progress
 
     from mattecli.training.config import TrainConfig
+
 
 def train(
     config: Annotated[Path, typer.Argument(metavar="CONFIG", help="A train.toml, such as examples/train.toml.")],
@@ -39,7 +40,7 @@ def train(
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on with the run in the folder; begin one where there is none.")
     ] = False,
-    device: Annotated[str, typer.Option("--device", metavar="auto|cpu|cuda[:N]", help="Where the network runs.")] = "auto",
+    device: Device = "auto",
     start: Annotated[
         Path | None, typer.Option("--start", metavar="CHECKPOINT", help="Begin with these weights, not random ones.")
     ] = None,
@@ -62,6 +63,8 @@ def train(
       matte train train.toml --start weights/a2u_shared.safetensors --run runs/tuned
       torchrun --nproc-per-node 4 -m mattecli train train.toml
     """
+    # Before torch is loaded: threads that wait by spinning take the cores from the processes that make samples.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     from mattecli.training.config import read_config
     from mattecli.training.loop import train as train_network
     from mattecli.training.parts import build_feed, build_network
@@ -92,7 +95,7 @@ def train(
             )
     folder = settings.run.folder
     if ending == "finished":
-        terminal.say(f"finished: {folder / 'ema.safetensors'} holds the averaged weights, {folder / 'curves.png'} the curves")
+        terminal.say(f"finished: {folder / 'ema.safetensors'} holds the averaged weights, curves.png there the curves")
         return
     terminal.say(f"{ending}: saved to {folder}; go on with `matte train {config} --run {folder} --resume`")
     if ending == "interrupted":
@@ -111,7 +114,8 @@ def _say_beginning(config: TrainConfig, device: str, *, resume: bool) -> None:
 
     there = (config.run.folder / STATE).exists()
     if resume:
-        terminal.say(f"{'going on with' if there else 'nothing to resume yet, beginning'} the run in {config.run.folder}")
+        doing = "going on with" if there else "nothing to resume yet, beginning"
+        terminal.say(f"{doing} the run in {config.run.folder}")
     limit = f"{config.run.minutes:g} minutes" if config.run.minutes else f"{config.run.steps:,} steps"
     terminal.say(f"training on {device} for {limit} into {config.run.folder}")
     if config.validation.folder is None:
@@ -140,7 +144,7 @@ def _asked_to_stop() -> Iterator[Callable[[], bool]]:
     """Ctrl-C and SIGTERM ask the loop to save and end; a second Ctrl-C ends at once."""
     asked = False
 
-    def ask(number: int, frame: FrameType | None) -> None:
+    def ask(number: int, _: FrameType | None) -> None:
         nonlocal asked
         if asked and number == signal.SIGINT:
             raise KeyboardInterrupt

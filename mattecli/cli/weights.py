@@ -16,7 +16,9 @@ if TYPE_CHECKING:
 
 app = typer.Typer(no_args_is_help=True, help="List, show, verify and convert checkpoints.")
 
-Which = Annotated[str | None, typer.Argument(metavar="[NAME|FILE]", help="In the box or a file; the default one if left out.")]
+Which = Annotated[
+    str | None, typer.Argument(metavar="[NAME|FILE]", help="In the box or a file; the default one if left out.")
+]
 
 
 @app.command("list")
@@ -24,16 +26,15 @@ def list_(as_json: Json = False, debug: Debug = False) -> None:
     """The checkpoints in the box."""
     from mattecli.weights import DEFAULT, shipped
 
-    rows = [
-        {"name": c.name, "default": c.name == DEFAULT, "bytes": c.path.stat().st_size, "sha256": c.expected}
-        for c in shipped()
-    ]
+    rows = []
+    for checkpoint in shipped():
+        size, default = checkpoint.path.stat().st_size, checkpoint.name == DEFAULT
+        rows.append({"name": checkpoint.name, "default": default, "bytes": size, "sha256": checkpoint.expected})
+        if not as_json:
+            mark = "*" if default else " "
+            terminal.data(f"{mark} {checkpoint.name:<16} {size / 2**20:6.1f} MiB  sha256 {checkpoint.expected}\n")
     if as_json:
         terminal.data(json.dumps(rows) + "\n")
-        return
-    for row in rows:
-        mark = "*" if row["default"] else " "
-        terminal.data(f"{mark} {row['name']:<16} {row['bytes'] / 2**20:6.1f} MiB  sha256 {row['sha256']}\n")
 
 
 @app.command()
@@ -53,10 +54,8 @@ def show(which: Which = None, as_json: Json = False, debug: Debug = False) -> No
 
 
 @app.command()
-def verify(
-    which: Which = None, quiet: Quiet = False, as_json: Json = False, debug: Debug = False
-) -> None:
-    """Check that a checkpoint is whole, fits the network, and is the one that was shipped (all in the box if left out)."""
+def verify(which: Which = None, quiet: Quiet = False, as_json: Json = False, debug: Debug = False) -> None:
+    """Check that a checkpoint is whole, fits the network and is the one that was shipped; all in the box if left out."""
     from mattecli.weights import find_checkpoint, shipped
 
     checkpoints = [find_checkpoint(which)] if which else shipped()

@@ -14,9 +14,9 @@ from mattecli.network.resample import downsample
 class A2UNet(nn.Module):
     """A2U matting (Dai, Lu and Shen, CVPR 2021): RGB and trimap in, alpha out.
 
-    Input (B, 4, H, W): RGB in [0, 1] normalised by ImageNet's mean and standard deviation, and the trimap / 255; H and W
-    multiples of 16. Output (B, 1, H, W), not clipped. `shared` predicts one affinity kernel for all channels, otherwise
-    each channel has its own (the paper's channel-wise variant).
+    Input (B, 4, H, W): RGB in [0, 1] normalised by ImageNet's mean and standard deviation, and the trimap / 255; H and
+    W multiples of 16. Output (B, 1, H, W), not clipped. `shared` predicts one affinity kernel for all channels,
+    otherwise each channel has its own (the paper's channel-wise variant).
     """
 
     STRIDE = 16

@@ -82,7 +82,7 @@ def _is_safetensors(path: Path) -> bool:
 
 def _read_safetensors(path: Path) -> dict[str, Tensor]:
     try:
-        with safe_open(path, framework="pt", device="cpu") as file:  # type: ignore[no-untyped-call]
+        with safe_open(path, framework="pt", device="cpu") as file:
             return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dict
     except (SafetensorError, OSError) as error:
         raise WeightsError(f"{path} is damaged or no safetensors file ({error}); copy or download it again") from error
@@ -119,7 +119,9 @@ def _check_fit(path: str | Path, expected: Mapping[str, Tensor], found: Mapping[
         for name, tensor in expected.items()
         if name in found and found[name].shape != tensor.shape
     ]
-    problems += [f"{name} holds values that are not finite" for name in found if not bool(torch.isfinite(found[name]).all())]
+    problems += [
+        f"{name} holds values that are not finite" for name in found if not bool(torch.isfinite(found[name]).all())
+    ]
     if problems:
         more = f" and {len(problems) - 1} more like it" if len(problems) > 1 else ""
         raise WeightsError(f"{path} does not fit the A2U network: {problems[0]}{more}; point --weights at an A2U file")

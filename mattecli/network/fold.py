@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import itertools
 from typing import TypeVar
 
 import torch
@@ -22,7 +23,7 @@ def fold_norms(net: Module) -> Module:
     net = copy.deepcopy(net).eval()
     for module in list(net.modules()):
         children = list(module.named_children())
-        for (_, conv), (name, norm) in zip(children, children[1:], strict=False):
+        for (_, conv), (name, norm) in itertools.pairwise(children):
             if isinstance(conv, nn.Conv2d) and isinstance(norm, ABN):
                 _fold(conv, norm)
                 setattr(module, name, nn.Identity() if norm.linear else nn.LeakyReLU(LEAK, inplace=True))

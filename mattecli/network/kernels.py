@@ -1,6 +1,9 @@
 """The affinity predictor: from a feature map, the state from which all its up and down kernels follow.
 
-A kernel is a low-rank bilinear form of its neighbourhood (paper, section 4): K(p) = norm(P · Σ_c φ(Uᵀx)_c · φ(Vᵀx)_c / √C)
+A kernel is a low-rank bilinear form of its neighbourhood (paper, section 4)
+
+    K(p) = norm(P · Σ_c φ(Uᵀx)_c · φ(Vᵀx)_c / √C)
+
 with U, V and P generated from the map itself. At rank 1 and one group, as in the released models, the sum is one number
 for each position, so that a map s and two vectors of 36 numbers hold all kernels.
 """
@@ -48,5 +51,3 @@ class AffinityPredictor(nn.Module):
 
 def _pooled_conv(channels: int, out: int, *, bins: int) -> nn.Sequential:
     return nn.Sequential(nn.AdaptiveAvgPool2d(bins), nn.Conv2d(channels, out, 1))
-
-

@@ -7,9 +7,9 @@ With s the affinity map and p a vector of 36 numbers (see `kernels.py`), at a po
 
 A tap outside the map counts as zero and the kernel is not renormalised there (source: the authors' implementation).
 
-Every sum is taken tap by tap over shifted views, never by unfolding. Without autograd the work goes block by block, with
-the block's kernels made on the spot: the blocks stay in the cache and no full-size kernel map ever exists. With autograd
-the kernels of the half-size grid are kept, because their gradient needs them.
+Every sum is taken tap by tap over shifted views, never by unfolding. Without autograd the work goes block by block,
+with the block's kernels made on the spot: the blocks stay in the cache and no full-size kernel map ever exists. With
+autograd the kernels of the half-size grid are kept, because their gradient needs them.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ def up_kernel(s: Tensor, p: Tensor) -> Tensor:
 
     The pixel shuffle of the original is only another order of the same numbers: channel 4·m + 2·dy + dx is tap m.
     """
-    scores = p.unflatten(1, (9, 4))[..., None, None] * s[:, :, None]  # (B, 9, 4, h, w)
+    scores = p.view(-1, 9, 4, 1, 1) * s[:, :, None]  # (B, 9, 4, h, w)
     return torch.softmax(torch.sigmoid(scores), dim=1)  # the original squashes before it normalises
 
 

@@ -39,7 +39,7 @@ class RunConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class CropStage:
-    """Crops of one part of the run; of several sizes, each batch takes one by its number, so that a rerun takes the same."""
+    """Crops of one part of the run; of several sizes, each batch takes one by its number, so a rerun takes the same."""
 
     until: float = 1.0  # share of the run
     size: tuple[int, ...] = (512,)
@@ -129,8 +129,8 @@ class TrainConfig:
 def read_config(path: str | Path) -> TrainConfig:
     """The run that a TOML file describes.
 
-    Raises InputError when the file cannot be read, UsageError when it is no TOML, names an unknown key, gives a value of
-    the wrong type or out of its range; the message names the key and the file.
+    Raises InputError when the file cannot be read, UsageError when it is no TOML, names an unknown key, gives a value
+    of the wrong type or out of its range; the message names the key and the file.
     """
     path = Path(path)
     try:
@@ -250,6 +250,7 @@ def _kind(value: object) -> str:
 
 def _check_ranges(config: TrainConfig, path: Path) -> None:
     shares = [stage.until for stage in config.crops]
+    begins = [0.0, *shares]
     rules = [
         (config.run.steps > 0, "run.steps must be 1 or more"),
         (config.run.minutes is None or config.run.minutes > 0, "run.minutes must be more than 0"),
@@ -264,6 +265,12 @@ def _check_ranges(config: TrainConfig, path: Path) -> None:
         (
             all(s.size and all(size > 0 and size % 16 == 0 for size in s.size) for s in config.crops),
             "crops.size must be multiples of 16, the network's stride",
+        ),
+        (
+            all(
+                s.batch > 1 or begin >= 1 - config.norms.freeze for s, begin in zip(config.crops, begins, strict=False)
+            ),
+            "crops.batch must be 2 or more as long as norms are not frozen: one norm sees one value a picture",
         ),
         (config.optimizer.lr > 0 and config.optimizer.warmup >= 0, "optimizer.lr must be positive, warmup 0 or more"),
         (config.optimizer.clip >= 0, "optimizer.clip must be 0 (none) or more"),

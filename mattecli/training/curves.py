@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -34,17 +33,6 @@ class Panel:
     logarithmic: bool = False
 
 
-def read_log(path: Path) -> list[dict[str, Any]]:
-    """The lines of a log.jsonl; a last line that was cut off by a crash is left out."""
-    lines = []
-    for line in path.read_text(encoding="utf-8").splitlines():
-        try:
-            lines.append(json.loads(line))
-        except json.JSONDecodeError:
-            break
-    return lines
-
-
 def draw_curves(log: Sequence[Mapping[str, Any]], path: Path) -> None:
     """Draw losses, the figures of the validation and the learning rate over the steps into a PNG.
 
@@ -72,9 +60,8 @@ def draw_samples(rows: Iterable[Row], path: Path) -> None:
     """Draw photo, trimap, predicted alpha and true alpha side by side, a row for each, into a PNG."""
     lines = []
     for row in rows:
-        planes = [row.trimap, row.alpha, row.truth]
-        shown = [p if p.dtype == np.uint8 else np.rint(np.clip(p, 0, 1) * 255).astype(np.uint8) for p in planes]
-        lines.append(np.hstack([row.photo[..., ::-1], *(np.repeat(p[..., None], 3, axis=2) for p in shown)]))
+        planes = [row.trimap, *(np.rint(plane.clip(0, 1) * 255).astype(np.uint8) for plane in (row.alpha, row.truth))]
+        lines.append(np.hstack([row.photo[..., ::-1], *(np.repeat(plane[..., None], 3, axis=2) for plane in planes)]))
     if lines:
         width = max(line.shape[1] for line in lines)
         _write(path, np.vstack([_wide(line, width) for line in lines]))

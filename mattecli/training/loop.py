@@ -3,22 +3,21 @@
 from __future__ import annotations
 
 import copy
-import dataclasses
-import json
 import math
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any, Literal, Protocol
 
 import torch
 from torch import Tensor, nn
 
-from mattecli.errors import DeviceError, InputError, MatteError, UsageError
+from mattecli.errors import DeviceError, MatteError, UsageError
 from mattecli.matting import MEAN, STD
+from mattecli.memory import keep_freed_memory
 from mattecli.training.config import TrainConfig
-from mattecli.training.curves import draw_curves, draw_samples, read_log
+from mattecli.training.curves import draw_samples
+from mattecli.training.journal import Journal, Line
 from mattecli.training.losses import matting_losses
 from mattecli.training.meter import Meter
 from mattecli.training.optimizers import Optimizers
@@ -28,12 +27,11 @@ from mattecli.training.state import STATE, Position, load_state, save_state, sav
 from mattecli.training.validation import Row, ValidationSet
 
 Batch = Mapping[str, Tensor]
-Line = dict[str, Any]  # one line of log.jsonl, told by its `kind`: session, step, validation, saved
 Ending = Literal["finished", "paused", "interrupted"]
 
 
 class Feed(Protocol):
-    """Where batches come from: `dataset.batches` with the samples filled in. Batch number k is the whole data position."""
+    """Where batches come from: `dataset.batches` with the samples filled in; a batch's number is the data position."""
 
     def __call__(
         self, *, start: int, batch: Callable[[int], int], size_of: Callable[[int], int], rank: int, ranks: int
@@ -55,12 +53,15 @@ def train(
 ) -> Ending:
     """Train a network (B, 4, H, W) → (B, 1, H, W) in the run's folder until its schedule ends, or it is told to stop.
 
-    With `resume` the run goes on from the folder's state, where there is one. It pauses after `pause_minutes` of this
-    session, or when `should_stop` says so; both save the state first. `report` gets every line of the log.
+    With `resume` the run goes on from the folder's state, where there is one. It ends early after `pause_minutes` of
+    this session, or when `should_stop` says so; both save the state first. `report` gets every line of the log.
 
-    Raises UsageError when the folder holds another run, InputError for data or a folder that cannot be used, WeightsError
-    for a state that does not fit, DeviceError when memory runs out, MatteError when the gradient stays non-finite.
+    Raises UsageError when the folder holds another run, InputError for data or a folder that cannot be used,
+    WeightsError for a state that does not fit, DeviceError when memory runs out, MatteError when the gradient stays
+    non-finite.
     """
+    if device.type == "cpu":
+        keep_freed_memory()
     run = _Run(config, network, device, ranks or Ranks(), validation, report)
     generators = run.open_folder(resume=resume)
     if run.at.progress >= 1:
@@ -124,13 +125,15 @@ class _Run:
         validation: ValidationSet | None,
         report: Callable[[Line], None],
     ) -> None:
-        self.config, self.device, self.ranks, self.validation, self.report = config, device, ranks, validation, report
+        self.config, self.device, self.ranks, self.validation = config, device, ranks, validation
         self.folder = config.run.folder
+        self.journal = Journal(self.folder, writer=ranks.first, report=report)
         self.memory_format = torch.channels_last if config.precision.channels_last else torch.contiguous_format
         self.network = network.to(device=device, memory_format=self.memory_format)  # type: ignore[call-overload]
         self.network.train()
         self.average = copy.deepcopy(self.network).eval().requires_grad_(False)
-        self.optimizers = Optimizers(self.network, config.optimizer)
+        self.weights, self.averaged = _floats(self.network), _floats(self.average)
+        self.optimizers = Optimizers(self.network, config.optimizer, bf16=config.precision.dtype == "bf16")
         self.model = ranks.wrap(self.network, device)
         if config.precision.compile:
             self.model = torch.compile(self.model, dynamic=False)  # type: ignore[assignment]
@@ -142,7 +145,8 @@ class _Run:
         self.good_buffers = [buffer.clone() for buffer in self._buffers()]
         self.frozen = False
         self.factor = 0.0  # of the learning rates, at the last step
-        self.began = self.session_began = self.saved = time.monotonic()
+        self.began = self.session_began = 0.0  # until the clock starts
+        self.saved = time.monotonic()
         self.save_is_due = False
         self.reserve = {"judge": 0.0, "save": 0.0}  # seconds that the end of the run will take
 
@@ -172,21 +176,14 @@ class _Run:
                 seconds=self.at.seconds,
             )
             self.plan = CropPlan(self.config.crops, lead=self.plan.lead, starts=self.at.crop_starts)
-        if self.ranks.first:
-            try:
-                self.folder.mkdir(parents=True, exist_ok=True)
-                self._cut_log()
-            except OSError as error:
-                raise InputError(
-                    f"{self.folder} cannot be written ({error}); choose another folder by --run"
-                ) from error
+        self.journal.open(self.at.step)
         self._tell(
             "session",
             device=str(self.device),
             torch=torch.__version__,
             processes=self.ranks.world,
             parameters=sum(parameter.numel() for parameter in self.network.parameters()),
-            config=_plain(self.config),
+            config=self.config,
         )
         return generators
 
@@ -263,12 +260,12 @@ class _Run:
         self._tell("step", lr=self.config.optimizer.lr * self.factor, frozen=self.frozen, **found)
         if streak >= self.config.run.bad_steps:
             raise MatteError(
-                f"the gradient was not finite in {streak} steps running up to step {self.at.step}; {self.folder / STATE} "
-                "holds the last good state, if any: resume it with a lower lr, with clip, or with dtype fp32"
+                f"the gradient was not finite in {streak} steps running up to step {self.at.step}; go on from the last "
+                f"save in {self.folder} by --resume with a lower lr, with clip, or with dtype fp32"
             )
 
     def judge(self, batch: Batch, should_stop: Callable[[], bool]) -> None:
-        """Figures and pictures of the averaged weights, curves; keep the weights when they are the best so far."""
+        """Figures and pictures of the averaged weights; keep the weights when they are the best so far."""
         self.log_interval()
         began = time.monotonic()
         if self.ranks.first:
@@ -283,12 +280,11 @@ class _Run:
                 if judgement is not None:
                     best = judgement.sad < self.at.best
                     self.at.best = min(self.at.best, judgement.sad)
-                    figures = [dataclasses.asdict(figures) for figures in judgement.figures]
-                    self._tell("validation", figures=figures, sad=judgement.sad, best=best)
+                    self._tell("validation", figures=judgement.figures, sad=judgement.sad, best=best)
+                    self.journal.draw()
                     draw_samples(judgement.rows, samples)
                     if best:
                         save_weights(self.average.state_dict(), self.folder / "best.safetensors", step=self.at.step)
-            draw_curves(read_log(self.folder / "log.jsonl"), self.folder / "curves.png")
         self.reserve["judge"] = time.monotonic() - began
         self.meter.pause()
 
@@ -312,6 +308,7 @@ class _Run:
         self.saved = time.monotonic()
         self.reserve["save"] = self.saved - began
         self._tell("saved")
+        self.journal.draw()
         self.meter.pause()
 
     def _input(self, batch: Batch) -> Tensor:
@@ -331,7 +328,7 @@ class _Run:
     def _update_average(self) -> None:
         keep = ema_decay(self.config.ema.decay, self.at.step)
         with torch.no_grad():
-            torch._foreach_lerp_(_floats(self.average), _floats(self.network), 1 - keep)
+            torch._foreach_lerp_(self.averaged, self.weights, 1 - keep)
 
     def _buffers(self) -> list[Tensor]:
         modules = (self.network, self.average)
@@ -359,34 +356,12 @@ class _Run:
         return [Row(*planes) for planes in zip(photos, trimaps, alphas, truths, strict=True)]
 
     def _tell(self, kind: str, **facts: Any) -> None:
-        if not self.ranks.first:
-            return
-        seconds = time.monotonic() - self.began if kind != "session" else self.at.seconds
-        line = {"kind": kind, "step": self.at.step, "progress": self.at.progress, "seconds": round(seconds, 3)} | facts
-        with (self.folder / "log.jsonl").open("a", encoding="utf-8") as file:
-            file.write(json.dumps(line) + "\n")
-        self.report(line)
-
-    def _cut_log(self) -> None:
-        """Leave out what a session wrote after the state that is resumed: those steps are done again."""
-        path = self.folder / "log.jsonl"
-        kept = (
-            [line for line in read_log(path) if line["step"] <= self.at.step] if path.exists() and self.at.step else []
+        seconds = round(time.monotonic() - self.began if self.session_began else self.at.seconds, 3)
+        self.journal.tell(
+            {"kind": kind, "step": self.at.step, "progress": self.at.progress, "seconds": seconds} | facts
         )
-        path.write_text("".join(json.dumps(line) + "\n" for line in kept), encoding="utf-8")
 
 
 def _floats(module: nn.Module) -> list[Tensor]:
     """Parameters and floating-point buffers, in the same order for equal modules."""
     return [*module.parameters(), *(buffer for buffer in module.buffers() if buffer.is_floating_point())]
-
-
-def _plain(value: Any) -> Any:
-    """Dataclasses as what JSON knows."""
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return {f.name: _plain(getattr(value, f.name)) for f in dataclasses.fields(value)}
-    if isinstance(value, Mapping):
-        return {str(key): _plain(v) for key, v in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_plain(v) for v in value]
-    return str(value) if isinstance(value, Path) else value

@@ -3,7 +3,8 @@
 With d = α̂ − α (zero where a pixel has no weight), F and B the true colours and w the pixels' weights:
 
 - alpha: Σ w·|d| / Σ w, or its Charbonnier form √(d² + ε²) (Xu et al., Deep Image Matting, 2017, eq. 1);
-- composition: Σ w·Σ_rgb |d·(F − B)| / Σ w (the same, eq. 2): α̂F + (1−α̂)B − C = d·(F − B). The damaged photo does not enter.
+- composition: Σ w·Σ_rgb |d·(F − B)| / Σ w (the same, eq. 2), for α̂F + (1−α̂)B − C is d·(F − B); the photo with its
+  camera damage does not enter;
 - Laplacian: Σ_{i=1..5} 2^{i−1} ‖L_i(α̂) − L_i(α)‖₁ / Σ w (Hou and Liu, Context-Aware Image Matting, 2019, eq. 2; used by
   FBA matting, 2020). The pyramid is linear, so one pyramid of d will do.
 - gradient: (‖∂x d‖₁ + ‖∂y d‖₁) / Σ w with central differences (Tang et al., Learning-Based Sampling, 2019; FBA).
@@ -57,10 +58,10 @@ def matting_losses(
 
 
 def laplacian_pyramid(image: Tensor, levels: int = LEVELS) -> list[Tensor]:
-    """Differences of neighbouring levels of the Gaussian pyramid of image (B, C, H, W), finest first (Burt and Adelson, 1983,
-    with the binomial kernel 1 4 6 4 1).
+    """Differences of neighbouring levels of the Gaussian pyramid of image (B, C, H, W), finest first.
 
-    Fewer levels when a side would fall under 2 pixels. The coarsest Gaussian level is left out, as in Hou and Liu.
+    Burt and Adelson, 1983, with the binomial kernel 1 4 6 4 1. Fewer levels when a side would fall under 2 pixels; the
+    coarsest Gaussian level is left out, as in Hou and Liu.
     """
     pyramid = []
     for _ in range(levels):
@@ -105,12 +106,13 @@ def _halve_rows(image: Tensor) -> Tensor:
 
 
 def _expand(small: Tensor, height: int, width: int) -> Tensor:
-    """Twice the size: the binomial kernel over zeros between the pixels, that is 1/8, 6/8, 1/8 and 1/2, 1/2 by turns."""
+    """Twice the size: the binomial kernel over zeros between the pixels, so 1/8, 6/8, 1/8 and 1/2, 1/2 by turns."""
     return _expand_rows(_expand_rows(small, height).transpose(2, 3), width).transpose(2, 3)
 
 
 def _expand_rows(small: Tensor, height: int) -> Tensor:
-    padded = F.pad(small, (0, 0, 1, 1), mode="replicate")  # (B, C, h + 2, w)
+    # The big image mirrored at its border: before row 0 comes row 2, which is 1 of the small one; the last repeats.
+    padded = torch.cat([small[:, :, 1:2], small, small[:, :, -1:]], dim=2)  # (B, C, h + 2, w)
     even = (padded[:, :, :-2] + 6 * padded[:, :, 1:-1] + padded[:, :, 2:]) / 8
     odd = (padded[:, :, 1:-1] + padded[:, :, 2:]) / 2
     return torch.stack([even, odd], dim=3).flatten(2, 3)[:, :, :height]

@@ -11,10 +11,11 @@ from torch import Tensor
 
 
 class Meter:
-    """Sums of losses, crops, pixels and waiting. They stay on the device until `read`, which is the one place that syncs.
+    """Sums of losses, crops, pixels and waiting; they stay on the device until `read`, the one place that syncs.
 
-    `waiting` is the share of the time in which the device had nothing to do for want of data: on a CPU the time spent in
-    fetching a batch, on CUDA the gap on the device itself between the end of a step and the arrival of its next batch.
+    `waiting` is the share of the time in which the device had nothing to do for want of data: on a CPU the time spent
+    in fetching a batch, on CUDA the gap on the device itself between the end of a step and the arrival of its next
+    batch.
     """
 
     def __init__(self, device: torch.device) -> None:
@@ -93,6 +94,6 @@ class Meter:
 
 
 def _event() -> torch.cuda.Event:
-    event = torch.cuda.Event(enable_timing=True)
+    event = torch.cuda.Event(enable_timing=True)  # type: ignore[no-untyped-call]
     event.record()
     return event

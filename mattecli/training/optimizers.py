@@ -19,8 +19,7 @@ _COEFFICIENTS = (3.4445, -4.7750, 2.0315)  # Jordan et al.: steepest slope at 0 
 class Optimizers:
     """One or two PyTorch optimizers over a network's parameters, stepped, scheduled and saved as one."""
 
-    def __init__(self, network: nn.Module, config: OptimizerConfig) -> None:
-        self.config = config
+    def __init__(self, network: nn.Module, config: OptimizerConfig, *, bf16: bool = True) -> None:
         matrices, others = _split(network, config)
         kinds = {"adamw": torch.optim.AdamW, "adam": torch.optim.Adam, "muon": torch.optim.AdamW}
         # fused: one kernel a step, and the only form that can leave out a step without asking the host
@@ -28,7 +27,7 @@ class Optimizers:
             kinds[config.name](others, lr=config.lr, betas=config.betas, eps=config.eps, fused=True)
         ]
         if matrices:
-            self.parts.append(Muon(matrices, lr=config.muon_lr, momentum=config.muon_momentum))
+            self.parts.append(Muon(matrices, lr=config.muon_lr, momentum=config.muon_momentum, bf16=bf16))
         for part in self.parts:
             for group in part.param_groups:
                 group["full_lr"] = group["lr"]
@@ -80,23 +79,24 @@ def _split(network: nn.Module, config: OptimizerConfig) -> tuple[list[dict[str, 
 
 
 def _is_hidden(name: str, parameter: nn.Parameter) -> bool:
-    """Whether a weight maps features to features: not the first layers, the last ones, depthwise kernels or generators."""
+    """Whether a weight maps features to features: no first or last layer, depthwise kernel or generator."""
     edge = name.startswith(("layer0.", "short0.", "pred.")) or "bconv" in name
     return parameter.ndim == 4 and not edge and min(parameter.shape[:2]) > 1
 
 
 class Muon(torch.optim.Optimizer):
-    """Momentum whose matrices are made orthogonal (K. Jordan et al., Muon, 2024), for convolutions as matrices (O, I·k·k).
+    """Momentum whose matrices are made orthogonal (K. Jordan et al., Muon, 2024), convolutions as matrices (O, I·k·k).
 
-    PyTorch's own takes 2-D parameters only. Equal shapes go through the iteration together. Updates are scaled by
-    √max(1, rows / columns); weight decay is decoupled.
+    PyTorch's own takes 2-D parameters only. Equal shapes go through the iteration together, in bfloat16 with `bf16`.
+    Updates are scaled by √max(1, rows / columns); weight decay is decoupled.
     """
 
-    def __init__(self, groups: Iterable[dict[str, Any]], *, lr: float, momentum: float) -> None:
+    def __init__(self, groups: Iterable[dict[str, Any]], *, lr: float, momentum: float, bf16: bool = True) -> None:
         super().__init__(list(groups), {"lr": lr, "momentum": momentum, "weight_decay": 0.0})
+        self._dtype = torch.bfloat16 if bf16 else torch.float32
 
     @torch.no_grad()
-    def step(self, closure: None = None) -> None:  # type: ignore[override]
+    def step(self) -> None:  # type: ignore[override]
         """One step on all parameters that have a gradient; none where `found_inf` is 1."""
         bad: Tensor | None = getattr(self, "found_inf", None)
         for group in self.param_groups:
@@ -117,7 +117,7 @@ class Muon(torch.optim.Optimizer):
         old = torch.stack([self.state[p]["momentum"] for p in parameters])
         mu = group["momentum"]
         new = old.lerp(gradients, 1 - mu)
-        update = orthogonal(gradients.lerp(new, mu))  # Nesterov's look ahead
+        update = orthogonal(gradients.lerp(new, mu).to(self._dtype)).float()  # Nesterov's look ahead
         update *= max(1.0, update.shape[1] / update.shape[2]) ** 0.5
         keep: Tensor | float = 1.0
         if bad is not None:
@@ -129,14 +129,13 @@ class Muon(torch.optim.Optimizer):
 
 
 def orthogonal(matrices: Tensor) -> Tensor:
-    """The nearest matrices with singular values around 1 (0.7 to 1.2), of (N, rows, columns), by Newton-Schulz in bf16."""
+    """The nearest matrices with singular values around 1 (0.7 to 1.2), of (N, rows, columns), by Newton-Schulz."""
     a, b, c = _COEFFICIENTS
-    x: Tensor = matrices.bfloat16() if matrices.is_cuda else matrices
-    wide = x.shape[1] <= x.shape[2]
-    x = x if wide else x.mT
+    wide = matrices.shape[1] <= matrices.shape[2]
+    x: Tensor = matrices if wide else matrices.transpose(1, 2)
     x = x / (x.norm(dim=(1, 2), keepdim=True) + 1e-7)
     for _ in range(_STEPS):
         gram = x @ x.mT
         x = a * x + (b * gram + c * gram @ gram) @ x
-    result: Tensor = x if wide else x.mT
-    return result.to(matrices.dtype)
+    result: Tensor = x if wide else x.transpose(1, 2)
+    return result

@@ -56,14 +56,12 @@ def _batches(
     rank: int,
     ranks: int,
 ) -> Iterator[dict[str, Tensor]]:
-    return batches(
-        samples, start=start, batch=batch, size_of=size_of, workers=workers, rank=rank, ranks=ranks, pin=pin
-    )
+    return batches(samples, start=start, batch=batch, size_of=size_of, workers=workers, rank=rank, ranks=ranks, pin=pin)
 
 
 @torch.no_grad()
 def _centre_dilated_kernels(network: A2UNet) -> None:
     for branch in (network.dconv_pp.aspp2, network.dconv_pp.aspp3, network.dconv_pp.aspp4):
-        kernel = branch.atrous_conv[0].weight  # (256, 1, 3, 3)
+        kernel = branch.atrous_conv[0].get_parameter("weight")  # (256, 1, 3, 3)
         kernel.zero_()
         kernel[:, :, 1, 1] = 1.0

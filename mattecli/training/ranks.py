@@ -75,7 +75,7 @@ def joined_ranks(device: torch.device) -> Iterator[Ranks]:
 
 
 def training_device(name: str) -> torch.device:
-    """`auto`, `cpu` or `cuda[:N]` as a device that is there; under torchrun each process takes the GPU of its local rank.
+    """`auto`, `cpu` or `cuda[:N]` as a device that is there; torchrun's processes take the GPU of their local rank.
 
     Raises DeviceError when CUDA is asked for and cannot be used.
     """

@@ -91,5 +91,5 @@ class CropPlan:
 
 
 def ema_decay(decay: float, step: int) -> float:
-    """The decay after `step` updates: small at first, so that the random start is forgotten (as in TensorFlow's EMA)."""
+    """The decay after `step` updates: small at first, so that the random start is forgotten (as TensorFlow does)."""
     return min(decay, (1 + step) / (10 + step))

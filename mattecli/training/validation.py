@@ -84,8 +84,8 @@ class ValidationSet:
     ) -> Judgement | None:
         """Run the network (in evaluation mode) in float32 over all pictures; None when asked to stop before the end.
 
-        `rows` pictures give a crop for the sample sheet. Raises InputError naming a picture that cannot be read or whose
-        size differs from its photo's.
+        `rows` pictures give a crop for the sample sheet. Raises InputError naming a picture that cannot be read or
+        whose size differs from its photo's.
         """
         found: dict[str, list[Future[Scores]]] = {name: [] for name in self.trimaps}
         crops: list[Row] = []

@@ -40,7 +40,7 @@ def test_bf16_stays_close() -> None:
 def test_estimate_grows_with_the_picture() -> None:
     backend = load_backend(device="cpu")
     assert backend.peak_bytes(1000, 1000) > 1000 * 1000 * 500
-    assert backend.peak_bytes(2000, 1000) - backend.peak_bytes(1000, 1000) == pytest.approx(1e6 * 1150, rel=0.5)
+    assert backend.peak_bytes(2000, 1000) - backend.peak_bytes(1000, 1000) == pytest.approx(1e6 * 1900, rel=0.5)
     assert backend.free_bytes() > 2**20
 
 

@@ -14,7 +14,7 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from mattecli.image import Image, read_alpha, read_image, read_trimap, write_alpha, write_image
+from mattecli.image import Image, read_alpha, read_image, read_trimap, write_image
 from mattecli.weights import find_checkpoint
 from tests.conftest import RunMatte
 from tests.network.test_checkpoint import Bomb
@@ -105,7 +105,9 @@ def test_several_products_at_once(run_matte: RunMatte, photo: Path, trimap: Path
     assert (composite[alpha == 0] == (0x00, 0xB1, 0x40)).all()
 
 
-@pytest.mark.parametrize(("option", "shape"), [("--cutout", 4), ("--foreground", 3), ("-b transparent", 4), ("-b red", 3)])
+@pytest.mark.parametrize(
+    ("option", "shape"), [("--cutout", 4), ("--foreground", 3), ("-b transparent", 4), ("-b red", 3)]
+)
 def test_one_product_goes_to_the_output(
     run_matte: RunMatte, photo: Path, trimap: Path, tmp_path: Path, option: str, shape: int
 ) -> None:
@@ -123,7 +125,9 @@ def test_alpha_has_the_depth_that_was_asked_for(run_matte: RunMatte, photo: Path
     assert np.array_equal(cv2.imread(str(tmp_path / "b.png"), cv2.IMREAD_UNCHANGED), np.rint(exact * 65535))
 
 
-def test_a_rotated_jpeg_and_its_upright_trimap_fit(run_matte: RunMatte, photo: Path, trimap: Path, tmp_path: Path) -> None:
+def test_a_rotated_jpeg_and_its_upright_trimap_fit(
+    run_matte: RunMatte, photo: Path, trimap: Path, tmp_path: Path
+) -> None:
     from PIL import Image as Pillow
 
     upright = Pillow.open(photo)
@@ -206,7 +210,10 @@ def test_sizes_differ(run_matte: RunMatte, photo: Path, trimap: Path) -> None:
     write_image(trimap, Image(trimap_pixels(30, 40)), overwrite=True)
     code, sentence = refused(run_matte, photo, "-t", trimap)
     assert code == 3
-    assert f"trimap.png is 40×30 but {photo} is {WIDTH}×{HEIGHT}; make the trimap from the photo at its full size" in sentence
+    assert (
+        f"trimap.png is 40×30 but {photo} is {WIDTH}×{HEIGHT}; make the trimap from the photo at its full size"
+        in sentence
+    )
 
 
 def test_sizes_differ_by_a_rotation(run_matte: RunMatte, photo: Path, trimap: Path) -> None:

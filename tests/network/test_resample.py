@@ -33,7 +33,11 @@ def unfolded_upsample(f: Tensor, s: Tensor, p: Tensor) -> Tensor:
 @pytest.mark.parametrize("grad", [False, True])
 @pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
 def test_resampling_equals_the_unfolded_formula(grad: bool, layout: torch.memory_format) -> None:
-    x, s, p = random(2, 5, 38, 150).contiguous(memory_format=layout), random(2, 1, 19, 75, seed=1), random(2, 36, seed=2)
+    x, s, p = (
+        random(2, 5, 38, 150).contiguous(memory_format=layout),
+        random(2, 1, 19, 75, seed=1),
+        random(2, 36, seed=2),
+    )
     with torch.set_grad_enabled(grad):
         assert torch.allclose(downsample(x, s, p), unfolded_downsample(x, s, p), atol=1e-12)
         f = random(2, 5, 19, 75, seed=3).contiguous(memory_format=layout)
@@ -58,9 +62,7 @@ def test_kernels_sum_to_one() -> None:
 @pytest.mark.parametrize("channels", [1, 5])
 def test_correlate_is_a_strided_convolution_with_each_images_own_kernel(channels: int) -> None:
     x, kernel = random(2, 5, 12, 16), random(2, channels, 6, 6, seed=1)
-    each = [
-        F.conv2d(x[b : b + 1], kernel[b].expand(5, 6, 6)[:, None], stride=2, padding=2, groups=5) for b in range(2)
-    ]
+    each = [F.conv2d(x[b : b + 1], kernel[b].expand(5, 6, 6)[:, None], stride=2, padding=2, groups=5) for b in range(2)]
     assert torch.allclose(correlate(x, kernel), torch.cat(each), atol=1e-12)
 
 

@@ -1,0 +1,161 @@
+"""`matte trimap`, as users meet it."""
+
+import io
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import PIL.Image
+import pytest
+from numpy.typing import NDArray
+
+from mattecli.image import read_image, read_trimap
+from mattecli.trimap import make_trimap
+from tests.conftest import RunMatte
+
+
+@pytest.fixture
+def mask(tmp_path: Path) -> Path:
+    """A disc, white on black, as mask.png; photo.jpg of the same size beside it."""
+    PIL.Image.fromarray(disc()).save(tmp_path / "mask.png")
+    PIL.Image.new("RGB", (160, 120), (90, 120, 200)).save(tmp_path / "photo.jpg")
+    return tmp_path / "mask.png"
+
+
+def disc() -> NDArray[np.uint8]:
+    canvas = np.zeros((120, 160), np.uint8)
+    cv2.circle(canvas, (80, 60), 40, 255, -1)
+    return canvas
+
+
+def test_the_trimap_lands_beside_the_mask(mask: Path, run_matte: RunMatte) -> None:
+    code, out, err = run_matte("trimap", mask)
+    assert (code, out) == (0, "")
+    assert err.startswith(f"{mask.parent / 'mask_trimap.png'}: 160×120, ")
+    assert np.array_equal(read_trimap(mask.parent / "mask_trimap.png"), make_trimap(disc(), erode=10, dilate=15))
+
+
+def test_options_reach_the_trimap(mask: Path, run_matte: RunMatte) -> None:
+    soft = cv2.GaussianBlur(disc(), (0, 0), 5)
+    PIL.Image.fromarray(soft).save(mask)
+    options = ["--erode", 3, "--dilate", 0, "--low", 0.2, "--high", 0.8]
+    code, _, err = run_matte("trimap", mask, "-o", mask.parent / "t.png", *options, "--quiet")
+    assert (code, err) == (0, "")
+    expected = make_trimap(np.asarray(soft), erode=3, dilate=0, low=0.2, high=0.8)
+    assert np.array_equal(read_trimap(mask.parent / "t.png"), expected)
+
+
+def test_a_cut_out_gives_its_alpha_and_its_own_preview(mask: Path, run_matte: RunMatte) -> None:
+    rgba = np.dstack([np.full((120, 160, 3), 77, np.uint8), disc()])
+    PIL.Image.fromarray(rgba).save(mask.parent / "cutout.png")
+    code, _, _ = run_matte("trimap", mask.parent / "cutout.png", "--preview", mask.parent / "look.png")
+    assert code == 0
+    assert np.array_equal(read_trimap(mask.parent / "cutout_trimap.png"), make_trimap(disc(), erode=10, dilate=15))
+    assert read_image(mask.parent / "look.png").size == (160, 120)
+
+
+def test_the_preview_shows_the_photo_where_unknown(mask: Path, run_matte: RunMatte) -> None:
+    folder = mask.parent
+    code, _, err = run_matte(
+        "trimap", mask, "-o", folder / "t.png", "--image", folder / "photo.jpg", "--preview", folder / "p.png", "-v"
+    )
+    assert code == 0
+    assert "green is foreground" in err
+    preview = read_image(folder / "p.png").pixels.astype(int)
+    photo = read_image(folder / "photo.jpg").pixels
+    assert np.array_equal(preview[60, 41], photo[60, 41])
+    assert preview[60, 80, 1] > photo[60, 80, 1] > 0
+    assert preview[5, 5, 0] > photo[5, 5, 0]
+
+
+def test_json_tells_what_was_made(mask: Path, run_matte: RunMatte) -> None:
+    code, out, _ = run_matte("trimap", mask, "-o", mask.parent / "t.png", "--erode", 4, "--json")
+    facts = json.loads(out)
+    made = read_trimap(mask.parent / "t.png")
+    assert code == 0
+    assert (facts["output"], facts["width"], facts["height"]) == (str(mask.parent / "t.png"), 160, 120)
+    assert facts["unknown"] == pytest.approx((made == 128).mean())
+    assert facts["foreground"] + facts["unknown"] + facts["background"] == pytest.approx(1)
+    assert (facts["erode"], facts["dilate"]) == (4, 15)
+
+
+def test_pipes_at_both_ends(mask: Path, run_matte: RunMatte, monkeypatch: pytest.MonkeyPatch) -> None:
+    out = io.TextIOWrapper(io.BytesIO())
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(mask.read_bytes())))
+    monkeypatch.setattr(sys, "stdout", out)
+    code, _, err = run_matte("trimap", "-", "-o", "-", "--erode", 2)
+    assert code == 0
+    assert err.startswith("standard output: 160×120")
+    buffer: Any = out.buffer
+    with PIL.Image.open(io.BytesIO(buffer.getvalue())) as picture:
+        assert np.array_equal(np.asarray(picture), make_trimap(disc(), erode=2, dilate=15))
+
+
+@pytest.mark.parametrize(
+    ("args", "code", "sentence"),
+    [
+        (["-"], 2, "error: the mask comes from standard input and gives the trimap no name; name one with -o"),
+        (["mask.png", "-o", "-", "--json"], 2, "error: -o - and --json both write to standard output; name a file"),
+        (["mask.png", "--image", "-"], 2, "error: --image and --preview take no -; only MASK and -o can be standard"),
+        (["-", "-o", "t.png", "--preview", "p.png"], 2, "error: --preview shows a photo and the mask comes from"),
+        (["mask.png", "-o", "t.png", "--preview", "t.png"], 2, "error: t.png cannot hold both the trimap and its"),
+        (["mask.png", "--low", "0.9", "--high", "0.1"], 2, "error: a trimap cannot be made with low 0.9 and high 0.1"),
+        (["gone.png"], 3, "error: gone.png does not exist; check its name and folder"),
+        (["mask.png", "-o", "mask.png", "--overwrite"], 3, "error: mask.png is an input of this run and is never"),
+        (["mask.png", "-o", "no/t.png"], 3, "error: no/t.png cannot be written: the folder no does not exist"),
+        (["mask.png", "-o", "photo.jpg"], 3, "error: photo.jpg exists already; name another output or add --overwrite"),
+        (["mask.png", "--preview", "photo.jpg"], 3, "error: photo.jpg exists already; name another output"),
+        (["mask.png", "--image", "half.png"], 3, "error: mask.png is 160×120 but half.png is 80×60; make the mask"),
+        (["mask.png", "--image", "turned.png"], 3, "error: mask.png is 160×120 but turned.png is 120×160: one of the"),
+        (["photo.jpg"], 3, "error: photo.jpg is a colour picture without transparency; give a grey matte or a cut-out"),
+        (["flat.png"], 3, "error: flat.png has the same value everywhere; give a mask with the object white on black"),
+    ],
+)
+def test_each_mistake_has_its_code_and_sentence_and_writes_nothing(
+    mask: Path, run_matte: RunMatte, monkeypatch: pytest.MonkeyPatch, args: list[str], code: int, sentence: str
+) -> None:
+    monkeypatch.chdir(mask.parent)
+    PIL.Image.new("L", (80, 60)).save("half.png")
+    PIL.Image.new("L", (120, 160)).save("turned.png")
+    PIL.Image.new("L", (160, 120), 255).save("flat.png")
+    before = {entry.name: entry.read_bytes() for entry in mask.parent.iterdir()}
+    found, out, err = run_matte("trimap", *args)
+    assert (found, out) == (code, "")
+    assert err.startswith(sentence)
+    assert err.count("\n") == 1
+    assert {entry.name: entry.read_bytes() for entry in mask.parent.iterdir()} == before
+
+
+def test_overwrite_replaces_the_trimap(mask: Path, run_matte: RunMatte) -> None:
+    for erode in (1, 5):
+        assert run_matte("trimap", mask, "--erode", erode, "--overwrite")[0] == 0
+    assert np.array_equal(read_trimap(mask.parent / "mask_trimap.png"), make_trimap(disc(), erode=5, dilate=15))
+
+
+def test_a_trimap_without_sure_foreground_is_made_with_a_warning(mask: Path, run_matte: RunMatte) -> None:
+    code, _, err = run_matte("trimap", mask, "--erode", 60)
+    assert code == 0
+    assert "mask_trimap.png has no sure foreground; try smaller --erode and --dilate" in err
+
+
+def test_help_shows_examples(run_matte: RunMatte) -> None:
+    code, out, _ = run_matte("trimap", "--help")
+    assert code == 0
+    assert "matte trimap mask.png --erode 10 --dilate 15" in out
+    assert "rembg i -om photo.jpg - | matte trimap - -o trimap.png" in out
+
+
+def test_help_needs_no_heavy_import() -> None:
+    script = (
+        "import sys; sys.argv = ['matte', 'trimap', '--help']\n"
+        "from mattecli.cli import main\n"
+        "try: main()\n"
+        "except SystemExit: pass\n"
+        "print([name for name in ('cv2', 'PIL', 'numpy', 'tifffile', 'torch') if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "[]"

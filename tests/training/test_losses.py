@@ -1,0 +1,106 @@
+import dataclasses
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from mattecli.training.config import LossConfig
+from mattecli.training.losses import laplacian_pyramid, matting_losses
+
+NONE = LossConfig(alpha=0.0, composition=0.0, laplacian=0.0, gradient=0.0)
+
+
+def only(**weights: float) -> LossConfig:
+    return dataclasses.replace(NONE, **weights)
+
+
+def losses(
+    config: LossConfig, prediction: Tensor, alpha: Tensor, trimap: Tensor, contrast: float = 1.0
+) -> dict[str, Tensor]:
+    """With a foreground of `contrast` over a black background."""
+    foreground = torch.full((alpha.shape[0], 3, *alpha.shape[2:]), contrast)
+    return matting_losses(
+        config,
+        prediction,
+        alpha=alpha,
+        trimap=trimap,
+        foreground=foreground,
+        background=torch.zeros_like(foreground),
+    )
+
+
+def row(*values: float) -> Tensor:
+    return torch.tensor(values).reshape(1, 1, 1, -1)
+
+
+def test_alpha_is_the_mean_over_unknown_pixels_only() -> None:
+    found = losses(only(alpha=2.0), row(0.5, 0.5, 0.9, 9.0), row(0.0, 1.0, 1.0, 0.0), row(128, 128, 255, 0))
+    assert found["alpha"].item() == pytest.approx(0.5)
+    assert found["loss"].item() == pytest.approx(1.0)
+
+
+def test_known_pixels_count_by_their_weight() -> None:
+    # (0.5 + 0.5 + 0.25 · 0.2 + 0.25 · 1) / 2.5
+    found = losses(only(alpha=1, known=0.25), row(0.5, 0.5, 0.8, 1.0), row(0, 1, 1, 0), row(128, 128, 255, 0))
+    assert found["alpha"].item() == pytest.approx(1.3 / 2.5)
+
+
+def test_each_picture_counts_alike() -> None:
+    alpha = torch.zeros(2, 1, 1, 2)
+    trimap = torch.tensor([[128, 128], [128, 0]]).reshape(2, 1, 1, 2)
+    prediction = torch.tensor([[0.1, 0.3], [0.8, 0.0]]).reshape(2, 1, 1, 2)
+    assert losses(only(alpha=1), prediction, alpha, trimap)["alpha"].item() == pytest.approx((0.2 + 0.8) / 2)
+
+
+def test_charbonnier_rounds_the_corner() -> None:
+    found = losses(only(alpha=1, charbonnier=0.3), row(0.4), row(0.0), row(128))
+    assert found["alpha"].item() == pytest.approx(0.5)
+
+
+def test_composition_is_the_difference_of_composites_summed_over_colours() -> None:
+    # |0.25 · 0.4| in each of three colours
+    found = losses(only(composition=1), row(0.75), row(0.5), row(128), contrast=0.4)
+    assert found["composition"].item() == pytest.approx(0.3)
+
+
+def test_gradient_is_by_central_differences() -> None:
+    ramp = torch.arange(4.0).expand(1, 1, 4, 4) / 10  # ∂x = 0.1 in two of four columns, ∂y = 0
+    found = losses(only(gradient=1), ramp, torch.zeros_like(ramp), torch.full_like(ramp, 128))
+    assert found["gradient"].item() == pytest.approx(0.1 * 8 / 16)
+
+
+def test_laplacian_pyramid_is_opencvs() -> None:
+    image = np.random.default_rng(0).random((48, 64), np.float32)
+    pyramid = laplacian_pyramid(torch.from_numpy(image)[None, None], levels=3)
+    for band in pyramid:
+        small = cv2.pyrDown(image)
+        expected = image - cv2.pyrUp(small, dstsize=(image.shape[1], image.shape[0]))
+        np.testing.assert_allclose(band[0, 0].numpy(), expected, atol=1e-5)
+        image = small
+
+
+def test_laplacian_weighs_coarse_levels_more() -> None:
+    generator = torch.Generator().manual_seed(0)
+    prediction, alpha = torch.rand(2, 1, 1, 64, 64, generator=generator)
+    trimap = torch.full((1, 1, 64, 64), 128)
+    found = losses(only(laplacian=1), prediction, alpha, trimap)["laplacian"].item()
+    first, second = (laplacian_pyramid(x) for x in (prediction, alpha))
+    by_formula = sum(2**i * (p - a).abs().sum() / 64**2 for i, (p, a) in enumerate(zip(first, second, strict=True)))
+    assert len(first) == 5
+    assert found == pytest.approx(float(by_formula), rel=1e-5)
+
+
+def test_a_picture_without_unknown_pixels_adds_nothing() -> None:
+    config = LossConfig(alpha=1, composition=1, laplacian=1, gradient=1)
+    prediction = torch.rand(1, 1, 32, 32)
+    found = losses(config, prediction, torch.zeros_like(prediction), torch.full_like(prediction, 255))
+    assert found["loss"].item() == 0.0
+
+
+def test_losses_of_a_bfloat16_prediction_are_float32() -> None:
+    prediction = torch.full((1, 1, 32, 32), 0.5, dtype=torch.bfloat16)
+    found = losses(LossConfig(), prediction, torch.full((1, 1, 32, 32), 0.501), torch.full((1, 1, 32, 32), 128))
+    assert {term.dtype for term in found.values()} == {torch.float32}
+    assert found["alpha"].item() == pytest.approx(0.001, rel=1e-3)

@@ -1,0 +1,132 @@
+from pathlib import Path
+
+import pytest
+import torch
+
+from mattecli.errors import InputError, WeightsError
+from mattecli.network import A2UNet, load_a2u
+from mattecli.training.config import OptimizerConfig
+from mattecli.training.optimizers import Optimizers, orthogonal
+from mattecli.training.ranks import Ranks
+from mattecli.training.state import Position, load_state, save_state, save_weights
+from tests.training.toy import toy_network
+
+CPU = torch.device("cpu")
+
+
+def parts(seed: int = 0, name: str = "adamw") -> dict[str, object]:
+    network = toy_network(seed)
+    return {
+        "network": network,
+        "average": toy_network(seed + 1),
+        "optimizers": Optimizers(network, OptimizerConfig(name=name)),  # type: ignore[arg-type]
+        "ranks": Ranks(),
+        "device": CPU,
+    }
+
+
+def saved(tmp_path: Path) -> Path:
+    path = tmp_path / "state.pt"
+    save_state(path, position=Position(step=7, crop_starts=[(0, 0), (5, 1)]), **parts())  # type: ignore[arg-type]
+    return path
+
+
+def test_a_state_comes_back_whole(tmp_path: Path) -> None:
+    before, target = parts(), parts(seed=5)
+    position, generators = load_state(saved(tmp_path), **target)  # type: ignore[arg-type]
+    assert (position.step, position.crop_starts, position.best) == (7, [(0, 0), (5, 1)], float("inf"))
+    assert generators is not None
+    for name in ("network", "average"):
+        for key, tensor in before[name].state_dict().items():  # type: ignore[attr-defined]
+            assert torch.equal(tensor, target[name].state_dict()[key])  # type: ignore[attr-defined]
+
+
+def test_a_failed_write_leaves_the_old_state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = saved(tmp_path)
+    before = path.read_bytes()
+
+    def full_disk(content: object, file: object) -> None:
+        raise RuntimeError("PytorchStreamWriter failed writing file: No space left on device")
+
+    monkeypatch.setattr(torch, "save", full_disk)
+    with pytest.raises(InputError, match=r"state\.pt cannot be written"):
+        saved(tmp_path)
+    assert path.read_bytes() == before
+    assert [entry.name for entry in tmp_path.iterdir()] == ["state.pt"]
+
+
+def test_a_damaged_state_is_a_weights_error(tmp_path: Path) -> None:
+    path = saved(tmp_path)
+    path.write_bytes(path.read_bytes()[:-2000])
+    with pytest.raises(WeightsError, match="damaged"):
+        load_state(path, **parts())  # type: ignore[arg-type]
+
+
+def test_a_state_of_another_network_or_optimizer_is_a_weights_error(tmp_path: Path) -> None:
+    path = saved(tmp_path)
+    other = parts() | {"network": toy_network(norm=False)}
+    with pytest.raises(WeightsError, match="another network"):
+        load_state(path, **other)  # type: ignore[arg-type]
+    with pytest.raises(WeightsError, match="another network or optimizer"):
+        load_state(path, **parts(name="muon"))  # type: ignore[arg-type]
+
+
+def test_a_lower_learning_rate_counts_on_resuming(tmp_path: Path) -> None:
+    target = parts()
+    lower = Optimizers(target["network"], OptimizerConfig(lr=1e-5))  # type: ignore[arg-type]
+    load_state(saved(tmp_path), **(target | {"optimizers": lower}))  # type: ignore[arg-type]
+    lower.set_factor(1.0)
+    assert {group["lr"] for group in lower.parts[0].param_groups} == {1e-5}
+
+
+def test_light_weights_are_small_and_load_as_a_network(tmp_path: Path) -> None:
+    network = A2UNet()
+    save_weights(network.state_dict(), tmp_path / "ema.safetensors", step=3)
+    assert (tmp_path / "ema.safetensors").stat().st_size < 16 * 2**20
+    weight = load_a2u(tmp_path / "ema.safetensors").get_parameter("layer0.0.weight")
+    torch.testing.assert_close(weight, network.get_parameter("layer0.0.weight"), rtol=1e-3, atol=1e-5)
+
+
+def test_weights_beyond_float16_are_still_saved(tmp_path: Path) -> None:
+    network = A2UNet()
+    network.get_buffer("layer0.1.running_var").fill_(1e6)
+    save_weights(network.state_dict(), tmp_path / "ema.safetensors", step=3)
+    assert load_a2u(tmp_path / "ema.safetensors").get_buffer("layer0.1.running_var")[0] == pytest.approx(1e6, rel=0.01)
+
+
+def test_rates_and_decay_go_to_the_right_parameters() -> None:
+    network = A2UNet()
+    config = OptimizerConfig(lr=1e-2, encoder_factor=0.01, weight_decay=0.1)
+    groups = Optimizers(network, config).parts[0].param_groups
+    found = {id(p): (group["lr"], group["weight_decay"]) for group in groups for p in group["params"]}
+    expected = {
+        "layer0.0.weight": (1e-4, 0.1),
+        "layer0.1.weight": (1e-4, 0.0),
+        "layer3_2.block1.convs.conv1.weight": (1e-4, 0.1),
+        "layer2_1.bilinear.bconv_U.1.weight": (1e-2, 0.0),
+        "bilinear0.bnu.0.weight": (1e-2, 0.0),
+        "dconv_pp.aspp1.atrous_conv.0.weight": (1e-2, 0.1),
+        "short0.0.weight": (1e-2, 0.1),
+        "pred.1.weight": (1e-2, 0.1),
+    }
+    for name, settings in expected.items():
+        assert found[id(network.get_parameter(name))] == pytest.approx(settings), name
+
+
+def test_muon_takes_each_parameter_once_and_leaves_edges_to_adam() -> None:
+    network = A2UNet()
+    parts = Optimizers(network, OptimizerConfig(name="muon")).parts
+    taken = [[id(p) for group in part.param_groups for p in group["params"]] for part in parts]
+    assert sorted(taken[0] + taken[1]) == sorted(id(p) for p in network.parameters())
+    names = {id(p): name for name, p in network.named_parameters()}
+    muons = {names[key] for key in taken[1]}
+    assert "layer3_2.block1.convs.conv1.weight" in muons
+    assert not muons & {"layer0.0.weight", "pred.1.weight", "short0.0.weight", "dconv_pp.aspp2.atrous_conv.0.weight"}
+
+
+def test_orthogonal_matrices_have_singular_values_near_one() -> None:
+    matrices = torch.randn(2, 16, 40, generator=torch.Generator().manual_seed(0))
+    for shaped in (matrices, matrices.transpose(1, 2)):
+        values = torch.linalg.svdvals(orthogonal(shaped))
+        assert values.min() > 0.6
+        assert values.max() < 1.3
