@@ -1,4 +1,4 @@
-"""Make the example's trimap and its new background.
+"""Make the example's trimap and its new background, and what the tool makes of them.
 
     python examples/make_example.py
 
@@ -12,8 +12,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from mattecli.image import Image, write_image
-from mattecli.trimap import make_trimap
+import mattecli
+from mattecli import Image, make_trimap, write_image
 
 HERE = Path(__file__).parent
 SIZE = 512
@@ -65,6 +65,33 @@ def background(width: int = 768, height: int = 640) -> NDArray[np.uint8]:
     return np.rint(255 * np.clip(scene, 0, 1)).astype(np.uint8)
 
 
+def results(known: NDArray[np.uint8], scene: NDArray[np.uint8]) -> None:
+    """The alpha, the cut-out and the composite with the weights in the box, and a strip of all for the README."""
+    photo = mattecli.read_image(HERE / "astronaut.png").pixels
+    alpha = mattecli.predict_alpha(photo, known, mattecli.load_backend(device="cpu"))
+    foreground = mattecli.estimate_foreground(photo, alpha)
+    picture = mattecli.composite(foreground, alpha, mattecli.fit_background(scene, SIZE, SIZE))
+    mattecli.write_alpha(HERE / "astronaut_alpha.png", alpha, overwrite=True)
+    write_image(HERE / "astronaut_cutout.webp", Image(bytes_of(mattecli.cutout(foreground, alpha))), overwrite=True)
+    write_image(HERE / "astronaut_composite.jpg", Image(bytes_of(picture)), overwrite=True)
+    grey = [np.repeat(plane[..., None], 3, axis=2) for plane in (known, bytes_of(alpha))]
+    strip = np.hstack([photo, grey[0], grey[1], bytes_of(picture)])
+    strip = cv2.resize(strip, None, fx=0.625, fy=0.625, interpolation=cv2.INTER_AREA)
+    write_image(HERE / "astronaut.jpg", Image(strip), overwrite=True)
+
+
+def bytes_of(values: NDArray[np.float32]) -> NDArray[np.uint8]:
+    """Values in [0, 1] as bytes."""
+    return np.rint(255 * values).astype(np.uint8)
+
+
+def main() -> None:
+    """Write all files of the example."""
+    known, scene = trimap(), background()
+    write_image(HERE / "astronaut_trimap.png", Image(known), overwrite=True)
+    write_image(HERE / "background.jpg", Image(scene), overwrite=True)
+    results(known, scene)
+
+
 if __name__ == "__main__":
-    write_image(HERE / "astronaut_trimap.png", Image(trimap()), overwrite=True)
-    write_image(HERE / "background.jpg", Image(background()), overwrite=True)
+    main()

@@ -12,7 +12,7 @@ CGROUP = Path("/sys/fs/cgroup")
 
 
 def free_bytes(cgroup: Path = CGROUP) -> int:
-    """Bytes of RAM this process may still take: what the machine has free, or what a container leaves if that is less."""
+    """Bytes of RAM this process may still take: what the machine has free, or a container if less."""
     free = int(psutil.virtual_memory().available)
     limits = [limit for limit in (_v2_free(cgroup), _v1_free(cgroup)) if limit is not None]
     return max(0, min([free, *limits]))

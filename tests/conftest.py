@@ -1,5 +1,6 @@
 """What several test modules share."""
 
+import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -7,6 +8,9 @@ from pathlib import Path
 import pytest
 
 from mattecli.cli import main, terminal
+
+# The tests' pictures are too small for threads to pay, and threads that wait for a busy core cost seconds.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 DATA = Path(__file__).parent / "data"
 

@@ -55,7 +55,7 @@ def show(which: Which = None, as_json: Json = False, debug: Debug = False) -> No
 
 @app.command()
 def verify(which: Which = None, quiet: Quiet = False, as_json: Json = False, debug: Debug = False) -> None:
-    """Check that a checkpoint is whole, fits the network and is the one that was shipped; all in the box if left out."""
+    """Check that a checkpoint is whole, fits the network and is the one that was shipped; all in the box by default."""
     from mattecli.weights import find_checkpoint, shipped
 
     checkpoints = [find_checkpoint(which)] if which else shipped()

@@ -13,7 +13,7 @@ from mattecli.network.resample import downsample, upsample
 
 
 class ABN(nn.Module):
-    """Batch norm with |γ| + 1e-5 in place of γ, then leaky ReLU unless `linear` (Rota Bulò et al., InPlace-ABN, 2018)."""
+    """Batch norm with |γ| + 1e-5 in place of γ, then leaky ReLU unless `linear` (InPlace-ABN, Rota Bulò 2018)."""
 
     running_mean: Tensor
     running_var: Tensor

@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor
 
 from mattecli.errors import InputError, WeightsError
@@ -65,9 +65,9 @@ def save_a2u(
             raise WeightsError(f"{name} holds values that {dtype} cannot; write {path.name} with 32 bits")
     partial = path.with_name(f".{path.name}.partial")
     try:
-        save_file(stored, partial, metadata=dict(metadata or {}))
+        partial.write_bytes(save(stored, metadata=dict(metadata or {})))  # save_file would lock others out of the file
         partial.replace(path)
-    except (OSError, SafetensorError) as error:
+    except OSError as error:
         raise InputError(f"{path} cannot be written ({error}); choose a folder that is there and writable") from error
     finally:
         partial.unlink(missing_ok=True)

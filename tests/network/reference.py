@@ -24,7 +24,7 @@ FOLDER = Path(__file__).parents[1] / "data" / "reference"
 
 @dataclass(frozen=True)
 class Case:
-    """One input with the output of the authors' network; image, trimap and alpha only where it starts from a picture."""
+    """An input and what the authors' network makes of it; picture, trimap and alpha where it starts from a picture."""
 
     number: int
     kind: str  # "raw" or "pipeline"

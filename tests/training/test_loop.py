@@ -2,7 +2,6 @@ import itertools
 import json
 import os
 import socket
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -73,10 +72,9 @@ def test_each_stage_has_its_crops(tmp_path: Path) -> None:
 
 def test_the_run_ends_in_the_time_given_with_the_schedule_done(tmp_path: Path) -> None:
     config = toy_config(tmp_path, run__steps=10**6, run__minutes=0.05, run__log_every=1)
-    began = time.monotonic()
     assert run(config)[0] == "finished"
-    assert time.monotonic() - began < 4
     lines = log(tmp_path)
+    assert lines[-1]["step"] < 10**6
     assert lines[-1]["progress"] == 1.0
     assert lines[-1]["lr"] < 0.1 * max(line["lr"] for line in lines)
     assert {line["size"] for line in lines} == {16, 32}
