@@ -63,8 +63,6 @@ def train(
       matte train train.toml --start weights/a2u_shared.safetensors --run runs/tuned
       torchrun --nproc-per-node 4 -m mattecli train train.toml
     """
-    # Before torch is loaded: threads that wait by spinning take the cores from the processes that make samples.
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     from mattecli.training.config import read_config
     from mattecli.training.loop import train as train_network
     from mattecli.training.parts import build_feed, build_network

@@ -24,10 +24,9 @@ from torch import Tensor
 DOWN_TAPS = [(i, j) for i in range(6) for j in range(6)]
 UP_TAPS = [(i, j) for i in range(3) for j in range(3)]
 
-# Elements of a block (channels × positions). On a CPU a block and its taps fit the second-level cache, and it stays below
-# the 32768 elements from which PyTorch spreads an operation over threads: thousands of tiny operations that each wait
-# for all threads are many times slower as soon as another program keeps one core busy. On a GPU few launches matter.
-BLOCK_ELEMENTS = {"cpu": (1 << 15) - 1, "cuda": 1 << 26}
+# Elements of a block (channels × positions): on a CPU a block and its taps stay in the cache, yet are large
+# enough for threads to pay; on a GPU few launches matter.
+BLOCK_ELEMENTS = {"cpu": 1 << 17, "cuda": 1 << 26}
 
 
 def down_kernel(s: Tensor, p: Tensor) -> Tensor:
