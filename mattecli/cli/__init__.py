@@ -41,12 +41,8 @@ def _root(
     """Find the alpha matte of a photo: hair, fur, glass and lace, from the photo and a trimap."""
 
 
-app.command()(composite)
-app.command()(evaluate)
-app.command()(train)
-app.command()(train_samples)
-app.command()(predict)
-app.command()(trimap)
+for command in (predict, composite, trimap, evaluate, train, train_samples):  # the order of `matte --help`
+    app.command()(command)
 app.add_typer(weights.app, name="weights")
 
 
