@@ -20,13 +20,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mattecli import image
 from mattecli.errors import InputError, MatteError, UsageError
 from mattecli.image import read_alpha, read_image, read_trimap, write_alpha
 from mattecli.metrics import Scores, quantise, score
 
-SUFFIXES = frozenset(
-    [".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp", ".heic", ".heif", ".avif", ".exr", ".npy"]
-)
+SUFFIXES = image.SUFFIXES | {".exr", ".npy"}
 _SHOWN = 5  # names in an error that could list hundreds
 
 Predict = Callable[[NDArray[Any], NDArray[np.uint8]], NDArray[np.float32]]

@@ -23,6 +23,9 @@ from mattecli._decoding import decode, decode_size, label
 from mattecli._encoding import FORMATS, Format
 from mattecli.errors import InputError
 
+# By which folders tell pictures from other files; what a file really is, its content says.
+SUFFIXES = frozenset([".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp", ".heic", ".heif", ".avif"])
+
 Bits = Literal[8, 16, "float"]
 _DEPTHS = {"uint8": 8, "uint16": 16, "float32": 32}
 _TYPES: dict[int, Any] = {8: np.uint8, 16: np.uint16, 32: np.float32}

@@ -14,7 +14,6 @@ from mattecli.cli.options import Debug, Json, Overwrite, Quiet, Verbose
 from mattecli.cli.products import (
     Fit,
     check_composite_output,
-    check_sizes,
     make_product,
     parse_colour,
     read_background,
@@ -96,10 +95,11 @@ def composite(
 
     from mattecli.image import Image, read_alpha, read_image, write_image
     from mattecli.memory import peak_bytes
+    from mattecli.trimap import check_size
 
     under = read_background(background)
     picture, matte = read_image(photo), read_alpha(alpha)
-    check_sizes(photo, picture.size, alpha, (matte.shape[1], matte.shape[0]))
+    check_size((matte.shape[1], matte.shape[0]), picture.size, name=alpha, image_name=photo, what="alpha")
     if isinstance(under, Image):
         warn_of_profiles(picture, photo, under, background)
         terminal.detail(f"{background}: {_facts(under)}, brought to {_facts(picture)} (--fit {fit})")

@@ -126,16 +126,6 @@ def check_composite_output(target: str, background: str, *, overwrite: bool, inp
         raise InputError(f"{target} can hold a matte only, no colours; name a .tif or .png file")
 
 
-def check_sizes(photo: str, size: tuple[int, int], alpha: str, alpha_size: tuple[int, int]) -> None:
-    """Raise `InputError` where an alpha (width, height) does not lie on its photo pixel by pixel."""
-    if size == alpha_size:
-        return
-    fact = f"{alpha} is {alpha_size[0]}×{alpha_size[1]} but {photo} is {size[0]}×{size[1]}"
-    if size == alpha_size[::-1]:
-        raise InputError(f"{fact}: one of the two is rotated; turn the alpha as the photo is seen upright")
-    raise InputError(f"{fact}; make the alpha from the photo at its full size")
-
-
 def warn_of_profiles(photo: Image, photo_name: str, background: Image, background_name: str) -> None:
     """Say so where photo and background are encoded in different colour spaces: nothing here converts them."""
     if photo.icc == background.icc or (_is_srgb(photo.icc) and _is_srgb(background.icc)):

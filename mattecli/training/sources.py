@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from mattecli.compositing import estimate_foreground
 from mattecli.errors import InputError, UsageError
-from mattecli.image import read_alpha, read_image
+from mattecli.image import SUFFIXES, read_alpha, read_image
 from mattecli.training import foregrounds
 from mattecli.training.dataconfig import DataConfig
 from mattecli.training.drawing import Draw
@@ -24,7 +24,6 @@ from mattecli.training.store import Store, file_stamp, key_of
 
 Bytes = NDArray[np.uint8]
 
-_SUFFIXES = frozenset([".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp", ".heic", ".avif"])
 _BANK_SEED = 1_000_003  # foreground number k is the same for every training seed: a cache serves all runs
 _VERSION = 2  # of how cut-outs are prepared; part of their cache key
 _FAINT = 24  # of 255
@@ -200,7 +199,7 @@ def _at(weights: dict[str, float], point: float) -> str:
 def _pictures(folder: Path) -> list[Path]:
     if not folder.is_dir():
         raise InputError(f"{folder} is no folder; name a folder that holds pictures")
-    found = sorted(path for path in folder.rglob("*") if path.suffix.lower() in _SUFFIXES and path.is_file())
+    found = sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES and path.is_file())
     if not found:
         raise InputError(f"{folder} holds no pictures; put PNG, JPEG, WebP or TIFF files there")
     return found

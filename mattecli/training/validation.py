@@ -13,11 +13,10 @@ from numpy.typing import NDArray
 from torch import nn
 
 from mattecli.errors import InputError
-from mattecli.image import read_alpha, read_image, read_trimap
+from mattecli.image import SUFFIXES, read_alpha, read_image, read_trimap
 from mattecli.matting import network_input
 from mattecli.metrics import Scores, score
-
-_SUFFIXES = {".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp"}
+from mattecli.trimap import check_size
 
 
 @dataclass(frozen=True)
@@ -94,12 +93,12 @@ class ValidationSet:
             for name in self.images:
                 image = read_image(self.images[name]).pixels
                 truth = read_alpha(self.alphas[name])
-                _check_size(self.alphas[name], truth, image)
+                _check_size(self.alphas[name], truth, self.images[name], image)
                 for kind, files in self.trimaps.items():
                     if should_stop():
                         return None
                     trimap = read_trimap(files[name])
-                    _check_size(files[name], trimap, image)
+                    _check_size(files[name], trimap, self.images[name], image)
                     alpha = predict(network, image, trimap, device, channels_last=channels_last)
                     found[kind].append(pool.submit(score, alpha, truth, trimap))
                     if name in shown and kind == next(iter(self.trimaps)):
@@ -129,16 +128,15 @@ def _pictures(folder: Path) -> dict[str, Path]:
     """Picture files by name without suffix, sorted."""
     if not folder.is_dir():
         raise InputError(f"{folder} is not there; a validation folder holds image/, trimap/ and alpha/")
-    files = {path.stem: path for path in sorted(folder.iterdir()) if path.suffix.lower() in _SUFFIXES}
+    files = {path.stem: path for path in sorted(folder.iterdir()) if path.suffix.lower() in SUFFIXES}
     if not files:
         raise InputError(f"{folder} holds no pictures; put some there or leave [validation] folder out")
     return files
 
 
-def _check_size(path: Path, plane: NDArray[np.generic], image: NDArray[np.generic]) -> None:
-    if plane.shape != image.shape[:2]:
-        sizes = [f"{array.shape[1]}×{array.shape[0]}" for array in (plane, image)]
-        raise InputError(f"{path} is {sizes[0]} but its photo is {sizes[1]}; give both the same size")
+def _check_size(path: Path, plane: NDArray[np.generic], photo: Path, image: NDArray[np.generic]) -> None:
+    sizes = [(array.shape[1], array.shape[0]) for array in (plane, image)]
+    check_size(sizes[0], sizes[1], name=str(path), image_name=str(photo), what="trimap or alpha")
 
 
 def _means(kind: str, futures: Sequence[Future[Scores]]) -> Figures:
