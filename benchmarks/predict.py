@@ -99,8 +99,13 @@ def main() -> None:
     parser.add_argument("--megapixels", type=float, nargs="+", default=[0.5, 1, 2, 4])
     parser.add_argument("--precision", default="fp32", choices=["fp32", "bf16"])
     parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument(
+        "--give-back", action="store_true", help="let the C library give freed memory back, as it would"
+    )
     parser.add_argument("--one", action="store_true", help=argparse.SUPPRESS)
     options = parser.parse_args()
+    if options.give_back:
+        memory.keep_freed_memory = lambda: None
     if options.one:
         print(json.dumps(measure(options.megapixels[0], options.precision, options.repeats)))
         return
@@ -114,7 +119,7 @@ def main() -> None:
     print("|---:|---:|---:|---:|---:|---:|---:|---:|")
     for megapixels in options.megapixels:
         command = [sys.executable, __file__, "--one", "--megapixels", str(megapixels), "--precision", options.precision]
-        command += ["--repeats", str(options.repeats)]
+        command += ["--repeats", str(options.repeats), *(["--give-back"] if options.give_back else [])]
         row = json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout)
         print(
             f"| {row['megapixels']:.2f} | {row['seconds']:.2f} | {row['seconds'] / row['megapixels']:.2f} "
