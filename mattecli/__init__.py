@@ -21,6 +21,7 @@ _HOMES = {
     "Image": "mattecli.image",
     "InputError": "mattecli.errors",
     "MatteError": "mattecli.errors",
+    "Predictor": "mattecli.predictor",
     "Scores": "mattecli.metrics",
     "UsageError": "mattecli.errors",
     "WeightsError": "mattecli.errors",
@@ -46,6 +47,7 @@ if TYPE_CHECKING:
     from mattecli.image import Image, read_alpha, read_image, read_trimap, write_alpha, write_image
     from mattecli.matting import predict_alpha
     from mattecli.metrics import Scores, score
+    from mattecli.predictor import Predictor
     from mattecli.trimap import make_trimap
 
 __all__ = [
@@ -54,6 +56,7 @@ __all__ = [
     "Image",
     "InputError",
     "MatteError",
+    "Predictor",
     "Scores",
     "UsageError",
     "WeightsError",

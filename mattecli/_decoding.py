@@ -9,7 +9,6 @@ from __future__ import annotations
 import io
 import logging
 import os
-import struct
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -22,8 +21,9 @@ import numpy as np
 import PIL.Image
 import tifffile
 from numpy.typing import NDArray
-from PIL import ImageCms, ImageOps
+from PIL import ImageOps
 
+from mattecli._colour import space, to_srgb
 from mattecli.errors import InputError
 
 if TYPE_CHECKING:
@@ -35,12 +35,16 @@ if PIL.Image.MAX_IMAGE_PIXELS is not None:
     PIL.Image.MAX_IMAGE_PIXELS = max(PIL.Image.MAX_IMAGE_PIXELS, LARGEST)
 # What troubles tifffile becomes the one sentence of an InputError; without this it also prints lines of its own.
 logging.getLogger("tifffile").addHandler(logging.NullHandler())
+if "OPENCV_LOG_LEVEL" not in os.environ:  # the same for OpenCV, which prints warnings of its own C++ lines
+    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
 
 _ORIENTATION = 0x0112
 _TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 _PNG = b"\x89PNG\r\n\x1a\n"
 _EXR = b"\x76\x2f\x31\x01"
 _HEIC = (b"heic", b"heix", b"hevc", b"heim", b"heis", b"mif1", b"msf1")
+
+Source = str | Path | bytes  # a file's name, "-" for standard input, or what a file holds
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,13 +56,20 @@ class Decoded:
     resolution: tuple[float, float] | None = None
 
 
-def label(source: str | Path) -> str:
+def label(source: Source) -> str:
     """What a message calls this source."""
+    if isinstance(source, bytes):
+        return "the picture in memory"
     return "standard input" if str(source) == "-" else str(source)
 
 
-def decode(source: str | Path, *, colour_managed: bool) -> Decoded:
-    """Read one image file, or standard input for "-".
+def is_pipe(source: Source) -> bool:
+    """Whether this can be read only once: standard input, a shell's <(…), a named pipe."""
+    return not isinstance(source, bytes) and (str(source) == "-" or Path(source).is_fifo())
+
+
+def decode(source: Source, *, colour_managed: bool) -> Decoded:
+    """Read one image: a file, standard input for "-", or bytes.
 
     `colour_managed`: a grey picture that carries a profile becomes sRGB, because that profile does not fit RGB. Mattes
     and trimaps are numbers, not colours, and are read as they stand.
@@ -78,13 +89,16 @@ def decode(source: str | Path, *, colour_managed: bool) -> Decoded:
         return _with_pillow(handle, head, source, colour_managed=colour_managed)
 
 
-def decode_size(source: str | Path) -> tuple[int, int]:
+def decode_size(source: Source) -> tuple[int, int]:
     """Width and height of the upright picture, from the file's header."""
-    if str(source) == "-" or Path(source).is_fifo():
+    if is_pipe(source):
         raise InputError(f"{label(source)} is a pipe and can be read only once; read the image and take its size")
     with opened(source) as (handle, head), translated(source):
         if head.startswith(b"\x93NUMPY"):
-            height, width = np.load(source, mmap_mode="r", allow_pickle=False).shape[:2]
+            if isinstance(source, bytes):
+                height, width = np.load(handle, allow_pickle=False).shape[:2]
+            else:
+                height, width = np.load(source, mmap_mode="r", allow_pickle=False).shape[:2]
             return int(width), int(height)
         if head.startswith(_EXR):
             height, width = _exr(handle, source).pixels.shape[:2]
@@ -101,15 +115,18 @@ def decode_size(source: str | Path) -> tuple[int, int]:
 
 
 @contextmanager
-def opened(source: str | Path) -> Iterator[tuple[BinaryIO, bytes]]:
+def opened(source: Source) -> Iterator[tuple[BinaryIO, bytes]]:
     """A seekable handle at its start, and the file's first 32 bytes."""
-    handle = _stdin() if str(source) == "-" else _file(Path(source))
+    if isinstance(source, bytes):
+        handle: BinaryIO = io.BytesIO(source)
+    else:
+        handle = _stdin() if str(source) == "-" else _file(Path(source))
     with handle:
         if not handle.seekable():  # a pipe: <(…) in a shell, a FIFO
             handle = io.BytesIO(handle.read())
         head = handle.read(32)
         if not head:
-            remedy = "pipe an image into it" if str(source) == "-" else "export or copy it again"
+            remedy = "pipe an image into it" if label(source) == "standard input" else "export or copy it again"
             raise InputError(f"{label(source)} is empty (0 bytes); {remedy}")
         handle.seek(0)
         yield handle, head
@@ -134,7 +151,7 @@ def _file(path: Path) -> BinaryIO:
 
 
 @contextmanager
-def translated(source: str | Path) -> Iterator[None]:
+def translated(source: Source) -> Iterator[None]:
     """Turn what a decoder throws into the one sentence of an InputError."""
     try:
         yield
@@ -151,7 +168,7 @@ def translated(source: str | Path) -> Iterator[None]:
         raise InputError(f"{label(source)} is truncated or damaged ({reason}); export or copy it again") from error
 
 
-def _open_pillow(handle: BinaryIO, head: bytes, source: str | Path) -> ImageFile:
+def _open_pillow(handle: BinaryIO, head: bytes, source: Source) -> ImageFile:
     heic = head[4:8] == b"ftyp" and head[8:12] in _HEIC
     if heic:
         _allow_heic()
@@ -177,7 +194,7 @@ def _allow_heic() -> None:
     pillow_heif.register_heif_opener()
 
 
-def _with_pillow(handle: BinaryIO, head: bytes, source: str | Path, *, colour_managed: bool) -> Decoded:
+def _with_pillow(handle: BinaryIO, head: bytes, source: Source, *, colour_managed: bool) -> Decoded:
     picture: PIL.Image.Image = _open_pillow(handle, head, source)
     icc = picture.info.get("icc_profile") or None
     orientation = picture.getexif().get(_ORIENTATION, 1)
@@ -203,46 +220,21 @@ def _plain(
 ) -> tuple[PIL.Image.Image, bytes | None]:
     """The picture in mode L, I;16, F, RGB or RGBA, with the profile that fits it."""
     if picture.mode in {"CMYK", "LAB"}:
-        return _to_srgb(picture, icc)
+        return to_srgb(picture, icc)
     if picture.mode.startswith("I;16") or picture.mode in {"I", "F"}:
-        return picture, None
+        # Pillow scales a PGM of more than 8 bits to 16, and holds it in 32.
+        deep_pgm = picture.mode == "I" and picture.format == "PPM"
+        return picture.convert("I;16") if deep_pgm else picture, None
     grey = picture.mode in {"1", "L", "LA", "La"}
     transparent = picture.has_transparency_data
-    if grey and colour_managed and _space(icc) == b"GRAY":
-        rgb, srgb = _to_srgb(picture.convert("L"), icc)
+    if grey and colour_managed and space(icc) == b"GRAY":
+        rgb, srgb = to_srgb(picture.convert("L"), icc)
         if transparent:
             rgb.putalpha(picture.convert("LA").getchannel("A"))
         return rgb, srgb
     mode = "RGBA" if transparent else "L" if grey else "RGB"
     plain = picture if picture.mode == mode else picture.convert(mode)
-    return plain, icc if _space(icc) == b"RGB " and mode != "L" else None
-
-
-def _to_srgb(picture: PIL.Image.Image, icc: bytes | None) -> tuple[PIL.Image.Image, bytes | None]:
-    """RGB through the picture's profile, with sRGB's; without a profile by Pillow's plain formula, with none."""
-    if icc is None and picture.mode != "LAB":
-        return picture.convert("RGB"), None
-    srgb = ImageCms.createProfile("sRGB")
-    try:
-        profile: Any = ImageCms.ImageCmsProfile(io.BytesIO(icc)) if icc else ImageCms.createProfile("LAB")
-        flags = ImageCms.Flags.NOOPTIMIZE if picture.mode == "L" else ImageCms.Flags.HIGHRESPRECALC
-        transform = ImageCms.buildTransform(profile, srgb, picture.mode, "RGB", flags=flags)
-    except (ImageCms.PyCMSError, OSError):  # broken, or of another colour space than the pixels': as good as none
-        return picture.convert("RGB"), None
-    profile_bytes = bytearray(ImageCms.ImageCmsProfile(srgb).tobytes())
-    profile_bytes[24:36] = struct.pack(">6H", 2000, 1, 1, 0, 0, 0)  # LittleCMS dates it now: other bytes each second
-    if picture.mode != "L":
-        return ImageCms.applyTransform(picture, transform) or picture, bytes(profile_bytes)
-    # LittleCMS's quick tables are off by up to 10 of 255 in the shadows of grey; the exact way is slow, so 256 pixels
-    # go through it and the picture looks its values up there.
-    ramp = ImageCms.applyTransform(PIL.Image.frombytes("L", (256, 1), bytes(range(256))), transform)
-    bands = ramp.split() if ramp else ()
-    return PIL.Image.merge("RGB", [picture.point(list(band.tobytes())) for band in bands]), bytes(profile_bytes)
-
-
-def _space(icc: bytes | None) -> bytes:
-    """The colour space a profile is for (ICC.1, header bytes 16 to 19)."""
-    return icc[16:20] if icc else b""
+    return plain, icc if space(icc) == b"RGB " and mode != "L" else None
 
 
 def _resolution(dpi: tuple[float, float] | None) -> tuple[float, float] | None:
@@ -252,7 +244,7 @@ def _resolution(dpi: tuple[float, float] | None) -> tuple[float, float] | None:
     return (x, y) if np.isfinite([x, y]).all() and x > 0 and y > 0 else None
 
 
-def _deep_png(handle: BinaryIO, head: bytes, source: str | Path) -> Decoded:
+def _deep_png(handle: BinaryIO, head: bytes, source: Source) -> Decoded:
     PIL.Image.open(handle).verify()  # the chunks' check sums: OpenCV may fill what is missing
     handle.seek(0)
     picture = _open_pillow(handle, head, source)
@@ -261,6 +253,10 @@ def _deep_png(handle: BinaryIO, head: bytes, source: str | Path) -> Decoded:
     orientation = picture.getexif().get(_ORIENTATION, 1)
     handle.seek(0)
     pixels = _with_opencv(handle)
+    clear = picture.info.get("transparency")
+    if pixels.ndim == 2 and isinstance(clear, int):  # one grey that is transparent, which OpenCV minds in RGB only
+        opacity = np.where(pixels == clear, 0, 65535).astype(np.uint16)
+        pixels = np.dstack([pixels, pixels, pixels, opacity])
     return _upright(Decoded(pixels, icc, resolution), orientation)
 
 
@@ -287,7 +283,7 @@ def _with_opencv(handle: BinaryIO) -> NDArray[Any]:
     return pixels
 
 
-def _exr(handle: BinaryIO, source: str | Path) -> Decoded:
+def _exr(handle: BinaryIO, source: Source) -> Decoded:
     os.environ["OPENCV_IO_ENABLE_OPENEXR"] = "1"  # OpenCV asks for it when the first EXR comes
     if not cv2.haveImageWriter("x.exr"):
         raise InputError(f"{label(source)} is OpenEXR, which this build of OpenCV cannot read; convert it to TIFF")
@@ -299,7 +295,7 @@ def _tag(page: Any, code: int, default: Any) -> Any:
     return default if tag is None else tag.value
 
 
-def _deep_tiff(handle: BinaryIO, source: str | Path) -> Decoded | None:
+def _deep_tiff(handle: BinaryIO, source: Source) -> Decoded | None:
     """A TIFF of 16-bit or floating-point grey or RGB(A); None for what Pillow reads as well."""
     with tifffile.TiffFile(handle) as tiff:
         page: Any = tiff.pages.first
@@ -307,25 +303,26 @@ def _deep_tiff(handle: BinaryIO, source: str | Path) -> Decoded | None:
             raise PIL.Image.DecompressionBombError
         if page.bitspersample <= 8 or page.photometric not in (0, 1, 2):
             return None
-        if page.dtype is None or page.dtype.str[1:] not in {"u2", "f2", "f4", "f8"}:
+        depths = {"u2": (16,), "f2": (16,), "f4": (24, 32), "f8": (64,)}
+        if page.dtype is None or page.bitspersample not in depths.get(page.dtype.str[1:], ()):
             raise InputError(
                 f"{label(source)} is a TIFF of {page.bitspersample}-bit integers; save it with 8 or 16 bits or as float"
             )
         orientation = _tag(page, _ORIENTATION, 1)
-        pixels, turned = _tiff_pixels(page, handle)
+        pixels, turned = _tiff_pixels(page, handle, source)
         if pixels.dtype.kind == "f":
             pixels = pixels.astype(np.float32, copy=False)
         if page.photometric == 0:  # white is zero
             pixels = (1.0 if pixels.dtype.kind == "f" else 65535) - pixels
         icc = _tag(page, 34675, None)
-        fits = page.photometric == 2 and _space(icc) == b"RGB "
+        fits = page.photometric == 2 and space(icc) == b"RGB "
         decoded = Decoded(_without_extras(pixels, page.extrasamples), icc if fits else None, _tiff_resolution(page))
     if turned:
         return Decoded(decoded.pixels, decoded.icc, _turned_resolution(decoded.resolution, orientation))
     return _upright(decoded, orientation)
 
 
-def _tiff_pixels(page: Any, handle: BinaryIO) -> tuple[NDArray[Any], bool]:
+def _tiff_pixels(page: Any, handle: BinaryIO, source: Source) -> tuple[NDArray[Any], bool]:
     """(H, W) or (H, W, S), and whether they stand upright already."""
     try:
         pixels: NDArray[Any] = page.asarray()
@@ -333,7 +330,13 @@ def _tiff_pixels(page: Any, handle: BinaryIO) -> tuple[NDArray[Any], bool]:
         if "imagecodecs" not in str(error) and not isinstance(error, ImportError):
             raise
         handle.seek(0)
-        return _with_opencv(handle), True  # OpenCV turns a TIFF by its orientation, whatever its flags
+        try:
+            return _with_opencv(handle), True  # OpenCV turns a TIFF by its orientation, whatever its flags
+        except ValueError:
+            raise InputError(
+                f"{label(source)} is truncated or damaged, or its compression ({page.compression.name}) cannot be read "
+                "here; export it again, without compression or with ZIP"
+            ) from error
     if page.planarconfig == 2 and page.samplesperpixel > 1:
         pixels = np.moveaxis(pixels, 0, -1)
     return pixels, False

@@ -19,21 +19,23 @@ import PIL.Image
 import tifffile
 from numpy.typing import NDArray
 
-from mattecli.errors import InputError
-
 if TYPE_CHECKING:
     from mattecli.image import Image
 
 
 @dataclass(frozen=True)
 class Format:
-    """What a file format can hold: depths in bits for each channel (32 is floating point), colour, and alpha."""
+    """What a file format can hold: depths in bits for each channel (32 is floating point), colour, and alpha.
+
+    `exact`: grey values come back as they were.
+    """
 
     name: str
     depths: tuple[int, ...]
     alpha: bool
     save: Callable[[BinaryIO, Image], None]
     colour: bool = True
+    exact: bool = True
 
     def nearest(self, depth: int) -> int:
         """The depth to write pixels of this depth with: the same, else the next lower, else the lowest there is."""
@@ -103,21 +105,24 @@ def _webp(handle: BinaryIO, image: Image) -> None:
     _pillow("WEBP", lossless=lossless, quality=95, alpha_quality=100, exact=True)(handle, image)
 
 
+def _avif(handle: BinaryIO, image: Image) -> None:
+    # As for WebP; quality 100 is lossless where no colours are to be converted.
+    options = {"quality": 95, "subsampling": "4:4:4"} if image.pixels.ndim == 3 else {"quality": 100}
+    _pillow("AVIF", **options)(handle, image)
+
+
 def _npy(handle: BinaryIO, image: Image) -> None:
     np.save(handle, image.pixels, allow_pickle=False)
 
 
 def _exr(handle: BinaryIO, image: Image) -> None:
-    os.environ["OPENCV_IO_ENABLE_OPENEXR"] = "1"  # OpenCV asks for it when the first EXR comes
-    if not cv2.haveImageWriter("x.exr"):
-        raise InputError("this build of OpenCV cannot write .exr; name a .tif or .npy file")
     done, encoded = cv2.imencode(".exr", np.ascontiguousarray(image.pixels))
     if not done:
         raise ValueError("OpenCV cannot encode it as EXR")
     handle.write(encoded.data)
 
 
-_JPEG = Format("JPEG", (8,), False, _pillow("JPEG", quality=95, subsampling="4:4:4"))
+_JPEG = Format("JPEG", (8,), False, _pillow("JPEG", quality=95, subsampling="4:4:4"), exact=False)
 _TIFF = Format("TIFF", (8, 16, 32), True, _tiff)
 FORMATS = {
     ".png": Format("PNG", (8, 16), True, _png),
@@ -126,12 +131,18 @@ FORMATS = {
     ".jpg": _JPEG,
     ".jpeg": _JPEG,
     ".webp": Format("WebP", (8,), True, _webp),
-    ".avif": Format("AVIF", (8,), True, _pillow("AVIF", quality=95, subsampling="4:4:4")),
+    ".avif": Format("AVIF", (8,), True, _avif),
     ".bmp": Format("BMP", (8,), False, _pillow("BMP")),
     ".npy": Format("NumPy", (32,), True, _npy),
     # EXR's colours are linear and premultiplied by convention, ours are neither: it takes mattes only.
     ".exr": Format("EXR", (32,), False, _exr, colour=False),
 }
+
+
+def known_suffixes() -> list[str]:
+    """The suffixes that can be written here: OpenCV may come without EXR."""
+    os.environ["OPENCV_IO_ENABLE_OPENEXR"] = "1"  # OpenCV asks for it when the first EXR comes
+    return [suffix for suffix in FORMATS if suffix != ".exr" or cv2.haveImageWriter("x.exr")]
 
 
 def to_png(image: Image) -> bytes:

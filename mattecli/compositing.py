@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mattecli.errors import InputError, UsageError
+from mattecli.pixels import as_float, check_range, full_scale
 
 Floats = NDArray[np.float32]
 Colour = tuple[float, float, float]
@@ -86,8 +87,8 @@ def composite(
         colour = _checked_colour(background)
     result = np.empty(foreground.shape, np.float32)
     for rows in _strips(len(result)):
-        over = _as_float(foreground[rows])
-        under = colour if picture is None else _as_float(picture[rows])
+        over = as_float(foreground[rows])
+        under = colour if picture is None else as_float(picture[rows])
         share = alpha[rows, :, None].astype(np.float32)
         if linear:
             mixed = encode_srgb(share * decode_srgb(over) + (1 - share) * decode_srgb(under))
@@ -102,7 +103,7 @@ def cutout(foreground: NDArray[Any], alpha: NDArray[np.floating]) -> Floats:
     foreground, alpha = _checked_picture(foreground, "foreground"), _checked_alpha(alpha, foreground)
     result = np.empty((*foreground.shape[:2], 4), np.float32)
     for rows in _strips(len(result)):
-        result[rows, :, :3] = _as_float(foreground[rows])
+        result[rows, :, :3] = as_float(foreground[rows])
     result[..., 3] = alpha
     return result
 
@@ -114,10 +115,12 @@ def fit_background(
 
     `cover` fills the frame and cuts off what stands over on two sides, `contain` shows the whole picture in the middle,
     on the colour `around` or, without one, on a blurred copy of itself; `stretch` pulls it to the frame; `tile` repeats
-    it at its own size from the top left corner. Raises `UsageError` for another word, `InputError` for another shape or
-    type.
+    it at its own size from the top left corner. Raises `UsageError` for another word or a size of nothing, `InputError`
+    for another shape or type.
     """
     background = _checked_picture(background, "background")
+    if width < 1 or height < 1:
+        raise UsageError(f"a background cannot be fitted to {width}×{height} pixels; give 1 or more each way")
     if background.shape[:2] == (height, width):
         return background
     if fit == "cover":
@@ -165,7 +168,7 @@ def _statistics(image: NDArray[Any], alpha: Floats) -> Floats:
     planes = np.empty((8, *alpha.shape), np.float32)
     planes[_ALPHA] = alpha
     planes[_ALPHA2] = alpha * alpha
-    planes[_IMAGE] = np.moveaxis(_as_float(image), 2, 0)
+    planes[_IMAGE] = np.moveaxis(as_float(image), 2, 0)
     planes[_ALPHA_IMAGE] = alpha * planes[_IMAGE]
     return planes
 
@@ -194,7 +197,7 @@ def _finish(image: NDArray[Any], alpha: Floats, below: Floats) -> Floats:
     result = np.empty(image.shape, np.float32)
     for tile, halo, inner in _tiles(*alpha.shape, steps=_STEPS_AT_TOP):
         layers = _enlarged(below, *halo)
-        known = _as_float(image[tile])
+        known = as_float(image[tile])
         share = alpha[tile][..., None]
         foreground = np.moveaxis(layers[:3, *inner], 0, 2)
         if ((share > 0) & (share < 1)).any():
@@ -260,14 +263,6 @@ def _tiles(height: int, width: int, *, steps: int) -> Iterator[tuple[Window, Win
             yield (rows, columns), (halo_rows, halo_columns), inner
 
 
-def _as_float(pixels: NDArray[Any]) -> Floats:
-    """Bring pixels of any depth to float32 in [0, 1]."""
-    if pixels.dtype.kind == "u":
-        values: Floats = np.divide(pixels, np.float32(np.iinfo(pixels.dtype).max), dtype=np.float32)
-        return values
-    return pixels.astype(np.float32, copy=False)
-
-
 def _within(part: slice, whole: slice) -> slice:
     return slice(part.start - whole.start, part.stop - whole.start)
 
@@ -299,8 +294,8 @@ def _contain(picture: NDArray[Any], width: int, height: int, around: Colour | No
         frame = _resize(hint, width, height)
     else:
         frame = np.empty((height, width, 3), picture.dtype)
-        full = np.iinfo(picture.dtype).max if picture.dtype.kind == "u" else 1
-        frame[:] = np.rint(_checked_colour(around) * full) if full > 1 else _checked_colour(around)
+        full, colour = full_scale(picture, "the background"), _checked_colour(around)
+        frame[:] = np.rint(colour * full) if full > 1 else colour
     top, left = (height - new_h) // 2, (width - new_w) // 2
     frame[top : top + new_h, left : left + new_w] = _resize(picture, new_w, new_h)
     return frame
@@ -326,11 +321,8 @@ def _resize(picture: NDArray[Any], width: int, height: int) -> NDArray[Any]:
 def _checked_picture(picture: NDArray[Any], name: str) -> NDArray[Any]:
     if picture.ndim != 3 or picture.shape[2] != 3 or 0 in picture.shape:
         raise InputError(f"the {name} has shape {picture.shape}; give RGB pixels of shape (H, W, 3)")
-    if picture.dtype in (np.uint8, np.uint16):
-        return picture
-    if picture.dtype.kind != "f":
-        raise InputError(f"the {name} is of type {picture.dtype}; give uint8, uint16, or floats in [0, 1]")
-    _check_range(picture, name)
+    full_scale(picture, f"the {name}")  # raises for another type
+    check_range(picture, f"the {name}")
     return picture
 
 
@@ -339,22 +331,19 @@ def _checked_alpha(alpha: NDArray[Any], picture: NDArray[Any]) -> Floats:
         raise InputError(f"the alpha has shape {alpha.shape} but the picture {picture.shape}; give both the same size")
     if alpha.dtype.kind != "f":
         raise InputError(f"the alpha is of type {alpha.dtype}; give floats in [0, 1]")
-    _check_range(alpha, "alpha")
+    check_range(alpha, "the alpha")
     return alpha.astype(np.float32, copy=False)
 
 
 def _checked_colour(colour: Sequence[float] | NDArray[Any]) -> Floats:
-    values = np.asarray(colour, np.float32)
+    try:
+        values = np.asarray(colour, np.float32)
+    except (TypeError, ValueError) as error:  # a word, or None
+        raise InputError(f"{colour!r} is no colour; give three floats in [0, 1]") from error
     if values.shape != (3,):
         raise InputError(f"{colour!r} is no colour; give three floats in [0, 1]")
-    _check_range(values, "colour")
+    check_range(values, "the colour")
     return values
-
-
-def _check_range(values: NDArray[Any], name: str) -> None:
-    low, high = float(values.min()), float(values.max())
-    if not (low >= 0 and high <= 1):  # also when one of them is NaN
-        raise InputError(f"the {name} has values from {low:g} to {high:g}; give floats in [0, 1]")
 
 
 def _size(picture: NDArray[Any]) -> str:

@@ -5,6 +5,7 @@
     ├── InputError        3   an input or output that cannot be used: unreadable, wrong size, in the way, not writable
     ├── WeightsError      4   a checkpoint that is missing, damaged, of another network, or unsafe
     └── DeviceError       5   a device, package or memory that was asked for and is not there
+        └── OutOfMemoryError  a device's memory ran out in the middle of a run
 
 The number is the exit code of the command line. The message is one sentence that names the file, the fact and the
 remedy; it is shown to users as it stands.
@@ -41,3 +42,7 @@ class DeviceError(MatteError):
     """A device, a package or an amount of memory that is not there."""
 
     exit_code: ClassVar[int] = 5
+
+
+class OutOfMemoryError(DeviceError):
+    """A device whose memory ran out in the middle of a run; a smaller tile may still fit."""

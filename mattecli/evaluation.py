@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Sequence, Set
+from collections.abc import Callable, Set
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, astuple, dataclass, field
 from pathlib import Path
@@ -22,11 +22,11 @@ from numpy.typing import NDArray
 
 from mattecli import image
 from mattecli.errors import InputError, MatteError, UsageError
+from mattecli.folders import by_stem, natural, pictures_in, some
 from mattecli.image import read_alpha, read_image, read_trimap, write_alpha
 from mattecli.metrics import Scores, quantise, score
 
 SUFFIXES = image.SUFFIXES | {".exr", ".npy"}
-_SHOWN = 5  # names in an error that could list hundreds
 
 Predict = Callable[[NDArray[Any], NDArray[np.uint8]], NDArray[np.float32]]
 
@@ -40,6 +40,10 @@ class Case:
     trimap: Path
     prediction: Path | None = None
     photo: Path | None = None
+
+    def files(self) -> list[Path]:
+        """The files that are read."""
+        return [path for path in (self.truth, self.trimap, self.prediction, self.photo) if path is not None]
 
 
 @dataclass(frozen=True)
@@ -66,6 +70,10 @@ class Listing:
     cases: tuple[Case, ...]
     failed: tuple[Failed, ...] = ()
     unused: tuple[Path, ...] = ()
+
+    def files(self) -> list[Path]:
+        """The users' files, none of which may be written to."""
+        return [path for case in self.cases for path in case.files()] + list(self.unused)
 
 
 @dataclass(frozen=True, eq=False)
@@ -193,6 +201,8 @@ def evaluate(
                 look(scored, pictures)
         except MatteError as error:
             return Failed(case.name, str(error), error)
+        except MemoryError as error:
+            return Failed(case.name, "it needs more memory than there is; free some, or score it alone", error)
         except Exception as error:  # a bug must not cost the other images their scores
             return Failed(case.name, f"a bug in matte: {type(error).__name__}: {error}; please report it", error)
         return scored
@@ -212,11 +222,6 @@ def evaluate(
         tuple(sorted(failed, key=lambda failure: natural(failure.name))),
         listing.unused,
     )
-
-
-def natural(name: str) -> list[tuple[int, str]]:
-    """A key that sorts names with numbers as people do: `net_2` before `net_10`."""
-    return [(int(part), "") if part.isdecimal() else (-1, part) for part in re.split(r"(\d+)", name)]
 
 
 def _load(case: Case, predict: Predict | None, snap: int) -> Pictures:
@@ -248,18 +253,13 @@ def _require_size(path: Path, pixels: NDArray[Any], truth: Path, matte: NDArray[
 
 def _by_name(folder: Path, *, ending: str, may_be_empty: bool = False) -> dict[str, Path]:
     """The folder's image files by name without suffix and `ending`."""
-    try:
-        files = sorted(path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES and path.name[0] != ".")
-    except OSError as error:
-        raise InputError(f"{folder} cannot be read as a folder ({error.strerror}); check its name") from error
+    files = pictures_in(folder, SUFFIXES)
     if not files and not may_be_empty:
         raise InputError(f"{folder} holds no image files; check the folder")
-    named: dict[str, list[Path]] = {}
-    for path in files:
-        named.setdefault(path.stem.removesuffix(ending), []).append(path)
+    named = by_stem(files, ending=ending)
     double = [" and ".join(path.name for path in paths) for paths in named.values() if len(paths) > 1]
     if double:
-        raise InputError(f"{folder} has several files of one name: {_some(double)}; keep one of each")
+        raise InputError(f"{folder} has several files of one name: {some(double)}; keep one of each")
     return {name: paths[0] for name, paths in named.items()}
 
 
@@ -280,7 +280,7 @@ def _truth_names(truths: Set[str], trimaps: Set[str]) -> dict[str, str | None]:
         else:
             ambiguous.append(f"{name} ({base} or {own})")
     if ambiguous:
-        raise InputError(f"trimaps that two truths fit: {_some(sorted(ambiguous))}; rename the files")
+        raise InputError(f"trimaps that two truths fit: {some(sorted(ambiguous))}; rename the files")
     return pairs
 
 
@@ -288,8 +288,3 @@ def _composite_of(name: str) -> str | None:
     """`NAME` for `NAME_7`."""
     match = re.fullmatch(r"(.+)_\d+", name)
     return match[1] if match else None
-
-
-def _some(names: Sequence[str]) -> str:
-    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
-    return ", ".join(names[:_SHOWN]) + more

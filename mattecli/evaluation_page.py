@@ -2,26 +2,20 @@
 
 from __future__ import annotations
 
-import base64
 import heapq
 import html
-import io
-import os
-import secrets
 import threading
 from pathlib import Path
 from string import Template
 from typing import Any
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from mattecli._encoding import FORMATS
-from mattecli.errors import InputError
 from mattecli.evaluation import Evaluation, Failed, Pictures, Scored
-from mattecli.image import Image, to_depth
+from mattecli.image import to_depth
 from mattecli.metrics import Scores
+from mattecli.pages import STYLE, check_page, data_uri, shrunk, write_page
 
 SIDE = 400  # the pictures' longest side in pixels
 SHOWN = 100  # the worst images get pictures, so that a set of a thousand stays a page one can open
@@ -63,6 +57,7 @@ class EvaluationPage:
             if image.name in strips
         ]
         page = _PAGE.substitute(
+            style=STYLE,
             title=html.escape(title),
             facts="".join(f"<dt>{html.escape(k)}</dt><dd>{html.escape(v)}</dd>" for k, v in facts.items()),
             mean=_mean(evaluation),
@@ -70,17 +65,7 @@ class EvaluationPage:
             images="".join(blocks),
             rest=_rest([image for image in ordered if image.name not in strips]),
         )
-        _write(target, page)
-
-
-def check_page(target: Path, *, overwrite: bool) -> None:
-    """Raise `InputError`, before any heavy work, for a page that could not be written."""
-    if target.is_dir():
-        raise InputError(f"{target} is a folder; name an .html file in it")
-    if target.exists() and not overwrite:
-        raise InputError(f"{target} exists already; name another page or add --overwrite")
-    if not target.parent.is_dir() or not os.access(target.parent, os.W_OK | os.X_OK):
-        raise InputError(f"{target} cannot be written: the folder {target.parent} is missing or locked; name another")
+        write_page(target, page)
 
 
 def difference(prediction: NDArray[np.uint8], truth: NDArray[np.uint8], trimap: NDArray[np.uint8]) -> NDArray[np.uint8]:
@@ -104,22 +89,7 @@ def _thumbnails(pictures: Pictures) -> _Strip:
     shown["truth"] = pictures.truth
     shown["prediction"] = pictures.prediction
     shown["difference"] = difference(pictures.prediction, pictures.truth, pictures.trimap)
-    return {caption: _data_uri(_small(pixels)) for caption, pixels in shown.items()}
-
-
-def _small(pixels: NDArray[Any]) -> NDArray[Any]:
-    height, width = pixels.shape[:2]
-    scale = SIDE / max(height, width)
-    if scale >= 1:
-        return pixels
-    size = max(1, round(width * scale)), max(1, round(height * scale))
-    return cv2.resize(pixels, size, interpolation=cv2.INTER_AREA)
-
-
-def _data_uri(pixels: NDArray[Any]) -> str:
-    buffer = io.BytesIO()
-    FORMATS[".webp"].save(buffer, Image(pixels))  # lossless for mattes, and every browser shows it
-    return "data:image/webp;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")
+    return {caption: data_uri(shrunk(pixels, SIDE)) for caption, pixels in shown.items()}
 
 
 def _figures(scores: Scores) -> dict[str, str]:
@@ -184,44 +154,13 @@ def _rest(images: list[Scored]) -> str:
     )
 
 
-def _write(target: Path, page: str) -> None:
-    hidden = target.with_name(f".matte-{secrets.token_hex(8)}.tmp")
-    try:
-        hidden.write_text(page, encoding="utf-8")
-        hidden.replace(target)
-    except OSError as error:
-        raise InputError(f"{target} cannot be written ({error.strerror}); name another file or folder") from error
-    finally:
-        hidden.unlink(missing_ok=True)
-
-
 _PAGE = Template("""<!doctype html>
 <html lang="en">
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <title>$title</title>
 <style>
-:root { color-scheme: light dark; --ink: #1c1f24; --soft: #667080; --line: #e2e5ea; --paper: #f5f6f8; --card: #fff;
-  --bad: #b3261e; --badpaper: #fdeeec; --accent: #3b6fd4; }
-@media (prefers-color-scheme: dark) { :root { --ink: #e8eaee; --soft: #9aa3b0; --line: #33383f; --paper: #16181c;
-  --card: #1f2227; --bad: #ff8a80; --badpaper: #34201f; --accent: #7ea6ff; } }
-* { box-sizing: border-box; margin: 0; }
-body { font: 15px/1.5 system-ui, sans-serif; color: var(--ink); background: var(--paper); padding: 2rem 1rem 4rem; }
-main { max-width: 1280px; margin: 0 auto; display: grid; gap: 1rem; }
-h1 { font-size: 1.5rem; line-height: 1.2; } h2 { font-size: 1.05rem; overflow-wrap: anywhere; }
-dl { display: grid; grid-template-columns: max-content 1fr; gap: 0 1rem; color: var(--soft); margin-top: .5rem; }
-dd { overflow-wrap: anywhere; }
-article, section, .tiles div { background: var(--card); border: 1px solid var(--line); border-radius: 10px; }
-article, section { padding: 1rem; }
-.tiles { display: grid; grid-template-columns: repeat(auto-fit, minmax(130px, 1fr)); gap: 1rem; }
-.tiles div { padding: .8rem 1rem; display: flex; flex-direction: column; }
-.tiles b { font-size: 1.6rem; line-height: 1.2; font-variant-numeric: tabular-nums; }
-.tiles span, .note, figcaption { color: var(--soft); }
-.failed { border-color: var(--bad); background: var(--badpaper); }
-.failed h2 { color: var(--bad); }
-table { border-collapse: collapse; margin-top: .5rem; font-variant-numeric: tabular-nums; }
-th, td { text-align: left; vertical-align: top; padding: .2rem 1.2rem .2rem 0; overflow-wrap: anywhere; }
-.rest td { text-align: right; } .rest tr + tr th { font-weight: normal; }
+$style.rest td { text-align: right; } .rest tr + tr th { font-weight: normal; }
 article header { display: flex; flex-wrap: wrap; justify-content: space-between; gap: .2rem 1.5rem; }
 article h2 i { font-style: normal; font-weight: normal; color: var(--soft); display: inline-block; min-width: 2rem; }
 .figures { display: flex; flex-wrap: wrap; gap: 0 1.2rem; color: var(--soft); }

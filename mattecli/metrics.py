@@ -5,7 +5,7 @@ evaluation code that came with Xu et al., "Deep Image Matting", CVPR 2017.
 
 Every function takes mattes of shape (H, W), uint8 as read from a file or floats in [0, 1], and a uint8 trimap of shape
 (H, W), in which everything but 0 and 255 is unknown. The published figures are those of 8-bit files, so every matte is
-first brought to 8 bits, clipped and rounded as `write_alpha` does it: an alpha still in memory scores what its file
+first brought to 8 bits, clipped, and rounded as `write_alpha` does it: an alpha still in memory scores what its file
 would. Known pixels are compared as they are given; none is set to its trimap's value here.
 """
 
@@ -42,7 +42,8 @@ class Scores:
 def score(prediction: NDArray[np.generic], truth: NDArray[np.generic], trimap: NDArray[np.uint8]) -> Scores:
     """All four errors of a matte.
 
-    Raises `InputError` when shapes differ, a matte isn't (H, W), or a float one holds NaN.
+    Raises `InputError` when shapes differ or hold nothing, a matte isn't (H, W), a float one holds NaN
+    or another scale than 0 to 1, or the trimap isn't uint8.
     """
     p, g, unknown = _checked(prediction, truth, trimap)
     return Scores(
@@ -76,7 +77,8 @@ def connectivity_error(prediction: NDArray[np.generic], truth: NDArray[np.generi
 def quantise(alpha: NDArray[np.generic]) -> Gray:
     """A matte of floats in [0, 1] as the 8-bit values that a file of it would hold; uint8 is passed on unchanged.
 
-    Raises `InputError` for NaN and for other types than uint8 and floats.
+    A little below 0 and above 1 is clipped. Raises `InputError` for NaN, for floats of another scale, such as 0 to 255,
+    and for other types than uint8 and floats.
     """
     if alpha.dtype == np.uint8:
         return alpha.astype(np.uint8, copy=False)
@@ -84,6 +86,9 @@ def quantise(alpha: NDArray[np.generic]) -> Gray:
         raise InputError(f"a matte of type {alpha.dtype} cannot be scored; give uint8, or floats in [0, 1]")
     if np.isnan(alpha).any():
         raise InputError("a matte with NaN in it cannot be scored; look for what made it")
+    if alpha.size and not (alpha.min() >= -1 and alpha.max() <= 2):  # more than a network overshoots: another scale
+        low, high = float(alpha.min()), float(alpha.max())
+        raise InputError(f"a matte with values from {low:g} to {high:g} cannot be scored; give floats in [0, 1]")
     scaled = np.clip(alpha.astype(np.float32) * np.float32(255), 0, 255)
     return np.asarray(np.rint(scaled), dtype=np.uint8)
 
@@ -94,6 +99,10 @@ def _checked(
     if trimap.ndim != 2 or not prediction.shape == truth.shape == trimap.shape:
         shapes = ", ".join("×".join(map(str, array.shape)) for array in (prediction, truth, trimap))
         raise InputError(f"prediction, truth and trimap have shapes {shapes}; all three must be the same (H, W)")
+    if trimap.dtype != np.uint8:  # floats from 0 to 1 would leave nothing known but 0
+        raise InputError(f"the trimap is of type {trimap.dtype}; give uint8 with 0, 255 and anything else for unknown")
+    if trimap.size == 0:
+        raise InputError("there is nothing to score in a matte without pixels; look for what made it")
     return quantise(prediction), quantise(truth), (trimap != 0) & (trimap != 255)
 
 

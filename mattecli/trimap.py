@@ -13,24 +13,29 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mattecli.errors import InputError, UsageError
+from mattecli.pixels import check_range, full_scale
 
 BACKGROUND, UNKNOWN, FOREGROUND = 0, 128, 255
-_FULL: dict[str, int | float] = {"uint8": 255, "uint16": 65535, "float32": 1.0}
 
 
 def from_values(pixels: NDArray[Any], *, snap: int = 0, name: str = "the trimap") -> NDArray[np.uint8]:
     """The trimap a picture means: black is background, white foreground, everything else unknown.
 
-    `pixels`: (H, W), RGB (H, W, 3) or RGBA (H, W, 4) of uint8, uint16 or float32 from 0 to 1; only the exact ends count
+    `pixels`: (H, W), RGB (H, W, 3) or RGBA (H, W, 4) of uint8, uint16 or floats from 0 to 1; only the exact ends count
     as known. `snap` (in steps of 1/255) pulls values that close to an end to it first.
 
     Transparency: where it is the same everywhere it says nothing. With one single colour all over, the alpha channel
     is the trimap. Otherwise the trimap was painted on a transparent layer: transparent is background (editors leave
     any colour there), a half-transparent edge is unknown.
 
-    Raises `InputError` for a trimap that JPEG damaged (without `snap`), and for label numbers such as 0, 1, 2.
+    Raises `InputError` for a trimap that JPEG damaged (without `snap`), for label numbers such as 0, 1, 2, for a colour
+    photo, and for another shape, type or range.
     """
-    values, full = _values(pixels)
+    if pixels.size == 0 or not (pixels.ndim == 2 or (pixels.ndim == 3 and pixels.shape[2] in (3, 4))):
+        raise InputError(f"{name} is an array of shape {pixels.shape}; give (H, W), RGB or RGBA")
+    check_range(pixels, name)
+    values, full = _values(pixels, full_scale(pixels, name))
+    _refuse_photo(pixels, full, name)
     if not snap:
         _refuse_damaged(values, full, name)
     reach = _steps(snap, full)
@@ -40,8 +45,7 @@ def from_values(pixels: NDArray[Any], *, snap: int = 0, name: str = "the trimap"
     return trimap
 
 
-def _values(pixels: NDArray[Any]) -> tuple[NDArray[Any], int | float]:
-    full = _FULL[pixels.dtype.name]
+def _values(pixels: NDArray[Any], full: int | float) -> tuple[NDArray[Any], int | float]:
     if pixels.ndim == 2:
         return pixels, full
     lowest, highest = pixels[..., :3].min(axis=2), pixels[..., :3].max(axis=2)
@@ -54,6 +58,17 @@ def _values(pixels: NDArray[Any]) -> tuple[NDArray[Any], int | float]:
             return alpha, full
         values = np.where(alpha == full, values, np.where(alpha == 0, alpha, middle))
     return values, full
+
+
+def _refuse_photo(pixels: NDArray[Any], full: int | float, name: str) -> None:
+    """Raise for a picture in more colours than anybody paints unknown parts in."""
+    if pixels.ndim == 2:
+        return
+    every = max(1, round((pixels.shape[0] * pixels.shape[1] / 2**16) ** 0.5))
+    colours = pixels[::every, ::every, :3].reshape(-1, 3)
+    vivid = colours[np.ptp(colours, axis=1) > 0.2 * full]
+    if len(np.unique(vivid, axis=0)) > 768:  # borders of three colours, anti-aliased, have fewer blends
+        raise InputError(f"{name} has as many colours as a photo; give a trimap: black, white, and grey where unknown")
 
 
 def _steps(count: int, full: int | float) -> int | float:
@@ -107,13 +122,17 @@ def make_trimap(
     as a border. Any radius takes the same time.
 
     Raises `UsageError` for a negative radius or `low` ≥ `high`, `InputError` for a mask that holds one value only or
-    label numbers such as 0 and 1; `name` stands in the sentence.
+    label numbers such as 0 and 1, for floats outside of 0 to 1, and for another shape or type; `name` stands in the
+    sentence.
     """
     if erode < 0 or dilate < 0:
         raise UsageError(f"a trimap cannot be made with erode {erode} and dilate {dilate}; give 0 or more pixels")
     if not 0 <= low < high <= 1:
         raise UsageError(f"a trimap cannot be made with low {low:g} and high {high:g}; give 0 ≤ low < high ≤ 1")
-    full = _FULL.get(mask.dtype.name, 1.0)
+    if mask.ndim != 2 or mask.size == 0:
+        raise InputError(f"{name} is an array of shape {mask.shape}; give (H, W)")
+    full = 1.0 if mask.dtype == np.bool_ else full_scale(mask, name)
+    check_range(mask, name)
     _refuse_flat(float(mask.min()) / full, float(mask.max()) / full, mask.dtype.name, name)
     foreground = np.asarray(mask >= high * full)
     background = np.asarray(mask <= low * full)

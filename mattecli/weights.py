@@ -42,6 +42,14 @@ class Checkpoint:
         except OSError as error:
             raise WeightsError(f"{self.path} cannot be read ({error.strerror}); check the path") from error
 
+    @property
+    def size(self) -> int:
+        """The file's bytes."""
+        try:
+            return self.path.stat().st_size
+        except OSError as error:
+            raise WeightsError(f"{self.path} cannot be read ({error.strerror}); install mattecli again") from error
+
     def verify(self) -> None:
         """Raise WeightsError when a checkpoint of the box is not the one that was shipped."""
         if self.expected is not None and self.sha256 != self.expected:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import time
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ import pytest
 from numpy.typing import NDArray
 
 from mattecli.errors import InputError
-from mattecli.evaluation import Evaluation, Failed, Pictures, Scored, evaluate, find_cases, natural
+from mattecli.evaluation import Evaluation, Failed, Pictures, Scored, evaluate, find_cases
 from mattecli.image import Image, read_image, write_alpha, write_image
 from mattecli.metrics import Scores, score
 from tests.conftest import DATA
@@ -279,7 +280,45 @@ def test_the_json_has_a_mean_only_when_nothing_failed() -> None:
     assert part["total"] == 2
 
 
-def test_names_with_numbers_sort_as_people_sort_them() -> None:
-    assert sorted(["net_10", "net_9", "cat", "net_2_x", "10", "9", "net"], key=natural) == [
-        *("9", "10", "cat", "net", "net_2_x", "net_9", "net_10")
+def test_names_pair_however_a_disk_spells_their_accents(benchmark: Benchmark) -> None:
+    for folder, name in (
+        (benchmark.trimaps, "f\u00fc"),
+        (benchmark.predictions, "fu\u0308"),
+        (benchmark.alpha, "fu\u0308"),
+    ):
+        benchmark.add(folder, name, benchmark.trimap)
+    result = benchmark.evaluate()
+    assert [image.name for image in result.images] == ["f\u00fc"]
+    assert not result.failed
+    assert not result.unused
+
+
+def test_an_interrupt_leaves_the_images_that_have_not_begun(benchmark: Benchmark) -> None:
+    for number in range(40):
+        benchmark.add_image(f"frame_{number}", 0.2)
+    begun: list[str] = []
+
+    def interrupt(_: Scored | Failed) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        evaluate(
+            find_cases(benchmark.alpha, benchmark.trimaps, predictions=benchmark.predictions),
+            look=lambda scored, _: (begun.append(scored.name), time.sleep(0.02))[0],
+            on_done=interrupt,
+        )
+    assert len(begun) < 20
+
+
+def test_an_image_too_large_for_the_memory_fails_and_is_no_bug(
+    benchmark: Benchmark, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    benchmark.add_image("cat", 0.2)
+
+    def greedy(*_: object) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr("mattecli.evaluation.score", greedy)
+    assert [failed.reason for failed in benchmark.evaluate().failed] == [
+        "it needs more memory than there is; free some, or score it alone"
     ]

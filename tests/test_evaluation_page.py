@@ -17,6 +17,7 @@ from mattecli.errors import InputError
 from mattecli.evaluation import Evaluation, Failed, Pictures, Scored
 from mattecli.evaluation_page import EvaluationPage, difference
 from mattecli.metrics import Scores
+from mattecli.pages import check_page
 
 
 def _scored(name: str, sad: float) -> Scored:
@@ -145,6 +146,17 @@ def test_a_page_that_cannot_be_written_is_an_error_that_names_it(tmp_path: Path)
     for target in (tmp_path, tmp_path / "nowhere" / "page.html"):
         with pytest.raises(InputError, match=re.escape(str(target))):
             EvaluationPage().write(target, Evaluation(()), title="", facts={})
+
+
+def test_a_page_ends_in_html_and_replaces_no_input(tmp_path: Path) -> None:
+    for name in ("x.png", "-", "page"):
+        with pytest.raises(InputError, match=rf"{name} does not end in \.html, as a page must; name another file"):
+            check_page(tmp_path / name, overwrite=True)
+    (tmp_path / "x.png").touch()
+    (tmp_path / "page.html").symlink_to(tmp_path / "x.png")
+    with pytest.raises(InputError, match=r"page\.html is an input of this run and is never written to"):
+        check_page(tmp_path / "page.html", overwrite=True, inputs=[tmp_path / "x.png"])
+    check_page(tmp_path / "new.HTM", overwrite=False, inputs=[tmp_path / "x.png"])
 
 
 def test_a_page_without_any_score_still_names_the_failures(tmp_path: Path) -> None:

@@ -549,3 +549,67 @@ def test_a_real_bomb_is_refused(tmp_path: Path) -> None:
     (tmp_path / "bomb.png").write_bytes(forged)
     with pytest.raises(InputError, match=r"bomb\.png has more than 1073741824 pixels; cut it into parts"):
         read_image(tmp_path / "bomb.png")
+
+
+# --- transparency that hides something --------------------------------------------------------------------------------
+
+
+def test_a_photo_tells_that_it_hides_pixels(tmp_path: Path) -> None:
+    pixels = noise(4, 5, 4)
+    pixels[..., 3] = 255
+    PIL.Image.fromarray(pixels).save(tmp_path / "opaque.png")
+    pixels[1, 2, 3] = 254
+    PIL.Image.fromarray(pixels).save(tmp_path / "clear.png")
+    assert not read_image(tmp_path / "opaque.png").transparent
+    assert read_image(tmp_path / "clear.png").transparent
+    assert not read_image(tmp_path / "clear.png", keep_alpha=True).transparent  # nothing is hidden: it is all there
+
+
+def test_one_transparent_grey_of_a_16_bit_png_is_transparent(tmp_path: Path) -> None:
+    grey = np.array([[0, 700, 65535]], np.uint16)
+    (tmp_path / "g.png").write_bytes(add_png_chunk(png16(grey), b"tRNS", struct.pack(">H", 700)))
+    pixels = read_image(tmp_path / "g.png", keep_alpha=True).pixels
+    assert pixels.tolist() == [[[0, 0, 0, 65535], [700, 700, 700, 0], [65535, 65535, 65535, 65535]]]
+
+
+# --- what a message says ----------------------------------------------------------------------------------------------
+
+
+def _tiff(bits: int, compression: int, data: bytes) -> bytes:
+    """Grey, 8 × 4, in one strip (TIFF 6.0, section 2)."""
+    tags = [(256, 4, 8), (257, 4, 4), (258, 3, bits), (259, 3, compression), (262, 3, 1), (273, 4, 0), (277, 3, 1)]
+    tags += [(278, 4, 4), (279, 4, len(data)), (284, 3, 1)]
+    at = 8 + 2 + 12 * len(tags) + 4
+    entries = b"".join(struct.pack("<HHII", code, kind, 1, at if code == 273 else value) for code, kind, value in tags)
+    return b"II*\0" + struct.pack("<IH", 8, len(tags)) + entries + bytes(4) + data
+
+
+def test_a_12_bit_tiff_is_refused_for_its_depth_and_not_as_damaged(tmp_path: Path) -> None:
+    (tmp_path / "deep.tif").write_bytes(_tiff(12, 1, bytes(48)))
+    with pytest.raises(InputError, match=r"deep\.tif is a TIFF of 12-bit integers; save it with 8 or 16 bits"):
+        read_image(tmp_path / "deep.tif")
+
+
+def test_a_compression_that_cannot_be_read_is_named_in_our_words_alone(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "odd.tif").write_bytes(_tiff(16, 34887, bytes(40)))  # LERC
+    with pytest.raises(InputError, match=r"odd\.tif .* its compression \(LERC\) cannot be read here; export it again"):
+        read_image(tmp_path / "odd.tif")
+    assert capfd.readouterr() == ("", "")  # OpenCV has a lot to say about it
+
+
+def test_a_pgm_of_16_bits_keeps_them(tmp_path: Path) -> None:
+    values = np.array([[0, 1, 4660], [40000, 65534, 65535]], np.uint16)
+    (tmp_path / "g.pgm").write_bytes(b"P5 3 2 65535\n" + values.astype(">u2").tobytes())
+    image = read_image(tmp_path / "g.pgm")
+    assert image.depth == 16
+    assert np.array_equal(image.pixels[..., 0], values)
+
+
+def test_damage_behind_the_pixels_of_a_16_bit_png_is_found(tmp_path: Path) -> None:
+    png = bytearray(add_png_chunk(png16(noise(6, 8, 3, depth=16)), b"eXIf", exif(6).tobytes()[6:], last=True))
+    png[-13] ^= 0x10  # of the orientation's check sum
+    (tmp_path / "bad.png").write_bytes(png)
+    with pytest.raises(InputError, match=r"bad\.png is truncated or damaged"):
+        read_image(tmp_path / "bad.png")

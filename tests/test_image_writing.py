@@ -17,7 +17,7 @@ import pytest
 import tifffile
 
 from mattecli._encoding import FORMATS
-from mattecli.errors import InputError
+from mattecli.errors import InputError, UsageError
 from mattecli.image import Image, check_output, read_alpha, read_image, to_depth, write_alpha, write_image
 from tests.test_image import SRGB, noise
 
@@ -111,10 +111,68 @@ def test_transparency_survives_in_lossy_formats(tmp_path: Path, suffix: str) -> 
     assert np.abs(again[..., 3].astype(int) - pixels[..., 3]).max() <= 2
 
 
-def test_webp_keeps_every_level_of_a_matte(tmp_path: Path) -> None:
+@pytest.mark.parametrize("suffix", [suffix for suffix in FORMATS if suffix not in {".jpg", ".jpeg", ".exr"}])
+def test_every_level_of_a_matte_is_kept(tmp_path: Path, suffix: str) -> None:
     alpha = (noise(32, 32) / 255).astype(np.float32)
-    write_alpha(tmp_path / "a.webp", alpha)
-    assert np.array_equal(read_alpha(tmp_path / "a.webp"), alpha)
+    write_alpha(tmp_path / f"a{suffix}", alpha)
+    assert np.array_equal(read_alpha(tmp_path / f"a{suffix}"), alpha)
+
+
+def test_webp_keeps_the_colours_under_transparent_pixels(tmp_path: Path) -> None:
+    pixels = np.zeros((32, 32, 4), np.uint8)
+    pixels[..., :3] = np.linspace(0, 255, 32)[:, None]
+    pixels[:, 16:, 3] = 255
+    write_image(tmp_path / "a.webp", Image(pixels))
+    again = read_image(tmp_path / "a.webp", keep_alpha=True).pixels
+    assert np.abs(again[..., :3].astype(int) - pixels[..., :3]).max() < 40  # of 255, which a cleared area would be off
+
+
+@pytest.mark.parametrize(
+    ("alpha", "sentence"),
+    [
+        (RAMP * 255, "the matte has values from 0 to 255; give floats in"),
+        (RAMP * np.float32("nan"), "the matte has values from nan"),
+        (RAMP - 0.5, "the matte has values from -0.5"),
+        (np.zeros((4, 5, 3), np.float32), r"the matte has shape \(4, 5, 3\); give \(H, W\)"),
+        (np.zeros((0, 5), np.float32), r"the matte has shape \(0, 5\)"),
+        (np.zeros((4, 5), np.int64), "of type int64"),
+        (np.zeros((4, 5), bool), "of type bool"),
+    ],
+)
+@pytest.mark.parametrize("name", ["a.png", "a.npy"])
+def test_what_is_no_matte_is_not_written_as_one(tmp_path: Path, name: str, alpha: Any, sentence: str) -> None:
+    with pytest.raises(InputError, match=sentence):
+        write_alpha(tmp_path / name, alpha)
+    assert leftovers(tmp_path) == []
+
+
+def test_a_matte_of_any_float_type_is_written(tmp_path: Path) -> None:
+    for kind in (np.float16, np.float64):
+        write_alpha(tmp_path / f"{kind.__name__}.png", np.linspace(0, 1, 256).reshape(1, -1).astype(kind))
+        assert np.array_equal(np.rint(read_alpha(tmp_path / f"{kind.__name__}.png") * 255)[0], np.arange(256))
+
+
+def test_there_is_no_matte_of_12_bits(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="a matte has no 12 bits; give 8, 16 or 'float'"):
+        write_alpha(tmp_path / "a.png", RAMP, bits=12)  # type: ignore[arg-type]
+
+
+def test_floats_out_of_range_are_not_written_as_white(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="the picture has values from 200 to 200"):
+        write_image(tmp_path / "a.png", Image(np.full((4, 5, 3), 200, np.float32)))
+
+
+@pytest.mark.parametrize(
+    ("shape", "kind"), [((4, 5, 2), "uint8"), ((4,), "uint8"), ((0, 5), "uint8"), ((4, 5), "int64")]
+)
+def test_what_is_no_picture_becomes_no_image(shape: tuple[int, ...], kind: str) -> None:
+    with pytest.raises(InputError, match=r"the picture (has shape|is of type)"):
+        Image(np.zeros(shape, kind))
+
+
+def test_float64_pictures_become_float32() -> None:
+    image = Image(np.full((2, 3), 0.25))
+    assert (image.pixels.dtype, image.depth) == (np.float32, 32)
 
 
 # --- mattes -----------------------------------------------------------------------------------------------------------
@@ -151,8 +209,17 @@ def test_a_matte_takes_the_resolution_and_not_the_profile_of_its_photo(tmp_path:
 
 def test_exr_is_refused_where_opencv_lacks_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cv2, "haveImageWriter", lambda _: False)
-    with pytest.raises(InputError, match=r"this build of OpenCV cannot write \.exr; name a \.tif or \.npy file"):
-        write_alpha(tmp_path / "a.exr", RAMP, bits="float")
+    for check in (
+        lambda: check_output(tmp_path / "a.exr", overwrite=False, bits="float"),
+        lambda: write_alpha(tmp_path / "a.exr", RAMP, bits="float"),
+    ):
+        with pytest.raises(InputError, match=r"a\.exr cannot be written, .* OpenCV has no EXR; name a \.tif file"):
+            check()
+    for name, bits in (("a.xyz", 8), ("a.png", "float")):
+        with pytest.raises(InputError) as caught:
+            check_output(tmp_path / name, overwrite=False, bits=bits)  # type: ignore[arg-type]
+        assert ".exr" not in str(caught.value)
+        assert ".npy" in str(caught.value)
     assert leftovers(tmp_path) == []
 
 
@@ -173,10 +240,10 @@ def test_exr_goes_through_opencv_where_it_has_it(tmp_path: Path, monkeypatch: py
 @pytest.mark.parametrize(
     ("name", "bits", "sentence"),
     [
-        ("a.jpg", 16, r"a\.jpg cannot hold 16 bits \(JPEG\); name a \.png or \.tif file"),
+        ("a.webp", 16, r"a\.webp cannot hold 16 bits \(WebP\); name a \.png or \.tif file"),
         ("a.bmp", 16, r"a\.bmp cannot hold 16 bits \(BMP\)"),
-        ("a.png", "float", r"a\.png cannot hold floating point \(PNG\); name a \.tif, \.npy or \.exr file"),
-        ("a.jpg", "float", r"a\.jpg cannot hold floating point"),
+        ("a.png", "float", r"a\.png cannot hold floating point \(PNG\); name a \.tif or \.npy( or \.exr)? file"),
+        ("a.jpg", 8, r"a\.jpg would not keep the values of a matte \(JPEG is lossy\); name a \.png file"),
     ],
 )
 def test_a_depth_the_format_lacks_is_refused(tmp_path: Path, name: str, bits: Any, sentence: str) -> None:
@@ -193,7 +260,8 @@ def test_transparency_is_not_lost_in_a_format_without_it(tmp_path: Path, name: s
     assert leftovers(tmp_path) == []
 
 
-def test_exr_takes_no_colours(tmp_path: Path) -> None:
+def test_exr_takes_no_colours(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cv2, "haveImageWriter", lambda _: True)
     with pytest.raises(InputError, match=r"a\.exr can hold a matte only"):
         write_image(tmp_path / "a.exr", Image(noise(4, 4, 3)))
 
@@ -336,6 +404,13 @@ def test_a_symbolic_link_stays_one_and_its_file_is_written(tmp_path: Path) -> No
     write_image(tmp_path / "link.png", Image(noise(4, 4, 3)))
     assert (tmp_path / "link.png").is_symlink()
     assert leftovers(tmp_path / "real") == ["a.png"]
+
+
+@pytest.mark.skipif(os.name != "posix", reason="symbolic links of POSIX")
+def test_a_link_into_a_folder_that_is_gone_is_found_early(tmp_path: Path) -> None:
+    (tmp_path / "link.png").symlink_to(tmp_path / "gone" / "a.png")
+    with pytest.raises(InputError, match=r"link\.png cannot be written: the folder .*gone does not exist"):
+        check_output(tmp_path / "link.png", overwrite=False)
 
 
 @pytest.mark.parametrize("name", ["a b.png", "🦁 мех.png", "é" * 120 + ".png", "A.PNG"])

@@ -1,14 +1,17 @@
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
 from mattecli.backends.torch import TorchBackend
-from mattecli.errors import DeviceError, InputError
-from mattecli.matting import network_input, predict_alpha, require_memory
+from mattecli.boxes import Box
+from mattecli.errors import DeviceError, InputError, OutOfMemoryError, UsageError
+from mattecli.matting import Picture, network_input, plan, predict_alpha
 from mattecli.network import save_a2u
 from mattecli.weights import Checkpoint
 from tests.network.reference import Case, cases, seeded_network
@@ -16,25 +19,35 @@ from tests.network.reference import Case, cases, seeded_network
 PIPELINES = [case for case in cases() if case.kind == "pipeline"]
 
 
-class Recorder:
-    """A backend that gives a constant and remembers what it was asked."""
+class Fake:
+    """What the planning asks of a backend; it runs nothing."""
 
-    name, device, precision = "fake", "cpu", "fp32"
+    name, precision = "fake", "fp32"
     checkpoint = Checkpoint(Path("fake.safetensors"))
+    value_bytes, fixed_bytes, tile_bytes, call_pixels = 4, 2**20, 1000, 1000
+    tiles = (512, 256, 64)
 
-    def __init__(self, value: float = 0.25, free: int = 2**40) -> None:
-        self.value, self.free = value, free
-        self.inputs: list[NDArray[np.float32]] = []
-
-    def run(self, x: NDArray[np.float32]) -> NDArray[np.float32]:
-        self.inputs.append(x)
-        return np.full(x.shape[1:], self.value, np.float32)
-
-    def peak_bytes(self, height: int, width: int) -> int:
-        return 1000 * height * width
+    def __init__(self, *, free: int = 2**40, device: str = "cpu") -> None:
+        self.free, self.device = free, device
 
     def free_bytes(self) -> int:
         return self.free
+
+
+@pytest.fixture
+def raw(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Any]]:
+    """What the runs give, one after the other: a constant alpha, or an error; afterwards all must be used up."""
+    values: list[Any] = []
+
+    def run(_: Fake, source: Picture, unknown: NDArray[np.bool_], **choices: Any) -> NDArray[np.float32]:
+        value = values.pop(0)
+        if isinstance(value, Exception):
+            raise value
+        return np.full((source.height, source.width), value, np.float32)
+
+    monkeypatch.setattr("mattecli.tiling.run", run)
+    yield values
+    assert not values
 
 
 def picture(height: int, width: int, seed: int = 0) -> NDArray[np.uint8]:
@@ -72,18 +85,18 @@ def test_network_input_is_the_authors_input(case: Case) -> None:
     assert np.abs(network_input(case.image, case.trimap) - case.x[0]).max() < 1e-6
 
 
-def test_known_pixels_keep_the_trimaps_value_and_unknown_ones_are_clipped() -> None:
+def test_known_pixels_keep_the_trimaps_value_and_unknown_ones_are_clipped(raw: list[Any]) -> None:
     trimap = np.array([[0, 128, 255, 77]] * 3, np.uint8)
-    assert predict_alpha(picture(3, 4), trimap, Recorder(0.25))[0].tolist() == [0, 0.25, 1, 0.25]
-    assert predict_alpha(picture(3, 4), trimap, Recorder(1.5))[0].tolist() == [0, 1, 1, 1]
-    assert predict_alpha(picture(3, 4), trimap, Recorder(-3))[0].tolist() == [0, 0, 1, 0]
+    raw += [0.25, 1.5, -3]
+    assert predict_alpha(picture(3, 4), trimap, Fake())[0].tolist() == [0, 0.25, 1, 0.25]
+    assert predict_alpha(picture(3, 4), trimap, Fake())[0].tolist() == [0, 1, 1, 1]
+    assert predict_alpha(picture(3, 4), trimap, Fake())[0].tolist() == [0, 0, 1, 0]
 
 
-def test_a_trimap_without_unknown_pixels_needs_no_run() -> None:
-    backend = Recorder()
+def test_a_trimap_without_unknown_pixels_needs_no_run(raw: list[Any]) -> None:
     trimap = np.array([[0, 255], [255, 0]], np.uint8)
-    assert predict_alpha(picture(2, 2), trimap, backend).tolist() == [[0, 1], [1, 0]]
-    assert backend.inputs == []
+    assert raw == []  # the first run would find nothing to give
+    assert predict_alpha(picture(2, 2), trimap, Fake(free=0)).tolist() == [[0, 1], [1, 0]]
 
 
 def test_padding_mirrors_up_to_a_multiple_of_16_without_the_edge() -> None:
@@ -112,18 +125,74 @@ def test_16_bit_and_float_photos_are_read_at_their_own_scale() -> None:
 )
 def test_arrays_that_do_not_fit_are_named(image: NDArray[np.uint8], trimap: NDArray[np.uint8], words: str) -> None:
     with pytest.raises(InputError, match=words):
-        predict_alpha(image, trimap, Recorder())
+        predict_alpha(image, trimap, Fake())
 
 
-def test_a_picture_too_large_for_the_memory_is_refused_before_the_run() -> None:
-    backend = Recorder(free=2**20)
+def test_windows_of_the_padded_picture_are_cut_from_it_without_a_copy_of_the_whole() -> None:
+    image, trimap = picture(37, 53), np.random.default_rng(0).integers(0, 256, (37, 53), dtype=np.uint8)
+    source = Picture(image, trimap)
+    whole = network_input(image, trimap)
+    assert (source.height, source.width) == whole.shape[1:] == (48, 64)
+    for box in (Box(0, 48, 0, 64), Box(3, 20, 7, 30), Box(30, 48, 40, 64), Box(40, 41, 60, 61)):
+        rgb, codes, scale, shift = source.get(box)
+        planes = np.concatenate([rgb, codes[..., None]], axis=2) * scale + shift
+        assert np.allclose(planes.transpose(2, 0, 1), whole[:, box.slices[0], box.slices[1]], atol=1e-6)
+
+
+def test_auto_takes_the_best_tile_that_fits() -> None:
+    size = 4000, 6000
+    best = plan(*size, Fake())
+    assert (best.tile, best.whole) == (512, False)
+    assert best.bytes <= 2**30 + 60 * 4000 * 6000
+    assert not best.keep  # it would break that bound, which a limit of one's own replaces
+    assert plan(*size, Fake(), max_memory=2**40).keep
+    assert plan(*size, Fake(free=best.bytes - 1)).tile == 256
+    assert plan(300, 200, Fake()).whole
+
+
+def test_a_tile_that_is_set_is_taken_or_refused() -> None:
+    assert plan(4000, 6000, Fake(), tile=256).tile == 256
+    assert plan(4000, 6000, Fake(), tile="off").whole
+    with pytest.raises(DeviceError, match=r"at once on cpu, but only 2\.0 GiB are free; use --tile auto"):
+        plan(4000, 6000, Fake(free=2**31), tile="off")
+    for side in (32, 100, -64):
+        with pytest.raises(UsageError, match=f"--tile {side} is no tile; .* multiple of 16 from 64 up"):
+            plan(4000, 6000, Fake(), tile=side)
+
+
+def test_maps_go_to_the_hosts_memory_where_a_card_has_too_little() -> None:
+    small = Fake(free=300 * 2**20, device="cuda:0 (a card)")
+    chosen = plan(4000, 6000, small)
+    assert chosen.host
+    assert chosen.bytes <= small.free
+    with pytest.raises(DeviceError, match="in tiles of 64 on cpu, but only 300 MiB are free"):
+        plan(4000, 6000, Fake(free=300 * 2**20))
+
+
+def test_a_picture_too_large_for_the_memory_is_refused_before_the_run(raw: list[Any]) -> None:
     with pytest.raises(
-        DeviceError, match=r"photo\.jpg has 100×50 pixels, .* about 7 MiB on cpu, but only 1 MiB are free"
+        DeviceError,
+        match=r"photo\.jpg has 100×50 pixels, .* about \d+ MiB in tiles of 64 on cpu, but only 1 MiB are free",
     ):
-        require_memory(50, 100, backend, name="photo.jpg")
+        plan(50, 100, Fake(free=2**20), name="photo.jpg")
     with pytest.raises(DeviceError, match="are free"):
-        predict_alpha(picture(50, 100), np.full((50, 100), 128, np.uint8), backend)
-    assert backend.inputs == []
+        predict_alpha(picture(50, 100), np.full((50, 100), 128, np.uint8), Fake(free=2**20))
+    assert raw == []
     with pytest.raises(DeviceError, match="3 MiB are allowed by --max-memory"):
-        require_memory(50, 100, Recorder(), max_memory=3 * 2**20)
-    assert require_memory(50, 100, Recorder(), max_memory=2**30) == 1000 * 64 * 112
+        plan(50, 100, Fake(), max_memory=3 * 2**20)
+
+
+def test_an_exhausted_device_is_tried_again_with_half_the_tile_on_auto_only(raw: list[Any]) -> None:
+    image, trimap = picture(1000, 1000), np.full((1000, 1000), 128, np.uint8)
+    exhausted, plans = OutOfMemoryError("cuda:0 ran out of memory"), []
+    raw += [exhausted, exhausted, 0.5]
+    predict_alpha(image, trimap, Fake(), on_plan=plans.append)
+    assert [each.tile for each in plans] == [512, 256, 128]
+    raw += [exhausted]
+    with pytest.raises(
+        DeviceError, match="cuda:0 ran out of memory at 1008×1008 pixels in tiles of 512; use --tile auto"
+    ):
+        predict_alpha(image, trimap, Fake(), tile=512)
+    raw += [exhausted] * 4
+    with pytest.raises(DeviceError, match=r"in tiles of 64; free some of it"):
+        predict_alpha(image, trimap, Fake())

@@ -196,3 +196,9 @@ def test_unfit_arrays_are_refused_with_a_sentence() -> None:
         score(np.full(truth.shape, np.nan, np.float32), truth, trimap)
     with pytest.raises(InputError, match="int64"):
         score(prediction.astype(np.int64), truth, trimap)
+    with pytest.raises(InputError, match="the trimap is of type float32; give uint8"):
+        score(prediction, truth, (trimap / 255).astype(np.float32))
+    with pytest.raises(InputError, match="a matte with values from 0 to 255 cannot be scored"):
+        score(prediction, np.array([0, 255] * truth.size, np.float32)[: truth.size].reshape(truth.shape), trimap)
+    with pytest.raises(InputError, match="without pixels"):
+        score(prediction[:0], truth[:0], trimap[:0])

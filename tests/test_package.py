@@ -37,7 +37,14 @@ def test_public_names_are_what_can_be_had() -> None:
 
 def test_every_error_has_its_exit_code() -> None:
     codes = {name: kind.exit_code for name, kind in vars(errors).items() if name.endswith("Error")}
-    assert codes == {"MatteError": 1, "UsageError": 2, "InputError": 3, "WeightsError": 4, "DeviceError": 5}
+    assert codes == {
+        "MatteError": 1,
+        "UsageError": 2,
+        "InputError": 3,
+        "WeightsError": 4,
+        "DeviceError": 5,
+        "OutOfMemoryError": 5,
+    }
 
 
 def test_exactly_one_onnxruntime_is_asked_for_on_every_platform() -> None:

@@ -258,3 +258,56 @@ def test_overlay_tints_what_is_known_and_leaves_what_is_not() -> None:
     assert clear.tolist() == [100, 100, 100]
     assert (preview[10, 20] == 255).all()
     assert (image == 100).all()
+
+
+# --- what is no trimap or mask ----------------------------------------------------------------------------------------
+
+
+def test_a_few_specks_of_dust_do_not_make_a_trimap_damaged() -> None:
+    dusty = drawn()
+    rows, columns = np.nonzero(cv2.erode((dusty == 0).view(np.uint8), np.ones((9, 9))))
+    for at in np.linspace(0, len(rows) - 1, 20).astype(int):
+        dusty[rows[at], columns[at]] = 3
+    assert (from_values(dusty) == 128).sum() == (drawn() == 128).sum() + 20
+
+
+def test_a_colour_photo_is_called_one(tmp_path: Path) -> None:
+    y, x = np.mgrid[:120, :160]
+    photo = np.dstack([x * 1.5, y * 2, 255 - x]).astype(np.uint8)
+    photo[:30, :30] = 0
+    photo[30:60, :30] = np.random.default_rng(0).integers(0, 8, (30, 30, 3))  # dark parts are just off black
+    for snap in (0, 10):
+        with pytest.raises(InputError, match=r"p\.png has as many colours as a photo; give a trimap: black, white"):
+            from_values(photo, name="p.png", snap=snap)
+
+
+def test_unknown_parts_may_be_painted_in_colours() -> None:
+    canvas = np.zeros((300, 400, 3), np.uint8)
+    cv2.circle(canvas, (200, 150), 120, (255, 0, 0), -1, cv2.LINE_AA)
+    cv2.circle(canvas, (200, 150), 90, (0, 200, 255), -1, cv2.LINE_AA)
+    cv2.circle(canvas, (200, 150), 60, (255, 255, 255), -1, cv2.LINE_AA)
+    trimap = from_values(canvas)
+    assert (trimap[150, 100], trimap[150, 125], trimap[150, 200], trimap[0, 0]) == (128, 128, 255, 0)
+
+
+@pytest.mark.parametrize(
+    ("values", "sentence"),
+    [
+        (np.array([[0, 255, 128]], np.float32), "t.png has values from 0 to 255; give floats in"),
+        (np.array([[0, np.nan, 1]], np.float32), "t.png has values from nan"),
+        (np.array([[0, 1]], np.int64), "t.png is of type int64"),
+        (np.zeros((0, 4), np.uint8), r"t.png is an array of shape \(0, 4\)"),
+        (np.zeros((2, 4, 2), np.uint8), r"t.png is an array of shape \(2, 4, 2\)"),
+    ],
+)
+def test_values_that_mean_no_trimap_and_no_mask_are_refused(values: NDArray[Any], sentence: str) -> None:
+    with pytest.raises(InputError, match=sentence):
+        from_values(values, name="t.png")
+    with pytest.raises(InputError, match=sentence):
+        make_trimap(values, erode=1, dilate=1, name="t.png")
+
+
+def test_floats_of_any_precision_are_trimaps_and_masks() -> None:
+    values = np.array([[0, 0.5, 1]])
+    assert from_values(values).tolist() == [[0, 128, 255]]
+    assert make_trimap(values, erode=0, dilate=0).tolist() == [[0, 128, 255]]

@@ -47,3 +47,8 @@ def test_a_damaged_checkpoint_in_the_box_is_refused(tmp_path: Path, monkeypatch:
     path.write_bytes(content)
     with pytest.raises(WeightsError, match="install mattecli again"):
         weights.find_checkpoint()
+
+
+def test_a_checkpoint_that_is_gone_from_the_box_is_named(tmp_path: Path) -> None:
+    with pytest.raises(WeightsError, match=r"a2u\.safetensors cannot be read \(No such file or directory\); install"):
+        _ = weights.Checkpoint(tmp_path / "a2u.safetensors", "00").size

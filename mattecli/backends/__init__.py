@@ -3,31 +3,50 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
-import numpy as np
 from numpy.typing import NDArray
 
+from mattecli.boxes import WHOLE, Edges
 from mattecli.weights import Checkpoint, find_checkpoint
 
 
 class Backend(Protocol):
-    """What matting asks of a framework."""
+    """What a run asks of a framework: to hold arrays and to run the network's parts on them.
+
+    Arrays are the backend's own; others only slice and assign them along their last two axes, rows and columns.
+    """
 
     name: str  # "torch"
     device: str  # "cpu", "cuda:0 (NVIDIA …)"
     precision: str  # "fp32", "bf16" or "fp16"
     checkpoint: Checkpoint
+    value_bytes: int  # of a map's values
+    fixed_bytes: int  # of the device's memory, however small the image
+    tile_bytes: int  # of the device's memory, for each pixel of a tile
+    call_pixels: int  # how many pixels of the decoder take as long as a call costs in itself
+    tiles: tuple[int, ...]  # the tiles that `auto` tries, best first
 
-    def run(self, x: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Raw alpha (H, W) of the normalised planes x (4, H, W), H and W multiples of 16.
+    def run(self, part: str, *arrays: Any, edges: Edges = WHOLE) -> Any:
+        """What a part of the network (see `network/parts.py`) makes of windows, whose `edges` are sides of the image.
 
-        Raises DeviceError when the device runs out of memory.
+        Raises OutOfMemoryError when the device's memory does not suffice.
         """
         ...
 
-    def peak_bytes(self, height: int, width: int) -> int:
-        """The estimated peak of the device's memory for one run of that size."""
+    def array(self, values: NDArray[Any]) -> Any:
+        """NumPy's array as the backend's own, on the device."""
+        ...
+
+    def host(self, array: Any) -> NDArray[Any]:
+        """The backend's array as NumPy's, in float32 or better."""
+        ...
+
+    def empty(self, channels: int, height: int, width: int, *, exact: bool = False, host: bool = False) -> Any:
+        """A map (1, channels, height, width) to be filled.
+
+        `exact` has it in float32 or better, `host` in the host's memory.
+        """
         ...
 
     def free_bytes(self) -> int:

@@ -1,25 +1,31 @@
-"""The PyTorch backend: the whole network at once, on a CPU or a CUDA card."""
+"""The PyTorch backend: the network's parts on a CPU or a CUDA card."""
 
 from __future__ import annotations
 
+import math
+import mmap
 import re
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from mattecli import memory
-from mattecli.errors import DeviceError, UsageError
-from mattecli.network import load_a2u
+from mattecli.boxes import WHOLE, Edges
+from mattecli.errors import DeviceError, OutOfMemoryError, UsageError
+from mattecli.network import A2UNet, load_a2u
 from mattecli.network.fold import fold_norms
+from mattecli.network.kernels import AffinityPredictor
+from mattecli.network.parts import split
 from mattecli.weights import Checkpoint
 
-DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16, "fp64": torch.float64}
 
-# Peak memory of a whole-image run for each pixel of the padded image, and what the process holds besides, in bytes;
-# measured by `benchmarks/predict.py` (its table is in benchmarks/README.md), with a tenth to spare.
-PIXEL_BYTES = {"fp32": 1900, "bf16": 1200, "fp16": 1200}
-FIXED_BYTES = 600 * 2**20
+# Measured by `benchmarks/tiles.py --memory` (its table is in benchmarks/README.md), with a tenth to spare.
+FIXED_BYTES = {"cpu": 420 * 2**20, "cuda": 600 * 2**20}
+TILE_VALUES = 300  # a tile's maps, for each of its pixels, at the pass that has the most of them
 
 
 class TorchBackend:
@@ -36,29 +42,52 @@ class TorchBackend:
         self.device = _describe(self._device)
         if self._device.type == "cpu":
             memory.keep_freed_memory()
-        net = fold_norms(load_a2u(checkpoint.path))
-        self._net = net.to(self._device, DTYPES[self.precision])
-        for parameter in self._net.parameters():
-            if parameter.ndim == 4:
-                parameter.data = parameter.data.contiguous(memory_format=torch.channels_last)
+        on_cpu = self._device.type == "cpu"
+        self.value_bytes = DTYPES[self.precision].itemsize
+        self.fixed_bytes = FIXED_BYTES[self._device.type]
+        self.tile_bytes = TILE_VALUES * self.value_bytes
+        self.call_pixels = 1500 if on_cpu else 150_000
+        self.tiles: tuple[int, ...] = (512, 384, 256, 128, 64) if on_cpu else (2048, 1024, 512, 256, 128, 64)
+        self._dtype = DTYPES[self.precision]
+        self._exact = torch.promote_types(self._dtype, torch.float32)  # of statistics and affinities
+        self._parts = split(_prepare(load_a2u(checkpoint.path), self._device, self._dtype, self._exact))
 
-    def run(self, x: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Raw alpha (H, W) of the normalised planes x (4, H, W)."""
+    def run(self, part: str, *arrays: Tensor, edges: Edges = WHOLE) -> Tensor | tuple[Tensor, ...]:
+        """What a part of the network makes of its arrays."""
         try:
             with torch.inference_mode(), _true_fp32():
-                planes = torch.from_numpy(x)[None].to(self._device, DTYPES[self.precision])
-                alpha = self._net(planes.contiguous(memory_format=torch.channels_last))
-                return alpha[0, 0].float().cpu().numpy()  # type: ignore[no-any-return]
+                return self._parts[part](*(array.to(self._device) for array in arrays), edges=edges)
         except torch.OutOfMemoryError as error:
-            height, width = x.shape[1:]
-            raise DeviceError(
-                f"{self.device} ran out of memory at {width}×{height} pixels; free some of it, use --device cpu, or "
-                "matte a smaller picture"
-            ) from error
+            raise OutOfMemoryError(f"{self.device} ran out of memory") from error
+        except RuntimeError as error:
+            if "DefaultCPUAllocator" not in str(error):  # what PyTorch says where a limit is set on the process
+                raise
+            raise OutOfMemoryError("the memory ran out") from error
 
-    def peak_bytes(self, height: int, width: int) -> int:
-        """The estimated peak of the device's memory for one run of that size."""
-        return FIXED_BYTES + PIXEL_BYTES[self.precision] * height * width
+    def array(self, values: NDArray[Any]) -> Tensor:
+        """NumPy's array on the device; floats in the type of statistics."""
+        if values.dtype == np.uint16:  # PyTorch hardly computes with it
+            values = values.astype(np.int32)
+        tensor = torch.from_numpy(np.ascontiguousarray(values))
+        return tensor.to(self._device, self._exact if tensor.is_floating_point() else tensor.dtype)
+
+    def host(self, array: Tensor) -> NDArray[Any]:
+        """An array as NumPy's; waits until it is computed."""
+        return array.to("cpu", torch.promote_types(array.dtype, torch.float32)).numpy()
+
+    def empty(self, channels: int, height: int, width: int, *, exact: bool = False, host: bool = False) -> Tensor:
+        """A map (1, channels, height, width) to be filled, in the type of statistics if `exact`."""
+        dtype, device = self._exact if exact else self._dtype, torch.device("cpu") if host else self._device
+        shape = (1, height, width, channels)
+        if device.type == "cpu":
+            # Pages of its own: among a tile's blocks, which come and go, large maps would leave the heap full of holes.
+            pages = mmap.mmap(-1, math.prod(shape) * dtype.itemsize)
+            if hasattr(mmap, "MADV_HUGEPAGE"):  # on Linux: fewer of them to fetch
+                pages.madvise(mmap.MADV_HUGEPAGE)
+            tensor = torch.frombuffer(pages, dtype=dtype).view(shape)
+        else:
+            tensor = torch.empty(shape, dtype=dtype, device=device)
+        return tensor.permute(0, 3, 1, 2)  # channels-last in memory
 
     def free_bytes(self) -> int:
         """Bytes of RAM, or of the card's memory, that are free now."""
@@ -66,6 +95,19 @@ class TorchBackend:
             cached = torch.cuda.memory_reserved(self._device) - torch.cuda.memory_allocated(self._device)
             return int(torch.cuda.mem_get_info(self._device)[0]) + cached
         return memory.free_bytes()
+
+
+def _prepare(net: A2UNet, device: torch.device, dtype: torch.dtype, exact: torch.dtype) -> A2UNet:
+    """The network for inference: norms folded, channels-last, and the predictors' small layers in the better type."""
+    net = fold_norms(net.double() if dtype == torch.float64 else net).to(device, dtype)
+    for module in net.modules():
+        if isinstance(module, AffinityPredictor):
+            module.to(exact)
+    for parameter in net.parameters():
+        parameter.requires_grad_(False)
+        if parameter.ndim == 4:
+            parameter.data = parameter.data.contiguous(memory_format=torch.channels_last)
+    return net
 
 
 def _choose_precision(wanted: str) -> str:

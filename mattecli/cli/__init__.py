@@ -4,19 +4,22 @@ Nothing heavy is imported at the top of these modules: `matte --help` must answe
 it needs when it runs.
 """
 
+import signal
 import sys
 
 import typer
 
 from mattecli import __version__
 from mattecli.cli import terminal, weights
+from mattecli.cli.batch import batch
 from mattecli.cli.composite import composite
 from mattecli.cli.evaluate import evaluate
 from mattecli.cli.predict import predict
+from mattecli.cli.report import report
 from mattecli.cli.samples import train_samples
 from mattecli.cli.train import train
 from mattecli.cli.trimap import trimap
-from mattecli.errors import MatteError
+from mattecli.errors import DeviceError, MatteError
 
 app = typer.Typer(
     name="matte",
@@ -41,18 +44,40 @@ def _root(
     """Find the alpha matte of a photo: hair, fur, glass and lace, from the photo and a trimap."""
 
 
-for command in (predict, composite, trimap, evaluate, train, train_samples):  # the order of `matte --help`
+for command in (
+    predict,
+    batch,
+    report,
+    composite,
+    trimap,
+    evaluate,
+    train,
+    train_samples,
+):  # the order of `matte --help`
     app.command()(command)
 app.add_typer(weights.app, name="weights")
 
 
+def _end(number: int, _frame: object) -> None:
+    """End as an error does, so that half-written files are removed on the way out, with a killed process's code."""
+    sys.exit(128 + number)
+
+
 def main() -> None:
     """Run the command line and exit with the code its errors carry."""
+    if signal.getsignal(signal.SIGTERM) == signal.SIG_DFL:  # a batch system's or `docker stop`'s word
+        signal.signal(signal.SIGTERM, _end)
     try:
         app(prog_name="matte")
     except MatteError as error:
         terminal.fail(error)
         sys.exit(error.exit_code)
+    except MemoryError as error:
+        terminal.fail(
+            DeviceError("the memory ran out; close other programs, take a smaller picture, or give the container more"),
+            cause=error,
+        )
+        sys.exit(DeviceError.exit_code)
     except Exception as error:  # a bug of ours: named, never swallowed
         terminal.fail_unexpectedly(error)
         sys.exit(1)

@@ -11,15 +11,18 @@ import typer
 
 from mattecli.cli import terminal
 from mattecli.cli.options import Debug, Json, Overwrite, Quiet, Verbose
-from mattecli.cli.products import (
+from mattecli.cli.parsing import check_composite_options
+from mattecli.errors import UsageError
+from mattecli.products import (
     Fit,
     check_composite_output,
+    check_memory,
     make_product,
     parse_colour,
+    photo_note,
+    profile_note,
     read_background,
-    warn_of_profiles,
 )
-from mattecli.errors import UsageError
 
 if TYPE_CHECKING:
     from mattecli.compositing import Colour
@@ -88,6 +91,7 @@ def composite(
             "standard input can be read only once; name a file for all but one of photo, alpha, background"
         )
     surround = _surround(around, fit)
+    check_composite_options(background, fit=fit, linear=linear)
     target = _target(photo, output)
     if target == "-" and as_json:
         raise UsageError("--json and -o - both write to standard output; name a file for the picture")
@@ -101,9 +105,13 @@ def composite(
     picture, matte = read_image(photo), read_alpha(alpha)
     check_size((matte.shape[1], matte.shape[0]), picture.size, name=alpha, image_name=photo, what="alpha")
     if isinstance(under, Image):
-        warn_of_profiles(picture, photo, under, background)
+        if note := profile_note(picture, photo, under, background):
+            terminal.warn(note)
         terminal.detail(f"{background}: {_facts(under)}, brought to {_facts(picture)} (--fit {fit})")
+    if note := photo_note(picture, photo):
+        terminal.warn(note)
     own_colours = picture.pixels if keep_colours else None
+    check_memory(picture)
     result = make_product(
         "composite", picture, matte, background=under, fit=fit, around=surround, linear=linear, foreground=own_colours
     )
@@ -112,7 +120,7 @@ def composite(
     seconds = time.perf_counter() - started
     terminal.detail(f"{_facts(result)}, {seconds:.1f} s")
     if not as_json:
-        terminal.say(f"{photo} → {target}")
+        terminal.say(f"{photo} → {'standard output' if target == '-' else target}")
         return
     facts = {
         "image": photo,

@@ -7,13 +7,27 @@ import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from mattecli.cli import terminal
-from mattecli.cli.options import Debug, Device, Json, Overwrite, Precision, Quiet, Snap, Verbose, Weights
+from mattecli.cli.options import (
+    Debug,
+    Device,
+    Json,
+    MaxMemory,
+    Overwrite,
+    Precision,
+    Quiet,
+    Snap,
+    Tile,
+    Verbose,
+    Weights,
+)
+from mattecli.cli.parsing import parse_memory, parse_tile
 from mattecli.errors import InputError, UsageError
 
 if TYPE_CHECKING:
@@ -30,25 +44,38 @@ COLUMNS = {"sad": ("SAD", ".3f"), "mse": ("MSE", ".5f"), "grad": ("Grad", ".3f")
 def evaluate(
     predictions: Annotated[
         Path | None,
-        typer.Argument(metavar="[PREDICTIONS]", help="A folder of mattes; leave it out to run a model on --images."),
+        typer.Argument(
+            metavar="[PREDICTIONS]", readable=False, help="A folder of mattes; leave it out to run a model on --images."
+        ),
     ] = None,
     *,
-    alpha: Annotated[Path, typer.Option("--alpha", metavar="DIR", help="The true alphas.")],
-    trimaps: Annotated[Path, typer.Option("--trimaps", metavar="DIR", help="The trimaps: one image to score each.")],
+    alpha: Annotated[Path, typer.Option("--alpha", metavar="DIR", readable=False, help="The true alphas.")],
+    trimaps: Annotated[
+        Path, typer.Option("--trimaps", metavar="DIR", readable=False, help="The trimaps: one image to score each.")
+    ],
     images: Annotated[
         Path | None,
         typer.Option(
-            "--images", metavar="DIR", help="Photos for a model to run on (or, beside PREDICTIONS, to show in --html)."
+            "--images",
+            metavar="DIR",
+            readable=False,
+            help="Photos for a model to run on (or, beside PREDICTIONS, to show in --html).",
         ),
     ] = None,
     weights: Weights = None,
     device: Device = "auto",
     precision: Precision = "auto",
+    tile: Tile = "auto",
+    max_memory: MaxMemory = None,
     save: Annotated[
-        Path | None, typer.Option("--save", metavar="DIR", help="Keep the alphas the model makes in this folder.")
+        Path | None,
+        typer.Option("--save", metavar="DIR", readable=False, help="Keep the alphas the model makes in this folder."),
     ] = None,
     page: Annotated[
-        Path | None, typer.Option("--html", metavar="FILE", help="Also write a page with pictures, the worst first.")
+        Path | None,
+        typer.Option(
+            "--html", metavar="FILE", readable=False, help="Also write a page with pictures, the worst first."
+        ),
     ] = None,
     snap: Snap = 0,
     overwrite: Overwrite = False,
@@ -74,16 +101,19 @@ def evaluate(
         "--weights": weights is not None,
         "--device": device != "auto",
         "--precision": precision != "auto",
+        "--tile": tile != "auto",
+        "--max-memory": max_memory is not None,
         "--save": save is not None,
     }
     _check_usage(predictions, images, page, model_only)
 
     from mattecli import evaluation
-    from mattecli.evaluation_page import EvaluationPage, check_page
+    from mattecli.evaluation_page import EvaluationPage
+    from mattecli.pages import check_page
 
-    if page is not None:
-        check_page(page, overwrite=overwrite)
     listing = evaluation.find_cases(alpha, trimaps, predictions=predictions, photos=images)
+    if page is not None:
+        check_page(page, overwrite=overwrite, inputs=listing.files())
     if save is not None:
         _prepare(save, listing, overwrite=overwrite)
     facts = {"Truth": str(alpha), "Trimaps": str(trimaps)}
@@ -97,7 +127,7 @@ def evaluate(
     with _progress(len(listing.cases)) as on_done:
         result = evaluation.evaluate(
             listing,
-            predict=None if backend is None else _predictor(backend),
+            predict=None if backend is None else _predictor(backend, tile, max_memory),
             snap=snap,
             save=save,
             overwrite=overwrite,
@@ -136,17 +166,14 @@ def _check_usage(predictions: Path | None, images: Path | None, page: Path | Non
 
 def _prepare(save: Path, listing: Listing, *, overwrite: bool) -> None:
     """Make the folder for the model's alphas and see that nothing is in the way."""
+    from mattecli.files import make_folder
     from mattecli.image import check_output
 
-    try:
-        save.mkdir(exist_ok=True)
-    except OSError as error:
-        raise InputError(f"{save} cannot be made a folder ({error.strerror}); name another with --save") from error
-    inputs = [path for case in listing.cases for path in (case.truth, case.trimap, case.photo) if path is not None]
-    if any(path.parent.samefile(save) for path in inputs):
+    make_folder(save)
+    if any(folder.samefile(save) for folder in {path.parent for path in listing.files()}):
         raise InputError(f"{save} holds inputs of this run, which are never written to; name another with --save")
     for case in listing.cases:
-        check_output(save / f"{case.name}.png", overwrite=overwrite)
+        check_output(save / f"{case.name}.png", overwrite=overwrite, inputs=case.files())  # a link may lead to one
 
 
 def _load(weights: str | None, device: str, precision: str) -> Backend:
@@ -157,10 +184,12 @@ def _load(weights: str | None, device: str, precision: str) -> Backend:
     return backend
 
 
-def _predictor(backend: Backend) -> Callable[[NDArray[Any], NDArray[np.uint8]], NDArray[np.float32]]:
+def _predictor(
+    backend: Backend, tile: str, max_memory: str | None
+) -> Callable[[NDArray[Any], NDArray[np.uint8]], NDArray[np.float32]]:
     from mattecli.matting import predict_alpha
 
-    return lambda photo, trimap: predict_alpha(photo, trimap, backend)
+    return partial(predict_alpha, backend=backend, tile=parse_tile(tile), max_memory=parse_memory(max_memory))
 
 
 def _model(backend: Backend | None) -> dict[str, Any]:

@@ -32,7 +32,17 @@ Precision = Annotated[
 ]
 MaxMemory = Annotated[
     str | None,
-    typer.Option("--max-memory", metavar="SIZE", help="Refuse runs that need more, e.g. 6G. [default: what is free]"),
+    typer.Option(
+        "--max-memory", metavar="SIZE", help="Use no more of the device's memory, e.g. 6G; more may be faster."
+    ),
+]
+Tile = Annotated[
+    str,
+    typer.Option(
+        "--tile",
+        metavar="auto|off|N",
+        help="Work in tiles of N×N pixels; the alpha is the same. auto: by what is free; off: the whole image at once.",
+    ),
 ]
 Bits = Annotated[Literal["8", "16", "float"], typer.Option("--bits", help="Depth of the alpha that is written.")]
 Snap = Annotated[
@@ -46,5 +56,5 @@ Snap = Annotated[
     ),
 ]
 OutputFolder = Annotated[
-    Path | None, typer.Option("--out-dir", metavar="DIR", help="Folder for the outputs of --what.")
+    Path | None, typer.Option("--out-dir", metavar="DIR", help="Folder for the outputs; made if it is not there.")
 ]

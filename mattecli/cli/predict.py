@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, cast, get_args
+from typing import TYPE_CHECKING, Annotated, get_args
 
 import typer
 
@@ -22,18 +22,22 @@ from mattecli.cli.options import (
     Precision,
     Quiet,
     Snap,
+    Tile,
     Verbose,
     Weights,
 )
-from mattecli.cli.products import (
+from mattecli.cli.parsing import check_composite_options, parse_bits, parse_kinds, parse_memory, parse_tile
+from mattecli.errors import UsageError
+from mattecli.products import (
     Fit,
     Kind,
-    check_composite_output,
-    make_product,
+    check_memory,
+    check_product,
+    photo_note,
+    profile_note,
     read_background,
-    warn_of_profiles,
+    write_product,
 )
-from mattecli.errors import UsageError
 
 if TYPE_CHECKING:
     import numpy as np
@@ -41,6 +45,7 @@ if TYPE_CHECKING:
 
     from mattecli import backends, image
     from mattecli.compositing import Colour
+    from mattecli.tiling import Plan
 
 Targets = dict[Kind, str]
 
@@ -87,6 +92,7 @@ def predict(
     device: Device = "auto",
     backend: Backend = "auto",
     precision: Precision = "auto",
+    tile: Tile = "auto",
     max_memory: MaxMemory = None,
     overwrite: Overwrite = False,
     as_json: Json = False,
@@ -110,36 +116,64 @@ def predict(
     if photo == trimap == "-":
         raise UsageError("standard input can be read only once; name a file for the photo or for the trimap")
     kinds = _kinds(what, cutout=cutout, foreground=foreground, background=background)
-    targets = _targets(kinds, photo, output, out_dir if what else None)
+    targets = _targets(kinds, photo, output, out_dir)
+    check_composite_options(background, fit=fit, linear=linear)
     if as_json and "-" in targets.values():
         raise UsageError("--json and -o - both write to standard output; name a file for the picture")
-    if bits != "8" and "alpha" not in targets:
-        raise UsageError(
-            f"--bits {bits} is the depth of an alpha, but none is written; other pictures keep the photo's"
-        )
-    allowed = _bytes(max_memory)
-    _check_outputs(targets, bits, background, overwrite=overwrite, inputs=[photo, trimap])
-    picture, known = _read(photo, trimap, snap)
+    depth = parse_bits(bits, kinds)
+    side, allowed = parse_tile(tile), parse_memory(max_memory)
+
+    from mattecli.files import make_folder
+    from mattecli.predictor import read_pair, trimap_note
+    from mattecli.trimap import shares
+
+    if out_dir is not None:
+        make_folder(out_dir)
+    _check_outputs(targets, depth, background, overwrite=overwrite, inputs=[photo, trimap])
+    picture, known = read_pair(photo, trimap, snap=snap)
     scene = read_background(background) if background is not None else None
-    unknown = _unknown_share(known, trimap)
+    unknown = shares(known)["unknown"]
+    for note in (trimap_note(unknown, trimap), photo_note(picture, photo)):
+        if note:
+            terminal.warn(note)
+    if kinds != ["alpha"]:
+        check_memory(picture)
 
     from mattecli.backends import load_backend
-    from mattecli.matting import predict_alpha, require_memory
-    from mattecli.memory import show_bytes
+    from mattecli.matting import predict_alpha
+    from mattecli.tiling import PASSES
 
     runner = load_backend(weights, device=device, precision=precision)
     terminal.say(f"device: {runner.device}" + (" (auto)" if device == "auto" else ""))
-    if unknown:
-        needed = require_memory(known.shape[0], known.shape[1], runner, max_memory=allowed, name=photo)
-        terminal.detail(f"memory: about {show_bytes(needed)} needed, {show_bytes(runner.free_bytes())} free")
-    alpha = predict_alpha(picture.pixels, known, runner, max_memory=allowed)
-    _write(targets, picture, alpha, bits, scene, fit=fit, linear=linear, overwrite=overwrite, names=(photo, background))
+    plans: list[Plan] = []
+
+    def show_plan(chosen: Plan) -> None:
+        if plans:
+            terminal.warn(f"{runner.device} ran out of memory; trying again with less")
+        plans.append(chosen)
+        terminal.say(f"tile: {chosen}" + (" (auto)" if side == "auto" else ""))
+
+    with terminal.passes(PASSES) as progress:
+        alpha = predict_alpha(
+            picture.pixels,
+            known,
+            runner,
+            tile=side,
+            max_memory=allowed,
+            name=photo,
+            on_plan=show_plan,
+            progress=progress,
+        )
+    _write(
+        targets, picture, alpha, depth, scene, fit=fit, linear=linear, overwrite=overwrite, names=(photo, background)
+    )
 
     seconds = time.perf_counter() - started
     for target in targets.values():
         terminal.say(f"{photo} → {'standard output' if target == '-' else target} ({seconds:.1f} s)")
     if as_json:
-        terminal.data(json.dumps(_facts(photo, targets, picture, runner, unknown, seconds)) + "\n")
+        used = plans[-1] if plans else None
+        terminal.data(json.dumps(_facts(photo, targets, picture, runner, used, unknown, seconds)) + "\n")
 
 
 def _kinds(what: str | None, *, cutout: bool, foreground: bool, background: str | None) -> list[Kind]:
@@ -154,13 +188,10 @@ def _kinds(what: str | None, *, cutout: bool, foreground: bool, background: str 
         return asked or ["alpha"]
     if cutout or foreground:
         raise UsageError("--what already lists the products; leave --cutout and --foreground out")
-    kinds = [kind.strip() for kind in what.split(",")]
-    for kind in kinds:
-        if kind not in get_args(Kind):
-            raise UsageError(f"--what {kind!r} is unknown; choose from {', '.join(get_args(Kind))}")
+    kinds = parse_kinds(what)
     if ("composite" in kinds) != (background is not None):
         raise UsageError("a composite needs both: composite in --what, and its --background")
-    return cast(list[Kind], list(dict.fromkeys(kinds)))
+    return kinds
 
 
 def _targets(kinds: list[Kind], photo: str, output: str | None, out_dir: Path | None) -> Targets:
@@ -177,68 +208,21 @@ def _targets(kinds: list[Kind], photo: str, output: str | None, out_dir: Path | 
     return {kind: str(folder / f"{Path(photo).stem}_{kind}.png") for kind in kinds}
 
 
-def _bytes(text: str | None) -> int | None:
-    from mattecli.memory import parse_bytes
-
-    if text is None:
-        return None
-    try:
-        return parse_bytes(text)
-    except ValueError as error:
-        raise UsageError(f"--max-memory {text} is no amount of memory; write for example 800M or 6G") from error
-
-
-def _check_outputs(targets: Targets, bits: str, background: str | None, *, overwrite: bool, inputs: list[str]) -> None:
+def _check_outputs(
+    targets: Targets, bits: image.Bits, background: str | None, *, overwrite: bool, inputs: list[str]
+) -> None:
     """Raise InputError for any output that could not be written, before anything heavy runs."""
-    from mattecli.image import check_output
-
     if background is not None:
         inputs = [*inputs, background]
     for kind, target in targets.items():
-        if kind == "alpha":
-            check_output(target, overwrite=overwrite, bits=_depth(bits), inputs=inputs)
-        else:
-            over = background if kind == "composite" and background else "black"
-            check_composite_output(
-                target, "transparent" if kind == "cutout" else over, overwrite=overwrite, inputs=inputs
-            )
-
-
-def _depth(bits: str) -> image.Bits:
-    return "float" if bits == "float" else 8 if bits == "8" else 16
-
-
-def _read(photo: str, trimap: str, snap: int) -> tuple[image.Image, NDArray[np.uint8]]:
-    """The photo and its trimap; a wrong size is found before either is decoded, where both are files."""
-    from mattecli.image import read_image, read_size, read_trimap
-    from mattecli.trimap import check_size
-
-    if "-" not in (photo, trimap):
-        check_size(read_size(trimap), read_size(photo), name=trimap, image_name=photo)
-    picture, known = read_image(photo), read_trimap(trimap, snap=snap)
-    check_size((known.shape[1], known.shape[0]), picture.size, name=trimap, image_name=photo)
-    return picture, known
-
-
-def _unknown_share(known: NDArray[np.uint8], trimap: str) -> float:
-    """The share of unknown pixels, with a word to the user where there are none or nothing else."""
-    from mattecli.trimap import shares
-
-    unknown = shares(known)["unknown"]
-    if unknown == 0:
-        terminal.warn(f"{trimap} has no unknown pixels, so the alpha is the trimap itself; mark soft edges grey")
-    elif unknown == 1:
-        terminal.warn(
-            f"{trimap} has nothing but unknown pixels; mark some sure foreground and background for a good matte"
-        )
-    return unknown
+        check_product(kind, target, bits=bits, background=background, overwrite=overwrite, inputs=inputs)
 
 
 def _write(
     targets: Targets,
     picture: image.Image,
     alpha: NDArray[np.float32],
-    bits: str,
+    bits: image.Bits,
     scene: image.Image | Colour | None,
     *,
     fit: Fit,
@@ -247,21 +231,36 @@ def _write(
     names: tuple[str, str | None],
 ) -> None:
     from mattecli.compositing import estimate_foreground
-    from mattecli.image import Image, write_alpha, write_image
+    from mattecli.image import Image
 
-    if isinstance(scene, Image) and names[1] is not None:
-        warn_of_profiles(picture, names[0], scene, names[1])
-    colours = estimate_foreground(picture.pixels, alpha) if set(targets) - {"alpha"} else None
-    for kind, target in targets.items():
-        if kind == "alpha":
-            write_alpha(target, alpha, bits=_depth(bits), overwrite=overwrite, like=picture)
-        else:
-            product = make_product(kind, picture, alpha, background=scene, fit=fit, linear=linear, foreground=colours)
-            write_image(target, product, overwrite=overwrite)
+    if isinstance(scene, Image) and (note := profile_note(picture, names[0], scene, names[1] or "the background")):
+        terminal.warn(note)
+    colours = None
+    for kind, target in sorted(targets.items(), key=lambda item: item[0] != "alpha"):  # it is what took long
+        if kind != "alpha" and colours is None:
+            colours = estimate_foreground(picture.pixels, alpha)
+        write_product(
+            kind,
+            target,
+            picture,
+            alpha,
+            foreground=colours,
+            background=scene,
+            fit=fit,
+            linear=linear,
+            bits=bits,
+            overwrite=overwrite,
+        )
 
 
 def _facts(
-    photo: str, targets: Targets, picture: image.Image, runner: backends.Backend, unknown: float, seconds: float
+    photo: str,
+    targets: Targets,
+    picture: image.Image,
+    runner: backends.Backend,
+    used: Plan | None,
+    unknown: float,
+    seconds: float,
 ) -> dict[str, object]:
     from mattecli.memory import peak_bytes
 
@@ -275,7 +274,7 @@ def _facts(
         "device": runner.device,
         "backend": runner.name,
         "precision": runner.precision,
-        "tile": "off",
+        "tile": used.label if used is not None else "off",
         "weights": {"name": runner.checkpoint.name, "sha256": runner.checkpoint.sha256},
         "seconds": round(seconds, 3),
         "peak_bytes": peak_bytes(),

@@ -19,6 +19,7 @@ from mattecli.errors import UsageError
 
 if TYPE_CHECKING:
     from mattecli.training.dataconfig import DataConfig
+    from mattecli.training.sources import Sources
 
 Folders = list[Path] | None
 
@@ -26,30 +27,42 @@ Folders = list[Path] | None
 def train_samples(
     config: Annotated[
         Path | None,
-        typer.Argument(metavar="CONFIG", help="A train.toml whose samples are shown; built-in ones if left out."),
+        typer.Argument(
+            metavar="CONFIG", readable=False, help="A train.toml whose samples are shown; built-in ones if left out."
+        ),
     ] = None,
     output: Annotated[
         str, typer.Option("--output", "-o", metavar="FILE", help="The contact sheet to write; - for stdout.")
     ] = "samples.png",
     photos: Annotated[
         Folders,
-        typer.Option("--photos", metavar="DIR", help="Photographs for backgrounds and textures; may be repeated."),
+        typer.Option(
+            "--photos", metavar="DIR", readable=False, help="Photographs for backgrounds and textures; may be repeated."
+        ),
     ] = None,
     foregrounds: Annotated[
         Folders,
         typer.Option(
-            "--foregrounds", metavar="DIR", help="Cut-outs: RGBA files, or NAME_photo with NAME_alpha; may be repeated."
+            "--foregrounds",
+            metavar="DIR",
+            readable=False,
+            help="Cut-outs: RGBA files, or NAME_photo with NAME_alpha; may be repeated.",
         ),
     ] = None,
     own: Annotated[
         Folders,
         typer.Option(
-            "--own", metavar="DIR", help="Your data: fg/ with alpha/, or RGBA in fg/, and bg/; may be repeated."
+            "--own",
+            metavar="DIR",
+            readable=False,
+            help="Your data: fg/ with alpha/, or RGBA in fg/, and bg/; may be repeated.",
         ),
     ] = None,
     cache: Annotated[
         Path | None,
-        typer.Option("--cache", metavar="DIR", help="Folder that keeps ready foregrounds for the next time."),
+        typer.Option(
+            "--cache", metavar="DIR", readable=False, help="Folder that keeps ready foregrounds for the next time."
+        ),
     ] = None,
     kind: Annotated[
         list[str] | None,
@@ -81,6 +94,8 @@ def train_samples(
     from mattecli.training.dataset import Samples
     from mattecli.training.sheet import make_sheet
 
+    if output == "-" and as_json:
+        raise UsageError("--json and -o - both write to standard output; name a file for the picture")
     check_output(output, overwrite=overwrite)
     data, config_seed = _configuration(config)
     folders = {"photos": photos, "foregrounds": foregrounds, "own": own}
@@ -90,6 +105,7 @@ def train_samples(
     if kind:
         given |= {"kinds": _only(kind), "procedural": data.procedural or 1.0, "cutouts": 0.0, "own_share": 0.0}
     samples = Samples(dataclasses.replace(data, **given), seed=config_seed if seed is None else seed)  # type: ignore[arg-type]
+    check_output(output, overwrite=overwrite, inputs=_inputs(samples.sources, config))
     began = time.perf_counter()
     with _progress(count) as step:
         sheet = make_sheet(
@@ -107,7 +123,8 @@ def train_samples(
     }
     if as_json:
         terminal.data(json.dumps(facts) + "\n")
-    terminal.say(f"{output}: {count} samples of {size} pixels in {seconds:.1f} s (image, trimap, alpha, foreground)")
+    name = "standard output" if output == "-" else output
+    terminal.say(f"{name}: {count} samples of {size} pixels in {seconds:.1f} s (image, trimap, alpha, foreground)")
 
 
 def _configuration(path: Path | None) -> tuple[DataConfig, int]:
@@ -120,6 +137,13 @@ def _configuration(path: Path | None) -> tuple[DataConfig, int]:
 
     config = read_config(path)
     return config.data, config.run.seed
+
+
+def _inputs(sources: Sources, config: Path | None) -> list[Path]:
+    """The users' files, none of which may be written to."""
+    cutouts = [files for group in sources.cutouts.values() for files in group] + sources.own
+    pictures = [path for files in cutouts for path in (files.colour, files.alpha) if path is not None]
+    return [*sources.photos, *pictures, *([] if config is None else [config])]
 
 
 def _only(kinds: list[str]) -> dict[str, float]:

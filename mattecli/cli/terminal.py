@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import sys
+import time
 import traceback
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -57,6 +60,34 @@ def warn(message: str) -> None:
         _marked("warning:", "yellow", message)
 
 
+@contextmanager
+def passes(names: Sequence[str], *, after: float = 1.0) -> Iterator[Callable[[str, int, int], None]]:
+    """A bar for a run that goes through these passes; it is told a pass, its tiles done and its tiles in all.
+
+    Only on a terminal, and only if the run takes longer than `after` seconds.
+    """
+    if quiet or not sys.stderr.isatty():
+        yield lambda *_: None
+        return
+    from rich.progress import BarColumn, Progress, TextColumn
+
+    started = time.monotonic()
+    columns = (TextColumn("part {task.fields[part]}"), BarColumn(), TextColumn("{task.fields[tiles]}"))
+    with Progress(*columns, console=console(), transient=True, redirect_stdout=False) as progress:
+        task = progress.add_task("", total=len(names), part="", tiles="", visible=False)
+
+        def show(name: str, done: int, total: int) -> None:
+            progress.update(
+                task,
+                completed=names.index(name) + done / max(total, 1),
+                part=f"{names.index(name) + 1}/{len(names)}",
+                tiles=f"{name}, tile {done}/{total}",
+                visible=time.monotonic() - started > after,
+            )
+
+        yield show
+
+
 def data(text: str | bytes) -> None:
     """Write a result to stdout."""
     if isinstance(text, bytes):
@@ -67,10 +98,10 @@ def data(text: str | bytes) -> None:
         sys.stdout.flush()
 
 
-def fail(error: BaseException) -> None:
-    """Show an error as its one sentence, with the traceback before it under `--debug`."""
+def fail(error: BaseException, *, cause: BaseException | None = None) -> None:
+    """Show an error as its one sentence, with the traceback (of its cause) before it under `--debug`."""
     if debug:
-        traceback.print_exception(error)
+        traceback.print_exception(cause or error)
     _marked("error:", "red", str(error))
 
 

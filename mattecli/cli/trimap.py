@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from mattecli.image import Image
+
 
 def trimap(
     mask: Annotated[
@@ -68,22 +70,25 @@ def trimap(
       matte trimap cutout.png -o trimap.png --erode 5 --dilate 40
       rembg i -om photo.jpg - | matte trimap - -o trimap.png
     """
-    from mattecli.image import Image, check_output, read_alpha, read_size, write_image
+    from mattecli._decoding import is_pipe
+    from mattecli.image import Image, check_output, read_alpha, read_image, read_size, write_image
     from mattecli.trimap import check_size, make_trimap, shares
 
     target = _target(mask, output, image=image, preview=preview, as_json=as_json)
     inputs = [mask] if image is None else [mask, image]
     for written in [target] if preview is None else [target, preview]:
-        check_output(written, overwrite=overwrite, inputs=inputs)
+        check_output(written, overwrite=overwrite, bits=8 if written == target else None, inputs=inputs)
     matte = read_alpha(mask)
     height, width = matte.shape
     name = "standard input" if mask == "-" else mask
+    shown = read_image(image) if image is not None and is_pipe(image) else None  # it can be read only once
     if image is not None:
-        check_size((width, height), read_size(image), name=name, image_name=image, what="mask")
+        size = read_size(image) if shown is None else shown.size
+        check_size((width, height), size, name=name, image_name=image, what="mask")
     made = make_trimap(matte, erode=erode, dilate=dilate, low=low, high=high, name=name)
     write_image(target, Image(made), overwrite=overwrite)
     if preview is not None:
-        _write_preview(preview, image or mask, made, overwrite=overwrite)
+        _write_preview(preview, shown or read_image(image or mask), made, overwrite=overwrite)
     parts = shares(made)
     _report("standard output" if target == "-" else target, width, height, parts)
     if as_json:
@@ -93,7 +98,9 @@ def trimap(
 
 def _target(mask: str, output: str | None, *, image: str | None, preview: str | None, as_json: bool) -> str:
     """The trimap's file, once the names are known to make sense together."""
+    from mattecli._decoding import is_pipe
     from mattecli.errors import UsageError
+    from mattecli.files import same_file
 
     if output is None and mask == "-":
         raise UsageError("the mask comes from standard input and gives the trimap no name; name one with -o")
@@ -101,19 +108,20 @@ def _target(mask: str, output: str | None, *, image: str | None, preview: str | 
         raise UsageError("-o - and --json both write to standard output; name a file with -o")
     if "-" in (image, preview):
         raise UsageError("--image and --preview take no -; only MASK and -o can be standard input and output")
-    if preview is not None and image is None and mask == "-":
-        raise UsageError("--preview shows a photo and the mask comes from standard input; name the photo with --image")
+    if preview is not None and image is None and is_pipe(mask):
+        come = "standard input" if mask == "-" else "a pipe"
+        raise UsageError(f"--preview shows a photo and the mask comes from {come}; name the photo with --image")
     target = output or str(Path(mask).with_name(f"{Path(mask).stem}_trimap.png"))
-    if preview is not None and Path(preview) == Path(target):
+    if preview is not None and same_file(preview, target):
         raise UsageError(f"{target} cannot hold both the trimap and its preview; name two files")
     return target
 
 
-def _write_preview(preview: str, photo: str, made: NDArray[np.uint8], *, overwrite: bool) -> None:
-    from mattecli.image import Image, read_image, to_depth, write_image
+def _write_preview(preview: str, photo: Image, made: NDArray[np.uint8], *, overwrite: bool) -> None:
+    from mattecli.image import Image, to_depth, write_image
     from mattecli.trimap import overlay
 
-    pixels = to_depth(read_image(photo).pixels, 8)
+    pixels = to_depth(photo.pixels, 8)
     write_image(preview, Image(overlay(pixels, made)), overwrite=overwrite)
     terminal.detail(f"{preview}: green is foreground, red is background, the rest is unknown")
 

@@ -23,12 +23,15 @@ Which = Annotated[
 
 @app.command("list")
 def list_(as_json: Json = False, debug: Debug = False) -> None:
-    """The checkpoints in the box."""
+    """The checkpoints in the box.
+
+    Example: matte weights list --json
+    """
     from mattecli.weights import DEFAULT, shipped
 
     rows = []
     for checkpoint in shipped():
-        size, default = checkpoint.path.stat().st_size, checkpoint.name == DEFAULT
+        size, default = checkpoint.size, checkpoint.name == DEFAULT
         rows.append({"name": checkpoint.name, "default": default, "bytes": size, "sha256": checkpoint.expected})
         if not as_json:
             mark = "*" if default else " "
@@ -39,7 +42,10 @@ def list_(as_json: Json = False, debug: Debug = False) -> None:
 
 @app.command()
 def show(which: Which = None, as_json: Json = False, debug: Debug = False) -> None:
-    """What a checkpoint holds, and its model card."""
+    """What a checkpoint holds, and its model card.
+
+    Example: matte weights show a2u.safetensors
+    """
     from mattecli.weights import find_checkpoint
 
     checkpoint = find_checkpoint(which)
@@ -55,7 +61,10 @@ def show(which: Which = None, as_json: Json = False, debug: Debug = False) -> No
 
 @app.command()
 def verify(which: Which = None, quiet: Quiet = False, as_json: Json = False, debug: Debug = False) -> None:
-    """Check that a checkpoint is whole, fits the network and is the one that was shipped; all in the box by default."""
+    """Check that a checkpoint is whole, fits the network and is the one that was shipped; all in the box by default.
+
+    Example: matte weights verify a2u.safetensors
+    """
     from mattecli.weights import find_checkpoint, shipped
 
     checkpoints = [find_checkpoint(which)] if which else shipped()
@@ -71,8 +80,10 @@ def verify(which: Which = None, quiet: Quiet = False, as_json: Json = False, deb
 
 @app.command()
 def convert(
-    source: Annotated[Path, typer.Argument(help="A checkpoint: the authors' .pth, a state dict, or safetensors.")],
-    target: Annotated[Path, typer.Argument(help="The safetensors file to write.")],
+    source: Annotated[
+        Path, typer.Argument(readable=False, help="A checkpoint: the authors' .pth, a state dict, or safetensors.")
+    ],
+    target: Annotated[Path, typer.Argument(readable=False, help="The safetensors file to write.")],
     half: Annotated[bool, typer.Option("--half/--full", help="16-bit or 32-bit numbers.")] = False,
     overwrite: Overwrite = False,
     quiet: Quiet = False,
@@ -83,12 +94,12 @@ def convert(
 
     Example: matte weights convert a2u_matting.pth a2u.safetensors
     """
-    from mattecli.errors import InputError, UsageError
+    from mattecli.errors import UsageError
+    from mattecli.files import check_target
 
     if target.suffix != ".safetensors":
         raise UsageError(f"{target} does not end in .safetensors, which is what convert writes; rename it")
-    if target.exists() and not overwrite:
-        raise InputError(f"{target} exists; choose another name or pass --overwrite")
+    check_target(target, overwrite=overwrite, inputs=[source])
 
     import torch
 

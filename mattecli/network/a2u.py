@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
+from typing import ClassVar
 
+import torch
 from torch import Tensor, nn
 
-from mattecli.network.blocks import ASPP, DecoderLayer, DownBlock, ResidualBlock, conv, conv_abn
-from mattecli.network.kernels import AffinityPredictor
+from mattecli.boxes import WHOLE, Edges
+from mattecli.network.blocks import ASPP, Chain, Conv, DecoderLayer, DownBlock, ResidualBlocks, Upsampling, conv_abn
+from mattecli.network.kernels import Affinity, AffinityPredictor
 from mattecli.network.resample import downsample
 
 
@@ -16,32 +18,38 @@ class A2UNet(nn.Module):
 
     Input (B, 4, H, W): RGB in [0, 1] normalised by ImageNet's mean and standard deviation, and the trimap / 255; H and
     W multiples of 16. Output (B, 1, H, W), not clipped. `shared` predicts one affinity kernel for all channels,
-    otherwise each channel has its own (the paper's channel-wise variant).
+    otherwise each channel has its own (the paper's channel-wise variant). `upsampling` other than by affinity is for
+    comparisons: the encoder's downsampling stays, the parameters that only make up kernels are not there.
     """
 
     STRIDE = 16
+    # Weights of a pixel's two nearest source pixels, along each axis: a checkpoint's mark of the other upsamplings.
+    TAPS: ClassVar[dict[Upsampling, tuple[float, float]]] = {"nearest": (1.0, 0.0), "bilinear": (0.75, 0.25)}
 
-    def __init__(self, *, shared: bool = True) -> None:
+    def __init__(self, *, shared: bool = True, upsampling: Upsampling = "affinity") -> None:
         super().__init__()
-        self.shared = shared
+        self.shared, self.upsampling = shared, upsampling
+        up_kernels = upsampling == "affinity"
         self.layer0 = conv_abn(4, 64, 7)
-        self.bilinear0 = AffinityPredictor(64, shared=shared)
-        self.bilinear1 = AffinityPredictor(64, shared=shared)
-        self.layer1 = _residual_blocks(64)
-        self.layer2_1 = DownBlock(64, 128, shared=shared)
-        self.layer2_2 = _residual_blocks(128)
-        self.layer3_1 = DownBlock(128, 256, shared=shared)
-        self.layer3_2 = _residual_blocks(256)
+        self.bilinear0 = AffinityPredictor(64, shared=shared, up_kernels=up_kernels)
+        self.bilinear1 = AffinityPredictor(64, shared=shared, up_kernels=up_kernels)
+        self.layer1 = ResidualBlocks(64)
+        self.layer2_1 = DownBlock(64, 128, shared=shared, up_kernels=up_kernels)
+        self.layer2_2 = ResidualBlocks(128)
+        self.layer3_1 = DownBlock(128, 256, shared=shared, up_kernels=up_kernels)
+        self.layer3_2 = ResidualBlocks(256)
         self.dconv_pp = ASPP(256)
-        self.decoder_layer4 = DecoderLayer(256, 128)
-        self.decoder_layer3 = DecoderLayer(128, 64)
-        self.decoder_layer2 = DecoderLayer(64, 64)
-        self.decoder_layer1 = DecoderLayer(64, 32)
+        self.decoder_layer4 = DecoderLayer(256, 128, upsampling=upsampling)
+        self.decoder_layer3 = DecoderLayer(128, 64, upsampling=upsampling)
+        self.decoder_layer2 = DecoderLayer(64, 64, upsampling=upsampling)
+        self.decoder_layer1 = DecoderLayer(64, 32, upsampling=upsampling)
         self.short3 = conv_abn(128, 256, 3)
         self.short2 = conv_abn(64, 128, 3)
         self.short1 = conv_abn(64, 64, 3)
         self.short0 = conv_abn(4, 64, 3)
-        self.pred = nn.Sequential(conv_abn(32, 1, 3), conv(1, 1, 3))
+        self.pred = Chain(conv_abn(32, 1, 3), Conv(1, 1, 3))
+        if upsampling in self.TAPS:
+            self.register_buffer("upsampling_taps", torch.tensor(self.TAPS[upsampling]))
 
     def forward(self, x: Tensor) -> Tensor:
         """Alpha (B, 1, H, W), unclipped, of the normalised input x (B, 4, H, W)."""
@@ -56,12 +64,16 @@ class A2UNet(nn.Module):
         l3, affinity3 = self.layer3_1(l2)
         l3 = self.layer3_2(l3)  # (B, 256, H/16, W/16)
         d = self.dconv_pp(l3)
-        d = self.decoder_layer4(d, affinity3, self.short3(l2))  # (B, 128, H/8, W/8)
-        d = self.decoder_layer3(d, affinity2, self.short2(l1))  # (B, 64, H/4, W/4)
-        d = self.decoder_layer2(d, affinity1, self.short1(l0p))  # (B, 64, H/2, W/2)
-        d = self.decoder_layer1(d, affinity0, self.short0(x))  # (B, 32, H, W)
+        d = self.decode(4, d, affinity3, l2)  # (B, 128, H/8, W/8)
+        d = self.decode(3, d, affinity2, l1)  # (B, 64, H/4, W/4)
+        d = self.decode(2, d, affinity1, l0p)  # (B, 64, H/2, W/2)
+        d = self.decode(1, d, affinity0, x)  # (B, 32, H, W)
         return self.pred(d)  # type: ignore[no-any-return]
 
+    def decode(self, level: int, d: Tensor, affinity: Affinity, source: Tensor, edges: Edges = WHOLE) -> Tensor:
+        """One level of the decoder: `d` upsampled, the shortcut from `source`, two residual blocks.
 
-def _residual_blocks(channels: int) -> nn.Sequential:
-    return nn.Sequential(OrderedDict((f"block{n}", ResidualBlock(channels)) for n in (1, 2, 3)))
+        At a side that is no edge the output is smaller than `source` by 1 + DecoderLayer.REACH.
+        """
+        layer, shortcut = getattr(self, f"decoder_layer{level}"), getattr(self, f"short{level - 1}")
+        return layer(d, affinity, shortcut(source, edges), edges)  # type: ignore[no-any-return]

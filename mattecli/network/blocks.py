@@ -1,15 +1,24 @@
-"""The network's building blocks, under the names their parameters bear in the authors' checkpoints."""
+"""The network's building blocks, under the names their parameters bear in the authors' checkpoints.
+
+Each can run on a whole map or on a window of it: `edges` says which sides of the input are the map's own. There the
+convolutions pad with zeros as always; at the other sides they do not, so that the output is smaller by their reach and
+every value of it is what the whole map would have given.
+"""
 
 from __future__ import annotations
 
 from collections import OrderedDict
+from typing import Literal
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from mattecli.boxes import WHOLE, Edges
 from mattecli.network.kernels import LEAK, Affinity, AffinityPredictor
-from mattecli.network.resample import downsample, upsample
+from mattecli.network.resample import at_edges, downsample, upsample
+
+Upsampling = Literal["affinity", "nearest", "bilinear"]  # how the decoder doubles a map
 
 
 class ABN(nn.Module):
@@ -33,116 +42,196 @@ class ABN(nn.Module):
         return x if self.linear else F.leaky_relu(x, LEAK, inplace=True)
 
 
-def conv(inputs: int, outputs: int, size: int, *, stride: int = 1, dilation: int = 1, groups: int = 1) -> nn.Conv2d:
-    """A convolution without bias that keeps the size (up to its stride)."""
-    padding = dilation * (size // 2)
-    return nn.Conv2d(inputs, outputs, size, stride, padding, dilation, groups, bias=False)
+class Conv(nn.Conv2d):
+    """A convolution without bias that keeps the size (up to its stride), on a whole map or a window of one."""
+
+    adds = False  # whether it can add a map to its result
+
+    def __init__(
+        self, inputs: int, outputs: int, size: int, *, stride: int = 1, dilation: int = 1, groups: int = 1
+    ) -> None:
+        padding = dilation * (size // 2)
+        super().__init__(inputs, outputs, size, stride, padding, dilation, groups, bias=False)
+        self.reach = padding
+
+    def forward(self, x: Tensor, edges: Edges = WHOLE) -> Tensor:
+        """(B, C, H, W) to (B, C', H', W'), less the reach at each side that is no edge."""
+        return at_edges(self.convolve, x, self.reach, edges, stride=self.stride[0])
+
+    def convolve(self, x: Tensor, padding: tuple[int, int]) -> Tensor:
+        """The convolution with so many rows and columns of zeros around x."""
+        return F.conv2d(x, self.weight, self.bias, self.stride, padding, self.dilation, self.groups)
 
 
-def conv_abn(inputs: int, outputs: int, size: int) -> nn.Sequential:
+class Chain(nn.Sequential):
+    """One layer after the other; the convolutions among them are told the edges."""
+
+    def forward(self, x: Tensor, edges: Edges = WHOLE, plus: Tensor | None = None) -> Tensor:
+        """(B, C, H, W) to (B, C', H', W'), less each convolution's reach at the sides that are no edges, and `plus`."""
+        for layer in self:
+            if plus is not None and isinstance(layer, Conv) and layer.adds:
+                x, plus = layer(x, edges, plus), None
+            else:
+                x = layer(x, edges) if isinstance(layer, (Conv, Chain)) else layer(x)
+        return x if plus is None else x.add_(plus)
+
+
+def inner(x: Tensor, margin: int, edges: Edges) -> Tensor:
+    """x without the margin that convolutions have used up at the sides that are no edges."""
+    height, width = x.shape[2:]
+    top, left = margin * (not edges.top), margin * (not edges.left)
+    bottom, right = height - margin * (not edges.bottom), width - margin * (not edges.right)
+    return x[:, :, top:bottom, left:right]
+
+
+def conv_abn(inputs: int, outputs: int, size: int) -> Chain:
     """Convolution and ABN."""
-    return nn.Sequential(conv(inputs, outputs, size), ABN(outputs))
+    return Chain(Conv(inputs, outputs, size), ABN(outputs))
 
 
 class ResidualBlock(nn.Module):
     """Two 3×3 convolutions, the input added, leaky ReLU."""
 
+    REACH = 2
+
     def __init__(self, channels: int) -> None:
         super().__init__()
         self.convs = _two_convs(channels, channels)
 
-    def forward(self, x: Tensor) -> Tensor:
-        return F.leaky_relu_(self.convs(x).add_(x), LEAK)
+    def forward(self, x: Tensor, edges: Edges = WHOLE) -> Tensor:
+        """(B, C, H, W), less REACH at each side that is no edge."""
+        return F.leaky_relu_(self.convs(x, edges, inner(x, self.REACH, edges)), LEAK)
+
+
+class ResidualBlocks(nn.Sequential):
+    """Three residual blocks."""
+
+    REACH = 3 * ResidualBlock.REACH
+
+    def __init__(self, channels: int) -> None:
+        super().__init__(OrderedDict((f"block{n}", ResidualBlock(channels)) for n in (1, 2, 3)))
+
+    def forward(self, x: Tensor, edges: Edges = WHOLE) -> Tensor:
+        """(B, C, H, W), less REACH at each side that is no edge."""
+        for block in self:
+            x = block(x, edges)
+        return x
 
 
 class DownBlock(nn.Module):
     """A residual block that halves its map: the affinity of its first convolution's output does the downsampling."""
 
-    def __init__(self, inputs: int, outputs: int, *, shared: bool) -> None:
+    def __init__(self, inputs: int, outputs: int, *, shared: bool, up_kernels: bool = True) -> None:
         super().__init__()
-        self.layer1 = nn.Sequential(OrderedDict(conv1=conv(inputs, outputs, 3), bn1=ABN(outputs)))
-        self.layer2 = nn.Sequential(OrderedDict(conv2=conv(outputs, outputs, 3), bn2=ABN(outputs, linear=True)))
-        self.bilinear = AffinityPredictor(outputs, shared=shared)
-        self.proj_conv = conv(inputs, outputs, 1, stride=2)
+        self.layer1 = Chain(OrderedDict(conv1=Conv(inputs, outputs, 3), bn1=ABN(outputs)))
+        self.layer2 = Chain(OrderedDict(conv2=Conv(outputs, outputs, 3), bn2=ABN(outputs, linear=True)))
+        self.bilinear = AffinityPredictor(outputs, shared=shared, up_kernels=up_kernels)
+        self.proj_conv = Conv(inputs, outputs, 1, stride=2)
         self.proj_bn = ABN(outputs, linear=True)
 
     def forward(self, x: Tensor) -> tuple[Tensor, Affinity]:
         """(B, C, H, W) to (B, C', H/2, W/2), and the affinity that the decoder upsamples with."""
         x0 = self.layer1(x)  # (B, C', H, W)
         affinity = self.bilinear(x0)
-        out = self.layer2(downsample(x0, affinity.s, affinity.p_down))
-        return F.leaky_relu_(out.add_(self.proj_bn(self.proj_conv(x))), LEAK), affinity
+        return self.tail(downsample(x0, affinity.s, affinity.p_down), x), affinity
+
+    def tail(self, halved: Tensor, x: Tensor, edges: Edges = WHOLE) -> Tensor:
+        """What follows the downsampling: `halved` (B, C', h, w), with a halo of 1 at inner sides, and the block's x."""
+        return F.leaky_relu_(self.layer2(halved, edges, self.proj_bn(self.proj_conv(x))), LEAK)
 
 
 class DecoderBlock(nn.Module):
     """A residual block that may change the width."""
+
+    REACH = 2
 
     def __init__(self, inputs: int, outputs: int) -> None:
         super().__init__()
         self.dep_sep_conv = _two_convs(inputs, outputs)
         self.projects = inputs != outputs
         if self.projects:
-            self.proj_conv = conv(inputs, outputs, 1)
+            self.proj_conv = Conv(inputs, outputs, 1)
             self.proj_bn = ABN(outputs, linear=True)
 
-    def forward(self, x: Tensor) -> Tensor:
-        skip = self.proj_bn(self.proj_conv(x)) if self.projects else x
-        return F.leaky_relu_(self.dep_sep_conv(x).add_(skip), LEAK)
+    def forward(self, x: Tensor, edges: Edges = WHOLE) -> Tensor:
+        """(B, C, H, W) to (B, C', H, W), less REACH at each side that is no edge."""
+        skip = inner(x, self.REACH, edges)
+        if self.projects:
+            skip = self.proj_bn(self.proj_conv(skip))
+        return F.leaky_relu_(self.dep_sep_conv(x, edges, skip), LEAK)
 
 
 class DecoderLayer(nn.Module):
-    """Upsample by an encoder stage's affinity, add that stage's shortcut, then two residual blocks."""
+    """Upsample, by an encoder stage's affinity or without, add that stage's shortcut, then two residual blocks."""
 
-    def __init__(self, inputs: int, outputs: int) -> None:
+    REACH = 2 * DecoderBlock.REACH
+
+    def __init__(self, inputs: int, outputs: int, *, upsampling: Upsampling = "affinity") -> None:
         super().__init__()
+        self.upsampling = upsampling
         self.dconv = DecoderBlock(inputs, outputs)
         self.dconv1 = DecoderBlock(outputs, outputs)
 
-    def forward(self, x: Tensor, affinity: Affinity, shortcut: Tensor) -> Tensor:
-        """(B, C, h, w) and a shortcut (B, C, 2h, 2w) to (B, C', 2h, 2w)."""
-        return self.dconv1(self.dconv(upsample(x, affinity.s, affinity.p_up).add_(shortcut)))  # type: ignore[no-any-return]
+    def forward(self, x: Tensor, affinity: Affinity, shortcut: Tensor, edges: Edges = WHOLE) -> Tensor:
+        """(B, C, h, w) and a shortcut (B, C, 2h, 2w) to (B, C', 2h, 2w), less REACH at each side that is no edge.
+
+        At such a side x is larger than the affinity by one.
+        """
+        if self.upsampling == "affinity":
+            x = upsample(x, affinity.s, affinity.p_up, edges)
+        else:  # the margin of 1 has become one of 2
+            x = inner(F.interpolate(x, scale_factor=2, mode=self.upsampling), 2, edges)
+        return self.dconv1(self.dconv(x.add_(shortcut), edges), edges)  # type: ignore[no-any-return]
 
 
 class ASPP(nn.Module):
     """Atrous spatial pyramid pooling (DeepLabv3+) with depthwise dilated convolutions."""
 
+    DILATIONS = (6, 12, 18)
+    REACH = max(DILATIONS)
+
     def __init__(self, channels: int) -> None:
         super().__init__()
-        self.aspp1 = _Atrous(conv(channels, channels, 1), ABN(channels))
+        self.aspp1 = _Atrous(Conv(channels, channels, 1), ABN(channels))
         self.aspp2, self.aspp3, self.aspp4 = (
             _Atrous(
-                conv(channels, channels, 3, dilation=dilation, groups=channels),
+                Conv(channels, channels, 3, dilation=dilation, groups=channels),
                 ABN(channels),
-                conv(channels, channels, 1),
+                Conv(channels, channels, 1),
                 ABN(channels),
             )
-            for dilation in (6, 12, 18)
+            for dilation in self.DILATIONS
         )
-        self.global_avg_pool = nn.Sequential(nn.AdaptiveAvgPool2d(1), conv(channels, channels, 1), ABN(channels))
+        self.global_avg_pool = nn.Sequential(nn.AdaptiveAvgPool2d(1), Conv(channels, channels, 1), ABN(channels))
         self.bottleneck_conv = conv_abn(5 * channels, channels, 1)
         self.dropout = nn.Dropout(0.5)
 
-    def forward(self, x: Tensor) -> Tensor:
-        mean = self.global_avg_pool(x).expand_as(x)
-        branches = [self.aspp1(x), self.aspp2(x), self.aspp3(x), self.aspp4(x), mean]
+    def forward(self, x: Tensor, mean: Tensor | None = None, edges: Edges = WHOLE) -> Tensor:
+        """(B, C, H, W), less REACH at each side that is no edge. A window needs the whole map's mean (B, C, 1, 1)."""
+        centre = inner(x, self.REACH, edges)
+        branches = [self.aspp1(centre)]
+        for branch, dilation in zip((self.aspp2, self.aspp3, self.aspp4), self.DILATIONS, strict=True):
+            branches.append(branch(inner(x, self.REACH - dilation, edges), edges))
+        mean = x if mean is None else mean.to(x.dtype)
+        branches.append(self.global_avg_pool(mean).expand_as(centre))
         return self.dropout(self.bottleneck_conv(torch.cat(branches, dim=1)))  # type: ignore[no-any-return]
 
 
 class _Atrous(nn.Module):
     def __init__(self, *layers: nn.Module) -> None:
         super().__init__()
-        self.atrous_conv = nn.Sequential(*layers)
+        self.atrous_conv = Chain(*layers)
 
-    def forward(self, x: Tensor) -> Tensor:
-        return self.atrous_conv(x)  # type: ignore[no-any-return]
+    def forward(self, x: Tensor, edges: Edges = WHOLE) -> Tensor:
+        return self.atrous_conv(x, edges)  # type: ignore[no-any-return]
 
 
-def _two_convs(inputs: int, outputs: int) -> nn.Sequential:
-    return nn.Sequential(
+def _two_convs(inputs: int, outputs: int) -> Chain:
+    return Chain(
         OrderedDict(
-            conv1=conv(inputs, outputs, 3),
+            conv1=Conv(inputs, outputs, 3),
             bn1=ABN(outputs),
-            conv2=conv(outputs, outputs, 3),
+            conv2=Conv(outputs, outputs, 3),
             bn2=ABN(outputs, linear=True),
         )
     )

@@ -14,22 +14,25 @@ from safetensors.torch import save
 from torch import Tensor
 
 from mattecli.errors import InputError, WeightsError
+from mattecli.files import whole_file
 from mattecli.network.a2u import A2UNet
+from mattecli.network.blocks import Upsampling
 
 SHARED_OR_NOT = "bilinear0.bconv_U.1.weight"  # one row in the shared variant, one for each channel in the other
+UPSAMPLING = "upsampling_taps"  # only in networks whose decoder does not upsample by affinity
 
 
 def load_a2u(path: str | Path) -> A2UNet:
     """The network with the weights of a checkpoint, in float32 on the CPU and in evaluation mode.
 
     The file may be safetensors, a state dict saved by PyTorch, or such a dict wrapped under `state_dict` and prefixed
-    `module.`, as the authors publish it. The variant is told by the tensors' shapes. Raises WeightsError when the file
+    `module.`, as the authors publish it. The variant is told by the tensors. Raises WeightsError when the file
     is missing, unreadable, would run code, or does not fit the network tensor by tensor.
     """
     state = read_state_dict(path)
     if SHARED_OR_NOT not in state:
         raise WeightsError(f"{path} holds no A2U network (no tensor {SHARED_OR_NOT}); point --weights at an A2U file")
-    net = A2UNet(shared=state[SHARED_OR_NOT].shape[0] == 1)
+    net = A2UNet(shared=state[SHARED_OR_NOT].shape[0] == 1, upsampling=_upsampling(path, state))
     _check_fit(path, net.state_dict(), state)
     net.load_state_dict({name: tensor.float() for name, tensor in state.items()}, strict=True)
     return net.eval()
@@ -40,7 +43,10 @@ def read_state_dict(path: str | Path) -> dict[str, Tensor]:
     path = Path(path)
     if not path.is_file():
         raise WeightsError(f"{path} is not there; `matte weights list` shows the checkpoints in the box")
-    state = _read_safetensors(path) if _is_safetensors(path) else _read_pickle(path)
+    try:
+        state = _read_safetensors(path) if _is_safetensors(path) else _read_pickle(path)
+    except OSError as error:
+        raise WeightsError(f"{path} cannot be read ({error.strerror or error}); check its permissions") from error
     named = {name.removeprefix("module."): tensor for name, tensor in state.items()}
     return {name: tensor for name, tensor in named.items() if not name.endswith("num_batches_tracked")}
 
@@ -63,14 +69,13 @@ def save_a2u(
     for name, tensor in stored.items():
         if not bool(torch.isfinite(tensor).all()):
             raise WeightsError(f"{name} holds values that {dtype} cannot; write {path.name} with 32 bits")
-    partial = path.with_name(f".{path.name}.partial")
     try:
-        partial.write_bytes(save(stored, metadata=dict(metadata or {})))  # save_file would lock others out of the file
-        partial.replace(path)
+        with whole_file(path) as file:
+            file.write(save(stored, metadata=dict(metadata or {})))  # save_file would lock others out of the file
     except OSError as error:
-        raise InputError(f"{path} cannot be written ({error}); choose a folder that is there and writable") from error
-    finally:
-        partial.unlink(missing_ok=True)
+        raise InputError(
+            f"{path} cannot be written ({error.strerror}); choose a folder that is there, writable, and has room"
+        ) from error
 
 
 def _is_safetensors(path: Path) -> bool:
@@ -108,6 +113,16 @@ def _read_pickle(path: Path) -> dict[str, Tensor]:
     if not isinstance(content, Mapping) or not all(isinstance(value, Tensor) for value in content.values()):
         raise WeightsError(f"{path} holds no state dict; point --weights at a file of tensors by name")
     return dict(content)
+
+
+def _upsampling(path: str | Path, state: Mapping[str, Tensor]) -> Upsampling:
+    if UPSAMPLING not in state:
+        return "affinity"
+    found = tuple(state[UPSAMPLING].flatten().tolist())
+    for name, taps in A2UNet.TAPS.items():
+        if found == taps:
+            return name
+    raise WeightsError(f"{path} upsamples by {found}, which is not known; point --weights at an A2U file")
 
 
 def _check_fit(path: str | Path, expected: Mapping[str, Tensor], found: Mapping[str, Tensor]) -> None:

@@ -30,6 +30,7 @@ class RunConfig:
     steps: int = 100_000
     minutes: float | None = None  # fit the schedule into this time, whatever step it reaches
     variant: Literal["shared", "unshared"] = "shared"
+    upsampling: Literal["affinity", "nearest", "bilinear"] = "affinity"  # of the decoder; the others to compare with
     start: Path | None = None  # a checkpoint to begin from; none: random weights
     log_every: int = 20  # steps
     save_every: int = 2000  # steps
@@ -141,6 +142,12 @@ def read_config(path: str | Path) -> TrainConfig:
         tables = tomllib.loads(content)
     except tomllib.TOMLDecodeError as error:
         raise UsageError(f"{path} is no TOML: {error}; mend that line") from error
+    return config_of(tables, path)
+
+
+def config_of(tables: Mapping[str, Any], path: Path) -> TrainConfig:
+    """The run that the tables of a train.toml describe, read from or standing for the file `path`; errors as above."""
+    tables = dict(tables)
     if "workers" in tables:
         raise UsageError(f"{path}: workers is no table of a train.toml; write it under [data]")
     data = dict(tables["data"]) if isinstance(tables.get("data"), dict) else {}

@@ -53,6 +53,11 @@ def draw_curves(log: Sequence[Mapping[str, Any]], path: Path) -> None:
         panels.append(Panel(title, series, logarithmic=True))
     panels.append(Panel("learning rate", {"lr": [(line["step"], line["lr"]) for line in steps]}))
     panels.append(Panel("norm of the gradient", {"norm": [(line["step"], line["norm"]) for line in steps]}, True))
+    draw_panels(panels, path)
+
+
+def draw_panels(panels: Sequence[Panel], path: Path) -> None:
+    """Draw diagrams below one another into a PNG, those without a point left out; up to six lines each."""
     _write(path, np.concatenate([_draw(panel) for panel in panels if any(panel.series.values())] or [_blank()]))
 
 

@@ -24,7 +24,7 @@ class DataConfig:
     photos: tuple[str, ...] = ()
     foregrounds: tuple[str, ...] = ()
     own: tuple[str, ...] = ()
-    cache: str = ""  # folder for decoded photos and ready foregrounds, shared by workers and runs; "" = none
+    cache: str = ""  # folder for decoded photos and ready foregrounds, shared by workers and runs; "" = in memory
 
     # What a foreground is
     procedural: float = 0.7  # shares of the three origins

@@ -4,7 +4,8 @@ With d = α̂ − α (zero where a pixel has no weight), F and B the true colour
 
 - alpha: Σ w·|d| / Σ w, or its Charbonnier form √(d² + ε²) (Xu et al., Deep Image Matting, 2017, eq. 1);
 - composition: Σ w·Σ_rgb |d·(F − B)| / Σ w (the same, eq. 2), for α̂F + (1−α̂)B − C is d·(F − B); the photo with its
-  camera damage does not enter;
+  camera damage does not enter. The three channels are added, as in the authors' training, so that a weight of 1 counts
+  up to three times alpha's;
 - Laplacian: Σ_{i=1..5} 2^{i−1} ‖L_i(α̂) − L_i(α)‖₁ / Σ w (Hou and Liu, Context-Aware Image Matting, 2019, eq. 2; used by
   FBA matting, 2020). The pyramid is linear, so one pyramid of d will do.
 - gradient: (‖∂x d‖₁ + ‖∂y d‖₁) / Σ w with central differences (Tang et al., Learning-Based Sampling, 2019; FBA).

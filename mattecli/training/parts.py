@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from functools import partial
 
 import torch
@@ -23,7 +24,7 @@ def build_network(config: TrainConfig) -> A2UNet:
 
     Where a stage of the run has small crops, ASPP's dilated kernels start as identity: their outer taps get no gradient
     there, and random ones would wreck inference on whole pictures. Raises WeightsError for a checkpoint that cannot be
-    loaded, UsageError for one of the other variant.
+    loaded, UsageError for one of another variant or upsampling.
     """
     shared = config.run.variant == "shared"
     if config.run.start is not None:
@@ -31,17 +32,26 @@ def build_network(config: TrainConfig) -> A2UNet:
         if network.shared != shared:
             found = "shared" if network.shared else "unshared"
             raise UsageError(f'{config.run.start} is of the {found} variant; set variant = "{found}" in [run]')
+        if network.upsampling != config.run.upsampling:
+            found = network.upsampling
+            raise UsageError(f'{config.run.start} has {found} upsampling; set upsampling = "{found}" in [run]')
         return network
     torch.manual_seed(config.run.seed)
-    network = A2UNet(shared=shared)
+    network = A2UNet(shared=shared, upsampling=config.run.upsampling)
     if min(min(stage.size) for stage in config.crops) < SMALLEST_CROP_OF_ASPP:
         _centre_dilated_kernels(network)
     return network
 
 
 def build_feed(config: TrainConfig, device: torch.device) -> Feed:
-    """The samples of the configuration, for the loop; raises InputError for folders that cannot be used."""
-    samples = Samples(config.data, seed=config.run.seed)
+    """The samples of the configuration, for the loop; raises InputError for folders that cannot be used.
+
+    Worker processes share a cache in any case, if need be in the run's folder: each would make all foregrounds itself.
+    """
+    data = config.data
+    if config.workers and not data.cache:
+        data = replace(data, cache=str(config.run.folder / "cache"))
+    samples = Samples(data, seed=config.run.seed)
     return partial(_batches, samples, config.workers, device.type == "cuda")
 
 

@@ -6,11 +6,13 @@ import torch
 
 from mattecli.backends import load_backend
 from mattecli.backends.torch import TorchBackend
-from mattecli.errors import DeviceError, UsageError
+from mattecli.errors import DeviceError, OutOfMemoryError, UsageError
+from mattecli.matting import network_input, predict_alpha
 from mattecli.network import load_a2u
 from mattecli.weights import find_checkpoint
 
-X = np.random.default_rng(0).standard_normal((4, 64, 80)).astype(np.float32)
+IMAGE = np.random.default_rng(0).integers(0, 256, (64, 80, 3), dtype=np.uint8)
+TRIMAP = np.full((64, 80), 128, np.uint8)
 
 needs_cuda = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA card here")
 
@@ -18,29 +20,23 @@ needs_cuda = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA c
 def test_a_run_gives_the_networks_alpha() -> None:
     backend = load_backend(device="cpu")
     with torch.no_grad():
-        plain = load_a2u(find_checkpoint().path)(torch.from_numpy(X)[None])[0, 0].numpy()
-    alpha = backend.run(X)
-    assert alpha.shape == (64, 80)
-    assert alpha.dtype == np.float32
-    assert np.abs(alpha - plain).max() < 1e-5
+        plain = load_a2u(find_checkpoint().path)(torch.from_numpy(network_input(IMAGE, TRIMAP))[None])[0, 0].numpy()
+    alpha = predict_alpha(IMAGE, TRIMAP, backend)
+    assert np.abs(alpha - plain.clip(0, 1)).max() < 1e-5
     assert (backend.name, backend.device, backend.precision) == ("torch", "cpu", "fp32")
 
 
 def test_the_same_input_gives_the_same_alpha() -> None:
     backend = load_backend(device="cpu")
-    assert np.array_equal(backend.run(X), backend.run(X))
+    assert np.array_equal(predict_alpha(IMAGE, TRIMAP, backend), predict_alpha(IMAGE, TRIMAP, backend))
 
 
-def test_bf16_stays_close() -> None:
-    difference = load_backend(device="cpu", precision="bf16").run(X) - load_backend(device="cpu").run(X)
-    assert 0 < np.abs(difference).max() < 0.2
-    assert np.abs(difference).mean() < 0.02
-
-
-def test_estimate_grows_with_the_picture() -> None:
-    backend = load_backend(device="cpu")
-    assert backend.peak_bytes(1000, 1000) > 1000 * 1000 * 500
-    assert backend.peak_bytes(2000, 1000) - backend.peak_bytes(1000, 1000) == pytest.approx(1e6 * 1900, rel=0.5)
+def test_maps_are_in_the_networks_type_or_better() -> None:
+    backend = load_backend(device="cpu", precision="bf16")
+    assert backend.empty(3, 4, 5).dtype == torch.bfloat16
+    exact = backend.empty(3, 4, 5, exact=True)
+    assert (exact.dtype, tuple(exact.shape)) == (torch.float32, (1, 3, 4, 5))
+    assert backend.host(backend.empty(1, 2, 3)).dtype == np.float32
     assert backend.free_bytes() > 2**20
 
 
@@ -59,19 +55,30 @@ def test_unknown_devices_and_precisions_are_refused() -> None:
         load_backend(device="cpu", precision="fp16")
 
 
-def test_an_exhausted_device_is_an_error_with_the_numbers(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    "failure",
+    [
+        torch.OutOfMemoryError("no more"),
+        RuntimeError("[enforce fail at alloc_cpu.cpp] . DefaultCPUAllocator: can't allocate memory"),
+    ],
+    ids=["card", "limit"],
+)
+def test_an_exhausted_memory_is_an_error_of_ours(monkeypatch: pytest.MonkeyPatch, failure: RuntimeError) -> None:
     backend = TorchBackend(find_checkpoint(), device="cpu")
 
-    def exhaust(_: torch.Tensor) -> torch.Tensor:
-        raise torch.OutOfMemoryError("no more")
+    def exhaust(*_: object, edges: object) -> None:
+        raise failure
 
-    monkeypatch.setattr(backend, "_net", exhaust)
-    with pytest.raises(DeviceError, match="ran out of memory at 80×64 pixels"):
-        backend.run(X)
+    monkeypatch.setitem(backend._parts, "layer0", exhaust)
+    with pytest.raises(OutOfMemoryError, match="ran out"):
+        backend.run("layer0", torch.zeros(1, 4, 16, 16))
+    monkeypatch.setitem(backend._parts, "layer0", lambda *_, **__: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        backend.run("layer0", torch.zeros(1, 4, 16, 16))
 
 
 @needs_cuda
 def test_cuda_in_fp32_equals_the_cpu() -> None:
     cpu, cuda = load_backend(device="cpu"), load_backend(device="cuda")
     assert cuda.device.startswith("cuda:")
-    assert np.abs(cuda.run(X) - cpu.run(X)).max() <= 1e-4
+    assert np.abs(predict_alpha(IMAGE, TRIMAP, cuda) - predict_alpha(IMAGE, TRIMAP, cpu)).max() <= 1e-4

@@ -12,10 +12,11 @@ import pytest
 from numpy.typing import NDArray
 
 from mattecli import compositing
-from mattecli.cli.products import make_product, parse_colour, read_background
 from mattecli.errors import DeviceError, InputError, UsageError
 from mattecli.image import Image, read_alpha, read_image, write_alpha, write_image
+from mattecli.products import make_product, parse_colour, read_background
 from tests.conftest import RunMatte
+from tests.test_colour import adobe_rgb, in_adobe_rgb
 
 GREEN = (0.0, 177 / 255, 64 / 255)
 
@@ -138,12 +139,13 @@ def test_an_opaque_background_gives_a_file_without_alpha(folder: Path, run_matte
         assert (jpeg.mode, png.mode) == ("RGB", "RGB")
 
 
-def test_the_photos_profile_stays_and_a_background_of_another_is_named(folder: Path, run_matte: RunMatte) -> None:
+def test_the_photos_profile_stays_and_a_deep_background_of_another_is_named(folder: Path, run_matte: RunMatte) -> None:
     profile = srgb_profile().replace("sRGB".encode("utf-16-be"), "Wide".encode("utf-16-be"))
     PIL.Image.new("RGB", (48, 32), "teal").save("wide.png", icc_profile=profile)
-    code, _, err = run_matte("composite", "wide.png", "photo_alpha.png", "-b", "beach.png")
+    write_image("deep.png", Image(np.zeros((32, 48, 3), np.uint16)))
+    code, _, err = run_matte("composite", "wide.png", "photo_alpha.png", "-b", "deep.png")
     assert code == 0
-    assert "warning: beach.png has another colour profile than wide.png" in err
+    assert "warning: deep.png has another colour profile than wide.png" in err
     assert read_image("wide_composite.png").icc == profile
     assert "profile" not in run_matte("composite", "wide.png", "photo_alpha.png", "-b", "red", "-o", "red.png")[2]
 
@@ -207,7 +209,12 @@ def test_quiet_prints_nothing_and_verbose_the_details(folder: Path, run_matte: R
         (["-b", "rgb(300, 0, 0)"], 2, "end at 255"),
         (["-b", "transparent", "-o", "out.jpg"], 3, "out.jpg cannot hold transparency"),
         (["-b", "transparent", "-o", "out.bmp"], 3, "out.bmp cannot hold transparency"),
-        (["-b", "white", "-o", "out.exr"], 3, "out.exr can hold a matte only"),
+        (["-b", "white", "-o", "out.exr"], 3, "out.exr ca"),  # hold a matte only, or not be written in this build
+        (["-b", ""], 2, "'' is neither a file nor a colour"),
+        (["-b", "clear.png"], 3, "clear.png is transparent in places, where a background has no colour; flatten it"),
+        (["-b", "white", "--fit", "stretch"], 2, "--fit stretch is for a background picture, and white is a colour"),
+        (["-b", "transparent", "--linear"], 2, "--linear would do nothing, for nothing is put over a background"),
+        (["-b", "transparent", "--linear", "--fit", "tile"], 2, "--linear and --fit tile would do nothing"),
         (["-b", "white", "-o", "out.xyz"], 3, "unknown suffix .xyz"),
         (["-b", "white", "-o", "nosuch/out.png"], 3, "the folder nosuch does not exist"),
         (["-b", "white", "-o", "beach.png"], 3, "beach.png exists already"),
@@ -221,6 +228,7 @@ def test_quiet_prints_nothing_and_verbose_the_details(folder: Path, run_matte: R
 def test_what_cannot_be_done_is_said_in_one_sentence(
     folder: Path, run_matte: RunMatte, arguments: list[str], code: int, sentence: str
 ) -> None:
+    PIL.Image.new("RGBA", (48, 32), (255, 0, 255, 254)).save("clear.png")
     before = {path: path.read_bytes() for path in folder.iterdir()}
     got, out, err = run_matte("composite", "photo.png", "photo_alpha.png", *arguments)
     assert (got, out) == (code, "")
@@ -364,3 +372,33 @@ def test_a_background_is_a_colour_nothing_or_a_picture(folder: Path) -> None:
     assert isinstance(read_background("beach"), Image)
     with pytest.raises(InputError, match=r"nosuch\.png"):
         read_background("nosuch.png")
+
+
+@pytest.mark.parametrize("background", ["#00b140", "green.png", "green.tif"])
+def test_a_background_has_its_own_colour_in_a_photo_of_another_colour_space(
+    folder: Path, run_matte: RunMatte, background: str
+) -> None:
+    PIL.Image.new("RGB", (48, 32), "teal").save("adobe.png", icc_profile=adobe_rgb())
+    PIL.Image.new("RGB", (9, 9), "#00b140").save("green.png")
+    PIL.Image.new("RGB", (9, 9), "#00b140").save("green.tif", icc_profile=srgb_profile())
+    write_alpha("nothing.png", np.zeros((32, 48), np.float32))
+    code, _, err = run_matte("composite", "adobe.png", "nothing.png", "-b", background, "-o", "out.png")
+    assert code == 0
+    assert "warning" not in err
+    over = read_image("out.png")
+    assert over.icc == adobe_rgb()
+    assert np.abs(over.pixels.astype(int) - in_adobe_rgb((0, 177, 64))).max() <= 1
+
+
+def test_a_photo_that_hides_pixels_is_warned_of(folder: Path, run_matte: RunMatte) -> None:
+    PIL.Image.new("RGBA", (48, 32), (9, 9, 9, 254)).save("clear.png")
+    code, _, err = run_matte("composite", "clear.png", "photo_alpha.png", "-b", "white")
+    assert code == 0
+    assert "warning: clear.png is transparent in places, and the colours hidden there are used; flatten it" in err
+
+
+def test_colours_that_are_kept_need_room_too(
+    folder: Path, run_matte: RunMatte, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mattecli.memory.free_bytes", lambda: 1)
+    assert run_matte("composite", "photo.png", "photo_alpha.png", "-b", "white", "--keep-colours")[0] == 5

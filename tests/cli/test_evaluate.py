@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from pathlib import Path
 from types import SimpleNamespace
@@ -233,3 +234,55 @@ def test_a_trimap_that_jpeg_damaged_names_snap_and_is_scored_with_it(run_matte: 
     code, out, _ = run_matte("evaluate", data / "predictions", *_benchmark(data), "--snap", "10", "--json")
     assert code == 0
     assert json.loads(out)["images"][2]["sad"] == pytest.approx(EXPECTED["2"]["sad"], rel=1e-5)
+
+
+@pytest.mark.parametrize("name", ["truth/x.html", "page.html"])
+def test_a_page_replaces_no_file_that_is_read(run_matte: RunMatte, data: Path, name: str) -> None:
+    before = (data / "truth" / "cat1.png").read_bytes()
+    (data / name).hardlink_to(data / "truth" / "cat1.png")
+    arguments = ["evaluate", data / "predictions", *_benchmark(data), "--overwrite", "--html"]
+    for page, sentence in (
+        (data / name, "is an input of this run"),
+        (data / "truth" / "cat1.png", "must; name another"),
+    ):
+        code, out, err = run_matte(*arguments, page)
+        assert (code, out) == (3, "")
+        assert sentence in err
+    assert (data / "truth" / "cat1.png").read_bytes() == before
+
+
+def test_a_kept_alpha_that_is_a_link_to_an_input_is_found(
+    run_matte: RunMatte, data: Path, model: list[dict[str, Any]]
+) -> None:
+    (data / "kept").mkdir()
+    (data / "kept" / "cat1.png").symlink_to(data / "truth" / "cat1.png")
+    arguments = ["evaluate", "--images", data / "photos", *_benchmark(data), "--save", data / "kept", "--overwrite"]
+    code, _, err = run_matte(*arguments)
+    assert code == 3
+    assert "cat1.png is an input of this run" in err
+
+
+def test_a_page_does_not_go_to_standard_output(
+    run_matte: RunMatte, data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(data)
+    code, _, err = run_matte("evaluate", "predictions", *_benchmark(data), "--html", "-")
+    assert code == 3
+    assert "- does not end in .html" in err
+    assert not Path("-").exists()
+
+
+def test_a_folder_that_may_not_be_read_is_bad_input(
+    run_matte: RunMatte, data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = os.access
+    monkeypatch.setattr(os, "access", lambda path, mode, **more: mode != os.R_OK and real(path, mode, **more))
+
+    def locked(self: Path) -> None:
+        raise PermissionError(13, "Permission denied", str(self))
+
+    monkeypatch.setattr(Path, "iterdir", locked)
+    code, out, err = run_matte("evaluate", data / "predictions", *_benchmark(data))
+    assert (code, out) == (3, "")
+    assert err.startswith("error: ")
+    assert "cannot be read as a folder (Permission denied); check its name" in err

@@ -6,6 +6,7 @@ import re
 import shutil
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import cv2
@@ -317,6 +318,10 @@ def test_output_folder_not_writable(run_matte: RunMatte, photo: Path, trimap: Pa
         ("--max-memory lots", "no amount of memory"),
         ("--device tpu", "--device tpu is unknown"),
         ("-b bleu", "neither a file nor a colour"),
+        ("--linear", "--linear would do nothing"),
+        ("--fit tile --cutout", "--fit tile would do nothing"),
+        ("-b transparent --linear", "--linear would do nothing"),
+        ("-b red --fit tile", "red is a colour"),
     ],
 )
 def test_options_that_contradict_each_other(
@@ -364,3 +369,76 @@ def test_names_with_spaces_quotes_and_emoji(run_matte: RunMatte, photo: Path, tr
     shutil.copy(photo, odd)
     assert run_matte("predict", odd, "-t", trimap)[0] == 0
     assert (tmp_path / "it's a 🦊 photo_alpha.png").is_file()
+
+
+@pytest.fixture
+def known(trimap: Path) -> Path:
+    """A trimap that is its own matte, so that no network runs."""
+    pixels = trimap_pixels()
+    pixels[pixels == 128] = 0
+    write_image(trimap, Image(pixels), overwrite=True)
+    return trimap
+
+
+def test_one_product_goes_into_the_folder_too(run_matte: RunMatte, photo: Path, known: Path, tmp_path: Path) -> None:
+    for option, name in (((), "photo_alpha.png"), (("--cutout",), "photo_cutout.png")):
+        assert run_matte("predict", photo, "-t", known, "--out-dir", tmp_path / "od", *option)[0] == 0
+        assert (tmp_path / "od" / name).is_file()
+        assert not photo.with_name(name).exists()
+
+
+@pytest.mark.parametrize("what", ["cutout", "alpha,cutout"])
+def test_too_little_memory_for_a_product_is_found_before_the_run(
+    run_matte: RunMatte, photo: Path, known: Path, monkeypatch: pytest.MonkeyPatch, what: str
+) -> None:
+    monkeypatch.setattr("mattecli.memory.free_bytes", lambda *_: 1)
+    monkeypatch.setattr("mattecli.matting.predict_alpha", None)
+    code, sentence = refused(run_matte, photo, "-t", known, "--what", what)
+    assert code == 5
+    assert "pixels together takes" in sentence
+
+
+def test_the_alpha_is_safe_before_anything_else_is_made(
+    run_matte: RunMatte, photo: Path, known: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr("mattecli.compositing.estimate_foreground", fail)
+    assert run_matte("predict", photo, "-t", known, "--what", "cutout,alpha")[0] == 5
+    assert photo.with_name("photo_alpha.png").is_file()
+
+
+def test_a_photo_that_hides_pixels_is_warned_of(run_matte: RunMatte, photo: Path, known: Path) -> None:
+    pixels = read_image(photo).pixels
+    write_image(photo, Image(np.dstack([pixels, np.full(pixels.shape[:2], 254, np.uint8)])), overwrite=True)
+    code, _, err = run_matte("predict", photo, "-t", known)
+    assert code == 0
+    assert "warning: " in err
+    assert "photo.png is transparent in places" in err
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no named pipes")
+def test_both_files_may_come_through_pipes(run_matte: RunMatte, photo: Path, known: Path, tmp_path: Path) -> None:
+    writers = []
+    for name, source in (("photo-pipe", photo), ("trimap-pipe", known)):
+        os.mkfifo(tmp_path / name)
+        writers.append(threading.Thread(target=(tmp_path / name).write_bytes, args=(source.read_bytes(),), daemon=True))
+        writers[-1].start()
+    code, _, err = run_matte(
+        *("predict", tmp_path / "photo-pipe", "-t", tmp_path / "trimap-pipe", "-o", tmp_path / "x.png")
+    )
+    assert code == 0, err
+    for writer in writers:
+        writer.join()
+    assert read_alpha(tmp_path / "x.png").shape == (HEIGHT, WIDTH)
+
+
+def test_an_exr_is_refused_before_the_run(
+    run_matte: RunMatte, photo: Path, known: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cv2, "haveImageWriter", lambda _: False)
+    monkeypatch.setattr("mattecli.backends.load_backend", None)
+    code, sentence = refused(run_matte, photo, "-t", known, "-o", tmp_path / "a.exr")
+    assert code == 3
+    assert "a.exr cannot be written" in sentence

@@ -103,3 +103,28 @@ def test_kinds_and_settings_that_are_asked_for_are_the_ones_shown(quick: Path, r
         assert code == 0
         shown[kind] = quick.with_name(f"{kind}.png").read_bytes()
     assert shown["foliage"] != shown["fur"]
+
+
+@pytest.mark.parametrize("which", ["phs/a.png", "cut/b.png", "own/fg/c.png", "own/alpha/c.png", "own/bg/d.png"])
+def test_no_picture_of_the_sources_is_replaced(
+    tmp_path: Path, quick: Path, run_matte: RunMatte, monkeypatch: pytest.MonkeyPatch, which: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for path in ("phs/a.png", "own/fg/c.png", "own/bg/d.png"):
+        write(tmp_path / path, noise(1))
+    write(tmp_path / "cut" / "b.png", cutout())
+    write(tmp_path / "own" / "alpha" / "c.png", noise(2)[..., 0])
+    before = Path(which).read_bytes()
+    code, _, err = run_matte(
+        *("train-samples", quick, "--photos", "phs", "--foregrounds", "cut", "--own", "own", *FAST),
+        *("-o", which, "--overwrite"),
+    )
+    assert code == 3
+    assert f"{which} is an input of this run and is never written to" in err
+    assert Path(which).read_bytes() == before
+
+
+def test_the_sheet_and_json_do_not_share_standard_output(run_matte: RunMatte) -> None:
+    code, out, err = run_matte("train-samples", *FAST, "-o", "-", "--json")
+    assert (code, out) == (2, "")
+    assert "--json and -o - both write to standard output; name a file for the picture" in err

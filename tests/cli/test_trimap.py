@@ -2,8 +2,10 @@
 
 import io
 import json
+import os
 import subprocess
 import sys
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -107,7 +109,8 @@ def test_pipes_at_both_ends(mask: Path, run_matte: RunMatte, monkeypatch: pytest
         (["gone.png"], 3, "error: gone.png does not exist; check its name and folder"),
         (["mask.png", "-o", "mask.png", "--overwrite"], 3, "error: mask.png is an input of this run and is never"),
         (["mask.png", "-o", "no/t.png"], 3, "error: no/t.png cannot be written: the folder no does not exist"),
-        (["mask.png", "-o", "photo.jpg"], 3, "error: photo.jpg exists already; name another output or add --overwrite"),
+        (["mask.png", "-o", "half.png"], 3, "error: half.png exists already; name another output or add --overwrite"),
+        (["mask.png", "-o", "t.jpg"], 3, "error: t.jpg would not keep the values of a matte (JPEG is lossy); name a"),
         (["mask.png", "--preview", "photo.jpg"], 3, "error: photo.jpg exists already; name another output"),
         (["mask.png", "--image", "half.png"], 3, "error: mask.png is 160×120 but half.png is 80×60; make the mask"),
         (["mask.png", "--image", "turned.png"], 3, "error: mask.png is 160×120 but turned.png is 120×160: one of the"),
@@ -159,3 +162,68 @@ def test_help_needs_no_heavy_import() -> None:
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert done.stdout.splitlines()[-1] == "[]"
+
+
+@pytest.mark.parametrize("spelling", ["{0}/t.png", "./t.png", "../{1}/t.png", "link.png", "hard.png"])
+def test_a_preview_never_takes_the_trimaps_place(
+    mask: Path, run_matte: RunMatte, monkeypatch: pytest.MonkeyPatch, spelling: str
+) -> None:
+    monkeypatch.chdir(mask.parent)
+    if spelling == "hard.png":
+        Path("t.png").write_bytes(mask.read_bytes())
+        Path("hard.png").hardlink_to("t.png")
+    Path("link.png").symlink_to("t.png")
+    preview = spelling.format(mask.parent, mask.parent.name)
+    code, _, err = run_matte("trimap", mask, "-o", "t.png", "--preview", preview, "--overwrite")
+    assert code == 2
+    assert "t.png cannot hold both the trimap and its preview; name two files" in err
+    assert not Path("t.png").exists() or Path("t.png").read_bytes() == mask.read_bytes()
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no named pipes")
+@pytest.mark.parametrize("preview", [[], ["--preview", "p.png"]])
+def test_the_photo_may_come_through_a_pipe(
+    mask: Path, run_matte: RunMatte, monkeypatch: pytest.MonkeyPatch, preview: list[str]
+) -> None:
+    monkeypatch.chdir(mask.parent)
+    os.mkfifo("pipe")
+    writer = threading.Thread(target=Path("pipe").write_bytes, args=(Path("photo.jpg").read_bytes(),), daemon=True)
+    writer.start()
+    code, _, err = run_matte("trimap", "mask.png", "-o", "t.png", "--image", "pipe", *preview)
+    assert code == 0, err
+    writer.join()
+    assert not preview or read_image("p.png").size == (160, 120)
+
+
+def test_an_exhausted_memory_is_code_5_and_no_bug(
+    mask: Path, run_matte: RunMatte, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def greedy(*_: object, **__: object) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr("mattecli.trimap.make_trimap", greedy)
+    code, _, err = run_matte("trimap", mask)
+    assert code == 5
+    assert err.startswith("error: the memory ran out; close other programs, take a smaller picture")
+    assert "MemoryError" in run_matte("trimap", mask, "--debug")[2]
+
+
+@pytest.mark.skipif(os.name != "posix", reason="signals of POSIX")
+def test_a_terminated_run_leaves_no_half_file(mask: Path) -> None:
+    script = (
+        "import sys, time, dataclasses\n"
+        "from mattecli import _encoding, cli\n"
+        "def slow(handle, image):\n"
+        "    handle.write(b'half'); handle.flush(); print('writing', flush=True); time.sleep(60)\n"
+        "_encoding.FORMATS['.png'] = dataclasses.replace(_encoding.FORMATS['.png'], save=slow)\n"
+        f"sys.argv = ['matte', 'trimap', {str(mask)!r}]\n"
+        "cli.main()"
+    )
+    before = sorted(mask.parent.iterdir())
+    with subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        assert len(list(mask.parent.iterdir())) == len(before) + 1
+        process.terminate()
+        assert process.wait(20) == 143
+    assert sorted(mask.parent.iterdir()) == before

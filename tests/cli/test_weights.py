@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -75,3 +76,28 @@ def test_convert_refuses_what_is_in_the_way(run_matte: RunMatte, published: Path
     code, _, err = run_matte("weights", "convert", published, tmp_path / "a2u.bin")
     assert code == 2
     assert ".safetensors" in err
+
+
+def test_convert_never_writes_to_its_source(run_matte: RunMatte, tmp_path: Path) -> None:
+    source = tmp_path / "w.safetensors"
+    shutil.copy(find_checkpoint().path, source)
+    (tmp_path / "link.safetensors").symlink_to(source)
+    before = source.read_bytes()
+    for target in (source, tmp_path / "." / "w.safetensors", tmp_path / "link.safetensors"):
+        code, _, err = run_matte("weights", "convert", source, target, "--full", "--overwrite")
+        assert code == 3
+        assert "is an input of this run and is never written to" in err
+    assert source.read_bytes() == before
+
+
+def test_convert_finds_a_missing_folder_before_it_reads_anything(run_matte: RunMatte, tmp_path: Path) -> None:
+    target = tmp_path / "gone" / "a.safetensors"
+    assert run_matte("weights", "convert", tmp_path / "missing.pth", target) == (
+        *(3, ""),
+        f"error: {target} cannot be written: the folder {target.parent} does not exist; create it first\n",
+    )
+
+
+@pytest.mark.parametrize("command", ["list", "show", "verify", "convert"])
+def test_every_help_has_an_example(run_matte: RunMatte, command: str) -> None:
+    assert f"Example: matte weights {command}" in run_matte("weights", command, "--help")[1]

@@ -141,3 +141,24 @@ def test_tensors_that_do_not_fit_are_named(tmp_path: Path) -> None:
         torch.save(changed, tmp_path / "odd.pth")
         with pytest.raises(WeightsError, match=words):
             load_a2u(tmp_path / "odd.pth")
+
+
+@pytest.mark.parametrize("name", ["locked.pth", "locked.safetensors"])
+def test_a_checkpoint_that_may_not_be_read_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    (tmp_path / name).write_bytes(b"secret")
+
+    def locked(self: Path, *_: object, **__: object) -> None:
+        raise PermissionError(13, "Permission denied", str(self))
+
+    monkeypatch.setattr(Path, "open", locked)  # the super-user reads whatever its permissions are
+    with pytest.raises(WeightsError, match=rf"{name} cannot be read \(Permission denied\); check its permissions"):
+        load_a2u(tmp_path / name)
+
+
+def test_a_checkpoint_that_cannot_be_written_leaves_nothing_and_tells_no_hidden_name(tmp_path: Path) -> None:
+    with pytest.raises(InputError) as caught:
+        save_a2u(seeded_network(3, shared=True), tmp_path / "gone" / "a.safetensors")
+    assert str(caught.value) == (
+        f"{tmp_path / 'gone' / 'a.safetensors'} cannot be written (No such file or directory); "
+        "choose a folder that is there, writable, and has room"
+    )

@@ -1,0 +1,93 @@
+"""What reading, writing and keeping the record cost a batch beside the network alone.
+
+    python benchmarks/batch_rate.py [--photos 100] [--side 512] [--device cpu]
+
+The same photos go through `predict_alpha`, from arrays in memory, and through the batch, from files to files; in turns
+of a part of them each, so that other programs on the machine disturb both alike. The network is loaded before.
+"""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+
+from mattecli.batch.engine import run_jobs
+from mattecli.batch.jobs import Job
+from mattecli.batch.pairing import find_jobs
+from mattecli.batch.work import Line, Settings, Worker
+from mattecli.image import Image, read_image, read_trimap, write_image
+from mattecli.matting import predict_alpha
+
+ROOT = Path(__file__).parents[1] / "examples"
+TURNS = 10
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--photos", type=int, default=100)
+    parser.add_argument("--side", type=int, default=512)
+    parser.add_argument("--device", default="auto")
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        measure(Path(folder), options.photos, options.side, options.device)
+
+
+def measure(folder: Path, photos: int, side: int, device: str) -> None:
+    """Print both rates and their ratio."""
+    make_inputs(folder, photos, side)
+    jobs = find_jobs(folder / "photos", folder / "out", trimaps=str(folder / "trimaps")).jobs
+    worker = Worker(Settings(folder / "out", device=device))
+    worker.load()
+    bare(jobs[:1], worker)
+    seconds = {"predict_alpha": 0.0, "batch": 0.0}
+    for turn in range(TURNS):
+        part = jobs[turn::TURNS]
+        seconds["predict_alpha"] += bare(part, worker)
+        seconds["batch"] += batch(part, worker)
+    worker.journal.close()
+    for name, total in seconds.items():
+        print(f"{name:14} {photos / total:6.3f} photos of {side}×{side} a second")
+    print(f"rate of the batch to that of predict_alpha: {seconds['predict_alpha'] / seconds['batch']:.3f}")
+
+
+def bare(jobs: list[Job], worker: Worker) -> float:
+    """Seconds of `predict_alpha` alone."""
+    arrays = [(read_image(job.image).pixels, read_trimap(job.trimap)) for job in jobs]
+    backend = worker.predictor.load()
+    started = time.perf_counter()
+    for photo, trimap in arrays:
+        predict_alpha(photo, trimap, backend)
+    return time.perf_counter() - started
+
+
+def batch(jobs: list[Job], worker: Worker) -> float:
+    """Seconds of the batch."""
+
+    def on_done(line: Line) -> None:
+        assert line["status"] == "done", line
+
+    started = time.perf_counter()
+    run_jobs(jobs, worker, on_done=on_done)
+    return time.perf_counter() - started
+
+
+def make_inputs(folder: Path, photos: int, side: int) -> None:
+    """JPEG photos of one size, all different, with the example's trimap."""
+    photo, trimap = read_image(ROOT / "astronaut.png").pixels, read_trimap(ROOT / "astronaut_trimap.png")
+    for kind in ("photos", "trimaps"):
+        (folder / kind).mkdir()
+    rows = np.arange(side) * photo.shape[0] // side
+    for number in range(photos):
+        shifted = np.roll(photo[rows][:, rows], number, axis=1)
+        write_image(folder / f"photos/{number}.jpg", Image(np.ascontiguousarray(shifted)))
+        write_image(
+            folder / f"trimaps/{number}.png", Image(np.ascontiguousarray(np.roll(trimap[rows][:, rows], number, 1)))
+        )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,263 @@
+"""The run in tiles: its time beside its convolutions' and a plain run's, its memory and its growth.
+
+    python benchmarks/tiles.py                      # 1920×1080 on the CPU: ratios, fp32 and bf16
+    python benchmarks/tiles.py --growth 1 4 16 50 100 --plot benchmarks/tiles.png
+    python benchmarks/tiles.py --device cuda --growth 2 12 50
+
+The picture is made here: textured, with a trimap like a person's or an animal's, of which 15 % is unknown. All ratios
+are of times within one run. Each size of `--growth` runs in a process of its own, so that its peak is its own.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from unittest import mock
+
+import numpy as np
+import plain
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from mattecli import memory
+from mattecli.backends import load_backend
+from mattecli.boxes import WHOLE, Edges
+from mattecli.matting import network_input, predict_alpha
+from mattecli.network import load_a2u, resample
+from mattecli.network.blocks import Conv
+from mattecli.network.fold import FoldedConv
+from mattecli.tiling import Plan
+from mattecli.weights import find_checkpoint
+
+UNKNOWN = 0.15
+
+
+def scene(height: int, width: int) -> tuple[np.ndarray, np.ndarray]:
+    """A textured photo (H, W, 3) and a trimap with an outline that waves and has tufts, UNKNOWN of it unknown."""
+    rng = np.random.default_rng(0)
+    noise = rng.integers(0, 256, (256, 256, 3), dtype=np.uint8)
+    rows, columns = np.arange(height)[:, None] * 256 // height, np.arange(width)[None] * 256 // width
+    image = noise[rows, columns]
+    trimap = np.empty((height, width), np.uint8)
+    low, high = 0.01, 0.5  # half the width of the band, found by halving on a small picture
+    for _ in range(12):
+        middle = (low + high) / 2
+        share = float((_trimap(270, 480, middle) == 128).mean())
+        low, high = (middle, high) if share < UNKNOWN else (low, middle)
+    for top in range(0, height, 512):
+        trimap[top : top + 512] = _trimap(height, width, low, slice(top, min(top + 512, height)))
+    return image, trimap
+
+
+def _trimap(height: int, width: int, band: float, rows: slice | None = None) -> np.ndarray:
+    y, x = np.ogrid[-1 : 1 : height * 1j, -1 : 1 : width * 1j]
+    y = y[rows] if rows is not None else y
+    x = x * width / height
+    angle = np.arctan2(y, x)
+    distance = (
+        np.hypot(x, y) - 0.6 - 0.12 * np.sin(3 * angle + 1) - 0.05 * np.sin(11 * angle) - 0.03 * np.sin(29 * angle)
+    )
+    wide = band * (1 + 0.6 * np.sin(5 * angle))
+    return np.where(distance < -wide, 255, np.where(distance > wide, 0, 128)).astype(np.uint8)
+
+
+def seconds(run: Callable[[], object], repeats: int) -> float:
+    """The median time of `run`, after one that does not count."""
+    run()
+    times = []
+    for _ in range(repeats):
+        start = time.perf_counter()
+        run()
+        if torch.cuda.is_available():
+            torch.cuda.synchronize()
+        times.append(time.perf_counter() - start)
+    return statistics.median(times)
+
+
+def _geometry(conv: FoldedConv) -> tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...]]:
+    return conv.stride, conv.dilation, conv.kernel_size
+
+
+class Calls:
+    """The convolutions of a run, each with its pass and the size of its input."""
+
+    def __init__(self) -> None:
+        self.found: list[tuple[str, int, Callable[[Tensor], Tensor], tuple[int, ...]]] = []
+        self.at = ""
+
+    @contextmanager
+    def listening(self) -> Iterator[None]:
+        """Inside, all convolutions are noted."""
+        forward, correlate = FoldedConv.forward, resample._correlate
+
+        def note(conv: FoldedConv, x: Tensor, edges: Edges = WHOLE, plus: Tensor | None = None) -> Tensor:
+            out = forward(conv, x, edges, plus)
+            # a window with no zeros around it that gives an output of the same size
+            size = [(n - 1) * s + d * (k - 1) + 1 for n, s, d, k in zip(out.shape[2:], *_geometry(conv), strict=True)]
+            again = (conv.weight, conv.bias, conv.stride, 0, conv.dilation, conv.groups)
+            self.found.append((self.at, id(conv), lambda y: F.conv2d(y, *again), (*x.shape[:2], *size)))
+            return out
+
+        def note_kernel(x: Tensor, padding: tuple[int, int], kernel: Tensor) -> Tensor:
+            stage = (x.shape[1], self.at[-1])
+            self.found.append((self.at, hash(stage), lambda y: correlate(y, padding, kernel), tuple(x.shape)))
+            return correlate(x, padding, kernel)
+
+        with mock.patch.object(FoldedConv, "forward", note), mock.patch.object(resample, "_correlate", note_kernel):
+            yield
+
+    def follow(self, name: str, _done: int, _all: int) -> None:
+        """Told of the run's progress, knows the pass."""
+        self.at = name
+
+    def alone(self, dtype: torch.dtype, *, once: bool) -> Callable[[], None]:
+        """A function that runs them on maps of random numbers, channels-last, and nothing else.
+
+        `once` leaves out what a later pass computes again.
+        """
+        first: dict[int, str] = {}
+        for name, conv, _, _ in self.found:
+            first.setdefault(conv, name)
+        calls = [(run, shape) for name, conv, run, shape in self.found if not once or first[conv] == name]
+        room = torch.randn(max(int(np.prod(shape)) for _, shape in calls)).to(dtype)
+
+        def run() -> None:
+            with torch.inference_mode():
+                for conv, (batch, channels, height, width) in calls:
+                    part = room[: batch * channels * height * width].view(batch, height, width, channels)
+                    conv(part.permute(0, 3, 1, 2))
+
+        return run
+
+
+def compare(size: tuple[int, int], repeats: int, device: str) -> None:
+    """Ratios at one size: convolutions alone, the plain run, fp32 against bf16."""
+    image, trimap = scene(*size)
+    megapixels = size[0] * size[1] / 1e6
+    print(f"{size[1]}×{size[0]}, {(trimap == 128).mean():.1%} unknown, torch {torch.__version__}, ", end="")
+    print(f"{torch.get_num_threads()} threads, median of {repeats}\n")
+    print("| run | seconds | s / megapixel | its convolutions | ratio | each once | ratio |")
+    print("|---|---:|---:|---:|---:|---:|---:|")
+    times = {}
+    for precision in ("fp32", "bf16"):
+        backend = load_backend(device=device, precision=precision)
+        plans: list[Plan] = []
+        run = partial(predict_alpha, image, trimap, backend)
+        times[precision] = seconds(partial(run, on_plan=plans.append), repeats)
+        calls = Calls()
+        with calls.listening():
+            run(progress=calls.follow)
+        dtype = torch.float32 if precision == "fp32" else torch.bfloat16
+        every, once = (seconds(calls.alone(dtype, once=once), repeats) for once in (False, True))
+        print(
+            f"| tiles, {precision} ({plans[-1]}) | {times[precision]:.2f} | {times[precision] / megapixels:.2f} "
+            f"| {every:.2f} | {times[precision] / every:.2f} | {once:.2f} | {times[precision] / once:.2f} |",
+            flush=True,
+        )
+    net = load_a2u(find_checkpoint().path).eval()
+    for module in net.modules():
+        if isinstance(module, Conv):
+            module.weight.data = module.weight.data.contiguous()
+    x = torch.from_numpy(network_input(image, trimap))[None]
+    started = time.perf_counter()
+    alpha = plain.alpha(net, x)[0, 0].numpy()
+    slow = time.perf_counter() - started
+    print(f"| plain, fp32 | {slow:.2f} | {slow / megapixels:.2f} | | | | |\n")
+    unknown = trimap == 128
+    exact = predict_alpha(image, trimap, load_backend(device=device))
+    difference = np.abs(exact - alpha[: size[0], : size[1]].clip(0, 1))[unknown].max()
+    print(f"plain / tiles in fp32: {slow / times['fp32']:.1f}; largest difference of their alphas: {difference:.1e}")
+    print(f"fp32 / bf16: {times['fp32'] / times['bf16']:.2f}")
+
+
+def grow(megapixels: float, device: str, precision: str) -> dict[str, float | str]:
+    """One size, once: its time and its peak memory, of the process or of the card."""
+    width = round((megapixels * 1e6 * 16 / 9) ** 0.5 / 16) * 16
+    height = round(megapixels * 1e6 / width / 16) * 16
+    backend = load_backend(device=device, precision=precision)
+    small, known = scene(256, 256)
+    predict_alpha(small, known, backend)  # so that what is done once is not counted
+    base = memory.peak_bytes()
+    image, trimap = scene(height, width)
+    plans: list[Plan] = []
+    if device != "cpu":
+        torch.cuda.reset_peak_memory_stats()
+    started = time.perf_counter()
+    predict_alpha(image, trimap, backend, on_plan=plans.append)
+    took = time.perf_counter() - started
+    peak = memory.peak_bytes() if device == "cpu" else torch.cuda.max_memory_reserved()
+    return {
+        "megapixels": height * width / 1e6,
+        "seconds": took,
+        "plan": str(plans[-1]),
+        "peak": peak,
+        "base": base,
+        "bound": 2**30 + 60 * height * width if device == "cpu" else 8 * 2**30,
+        "estimate": plans[-1].bytes,
+    }
+
+
+def growth(sizes: list[float], device: str, precision: str, plot: Path | None) -> None:
+    """The table of all sizes, and its picture."""
+    print("| megapixels | seconds | s / megapixel | plan | peak memory | bound | estimate |")
+    print("|---:|---:|---:|---|---:|---:|---:|")
+    rows = []
+    for size in sizes:
+        command = [sys.executable, __file__, "--one", str(size), "--device", device, "--precision", precision]
+        row = json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout)
+        rows.append(row)
+        print(
+            f"| {row['megapixels']:.1f} | {row['seconds']:.2f} | {row['seconds'] / row['megapixels']:.2f} "
+            f"| {row['plan']} | {memory.show_bytes(row['peak'])} | {memory.show_bytes(row['bound'])} "
+            f"| {memory.show_bytes(row['estimate'])} |",
+            flush=True,
+        )
+    if plot is not None:
+        draw(rows, plot)
+
+
+def draw(rows: list[dict[str, float]], path: Path) -> None:
+    """Time and memory over size, side by side."""
+    import matplotlib.pyplot as plt
+
+    figure, (left, right) = plt.subplots(1, 2, figsize=(9, 3.5), layout="constrained")
+    sizes = [row["megapixels"] for row in rows]
+    left.plot(sizes, [row["seconds"] / row["megapixels"] for row in rows], "o-")
+    left.set(xlabel="megapixels", ylabel="seconds a megapixel", ylim=(0, None), xscale="log")
+    for name, style in (("peak", "o-"), ("bound", "--"), ("estimate", ":")):
+        right.plot(sizes, [row[name] / 2**30 for row in rows], style, label=name)
+    right.set(xlabel="megapixels", ylabel="GiB")
+    right.legend()
+    figure.savefig(path, dpi=90)
+
+
+def main() -> None:
+    """Print the tables."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--growth", type=float, nargs="+", metavar="MEGAPIXELS")
+    parser.add_argument("--plot", type=Path)
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--precision", default="fp32", choices=["fp32", "bf16", "fp16"])
+    parser.add_argument("--size", type=int, nargs=2, default=(1080, 1920), metavar=("HEIGHT", "WIDTH"))
+    parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--one", type=float, help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.one:
+        print(json.dumps(grow(options.one, options.device, options.precision)))
+    elif options.growth:
+        growth(options.growth, options.device, options.precision, options.plot)
+    else:
+        compare(tuple(options.size), options.repeats, options.device)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,213 @@
+"""Short training runs side by side, with one thing changed in each: what helps, and what is noise.
+
+    python benchmarks/trials.py OUT --validation DIR [--photos DIR] [--foregrounds DIR] [--trials FILE]
+
+FILE (trials.toml beside this script) holds `[base]`, the tables of a train.toml, and one `[[trial]]` for each run with
+its `change`. Runs with the same `seed` and crops see the same samples in the same order. Each goes into a folder of
+OUT; a run that is finished there is not done again, so that a stopped session goes on where it was. The table
+(Markdown) goes to stdout, the curves to OUT/curves.png or `--plot`.
+
+Two figures tell trials apart. *Loss*: the mean of the alpha loss over the last quarter of the steps; each crop is new
+to the network, so it is a test as well, with the same crops for all. *SAD*: the averaged weights on `--pictures`
+pictures of DIR (image/, alpha/, trimap*/), their longest side shrunk to `--side`, the folders of trimaps by turns.
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+import sys
+import time
+import tomllib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from mattecli.image import read_alpha, read_image, read_trimap
+from mattecli.training.config import TrainConfig, config_of
+from mattecli.training.curves import Panel, draw_panels
+from mattecli.training.journal import Line, read_log
+from mattecli.training.loop import Feed, train
+from mattecli.training.parts import build_feed, build_network
+from mattecli.training.state import STATE
+from mattecli.training.validation import ValidationSet
+
+Tables = dict[str, Any]
+
+
+@dataclass(frozen=True, eq=False)
+class Trial:
+    """One run; with `first`, the data of a first share of it (`until`) differ from the rest's."""
+
+    question: str
+    name: str
+    change: Tables
+    first: Tables
+
+    @property
+    def folder(self) -> str:
+        return re.sub(r"[^a-z0-9.]+", "-", f"{self.question} {self.name}".lower()).strip("-")
+
+
+def main() -> None:
+    options = _options()
+    content = tomllib.loads(options.trials.read_text(encoding="utf-8"))
+    trials = [Trial(t["question"], t["name"], t.get("change", {}), t.get("first", {})) for t in content["trial"]]
+    torch.set_num_threads(options.threads)
+    cv2.setNumThreads(options.threads)
+    validation = ValidationSet(_reduced(options.validation, options.out / "validation", options.pictures, options.side))
+    for trial in trials:
+        config = _config(content["base"], trial.change, options, options.out / trial.folder)
+        if not _finished(config.run.folder):
+            _run(trial, config, validation, options)
+    done = {trial: read_log(options.out / trial.folder / "log.jsonl") for trial in trials}
+    print(table(done))
+    draw_panels(_panels(done), options.plot or options.out / "curves.png")
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("out", type=Path, help="folder for the runs")
+    parser.add_argument("--validation", type=Path, required=True, help="folder with image/, alpha/ and trimap folders")
+    parser.add_argument("--trials", type=Path, default=Path(__file__).with_name("trials.toml"))
+    parser.add_argument("--photos", action="append", default=[], help="folder of photographs for backgrounds")
+    parser.add_argument("--foregrounds", action="append", default=[], help="folder of cut-outs")
+    parser.add_argument("--cache", help="folder of ready foregrounds (default: OUT/cache)")
+    parser.add_argument("--pictures", type=int, default=6, help="pictures to judge by")
+    parser.add_argument("--side", type=int, default=400, help="their longest side in pixels")
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--plot", type=Path, help="where the curves go")
+    return parser.parse_args()
+
+
+def _config(base: Tables, change: Tables, options: argparse.Namespace, folder: Path) -> TrainConfig:
+    pictures = {
+        "run": {"folder": str(folder.resolve())},
+        "data": {
+            "photos": [str(Path(path).resolve()) for path in options.photos],
+            "foregrounds": [str(Path(path).resolve()) for path in options.foregrounds],
+            "cache": str(Path(options.cache or options.out / "cache").resolve()),
+        },
+    }
+    return config_of(_merged(_merged(base, pictures), change), options.trials)
+
+
+def _merged(tables: Mapping[str, Any], change: Mapping[str, Any]) -> Tables:
+    """Tables with some keys changed; what is no table is replaced as a whole."""
+    merged = dict(tables)
+    for key, value in change.items():
+        old = merged.get(key)
+        merged[key] = _merged(old, value) if isinstance(old, dict) and isinstance(value, dict) else value
+    return merged
+
+
+def _finished(folder: Path) -> bool:
+    log = folder / "log.jsonl"
+    return log.exists() and any(line["kind"] == "saved" and line["progress"] >= 1 for line in read_log(log))
+
+
+def _run(trial: Trial, config: TrainConfig, validation: ValidationSet, options: argparse.Namespace) -> None:
+    print(f"{time.strftime('%H:%M')} {trial.question}: {trial.name}", file=sys.stderr, flush=True)
+    device = torch.device("cpu")
+    feed = build_feed(config, device)
+    if trial.first:
+        easy = replace(config, data=replace(config.data, **trial.first["data"]))
+        feed = _one_then_other(build_feed(easy, device), feed, round(trial.first["until"] * config.run.steps))
+    train(config, network=build_network(config), feed=feed, device=device, validation=validation, resume=True)
+    (config.run.folder / STATE).unlink()  # 100 MB that nobody will resume
+
+
+def _one_then_other(one: Feed, other: Feed, batches: int) -> Feed:
+    def feed(*, start: int, **plan: Any) -> Iterator[Mapping[str, Tensor]]:
+        batch = one(start=start, **plan)
+        for _ in range(start, batches):
+            yield next(batch)
+        yield from other(start=max(start, batches), **plan)
+
+    return feed
+
+
+def _reduced(source: Path, target: Path, pictures: int, side: int) -> Path:
+    """A validation folder of some pictures of another, shrunk, each with one of its trimaps."""
+    whole = ValidationSet(source)
+    names = list(whole.images)
+    kinds = list(whole.trimaps)
+    for part in ("image", "alpha", "trimap"):
+        (target / part).mkdir(parents=True, exist_ok=True)
+    for n in range(pictures):
+        name = names[n * len(names) // pictures]
+        image = read_image(whole.images[name]).pixels
+        trimap = read_trimap(whole.trimaps[kinds[n % len(kinds)]][name])
+        factor = min(1.0, side / max(trimap.shape))
+        size = (round(factor * trimap.shape[1]), round(factor * trimap.shape[0]))
+        alpha = np.rint(255 * _shrunk(read_alpha(whole.alphas[name]), size))
+        surely = [_shrunk((trimap == value).astype(np.float32), size) == 1 for value in (0, 255)]
+        cv2.imwrite(str(target / f"image/{name}.png"), _shrunk(image, size)[..., ::-1])
+        cv2.imwrite(str(target / f"alpha/{name}.png"), alpha.astype(np.uint8))
+        cv2.imwrite(str(target / f"trimap/{name}.png"), np.select(surely, (0, 255), 128).astype(np.uint8))
+    return target
+
+
+def _shrunk(plane: NDArray[Any], size: tuple[int, int]) -> NDArray[Any]:
+    return cv2.resize(plane, size, interpolation=cv2.INTER_AREA)
+
+
+# The table and the curves
+
+
+def table(done: Mapping[Trial, list[Line]]) -> str:
+    """A row for each trial, in Markdown, those of a question together."""
+    questions = [trial.question for trial in done]
+    rows = [
+        "| question | trial | steps | crops | parameters | loss | SAD half-way | SAD | MSE |",
+        "|---|---|---:|---:|---:|---:|---:|---:|---:|",
+    ]
+    for trial, log in sorted(done.items(), key=lambda item: questions.index(item[0].question)):
+        session = next(line for line in log if line["kind"] == "session")
+        steps = [line for line in log if line["kind"] == "step"]
+        judged = [line for line in log if line["kind"] == "validation" and line["step"]]
+        crops = " then ".join(
+            f"{stage['batch']} of {'/'.join(map(str, stage['size']))}" for stage in session["config"]["crops"]
+        )
+        last = judged[-1]["figures"][0]
+        cells = [
+            *(trial.question, trial.name, str(steps[-1]["step"]), crops, f"{session['parameters']:,}"),
+            *(f"{_last_quarter(steps):.4f}", f"{judged[0]['sad']:.2f}", f"{last['sad']:.2f}", f"{last['mse']:.4f}"),
+        ]
+        rows.append(f"| {' | '.join(cells)} |")
+    return "\n".join(rows)
+
+
+def _last_quarter(steps: list[Line]) -> float:
+    return float(np.mean([line["losses"]["alpha"] for line in steps if line["step"] > 0.75 * steps[-1]["step"]]))
+
+
+def _panels(done: Mapping[Trial, list[Line]]) -> list[Panel]:
+    """A diagram of the alpha loss for each question, with the trials of the question "base" that are as long."""
+    curves = {trial: _curve(log) for trial, log in done.items()}
+    panels = []
+    for question in dict.fromkeys(trial.question for trial in done):
+        own = {trial: curve for trial, curve in curves.items() if trial.question == question}
+        length = max(curve[-1][0] for curve in own.values())
+        base = {t: c for t, c in curves.items() if t.question == "base" and c[-1][0] == length}
+        series = {trial.name: curve for trial, curve in (base | own).items()}
+        panels.append(Panel(f"{question}: alpha loss", series))
+    return panels
+
+
+def _curve(log: list[Line], width: int = 5) -> list[tuple[float, float]]:
+    """Steps and losses, each the mean over so many lines of the log, without the first ones, which are high."""
+    steps = [line for line in log if line["kind"] == "step"]
+    losses = np.convolve([line["losses"]["alpha"] for line in steps], np.ones(width) / width, mode="valid")
+    return [(line["step"], float(loss)) for line, loss in zip(steps[width - 1 :], losses, strict=True)]
+
+
+if __name__ == "__main__":
+    main()

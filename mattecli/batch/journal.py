@@ -1,0 +1,123 @@
+"""The record beside the outputs: which output was made from which inputs, by which weights and options.
+
+It lies in `.matte/` of the output folder, a file for each process that wrote there, so that machines can share the
+folder. A file's first line says what is the same for all its outputs; each other line is one output. A line is on the
+disk before its output takes its name, with the finished file's size and time. So an output is what a line says if and
+only if it has that size and time: one that was killed on its way is missing and made again, and one that somebody else
+wrote or changed is known as such.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import threading
+from pathlib import Path
+from typing import IO, Any, NamedTuple
+
+FOLDER = ".matte"
+_APART = 2_000_000_000  # ns; file systems keep times to 2 s at worst
+
+
+class Record(NamedTuple):
+    """One output: its size and time, digests of what made it, and what the report says of it and of its run."""
+
+    size: int
+    mtime_ns: int
+    recipe: str
+    inputs: str
+    facts: dict[str, Any]
+    common: dict[str, Any]
+
+
+class Journal:
+    """What was made in an output folder, by this process and others; safe to use from threads.
+
+    `common` holds the facts that every output of this process shares.
+    """
+
+    def __init__(self, out: Path, *, common: dict[str, Any] | None = None) -> None:
+        self._out = Path(os.path.abspath(out))
+        self.common = common or {}
+        self._lock = threading.Lock()
+        self._file: IO[bytes] | None = None
+        self._own: Path | None = None
+        self._records: dict[str, list[Record]] = {}
+        self._read_to: dict[Path, tuple[int, dict[str, Any]]] = {}
+        self.refresh()
+
+    def refresh(self) -> None:
+        """Read what other processes have written since."""
+        with self._lock:
+            for path in sorted((self._out / FOLDER).glob("made-*.jsonl")):
+                if path != self._own:
+                    self._read(path)
+
+    def made(self, output: str | Path) -> Record | None:
+        """The record of that output as it is on the disk now; None where it is missing or not ours."""
+        try:
+            stat = os.stat(output)
+        except OSError:
+            return None
+        with self._lock:
+            records = [record for record in self._records.get(self._key(output), []) if record.size == stat.st_size]
+        nearest = min(records, key=lambda record: abs(record.mtime_ns - stat.st_mtime_ns), default=None)
+        return nearest if nearest and abs(nearest.mtime_ns - stat.st_mtime_ns) <= _APART else None
+
+    def add(self, output: str | Path, handle: IO[bytes], *, recipe: str, inputs: str, facts: dict[str, Any]) -> None:
+        """Bring the finished file behind `handle` and its line to the disk, before the file takes the output's name."""
+        handle.flush()
+        os.fsync(handle.fileno())
+        stat = os.fstat(handle.fileno())
+        record = Record(stat.st_size, stat.st_mtime_ns, recipe, inputs, facts, self.common)
+        with self._lock:
+            file = self._file or self._open()
+            _put(file, [self._key(output), *record[:-1]])
+            self._records.setdefault(self._key(output), []).append(record)
+
+    def close(self) -> None:
+        """Close this process's file."""
+        with self._lock:
+            if self._file is not None:
+                self._file.close()
+                self._file = None
+
+    def _open(self) -> IO[bytes]:
+        self._own = self._out / FOLDER / f"made-{secrets.token_hex(8)}.jsonl"
+        self._own.parent.mkdir(parents=True, exist_ok=True)
+        self._file = self._own.open("ab")
+        _put(self._file, self.common)
+        return self._file
+
+    def _key(self, output: str | Path) -> str:
+        """The output's path below the folder, which may be moved with all it holds; absolute for one elsewhere."""
+        path = os.path.abspath(output)
+        inside = self._out.as_posix().rstrip("/") + "/"
+        posix = Path(path).as_posix()
+        return posix.removeprefix(inside)
+
+    def _read(self, path: Path) -> None:
+        start, common = self._read_to.get(path, (0, {}))
+        with path.open("rb") as file:
+            file.seek(start)
+            for raw in file:
+                if not raw.endswith(b"\n"):
+                    break  # being written, or cut off: its output never took its name
+                try:
+                    line = json.loads(raw)
+                except ValueError:
+                    line = None  # what a crash of the machine left; its output never took its name either
+                if isinstance(line, dict):
+                    common = line
+                elif isinstance(line, list) and len(line) == 6:
+                    key, size, mtime_ns, recipe, inputs, facts = line
+                    self._records.setdefault(key, []).append(Record(size, mtime_ns, recipe, inputs, facts, common))
+                start += len(raw)
+        self._read_to[path] = start, common
+
+
+def _put(file: IO[bytes], line: object) -> None:
+    file.write(json.dumps(line, separators=(",", ":")).encode() + b"\n")
+    file.flush()
+    os.fsync(file.fileno())

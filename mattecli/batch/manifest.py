@@ -1,0 +1,125 @@
+"""Manifests: lists of photos and trimaps that follow no rule of names."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from mattecli.batch.jobs import OUTPUT, Job, Listing, Problem, fill, name_values, outputs_of, without_clashes
+from mattecli.errors import InputError
+from mattecli.products import Kind, parse_colour
+
+COLUMNS = ("image", "trimap", "output", "background")
+
+
+def read_manifest(
+    manifest: Path,
+    out: Path,
+    *,
+    kinds: Sequence[Kind] = ("alpha",),
+    pattern: str = OUTPUT,
+    background: str | None = None,
+) -> Listing:
+    """The jobs of a manifest: CSV with a line of column names, or JSON lines.
+
+    `image` and `trimap` are paths, relative ones from the manifest's folder. `output` is a path below `out`, which may
+    hold `{what}`; without it `pattern` names the outputs. `background` is a picture or a colour, `background` of this
+    call where it is left out. Raises `InputError` for a manifest that cannot be read; a line that cannot be matted is a
+    problem.
+    """
+    listing = Listing()
+    for number, line in _lines(manifest):
+        unknown = [key for key in line if key not in COLUMNS]
+        if unknown:
+            raise InputError(f"{manifest} has a column {unknown[0]!r}; it may have {', '.join(COLUMNS)}")
+        entry = _job(line, manifest, number, out, kinds, pattern, background)
+        (listing.jobs if isinstance(entry, Job) else listing.problems).append(entry)  # type: ignore[arg-type]
+    if not listing.jobs and not listing.problems:
+        raise InputError(f"{manifest} lists no image; write a line for each, with its image and trimap")
+    return without_clashes(listing)
+
+
+def _job(
+    line: dict[str, str],
+    manifest: Path,
+    number: int,
+    out: Path,
+    kinds: Sequence[Kind],
+    pattern: str,
+    background: str | None,
+) -> Job | Problem:
+    given = line.get("image", "")
+    image = os.path.normpath(manifest.parent / given) if given else ""
+    name = _name(given) if given else f"line {number}"
+    if not given or not line.get("trimap"):
+        missing = "trimap" if given else "image"
+        return Problem(name, image or str(manifest), f"{manifest} names no {missing} in line {number}; add it")
+    trimap = os.path.normpath(manifest.parent / line["trimap"])
+    for path in (image, trimap):
+        if not os.path.isfile(path):
+            return Problem(name, image, f"{path}, of {manifest} line {number}, is no file; check its name", trimap)
+    if wanted := line.get("output"):
+        if len(kinds) > 1 and "{what}" not in wanted:
+            reason = f"{manifest} names one output for {len(kinds)} products in line {number}; put {{what}} into it"
+            return Problem(name, image, reason, trimap)
+        values = name_values(name)
+        outputs = {
+            kind: os.path.normpath(out / fill(wanted, {**values, "what": kind}, option=f"{manifest}: output"))
+            for kind in kinds
+        }
+    else:
+        outputs = outputs_of(name, out, kinds, pattern)
+    under = _background(line.get("background", ""), manifest) or background
+    if "composite" in kinds and under is None:
+        return Problem(name, image, f"{manifest} names no background in line {number}; add it or give -b", trimap)
+    return Job(name, image, trimap, outputs, under)
+
+
+def _name(image: str) -> str:
+    """The image's name in outputs, reports and shards: the path as it is written, as far as it leads downwards."""
+    path = Path(os.path.normpath(image))
+    return path.name if path.is_absolute() or ".." in path.parts else path.as_posix()
+
+
+def _background(text: str, manifest: Path) -> str | None:
+    if not text or text.lower() == "transparent" or parse_colour(text) is not None:
+        return text or None
+    return os.path.normpath(manifest.parent / text)
+
+
+def _lines(manifest: Path) -> Iterator[tuple[int, dict[str, str]]]:
+    """The lines that are not empty, with their numbers."""
+    try:
+        with manifest.open(encoding="utf-8-sig", newline="") as file:
+            if manifest.suffix.lower() == ".csv":
+                reader = csv.DictReader(file, restkey="a column without a name", restval="")
+                if "image" not in (reader.fieldnames or ()):
+                    raise InputError(f"{manifest} has no column image; its first line must name {', '.join(COLUMNS)}")
+                for row in reader:
+                    yield reader.line_num, {key: _text(value) for key, value in row.items()}
+            else:
+                for number, text in enumerate(file, start=1):
+                    if text.strip():
+                        yield number, _object(text, manifest, number)
+    except OSError as error:
+        raise InputError(f"{manifest} cannot be read ({error.strerror}); check its name") from error
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise InputError(f"{manifest} is no text in UTF-8 ({error}); save it as CSV or JSON lines") from error
+
+
+def _object(text: str, manifest: Path, number: int) -> dict[str, str]:
+    try:
+        line = json.loads(text)
+    except json.JSONDecodeError as error:
+        raise InputError(f"{manifest} line {number} is no JSON ({error.msg}); write one object a line") from error
+    if not isinstance(line, dict):
+        raise InputError(f"{manifest} line {number} is no JSON object; write one a line, with image and trimap")
+    return {key: _text(value) for key, value in line.items()}
+
+
+def _text(value: Any) -> str:
+    return "" if value is None else str(value)

@@ -1,0 +1,201 @@
+"""Photos and trimaps in folders: who belongs to whom, by name."""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+from mattecli.batch.jobs import OUTPUT, Job, Listing, Problem, fill, name_values, outputs_of, resolver, without_clashes
+from mattecli.errors import InputError
+from mattecli.folders import natural, some
+from mattecli.image import SUFFIXES
+from mattecli.products import Kind
+
+TRIMAP_SUFFIXES = SUFFIXES | {".npy"}
+ENDING = "_trimap"
+
+Found = tuple[str, Path, str | None]  # name below the folder, path, and why it is no photo
+Find = Callable[[str], list[str]]
+
+
+def find_jobs(
+    images: Path,
+    out: Path,
+    *,
+    trimaps: str,
+    kinds: Sequence[Kind] = ("alpha",),
+    pattern: str = OUTPUT,
+    background: str | None = None,
+    recursive: bool = True,
+) -> Listing:
+    """Pair the photos of a folder with their trimaps, and name their outputs.
+
+    `trimaps` is a folder, in which the trimap of `sub/cat.jpg` is `sub/cat` or `sub/cat_trimap` with any picture's
+    suffix, or a path with `{dir}`, `{stem}` and `{name}`; without a suffix it, too, stands for any. A picture that is
+    another's trimap is no photo. `pattern` names the outputs below `out`.
+
+    Links to folders are followed, except back to a folder they lie in; hidden files are left out. What looks like a
+    picture but cannot be matted is a problem. Raises `InputError` where there is no folder, no photo, or where the
+    outputs would lie among the inputs; `UsageError` for a bad pattern.
+    """
+    in_folder = "{" not in trimaps or Path(trimaps).is_dir()
+    folder = Path(trimaps) if in_folder else None
+    _check_folders(images, out, folder, recursive=recursive)
+    shelves = _Shelves()
+    same = folder is not None and folder.samefile(images)
+    find = _in_folder(folder, shelves, same=same) if folder is not None else _by_pattern(trimaps, shelves)
+
+    found = sorted(_walk(images, recursive=recursive), key=lambda entry: natural(entry[0]))
+    real = resolver()
+    trimaps_of = {
+        name: [trimap for trimap in find(name) if real(trimap) != real(str(path))]
+        for name, path, reason in found
+        if reason is None
+    }
+    taken = {real(path) for paths in trimaps_of.values() for path in paths}
+    listing = Listing()
+    for name, path, reason in found:
+        if reason is not None:
+            listing.problems.append(Problem(name, str(path), reason))
+        elif real(str(path)) in taken or (same and path.stem.endswith(ENDING)):
+            continue  # a trimap
+        elif len(trimaps_of[name]) == 1:
+            outputs = outputs_of(name, out, kinds, pattern)
+            listing.jobs.append(Job(name, str(path), trimaps_of[name][0], outputs, background))
+        else:
+            listing.problems.append(Problem(name, str(path), _unpaired(path, trimaps_of[name], trimaps)))
+    if not listing.jobs and not listing.problems:
+        raise InputError(
+            f"{images} holds no pictures{'' if recursive else ' outside its subfolders'}; check the folder"
+        )
+    if folder is not None and not same:
+        listing.unused.extend(path for path in shelves.pictures() if real(path) not in taken)
+    inputs = [images, *([folder] if folder is not None else [])]
+    return without_clashes(listing, scanned=[str(path) for path in inputs] if recursive else [])
+
+
+def _check_folders(images: Path, out: Path, trimaps: Path | None, *, recursive: bool) -> None:
+    if not images.is_dir():
+        fact = "is a file" if images.exists() else "does not exist"
+        raise InputError(f"{images} {fact}; name a folder of photos, or use `matte predict` for one")
+    if out.exists() and not out.is_dir():
+        raise InputError(f"{out} is a file; name a folder for the outputs")
+    if trimaps is not None and not trimaps.is_dir():
+        raise InputError(
+            f"{trimaps} is no folder; name the trimaps' folder, or a pattern such as 'trimaps/{{dir}}/{{stem}}.png'"
+        )
+    real = out.resolve()
+    for folder in filter(None, (images, trimaps)):
+        if real == (inside := folder.resolve()) or (recursive and inside in real.parents):
+            raise InputError(
+                f"{out} lies in {folder}, so that the next run would take its outputs for inputs; name a folder outside"
+            )
+
+
+def _unpaired(photo: Path, trimaps: list[str], where: str) -> str:
+    if not trimaps:
+        return f"{photo} has no trimap in {where}; add one of the same name, or take the photo out"
+    names = some([str(path) for path in trimaps])
+    return f"{photo} has several trimaps: {names}; keep one of them"
+
+
+def _walk(top: Path, *, recursive: bool) -> Iterator[Found]:
+    """All pictures below a folder, and what only looks like one."""
+    todo: list[tuple[str, str, frozenset[str]]] = [(str(top), "", frozenset([os.path.realpath(top)]))]
+    while todo:
+        folder, prefix, above = todo.pop()
+        try:
+            with os.scandir(folder) as entries:
+                listed = [entry for entry in entries if not entry.name.startswith(".")]
+        except OSError as error:
+            if not prefix:
+                raise InputError(f"{top} cannot be read ({error.strerror}); check its permissions") from error
+            yield prefix.rstrip("/"), Path(folder), f"{folder} cannot be read ({error.strerror}); check its permissions"
+            continue
+        for entry in listed:
+            path = Path(entry.path)
+            is_folder, wrong = _look_at(entry, above)
+            if is_folder and wrong is None:
+                if recursive:
+                    todo.append((entry.path, f"{prefix}{entry.name}/", above | {os.path.realpath(path)}))
+            elif wrong is not None or path.suffix.lower() in SUFFIXES:
+                yield prefix + entry.name, path, wrong
+
+
+def _look_at(entry: os.DirEntry[str], above: frozenset[str]) -> tuple[bool, str | None]:
+    """Whether it is a folder, and what is wrong with something that is, or looks like, a folder or a picture."""
+    path, looks = entry.path, Path(entry.name).suffix.lower() in SUFFIXES
+    try:
+        if entry.is_dir():
+            if looks:
+                return True, f"{path} is a folder with a picture's name; rename it"
+            if entry.is_symlink() and (real := os.path.realpath(path)) in above:
+                return True, f"{path} is a link back to {real}, in which it lies; remove the link"
+            return True, None
+        if looks and not entry.is_file():
+            os.stat(path)  # raises where it is a link to nowhere or to itself
+            return False, f"{path} is no regular file; name a file or take it out"
+        if entry.is_symlink() and not looks:
+            os.stat(path)
+    except OSError as error:
+        circle = error.errno == errno.ELOOP
+        if looks or circle:
+            reason = "it is a link in a circle" if circle else error.strerror
+            return False, f"{path} cannot be read ({reason}); repair or remove it"
+    return False, None
+
+
+class _Shelves:
+    """The pictures of the folders that were asked for, by name without suffix; each folder is read once."""
+
+    def __init__(self) -> None:
+        self._folders: dict[str, dict[str, list[str]]] = {}
+
+    def find(self, folder: str, stem: str) -> list[str]:
+        """The pictures of that name, with whatever suffix."""
+        if folder not in self._folders:
+            self._folders[folder] = self._read(folder)
+        return self._folders[folder].get(stem, [])
+
+    def pictures(self) -> Iterator[str]:
+        """All of them."""
+        for shelf in self._folders.values():
+            for paths in shelf.values():
+                yield from paths
+
+    @staticmethod
+    def _read(folder: str) -> dict[str, list[str]]:
+        shelf: dict[str, list[str]] = {}
+        try:
+            names = sorted(os.listdir(folder))
+        except OSError:  # missing, mostly: its photos are then named as photos without a trimap
+            names = []
+        for name in names:
+            stem, suffix = os.path.splitext(name)
+            if suffix.lower() in TRIMAP_SUFFIXES and not name.startswith("."):
+                shelf.setdefault(stem, []).append(os.path.join(folder, name))
+        return shelf
+
+
+def _in_folder(folder: Path, shelves: _Shelves, *, same: bool) -> Find:
+    """Trimaps in a tree like the photos'; in the photos' own folder only names that end in `_trimap` are trimaps."""
+
+    def find(name: str) -> list[str]:
+        values = name_values(name)
+        where = os.path.normpath(folder / values["dir"])
+        plain = [] if same else shelves.find(where, values["stem"])
+        return plain + shelves.find(where, values["stem"] + ENDING)
+
+    return find
+
+
+def _by_pattern(pattern: str, shelves: _Shelves) -> Find:
+    def find(name: str) -> list[str]:
+        path = os.path.normpath(fill(pattern, name_values(name), option="--trimaps"))
+        if Path(path).suffix.lower() in TRIMAP_SUFFIXES:
+            return [path] if os.path.lexists(path) else []
+        return shelves.find(os.path.dirname(path) or ".", os.path.basename(path))
+
+    return find

@@ -1,0 +1,174 @@
+"""What came of a batch: a line of JSON for each photo and one for all, read, counted and merged."""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO, Any
+
+from mattecli.batch.work import Line
+from mattecli.errors import InputError, UsageError
+from mattecli.files import whole_file
+
+STATUSES = ("done", "skipped", "failed")
+
+
+class Report:
+    """Counts the lines of a run, writes them to a file as they come, and knows when it has failed too often.
+
+    `limit` is the number of failures that are too many, None for any.
+    """
+
+    def __init__(self, path: Path | None = None, *, total: int, limit: int | None = None) -> None:
+        self.total, self.limit = total, limit
+        self.counts: Counter[str] = Counter()
+        self.interrupted = False
+        self._started = time.perf_counter()
+        self._file = open_report(path) if path is not None else None
+
+    def add(self, line: Line) -> None:
+        """Count a line and write it down."""
+        self.counts[line["status"]] += 1
+        self._put(line)
+
+    @property
+    def hopeless(self) -> bool:
+        """Whether more photos have failed than may."""
+        return self.limit is not None and self.counts["failed"] > self.limit
+
+    @property
+    def exit_code(self) -> int:
+        """130 when interrupted, 1 when any photo failed, else 0."""
+        return 130 if self.interrupted else 1 if self.counts["failed"] else 0
+
+    def summary(self) -> Line:
+        """The line for all: how many photos there are, how many of each status, how many were not begun."""
+        counts = {status: self.counts[status] for status in STATUSES}
+        seconds = time.perf_counter() - self._started
+        return {
+            "summary": {
+                "total": self.total,
+                **counts,
+                "left": self.total - sum(counts.values()),
+                "seconds": round(seconds, 3),
+                "interrupted": self.interrupted,
+            }
+        }
+
+    def close(self) -> None:
+        """Write the summary and close the file."""
+        if self._file is not None:
+            self._put(self.summary())
+            self._file.close()
+            self._file = None
+
+    def _put(self, line: Line) -> None:
+        if self._file is not None:
+            self._file.write(json.dumps(line) + "\n")
+            self._file.flush()  # so that a run that is killed leaves what it knew
+
+
+@dataclass(frozen=True)
+class Run:
+    """A report that was read: a line for each photo, and the summary where the run came to its end."""
+
+    lines: list[Line] = field(default_factory=list)
+    summary: Line | None = None
+
+    def count(self, status: str) -> int:
+        """How many photos have this status."""
+        return sum(line["status"] == status for line in self.lines)
+
+    def failed_images(self) -> list[str]:
+        """The photos to try again, as absolute paths."""
+        return [line["image"] for line in self.lines if line["status"] == "failed"]
+
+
+def open_report(path: Path) -> IO[str]:
+    """A report's file, empty. An older report is replaced, since a run that is resumed tells all again; no other file.
+
+    Raises InputError.
+    """
+    if path.exists() and path.stat().st_size:
+        try:
+            read_report(path)
+        except InputError as error:
+            raise InputError(f"{path} exists already and is no report; name another file with --report") from error
+    try:
+        return path.open("w", encoding="utf-8")
+    except OSError as error:
+        raise InputError(f"{path} cannot be written ({error.strerror}); name another file with --report") from error
+
+
+def read_report(path: Path) -> Run:
+    """The lines of a report; a last one that was cut off when the run was killed is left out. Raises InputError."""
+    try:
+        texts = path.read_text(encoding="utf-8").split("\n")  # what follows the last line's end is empty, or cut off
+    except OSError as error:
+        raise InputError(f"{path} cannot be read ({error.strerror}); check its name") from error
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path} is no report of `matte batch` (no UTF-8); name one made with --report") from error
+    lines: list[Line] = []
+    summary = None
+    for number, text in enumerate(texts, start=1):
+        line = _parsed(text)
+        if line is None and number == len(texts) and (lines or summary or not text):
+            break
+        if line is not None and isinstance(line.get("summary"), dict):
+            summary = line["summary"]
+        elif line is not None and line.get("status") in STATUSES and isinstance(line.get("image"), str):
+            lines.append(line)
+        else:
+            raise InputError(f"{path} line {number} is no line of a report; name a file that --report made")
+    if not lines and summary is None:
+        raise InputError(f"{path} is no report of `matte batch`; name a file that --report made")
+    return Run(lines, summary)
+
+
+def merge(runs: Iterable[Run]) -> Run:
+    """One report from several: of an image that is in more than one, the last line counts.
+
+    Their seconds are added up, so they are the machines' time; the merged report is interrupted when any is.
+    """
+    lines: dict[str, Line] = {}
+    seconds = 0.0
+    interrupted = False
+    for run in runs:
+        for line in run.lines:
+            lines[line["image"]] = line
+        seconds += (run.summary or {}).get("seconds", 0.0)
+        interrupted |= run.summary is None or bool(run.summary.get("interrupted"))
+    merged = Run(list(lines.values()))
+    counts = {status: merged.count(status) for status in STATUSES}
+    return Run(merged.lines, {"total": len(lines), **counts, "seconds": round(seconds, 3), "interrupted": interrupted})
+
+
+def write_run(target: Path, run: Run) -> None:
+    """Write a report whole or not at all. Raises InputError."""
+    try:
+        with whole_file(target) as handle:
+            for line in [*run.lines, {"summary": run.summary}]:
+                handle.write(json.dumps(line).encode() + b"\n")
+    except OSError as error:
+        raise InputError(f"{target} cannot be written ({error.strerror}); name another file or folder") from error
+
+
+def failure_limit(text: str, total: int) -> int:
+    """How many failures `--max-failures` allows of that many photos: `5`, or `10%`."""
+    found = re.fullmatch(r"(\d+)(%?)", text.strip())
+    if found is None or (found[2] and int(found[1]) > 100):
+        raise UsageError(f"--max-failures {text} is neither a number nor a percentage; write for example 20 or 5%")
+    return total * int(found[1]) // 100 if found[2] else int(found[1])
+
+
+def _parsed(text: str) -> dict[str, Any] | None:
+    try:
+        line = json.loads(text)
+    except ValueError:
+        return None
+    return line if isinstance(line, dict) else None

@@ -1,0 +1,122 @@
+"""The record beside the outputs: what it takes for made, and what it does not."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+
+from mattecli.batch.journal import Journal
+
+
+def make(out: Path, name: str = "a.png", content: bytes = b"pixels", *, journal: Journal | None = None) -> Path:
+    """An output as a batch makes it: the line first, then the name."""
+    path = out / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    hidden = path.with_suffix(".tmp")
+    with hidden.open("wb") as handle:
+        handle.write(content)
+        journal = journal or Journal(out, common={"device": "cpu"})
+        journal.add(path, handle, recipe="r", inputs="i", facts={"width": 3})
+        journal.close()
+    hidden.replace(path)
+    return path
+
+
+def test_another_process_knows_what_was_made(tmp_path: Path) -> None:
+    path = make(tmp_path / "out", "sub/a.png")
+    record = Journal(tmp_path / "out").made(path)
+    assert record is not None
+    assert (record.recipe, record.inputs, record.facts, record.common) == ("r", "i", {"width": 3}, {"device": "cpu"})
+
+
+def test_what_is_missing_or_was_changed_was_not_made(tmp_path: Path) -> None:
+    one, two, three = (make(tmp_path, name) for name in ("1.png", "2.png", "3.png"))
+    one.unlink()
+    two.write_bytes(b"other pixels")
+    os.utime(three, (10_000, 10_000))
+    journal = Journal(tmp_path)
+    assert [journal.made(path) for path in (one, two, three)] == [None, None, None]
+
+
+def test_a_line_whose_file_never_took_its_name_says_nothing_of_an_older_file(tmp_path: Path) -> None:
+    path = make(tmp_path)
+    hidden = tmp_path / "killed.tmp"
+    with hidden.open("wb") as handle:
+        handle.write(b"newer pixels")
+        killed = Journal(tmp_path)
+        killed.add(path, handle, recipe="new", inputs="i", facts={})
+        killed.close()
+    record = Journal(tmp_path).made(path)
+    assert record is not None
+    assert record.recipe == "r"
+
+
+def test_of_lines_of_equal_size_the_one_of_that_very_moment_counts(tmp_path: Path) -> None:
+    for round_ in range(8):  # the files' names, and with them their order, are random
+        path = make(tmp_path / str(round_))
+        hidden = tmp_path / "killed.tmp"
+        with hidden.open("wb") as handle:
+            handle.write(b"PIXELS")
+            killed = Journal(tmp_path / str(round_))
+            killed.add(path, handle, recipe="new", inputs="i", facts={})
+            killed.close()
+        record = Journal(tmp_path / str(round_)).made(path)
+        assert record is not None
+        assert record.recipe == "r"
+
+
+def test_lines_cut_off_or_broken_by_a_crash_are_passed_over(tmp_path: Path) -> None:
+    path, other = make(tmp_path), make(tmp_path, "b.png")
+    for file in (tmp_path / ".matte").iterdir():
+        with file.open("ab") as handle:
+            handle.write(b'\0\0\0\n["b.png",')
+    journal = Journal(tmp_path)
+    assert journal.made(path) is not None
+    assert journal.made(other) is not None
+
+
+def test_a_moved_folder_keeps_its_record(tmp_path: Path) -> None:
+    make(tmp_path / "out", "sub/a.png")
+    shutil.move(tmp_path / "out", tmp_path / "moved")
+    assert Journal(tmp_path / "moved").made(tmp_path / "moved/sub/a.png") is not None
+
+
+def test_what_others_write_meanwhile_is_seen_after_a_refresh(tmp_path: Path) -> None:
+    other, ours = Journal(tmp_path), Journal(tmp_path)
+    first = make(tmp_path, "1.png", journal=other)
+    assert ours.made(first) is None
+    ours.refresh()
+    assert ours.made(first) is not None
+    second = make(tmp_path, "2.png", journal=other)
+    ours.refresh()
+    assert ours.made(second) is not None
+
+
+def test_the_line_is_on_the_disk_before_the_output_has_its_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced: list[str] = []
+    fsync = os.fsync
+
+    def record(descriptor: int) -> None:
+        synced.append(str(Path(f"/proc/self/fd/{descriptor}").readlink()))
+        fsync(descriptor)
+
+    if not Path("/proc/self/fd").exists():
+        pytest.skip("needs /proc to see what is synced")
+    monkeypatch.setattr(os, "fsync", record)
+    make(tmp_path)
+    assert synced[0].endswith("a.tmp")
+    assert synced[-1].endswith(".jsonl")
+    (file,) = (tmp_path / ".matte").iterdir()
+    assert [type(json.loads(line)) for line in file.read_text().splitlines()] == [dict, list]
+
+
+def test_an_output_elsewhere_is_known_by_its_whole_path(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    path = make(tmp_path, "elsewhere.png", journal=Journal(out))
+    assert Journal(out).made(path) is not None

@@ -1,0 +1,169 @@
+"""Who belongs to whom in folders, and what is found wrong before any work."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from mattecli.batch.jobs import Listing
+from mattecli.batch.pairing import find_jobs
+from mattecli.errors import InputError, UsageError
+from tests.batch.pictures import make_folders, write_photo, write_trimap
+
+Folders = tuple[Path, Path, Path]
+
+
+def pairs(listing: Listing) -> dict[str, str]:
+    return {job.name: job.trimap for job in listing.jobs}
+
+
+def reasons(listing: Listing) -> dict[str, str]:
+    return {problem.name: problem.reason for problem in listing.problems}
+
+
+def test_photos_and_trimaps_pair_by_name_in_mirrored_trees(folders: Folders) -> None:
+    photos, trimaps, out = folders
+    (trimaps / "b.png").rename(trimaps / "b_trimap.png")
+    listing = find_jobs(photos, out, trimaps=str(trimaps), kinds=["alpha", "cutout"])
+    assert pairs(listing) == {
+        "a.png": str(trimaps / "a.png"),
+        "b.png": str(trimaps / "b_trimap.png"),
+        "sub/c.png": str(trimaps / "sub/c.png"),
+    }
+    assert listing.jobs[2].outputs == {
+        "alpha": str(out / "sub/c_alpha.png"),
+        "cutout": str(out / "sub/c_cutout.png"),
+    }
+    assert (listing.problems, listing.unused) == ([], [])
+
+
+def test_without_recursion_subfolders_are_left_alone(folders: Folders) -> None:
+    photos, trimaps, out = folders
+    assert set(pairs(find_jobs(photos, out, trimaps=str(trimaps), recursive=False))) == {"a.png", "b.png"}
+
+
+def test_jobs_come_in_the_order_people_count(tmp_path: Path) -> None:
+    photos, trimaps, out = make_folders(tmp_path, ["p10.png", "p9.png", "p1.png"])
+    listing = find_jobs(photos, out, trimaps=str(trimaps))
+    assert [job.name for job in listing.jobs] == ["p1.png", "p9.png", "p10.png"]
+
+
+@pytest.mark.parametrize(
+    ("pattern", "name"),
+    [
+        ("flat/{stem}.png", "flat/cat.png"),
+        ("flat/{stem}", "flat/cat.tif"),
+        ("flat/{stem}_trimap", "flat/cat_trimap.png"),
+        ("tree/{dir}/{name}.png", "tree/sub/cat.jpg.png"),
+    ],
+)
+def test_a_pattern_finds_trimaps(tmp_path: Path, pattern: str, name: str) -> None:
+    photo = write_photo(tmp_path / "photos/sub/cat.jpg")
+    write_trimap(tmp_path / name)
+    listing = find_jobs(photo.parents[1], tmp_path / "out", trimaps=str(tmp_path / pattern))
+    assert list(pairs(listing)) == ["sub/cat.jpg"], reasons(listing)
+
+
+def test_trimaps_beside_the_photos_are_no_photos(tmp_path: Path) -> None:
+    write_photo(tmp_path / "photos/sub/cat.jpg")
+    write_trimap(tmp_path / "photos/sub/cat_trimap.png")
+    write_photo(tmp_path / "photos/dog.jpg")
+    for trimaps in (tmp_path / "photos", tmp_path / "photos/{dir}/{stem}_trimap.png"):
+        listing = find_jobs(tmp_path / "photos", tmp_path / "out", trimaps=str(trimaps))
+        assert pairs(listing) == {"sub/cat.jpg": str(tmp_path / "photos/sub/cat_trimap.png")}
+        assert list(reasons(listing)) == ["dog.jpg"]
+
+
+def test_a_photo_is_never_its_own_trimap(tmp_path: Path) -> None:
+    write_photo(tmp_path / "photos/dog.png")
+    listing = find_jobs(tmp_path / "photos", tmp_path / "out", trimaps=str(tmp_path / "photos/{stem}.png"))
+    assert "has no trimap" in reasons(listing)["dog.png"]
+
+
+def test_missing_and_ambiguous_trimaps_are_problems_and_left_over_ones_are_told(folders: Folders) -> None:
+    photos, trimaps, out = folders
+    (trimaps / "a.png").unlink()
+    write_trimap(trimaps / "b.tif")
+    write_trimap(trimaps / "sub/nobody.png")
+    listing = find_jobs(photos, out, trimaps=str(trimaps))
+    assert list(pairs(listing)) == ["sub/c.png"]
+    assert reasons(listing)["a.png"].startswith(f"{photos / 'a.png'} has no trimap in {trimaps}; ")
+    assert f"several trimaps: {trimaps / 'b.png'}, {trimaps / 'b.tif'}; keep one" in reasons(listing)["b.png"]
+    assert listing.unused == [str(trimaps / "sub/nobody.png")]
+
+
+def test_outputs_that_clash_are_problems_of_both_photos(folders: Folders) -> None:
+    photos, trimaps, out = folders
+    write_photo(photos / "a.jpg")
+    listing = find_jobs(photos, out, trimaps=str(trimaps))
+    assert set(pairs(listing)) == {"b.png", "sub/c.png"}
+    assert f"{out / 'a_alpha.png'} is also the output of a.png; " in reasons(listing)["a.jpg"]
+    assert "is also the output of a.jpg; " in reasons(listing)["a.png"]
+    both = find_jobs(photos, out, trimaps=str(trimaps), pattern="{dir}/{name}_{what}.png")
+    assert (len(both.jobs), both.problems) == (4, [])
+
+
+def test_outputs_among_the_inputs_are_refused(folders: Folders) -> None:
+    photos, trimaps, _ = folders
+    for out in (photos, photos / "mattes", trimaps / "x", photos / "sub/../mattes"):
+        with pytest.raises(InputError, match=r"lies in .*name a folder outside"):
+            find_jobs(photos, out, trimaps=str(trimaps))
+    assert len(find_jobs(photos, photos / "mattes", trimaps=str(trimaps), recursive=False).jobs) == 2
+    listing = find_jobs(photos, photos.parent, trimaps=str(trimaps), pattern="photos/{stem}_{what}.png")
+    assert all("which holds inputs" in reason for reason in reasons(listing).values())
+    assert listing.jobs == []
+
+
+def test_an_output_that_is_an_input_is_a_problem(folders: Folders, tmp_path: Path) -> None:
+    photos, trimaps, _ = folders
+    (tmp_path / "out").symlink_to(trimaps)
+    listing = find_jobs(photos, tmp_path, trimaps=str(tmp_path / "trimaps/{dir}/{stem}.png"), pattern="out/{stem}.png")
+    assert "is an input of this run" in reasons(listing)["a.png"]
+
+
+def test_what_only_looks_like_a_photo_is_a_problem(folders: Folders) -> None:
+    photos, trimaps, out = folders
+    (photos / "folder.jpg").mkdir()
+    (photos / "sub/back").symlink_to(photos)
+    (photos / "circle.png").symlink_to(photos / "circle.png")
+    (photos / "circle").symlink_to(photos / "circle")
+    (photos / "gone.png").symlink_to(photos / "nowhere.png")
+    os.mkfifo(photos / "pipe.png")
+    (photos / "notes.txt").write_text("no picture")
+    (photos / ".hidden.png").write_text("no picture")
+    listing = find_jobs(photos, out, trimaps=str(trimaps))
+    assert set(pairs(listing)) == {"a.png", "b.png", "sub/c.png"}
+    found = reasons(listing)
+    assert set(found) == {"folder.jpg", "sub/back", "circle.png", "circle", "gone.png", "pipe.png"}
+    assert "is a folder with a picture's name" in found["folder.jpg"]
+    assert "is a link back to" in found["sub/back"]
+    assert "it is a link in a circle" in found["circle.png"]
+    assert "No such file" in found["gone.png"]
+    assert "is no regular file" in found["pipe.png"]
+
+
+def test_links_to_folders_elsewhere_are_followed(folders: Folders, tmp_path: Path) -> None:
+    photos, trimaps, out = folders
+    write_photo(tmp_path / "elsewhere/d.png")
+    write_trimap(trimaps / "linked/d.png")
+    (photos / "linked").symlink_to(tmp_path / "elsewhere")
+    assert "linked/d.png" in pairs(find_jobs(photos, out, trimaps=str(trimaps)))
+
+
+def test_folders_that_are_none_are_named(folders: Folders, tmp_path: Path) -> None:
+    photos, trimaps, out = folders
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    for images, where, target, told in [
+        (tmp_path / "nowhere", trimaps, out, "nowhere does not exist; name a folder of photos"),
+        (photos / "a.png", trimaps, out, "a.png is a file; name a folder of photos"),
+        (photos, tmp_path / "nowhere", out, "nowhere is no folder; name the trimaps' folder"),
+        (photos, trimaps, photos / "a.png", "a.png is a file; name a folder for the outputs"),
+        (empty, trimaps, out, "empty holds no pictures; check the folder"),
+    ]:
+        with pytest.raises(InputError, match=told):
+            find_jobs(images, target, trimaps=str(where))
+    with pytest.raises(UsageError, match=r"has \{star\}, which means nothing; use \{dir\}, \{stem\}, \{name\}"):
+        find_jobs(photos, out, trimaps="{star}.png")

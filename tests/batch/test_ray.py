@@ -1,0 +1,117 @@
+"""The Ray engine, on a local cluster that the tests start; skipped where Ray is not installed."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import signal
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import mattecli
+from mattecli.batch.engine import run_jobs
+from mattecli.batch.pairing import find_jobs
+from mattecli.batch.ray import run_on_ray
+from mattecli.batch.work import Line, Settings, Worker
+from mattecli.errors import WeightsError
+from tests.batch.pictures import SIDE, lines_of, make_folders, outputs_in
+from tests.conftest import RunMatte
+
+ray = pytest.importorskip("ray", reason="Ray is not installed: pip install 'mattecli[ray]'")
+pytestmark = pytest.mark.filterwarnings("ignore")  # Ray's own
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    """Two processors on this machine; its token and its files in a folder of the test."""
+    token = tmp_path_factory.mktemp("ray") / "token"
+    token.write_text(secrets.token_hex(32))  # else Ray makes one in the user's home
+    os.environ["RAY_AUTH_TOKEN_PATH"] = str(token)
+    ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False, object_store_memory=100 * 2**20)
+    yield ray
+    ray.shutdown()
+    del os.environ["RAY_AUTH_TOKEN_PATH"]
+
+
+def test_two_workers_of_which_one_is_killed_lose_nothing(cluster: Any, tmp_path: Path) -> None:
+    names = [f"{n}.png" for n in range(60)]
+    photos, trimaps, out = make_folders(tmp_path, names)
+    (photos / "7.png").write_bytes(b"no picture")
+    listing = find_jobs(photos, out, trimaps=str(trimaps))
+    lines: list[Line] = []
+    killed: list[int] = []
+
+    def on_done(line: Line) -> None:
+        lines.append(line)
+        if len(lines) == 3:
+            victim = next(iter(_workers()))
+            os.kill(victim, signal.SIGKILL)
+            killed.append(len(outputs_in(out)))
+
+    out.mkdir()
+    worker = Worker(Settings(out, device="cpu"))
+    run_on_ray(listing.jobs, worker, on_done=on_done, stop=threading.Event(), workers=2)
+    assert killed[0] < 59  # there was something left to do
+    assert sorted(line["name"] for line in lines) == sorted(names)
+    assert {line["name"] for line in lines if line["status"] != "done"} == {"7.png"}
+    assert next(line["reason"] for line in lines if line["name"] == "7.png").endswith(
+        "PNG, JPEG, WebP, TIFF, BMP or AVIF"
+    )
+    assert outputs_in(out) == {f"{n}_alpha.png" for n in range(60) if n != 7}
+
+    again: list[Line] = []
+    run_jobs(listing.jobs, Worker(Settings(out, device="cpu")), on_done=again.append)  # one record for both engines
+    assert [line["status"] for line in again].count("skipped") == 59
+
+
+def test_the_command_makes_the_same_files_as_without_ray(cluster: Any, tmp_path: Path, run_matte: RunMatte) -> None:
+    photos, trimaps, out = make_folders(tmp_path, ["a.png", "sub/b.png"])
+    command = ("batch", photos, out, "-t", trimaps, "--device", "cpu", "--report", tmp_path / "run.jsonl")
+    code, _, err = run_matte(*command, "--engine", "ray", "--workers", 2)
+    assert (code, "device: cpu, 2 Ray workers" in err, "2 done" in err) == (0, True, True), err
+    assert lines_of(tmp_path / "run.jsonl")["a.png"]["device"] == "cpu"
+    assert "0 done, 2 skipped" in run_matte(*command)[2]
+    alone = tmp_path / "alone"
+    run_matte("batch", photos, alone, "-t", trimaps, "--device", "cpu")
+    for name in outputs_in(alone):
+        assert (out / name).read_bytes() == (alone / name).read_bytes(), name
+
+
+def test_weights_that_no_worker_can_load_end_the_run(cluster: Any, tmp_path: Path) -> None:
+    photos, trimaps, out = make_folders(tmp_path, ["a.png"])
+    weights = tmp_path / "weights.safetensors"
+    weights.write_bytes(b"no weights")
+    worker = Worker(Settings(out, device="cpu", weights=str(weights)))
+    jobs = find_jobs(photos, out, trimaps=str(trimaps)).jobs
+    with pytest.raises(WeightsError, match=r"weights.safetensors"):
+        run_on_ray(jobs, worker, on_done=print, workers=1)
+
+
+def test_a_predictor_maps_a_dataset_of_paths_and_bytes(cluster: Any, tmp_path: Path) -> None:
+    photos, trimaps, _ = make_folders(tmp_path, ["a.png"])
+    rows = [{"image": str(photos / "a.png"), "trimap": str(trimaps / "a.png"), "id": 0}]
+    rows += [{"image": str(photos / "gone.png"), "trimap": str(trimaps / "a.png"), "id": 1}]
+    made = ray.data.from_items(rows).map(
+        mattecli.Predictor, fn_constructor_kwargs={"device": "cpu"}, compute=ray.data.ActorPoolStrategy(size=1)
+    )
+    found = {row["id"]: row for row in made.take_all()}
+    assert np.asarray(found[0]["alpha"]).shape == (SIDE, SIDE)
+    assert found[0]["error"] is None
+    assert found[1]["alpha"] is None
+    assert "gone.png does not exist" in found[1]["error"]
+
+
+def _workers() -> set[int]:
+    """The processes that matte, as Ray names them."""
+    import psutil
+
+    return {
+        process.pid
+        for process in psutil.Process().children(recursive=True)
+        if any("MapWorker" in part for part in process.cmdline())
+    }

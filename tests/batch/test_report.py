@@ -1,0 +1,99 @@
+"""Reports: written as a run goes, read, counted, merged."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from mattecli.batch.report import Report, Run, failure_limit, merge, read_report, write_run
+from mattecli.errors import InputError, UsageError
+
+
+def line(image: str, status: str = "done") -> dict[str, str]:
+    return {"name": image, "image": f"/in/{image}", "status": status}
+
+
+def test_lines_are_in_the_file_as_soon_as_they_are_known(tmp_path: Path) -> None:
+    path = tmp_path / "run.jsonl"
+    report = Report(path, total=4)
+    report.add(line("a"))
+    report.add(line("b", "failed"))
+    assert [entry["name"] for entry in read_report(path).lines] == ["a", "b"]
+    report.close()
+    run = read_report(path)
+    assert run.summary is not None
+    assert {key: run.summary[key] for key in ("total", "done", "skipped", "failed", "left", "interrupted")} == {
+        "total": 4,
+        "done": 1,
+        "skipped": 0,
+        "failed": 1,
+        "left": 2,
+        "interrupted": False,
+    }
+    assert run.failed_images() == ["/in/b"]
+
+
+def test_the_report_owns_the_exit_code() -> None:
+    report = Report(total=3, limit=1)
+    report.add(line("a"))
+    assert (report.exit_code, report.hopeless) == (0, False)
+    report.add(line("b", "failed"))
+    assert (report.exit_code, report.hopeless) == (1, False)
+    report.add(line("c", "failed"))
+    assert report.hopeless
+    report.interrupted = True
+    assert report.exit_code == 130
+
+
+def test_an_older_report_is_replaced_and_nothing_else(tmp_path: Path) -> None:
+    path = tmp_path / "run.jsonl"
+    for _ in range(2):
+        report = Report(path, total=1)
+        report.add(line("a"))
+        report.close()
+    assert len(path.read_text().splitlines()) == 2
+    for text in ("a,b\n", '{"some": "json"}\n', "\xff"):
+        path.write_text(text, encoding="latin-1")
+        with pytest.raises(InputError, match=r"run.jsonl exists already and is no report; name another"):
+            Report(path, total=1)
+        assert path.read_text(encoding="latin-1") == text
+    with pytest.raises(InputError, match="cannot be written"):
+        Report(tmp_path / "nowhere/run.jsonl", total=1)
+
+
+def test_a_report_that_was_cut_off_is_read_as_far_as_it_goes(tmp_path: Path) -> None:
+    path = tmp_path / "run.jsonl"
+    path.write_text(json.dumps(line("a")) + "\n" + json.dumps(line("b"))[:-9], encoding="utf-8")
+    run = read_report(path)
+    assert ([entry["name"] for entry in run.lines], run.summary) == (["a"], None)
+
+
+def test_a_broken_line_in_the_midst_is_an_error(tmp_path: Path) -> None:
+    path = tmp_path / "run.jsonl"
+    path.write_text(json.dumps(line("a")) + "\n{\n" + json.dumps(line("b")) + "\n", encoding="utf-8")
+    with pytest.raises(InputError, match="line 2 is no line of a report"):
+        read_report(path)
+
+
+def test_merging_adds_shards_and_lets_the_last_line_of_an_image_count(tmp_path: Path) -> None:
+    one = Run([line("a"), line("b", "failed")], {"seconds": 2.0, "interrupted": False})
+    two = Run([line("c"), line("b")], {"seconds": 3.0, "interrupted": False})
+    merged = merge([one, two])
+    assert [(entry["name"], entry["status"]) for entry in merged.lines] == [("a", "done"), ("b", "done"), ("c", "done")]
+    assert merged.summary == {"total": 3, "done": 3, "skipped": 0, "failed": 0, "seconds": 5.0, "interrupted": False}
+    write_run(tmp_path / "all.jsonl", merged)
+    assert read_report(tmp_path / "all.jsonl") == merged
+    killed = merge([one, Run([line("d")])]).summary
+    assert killed is not None
+    assert killed["interrupted"]
+
+
+def test_a_limit_of_failures_is_a_number_or_a_share() -> None:
+    assert failure_limit("20", 1000) == 20
+    assert failure_limit("5%", 130) == 6
+    assert failure_limit("0", 10) == 0
+    for text in ("few", "-1", "101%", "1.5"):
+        with pytest.raises(UsageError, match="neither a number nor a percentage"):
+            failure_limit(text, 10)

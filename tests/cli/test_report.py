@@ -1,0 +1,62 @@
+"""`matte report`: the sum of a run, its page, and reports of several machines in one."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.batch.pictures import lines_of, make_folders, write_trimap
+from tests.conftest import RunMatte
+
+
+@pytest.fixture
+def reports(tmp_path: Path, run_matte: RunMatte) -> list[Path]:
+    """What two machines say of a folder with one bad photo."""
+    photos, trimaps, out = make_folders(tmp_path, [f"{n}.png" for n in range(5)])
+    (photos / "bad\n.png").write_bytes(b"")
+    write_trimap(trimaps / "bad\n.png")
+    paths = []
+    for part in (1, 2):
+        paths.append(tmp_path / f"{part}.jsonl")
+        run_matte("batch", photos, out, "-t", trimaps, "--shard", f"{part}/2", "--report", paths[-1])
+    return paths
+
+
+def test_reports_merge_sum_up_and_become_a_page(reports: list[Path], run_matte: RunMatte, tmp_path: Path) -> None:
+    merged, page = tmp_path / "all.jsonl", tmp_path / "all.html"
+    code, out, err = run_matte("report", "merge", *reports, "-o", merged)
+    assert (code, err) == (0, f"2 reports → {merged}\n")
+    assert out.splitlines()[0] == "5 done, 0 skipped, 1 failed"
+    assert out.splitlines()[1].startswith("failed: bad\\n.png: ")
+    assert set(lines_of(merged)) == {*(f"{n}.png" for n in range(5)), "bad\n.png", "summary"}
+
+    code, out, err = run_matte("report", merged, "--html", page, "--json")
+    assert (code, err) == (0, f"page: {page}\n")
+    assert json.loads(out)["summary"].items() >= {"total": 6, "done": 5, "failed": 1, "interrupted": False}.items()
+    assert page.read_text(encoding="utf-8").count("<article") == 5
+    assert run_matte("report", merged, "--html", page)[0] == 3
+    assert run_matte("report", merged, "--html", page, "--overwrite", "--pictures", 2)[0] == 0
+    assert page.read_text(encoding="utf-8").count("<article") == 2
+
+
+def test_a_killed_runs_report_says_so(reports: list[Path], run_matte: RunMatte) -> None:
+    text = reports[0].read_text(encoding="utf-8")
+    reports[0].write_text(text[: text.index('{"summary"')], encoding="utf-8")
+    assert run_matte("report", reports[0])[1].splitlines()[0].endswith("; the run did not come to its end")
+
+
+def test_wrong_uses_say_what_is_right(reports: list[Path], run_matte: RunMatte, tmp_path: Path) -> None:
+    for arguments, code, told in [
+        (["merge"], 2, "no report to merge"),
+        (["merge", *reports], 2, "merge writes a new report; name it with -o"),
+        (reports, 2, "several reports are joined by `matte report merge"),
+        ([reports[0], "-o", "x"], 2, "several reports are joined by `matte report merge"),
+        (["merge", *reports, "-o", reports[0], "--overwrite"], 3, "is an input of this run"),
+        (["merge", *reports, "-o", tmp_path / "photos"], 3, "is a folder"),
+        ([tmp_path / "photos/0.png"], 3, "is no report of `matte batch`"),
+        ([tmp_path / "gone.jsonl"], 3, "gone.jsonl cannot be read"),
+    ]:
+        actual, _, err = run_matte("report", *arguments)
+        assert (actual, told in err) == (code, True), err

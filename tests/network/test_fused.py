@@ -1,0 +1,261 @@
+"""The kernels against the formula: by Triton's interpreter on a machine without a card, else on the card."""
+
+import importlib.util
+import os
+from collections.abc import Callable
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from mattecli.boxes import WHOLE, Edges
+from mattecli.network import fused, kernels, resample
+from mattecli.network.kernels import AffinityPredictor, Factors
+
+CUDA = torch.cuda.is_available()
+if not CUDA:
+    os.environ.setdefault("TRITON_INTERPRET", "1")  # read when Triton is imported, which nothing has done yet
+
+needs_card = pytest.mark.skipif(not CUDA, reason="there is no CUDA device")
+needs_triton = pytest.mark.skipif(importlib.util.find_spec("triton") is None, reason="Triton is not installed")
+# Of NumPy, about the interpreter's way with numbers.
+pytestmark = pytest.mark.filterwarnings("ignore:Conversion of an array:DeprecationWarning")
+
+DEVICE = "cuda" if CUDA else "cpu"
+TYPES = [torch.float32, torch.bfloat16, torch.float16]
+# Of the largest value: sums are float32, but a result is rounded to its type.
+BOUNDS = {torch.float32: 5e-6, torch.bfloat16: 8e-3, torch.float16: 1e-3}
+LAYOUTS = [torch.channels_last, torch.contiguous_format]
+
+Tensors = list[Tensor]
+
+
+def unfolded_downsample(x: Tensor, s: Tensor, p: Tensor, edges: Edges) -> Tensor:
+    """Every 6×6 window taken out and weighted."""
+    windows = F.unfold(pad(x, 2, edges), 6, stride=2).view(*x.shape[:2], 36, *s.shape[2:])
+    return (windows * torch.softmax(p[:, :, None, None] * s, 1)[:, None]).sum(2)
+
+
+def unfolded_upsample(f: Tensor, s: Tensor, p: Tensor, edges: Edges) -> Tensor:
+    """Every 3×3 window taken out and weighted four times."""
+    (batch, channels), (height, width) = f.shape[:2], s.shape[2:]
+    kernel = torch.softmax(torch.sigmoid(F.pixel_shuffle(p[:, :, None, None] * s, 2)), 1)  # (B, 9, H, W)
+    windows = F.unfold(pad(f, 1, edges), 3).view(batch, channels * 9, height, width)
+    windows = F.interpolate(windows, scale_factor=2).view(batch, channels, 9, 2 * height, 2 * width)
+    return (windows * kernel[:, None]).sum(2)
+
+
+def convolved(x: Tensor, u: Tensor, v: Tensor, edges: Edges) -> tuple[Tensor, Tensor]:
+    """Every image's own strided convolution, twice."""
+    batch, channels = x.shape[:2]
+
+    def convolve(kernel: Tensor) -> Tensor:
+        weight = kernel.expand(batch, channels, 6, 6).reshape(-1, 1, 6, 6)
+        out = F.conv2d(pad(x, 2, edges).flatten(0, 1)[None], weight, stride=2, groups=batch * channels)
+        return out.view(batch, channels, *out.shape[2:])
+
+    return convolve(u), convolve(v)
+
+
+def pad(x: Tensor, margin: int, edges: Edges) -> Tensor:
+    top, bottom, left, right = (margin * edge for edge in edges)
+    return F.pad(x, (left, right, top, bottom))
+
+
+OPERATORS: dict[str, tuple[Callable[..., object], Callable[..., object]]] = {
+    "downsample": (fused.downsample, unfolded_downsample),
+    "upsample": (fused.upsample, unfolded_upsample),
+    "correlate shared": (fused.correlate, convolved),
+    "correlate unshared": (fused.correlate, convolved),
+}
+
+
+def inputs(name: str, *, height: int = 5, width: int = 9, channels: int = 64, edges: Edges = WHOLE) -> Tensors:
+    """A map under a half-size grid of height × width positions, and what its kernels are made of, in float64."""
+    generator = torch.Generator().manual_seed(0)
+    halo_rows, halo_columns = 2 - edges.top - edges.bottom, 2 - edges.left - edges.right
+    scale = 1 if name == "upsample" else 2
+    rows, columns = scale * height + scale * halo_rows, scale * width + scale * halo_columns
+    factors = channels if name.endswith("unshared") else 1
+    others = [(2, factors, 6, 6)] * 2 if "correlate" in name else [(2, 1, height, width), (2, 36)]
+    shapes = [(2, channels, rows, columns), *others]
+    return [torch.randn(shape, dtype=torch.float64, generator=generator) for shape in shapes]
+
+
+def as_list(out: object) -> Tensors:
+    return [out] if isinstance(out, Tensor) else list(out)  # type: ignore[call-overload]
+
+
+def results(function: Callable[..., object], values: Tensors, edges: Edges, weights: Tensors) -> Tensors:
+    """What a function gives, then the gradients of the sum of all that, weighted."""
+    values = [value.detach().requires_grad_() for value in values]
+    outs = as_list(function(*values, edges))
+    gradients = torch.autograd.grad(outs, values, [w.to(out.dtype) for w, out in zip(weights, outs, strict=True)])
+    return [out.detach() for out in outs] + list(gradients)
+
+
+def errors(name: str, values: Tensors, edges: Edges = WHOLE) -> list[float]:
+    """The largest error of each result and gradient, as a part of its largest value."""
+    function, formula = OPERATORS[name]
+    exact = [value.double() for value in values]
+    torch.manual_seed(1)
+    with torch.no_grad():
+        weights = [torch.randn_like(out).to(values[0].dtype) for out in as_list(formula(*exact, edges))]
+    expected = results(formula, exact, edges, [w.double() for w in weights])
+    got = results(function, values, edges, weights)
+    assert [value.shape for value in got] == [value.shape for value in expected]
+    return [
+        float((a.double() - b).abs().max() / b.abs().max().clamp(min=1e-9)) for a, b in zip(got, expected, strict=True)
+    ]
+
+
+def on_device(values: Tensors, dtype: torch.dtype, layout: torch.memory_format = torch.channels_last) -> Tensors:
+    """The map in its type and layout; the numbers that kernels are made of as the predictor gives them, in float32."""
+    x, *others = values
+    return [
+        x.to(DEVICE, dtype).contiguous(memory_format=layout),
+        *(other.to(DEVICE, torch.float32) for other in others),
+    ]
+
+
+@needs_triton
+@pytest.mark.parametrize("layout", LAYOUTS, ids=["channels-last", "contiguous"])
+@pytest.mark.parametrize("name", OPERATORS)
+def test_results_and_gradients_are_those_of_the_formula(name: str, layout: torch.memory_format) -> None:
+    values = on_device(inputs(name, height=3, width=9, channels=16), torch.float32, layout)
+    assert max(errors(name, values)) < BOUNDS[torch.float32]
+
+
+@needs_triton
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16], ids=str)
+@pytest.mark.parametrize("name", OPERATORS)
+def test_sixteen_bits_only_round_the_result(name: str, dtype: torch.dtype) -> None:
+    values = on_device(inputs(name, height=2, width=2, channels=32), dtype)
+    assert max(errors(name, values)) < BOUNDS[dtype]
+
+
+@needs_triton
+@pytest.mark.parametrize("name", OPERATORS)
+def test_channels_beyond_one_block_count_as_well(name: str) -> None:
+    values = on_device(inputs(name, height=1, width=2, channels=80), torch.float32)
+    assert max(errors(name, values)) < BOUNDS[torch.float32]
+
+
+@needs_triton
+@pytest.mark.parametrize("name", ["downsample", "upsample", "correlate shared"])
+@pytest.mark.parametrize("edges", [Edges(top=False, right=False), Edges(bottom=False, left=False)], ids=str)
+def test_a_window_has_a_halo_at_inner_sides(name: str, edges: Edges) -> None:
+    x, *others = on_device(inputs(name, height=2, width=3, channels=16, edges=edges), torch.float32)
+    x = F.pad(x, (2, 1, 1, 2))[:, :, 1:-2, 2:-1]  # a part of a larger map
+    assert max(errors(name, [x, *others], edges)) < BOUNDS[torch.float32]
+    out = as_list(OPERATORS[name][0](x, *others, edges))[0]
+    assert out.is_contiguous(memory_format=torch.channels_last)
+
+
+@needs_triton
+@pytest.mark.parametrize("name", ["downsample", "upsample", "correlate shared"])
+def test_operators_are_registered_soundly(name: str) -> None:
+    operator = getattr(torch.ops.mattecli, name.split()[0])
+    values = [v.requires_grad_() for v in on_device(inputs(name, height=2, width=2, channels=16), torch.float32)]
+    torch.library.opcheck(operator, (*values, list(WHOLE)), atol=1e-5, rtol=1e-5)
+
+
+@needs_triton
+@pytest.mark.filterwarnings("ignore")  # the compiler's advice
+@pytest.mark.parametrize("name", ["downsample", "upsample", "correlate shared"])
+def test_compiled_functions_give_the_same(name: str) -> None:
+    values = on_device(inputs(name, height=2, width=3, channels=16), torch.float32)
+    function = OPERATORS[name][0]
+    compiled = torch.compile(function, fullgraph=True, backend="inductor" if CUDA else "aot_eager")
+    with torch.no_grad():
+        weights = [torch.ones_like(out) for out in as_list(function(*values, WHOLE))]
+    pairs = zip(results(compiled, values, WHOLE, weights), results(function, values, WHOLE, weights), strict=True)
+    assert all(torch.equal(one, other) for one, other in pairs)
+
+
+@needs_triton
+def test_the_network_uses_them_where_they_are_usable(monkeypatch: pytest.MonkeyPatch) -> None:
+    x, s, p = on_device(inputs("downsample", height=2, width=2, channels=32), torch.float32)
+    factors = Factors(torch.ones(2, 1, 6, 6, device=DEVICE), torch.ones(2, 1, 6, 6, device=DEVICE), p, p)
+
+    def all_maps() -> Tensors:
+        return [resample.downsample(x, s, p), resample.upsample(x[:, :, :2, :2], s, p), *kernels.products(x, factors)]
+
+    monkeypatch.setattr(fused, "usable", lambda _x: False)
+    plain = all_maps()
+    used: list[str] = []
+    launch = fused._launch
+    monkeypatch.setattr(
+        fused, "_launch", lambda name, *args, **kwargs: (used.append(name), launch(name, *args, **kwargs))
+    )
+    monkeypatch.setattr(fused, "usable", lambda _x: True)
+    assert all(torch.allclose(one, other, atol=1e-4) for one, other in zip(all_maps(), plain, strict=True))
+    assert used == ["downsample", "upsample", "correlate"]
+
+
+@needs_triton
+@pytest.mark.parametrize("dtype", TYPES, ids=str)
+def test_the_trial_run_knows_right_sums(dtype: torch.dtype, monkeypatch: pytest.MonkeyPatch) -> None:
+    fused._try_out(dtype, torch.device(DEVICE), grad=dtype == torch.float32)
+    monkeypatch.setattr(fused, "_launch", lambda *_args, **_kwargs: None)
+    monkeypatch.setattr(fused, "_empty", lambda like, *size: torch.zeros(*like.shape[:2], *size, device=like.device))
+    with pytest.raises(ArithmeticError):
+        fused._try_out(dtype, torch.device(DEVICE), grad=False)
+
+
+def test_a_compiler_that_fails_is_warned_about_once_and_not_asked_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_args: object, **_kwargs: object) -> None:
+        raise RuntimeError("line one\nno C compiler")
+
+    monkeypatch.setattr(fused, "enabled", True)
+    monkeypatch.setattr(fused, "_tried", {})
+    monkeypatch.setattr(fused, "_try_out", fail)
+    with pytest.warns(UserWarning, match="slower ones are used: .*no C compiler") as caught:
+        assert not fused._works(torch.float32, torch.device("cpu"), grad=False)
+    assert len(caught) == 1
+    assert not fused.enabled
+    assert not fused._works(torch.float32, torch.device("cpu"), grad=False)
+
+
+def test_a_cpu_is_left_to_the_plain_form() -> None:
+    assert not fused.usable(torch.zeros(1, 64, 4, 4))
+
+
+@needs_card
+@pytest.mark.parametrize("dtype", TYPES, ids=str)
+@pytest.mark.parametrize("name", OPERATORS)
+@pytest.mark.parametrize("channels", [64, 256])
+def test_large_maps_on_the_card(name: str, dtype: torch.dtype, channels: int) -> None:
+    values = on_device(inputs(name, height=45, width=67, channels=channels), dtype)
+    # The gradient of a shared kernel sums 800,000 products: with more terms comes more rounding.
+    assert max(errors(name, values)) < 4 * BOUNDS[dtype]
+
+
+@needs_card
+@pytest.mark.parametrize("name", OPERATORS)
+def test_gradients_repeat_bit_for_bit_on_the_card(name: str) -> None:
+    values = on_device(inputs(name, height=45, width=67), torch.bfloat16)
+    with torch.no_grad():
+        weights = [torch.ones_like(out) for out in as_list(OPERATORS[name][0](*values, WHOLE))]
+    first, second = (results(OPERATORS[name][0], values, WHOLE, weights) for _ in range(2))
+    assert all(torch.equal(one, other) for one, other in zip(first, second, strict=True))
+
+
+@needs_card
+@pytest.mark.parametrize("shared", [True, False])
+def test_fused_and_plain_predictors_agree_on_the_card(shared: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    torch.manual_seed(0)
+    predictor = AffinityPredictor(64, shared=shared).cuda()
+    x = torch.randn(2, 64, 46, 70, device="cuda").contiguous(memory_format=torch.channels_last)
+
+    def run() -> Tensors:
+        affinity = predictor(x)
+        out = resample.upsample(resample.downsample(x, affinity.s, affinity.p_down), affinity.s, affinity.p_up)
+        return [out, *torch.autograd.grad(out.square().sum(), list(predictor.parameters()))]
+
+    assert fused.usable(x)
+    with_kernels = run()
+    monkeypatch.setattr(fused, "enabled", False)
+    for one, other in zip(with_kernels, run(), strict=True):
+        assert float((one - other).abs().max()) <= 1e-3 * float(other.abs().max()) + 1e-6
