@@ -118,7 +118,7 @@ def _candidates(height: int, width: int, backend: Backend, tile: Tile) -> list[P
     """The plans to choose from, best first."""
     whole = max(height, width)
     if tile == "off":
-        return [estimate(backend, height, width, tile=whole, keep=False)]
+        return [estimate(backend, height, width, tile=whole)]
     if tile != "auto":
         if tile < SMALLEST_TILE or tile % STRIDE:
             raise UsageError(
@@ -129,11 +129,9 @@ def _candidates(height: int, width: int, backend: Backend, tile: Tile) -> list[P
         sides = backend.tiles
     sides = [min(side, whole) for side in sides]
     on_device = [
-        estimate(backend, height, width, tile=side, keep=keep)
-        for side in dict.fromkeys(sides)
-        for keep in (True, False)
+        estimate(backend, height, width, tile=side, keep=keep) for side in dict.fromkeys(sides) for keep in (2, 1, 0)
     ]
-    on_host = [estimate(backend, height, width, tile=side, keep=False, host=True) for side in dict.fromkeys(sides)]
+    on_host = [estimate(backend, height, width, tile=side, host=True) for side in dict.fromkeys(sides)]
     return on_device + (on_host if backend.device != "cpu" else [])
 
 
@@ -145,7 +143,7 @@ def _smaller(chosen: Plan, picture: Picture, backend: Backend, tile: Tile, error
         raise DeviceError(
             f"{error} at {picture.width}×{picture.height} pixels in tiles of {chosen.tile}; {remedy}"
         ) from error
-    return estimate(backend, picture.height, picture.width, tile=half, keep=False, host=chosen.host)
+    return estimate(backend, picture.height, picture.width, tile=half, host=chosen.host)
 
 
 def network_input(image: NDArray[np.generic], trimap: NDArray[np.uint8]) -> NDArray[np.float32]:

@@ -34,7 +34,7 @@ Array = Any  # of the backend
 # What the passes keep at their peak, for each pixel of the image: values of maps, and bytes of affinities and alpha.
 KEPT_VALUES = 11
 KEPT_BYTES = 5.5
-KEEP_VALUES = 20  # with `keep`: layer0's halved output has 16, and where stage 2's head is kept too, less else is
+KEEP_VALUES = (0, 20, 84)  # by `keep`: layer0's output has 64, halved 16; stage 2's head comes where less else is kept
 
 # What `progress` is told, in order: pools and moments are the statistics of the predictors 0 to 3.
 PASSES = (
@@ -160,13 +160,13 @@ class Affinity:
 class Plan:
     """How an image is run: in tiles of `tile`² pixels, each pass over as many as it takes.
 
-    `keep` holds the largest maps too that the passes would compute again and again, layer0's halved output above all:
-    faster, for KEEP_VALUES more a pixel. `host` keeps the maps in the host's memory, not the device's. `bytes` is the
+    `keep` holds larger maps too that the passes would compute again and again, which is faster: 1 layer0's halved output
+    and the head of stage 2, 2 also layer0's whole output. Each takes KEEP_VALUES more a pixel. `host` keeps the maps in the host's memory, not the device's. `bytes` is the
     peak it is estimated to take of the device's memory.
     """
 
     tile: int
-    keep: bool
+    keep: int
     host: bool
     bytes: int
     whole: bool  # one tile holds all of the image
@@ -182,12 +182,11 @@ class Plan:
         return f"{how}, about {show_bytes(self.bytes)}" + (", maps in the host's memory" if self.host else "")
 
 
-def estimate(backend: Backend, height: int, width: int, *, tile: int, keep: bool, host: bool = False) -> Plan:
+def estimate(backend: Backend, height: int, width: int, *, tile: int, keep: int = 0, host: bool = False) -> Plan:
     """The plan with those choices, for an image of that (padded) size."""
     pixels = height * width
     kept = 0 if host else pixels * (KEPT_VALUES * backend.value_bytes + KEPT_BYTES)
-    if keep:
-        kept += pixels * KEEP_VALUES * backend.value_bytes
+    kept += pixels * KEEP_VALUES[keep] * backend.value_bytes
     needed = int(backend.fixed_bytes + kept + backend.tile_bytes * min(tile**2, pixels))
     return Plan(tile, keep, host, needed, whole=tile >= max(height, width))
 
@@ -198,7 +197,7 @@ def run(
     unknown: NDArray[np.bool_],
     *,
     tile: int,
-    keep: bool = False,
+    keep: int = 0,
     host: bool = False,
     progress: Progress | None = None,
 ) -> NDArray[np.floating]:
@@ -213,7 +212,7 @@ def run(
 class _Run:
     """One image's run: the passes in their order, each over the tiles of its level."""
 
-    def __init__(self, backend: Backend, source: Source, tile: int, keep: bool, host: bool, progress: Progress) -> None:
+    def __init__(self, backend: Backend, source: Source, tile: int, keep: int, host: bool, progress: Progress) -> None:
         self.backend, self.keep, self.host, self.progress = backend, keep, host, progress
         self.tile, self.deep_tile = tile, DEEP * tile
         self.size = source.height, source.width
@@ -230,11 +229,16 @@ class _Run:
 
     def _encode(self) -> tuple[Kept, Map, Affinity, Affinity]:
         """The full-size part: l1 at a quarter of the size, and what the decoder needs to go back to the whole."""
-        l0 = self._part("layer0", 0, [Read(self.x, 3)])
-        affinity0 = self._affinity(0, l0, self.tile)
+        l0: Map = self._part("layer0", 0, [Read(self.x, 3)])
+        fills: list[tuple[Kept, Map]] = []
+        if self.keep > 1:
+            kept = self._kept(0, 64)
+            fills.append((kept, l0))
+            l0 = kept
+        affinity0 = self._affinity(0, l0, self.tile, fills=fills)
         halved = self._down(affinity0, l0)
         s0 = self._kept(1, 1, exact=True)
-        fills: list[tuple[Kept, Map]] = [(s0, affinity0.s)]
+        fills = [(s0, affinity0.s)]
         affinity0 = replace(affinity0, s=s0)
         l0p: Map = self._down(affinity0, l0)
         if self.keep:

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from mattecli import tiling
 from mattecli.backends.torch import TorchBackend
-from mattecli.boxes import WHOLE, Box, Edges
+from mattecli.boxes import WHOLE, Box, Edges, strips
 from mattecli.matting import Picture
 from mattecli.network import A2UNet, load_a2u, save_a2u
 from mattecli.weights import Checkpoint, find_checkpoint
@@ -58,7 +58,7 @@ def scene(height: int, width: int, unknown: NDArray[np.bool_] | float, seed: int
     return Picture(image, trimap)
 
 
-def error(weights: str, precision: str, picture: Picture, *, tile: int, keep: bool = False) -> float:
+def error(weights: str, precision: str, picture: Picture, *, tile: int, keep: int = 0) -> float:
     """The largest difference between the tiled and the whole alpha where the trimap is unknown."""
     backend, net = loaded(weights, precision)
     unknown = picture.unknown()
@@ -72,12 +72,12 @@ def error(weights: str, precision: str, picture: Picture, *, tile: int, keep: bo
     width=st.integers(1, 200),
     tile=st.sampled_from([64, 80, 112, 128]),
     share=st.sampled_from([1.0, 0.3, 0.01, 0.0005]),
-    keep=st.booleans(),
+    keep=st.integers(0, 2),
     weights=st.sampled_from(WEIGHTS),
     seed=st.integers(0, 99),
 )
 def test_tiled_alpha_equals_whole_image_alpha_in_float64(
-    height: int, width: int, tile: int, share: float, keep: bool, weights: str, seed: int
+    height: int, width: int, tile: int, share: float, keep: int, weights: str, seed: int
 ) -> None:
     unknown = np.random.default_rng(seed).random((height, width)) < share
     unknown[seed % height, seed % width] = True
@@ -89,7 +89,7 @@ def test_tiled_alpha_equals_whole_image_alpha_in_float64(
 def test_tiled_alpha_equals_whole_image_alpha_in_float32(weights: str) -> None:
     picture = scene(170, 330, 0.4)
     assert error(weights, "fp32", picture, tile=64) <= 1e-4
-    assert error(weights, "fp32", picture, tile=128, keep=True) <= 1e-4
+    assert error(weights, "fp32", picture, tile=128, keep=1) <= 1e-4
     assert error(weights, "fp32", picture, tile=1024) <= 1e-4
 
 
@@ -212,13 +212,14 @@ def test_what_is_kept_is_not_computed_again(monkeypatch: pytest.MonkeyPatch) -> 
     backend, seen = watched(monkeypatch)
     picture = scene(256, 384, 0.2)
 
-    def runs_of_layer0(keep: bool) -> int:
+    def runs_of_layer0(keep: int) -> int:
         seen.clear()
         tiling.run(backend, picture, picture.unknown(), tile=64, keep=keep)
         return sum(part == "layer0" for part, _ in seen)
 
-    with_it, without = runs_of_layer0(True), runs_of_layer0(False)
-    assert with_it * 5 < without * 4
+    nothing, halved, all_of_it = (runs_of_layer0(keep) for keep in (0, 1, 2))
+    assert halved * 5 < nothing * 4
+    assert all_of_it == len(list(strips(256, 384, 64, 16)))
 
 
 def test_progress_counts_the_tiles_of_each_pass_in_order() -> None:
@@ -245,11 +246,11 @@ def test_bf16_stays_close() -> None:
 
 def test_the_estimate_follows_tile_and_maps() -> None:
     backend, _ = loaded("shipped", "fp32")
-    plans = [tiling.estimate(backend, 4000, 6000, tile=tile, keep=False).bytes for tile in (64, 256, 1024)]
+    plans = [tiling.estimate(backend, 4000, 6000, tile=tile).bytes for tile in (64, 256, 1024)]
     assert plans == sorted(plans)
-    kept = tiling.estimate(backend, 4000, 6000, tile=64, keep=True).bytes - plans[0]
-    assert kept == 4000 * 6000 * 4 * tiling.KEEP_VALUES
-    on_host = tiling.estimate(backend, 4000, 6000, tile=64, keep=False, host=True)
+    kept = tiling.estimate(backend, 4000, 6000, tile=64, keep=2).bytes - plans[0]
+    assert kept == 4000 * 6000 * 4 * tiling.KEEP_VALUES[2]
+    on_host = tiling.estimate(backend, 4000, 6000, tile=64, host=True)
     assert on_host.bytes < plans[0] / 2
     assert str(on_host) == "tiles of 64, about 425 MiB, maps in the host's memory"
 
@@ -261,5 +262,5 @@ def test_tiled_alpha_on_cuda_equals_the_whole_image_alpha(weights: str, host: bo
     backend, net = loaded(weights, "fp32", "cuda")
     picture = scene(530, 470, 0.4)
     for tile in (64, 256, 1024):
-        alpha = tiling.run(backend, picture, picture.unknown(), tile=tile, keep=not host, host=host)
+        alpha = tiling.run(backend, picture, picture.unknown(), tile=tile, keep=2 * (not host), host=host)
         assert np.abs(alpha - whole(net, picture))[picture.unknown()].max() <= 1e-4

@@ -49,7 +49,7 @@ def model(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
         checkpoint = SimpleNamespace(name="tiny", sha256="0123")
         return SimpleNamespace(name="torch", device="cpu", precision="fp32", checkpoint=checkpoint)
 
-    def predict(image: NDArray[Any], trimap: NDArray[np.uint8], backend: object) -> NDArray[np.float32]:
+    def predict(image: NDArray[Any], trimap: NDArray[np.uint8], backend: object, **_: object) -> NDArray[np.float32]:
         return image[..., 0].astype(np.float32) / np.float32(255)
 
     monkeypatch.setattr("mattecli.backends.load_backend", load)
