@@ -53,8 +53,8 @@ def scene(height: int, width: int) -> tuple[np.ndarray, np.ndarray]:
         middle = (low + high) / 2
         share = float((_trimap(270, 480, middle) == 128).mean())
         low, high = (middle, high) if share < UNKNOWN else (low, middle)
-    for top in range(0, height, 512):
-        trimap[top : top + 512] = _trimap(height, width, low, slice(top, min(top + 512, height)))
+    for top in range(0, height, 64):
+        trimap[top : top + 64] = _trimap(height, width, low, slice(top, min(top + 64, height)))
     return image, trimap
 
 

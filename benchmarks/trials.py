@@ -40,6 +40,7 @@ from mattecli.training.state import STATE
 from mattecli.training.validation import ValidationSet
 
 Tables = dict[str, Any]
+Curve = list[tuple[float, float]]  # steps and losses
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,12 +63,13 @@ def main() -> None:
     trials = [Trial(t["question"], t["name"], t.get("change", {}), t.get("first", {})) for t in content["trial"]]
     torch.set_num_threads(options.threads)
     cv2.setNumThreads(options.threads)
-    validation = ValidationSet(_reduced(options.validation, options.out / "validation", options.pictures, options.side))
-    for trial in trials:
-        config = _config(content["base"], trial.change, options, options.out / trial.folder)
-        if not _finished(config.run.folder):
-            _run(trial, config, validation, options)
-    done = {trial: read_log(options.out / trial.folder / "log.jsonl") for trial in trials}
+    if not options.report:
+        _run_all(trials, content["base"], options)
+    done = {
+        trial: read_log(options.out / trial.folder / "log.jsonl")
+        for trial in trials
+        if _finished(options.out / trial.folder)
+    }
     print(table(done))
     draw_panels(_panels(done), options.plot or options.out / "curves.png")
 
@@ -75,7 +77,7 @@ def main() -> None:
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("out", type=Path, help="folder for the runs")
-    parser.add_argument("--validation", type=Path, required=True, help="folder with image/, alpha/ and trimap folders")
+    parser.add_argument("--validation", type=Path, help="folder with image/, alpha/ and trimap folders")
     parser.add_argument("--trials", type=Path, default=Path(__file__).with_name("trials.toml"))
     parser.add_argument("--photos", action="append", default=[], help="folder of photographs for backgrounds")
     parser.add_argument("--foregrounds", action="append", default=[], help="folder of cut-outs")
@@ -83,8 +85,21 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--pictures", type=int, default=6, help="pictures to judge by")
     parser.add_argument("--side", type=int, default=400, help="their longest side in pixels")
     parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--report", action="store_true", help="run nothing: table and curves of what is finished")
     parser.add_argument("--plot", type=Path, help="where the curves go")
-    return parser.parse_args()
+    options = parser.parse_args()
+    if not (options.report or options.validation):
+        parser.error("--validation is needed to run trials")
+    return options
+
+
+def _run_all(trials: list[Trial], base: Tables, options: argparse.Namespace) -> None:
+    """Run what is not finished; a mistake in any trial is told before the first begins."""
+    configs = [_config(base, trial.change, options, options.out / trial.folder) for trial in trials]
+    validation = ValidationSet(_reduced(options.validation, options.out / "validation", options.pictures, options.side))
+    for trial, config in zip(trials, configs, strict=True):
+        if not _finished(config.run.folder):
+            _run(trial, config, validation)
 
 
 def _config(base: Tables, change: Tables, options: argparse.Namespace, folder: Path) -> TrainConfig:
@@ -113,7 +128,7 @@ def _finished(folder: Path) -> bool:
     return log.exists() and any(line["kind"] == "saved" and line["progress"] >= 1 for line in read_log(log))
 
 
-def _run(trial: Trial, config: TrainConfig, validation: ValidationSet, options: argparse.Namespace) -> None:
+def _run(trial: Trial, config: TrainConfig, validation: ValidationSet) -> None:
     print(f"{time.strftime('%H:%M')} {trial.question}: {trial.name}", file=sys.stderr, flush=True)
     device = torch.device("cpu")
     feed = build_feed(config, device)
@@ -190,19 +205,26 @@ def _last_quarter(steps: list[Line]) -> float:
 
 
 def _panels(done: Mapping[Trial, list[Line]]) -> list[Panel]:
-    """A diagram of the alpha loss for each question, with the trials of the question "base" that are as long."""
-    curves = {trial: _curve(log) for trial, log in done.items()}
+    """A diagram of the alpha loss for each question, with the trials of the question "base" that are as long.
+
+    A line is the mean over the seeds of a trial.
+    """
     panels = []
     for question in dict.fromkeys(trial.question for trial in done):
-        own = {trial: curve for trial, curve in curves.items() if trial.question == question}
-        length = max(curve[-1][0] for curve in own.values())
-        base = {t: c for t, c in curves.items() if t.question == "base" and c[-1][0] == length}
-        series = {trial.name: curve for trial, curve in (base | own).items()}
-        panels.append(Panel(f"{question}: alpha loss", series))
+        length = max(log[-1]["step"] for trial, log in done.items() if trial.question == question)
+        curves: dict[str, list[Curve]] = {}
+        for trial, log in done.items():
+            if trial.question == question or (trial.question == "base" and log[-1]["step"] == length):
+                curves.setdefault(re.sub(r", seed \d+$", "", trial.name), []).append(_curve(log))
+        panels.append(Panel(f"{question}: alpha loss", {name: _mean(seeds) for name, seeds in curves.items()}))
     return panels
 
 
-def _curve(log: list[Line], width: int = 5) -> list[tuple[float, float]]:
+def _mean(curves: list[Curve]) -> Curve:
+    return [(points[0][0], float(np.mean([loss for _, loss in points]))) for points in zip(*curves, strict=True)]
+
+
+def _curve(log: list[Line], width: int = 5) -> Curve:
     """Steps and losses, each the mean over so many lines of the log, without the first ones, which are high."""
     steps = [line for line in log if line["kind"] == "step"]
     losses = np.convolve([line["losses"]["alpha"] for line in steps], np.ones(width) / width, mode="valid")

@@ -18,6 +18,7 @@ from mattecli.tiling import STRIDE, Plan, Progress, estimate
 Tile = int | Literal["auto", "off"]
 
 SMALLEST_TILE = 64
+WORTHWHILE_TILE = 256
 # What a run with `auto` is content with, if that is enough: 1 GiB, and so much for each pixel of the padded image.
 FRUGAL_BYTES = 2**30
 FRUGAL_PIXEL_BYTES = 60
@@ -127,11 +128,15 @@ def _candidates(height: int, width: int, backend: Backend, tile: Tile) -> list[P
         sides: Sequence[int] = [tile]
     else:
         sides = backend.tiles
-    sides = [min(side, whole) for side in sides]
+    sides = list(dict.fromkeys(min(side, whole) for side in sides))
+    # What is not computed again saves more than a large tile, unless tiles get so small that their halos count.
     on_device = [
-        estimate(backend, height, width, tile=side, keep=keep) for side in dict.fromkeys(sides) for keep in (2, 1, 0)
+        estimate(backend, height, width, tile=side, keep=keep)
+        for keep in (2, 1, 0)
+        for side in sides
+        if keep == 0 or side >= min(WORTHWHILE_TILE, whole) or tile != "auto"
     ]
-    on_host = [estimate(backend, height, width, tile=side, host=True) for side in dict.fromkeys(sides)]
+    on_host = [estimate(backend, height, width, tile=side, host=True) for side in sides]
     return on_device + (on_host if backend.device != "cpu" else [])
 
 

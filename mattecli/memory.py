@@ -50,6 +50,21 @@ def keep_freed_memory() -> None:
     mallopt(mmap_max, 0)
 
 
+def held_bytes() -> int:
+    """The RAM this process holds now."""
+    return int(psutil.Process().memory_info().rss)
+
+
+def give_back_freed_memory() -> None:
+    """Give the system all pages that the C library keeps though nothing lies in them; only glibc can."""
+    if sys.platform != "linux":
+        return
+    try:
+        ctypes.CDLL("libc.so.6").malloc_trim(0)
+    except (OSError, AttributeError):  # another C library
+        return
+
+
 def parse_bytes(text: str) -> int:
     """`800M`, `6G`, `6GiB` or a plain number of bytes as a number; raises ValueError for anything else."""
     number = text.strip().upper().removesuffix("B").removesuffix("I")

@@ -31,9 +31,9 @@ CELL = 8  # the decoder's boxes are made of cells of that many pixels, in the pa
 DEEP = 2  # tiles of the deep part are larger by that factor: its maps are small, its halos wide
 
 Array = Any  # of the backend
-# What the passes keep at their peak, for each pixel of the image: values of maps, and bytes of affinities and alpha.
+# What is kept at the peak, for each pixel of the image: values of maps, and bytes of affinities, alpha and the photo.
 KEPT_VALUES = 11
-KEPT_BYTES = 5.5
+KEPT_BYTES = 11.5
 KEEP_VALUES = (0, 20, 84)  # by `keep`: layer0's output has 64, halved 16; stage 2's head comes where less else is kept
 
 # What `progress` is told, in order: pools and moments are the statistics of the predictors 0 to 3.
@@ -160,9 +160,9 @@ class Affinity:
 class Plan:
     """How an image is run: in tiles of `tile`² pixels, each pass over as many as it takes.
 
-    `keep` holds larger maps too that the passes would compute again and again, which is faster: 1 layer0's halved output
-    and the head of stage 2, 2 also layer0's whole output. Each takes KEEP_VALUES more a pixel. `host` keeps the maps in the host's memory, not the device's. `bytes` is the
-    peak it is estimated to take of the device's memory.
+    `keep` holds more maps that the passes would else compute again and again: 1 layer0's halved output and the head of
+    stage 2, 2 also layer0's whole output; they take KEEP_VALUES a pixel. `host` has all maps in the host's memory, not
+    the device's. `bytes` is the peak it is estimated to take of the device's memory.
     """
 
     tile: int
@@ -216,6 +216,7 @@ class _Run:
         self.backend, self.keep, self.host, self.progress = backend, keep, host, progress
         self.tile, self.deep_tile = tile, DEEP * tile
         self.size = source.height, source.width
+        self.limit = estimate(backend, *self.size, tile=tile, keep=keep, host=host).bytes
         self.x = _Planes(backend, source)
 
     def alpha(self, unknown: NDArray[np.bool_]) -> NDArray[np.floating]:
@@ -417,6 +418,7 @@ class _Run:
         for done, box in enumerate(boxes):
             self.progress(label, done, len(boxes))
             yield box
+            self.backend.tidy(self.limit)
         self.progress(label, len(boxes), len(boxes))
 
     def _call(self, part: str, *arrays: Array) -> Any:

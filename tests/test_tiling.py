@@ -18,6 +18,7 @@ from mattecli import tiling
 from mattecli.backends.torch import TorchBackend
 from mattecli.boxes import WHOLE, Box, Edges, strips
 from mattecli.matting import Picture
+from mattecli.memory import show_bytes
 from mattecli.network import A2UNet, load_a2u, save_a2u
 from mattecli.weights import Checkpoint, find_checkpoint
 from tests.network.reference import Case, cases, seeded_network
@@ -252,7 +253,8 @@ def test_the_estimate_follows_tile_and_maps() -> None:
     assert kept == 4000 * 6000 * 4 * tiling.KEEP_VALUES[2]
     on_host = tiling.estimate(backend, 4000, 6000, tile=64, host=True)
     assert on_host.bytes < plans[0] / 2
-    assert str(on_host) == "tiles of 64, about 425 MiB, maps in the host's memory"
+    assert str(on_host) == f"tiles of 64, about {show_bytes(on_host.bytes)}, maps in the host's memory"
+    assert (on_host.label, tiling.estimate(backend, 60, 64, tile=64).label) == (64, "off")
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA card here")

@@ -49,6 +49,10 @@ class Backend(Protocol):
         """
         ...
 
+    def tidy(self, limit: int) -> None:
+        """Called between tiles: should more than `limit` bytes be held, give back what is not in use."""
+        ...
+
     def free_bytes(self) -> int:
         """Bytes of the device's memory that are free now."""
         ...

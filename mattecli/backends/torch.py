@@ -25,7 +25,9 @@ DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16, 
 
 # Measured by `benchmarks/tiles.py --memory` (its table is in benchmarks/README.md), with a tenth to spare.
 FIXED_BYTES = {"cpu": 420 * 2**20, "cuda": 600 * 2**20}
-TILE_VALUES = 300  # a tile's maps, for each of its pixels, at the pass that has the most of them
+TILE_VALUES = (
+    620  # a tile's maps, for each of its pixels, at the pass that has the most of them, and the holes they leave
+)
 
 
 class TorchBackend:
@@ -88,6 +90,14 @@ class TorchBackend:
         else:
             tensor = torch.empty(shape, dtype=dtype, device=device)
         return tensor.permute(0, 3, 1, 2)  # channels-last in memory
+
+    def tidy(self, limit: int) -> None:
+        """Give freed memory back once more than `limit` is held: blocks of many sizes leave holes in the heap.
+
+        PyTorch's own memory of a CUDA card needs none of that.
+        """
+        if self._device.type == "cpu" and memory.held_bytes() > limit:
+            memory.give_back_freed_memory()
 
     def free_bytes(self) -> int:
         """Bytes of RAM, or of the card's memory, that are free now."""

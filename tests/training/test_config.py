@@ -70,6 +70,7 @@ def test_paths_are_relative_to_the_file(tmp_path: Path) -> None:
         ("[run]\nsteps = 1.5", "run.steps is a number but must be a whole number"),
         ("[run]\nsteps = true", "run.steps is true or false but must be a whole number"),
         ('[run]\nvariant = "both"', "run.variant is 'both' but must be one of 'shared', 'unshared'"),
+        ('[run]\nupsampling = "cubic"', "run.upsampling is 'cubic' but must be one of 'affinity', "),
         ("[optimizer]\nbetas = [0.9]", "optimizer.betas has 1 values but must have 2"),
         ("[[crops]]\nsize = [320, 'x']", "crops[0].size[1] is a string"),
         ("[[crops]]\nsize = 300", "crops.size must be multiples of 16"),
