@@ -100,7 +100,8 @@ def plan(
     allowed = free if max_memory is None else min(free, max_memory)
     limits = [allowed]
     if tile == "auto" and max_memory is None:
-        limits.insert(0, min(allowed, FRUGAL_BYTES + FRUGAL_PIXEL_BYTES * padded[0] * padded[1]))
+        frugal = FRUGAL_BYTES + FRUGAL_PIXEL_BYTES * padded[0] * padded[1]
+        limits.insert(0, min(allowed, int(0.95 * frugal)))  # a little to spare, for the holes in the heap
     for limit in limits:
         for fitting in plans:
             if fitting.bytes <= limit:
