@@ -27,6 +27,7 @@ from mattecli.predictor import Predictor, pair_size, read_pair, trimap_note
 from mattecli.products import (
     Fit,
     Kind,
+    check_memory,
     check_product,
     parse_colour,
     photo_note,
@@ -165,6 +166,8 @@ class Worker:
     def matte(self, loaded: Loaded) -> tuple[NDArray[np.float32], Line]:
         """The alpha, and what the report says of it."""
         started = time.perf_counter()
+        if set(loaded.pending.replaces) - {"alpha"}:
+            check_memory(loaded.photo)  # before the run, which would be lost
         alpha, tile = self.predictor.alpha(loaded.photo, loaded.trimap, name=loaded.pending.job.image)
         width, height = loaded.photo.size
         facts = {

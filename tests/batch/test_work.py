@@ -11,7 +11,7 @@ import pytest
 from mattecli.batch.jobs import Job
 from mattecli.batch.pairing import find_jobs
 from mattecli.batch.work import Line, Loaded, Pending, Settings, Worker, describe, failure
-from mattecli.errors import InputError
+from mattecli.errors import DeviceError, InputError
 from mattecli.files import hidden_beside
 from tests.batch.pictures import SIDE
 
@@ -84,6 +84,18 @@ def test_only_the_products_that_an_option_is_for_are_made_anew(folders: Folders)
     todo = worker.todo(replace(job, background="blue"))
     assert isinstance(todo, Pending)
     assert todo.replaces == {"composite": True}
+
+
+def test_memory_for_colours_is_checked_before_the_network_runs(
+    folders: Folders, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    photos, trimaps, out = folders
+    worker = Worker(Settings(out, kinds=("alpha", "cutout")))
+    job = find_jobs(photos, out, trimaps=str(trimaps), kinds=worker.settings.kinds).jobs[0]
+    monkeypatch.setattr("mattecli.memory.free_bytes", lambda: 100)
+    monkeypatch.setattr(worker.predictor, "alpha", lambda *_, **__: pytest.fail("the network ran"))
+    with pytest.raises(DeviceError, match="putting .* together takes"):
+        worker.matte(loaded(worker, job))
 
 
 def test_a_failure_says_what_it_was() -> None:
