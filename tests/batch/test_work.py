@@ -94,7 +94,7 @@ def test_memory_for_colours_is_checked_before_the_network_runs(
     job = find_jobs(photos, out, trimaps=str(trimaps), kinds=worker.settings.kinds).jobs[0]
     monkeypatch.setattr("mattecli.memory.free_bytes", lambda: 100)
     monkeypatch.setattr(worker.predictor, "alpha", lambda *_, **__: pytest.fail("the network ran"))
-    with pytest.raises(DeviceError, match="putting .* together takes"):
+    with pytest.raises(DeviceError, match=r"putting .* together takes"):
         worker.matte(loaded(worker, job))
 
 
