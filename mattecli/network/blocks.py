@@ -63,6 +63,14 @@ class Conv(nn.Conv2d):
 
     def convolve(self, x: Tensor, padding: tuple[int, int]) -> Tensor:
         """The convolution with so many rows and columns of zeros around x."""
+        if self.groups > 1 and x.device.type == "cpu" and torch.is_grad_enabled():
+            # oneDNN's bfloat16 gradient of depthwise kernels is wrong on maps of 30 rows and more (PyTorch 2.13).
+            with torch.autocast("cpu", enabled=False):
+                wide = x.to(torch.promote_types(x.dtype, torch.float32))
+                out = F.conv2d(
+                    wide, self.weight.to(wide.dtype), self.bias, self.stride, padding, self.dilation, self.groups
+                )
+                return out.to(x.dtype)
         return F.conv2d(x, self.weight, self.bias, self.stride, padding, self.dilation, self.groups)
 
 
