@@ -31,21 +31,24 @@ class Predictor:
 
         ray.data.from_items(rows).map(mattecli.Predictor, fn_constructor_kwargs={"device": "cuda"}, concurrency=2)
 
-    `weights`, `device` and `precision` as for `load_backend`, `tile` and `max_memory` (bytes) as for `predict_alpha`,
-    `snap` as for `read_trimap`.
+    `weights`, `backend`, `device`, `provider` and `precision` as for `load_backend`, `tile` and `max_memory` (bytes) as
+    for `predict_alpha`, `snap` as for `read_trimap`.
     """
 
     def __init__(
         self,
         weights: str | Path | None = None,
         *,
+        backend: str = "auto",
         device: str = "auto",
+        provider: str | None = None,
         precision: str = "auto",
         tile: Tile = "auto",
         max_memory: int | None = None,
         snap: int = 0,
     ) -> None:
-        self.weights, self.device, self.precision = weights, device, precision
+        self.weights, self.backend, self.precision = weights, backend, precision
+        self.device, self.provider = device, provider
         self.tile, self.max_memory, self.snap = tile, max_memory, snap
         self._loading = threading.Lock()
         self._backend: Backend | None = None
@@ -56,7 +59,13 @@ class Predictor:
             if self._backend is None:
                 from mattecli.backends import load_backend
 
-                self._backend = load_backend(self.weights, device=self.device, precision=self.precision)
+                self._backend = load_backend(
+                    self.weights,
+                    backend=self.backend,
+                    device=self.device,
+                    provider=self.provider,
+                    precision=self.precision,
+                )
             return self._backend
 
     def alpha(

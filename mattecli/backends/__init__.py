@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import importlib.util
 from pathlib import Path
 from typing import Any, Protocol
 
 from numpy.typing import NDArray
 
 from mattecli.boxes import WHOLE, Edges
+from mattecli.errors import DeviceError, UsageError
 from mattecli.weights import Checkpoint, find_checkpoint
 
 
@@ -17,7 +19,7 @@ class Backend(Protocol):
     Arrays are the backend's own; others only slice and assign them along their last two axes, rows and columns.
     """
 
-    name: str  # "torch"
+    name: str  # "torch" or "onnx"
     device: str  # "cpu", "cuda:0 (NVIDIA …)"
     precision: str  # "fp32", "bf16" or "fp16"
     checkpoint: Checkpoint
@@ -58,15 +60,42 @@ class Backend(Protocol):
         ...
 
 
-def load_backend(weights: str | Path | None = None, *, device: str = "auto", precision: str = "auto") -> Backend:
+def load_backend(
+    weights: str | Path | None = None,
+    *,
+    backend: str = "auto",
+    device: str = "auto",
+    provider: str | None = None,
+    precision: str = "auto",
+) -> Backend:
     """A backend that is ready to run.
 
-    `weights` is a name from `matte weights list` or a file; `device` auto, cpu or cuda[:N]; `precision` auto, fp32,
-    bf16 or fp16. Raises WeightsError, DeviceError or UsageError.
+    `weights` is a name from `matte weights list` or a file; `backend` auto, torch or onnx; `device` auto, cpu or
+    cuda[:N]; `provider` one of ONNX Runtime's (cpu, cuda, tensorrt, openvino, coreml, directml); `precision` auto,
+    fp32, bf16 or fp16. With `auto` a provider or an ONNX file is run by ONNX Runtime, all else by PyTorch where it is
+    installed. Raises WeightsError, DeviceError or UsageError.
     """
-    from mattecli.backends.torch import TorchBackend
+    checkpoint = find_checkpoint(weights)
+    exported = checkpoint.path.suffix == ".onnx"
+    if backend == "torch" and (exported or provider is not None):
+        what = checkpoint.path if exported else f"--provider {provider}"
+        raise UsageError(f"{what} is for ONNX Runtime, not for --backend torch; leave that out")
+    if backend == "auto":
+        backend = "onnx" if exported or provider is not None or importlib.util.find_spec("torch") is None else "torch"
+    package = {"torch": "torch", "onnx": "onnxruntime"}.get(backend)
+    if package is None:
+        raise UsageError(f"--backend {backend} is unknown; choose auto, torch or onnx")
+    if importlib.util.find_spec(package) is None:
+        raise DeviceError(
+            f"--backend {backend} needs the package {package}, which is not installed; `pip install {package}`"
+        )
+    if backend == "torch":
+        from mattecli.backends.torch import TorchBackend
 
-    return TorchBackend(find_checkpoint(weights), device=device, precision=precision)
+        return TorchBackend(checkpoint, device=device, precision=precision)
+    from mattecli.backends.onnx import OnnxBackend
+
+    return OnnxBackend(checkpoint, device=device, provider=provider, precision=precision)
 
 
 __all__ = ["Backend", "load_backend"]

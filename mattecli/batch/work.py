@@ -58,7 +58,9 @@ class Settings:
     fit: Fit = "cover"
     linear: bool = False
     weights: str | None = None
+    backend: str = "auto"
     device: str = "auto"
+    provider: str | None = None
     precision: str = "auto"
     tile: Tile = "auto"
     max_memory: int | None = None
@@ -103,7 +105,9 @@ class Worker:
         self._weights = {"name": self.checkpoint.name, "sha256": self.checkpoint.sha256}
         self.predictor = Predictor(
             settings.weights,
+            backend=settings.backend,
             device=settings.device,
+            provider=settings.provider,
             precision=settings.precision,
             tile=settings.tile,
             max_memory=settings.max_memory,

@@ -13,7 +13,9 @@ from mattecli import __version__
 from mattecli.cli import terminal, weights
 from mattecli.cli.batch import batch
 from mattecli.cli.composite import composite
+from mattecli.cli.doctor import doctor
 from mattecli.cli.evaluate import evaluate
+from mattecli.cli.export import export_onnx
 from mattecli.cli.predict import predict
 from mattecli.cli.report import report
 from mattecli.cli.samples import train_samples
@@ -53,6 +55,8 @@ for command in (
     evaluate,
     train,
     train_samples,
+    export_onnx,
+    doctor,
 ):  # the order of `matte --help`
     app.command()(command)
 app.add_typer(weights.app, name="weights")

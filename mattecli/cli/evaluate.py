@@ -15,12 +15,14 @@ import typer
 
 from mattecli.cli import terminal
 from mattecli.cli.options import (
+    Backend,
     Debug,
     Device,
     Json,
     MaxMemory,
     Overwrite,
     Precision,
+    Provider,
     Quiet,
     Snap,
     Tile,
@@ -34,7 +36,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from mattecli.backends import Backend
+    from mattecli import backends
     from mattecli.evaluation import Evaluation, Failed, Listing, Scored
     from mattecli.metrics import Scores
 
@@ -63,7 +65,9 @@ def evaluate(
         ),
     ] = None,
     weights: Weights = None,
+    backend: Backend = "auto",
     device: Device = "auto",
+    provider: Provider = None,
     precision: Precision = "auto",
     tile: Tile = "auto",
     max_memory: MaxMemory = None,
@@ -99,7 +103,9 @@ def evaluate(
     """
     model_only = {
         "--weights": weights is not None,
+        "--backend": backend != "auto",
         "--device": device != "auto",
+        "--provider": provider is not None,
         "--precision": precision != "auto",
         "--tile": tile != "auto",
         "--max-memory": max_memory is not None,
@@ -117,26 +123,29 @@ def evaluate(
     if save is not None:
         _prepare(save, listing, overwrite=overwrite)
     facts = {"Truth": str(alpha), "Trimaps": str(trimaps)}
-    backend = None
+    runner = None
     if predictions is None:
-        backend = _load(weights, device, precision)
-        facts = {"Model": f"{backend.checkpoint.name} in {backend.precision}", "Photos": str(images), **facts}
+        from mattecli.backends import load_backend
+
+        runner = load_backend(weights, backend=backend, device=device, provider=provider, precision=precision)
+        terminal.say(f"device: {runner.device}" + (" (auto)" if device == "auto" else ""))
+        facts = {"Model": f"{runner.checkpoint.name} in {runner.precision}", "Photos": str(images), **facts}
     else:
         facts = {"Predictions": str(predictions), **facts}
     pictures = EvaluationPage() if page is not None else None
     with _progress(len(listing.cases)) as on_done:
         result = evaluation.evaluate(
             listing,
-            predict=None if backend is None else _predictor(backend, tile, max_memory),
+            predict=None if runner is None else _predictor(runner, tile, max_memory),
             snap=snap,
             save=save,
             overwrite=overwrite,
-            workers=min(8, os.cpu_count() or 1) if backend is None else 1,
+            workers=min(8, os.cpu_count() or 1) if runner is None else 1,
             look=None if pictures is None else pictures.add,
             on_done=on_done,
         )
     if as_json:
-        terminal.data(json.dumps({**result.as_json(), **_model(backend)}) + "\n")
+        terminal.data(json.dumps({**result.as_json(), **_model(runner)}) + "\n")
     else:
         _print_table(result)
     if page is not None and pictures is not None:
@@ -176,23 +185,15 @@ def _prepare(save: Path, listing: Listing, *, overwrite: bool) -> None:
         check_output(save / f"{case.name}.png", overwrite=overwrite, inputs=case.files())  # a link may lead to one
 
 
-def _load(weights: str | None, device: str, precision: str) -> Backend:
-    from mattecli.backends import load_backend
-
-    backend = load_backend(weights, device=device, precision=precision)
-    terminal.say(f"device: {backend.device}" + (" (auto)" if device == "auto" else ""))
-    return backend
-
-
 def _predictor(
-    backend: Backend, tile: str, max_memory: str | None
+    backend: backends.Backend, tile: str, max_memory: str | None
 ) -> Callable[[NDArray[Any], NDArray[np.uint8]], NDArray[np.float32]]:
     from mattecli.matting import predict_alpha
 
     return partial(predict_alpha, backend=backend, tile=parse_tile(tile), max_memory=parse_memory(max_memory))
 
 
-def _model(backend: Backend | None) -> dict[str, Any]:
+def _model(backend: backends.Backend | None) -> dict[str, Any]:
     """What `--json` says of the model that ran."""
     if backend is None:
         return {}

@@ -25,7 +25,14 @@ Weights = Annotated[
     ),
 ]
 Device = Annotated[str, typer.Option("--device", metavar="auto|cpu|cuda[:N]", help="Where the network runs.")]
-Backend = Annotated[Literal["auto", "torch"], typer.Option("--backend", help="What runs the network.")]
+Backend = Annotated[
+    Literal["auto", "torch", "onnx"],
+    typer.Option("--backend", help="What runs the network: PyTorch (auto, where it is installed) or ONNX Runtime."),
+]
+Provider = Annotated[
+    Literal["cpu", "cuda", "tensorrt", "openvino", "coreml", "directml"] | None,
+    typer.Option("--provider", help="What ONNX Runtime computes on; see `matte doctor`."),
+]
 Precision = Annotated[
     Literal["auto", "fp32", "bf16", "fp16"],
     typer.Option("--precision", help="Arithmetic of the network; auto is fp32."),

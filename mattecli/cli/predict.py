@@ -20,6 +20,7 @@ from mattecli.cli.options import (
     OutputFolder,
     Overwrite,
     Precision,
+    Provider,
     Quiet,
     Snap,
     Tile,
@@ -91,6 +92,7 @@ def predict(
     weights: Weights = None,
     device: Device = "auto",
     backend: Backend = "auto",
+    provider: Provider = None,
     precision: Precision = "auto",
     tile: Tile = "auto",
     max_memory: MaxMemory = None,
@@ -143,7 +145,7 @@ def predict(
     from mattecli.matting import predict_alpha
     from mattecli.tiling import PASSES
 
-    runner = load_backend(weights, device=device, precision=precision)
+    runner = load_backend(weights, backend=backend, device=device, provider=provider, precision=precision)
     terminal.say(f"device: {runner.device}" + (" (auto)" if device == "auto" else ""))
     plans: list[Plan] = []
 

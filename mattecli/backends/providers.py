@@ -1,0 +1,159 @@
+"""ONNX Runtime's execution providers: which there are, which one to take, and whether it is really used."""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import io
+import os
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import onnxruntime as ort
+import psutil
+from onnx import TensorProto, helper
+
+from mattecli.errors import DeviceError, UsageError
+
+# What --provider calls them, the names ONNX Runtime has for them, and what each needs.
+PROVIDERS = {
+    "cpu": "CPUExecutionProvider",
+    "cuda": "CUDAExecutionProvider",
+    "tensorrt": "TensorrtExecutionProvider",
+    "openvino": "OpenVINOExecutionProvider",
+    "coreml": "CoreMLExecutionProvider",
+    "directml": "DmlExecutionProvider",
+}
+REMEDIES = {
+    "cuda": "`pip install onnxruntime-gpu[cuda,cudnn]` brings CUDA's libraries; no other onnxruntime package beside it",
+    "tensorrt": "install TensorRT's libraries, with no other onnxruntime package beside onnxruntime-gpu",
+    "openvino": "install onnxruntime-openvino in place of onnxruntime",
+    "coreml": "run on macOS, whose onnxruntime has it",
+    "directml": "install onnxruntime-directml in place of onnxruntime on Windows",
+}
+
+
+@dataclass(frozen=True)
+class Provider:
+    """A provider with its options; `device` is what it is called in messages, "cpu" or as in "cuda:0"."""
+
+    name: str
+    device: str
+    options: dict[str, str] = field(default_factory=dict)
+
+
+def choose_provider(device: str, provider: str | None) -> Provider:
+    """The provider for `--device` (auto, cpu or cuda[:N]) and `--provider` (a key of PROVIDERS).
+
+    auto takes CUDA where it works, else the CPU. Raises UsageError when the two contradict each other, DeviceError with
+    reason and remedy when what was asked for cannot be used.
+    """
+    match = re.fullmatch(r"auto|cpu|cuda(?::(\d+))?", device)
+    if match is None:
+        raise UsageError(f"--device {device} is unknown; choose auto, cpu, cuda or cuda:N")
+    number = match[1] or "0"
+    if provider is None:
+        if device == "auto":
+            cuda = _make("cuda", number)
+            return cuda if why_not("cuda") is None else _make("cpu", number)
+        provider = "cpu" if device == "cpu" else "cuda"
+    if provider not in PROVIDERS:
+        raise UsageError(f"--provider {provider} is unknown; choose {', '.join(PROVIDERS)}")
+    if (device == "cpu") != (provider == "cpu") and device != "auto":
+        raise UsageError(f"--provider {provider} does not run on --device {device}; give one of them")
+    reason = why_not(provider, number)
+    if reason is not None:
+        raise DeviceError(
+            f"ONNX Runtime's {PROVIDERS[provider]} cannot be used: {reason}; {remedy(provider)} (see `matte doctor`)"
+        )
+    return _make(provider, number)
+
+
+def open_session(model: bytes, provider: Provider) -> ort.InferenceSession:
+    """A session that runs on the provider; DeviceError when ONNX Runtime took another in its place."""
+    options = ort.SessionOptions()
+    options.log_severity_level = 3  # errors
+    options.intra_op_num_threads = threads()
+    # The parts take turns: threads of one that spin for more work would be in the way of the next.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    if provider.device == "cpu":
+        options.enable_cpu_mem_arena = False  # each part would keep its own peak
+    options.enable_mem_pattern = False  # windows differ in size
+    wanted = [(provider.name, provider.options)]
+    if provider.device != "cpu":
+        wanted.append((PROVIDERS["cpu"], {}))  # for the operators that it lacks
+    with contextlib.redirect_stdout(io.StringIO()):  # ONNX Runtime prints there what it also reports
+        session = ort.InferenceSession(model, options, providers=wanted)
+    if session.get_providers()[0] != provider.name:
+        raise DeviceError(
+            f"ONNX Runtime took {session.get_providers()[0]} in place of {provider.name}; see `matte doctor`"
+        )
+    return session
+
+
+def threads() -> int:
+    """How many threads a session gets: what OMP_NUM_THREADS says, else the physical cores this process may use."""
+    asked = os.environ.get("OMP_NUM_THREADS", "")
+    if asked.isdecimal() and int(asked) > 0:
+        return int(asked)
+    allowed = len(psutil.Process().cpu_affinity()) if hasattr(psutil.Process, "cpu_affinity") else os.cpu_count() or 1
+    return max(1, min(psutil.cpu_count(logical=False) or allowed, allowed))
+
+
+def available() -> list[str]:
+    """The providers that this build of ONNX Runtime has, whether they load or not."""
+    built = ort.get_available_providers()
+    return [provider for provider, name in PROVIDERS.items() if name in built]
+
+
+def why_not(provider: str, number: str = "0") -> str | None:
+    """Why a provider cannot be used here; None if it can. What a session reports decides."""
+    if provider not in available():
+        return "this build of ONNX Runtime does not have it"
+    if provider in ("cuda", "tensorrt"):
+        with contextlib.redirect_stdout(io.StringIO()):
+            ort.preload_dlls()  # CUDA's libraries that came with PyTorch or NVIDIA's packages
+        reason = _library(provider)
+        if reason is not None:
+            return reason
+    tensor = helper.make_tensor_value_info
+    graph = helper.make_graph(
+        [helper.make_node("Identity", ["x"], ["y"])],
+        "nothing",
+        [tensor("x", TensorProto.FLOAT, [1])],
+        [tensor("y", TensorProto.FLOAT, [1])],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10)
+    try:
+        open_session(model.SerializeToString(), _make(provider, number))
+    except Exception as error:  # ONNX Runtime's classes are not exported
+        return str(error).splitlines()[0]
+    return None
+
+
+def remedy(provider: str) -> str:
+    """What to do about a provider that cannot be used."""
+    return REMEDIES.get(provider, "install onnxruntime again")
+
+
+def _library(provider: str) -> str | None:
+    """The system's own word on why a provider's library does not load, which ONNX Runtime only logs."""
+    pattern = f"*onnxruntime_providers_{provider}.*"
+    for path in (Path(ort.__file__).parent / "capi").glob(pattern):
+        try:
+            ctypes.CDLL(str(path))
+        except OSError as error:
+            missing, _, _ = str(error).partition(": ")
+            return f"{missing} is missing" if "No such file" in str(error) else str(error)
+    return None
+
+
+def _make(provider: str, number: str) -> Provider:
+    options: dict[str, dict[str, str]] = {
+        # fp32 means fp32; and room is taken as it is needed, not doubled each time
+        "cuda": {"device_id": number, "use_tf32": "0", "arena_extend_strategy": "kSameAsRequested"},
+        "tensorrt": {"device_id": number},
+    }
+    named = {"cuda": f"cuda:{number}", "tensorrt": f"tensorrt:{number}"}
+    return Provider(PROVIDERS[provider], named.get(provider, provider), options.get(provider, {}))

@@ -1,0 +1,30 @@
+"""`matte doctor`: what this installation can do, and what is wrong with it."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+
+import typer
+
+from mattecli.cli import terminal
+from mattecli.cli.options import Debug, Json
+
+
+def doctor(as_json: Json = False, debug: Debug = False) -> None:
+    """Show versions, devices, providers, weights and free memory, and time a matte; exit code 1 if anything is wrong.
+
+    Example: matte doctor
+    """
+    from mattecli.doctor import examine
+
+    findings = []
+    for finding in examine():
+        findings.append(finding)
+        if not as_json:
+            mark = {"ok": "ok     ", "note": "note   ", "problem": "PROBLEM"}[finding.verdict]
+            terminal.data(f"{mark} {finding.subject}: {finding.text}\n")
+    if as_json:
+        terminal.data(json.dumps([dataclasses.asdict(finding) for finding in findings]) + "\n")
+    if any(finding.verdict == "problem" for finding in findings):
+        raise typer.Exit(1)

@@ -1,0 +1,125 @@
+"""A2U's operators in standard ONNX operators, right at every size and batch (formulas: `network/resample.py`).
+
+Their kernels differ from position to position or from image to image, which no standard operator offers, and unfolding
+a map into the 36 pixels under each kernel takes nine times its memory. Instead positions are taken in blocks of 4×4.
+The pixels under a block (12×12 where the map is halved, 6×6 where it is doubled) are gathered once, the taps of its
+positions are laid out as a matrix with zeros where a pixel is under no tap, and one matrix product does all the sums.
+
+Maps are (B, C, H, W); what is in blocks is (B, rows of blocks, columns of blocks, …).
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mattecli.onnx.graph import Graph, Value
+
+BLOCK = 4  # positions of a block in each direction
+
+
+class Grid(NamedTuple):
+    """Positions of a map, h × w of them, and the blocks that hold them; the last ones may reach over the sides."""
+
+    h: Value
+    w: Value
+    rows: Value
+    columns: Value
+
+
+def grid(h: Value, w: Value) -> Grid:
+    """The blocks of h × w positions."""
+    return Grid(h, w, (h + (BLOCK - 1)) // BLOCK, (w + (BLOCK - 1)) // BLOCK)
+
+
+def downsample(g: Graph, x: Value, s: Value, p: Value) -> Value:
+    """Halve x (B, C, H, W) with the down kernels of s (B, 1, H/2, W/2) and p (B, 36)."""
+    at = grid(g.dim(s, 2), g.dim(s, 3))
+    scores = _in_blocks(g, s, at) * g.reshape(p, -1, 1, 1, 1, 36)  # (B, rows, columns, 16, 36)
+    kernels = g.cast(g.op("Softmax", scores, axis=-1), g.dtype)
+    sums = g.op("MatMul", _matrices(g, g.reshape(kernels, 0, 0, 0, -1), 3, _DOWN), _windows(g, x, at, taps=6, step=2))
+    return from_blocks(g, sums, at)
+
+
+def upsample(g: Graph, f: Value, s: Value, p: Value) -> Value:
+    """Double f (B, C, h, w) with the up kernels of s (B, 1, h, w) and p (B, 36)."""
+    at = grid(g.dim(s, 2), g.dim(s, 3))
+    p = g.transpose(g.reshape(p, -1, 9, 4), 0, 2, 1)  # number 4·m + 2·dy + dx is tap m's of that sub-position
+    scores = g.reshape(_in_blocks(g, s, at), 0, 0, 0, BLOCK**2, 1, 1) * g.reshape(p, -1, 1, 1, 1, 4, 9)
+    kernels = g.cast(g.op("Softmax", g.op("Sigmoid", scores), axis=-1), g.dtype)
+    sums = g.op("MatMul", _matrices(g, g.reshape(kernels, 0, 0, 0, -1), 3, _UP), _windows(g, f, at, taps=3, step=1))
+    return from_blocks(g, sums, Grid(at.h * 2, at.w * 2, at.rows, at.columns), side=2 * BLOCK)
+
+
+def correlate(g: Graph, x: Value, kernels: list[Value], at: Grid, *, shared: bool) -> list[Value]:
+    """x (B, C, H, W) correlated with kernels of each image, (B, C, 6, 6) or `shared` (B, 1, 6, 6); stride 2, padding 2.
+
+    Gives for each kernel the products in blocks, (B, rows, columns, 16, C), at H/2 × W/2 positions.
+    """
+    windows = _windows(g, x, at, taps=6, step=2)  # (B, rows, columns, 144, C)
+    taps = [g.cast(g.reshape(kernel, 0, 0, 36), g.dtype) for kernel in kernels]
+    if shared:
+        matrices = [g.reshape(_matrices(g, k, 2, _CORRELATE), -1, 1, 1, BLOCK**2, 144) for k in taps]
+        return [g.op("MatMul", matrix, windows) for matrix in matrices]
+    windows = g.transpose(windows, 0, 4, 1, 2, 3)  # (B, C, rows, columns, 144)
+    matrices = [g.transpose(_matrices(g, k, 2, _CORRELATE), 0, 1, 3, 2) for k in taps]  # (B, C, 144, 16)
+    flat = g.reshape(windows, 0, 0, -1, 144)
+    shape = g.shape(0, at.rows, at.columns, BLOCK**2, g.dim(x, 1))
+    return [g.op("Reshape", g.transpose(g.op("MatMul", flat, m), 0, 2, 3, 1), shape) for m in matrices]
+
+
+def from_blocks(g: Graph, blocks: Value, at: Grid, *, side: int = BLOCK) -> Value:
+    """The map (B, C, h, w) of blocks (B, rows, columns, side², C)."""
+    blocks = g.transpose(g.reshape(blocks, 0, 0, 0, side, side, -1), 0, 1, 3, 2, 4, 5)  # pixels first: much faster
+    wide = g.op("Reshape", blocks, g.shape(0, at.rows * side, at.columns * side, -1))
+    return g.transpose(g.slice(wide, (1, 0, at.h), (2, 0, at.w)), 0, 3, 1, 2)
+
+
+def _in_blocks(g: Graph, s: Value, at: Grid) -> Value:
+    """s (B, 1, h, w) in blocks: (B, rows, columns, 16, 1)"""
+    s = g.pad(s, (0, 0), (at.rows * BLOCK - at.h, at.columns * BLOCK - at.w), (2, 3))
+    s = g.transpose(g.reshape(s, -1, at.rows, BLOCK, at.columns, BLOCK), 0, 1, 3, 2, 4)
+    return g.reshape(s, 0, 0, 0, BLOCK**2, 1)
+
+
+def _windows(g: Graph, x: Value, at: Grid, *, taps: int, step: int) -> Value:
+    """The pixels under each block, (B, rows, columns, side², C); from a position to the next it is `step` pixels."""
+    reach = (taps - step) // 2
+    stride, side = step * BLOCK, step * BLOCK + 2 * reach
+    height, width = (blocks * stride + 2 * reach for blocks in (at.rows, at.columns))
+    x = g.transpose(x, 0, 2, 3, 1)  # a pixel's channels are copied in one piece
+    x = g.pad(x, (reach, reach), (height - reach - g.dim(x, 1), width - reach - g.dim(x, 2)), (1, 2))
+    table = g.op("Reshape", x, g.shape(0, height * width, -1))
+    inside = np.arange(side)
+    rows = g.reshape(g.arange(at.rows) * stride, -1, 1, 1, 1) + inside[:, None]
+    columns = g.reshape(g.arange(at.columns) * stride, -1, 1, 1) + inside
+    index = g.reshape(rows * width + columns, at.rows, at.columns, side**2)
+    return g.op("Gather", table, index, axis=1)
+
+
+def _matrices(g: Graph, numbers: Value, axis: int, places: NDArray[np.int64]) -> Value:
+    """Numbers along their last axis laid out as matrices, (…, outputs, pixels), by `places`."""
+    with_zero = g.pad(numbers, (0,), (1,), (axis,))
+    return g.op("Gather", with_zero, places, axis=axis)
+
+
+def _places(*, taps: int, step: int, own: bool) -> NDArray[np.int64]:
+    """Which of a block's kernel values stands where in its matrix (outputs, pixels); one past the last for none.
+
+    Values are in the order position, sub-position, tap. With `own` each position has its kernel, else all share one.
+    """
+    share = 2 // step  # outputs of a position in each direction
+    side = step * BLOCK + taps - step
+    count = (BLOCK * share * taps) ** 2 if own else taps**2
+    places = np.full((BLOCK, share, BLOCK, share, side, side), count)
+    for oy, dy, ox, dx, i, j in np.ndindex(BLOCK, share, BLOCK, share, taps, taps):
+        kernel = (oy * BLOCK + ox) * share**2 + dy * share + dx if own else 0
+        places[oy, dy, ox, dx, step * oy + i, step * ox + j] = (kernel * taps + i) * taps + j
+    return places.reshape(-1, side**2)
+
+
+_DOWN = _places(taps=6, step=2, own=True)  # (16, 144)
+_UP = _places(taps=3, step=1, own=True)  # (64, 36)
+_CORRELATE = _places(taps=6, step=2, own=False)  # (16, 144)
