@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from mattecli import memory
 from mattecli.backends.providers import choose_provider, open_session
 from mattecli.boxes import WHOLE, Edges
-from mattecli.errors import DeviceError, OutOfMemoryError, UsageError, WeightsError
+from mattecli.errors import DeviceError, OutOfMemoryError, UsageError
 from mattecli.onnx.parts import part
 from mattecli.onnx.weights import read_weights
 from mattecli.weights import Checkpoint
@@ -92,14 +92,7 @@ class OnnxBackend:
     def _session(self, name: str) -> ort.InferenceSession:
         """A part's session, opened when it is first asked for."""
         if name not in self._sessions:
-            try:
-                model = part(name, self._weights)
-            except KeyError as error:
-                path = self.checkpoint.path
-                raise WeightsError(
-                    f"{path} does not fit the A2U network: {error} is missing; point --weights at an A2U file"
-                ) from error
-            self._sessions[name] = open_session(model.SerializeToString(), self._provider)
+            self._sessions[name] = open_session(part(name, self._weights).SerializeToString(), self._provider)
         return self._sessions[name]
 
 

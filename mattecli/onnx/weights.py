@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import importlib.util
 import json
-from collections.abc import Mapping
+import re
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from safetensors import SafetensorError, safe_open
 
 from mattecli.errors import WeightsError
+from mattecli.weights import DEFAULT, find_checkpoint
 
 EPS = 1e-5
 # The convolution before a norm, by the last part of their names.
@@ -35,13 +38,9 @@ def read_weights(path: Path) -> State:
         raise WeightsError(f"{path} holds no A2U network (no tensor {VARIANT}); point --weights at an A2U file")
     if "upsampling_taps" in state:
         raise WeightsError(f"{path} does not upsample by affinity, which only --backend torch runs; use that")
-    for name, array in state.items():
-        if not np.isfinite(array).all():
-            raise WeightsError(f"{path} does not fit the A2U network: {name} holds values that are not finite")
-    try:
-        return fold_norms(state)
-    except (KeyError, ValueError) as error:
-        raise WeightsError(f"{path} does not fit the A2U network ({error}); point --weights at an A2U file") from error
+    for problem in _misfits(state):
+        raise WeightsError(f"{path} does not fit the A2U network: {problem}; point --weights at an A2U file")
+    return fold_norms(state)
 
 
 def fold_norms(state: Mapping[str, NDArray[np.floating]]) -> State:
@@ -61,6 +60,25 @@ def fold_norms(state: Mapping[str, NDArray[np.floating]]) -> State:
         folded[f"{conv}.weight"] = folded[f"{conv}.weight"] * scale[:, None, None, None]
         folded[f"{conv}.bias"] = bias - mean * scale
     return {name: array.astype(np.float32) for name, array in folded.items()}
+
+
+def _misfits(state: Mapping[str, NDArray[np.floating]]) -> Iterator[str]:
+    """What is wrong with a checkpoint's tensors, against those in the box."""
+    with safe_open(find_checkpoint(DEFAULT).path, framework="numpy") as file:
+        shapes = {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118 - not a dict
+    shared = state[VARIANT].shape[0] == 1
+    for name, shape in shapes.items():
+        if not shared and re.search(r"bconv_[UV]\.1\.", name):  # one kernel for each channel
+            channels = shapes[re.sub(r"bconv_[UV]\.1\..*", "bnu.0.weight", name)][0]
+            shapes[name] = (channels, *shape[1:])
+    yield from (f"{name} is missing" for name in shapes if name not in state)
+    for name, array in state.items():
+        if name not in shapes:
+            yield f"{name} is unknown"
+        elif array.shape != shapes[name]:
+            yield f"{name} is {array.shape} instead of {shapes[name]}"
+        elif not np.isfinite(array).all():
+            yield f"{name} holds values that are not finite"
 
 
 def metadata(path: Path) -> dict[str, str]:
@@ -97,8 +115,6 @@ def _from_onnx(path: Path) -> State:
 
 
 def _from_checkpoint(path: Path) -> dict[str, NDArray[np.floating]]:
-    from safetensors import SafetensorError, safe_open
-
     if not path.is_file():
         raise WeightsError(f"{path} is not there; `matte weights list` shows the checkpoints in the box")
     try:

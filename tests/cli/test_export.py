@@ -1,0 +1,46 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import RunMatte
+
+
+def test_export_says_what_it_wrote_and_how_near_it_is(run_matte: RunMatte, tmp_path: Path) -> None:
+    code, out, err = run_matte("export-onnx", tmp_path / "a2u.onnx", "--verbose")
+    assert (code, out) == (0, "")
+    assert "a2u.onnx (33.0 MB, opset 18)" in err
+    assert "largest difference from PyTorch:" in err
+    assert "80×48 in a batch of 3: " in err
+    code, _, err = run_matte("export-onnx", tmp_path / "a2u.onnx")
+    assert code == 3
+    assert "exists already" in err
+
+
+def test_export_without_the_check_says_so(run_matte: RunMatte, tmp_path: Path) -> None:
+    code, _, err = run_matte(
+        "export-onnx", tmp_path / "a.onnx", "--no-check", "--fp16", "--size", "32,48", "--pre-post"
+    )
+    assert code == 0
+    assert "not compared with PyTorch (--no-check)" in err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "sentence"),
+    [
+        (["a.pb"], 2, "a.pb does not end in .onnx"),
+        (["a.onnx", "--size", "64"], 2, "--size '64' is no size; give height and width, such as 720,1280"),
+        (["a.onnx", "--size", "64,65"], 2, "--size 64,65 is no multiple of 16"),
+        (["a.onnx", "--opset", "9"], 2, "--opset 9 is not offered"),
+        (["a.onnx", "--weights", "nothing.pth"], 4, "nothing.pth is neither a file nor a checkpoint in the box"),
+        (["nowhere/a.onnx"], 3, "nowhere"),
+    ],
+)
+def test_export_errors_are_one_sentence(
+    run_matte: RunMatte, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: list[str], code: int, sentence: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    found, _, err = run_matte("export-onnx", *arguments)
+    assert (found, sentence in err, err.count("\n")) == (code, True, 1), err
+    assert not list(tmp_path.iterdir())
