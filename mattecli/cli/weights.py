@@ -110,6 +110,8 @@ def convert(
 
 
 def _facts(checkpoint: Checkpoint) -> dict[str, str | int]:
+    if checkpoint.path.suffix == ".onnx":
+        return _exported_facts(checkpoint)
     from mattecli.network import load_a2u, read_state_dict
 
     net = load_a2u(checkpoint.path)
@@ -122,4 +124,23 @@ def _facts(checkpoint: Checkpoint) -> dict[str, str | int]:
         "tensors": len(net.state_dict()),
         "parameters": sum(parameter.numel() for parameter in net.parameters()),
         "stored as": ", ".join(sorted(dtypes)),
+    }
+
+
+def _exported_facts(checkpoint: Checkpoint) -> dict[str, str | int]:
+    """What a file of `matte export-onnx` says of itself, after a look at its tensors."""
+    from mattecli.onnx.weights import metadata, read_weights
+
+    state, facts = read_weights(checkpoint.path), metadata(checkpoint.path)
+    return {
+        "name": checkpoint.name,
+        "file": str(checkpoint.path),
+        "sha256": checkpoint.sha256,
+        "variant": facts["variant"],
+        "tensors": len(state),
+        "parameters": sum(array.size for array in state.values()),
+        "stored as": {"fp16": "float16", "fp32": "float32"}[facts["precision"]],
+        "made from": f"{facts['weights']}, SHA-256 {facts['weights_sha256']}, by {facts['tool']}",
+        "licence": facts["weights_licence"],
+        "operators": f"{facts['ops']}{', with pre- and postprocessing' if facts['pre_post'] == 'true' else ''}",
     }

@@ -13,7 +13,6 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from mattecli.onnx.graph import Graph, Value
 
@@ -39,7 +38,7 @@ def downsample(g: Graph, x: Value, s: Value, p: Value) -> Value:
     at = grid(g.dim(s, 2), g.dim(s, 3))
     scores = _in_blocks(g, s, at) * g.reshape(p, -1, 1, 1, 1, 36)  # (B, rows, columns, 16, 36)
     kernels = g.cast(g.op("Softmax", scores, axis=-1), g.dtype)
-    sums = g.op("MatMul", _matrices(g, g.reshape(kernels, 0, 0, 0, -1), 3, _DOWN), _windows(g, x, at, taps=6, step=2))
+    sums = g.op("MatMul", _matrices(g, kernels, taps=6, step=2), _windows(g, x, at, taps=6, step=2))
     return from_blocks(g, sums, at)
 
 
@@ -49,7 +48,7 @@ def upsample(g: Graph, f: Value, s: Value, p: Value) -> Value:
     p = g.transpose(g.reshape(p, -1, 9, 4), 0, 2, 1)  # number 4·m + 2·dy + dx is tap m's of that sub-position
     scores = g.reshape(_in_blocks(g, s, at), 0, 0, 0, BLOCK**2, 1, 1) * g.reshape(p, -1, 1, 1, 1, 4, 9)
     kernels = g.cast(g.op("Softmax", g.op("Sigmoid", scores), axis=-1), g.dtype)
-    sums = g.op("MatMul", _matrices(g, g.reshape(kernels, 0, 0, 0, -1), 3, _UP), _windows(g, f, at, taps=3, step=1))
+    sums = g.op("MatMul", _matrices(g, kernels, taps=3, step=1), _windows(g, f, at, taps=3, step=1))
     return from_blocks(g, sums, Grid(at.h * 2, at.w * 2, at.rows, at.columns), side=2 * BLOCK)
 
 
@@ -59,15 +58,19 @@ def correlate(g: Graph, x: Value, kernels: list[Value], at: Grid, *, shared: boo
     Gives for each kernel the products in blocks, (B, rows, columns, 16, C), at H/2 × W/2 positions.
     """
     windows = _windows(g, x, at, taps=6, step=2)  # (B, rows, columns, 144, C)
-    taps = [g.cast(g.reshape(kernel, 0, 0, 36), g.dtype) for kernel in kernels]
-    if shared:
-        matrices = [g.reshape(_matrices(g, k, 2, _CORRELATE), -1, 1, 1, BLOCK**2, 144) for k in taps]
-        return [g.op("MatMul", matrix, windows) for matrix in matrices]
-    windows = g.transpose(windows, 0, 4, 1, 2, 3)  # (B, C, rows, columns, 144)
-    matrices = [g.transpose(_matrices(g, k, 2, _CORRELATE), 0, 1, 3, 2) for k in taps]  # (B, C, 144, 16)
-    flat = g.reshape(windows, 0, 0, -1, 144)
-    shape = g.shape(0, at.rows, at.columns, BLOCK**2, g.dim(x, 1))
-    return [g.op("Reshape", g.transpose(g.op("MatMul", flat, m), 0, 2, 3, 1), shape) for m in matrices]
+    if not shared:
+        windows = g.reshape(g.transpose(windows, 0, 4, 1, 2, 3), 0, 0, -1, 144)
+    found = []
+    for kernel in kernels:
+        everywhere = g.op("Expand", g.reshape(kernel, 0, -1, 1, 1, 36), g.shape(1, 1, 1, BLOCK**2, 1))
+        matrix = _matrices(g, g.cast(everywhere, g.dtype), taps=6, step=2)  # (B, C or 1, 1, 16, 144)
+        if shared:
+            found.append(g.op("MatMul", matrix, windows))
+            continue
+        matrix = g.transpose(g.op("Squeeze", matrix, np.array([2])), 0, 1, 3, 2)
+        sums = g.transpose(g.op("MatMul", windows, matrix), 0, 2, 3, 1)  # (B, blocks, 16, C)
+        found.append(g.op("Reshape", sums, g.shape(0, at.rows, at.columns, BLOCK**2, g.dim(x, 1))))
+    return found
 
 
 def from_blocks(g: Graph, blocks: Value, at: Grid, *, side: int = BLOCK) -> Value:
@@ -99,27 +102,24 @@ def _windows(g: Graph, x: Value, at: Grid, *, taps: int, step: int) -> Value:
     return g.op("Gather", table, index, axis=1)
 
 
-def _matrices(g: Graph, numbers: Value, axis: int, places: NDArray[np.int64]) -> Value:
-    """Numbers along their last axis laid out as matrices, (…, outputs, pixels), by `places`."""
-    with_zero = g.pad(numbers, (0,), (1,), (axis,))
-    return g.op("Gather", with_zero, places, axis=axis)
+def _matrices(g: Graph, kernels: Value, *, taps: int, step: int) -> Value:
+    """Kernels (…, 16 positions, sub-positions, taps²), with three axes before, as matrices (…, outputs, pixels).
 
-
-def _places(*, taps: int, step: int, own: bool) -> NDArray[np.int64]:
-    """Which of a block's kernel values stands where in its matrix (outputs, pixels); one past the last for none.
-
-    Values are in the order position, sub-position, tap. With `own` each position has its kernel, else all share one.
+    Along a row the taps are skewed: read with the pixels' row length, taps that stand in longer rows move on by a step
+    in each. The rows of a matrix are then picked among them and a row of zeros. (To pick single values is wrong in
+    OpenVINO's Gather, 2026.4, where there are more than 2²⁴ of them.)
     """
     share = 2 // step  # outputs of a position in each direction
     side = step * BLOCK + taps - step
-    count = (BLOCK * share * taps) ** 2 if own else taps**2
-    places = np.full((BLOCK, share, BLOCK, share, side, side), count)
-    for oy, dy, ox, dx, i, j in np.ndindex(BLOCK, share, BLOCK, share, taps, taps):
-        kernel = (oy * BLOCK + ox) * share**2 + dy * share + dx if own else 0
-        places[oy, dy, ox, dx, step * oy + i, step * ox + j] = (kernel * taps + i) * taps + j
-    return places.reshape(-1, side**2)
-
-
-_DOWN = _places(taps=6, step=2, own=True)  # (16, 144)
-_UP = _places(taps=3, step=1, own=True)  # (64, 36)
-_CORRELATE = _places(taps=6, step=2, own=False)  # (16, 144)
+    shape = (BLOCK, BLOCK, share, share, taps, taps)  # oy, ox, dy, dx, i, j
+    kernels = g.transpose(g.reshape(kernels, 0, 0, -1, *shape), 0, 1, 2, 3, 5, 7, 6, 4, 8)  # oy, dy, i, dx, ox, j
+    longer = g.pad(kernels, (0,), (side + step - taps,), (8,))
+    lines = BLOCK * share * taps * share
+    skewed = g.slice(g.reshape(longer, 0, 0, 0, lines, -1), (4, 0, BLOCK * side))
+    rows = g.pad(g.reshape(skewed, 0, 0, 0, lines * BLOCK, side), (0,), (1,), (3,))
+    places = np.full((BLOCK, share, BLOCK, share, side), lines * BLOCK)
+    for oy, dy, ox, dx, i in np.ndindex(BLOCK, share, BLOCK, share, taps):
+        line = ((oy * share + dy) * taps + i) * share + dx
+        places[oy, dy, ox, dx, step * oy + i] = line * BLOCK + ox
+    picked = g.op("Gather", rows, places.reshape(-1, side), axis=3)
+    return g.reshape(picked, 0, 0, 0, (share * BLOCK) ** 2, side**2)

@@ -16,6 +16,10 @@ def test_export_says_what_it_wrote_and_how_near_it_is(run_matte: RunMatte, tmp_p
     code, _, err = run_matte("export-onnx", tmp_path / "a2u.onnx")
     assert code == 3
     assert "exists already" in err
+    code, out, _ = run_matte("weights", "show", tmp_path / "a2u.onnx")
+    assert code == 0
+    assert "variant: shared" in out
+    assert "made from: a2u_shared, SHA-256 " in out
 
 
 def test_export_without_the_check_says_so(run_matte: RunMatte, tmp_path: Path) -> None:

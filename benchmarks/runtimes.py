@@ -1,0 +1,216 @@
+"""PyTorch, ONNX Runtime and OpenVINO on the same network: do they agree, how fast are they, what memory do they take?
+
+    python benchmarks/runtimes.py --agree     # both variants, shipped and seeded weights, 16×16 to 1920×1072, batches
+    python benchmarks/runtimes.py             # seconds a megapixel and peak memory of `predict`, by backend
+    python benchmarks/runtimes.py --whole     # the exported file at once: standard, custom, fp16, fixed; OpenVINO
+    python benchmarks/runtimes.py --start-up  # import and load, by backend
+
+The runtimes are timed in turn in one run, so that their ratio means something on a noisy machine. OpenVINO is left out
+where it is not installed (`pip install openvino`).
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib.util
+import json
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnxruntime as ort
+import torch
+from numpy.typing import NDArray
+
+from mattecli.backends import load_backend
+from mattecli.backends.providers import choose_provider, open_session
+from mattecli.export import Options, build
+from mattecli.matting import predict_alpha
+from mattecli.memory import peak_bytes
+from mattecli.network import A2UNet, load_a2u, save_a2u
+from mattecli.weights import Checkpoint, find_checkpoint
+
+SIZES = [(1, 16, 16), (3, 16, 48), (5, 48, 80), (1, 176, 208), (1, 512, 512), (1, 1072, 1920)]  # batch, height, width
+Array = NDArray[Any]
+
+
+def main() -> None:
+    """Print the table that was asked for."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--agree", action="store_true")
+    parser.add_argument("--whole", action="store_true")
+    parser.add_argument("--start-up", action="store_true")
+    parser.add_argument("--megapixels", type=float, default=2.0)
+    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--one", help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    if arguments.one:
+        one(arguments.one, arguments.megapixels, arguments.repeats)
+    elif arguments.agree:
+        agree()
+    elif arguments.whole:
+        whole(arguments.megapixels, arguments.repeats)
+    elif arguments.start_up:
+        start_up(arguments.repeats)
+    else:
+        predict(arguments.megapixels, arguments.repeats)
+
+
+# Do they agree?
+
+
+def agree() -> None:
+    """The largest difference of ONNX Runtime and OpenVINO from PyTorch in float64, as a part of the largest alpha."""
+    print(f"{'weights':<18} {'batch × size':<14} ONNX Runtime   custom ops   OpenVINO")
+    for name, checkpoint in networks():
+        net = load_a2u(checkpoint.path).double()
+        standard, custom = (build(checkpoint, Options(ops=ops)).SerializeToString() for ops in ("standard", "custom"))
+        runs = [runtime(standard), runtime(custom), openvino(standard)]
+        for batch, height, width in SIZES:
+            x = np.random.default_rng(height).standard_normal((batch, 4, height, width)).astype(np.float32)
+            with torch.inference_mode():
+                expected = net(torch.from_numpy(x).double()).numpy()
+            found = [None if run is None else np.abs(run(x) - expected).max() / np.abs(expected).max() for run in runs]
+            cells = ["     -  " if value is None else f"{value:8.1e}" for value in found]
+            print(
+                f"{name:<18} {f'{batch} × {width}×{height}':<14} {cells[0]:<14} {cells[1]:<12} {cells[2]}", flush=True
+            )
+
+
+def networks() -> list[tuple[str, Checkpoint]]:
+    """The shipped weights and seeded ones of both variants."""
+    found = [("shipped", find_checkpoint())]
+    folder = Path(tempfile.mkdtemp())
+    for shared in (True, False):
+        torch.manual_seed(1)
+        name = f"seeded-{'shared' if shared else 'unshared'}"
+        save_a2u(A2UNet(shared=shared), folder / f"{name}.safetensors", dtype=torch.float32)
+        found.append((name, Checkpoint(folder / f"{name}.safetensors")))
+    return found
+
+
+def runtime(model: bytes) -> Callable[[Array], Array]:
+    """The model on ONNX Runtime."""
+    session = open_session(model, choose_provider("cpu", None))
+    name = session.get_inputs()[0].name
+    return lambda x: session.run(None, {name: x})[0]
+
+
+def openvino(model: bytes, *, exact: bool = True) -> Callable[[Array], Array] | None:
+    """The model on OpenVINO, in float32 unless told otherwise; None where it is not installed."""
+    if importlib.util.find_spec("openvino") is None:
+        return None
+    import openvino as ov
+
+    with tempfile.NamedTemporaryFile(suffix=".onnx") as file:
+        file.write(model)
+        file.flush()
+        compiled = ov.Core().compile_model(file.name, "CPU", {"INFERENCE_PRECISION_HINT": "f32"} if exact else {})
+    return lambda x: compiled([x])[0]
+
+
+# How fast, how large?
+
+
+def photo(megapixels: float) -> tuple[Array, Array]:
+    """A made-up photo of that size with 15 % unknown pixels around a shape."""
+    height = round((megapixels * 1e6 * 9 / 16) ** 0.5)
+    width = round(height * 16 / 9)
+    rows, columns = np.mgrid[:height, :width]
+    distance = np.hypot((rows / height - 0.5) * 1.2, columns / width - 0.5)
+    image = np.random.default_rng(0).integers(0, 256, (height, width, 3), dtype=np.uint8)
+    band = np.abs(distance - 0.3)
+    trimap = np.where(band <= np.quantile(band, 0.15), 128, np.where(distance < 0.3, 255, 0)).astype(np.uint8)
+    return image, trimap
+
+
+def predict(megapixels: float, repeats: int) -> None:
+    """Each backend in a process of its own, for its peak memory."""
+    print(f"{megapixels:g} megapixels, 15 % unknown, fp32, best of {repeats}:")
+    for name in ("torch", "onnx"):
+        for line in subprocess.run(
+            [sys.executable, __file__, "--one", name, "--megapixels", str(megapixels), "--repeats", str(repeats)],
+            check=True,
+            capture_output=True,
+            text=True,
+        ).stdout.splitlines():
+            facts = json.loads(line)
+            print(
+                f"{name:<6} {facts['seconds'] / megapixels:6.2f} s a megapixel, peak {facts['peak'] / 2**30:.2f} GiB "
+                f"(estimate {facts['estimate'] / 2**30:.2f}), tile {facts['tile']}"
+            )
+
+
+def one(name: str, megapixels: float, repeats: int) -> None:
+    """`predict` by one backend, as a line of JSON."""
+    image, trimap = photo(megapixels)
+    backend = load_backend(backend=name, device="cpu")
+    plans: list[Any] = []
+    best = min(timed(lambda: predict_alpha(image, trimap, backend, on_plan=plans.append)) for _ in range(repeats))
+    facts = {"seconds": best, "peak": peak_bytes(), "estimate": plans[-1].bytes, "tile": plans[-1].label}
+    print(json.dumps(facts))
+
+
+def whole(megapixels: float, repeats: int) -> None:
+    """The exported file at once, without tiles, beside PyTorch's plain network."""
+    height = round((megapixels * 1e6 * 9 / 16) ** 0.5) // 16 * 16
+    width = round(height * 16 / 9) // 16 * 16
+    x = np.random.default_rng(0).standard_normal((1, 4, height, width)).astype(np.float32)
+    size = height * width / 1e6
+    checkpoint = find_checkpoint()
+    net = load_a2u(checkpoint.path)
+    for parameter in net.parameters():
+        if parameter.ndim == 4:
+            parameter.data = parameter.data.contiguous(memory_format=torch.channels_last)
+
+    def plain(x: Array) -> Array:
+        with torch.inference_mode():
+            return net(torch.from_numpy(x).to(memory_format=torch.channels_last)).numpy()  # type: ignore[no-any-return]
+
+    runs: dict[str, Callable[[Array], Array] | None] = {"PyTorch (channels-last)": plain}
+    for label, options in (
+        ("standard", Options()),
+        ("custom", Options(ops="custom")),
+        ("fp16", Options(fp16=True)),
+        ("fixed size", Options(size=(height, width))),
+    ):
+        model = build(checkpoint, options).SerializeToString()
+        runs[f"ONNX Runtime {ort.__version__}, {label}"] = runtime(model)
+        if label in ("standard", "fixed size"):
+            runs[f"OpenVINO f32, {label}"] = openvino(model)
+            runs[f"OpenVINO as it likes, {label}"] = openvino(model, exact=False)
+    expected = plain(x)
+    print(f"{width}×{height}, whole, best of {repeats}:")
+    for label, run in runs.items():
+        if run is not None:
+            error = np.abs(run(x) - expected).max() / np.abs(expected).max()
+            best = min(timed(lambda run=run: run(x)) for _ in range(repeats))  # type: ignore[misc]
+            print(f"{label:<36} {best / size:6.2f} s a megapixel, off by {error:.1e}", flush=True)
+
+
+def timed(action: Callable[[], object]) -> float:
+    """Seconds."""
+    started = time.perf_counter()
+    action()
+    return time.perf_counter() - started
+
+
+def start_up(repeats: int) -> None:
+    """A fresh process that imports, loads the weights and mattes 64×64 pixels."""
+    code = (
+        "import numpy as np, mattecli; b = mattecli.load_backend(backend={!r}, device='cpu'); "
+        "mattecli.predict_alpha(np.zeros((64, 64, 3), np.uint8), np.full((64, 64), 128, np.uint8), b)"
+    )
+    for name in ("torch", "onnx"):
+        command = [sys.executable, "-c", code.format(name)]
+        best = min(timed(lambda: subprocess.run(command, check=True)) for _ in range(repeats))  # noqa: B023
+        print(f"{name:<6} {best:.2f} s from nothing to a first alpha")
+
+
+if __name__ == "__main__":
+    main()
