@@ -3,7 +3,9 @@
     python benchmarks/runtimes.py --agree     # both variants, shipped and seeded weights, 16×16 to 1920×1072, batches
     python benchmarks/runtimes.py             # seconds a megapixel and peak memory of `predict`, by backend
     python benchmarks/runtimes.py --whole     # the exported file at once: standard, custom, fp16, fixed; OpenVINO
+    python benchmarks/runtimes.py --memory    # ONNX Runtime's peak by tile, against the estimate
     python benchmarks/runtimes.py --start-up  # import and load, by backend
+    python benchmarks/runtimes.py --web DIR   # ONNX Runtime Web in Node; DIR is where `npm install onnxruntime-web` ran
 
 The runtimes are timed in turn in one run, so that their ratio means something on a noisy machine. OpenVINO is left out
 where it is not installed (`pip install openvino`).
@@ -18,21 +20,18 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import onnxruntime as ort
-import torch
 from numpy.typing import NDArray
 
 from mattecli.backends import load_backend
-from mattecli.backends.providers import choose_provider, open_session
 from mattecli.export import Options, build
 from mattecli.matting import predict_alpha
-from mattecli.memory import peak_bytes
-from mattecli.network import A2UNet, load_a2u, save_a2u
+from mattecli.memory import keep_freed_memory, peak_bytes
 from mattecli.weights import Checkpoint, find_checkpoint
 
 SIZES = [(1, 16, 16), (3, 16, 48), (5, 48, 80), (1, 176, 208), (1, 512, 512), (1, 1072, 1920)]  # batch, height, width
@@ -44,17 +43,24 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--agree", action="store_true")
     parser.add_argument("--whole", action="store_true")
+    parser.add_argument("--memory", action="store_true")
     parser.add_argument("--start-up", action="store_true")
+    parser.add_argument("--web", type=Path)
     parser.add_argument("--megapixels", type=float, default=2.0)
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--one", help=argparse.SUPPRESS)
+    parser.add_argument("--tile", type=int, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.one:
-        one(arguments.one, arguments.megapixels, arguments.repeats)
+        one(arguments.one, arguments.megapixels, arguments.repeats, tile=arguments.tile)
     elif arguments.agree:
         agree()
     elif arguments.whole:
         whole(arguments.megapixels, arguments.repeats)
+    elif arguments.web:
+        web(arguments.web)
+    elif arguments.memory:
+        memory()
     elif arguments.start_up:
         start_up(arguments.repeats)
     else:
@@ -66,6 +72,10 @@ def main() -> None:
 
 def agree() -> None:
     """The largest difference of ONNX Runtime and OpenVINO from PyTorch in float64, as a part of the largest alpha."""
+    import torch
+
+    from mattecli.network import load_a2u
+
     print(f"{'weights':<18} {'batch × size':<14} ONNX Runtime   custom ops   OpenVINO")
     for name, checkpoint in networks():
         net = load_a2u(checkpoint.path).double()
@@ -84,6 +94,10 @@ def agree() -> None:
 
 def networks() -> list[tuple[str, Checkpoint]]:
     """The shipped weights and seeded ones of both variants."""
+    import torch
+
+    from mattecli.network import A2UNet, save_a2u
+
     found = [("shipped", find_checkpoint())]
     folder = Path(tempfile.mkdtemp())
     for shared in (True, False):
@@ -96,7 +110,7 @@ def networks() -> list[tuple[str, Checkpoint]]:
 
 def runtime(model: bytes) -> Callable[[Array], Array]:
     """The model on ONNX Runtime."""
-    session = open_session(model, choose_provider("cpu", None))
+    session = ort.InferenceSession(model, providers=["CPUExecutionProvider"])  # as others would run it
     name = session.get_inputs()[0].name
     return lambda x: session.run(None, {name: x})[0]
 
@@ -112,6 +126,24 @@ def openvino(model: bytes, *, exact: bool = True) -> Callable[[Array], Array] | 
         file.flush()
         compiled = ov.Core().compile_model(file.name, "CPU", {"INFERENCE_PRECISION_HINT": "f32"} if exact else {})
     return lambda x: compiled([x])[0]
+
+
+def web(folder: Path) -> None:
+    """ONNX Runtime Web, as in a browser, beside ONNX Runtime."""
+    model = build(find_checkpoint(), Options()).SerializeToString()
+    run = runtime(model)
+    with tempfile.TemporaryDirectory() as work:
+        files = [Path(work) / name for name in ("a2u.onnx", "input.f32", "alpha.f32")]
+        files[0].write_bytes(model)
+        for shape in SIZES[:4]:
+            x = np.random.default_rng(0).standard_normal((shape[0], 4, *shape[1:])).astype(np.float32)
+            x.tofile(files[1])
+            script = Path(__file__).with_name("web.mjs").resolve()
+            command = ["node", script, files[0], files[1], *shape, files[2]]
+            subprocess.run([str(part) for part in command], check=True, cwd=folder)
+            found, expected = np.fromfile(files[2], np.float32), run(x)
+            error = np.abs(found - expected.ravel()).max() / np.abs(expected).max()
+            print(f"{shape[0]} × {shape[2]}×{shape[1]}: off by {error:.1e}")
 
 
 # How fast, how large?
@@ -133,35 +165,52 @@ def predict(megapixels: float, repeats: int) -> None:
     """Each backend in a process of its own, for its peak memory."""
     print(f"{megapixels:g} megapixels, 15 % unknown, fp32, best of {repeats}:")
     for name in ("torch", "onnx"):
-        for line in subprocess.run(
-            [sys.executable, __file__, "--one", name, "--megapixels", str(megapixels), "--repeats", str(repeats)],
-            check=True,
-            capture_output=True,
-            text=True,
-        ).stdout.splitlines():
-            facts = json.loads(line)
-            print(
-                f"{name:<6} {facts['seconds'] / megapixels:6.2f} s a megapixel, peak {facts['peak'] / 2**30:.2f} GiB "
-                f"(estimate {facts['estimate'] / 2**30:.2f}), tile {facts['tile']}"
-            )
+        show(name, megapixels, "--repeats", str(repeats))
 
 
-def one(name: str, megapixels: float, repeats: int) -> None:
+def memory() -> None:
+    """ONNX Runtime at several sizes and tiles."""
+    for megapixels in (0.1, 1, 4):
+        for tile in (64, 128, 256, 512):
+            show("onnx", megapixels, "--repeats", "1", "--tile", str(tile))
+
+
+def show(name: str, megapixels: float, *options: str) -> None:
+    """A line of the table, from a process of its own."""
+    command = [sys.executable, __file__, "--one", name, "--megapixels", str(megapixels), *options]
+    facts = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+    print(
+        f"{name:<6} {megapixels:g} megapixels, tile {facts['tile']}: {facts['seconds'] / megapixels:.2f} s/MP, "
+        f"peak {facts['peak'] / 2**20:.0f} MiB (estimate {facts['estimate'] / 2**20:.0f})",
+        flush=True,
+    )
+
+
+def one(name: str, megapixels: float, repeats: int, *, tile: int | None) -> None:
     """`predict` by one backend, as a line of JSON."""
     image, trimap = photo(megapixels)
     backend = load_backend(backend=name, device="cpu")
     plans: list[Any] = []
-    best = min(timed(lambda: predict_alpha(image, trimap, backend, on_plan=plans.append)) for _ in range(repeats))
+
+    def run() -> None:
+        predict_alpha(image, trimap, backend, tile=tile or "auto", on_plan=plans.append)
+
+    best = min(timed(run) for _ in range(repeats))
     facts = {"seconds": best, "peak": peak_bytes(), "estimate": plans[-1].bytes, "tile": plans[-1].label}
     print(json.dumps(facts))
 
 
 def whole(megapixels: float, repeats: int) -> None:
     """The exported file at once, without tiles, beside PyTorch's plain network."""
+    import torch
+
+    from mattecli.network import load_a2u
+
     height = round((megapixels * 1e6 * 9 / 16) ** 0.5) // 16 * 16
     width = round(height * 16 / 9) // 16 * 16
     x = np.random.default_rng(0).standard_normal((1, 4, height, width)).astype(np.float32)
     size = height * width / 1e6
+    keep_freed_memory()  # as `predict` does; it serves PyTorch, while ONNX Runtime's sessions keep their own
     checkpoint = find_checkpoint()
     net = load_a2u(checkpoint.path)
     for parameter in net.parameters():
@@ -172,21 +221,23 @@ def whole(megapixels: float, repeats: int) -> None:
         with torch.inference_mode():
             return net(torch.from_numpy(x).to(memory_format=torch.channels_last)).numpy()  # type: ignore[no-any-return]
 
-    runs: dict[str, Callable[[Array], Array] | None] = {"PyTorch (channels-last)": plain}
-    for label, options in (
-        ("standard", Options()),
-        ("custom", Options(ops="custom")),
-        ("fp16", Options(fp16=True)),
-        ("fixed size", Options(size=(height, width))),
-    ):
-        model = build(checkpoint, options).SerializeToString()
-        runs[f"ONNX Runtime {ort.__version__}, {label}"] = runtime(model)
-        if label in ("standard", "fixed size"):
-            runs[f"OpenVINO f32, {label}"] = openvino(model)
-            runs[f"OpenVINO as it likes, {label}"] = openvino(model, exact=False)
+    def models() -> Iterator[tuple[str, Callable[[Array], Array] | None]]:
+        yield "PyTorch (channels-last)", plain
+        for label, options in (
+            ("standard", Options()),
+            ("custom", Options(ops="custom")),
+            ("fp16", Options(fp16=True)),
+            ("fixed size", Options(size=(height, width))),
+        ):
+            model = build(checkpoint, options).SerializeToString()
+            yield f"ONNX Runtime {ort.__version__}, {label}", runtime(model)
+            if label in ("standard", "fixed size"):
+                yield f"OpenVINO f32, {label}", openvino(model)
+                yield f"OpenVINO as it likes, {label}", openvino(model, exact=False)
+
     expected = plain(x)
     print(f"{width}×{height}, whole, best of {repeats}:")
-    for label, run in runs.items():
+    for label, run in models():  # one at a time: each holds some gigabytes
         if run is not None:
             error = np.abs(run(x) - expected).max() / np.abs(expected).max()
             best = min(timed(lambda run=run: run(x)) for _ in range(repeats))  # type: ignore[misc]

@@ -21,9 +21,9 @@ from mattecli.weights import Checkpoint
 
 Array = NDArray[Any]
 
-# Measured by `benchmarks/onnx.py --memory`, with a tenth to spare.
-FIXED_BYTES = 420 * 2**20
-TILE_VALUES = 900
+# Measured by `benchmarks/runtimes.py --memory`, with a tenth to spare.
+FIXED_BYTES = 300 * 2**20
+TILE_VALUES = 640
 
 
 class OnnxBackend:

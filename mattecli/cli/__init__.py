@@ -82,6 +82,13 @@ def main() -> None:
             cause=error,
         )
         sys.exit(DeviceError.exit_code)
+    except ModuleNotFoundError as error:
+        if error.name != "torch":
+            terminal.fail_unexpectedly(error)
+            sys.exit(1)
+        what = "this needs PyTorch, which is not installed; `pip install torch`, or see `matte doctor` for what works"
+        terminal.fail(DeviceError(what), cause=error)
+        sys.exit(DeviceError.exit_code)
     except Exception as error:  # a bug of ours: named, never swallowed
         terminal.fail_unexpectedly(error)
         sys.exit(1)

@@ -137,16 +137,30 @@ def test_memory_that_runs_out_is_told_from_other_failures(monkeypatch: pytest.Mo
         ours.run("layer0")
 
 
-def test_a_photo_is_matted_without_torch(tmp_path: Path) -> None:
+def without_torch(*arguments: object) -> subprocess.CompletedProcess[str]:
+    """`matte` where PyTorch is not installed."""
     code = (
         "import sys; sys.modules['torch'] = None\n"
         "import importlib.util; real = importlib.util.find_spec\n"
         "importlib.util.find_spec = lambda name, *a: None if name == 'torch' else real(name, *a)\n"
         "from mattecli.cli import main; main()"
     )
+    return subprocess.run(
+        [sys.executable, "-c", code, *map(str, arguments)], capture_output=True, text=True, check=False
+    )
+
+
+def test_a_photo_is_matted_without_torch(tmp_path: Path) -> None:
     photo, trimap = ROOT / "examples" / "astronaut.png", ROOT / "examples" / "astronaut_trimap.png"
-    arguments = ["predict", str(photo), "-t", str(trimap), "-o", str(tmp_path / "a.png"), "--json"]
-    done = subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=False)
+    done = without_torch("predict", photo, "-t", trimap, "-o", tmp_path / "a.png", "--json")
     assert done.returncode == 0, done.stderr
     assert '"backend": "onnx"' in done.stdout
     assert (tmp_path / "a.png").is_file()
+
+
+def test_what_needs_torch_says_so(tmp_path: Path) -> None:
+    done = without_torch("export-onnx", tmp_path / "a.onnx")
+    assert (done.returncode, "needs PyTorch" in done.stderr, "--no-check" in done.stderr) == (5, True, True)
+    done = without_torch("weights", "verify")
+    assert (done.returncode, done.stderr.count("\n")) == (5, 1)
+    assert "this needs PyTorch, which is not installed; `pip install torch`" in done.stderr
