@@ -133,11 +133,13 @@ def check_target(
 
 
 def make_folder(folder: Path) -> None:
-    """Make a folder for outputs, and those above it, where it is not there yet. Raises `InputError`."""
+    """Make a folder for outputs, and those above it, where it is not there yet. `InputError` if it cannot serve."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise InputError(f"{folder} cannot be made a folder ({error.strerror}); name another") from error
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise InputError(f"{folder} is not writable; name another folder")
 
 
 def same_file(one: str | Path, other: str | Path) -> bool:

@@ -37,7 +37,10 @@ def read_manifest(
         if unknown:
             raise InputError(f"{manifest} has a column {unknown[0]!r}; it may have {', '.join(COLUMNS)}")
         entry = _job(line, manifest, number, out, kinds, pattern, background)
-        (listing.jobs if isinstance(entry, Job) else listing.problems).append(entry)  # type: ignore[arg-type]
+        if isinstance(entry, Job):
+            listing.jobs.append(entry)
+        else:
+            listing.problems.append(entry)
     if not listing.jobs and not listing.problems:
         raise InputError(f"{manifest} lists no image; write a line for each, with its image and trimap")
     return without_clashes(listing)

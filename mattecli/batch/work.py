@@ -9,6 +9,7 @@ import threading
 import time
 import traceback
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -211,7 +212,14 @@ class Worker:
         settings, job, photo = self.settings, loaded.pending.job, loaded.photo
         colours = estimate_foreground(photo.pixels, alpha) if set(loaded.pending.replaces) - {"alpha"} else None
         for kind, replaces in loaded.pending.replaces.items():
-            output, recipe, inputs = job.outputs[kind], self.recipe(kind, job), loaded.pending.inputs[kind]
+            output = job.outputs[kind]
+            record = partial(
+                self.journal.add,
+                output,
+                recipe=self.recipe(kind, job),
+                inputs=loaded.pending.inputs[kind],
+                facts=facts,
+            )
             write_product(
                 kind,
                 output,
@@ -223,9 +231,7 @@ class Worker:
                 linear=settings.linear,
                 bits=settings.bits,
                 overwrite=replaces,
-                ready=lambda handle, o=output, r=recipe, i=inputs: self.journal.add(  # type: ignore[misc]
-                    o, handle, recipe=r, inputs=i, facts=facts
-                ),
+                ready=record,
             )
 
     def recipe(self, kind: Kind, job: Job) -> str:

@@ -137,16 +137,16 @@ def batch(
     kinds = _kinds(what, background, manifest)
     depth, side, allowed = parse_bits(bits, kinds), parse_tile(tile), parse_memory(max_memory)
     part = _shard(shard)
-    _check_usage(images, out, trimaps, manifest, engine, ray_address=ray_address, workers=workers)
-    if manifest is not None:
-        out = images
-    assert out is not None  # noqa: S101 - _check_usage has seen to it
+    if engine == "local" and (ray_address is not None or workers is not None):
+        raise UsageError("--ray-address and --workers are for a Ray cluster; add --engine ray")
+    out = _output_folder(images, out, trimaps, manifest)
 
     from mattecli.batch.jobs import check_pattern
     from mattecli.batch.manifest import read_manifest
     from mattecli.batch.pairing import find_jobs
     from mattecli.batch.report import Report, failure_limit, read_report
     from mattecli.batch.work import Settings, Worker
+    from mattecli.files import make_folder
 
     check_pattern(name, kinds)
     _check_formats(name, kinds, depth, background)
@@ -194,7 +194,7 @@ def batch(
         from mattecli.cli.dryrun import show_plan
 
         raise typer.Exit(show_plan(listing, worker, as_json=as_json))
-    _make_folder(out)
+    make_folder(out)
     result = Report(report, total=total, limit=limit)
     stop = threading.Event()
     try:
@@ -230,24 +230,17 @@ def _shard(text: str | None) -> tuple[int, int] | None:
     return int(number), int(count)
 
 
-def _check_usage(
-    images: Path,
-    out: Path | None,
-    trimaps: str | None,
-    manifest: Path | None,
-    engine: str,
-    *,
-    ray_address: str | None,
-    workers: int | None,
-) -> None:
-    if manifest is not None and (out is not None or trimaps is not None):
-        raise UsageError("a manifest names the photos and trimaps; give only the output folder beside --manifest")
-    if manifest is None and out is None:
+def _output_folder(images: Path, out: Path | None, trimaps: str | None, manifest: Path | None) -> Path:
+    """Where the outputs go: the second folder, or beside a manifest the only one."""
+    if manifest is not None:
+        if out is not None or trimaps is not None:
+            raise UsageError("a manifest names the photos and trimaps; give only the output folder beside --manifest")
+        return images
+    if out is None:
         raise UsageError(f"{images} is the only folder given; name the photos' folder and then the outputs' folder")
-    if manifest is None and trimaps is None:
+    if trimaps is None:
         raise UsageError("the photos need trimaps; add --trimaps with their folder or a pattern, or a --manifest")
-    if engine == "local" and (ray_address is not None or workers is not None):
-        raise UsageError("--ray-address and --workers are for a Ray cluster; add --engine ray")
+    return out
 
 
 def _check_formats(name: str, kinds: list[Kind], depth: Any, background: str | None) -> None:
@@ -266,15 +259,6 @@ def _tell_unused(listing: Listing) -> None:
 
     if listing.unused:
         terminal.warn(printable(f"{len(listing.unused)} trimaps belong to no photo: {some(listing.unused)}"))
-
-
-def _make_folder(out: Path) -> None:
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(f"{out} cannot be made a folder ({error.strerror}); name another") from error
-    if not os.access(out, os.W_OK | os.X_OK):
-        raise InputError(f"{out} is not writable; name another folder")
 
 
 def _report_problems(listing: Listing, on_done: OnDone) -> None:
