@@ -16,22 +16,12 @@ from mattecli import __version__, memory
 from mattecli.errors import MatteError
 
 Verdict = Literal["ok", "note", "problem"]
-VERSIONS = (
-    "torch",
-    "onnxruntime",
-    "onnxruntime-gpu",
-    "onnx",
-    "numpy",
-    "opencv-python-headless",
-    "pillow",
-    "typer",
-    "rich",
-)
 # Packages that install the same module: with two of them, what works is chance.
 RIVALS = (
     ("onnxruntime", "onnxruntime-gpu", "onnxruntime-openvino", "onnxruntime-directml"),
     ("opencv-python", "opencv-python-headless", "opencv-contrib-python", "opencv-contrib-python-headless"),
 )
+VERSIONS = ("torch", *RIVALS[0], "onnx", *RIVALS[1], "numpy", "pillow", "typer", "rich")
 
 
 @dataclass(frozen=True)

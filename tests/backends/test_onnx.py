@@ -137,6 +137,18 @@ def test_memory_that_runs_out_is_told_from_other_failures(monkeypatch: pytest.Mo
         ours.run("layer0")
 
 
+@pytest.mark.parametrize("provider", [name for name in PROVIDERS if name != "cpu"])
+def test_other_providers_give_the_same_alpha(provider: str) -> None:
+    if (reason := providers.why_not(provider)) is not None:
+        pytest.skip(f"{PROVIDERS[provider]}: {reason}")
+    ours = OnnxBackend(find_checkpoint(), provider=provider)
+    assert ours.device != "cpu"
+    picture = scene(96, 128, 0.1)
+    found = tiling.run(ours, picture, picture.unknown(), tile=64)
+    expected = tiling.run(backend(), picture, picture.unknown(), tile=64)
+    assert np.abs(found - expected)[picture.unknown()].max() < 1e-4
+
+
 def without_torch(*arguments: object) -> subprocess.CompletedProcess[str]:
     """`matte` where PyTorch is not installed."""
     code = (
