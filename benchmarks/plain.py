@@ -15,22 +15,21 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from mattecli.network import A2UNet
-from mattecli.network.resample import down_kernel, up_kernel
+from mattecli.ops import down_kernel, up_kernel
 
 
 def downsample(x: Tensor, s: Tensor, p: Tensor, *_: object) -> Tensor:
     """Halve x (B, C, H, W): its 6×6 neighbourhoods unfolded, (B, C, 36, h, w), times the kernels."""
     batch, channels, height, width = x.shape
     taps = F.unfold(x, 6, padding=2, stride=2).view(batch, channels, 36, height // 2, width // 2)
-    return (taps * down_kernel(s, p)[:, None]).sum(2)
+    return (taps * down_kernel(s, p)).sum(2)
 
 
 def upsample(f: Tensor, s: Tensor, p: Tensor, *_: object) -> Tensor:
-    """Double f (B, C, h, w): its 3×3 neighbourhoods unfolded, times the kernels of the four sub-positions, shuffled."""
+    """Double f (B, C, h, w): its 3×3 neighbourhoods unfolded, repeated for 2×2 pixels each, times the kernels."""
     batch, channels, height, width = f.shape
-    taps = F.unfold(f, 3, padding=1).view(batch, channels, 9, 1, height, width)
-    out = (taps * up_kernel(s, p)[:, None]).sum(2)  # (B, C, 4, h, w)
-    return F.pixel_shuffle(out.reshape(batch, channels * 4, height, width), 2)
+    taps = F.interpolate(F.unfold(f, 3, padding=1).view(batch, channels * 9, height, width), scale_factor=2)
+    return (taps.view(batch, channels, 9, 2 * height, 2 * width) * up_kernel(s, p)).sum(2)
 
 
 @contextmanager

@@ -2,7 +2,7 @@
 
     python benchmarks/resample.py                # a table, on CUDA if there is a card, else on the CPU
     python benchmarks/resample.py --check        # whether the fused kernels are right, in all types; exits 1 if not
-    python benchmarks/resample.py --tune         # which block sizes are fastest here, for `BLOCKS` in network/fused.py
+    python benchmarks/resample.py --tune         # which block sizes are fastest here, for `BLOCKS` in ops/fused.py
 
 "× floor" is the time over that of copying as many bytes as must be moved at the least: each map read or written once.
 Memory is what a call takes beside its inputs, its results included.
@@ -28,8 +28,7 @@ from torch import Tensor
 
 from mattecli import memory
 from mattecli.boxes import Edges
-from mattecli.network import fused, resample
-from mattecli.network.kernels import Factors, products
+from mattecli.ops import fused, resample
 
 Run = Callable[[], object]
 
@@ -40,11 +39,6 @@ BOUNDS = {torch.float32: 2e-5, torch.bfloat16: 1e-2, torch.float16: 2e-3}
 
 
 # The three forms
-
-
-def correlate(x: Tensor, u: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
-    """Both correlations, as the network calls them."""
-    return products(x, Factors(u, v, u, v))
 
 
 def unfold_down(x: Tensor, s: Tensor, p: Tensor) -> Tensor:
@@ -68,7 +62,7 @@ def unfold_correlate(x: Tensor, u: Tensor, v: Tensor) -> list[Tensor]:
     return [(windows * k.flatten(2).to(x.dtype)[..., None]).sum(2).unflatten(2, size) for k in (u, v)]
 
 
-NETWORK = {"downsample": resample.downsample, "upsample": resample.upsample, "correlate": correlate}
+NETWORK = {"downsample": resample.downsample, "upsample": resample.upsample, "correlate": resample.correlate_pair}
 UNFOLDED = {"downsample": unfold_down, "upsample": unfold_up, "correlate": unfold_correlate}
 
 
@@ -122,7 +116,7 @@ def check(device: str) -> bool:
         values = inputs(operator, 2, 64, 52 if device == "cuda" else 12, dtype, device)
         right = right and (device == "cpu" or fused.usable(values[0]))
         grads = [torch.randn_like(out) for out in results(getattr(fused, name), values)]
-        got = with_gradients(getattr(fused, name), values, grads)
+        got = with_gradients(NETWORK[name], values, grads)
         exact = [value.double() for value in values]  # a type that the kernels leave to the plain form
         expected = with_gradients(NETWORK[name], exact, [grad.double() for grad in grads])
         errors = [float((a - b).abs().max() / b.abs().max()) for a, b in zip(got, expected, strict=True)]
@@ -295,6 +289,7 @@ def call_with(kernel: str, options: argparse.Namespace, dtype: torch.dtype) -> R
     if "grad" not in kernel:
         return lambda: getattr(fused, operator)(*values)
     grads, whole = results(getattr(fused, operator), values), [True, True, True, True]
+    operator = operator.replace("correlate", "correlate_pair")
     return lambda: getattr(torch.ops.mattecli, f"{operator}_backward")(*grads, *values, whole)
 
 

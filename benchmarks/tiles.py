@@ -32,10 +32,12 @@ from mattecli import memory
 from mattecli.backends import load_backend
 from mattecli.boxes import WHOLE, Edges
 from mattecli.matting import network_input, predict_alpha
-from mattecli.network import load_a2u, resample
+from mattecli.network import load_a2u
 from mattecli.network.blocks import Conv
 from mattecli.network.fold import FoldedConv
+from mattecli.ops import plain as sums
 from mattecli.tiling import Plan
+from mattecli.training.curves import Panel, draw_panels
 from mattecli.weights import find_checkpoint
 
 UNKNOWN = 0.15
@@ -97,7 +99,7 @@ class Calls:
     @contextmanager
     def listening(self) -> Iterator[None]:
         """Inside, all convolutions are noted."""
-        forward, correlate = FoldedConv.forward, resample._correlate
+        forward, correlate = FoldedConv.forward, sums.correlate
 
         def note(conv: FoldedConv, x: Tensor, edges: Edges = WHOLE, plus: Tensor | None = None) -> Tensor:
             out = forward(conv, x, edges, plus)
@@ -107,12 +109,12 @@ class Calls:
             self.found.append((self.at, id(conv), lambda y: F.conv2d(y, *again), (*x.shape[:2], *size)))
             return out
 
-        def note_kernel(x: Tensor, padding: tuple[int, int], kernel: Tensor) -> Tensor:
+        def note_kernel(x: Tensor, kernel: Tensor, padding: tuple[int, int]) -> Tensor:
             stage = (x.shape[1], self.at[-1])
-            self.found.append((self.at, hash(stage), lambda y: correlate(y, padding, kernel), tuple(x.shape)))
-            return correlate(x, padding, kernel)
+            self.found.append((self.at, hash(stage), lambda y: correlate(y, kernel, padding), tuple(x.shape)))
+            return correlate(x, kernel, padding)
 
-        with mock.patch.object(FoldedConv, "forward", note), mock.patch.object(resample, "_correlate", note_kernel):
+        with mock.patch.object(FoldedConv, "forward", note), mock.patch.object(sums, "correlate", note_kernel):
             yield
 
     def follow(self, name: str, _done: int, _all: int) -> None:
@@ -226,18 +228,18 @@ def growth(sizes: list[float], device: str, precision: str, plot: Path | None) -
 
 
 def draw(rows: list[dict[str, float]], path: Path) -> None:
-    """Time and memory over size, side by side."""
-    import matplotlib.pyplot as plt
-
-    figure, (left, right) = plt.subplots(1, 2, figsize=(9, 3.5), layout="constrained")
-    sizes = [row["megapixels"] for row in rows]
-    left.plot(sizes, [row["seconds"] / row["megapixels"] for row in rows], "o-")
-    left.set(xlabel="megapixels", ylabel="seconds a megapixel", ylim=(0, None), xscale="log")
-    for name, style in (("peak", "o-"), ("bound", "--"), ("estimate", ":")):
-        right.plot(sizes, [row[name] / 2**30 for row in rows], style, label=name)
-    right.set(xlabel="megapixels", ylabel="GiB")
-    right.legend()
-    figure.savefig(path, dpi=90)
+    """Time and memory over size."""
+    memory_lines = {
+        name: [(row["megapixels"], row[name] / 2**30) for row in rows] for name in ("peak", "bound", "estimate")
+    }
+    panels = [
+        Panel(
+            "seconds a megapixel over megapixels",
+            {"s / MP": [(row["megapixels"], row["seconds"] / row["megapixels"]) for row in rows]},
+        ),
+        Panel("memory over megapixels, GiB", memory_lines),
+    ]
+    draw_panels(panels, path)
 
 
 def main() -> None:

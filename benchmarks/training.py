@@ -37,9 +37,9 @@ from mattecli.training.ranks import training_device
 
 # Shares of a profile: ranges that own all that runs inside them, then single operations.
 RANGES = {
-    "_Downsample": "resampling",
-    "_Upsample": "resampling",
-    "_Correlate": "correlating u and v",
+    "mattecli::downsample": "resampling",
+    "mattecli::upsample": "resampling",
+    "mattecli::correlate": "correlating u and v",
     "Optimizer.step": "optimizer",
     "Optimizer.zero_grad": "optimizer",
     "DataLoader": "data",

@@ -18,7 +18,8 @@ from mattecli.backends import load_backend
 from mattecli.errors import InputError, MatteError, UsageError, WeightsError
 from mattecli.export import Options, build, check_sizes, export_onnx
 from mattecli.matting import predict_alpha
-from mattecli.network import A2UNet, load_a2u, resample, save_a2u
+from mattecli.network import A2UNet, load_a2u, save_a2u
+from mattecli.ops import resample
 from mattecli.weights import Checkpoint, find_checkpoint
 from tests.network.reference import seeded_network
 

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from mattecli.boxes import WHOLE, Edges
 from mattecli.network.blocks import ASPP, Chain, Conv, DecoderLayer, DownBlock, ResidualBlocks, Upsampling, conv_abn
 from mattecli.network.kernels import Affinity, AffinityPredictor
-from mattecli.network.resample import downsample
+from mattecli.ops.resample import downsample
 
 
 class A2UNet(nn.Module):

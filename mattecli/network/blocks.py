@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from mattecli.boxes import WHOLE, Edges
 from mattecli.network.kernels import LEAK, Affinity, AffinityPredictor
-from mattecli.network.resample import at_edges, downsample, upsample
+from mattecli.ops.resample import at_edges, downsample, upsample
 
 Upsampling = Literal["affinity", "nearest", "bilinear"]  # how the decoder doubles a map
 

@@ -14,7 +14,7 @@ from torch import Tensor
 from mattecli.boxes import WHOLE, Edges
 from mattecli.network.a2u import A2UNet
 from mattecli.network.kernels import Affinity, AffinityPredictor, Factors, products
-from mattecli.network.resample import downsample
+from mattecli.ops.resample import downsample
 
 Part = Callable[..., Tensor | tuple[Tensor, ...]]
 

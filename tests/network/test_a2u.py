@@ -8,7 +8,7 @@ from torch import Tensor
 from mattecli.network import A2UNet
 from mattecli.network.fold import fold_norms
 from mattecli.network.kernels import Affinity
-from mattecli.network.resample import down_kernel, up_kernel
+from mattecli.ops import down_kernel, up_kernel
 from tests.network.reference import FOLDER, Case, cases, seeded_network
 
 CASES = list(cases())

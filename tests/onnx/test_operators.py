@@ -11,9 +11,9 @@ import torch
 from numpy.typing import NDArray
 from onnx import TensorProto, helper
 
-from mattecli.network import resample
 from mattecli.onnx import operators
 from mattecli.onnx.graph import Graph, Value
+from mattecli.ops import resample
 
 SIZES = [(1, 32, 1, 1), (2, 3, 3, 7), (3, 4, 8, 4), (1, 2, 9, 13)]  # B, C, and the half-size map
 Array = NDArray[np.float32]

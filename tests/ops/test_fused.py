@@ -10,8 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from mattecli.boxes import WHOLE, Edges
-from mattecli.network import fused, kernels, resample
-from mattecli.network.kernels import AffinityPredictor, Factors
+from mattecli.ops import KernelPredictor, fused, resample
 
 CUDA = torch.cuda.is_available()
 if not CUDA:
@@ -29,6 +28,13 @@ BOUNDS = {torch.float32: 5e-6, torch.bfloat16: 8e-3, torch.float16: 1e-3}
 LAYOUTS = [torch.channels_last, torch.contiguous_format]
 
 Tensors = list[Tensor]
+
+
+@pytest.fixture(autouse=True)
+def _interpreted(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where there is no card the interpreter's kernels are taken in its place, unless a test is about the choice."""
+    if not CUDA and "choice" not in request.node.name:
+        monkeypatch.setattr(fused, "usable", lambda _x, **_: True)
 
 
 def unfolded_downsample(x: Tensor, s: Tensor, p: Tensor, edges: Edges) -> Tensor:
@@ -64,10 +70,10 @@ def pad(x: Tensor, margin: int, edges: Edges) -> Tensor:
 
 
 OPERATORS: dict[str, tuple[Callable[..., object], Callable[..., object]]] = {
-    "downsample": (fused.downsample, unfolded_downsample),
-    "upsample": (fused.upsample, unfolded_upsample),
-    "correlate shared": (fused.correlate, convolved),
-    "correlate unshared": (fused.correlate, convolved),
+    "downsample": (resample.downsample, unfolded_downsample),
+    "upsample": (resample.upsample, unfolded_upsample),
+    "correlate shared": (resample.correlate_pair, convolved),
+    "correlate unshared": (resample.correlate_pair, convolved),
 }
 
 
@@ -156,7 +162,7 @@ def test_a_window_has_a_halo_at_inner_sides(name: str, edges: Edges) -> None:
 @needs_triton
 @pytest.mark.parametrize("name", ["downsample", "upsample", "correlate shared"])
 def test_operators_are_registered_soundly(name: str) -> None:
-    operator = getattr(torch.ops.mattecli, name.split()[0])
+    operator = getattr(torch.ops.mattecli, OPERATORS[name][0].__name__)
     values = [v.requires_grad_() for v in on_device(inputs(name, height=2, width=2, channels=16), torch.float32)]
     torch.library.opcheck(operator, (*values, list(WHOLE)), atol=1e-5, rtol=1e-5)
 
@@ -175,21 +181,22 @@ def test_compiled_functions_give_the_same(name: str) -> None:
 
 
 @needs_triton
-def test_the_network_uses_them_where_they_are_usable(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_all_operators_use_them_where_they_are_usable(monkeypatch: pytest.MonkeyPatch) -> None:
     x, s, p = on_device(inputs("downsample", height=2, width=2, channels=32), torch.float32)
-    factors = Factors(torch.ones(2, 1, 6, 6, device=DEVICE), torch.ones(2, 1, 6, 6, device=DEVICE), p, p)
+    u = torch.ones(2, 1, 6, 6, device=DEVICE)
 
     def all_maps() -> Tensors:
-        return [resample.downsample(x, s, p), resample.upsample(x[:, :, :2, :2], s, p), *kernels.products(x, factors)]
+        small = x[:, :, :2, :2]
+        return [resample.downsample(x, s, p), resample.upsample(small, s, p), *resample.correlate_pair(x, u, u)]
 
-    monkeypatch.setattr(fused, "usable", lambda _x: False)
-    plain = all_maps()
+    with monkeypatch.context() as without:
+        without.setattr(fused, "usable", lambda _x, **_: False)
+        plain = all_maps()
     used: list[str] = []
     launch = fused._launch
     monkeypatch.setattr(
         fused, "_launch", lambda name, *args, **kwargs: (used.append(name), launch(name, *args, **kwargs))
     )
-    monkeypatch.setattr(fused, "usable", lambda _x: True)
     assert all(torch.allclose(one, other, atol=1e-4) for one, other in zip(all_maps(), plain, strict=True))
     assert used == ["downsample", "upsample", "correlate"]
 
@@ -199,7 +206,7 @@ def test_the_network_uses_them_where_they_are_usable(monkeypatch: pytest.MonkeyP
 def test_the_trial_run_knows_right_sums(dtype: torch.dtype, monkeypatch: pytest.MonkeyPatch) -> None:
     fused._try_out(dtype, torch.device(DEVICE), grad=dtype == torch.float32)
     monkeypatch.setattr(fused, "_launch", lambda *_args, **_kwargs: None)
-    monkeypatch.setattr(fused, "_empty", lambda like, *size: torch.zeros(*like.shape[:2], *size, device=like.device))
+    monkeypatch.setattr(fused, "empty_map", lambda like, *size: torch.zeros(*like.shape[:2], *size, device=like.device))
     with pytest.raises(ArithmeticError):
         fused._try_out(dtype, torch.device(DEVICE), grad=False)
 
@@ -218,7 +225,7 @@ def test_a_compiler_that_fails_is_warned_about_once_and_not_asked_again(monkeypa
     assert not fused._works(torch.float32, torch.device("cpu"), grad=False)
 
 
-def test_a_cpu_is_left_to_the_plain_form() -> None:
+def test_the_choice_on_a_cpu_is_another_form() -> None:
     assert not fused.usable(torch.zeros(1, 64, 4, 4))
 
 
@@ -246,7 +253,7 @@ def test_gradients_repeat_bit_for_bit_on_the_card(name: str) -> None:
 @pytest.mark.parametrize("shared", [True, False])
 def test_fused_and_plain_predictors_agree_on_the_card(shared: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     torch.manual_seed(0)
-    predictor = AffinityPredictor(64, shared=shared).cuda()
+    predictor = KernelPredictor(64, shared=shared).cuda()
     x = torch.randn(2, 64, 46, 70, device="cuda").contiguous(memory_format=torch.channels_last)
 
     def run() -> Tensors:

@@ -2,22 +2,20 @@
 
 The plain forms in `resample.py` say what is computed. Here the kernels of all positions are made in registers from s
 and p and never stored, and sums are float32 whatever the map's type. Results and gradients repeat bit for bit.
-
-The operators stand in `torch.ops.mattecli`, so autograd, fake tensors and `torch.compile` know them. They are
-registered with the dispatcher itself because `torch.library.custom_op` imports the whole of Dynamo at the first call.
 """
 
 from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
 from mattecli.boxes import WHOLE, Edges
+from mattecli.ops.plain import empty_map
 
 # MATTECLI_FUSED=0 turns the kernels off: to measure what they buy, or to tell whose fault an error is.
 enabled = os.environ.get("MATTECLI_FUSED") != "0"
@@ -48,30 +46,13 @@ BLOCKS = {
 }
 
 
-def usable(x: Tensor) -> bool:
+def usable(x: Tensor, *, grad: bool = False) -> bool:
     """Whether the kernels can work on x: on CUDA, in a type they know, and compiled here without an error.
 
-    The first call for a type compiles them on a tiny map. If that fails, one warning says why and they stay unused.
+    The first call for a type compiles them on a tiny map, those for gradients if `grad`. If that fails, one warning
+    says why and they stay unused.
     """
-    if not (enabled and x.is_cuda and x.dtype in DTYPES):
-        return False
-    # Nothing can be tried out while torch.compile traces; what it makes for CUDA needs a working Triton as well.
-    return torch.compiler.is_compiling() or _works(x.dtype, x.device, grad=torch.is_grad_enabled())
-
-
-def downsample(x: Tensor, s: Tensor, p: Tensor, edges: Edges = WHOLE) -> Tensor:
-    """As `resample.downsample`."""
-    return torch.ops.mattecli.downsample(x, s, p, list(edges))  # type: ignore[no-any-return]
-
-
-def upsample(f: Tensor, s: Tensor, p: Tensor, edges: Edges = WHOLE) -> Tensor:
-    """As `resample.upsample`."""
-    return torch.ops.mattecli.upsample(f, s, p, list(edges))  # type: ignore[no-any-return]
-
-
-def correlate(x: Tensor, u: Tensor, v: Tensor, edges: Edges = WHOLE) -> tuple[Tensor, Tensor]:
-    """As `resample.correlate` with u and with v, reading x once."""
-    return torch.ops.mattecli.correlate(x, u, v, list(edges))  # type: ignore[no-any-return]
+    return enabled and x.is_cuda and x.dtype in DTYPES and _works(x.dtype, x.device, grad=grad)
 
 
 # Is there a working compiler?
@@ -103,125 +84,55 @@ def _try_out(dtype: torch.dtype, device: torch.device, *, grad: bool) -> None:
     results = [value[:, :, 2:-2, 2:-2] if value is up else value[:, :, 1:-1, 1:-1] for value in (down, up, a_u, a_v)]
     right = all(torch.allclose(value, torch.ones_like(value), atol=0.01) for value in results)
     if grad:
-        ops, edges = torch.ops.mattecli, list(WHOLE)
         gradients = [
-            *ops.downsample_backward(down, x, s[:, :, :4, :4], p, edges),
-            *ops.upsample_backward(up, x, s, p, edges),
-            *ops.correlate_backward(a_u, a_v, x, u, u, edges),
+            *resampling_gradients("downsample", down, x, s[:, :, :4, :4], p),
+            *resampling_gradients("upsample", up, x, s, p),
+            *correlate_gradients(a_u, a_v, x, u, u),
         ]
         right = right and all(bool(gradient.isfinite().all()) for gradient in gradients)
     if not right:
         raise ArithmeticError("they compute wrong sums")
 
 
-# Operators. `edges` are those of the map's window: top, bottom, left, right.
-
-LIBRARY = torch.library.Library("mattecli", "FRAGMENT")  # type: ignore[no-untyped-call]
+# Forward and backward
 
 
-def _operator(schema: str, fake: Callable[..., object]) -> Callable[[Callable[..., object]], None]:
-    """Register a function as the operator with this schema; `fake` gives empty results of its shapes and layouts."""
-
-    def register(function: Callable[..., object]) -> None:
-        name = schema.partition("(")[0]
-        tags = (torch.Tag.pt2_compliant_tag, torch.Tag.needs_fixed_stride_order)
-        LIBRARY.define(schema, tags=tags)  # type: ignore[no-untyped-call]
-        LIBRARY.impl(name, function, "CompositeExplicitAutograd")  # type: ignore[no-untyped-call]
-        torch.library.register_fake(f"mattecli::{name}", fake, lib=LIBRARY)
-
-    return register
+def downsample(x: Tensor, s: Tensor, p: Tensor, edges: Edges = WHOLE) -> Tensor:
+    """As `resample.downsample`."""
+    return _resampled("downsample", x, s, p, (s.shape[2], s.shape[3]), edges)
 
 
-def _differentiable(name: str) -> None:
-    """Let the operator `name` have the gradients that the operator `name`_backward computes."""
-
-    def remember(ctx: Any, inputs: tuple[Any, ...], output: object) -> None:  # noqa: ARG001
-        *tensors, ctx.edges = inputs
-        ctx.save_for_backward(*tensors)
-
-    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
-        gradients = getattr(torch.ops.mattecli, f"{name}_backward")(*grads, *ctx.saved_tensors, ctx.edges)
-        return (*gradients, None)
-
-    torch.library.register_autograd(f"mattecli::{name}", backward, setup_context=remember, lib=LIBRARY)
+def upsample(f: Tensor, s: Tensor, p: Tensor, edges: Edges = WHOLE) -> Tensor:
+    """As `resample.upsample`."""
+    return _resampled("upsample", f, s, p, (2 * s.shape[2], 2 * s.shape[3]), edges)
 
 
-def _empty(like: Tensor, height: int, width: int) -> Tensor:
-    """An empty map of another size, channels-last where `like`, perhaps a window of a larger map, is."""
-    layout = torch.channels_last if like.stride(1) == 1 else torch.contiguous_format
-    size = (like.shape[0], like.shape[1], height, width)
-    return torch.empty(size, dtype=like.dtype, device=like.device, memory_format=layout)
-
-
-def _empty_down(x: Tensor, s: Tensor, p: Tensor, edges: Sequence[bool]) -> Tensor:  # noqa: ARG001
-    return _empty(x, s.shape[2], s.shape[3])
-
-
-def _empty_up(f: Tensor, s: Tensor, p: Tensor, edges: Sequence[bool]) -> Tensor:  # noqa: ARG001
-    return _empty(f, 2 * s.shape[2], 2 * s.shape[3])
-
-
-def _empty_pair(x: Tensor, u: Tensor, v: Tensor, edges: Sequence[bool]) -> tuple[Tensor, Tensor]:  # noqa: ARG001
-    top, bottom, left, right = (int(not edge) for edge in edges)  # symbolic sizes take numbers only
-    height, width = x.shape[2] // 2 - top - bottom, x.shape[3] // 2 - left - right
-    return _empty(x, height, width), _empty(x, height, width)
-
-
-def _empty_gradients(*arguments: Any) -> tuple[Tensor, ...]:
-    *_, x, one, other, _edges = arguments
-    return _empty(x, *x.shape[2:]), one.new_empty(one.shape), other.new_empty(other.shape)
-
-
-@_operator("downsample(Tensor x, Tensor s, Tensor p, bool[] edges) -> Tensor", _empty_down)
-def _downsample(x: Tensor, s: Tensor, p: Tensor, edges: Sequence[bool]) -> Tensor:
-    out = _empty_down(x, s, p, edges)
-    x = _addressable(x)
-    _launch("downsample", [x, _numbers(s), _numbers(p), out], [x, out], x, s, edges, over=s)
-    return out
-
-
-@_operator("upsample(Tensor f, Tensor s, Tensor p, bool[] edges) -> Tensor", _empty_up)
-def _upsample(f: Tensor, s: Tensor, p: Tensor, edges: Sequence[bool]) -> Tensor:
-    out = _empty_up(f, s, p, edges)
-    f = _addressable(f)
-    _launch("upsample", [f, _numbers(s), _numbers(p), out], [f, out], f, s, edges, over=s)
-    return out
-
-
-@_operator("correlate(Tensor x, Tensor u, Tensor v, bool[] edges) -> (Tensor, Tensor)", _empty_pair)
-def _correlate(x: Tensor, u: Tensor, v: Tensor, edges: Sequence[bool]) -> tuple[Tensor, Tensor]:
-    a_u, a_v = _empty_pair(x, u, v, edges)
+def correlate(x: Tensor, u: Tensor, v: Tensor, edges: Edges = WHOLE) -> tuple[Tensor, Tensor]:
+    """As `resample.correlate` with u and with v, reading x once."""
+    height = x.shape[2] // 2 - (not edges.top) - (not edges.bottom)
+    width = x.shape[3] // 2 - (not edges.left) - (not edges.right)
+    a_u, a_v = empty_map(x, height, width), empty_map(x, height, width)
     x = _addressable(x)
     pointers = [x, _taps_first(u), _taps_first(v), a_u, a_v]
     _launch("correlate", pointers, [x, a_u], x, a_u, edges, over=a_u, SHARED=u.shape[1] == 1)
     return a_u, a_v
 
 
-@_operator(
-    "downsample_backward(Tensor grad, Tensor x, Tensor s, Tensor p, bool[] edges) -> (Tensor, Tensor, Tensor)",
-    _empty_gradients,
-)
-def _downsample_backward(
-    grad: Tensor, x: Tensor, s: Tensor, p: Tensor, edges: Sequence[bool]
+def _resampled(name: str, x: Tensor, s: Tensor, p: Tensor, size: tuple[int, int], edges: Edges) -> Tensor:
+    out = empty_map(x, *size)
+    x = _addressable(x)
+    _launch(name, [x, _numbers(s), _numbers(p), out], [x, out], x, s, edges, over=s)
+    return out
+
+
+def resampling_gradients(
+    name: str, grad: Tensor, x: Tensor, s: Tensor, p: Tensor, edges: Edges = WHOLE
 ) -> tuple[Tensor, Tensor, Tensor]:
-    return _resampling_gradients("downsample", grad, x, s, p, edges)
+    """The gradients of x, s and p of the operator `name`: `downsample` or `upsample`.
 
-
-@_operator(
-    "upsample_backward(Tensor grad, Tensor f, Tensor s, Tensor p, bool[] edges) -> (Tensor, Tensor, Tensor)",
-    _empty_gradients,
-)
-def _upsample_backward(
-    grad: Tensor, f: Tensor, s: Tensor, p: Tensor, edges: Sequence[bool]
-) -> tuple[Tensor, Tensor, Tensor]:
-    return _resampling_gradients("upsample", grad, f, s, p, edges)
-
-
-def _resampling_gradients(
-    name: str, grad: Tensor, x: Tensor, s: Tensor, p: Tensor, edges: Sequence[bool]
-) -> tuple[Tensor, Tensor, Tensor]:
-    """First the gradients of s and p, which leave what the softmaxes divide by to the gradient of x."""
-    out = _empty(x, x.shape[2], x.shape[3])
+    First those of s and p, which leave what the softmaxes divide by to the gradient of x.
+    """
+    out = empty_map(x, x.shape[2], x.shape[3])
     grad, x, numbers_s, numbers_p = _addressable(grad), _addressable(x), _numbers(s), _numbers(p)
     grad_s = torch.empty_like(numbers_s)
     norm = torch.empty(*s.shape, 1 if name == "downsample" else 4, device=x.device)
@@ -236,15 +147,11 @@ def _resampling_gradients(
     return out, grad_s.to(s.dtype), parts.sum(1)[:, :36].to(p.dtype)
 
 
-@_operator(
-    "correlate_backward(Tensor grad_u, Tensor grad_v, Tensor x, Tensor u, Tensor v, bool[] edges)"
-    " -> (Tensor, Tensor, Tensor)",
-    _empty_gradients,
-)
-def _correlate_backward(
-    grad_u: Tensor, grad_v: Tensor, x: Tensor, u: Tensor, v: Tensor, edges: Sequence[bool]
+def correlate_gradients(
+    grad_u: Tensor, grad_v: Tensor, x: Tensor, u: Tensor, v: Tensor, edges: Edges = WHOLE
 ) -> tuple[Tensor, Tensor, Tensor]:
-    out = _empty(x, x.shape[2], x.shape[3])
+    """The gradients of x, u and v."""
+    out = empty_map(x, x.shape[2], x.shape[3])
     x, grad_u, grad_v = _addressable(x), _addressable(grad_u), _addressable(grad_v)
     if grad_u.stride() != grad_v.stride():  # the kernel reads both by the same
         grad_u, grad_v = (grad.contiguous(memory_format=torch.channels_last) for grad in (grad_u, grad_v))
@@ -254,7 +161,7 @@ def _correlate_backward(
     return out, _kernel_gradient(grad_u, x, u, edges), _kernel_gradient(grad_v, x, v, edges)
 
 
-def _kernel_gradient(grad: Tensor, x: Tensor, kernel: Tensor, edges: Sequence[bool]) -> Tensor:
+def _kernel_gradient(grad: Tensor, x: Tensor, kernel: Tensor, edges: Edges) -> Tensor:
     """The gradient of a correlation's kernel (B, C or 1, 6, 6): strips of rows summed apart, then together."""
     block = BLOCKS["correlate_grad_kernel"]
     batch, channels, height = grad.shape[:3]
@@ -267,10 +174,6 @@ def _kernel_gradient(grad: Tensor, x: Tensor, kernel: Tensor, edges: Sequence[bo
     return total.mT.reshape(kernel.shape).to(kernel.dtype)
 
 
-for _name in ("downsample", "upsample", "correlate"):
-    _differentiable(_name)
-
-
 # Launching
 
 
@@ -280,7 +183,7 @@ def _launch(
     strided: Sequence[Tensor],
     x: Tensor,
     positions: Tensor,
-    edges: Sequence[bool],
+    edges: Edges,
     *,
     over: Tensor | None = None,
     grid: tuple[int, ...] | None = None,
@@ -290,13 +193,13 @@ def _launch(
 
     Of `strided` it is told the strides, of the larger map x and the half-size grid of `positions` the sizes.
     """
-    from mattecli.network import fused_kernels  # imports Triton
+    from mattecli.ops import fused_kernels  # imports Triton
 
     block = BLOCKS[name]
     channels = _channels(block, x.shape[1])
     if over is not None:
         grid = (_tiles(block, over), -(-x.shape[1] // channels), len(x))
-    sizes = (*x.shape[1:], *positions.shape[2:], int(edges[0]), int(edges[2]))
+    sizes = (*x.shape[1:], *positions.shape[2:], int(edges.top), int(edges.left))
     strides = [stride for map_ in strided for stride in map_.stride()]
     with torch.cuda.device_of(x):  # type: ignore[no-untyped-call]
         getattr(fused_kernels, name)[grid](

@@ -1,0 +1,30 @@
+"""Affinity-aware resampling as a library: the A2U operator for networks of your own.
+
+    predict, down, up = KernelPredictor(64), A2UDownsample(), A2UUpsample()
+    affinity = predict(x)           # of a map (B, 64, H, W), H and W even
+    small = down(x, affinity)       # (B, 64, H/2, W/2)
+    large = up(small, affinity)     # (B, 64, H, W)
+
+The functions below the modules stand in `torch.ops.mattecli`: autograd, `torch.compile`, `torch.export`, meta tensors
+and autocast know them. Sources: Dai, Lu and Shen, "Learning Affinity-Aware Upsampling for Deep Image Matting", CVPR
+2021. `docs/operator.md` explains them.
+"""
+
+from mattecli.ops.kernels import down_kernel, up_kernel
+from mattecli.ops.predictor import A2UDownsample, A2UUpsample, Affinity, KernelPredictor
+from mattecli.ops.resample import correlate, correlate_pair, downsample, reassemble_down, reassemble_up, upsample
+
+__all__ = [
+    "A2UDownsample",
+    "A2UUpsample",
+    "Affinity",
+    "KernelPredictor",
+    "correlate",
+    "correlate_pair",
+    "down_kernel",
+    "downsample",
+    "reassemble_down",
+    "reassemble_up",
+    "up_kernel",
+    "upsample",
+]

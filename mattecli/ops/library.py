@@ -1,0 +1,46 @@
+"""How the operators are registered with PyTorch: as `torch.ops.mattecli.…`.
+
+So autograd, fake and meta tensors, `torch.compile`, `torch.export` and autocast know them. They are registered with the
+dispatcher itself because `torch.library.custom_op` imports the whole of Dynamo at the first call, which takes a second.
+Under autocast a map keeps its type, as in a pooling layer; what kernels are made of may be of a wider one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+
+LIBRARY = torch.library.Library("mattecli", "FRAGMENT")  # type: ignore[no-untyped-call]
+
+
+def operator(schema: str, fake: Callable[..., object]) -> Callable[[Callable[..., object]], None]:
+    """Register a function as the operator with this schema; `fake` gives empty results of its shapes and layouts."""
+
+    def register(function: Callable[..., object]) -> None:
+        name = schema.partition("(")[0]
+        tags = (torch.Tag.pt2_compliant_tag, torch.Tag.needs_fixed_stride_order)
+        LIBRARY.define(schema, tags=tags)  # type: ignore[no-untyped-call]
+        LIBRARY.impl(name, function, "CompositeExplicitAutograd")  # type: ignore[no-untyped-call]
+        torch.library.register_fake(f"mattecli::{name}", fake, lib=LIBRARY)
+
+    return register
+
+
+def differentiable(name: str) -> None:
+    """Let the operator `name` have the gradients that the operator `name`_backward computes.
+
+    That takes the gradients of the results, then all that `name` takes, and gives the gradients of its tensors.
+    """
+
+    def remember(ctx: Any, inputs: tuple[Any, ...], output: object) -> None:  # noqa: ARG001
+        ctx.save_for_backward(*(value for value in inputs if isinstance(value, Tensor)))
+        ctx.others = [value for value in inputs if not isinstance(value, Tensor)]
+
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
+        gradients = getattr(torch.ops.mattecli, f"{name}_backward")(*grads, *ctx.saved_tensors, *ctx.others)
+        return (*gradients, *(None for _ in ctx.others))
+
+    torch.library.register_autograd(f"mattecli::{name}", backward, setup_context=remember, lib=LIBRARY)
