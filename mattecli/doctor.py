@@ -7,8 +7,9 @@ import importlib.util
 import platform
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
@@ -39,11 +40,11 @@ def examine() -> Iterator[Finding]:
     yield from _rivals()
     yield Finding("memory", f"{memory.show_bytes(memory.free_bytes())} of RAM free")
     yield from _weights()
-    yield from _torch()
-    yield from _providers()
+    yield from _guarded("PyTorch", _torch)
+    yield from _guarded("ONNX Runtime", _providers)
     for backend in ("torch", "onnx"):
         if importlib.util.find_spec({"torch": "torch", "onnx": "onnxruntime"}[backend]) is not None:
-            yield _matte(backend)
+            yield from _guarded(f"a matte with --backend {backend}", partial(_matte, backend))
 
 
 def example() -> tuple[Path, Path] | None:
@@ -76,7 +77,7 @@ def _rivals() -> Iterator[Finding]:
             names = " and ".join(installed)
             yield Finding(
                 "packages",
-                f"{names} install the same module over each other, which disables CUDA or worse; "
+                f"{names} install the same module over each other, so that CUDA or more may not work; "
                 f"`pip uninstall {' '.join(installed)}`, then `pip install {installed[-1]}`",
                 "problem",
             )
@@ -131,7 +132,15 @@ def _providers() -> Iterator[Finding]:
         yield Finding("ONNX Runtime", f"this build has no {', '.join(missing)}", "note")
 
 
-def _matte(backend: str) -> Finding:
+def _guarded(subject: str, look: Callable[[], Iterator[Finding]]) -> Iterator[Finding]:
+    """What `look` finds; whatever it raises is a finding too, for a broken installation is what a doctor is for."""
+    try:
+        yield from look()
+    except Exception as error:
+        yield Finding(subject, f"{type(error).__name__}: {error}; install it again", "problem")
+
+
+def _matte(backend: str) -> Iterator[Finding]:
     """One timed matte of the example, after one to warm up."""
     from mattecli.backends import load_backend
     from mattecli.matting import predict_alpha
@@ -140,7 +149,8 @@ def _matte(backend: str) -> Finding:
     subject = f"a matte with --backend {backend}"
     pair = example()
     if pair is None:
-        return Finding(subject, "the example's photo is not there; install mattecli again", "problem")
+        yield Finding(subject, "the example's photo is not there; install mattecli again", "problem")
+        return
     try:
         started = time.perf_counter()
         photo, trimap = read_pair(*pair)
@@ -151,10 +161,11 @@ def _matte(backend: str) -> Finding:
         predict_alpha(photo.pixels, trimap, runner)
         again = time.perf_counter() - started
     except MatteError as error:
-        return Finding(subject, str(error), "problem")
+        yield Finding(subject, str(error), "problem")
+        return
     width, height = photo.size
     megapixels = width * height / 1e6
-    return Finding(
+    yield Finding(
         subject,
         f"{width}×{height} on {runner.device} in {again:.2f} s ({again / megapixels:.1f} s a megapixel); "
         f"the first, with loading, {first:.2f} s",

@@ -28,6 +28,11 @@ class Checkpoint:
         return self.path.stem
 
     @property
+    def exported(self) -> bool:
+        """Whether it is a file of `matte export-onnx`, which ONNX Runtime runs."""
+        return self.path.suffix.lower() == ".onnx"
+
+    @property
     def card(self) -> Path | None:
         """The model card, where there is one."""
         card = self.path.with_suffix(".md")

@@ -10,12 +10,13 @@ import onnxruntime as ort
 import pytest
 import torch
 from numpy.typing import NDArray
+from onnx import numpy_helper
 from onnx.reference import ReferenceEvaluator
 from onnx.reference.op_run import OpRun
 
 from mattecli import export
 from mattecli.backends import load_backend
-from mattecli.errors import InputError, MatteError, UsageError, WeightsError
+from mattecli.errors import DeviceError, InputError, MatteError, UsageError, WeightsError
 from mattecli.export import Options, build, check_sizes, export_onnx
 from mattecli.matting import predict_alpha
 from mattecli.network import A2UNet, load_a2u, save_a2u
@@ -188,6 +189,14 @@ def test_a_file_that_is_not_pytorchs_is_not_kept_and_replaces_nothing(
     monkeypatch.setattr(export, "_reference", wrong)
     with pytest.raises(MatteError, match=r"at 16×16 the ONNX file is off by .*e-03"):
         export_onnx(find_checkpoint(), path, overwrite=True)
+    for error in (300.0, float("nan")):
+        monkeypatch.setattr(export, "_reference", lambda *given, e=error: lambda x: real(*given)(x) * 0 + e)
+        for options in (Options(), Options(pre_post=True)):
+            with pytest.raises(MatteError, match="the ONNX file is off by"):
+                export_onnx(find_checkpoint(), path, options=options, overwrite=True)
+    monkeypatch.setattr(export.memory, "free_bytes", lambda: 1000)
+    with pytest.raises(DeviceError, match=r"takes about .* but only 0 MiB are free; add --no-check"):
+        export_onnx(find_checkpoint(), path, overwrite=True)
     assert path.read_bytes() == b"mine"
     assert list(tmp_path.iterdir()) == [path]
     export_onnx(find_checkpoint(), path, overwrite=True, compare=False)
@@ -225,3 +234,30 @@ def test_another_programs_onnx_file_is_no_weights(tmp_path: Path) -> None:
     onnx.save(other, tmp_path / "other.onnx")
     with pytest.raises(WeightsError, match=r"other.onnx was not written by `matte export-onnx`"):
         load_backend(tmp_path / "other.onnx")
+
+
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [
+        (np.full((1, 1, 3, 3), np.nan, np.float32), "pred.1.weight holds values that are not finite"),
+        (np.zeros((1, 2, 3, 3), np.float32), r"pred.1.weight is \(1, 2, 3, 3\) instead of \(1, 1, 3, 3\)"),
+        (None, "pred.1.weight is missing"),
+    ],
+)
+def test_an_exported_file_that_was_tampered_with_is_named(values: Array | None, said: str, tmp_path: Path) -> None:
+    proto = onnx.ModelProto()
+    proto.CopyFrom(model(Options()))
+    tensor = next(t for t in proto.graph.initializer if t.name == "pred.1.weight")
+    if values is None:
+        tensor.name = "another"
+    else:
+        tensor.CopyFrom(numpy_helper.from_array(values, "pred.1.weight"))
+    onnx.save(proto, tmp_path / "a.ONNX")
+    with pytest.raises(WeightsError, match=rf"a.ONNX does not fit the A2U network: {said}"):
+        load_backend(tmp_path / "a.ONNX")
+
+
+def test_an_exported_file_is_not_exported_again(tmp_path: Path) -> None:
+    export_onnx(find_checkpoint(), tmp_path / "a.onnx", compare=False)
+    with pytest.raises(UsageError, match=r"a.onnx is an exported file itself"):
+        export_onnx(Checkpoint(tmp_path / "a.onnx"), tmp_path / "b.onnx")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
 from pathlib import Path
 from typing import Any, Protocol
@@ -76,12 +77,12 @@ def load_backend(
     installed. Raises WeightsError, DeviceError or UsageError.
     """
     checkpoint = find_checkpoint(weights)
-    exported = checkpoint.path.suffix == ".onnx"
-    if backend == "torch" and (exported or provider is not None):
-        what = checkpoint.path if exported else f"--provider {provider}"
+    if backend == "torch" and (checkpoint.exported or provider is not None):
+        what = checkpoint.path if checkpoint.exported else f"--provider {provider}"
         raise UsageError(f"{what} is for ONNX Runtime, not for --backend torch; leave that out")
     if backend == "auto":
-        backend = "onnx" if exported or provider is not None or importlib.util.find_spec("torch") is None else "torch"
+        for_onnx = checkpoint.exported or provider is not None or importlib.util.find_spec("torch") is None
+        backend = "onnx" if for_onnx else "torch"
     package = {"torch": "torch", "onnx": "onnxruntime"}.get(backend)
     if package is None:
         raise UsageError(f"--backend {backend} is unknown; choose auto, torch or onnx")
@@ -89,6 +90,10 @@ def load_backend(
         raise DeviceError(
             f"--backend {backend} needs the package {package}, which is not installed; `pip install {package}`"
         )
+    try:
+        importlib.import_module(package)
+    except (ImportError, OSError) as error:  # OSError: a shared library is missing
+        raise DeviceError(f"{package} is installed but does not load ({error}); install it again") from error
     if backend == "torch":
         from mattecli.backends.torch import TorchBackend
 

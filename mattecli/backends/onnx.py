@@ -12,9 +12,9 @@ import onnxruntime as ort
 from numpy.typing import NDArray
 
 from mattecli import memory
-from mattecli.backends.providers import choose_provider, open_session
+from mattecli.backends.providers import choose_provider, open_session, translated
 from mattecli.boxes import WHOLE, Edges
-from mattecli.errors import DeviceError, OutOfMemoryError, UsageError
+from mattecli.errors import UsageError
 from mattecli.onnx.parts import part
 from mattecli.onnx.weights import read_weights
 from mattecli.weights import Checkpoint
@@ -41,7 +41,8 @@ class OnnxBackend:
         self, checkpoint: Checkpoint, *, device: str = "auto", provider: str | None = None, precision: str = "auto"
     ) -> None:
         if precision not in ("auto", "fp32"):
-            raise UsageError(f"--backend onnx computes in fp32; use --backend torch for {precision}")
+            remedy = "leave --precision out" if checkpoint.exported else f"use --backend torch for {precision}"
+            raise UsageError(f"--backend onnx computes in fp32; {remedy}")
         self.checkpoint = checkpoint
         self._provider = choose_provider(device, provider)
         self.device = self._provider.device
@@ -59,14 +60,8 @@ class OnnxBackend:
         given = [np.ascontiguousarray(array, np.float32) for array in arrays]
         names = [entry.name for entry in session.get_inputs()]
         feeds = dict(zip(names, [*given, np.array(edges, np.int64)], strict=False))
-        try:
+        with translated(f"in {part} on {self.device}"):
             found = session.run(None, feeds)
-        except Exception as error:  # ONNX Runtime's classes are not exported
-            if any(sign in str(error) for sign in ("bad_alloc", "Failed to allocate", "out of memory")):
-                raise OutOfMemoryError(f"{self.device} ran out of memory") from error
-            raise DeviceError(
-                f"ONNX Runtime failed in {part} on {self.device} ({error}); try --backend torch"
-            ) from error
         return found[0] if len(found) == 1 else tuple(found)
 
     def array(self, values: Array) -> Array:

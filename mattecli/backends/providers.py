@@ -7,14 +7,17 @@ import ctypes
 import io
 import os
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 
 import onnxruntime as ort
 import psutil
 from onnx import TensorProto, helper
 
-from mattecli.errors import DeviceError, UsageError
+from mattecli.errors import DeviceError, MatteError, OutOfMemoryError, UsageError
 
 # What --provider calls them, the names ONNX Runtime has for them, and what each needs.
 PROVIDERS = {
@@ -60,7 +63,8 @@ def choose_provider(device: str, provider: str | None) -> Provider:
         provider = "cpu" if device == "cpu" else "cuda"
     if provider not in PROVIDERS:
         raise UsageError(f"--provider {provider} is unknown; choose {', '.join(PROVIDERS)}")
-    if (device == "cpu") != (provider == "cpu") and device != "auto":
+    fitting = {"auto": tuple(PROVIDERS), "cpu": ("cpu",)}.get(device, ("cuda", "tensorrt"))
+    if provider not in fitting:
         raise UsageError(f"--provider {provider} does not run on --device {device}; give one of them")
     reason = why_not(provider, number)
     if reason is not None:
@@ -71,9 +75,13 @@ def choose_provider(device: str, provider: str | None) -> Provider:
 
 
 def open_session(model: bytes, provider: Provider) -> ort.InferenceSession:
-    """A session that runs on the provider; DeviceError when ONNX Runtime took another in its place."""
+    """A session that runs on the provider.
+
+    Raises DeviceError when ONNX Runtime took another in its place or cannot open the model, OutOfMemoryError when the
+    memory does not suffice.
+    """
     options = ort.SessionOptions()
-    options.log_severity_level = 3  # errors
+    options.log_severity_level = 4  # what it logs of errors, their exceptions say too
     options.intra_op_num_threads = threads()
     # The parts take turns: threads of one that spin for more work would be in the way of the next.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
@@ -83,13 +91,31 @@ def open_session(model: bytes, provider: Provider) -> ort.InferenceSession:
     wanted = [(provider.name, provider.options)]
     if provider.device != "cpu":
         wanted.append((PROVIDERS["cpu"], {}))  # for the operators that it lacks
-    with contextlib.redirect_stdout(io.StringIO()):  # ONNX Runtime prints there what it also reports
-        session = ort.InferenceSession(model, options, providers=wanted)
+    with translated(f"opening a session on {provider.device}"):
+        session = ort.InferenceSession(model, options, providers=wanted, disable_fallback=True)
     if session.get_providers()[0] != provider.name:
         raise DeviceError(
             f"ONNX Runtime took {session.get_providers()[0]} in place of {provider.name}; see `matte doctor`"
         )
     return session
+
+
+@contextmanager
+def translated(doing: str) -> Iterator[None]:
+    """ONNX Runtime's errors, whose classes it does not export, as ours."""
+    try:
+        yield
+    except MatteError:
+        raise
+    except Exception as error:
+        said = str(error).lower()
+        if any(
+            sign in said
+            for sign in ("bad_alloc", "bad allocation", "failed to allocate", "out of memory", "available memory of")
+        ):
+            raise OutOfMemoryError(f"the memory ran out {doing}") from error
+        first = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise DeviceError(f"ONNX Runtime failed {doing} ({first}); see `matte doctor`") from error
 
 
 def threads() -> int:
@@ -112,8 +138,7 @@ def why_not(provider: str, number: str = "0") -> str | None:
     if provider not in available():
         return "this build of ONNX Runtime does not have it"
     if provider in ("cuda", "tensorrt"):
-        with contextlib.redirect_stdout(io.StringIO()):
-            ort.preload_dlls()  # CUDA's libraries that came with PyTorch or NVIDIA's packages
+        _preload()
         reason = _library(provider)
         if reason is not None:
             return reason
@@ -127,14 +152,21 @@ def why_not(provider: str, number: str = "0") -> str | None:
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10)
     try:
         open_session(model.SerializeToString(), _make(provider, number))
-    except Exception as error:  # ONNX Runtime's classes are not exported
-        return str(error).splitlines()[0]
+    except DeviceError as error:
+        return str(error)
     return None
 
 
 def remedy(provider: str) -> str:
     """What to do about a provider that cannot be used."""
     return REMEDIES.get(provider, "install onnxruntime again")
+
+
+@cache
+def _preload() -> None:
+    """Load CUDA's libraries that came with PyTorch or NVIDIA's packages; what is missing is found out later."""
+    with contextlib.redirect_stdout(io.StringIO()):  # it prints what it does not find
+        ort.preload_dlls()
 
 
 def _library(provider: str) -> str | None:

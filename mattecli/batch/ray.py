@@ -60,7 +60,7 @@ def run_on_ray(
         return
     ray = _connect(address)
     settings = _absolute(worker.settings)
-    count, resources = _share(ray, settings.device, workers)
+    count, resources = _share(ray, _wanted(settings), workers)
     rows = [{"job": json.dumps(asdict(_rooted(job)))} for job in todo]
     tasks = max(1, -(-len(rows) // PHOTOS_A_TASK))
     results = ray.data.from_items(rows, override_num_blocks=max(min(tasks, 10_000), count)).map_batches(
@@ -155,6 +155,13 @@ def _knock(address: str) -> None:
             f"the Ray cluster at {address} cannot be reached ({error.strerror or error}); check --ray-address and "
             "`ray status`"
         ) from error
+
+
+def _wanted(settings: Settings) -> str:
+    """The device that a worker will take, as far as --device or --provider say."""
+    if settings.provider is None:
+        return settings.device
+    return "cuda" if settings.provider in ("cuda", "tensorrt") else "cpu"
 
 
 def _share(ray: Any, device: str, workers: int | None) -> tuple[int, dict[str, float]]:

@@ -65,6 +65,8 @@ def _with_memory(todo: list[dict[str, Any]], worker: Worker) -> list[dict[str, A
     from mattecli.matting import plan
 
     settings = worker.settings
+    if todo:
+        worker.predictor.load()  # a device that is not there is the batch's error, not a photo's
     for line in todo:
         try:
             chosen = plan(

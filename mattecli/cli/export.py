@@ -63,7 +63,7 @@ def export_onnx(
 
     def show(difference: Difference) -> None:
         compared.append(difference)
-        terminal.detail(f"{difference.size}: {difference.relative:.1e} of the largest alpha from PyTorch's")
+        terminal.detail(f"{difference.size}: off by {difference.relative:.1e} of the largest alpha")
 
     checkpoint = find_checkpoint(weights)
     options = Options(ops=ops, fp16=fp16, opset=opset, size=fixed, pre_post=pre_post)
@@ -72,13 +72,13 @@ def export_onnx(
     if compared:
         worst = max(compared, key=lambda difference: difference.relative)
         sizes = ", ".join(difference.size for difference in compared)
-        terminal.say(f"largest difference from PyTorch: {worst.relative:.1e} of the largest alpha, at {sizes}")
+        terminal.say(f"largest difference from PyTorch at {sizes}: {worst.relative:.1e} of the largest alpha")
     else:
         terminal.say("not compared with PyTorch (--no-check)")
 
 
 def _parse_size(text: str) -> tuple[int, int]:
     parts = text.replace("x", ",").split(",")
-    if len(parts) != 2 or not all(part.strip().isdecimal() and int(part) > 0 for part in parts):
+    if len(parts) != 2 or not all(part.strip().isdecimal() and len(part) < 9 for part in parts):
         raise UsageError(f"--size {text!r} is no size; give height and width, such as 720,1280")
     return int(parts[0]), int(parts[1])

@@ -94,8 +94,11 @@ def convert(
 
     Example: matte weights convert a2u_matting.pth a2u.safetensors
     """
-    from mattecli.errors import UsageError
+    from mattecli.errors import UsageError, WeightsError
     from mattecli.files import check_target
+
+    if source.suffix.lower() == ".onnx":
+        raise WeightsError(f"{source} is an exported file without norms; convert the checkpoint that it came from")
 
     if target.suffix != ".safetensors":
         raise UsageError(f"{target} does not end in .safetensors, which is what convert writes; rename it")
@@ -110,7 +113,7 @@ def convert(
 
 
 def _facts(checkpoint: Checkpoint) -> dict[str, str | int]:
-    if checkpoint.path.suffix == ".onnx":
+    if checkpoint.exported:
         return _exported_facts(checkpoint)
     from mattecli.network import load_a2u, read_state_dict
 
@@ -129,9 +132,9 @@ def _facts(checkpoint: Checkpoint) -> dict[str, str | int]:
 
 def _exported_facts(checkpoint: Checkpoint) -> dict[str, str | int]:
     """What a file of `matte export-onnx` says of itself, after a look at its tensors."""
-    from mattecli.onnx.weights import metadata, read_weights
+    from mattecli.onnx.weights import read_exported
 
-    state, facts = read_weights(checkpoint.path), metadata(checkpoint.path)
+    state, facts = read_exported(checkpoint.path)
     return {
         "name": checkpoint.name,
         "file": str(checkpoint.path),
@@ -139,7 +142,7 @@ def _exported_facts(checkpoint: Checkpoint) -> dict[str, str | int]:
         "variant": facts["variant"],
         "tensors": len(state),
         "parameters": sum(array.size for array in state.values()),
-        "stored as": {"fp16": "float16", "fp32": "float32"}[facts["precision"]],
+        "stored as": "float16" if facts["precision"] == "fp16" else "float32",
         "made from": f"{facts['weights']}, SHA-256 {facts['weights_sha256']}, by {facts['tool']}",
         "licence": facts["weights_licence"],
         "operators": f"{facts['ops']}{', with pre- and postprocessing' if facts['pre_post'] == 'true' else ''}",

@@ -17,11 +17,6 @@ IR_VERSION = 10  # what ONNX Runtime 1.18 and later read
 Part = Callable[..., Value | tuple[Value, ...]]
 
 
-def part_names() -> list[str]:
-    """The parts that `part` knows."""
-    return list(_parts())
-
-
 def part(name: str, weights: Weights) -> onnx.ModelProto:
     """The model of one part; its inputs are the part's arrays in order, and last the `edges` if it runs on windows."""
     inputs, build = _parts()[name]

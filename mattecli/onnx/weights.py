@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import importlib.util
-import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,7 +20,14 @@ NORMED = {"1": "0", "2": "1", "3": "2", "bn1": "conv1", "bn2": "conv2", "proj_bn
 VARIANT = "bilinear0.bconv_U.1.weight"  # has one row in the shared variant
 PRODUCER = "mattecli"
 
+# What an exported file's metadata say.
+FACTS = (
+    *("variant", "stride", "normalisation", "pre_post", "precision", "ops"),
+    *("weights", "weights_sha256", "weights_licence", "tool"),
+)
+
 State = dict[str, NDArray[np.float32]]
+Shapes = dict[str, tuple[int, ...]]
 
 
 def read_weights(path: Path) -> State:
@@ -31,16 +36,36 @@ def read_weights(path: Path) -> State:
     Raises WeightsError when the file is missing, damaged, of another network, or of a kind that only PyTorch reads and
     that is not there.
     """
-    if path.suffix == ".onnx":
-        return _from_onnx(path)
+    if path.suffix.lower() == ".onnx":
+        return read_exported(path)[0]
     state = _from_checkpoint(path)
     if VARIANT not in state:
         raise WeightsError(f"{path} holds no A2U network (no tensor {VARIANT}); point --weights at an A2U file")
     if "upsampling_taps" in state:
         raise WeightsError(f"{path} does not upsample by affinity, which only --backend torch runs; use that")
-    for problem in _misfits(state):
-        raise WeightsError(f"{path} does not fit the A2U network: {problem}; point --weights at an A2U file")
+    _check_fit(path, state, _shapes(shared=state[VARIANT].shape[0] == 1))
     return fold_norms(state)
+
+
+def read_exported(path: Path) -> tuple[State, dict[str, str]]:
+    """The weights in a file that `matte export-onnx` wrote, and what its metadata say; raises WeightsError."""
+    import onnx
+    from onnx import numpy_helper
+
+    if not path.is_file():
+        raise WeightsError(f"{path} is not there; `matte export-onnx` writes it")
+    try:
+        model = onnx.load(path)
+        tensors = {tensor.name: numpy_helper.to_array(tensor) for tensor in model.graph.initializer}
+    except Exception as error:  # protobuf's own, which is not to be imported
+        raise WeightsError(f"{path} is damaged or no ONNX file; export it again") from error
+    facts = {entry.key: entry.value for entry in model.metadata_props}
+    if model.producer_name != PRODUCER or any(key not in facts for key in FACTS):
+        raise WeightsError(f"{path} was not written by `matte export-onnx`, so its parts are unknown; export it anew")
+    shapes = _folded(_shapes(shared=facts["variant"] == "shared"))
+    state = {name: array.astype(np.float32) for name, array in tensors.items() if name in shapes}
+    _check_fit(path, state, shapes)
+    return state, facts
 
 
 def fold_norms(state: Mapping[str, NDArray[np.floating]]) -> State:
@@ -62,56 +87,35 @@ def fold_norms(state: Mapping[str, NDArray[np.floating]]) -> State:
     return {name: array.astype(np.float32) for name, array in folded.items()}
 
 
-def _misfits(state: Mapping[str, NDArray[np.floating]]) -> Iterator[str]:
-    """What is wrong with a checkpoint's tensors, against those in the box."""
+def _shapes(*, shared: bool) -> Shapes:
+    """Names and shapes of a checkpoint's tensors, by the one in the box."""
     with safe_open(find_checkpoint(DEFAULT).path, framework="numpy") as file:
         shapes = {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118 - not a dict
-    shared = state[VARIANT].shape[0] == 1
     for name, shape in shapes.items():
-        if not shared and re.search(r"bconv_[UV]\.1\.", name):  # one kernel for each channel
+        if re.search(r"bconv_[UV]\.1\.", name):  # one kernel for all channels, or one for each
             channels = shapes[re.sub(r"bconv_[UV]\.1\..*", "bnu.0.weight", name)][0]
-            shapes[name] = (channels, *shape[1:])
-    yield from (f"{name} is missing" for name in shapes if name not in state)
+            shapes[name] = (1 if shared else channels, *shape[1:])
+    return shapes
+
+
+def _folded(shapes: Shapes) -> Shapes:
+    """The same after `fold_norms`."""
+    empty = {name: np.broadcast_to(np.float32(1), shape) for name, shape in shapes.items()}
+    return {name: array.shape for name, array in fold_norms(empty).items()}
+
+
+def _check_fit(path: Path, state: Mapping[str, NDArray[np.floating]], shapes: Shapes) -> None:
+    """Raise WeightsError for the first thing that is wrong."""
+    problems = [f"{name} is missing" for name in shapes if name not in state]
     for name, array in state.items():
         if name not in shapes:
-            yield f"{name} is unknown"
+            problems.append(f"{name} is unknown")
         elif array.shape != shapes[name]:
-            yield f"{name} is {array.shape} instead of {shapes[name]}"
+            problems.append(f"{name} is {array.shape} instead of {shapes[name]}")
         elif not np.isfinite(array).all():
-            yield f"{name} holds values that are not finite"
-
-
-def metadata(path: Path) -> dict[str, str]:
-    """What an exported file says of itself; empty for one that we did not write."""
-    import onnx
-
-    try:
-        model = onnx.load(path, load_external_data=False)
-    except Exception as error:  # protobuf's own, which is not to be imported
-        raise WeightsError(f"{path} is damaged or no ONNX file; export it again") from error
-    return _facts(model)
-
-
-def _facts(model: Any) -> dict[str, str]:
-    return {entry.key: entry.value for entry in model.metadata_props} if model.producer_name == PRODUCER else {}
-
-
-def _from_onnx(path: Path) -> State:
-    import onnx
-    from onnx import numpy_helper
-
-    if not path.is_file():
-        raise WeightsError(f"{path} is not there; `matte export-onnx` writes it")
-    try:
-        model = onnx.load(path)
-        facts = _facts(model)
-        tensors = {tensor.name: numpy_helper.to_array(tensor) for tensor in model.graph.initializer}
-    except Exception as error:
-        raise WeightsError(f"{path} is damaged or no ONNX file; export it again") from error
-    names = json.loads(facts.get("weights_tensors", "[]"))
-    if not names or any(name not in tensors for name in names):
-        raise WeightsError(f"{path} was not written by `matte export-onnx`, so its parts are unknown; export it anew")
-    return {name: tensors[name].astype(np.float32) for name in names}
+            problems.append(f"{name} holds values that are not finite")
+    if problems:
+        raise WeightsError(f"{path} does not fit the A2U network: {problems[0]}; point --weights at an A2U file")
 
 
 def _from_checkpoint(path: Path) -> dict[str, NDArray[np.floating]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from mattecli.backends.providers import PROVIDERS, choose_provider
 from mattecli.errors import DeviceError, OutOfMemoryError, UsageError
 from mattecli.matting import predict_alpha
 from mattecli.network import load_a2u, save_a2u
+from mattecli.onnx.parts import part
 from mattecli.weights import Checkpoint, find_checkpoint
 from tests.network.reference import seeded_network
 from tests.test_tiling import scene, whole
@@ -75,6 +77,8 @@ def test_contradictions_are_usage_errors() -> None:
         load_backend(backend="jax")
     with pytest.raises(UsageError, match="--provider cuda does not run on --device cpu"):
         choose_provider("cpu", "cuda")
+    with pytest.raises(UsageError, match="--provider openvino does not run on --device cuda"):
+        choose_provider("cuda", "openvino")
     with pytest.raises(UsageError, match="--provider rocm is unknown"):
         choose_provider("auto", "rocm")
     with pytest.raises(UsageError, match="--device tpu is unknown"):
@@ -110,11 +114,29 @@ def test_a_session_on_another_provider_than_asked_for_is_an_error(monkeypatch: p
         providers.open_session(b"", providers.Provider("CUDAExecutionProvider", "cuda:0"))
 
 
+def test_float32_is_float32_on_cuda() -> None:
+    assert providers._make("cuda", "1").options == {
+        "device_id": "1",
+        "use_tf32": "0",
+        "arena_extend_strategy": "kSameAsRequested",
+    }
+
+
+def test_sessions_opened_in_threads_leave_stdout_alone() -> None:
+    before = sys.stdout
+    model = part("pool", {"bilinear0.bconv_U.1.weight": np.zeros((1, 64, 1, 1), np.float32)}).SerializeToString()
+    with ThreadPoolExecutor(4) as pool:
+        sessions = list(pool.map(lambda _: providers.open_session(model, choose_provider("cpu", None)), range(16)))
+    assert len(sessions) == 16
+    assert sys.stdout is before
+
+
 def test_threads_follow_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OMP_NUM_THREADS", "3")
     assert providers.threads() == 3
     monkeypatch.setenv("OMP_NUM_THREADS", "")
-    assert 1 <= providers.threads() <= 1024
+    monkeypatch.setattr(providers.psutil, "cpu_count", lambda **_: 1)
+    assert providers.threads() == 1
 
 
 def test_memory_that_runs_out_is_told_from_other_failures(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -130,10 +152,10 @@ def test_memory_that_runs_out_is_told_from_other_failures(monkeypatch: pytest.Mo
 
     ours = OnnxBackend(find_checkpoint(), device="cpu")
     monkeypatch.setattr(ours, "_session", lambda _: Session("Failed to allocate memory for requested buffer"))
-    with pytest.raises(OutOfMemoryError, match="cpu ran out of memory"):
+    with pytest.raises(OutOfMemoryError, match="the memory ran out in layer0 on cpu"):
         ours.run("layer0")
     monkeypatch.setattr(ours, "_session", lambda _: Session("bad shape"))
-    with pytest.raises(DeviceError, match=r"failed in layer0 on cpu \(bad shape\)"):
+    with pytest.raises(DeviceError, match=r"ONNX Runtime failed in layer0 on cpu \(bad shape\)"):
         ours.run("layer0")
 
 

@@ -10,9 +10,10 @@ from tests.conftest import RunMatte
 def test_export_says_what_it_wrote_and_how_near_it_is(run_matte: RunMatte, tmp_path: Path) -> None:
     code, out, err = run_matte("export-onnx", tmp_path / "a2u.onnx", "--verbose")
     assert (code, out) == (0, "")
-    assert "a2u.onnx (33.0 MB, opset 18)" in err
-    assert "largest difference from PyTorch:" in err
-    assert "80×48 in a batch of 3: " in err
+    assert "a2u_shared → " in err
+    assert "MB, opset 18)" in err
+    assert "largest difference from PyTorch at 16×16, " in err
+    assert "80×48 in a batch of 3: off by " in err
     code, _, err = run_matte("export-onnx", tmp_path / "a2u.onnx")
     assert code == 3
     assert "exists already" in err
@@ -36,6 +37,8 @@ def test_export_without_the_check_says_so(run_matte: RunMatte, tmp_path: Path) -
         (["a.pb"], 2, "a.pb does not end in .onnx"),
         (["a.onnx", "--size", "64"], 2, "--size '64' is no size; give height and width, such as 720,1280"),
         (["a.onnx", "--size", "64,65"], 2, "--size 64,65 is no multiple of 16"),
+        (["a.onnx", "--size", "0,16"], 2, "--size 0,16 is no size; choose sides from 1 to 32768"),
+        (["a.onnx", "--size", "9999999999,16"], 2, "is no size"),
         (["a.onnx", "--opset", "9"], 2, "--opset 9 is not offered"),
         (["a.onnx", "--weights", "nothing.pth"], 4, "nothing.pth is neither a file nor a checkpoint in the box"),
         (["nowhere/a.onnx"], 3, "nowhere"),
