@@ -104,7 +104,10 @@ def train_samples(
         given["cache"] = str(cache)
     if kind:
         given |= {"kinds": _only(kind), "procedural": data.procedural or 1.0, "cutouts": 0.0, "own_share": 0.0}
-    samples = Samples(dataclasses.replace(data, **given), seed=config_seed if seed is None else seed)  # type: ignore[arg-type]
+    try:
+        samples = Samples(dataclasses.replace(data, **given), seed=config_seed if seed is None else seed)  # type: ignore[arg-type]
+    except UsageError as error:
+        raise UsageError(f"{config}: {error}" if config else str(error)) from error
     check_output(output, overwrite=overwrite, inputs=_inputs(samples.sources, config))
     began = time.perf_counter()
     with _progress(count) as step:

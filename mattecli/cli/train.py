@@ -3,26 +3,28 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import os
-import shutil
 import signal
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
 from mattecli.cli import terminal
 from mattecli.cli.options import Debug, Device, Quiet, Verbose
-from mattecli.errors import InputError
+from mattecli.errors import UsageError
 
 if TYPE_CHECKING:
     from rich.progress import Progress
 
     from mattecli.training.config import TrainConfig
+
+T = TypeVar("T")
 
 
 def train(
@@ -64,19 +66,24 @@ def train(
       torchrun --nproc-per-node 4 -m mattecli train train.toml
     """
     from mattecli.training.config import read_config
+    from mattecli.training.kept import CONFIG
     from mattecli.training.loop import train as train_network
     from mattecli.training.parts import build_feed, build_network
     from mattecli.training.ranks import joined_ranks, training_device
     from mattecli.training.validation import ValidationSet
 
+    for option, minutes in (("--max-minutes", max_minutes), ("--pause-after", pause_after)):
+        if minutes is not None and not math.isfinite(minutes):
+            raise UsageError(f"{option} {minutes} is no time; give a number of minutes")
     settings = _with_options(read_config(config), run=run, minutes=max_minutes, steps=steps, start=start)
     chosen = training_device(device)
     with joined_ranks(chosen) as ranks:
         if not ranks.first:
             terminal.set_quiet(True)
         _say_beginning(settings, str(chosen), resume=resume)
-        validation = ValidationSet(settings.validation.folder) if settings.validation.folder else None
-        feed = build_feed(settings, chosen)
+        pictures = settings.validation.folder if ranks.first else None  # one process judges for all
+        validation = ValidationSet(pictures) if pictures else None
+        feed = _naming(config, build_feed, settings, chosen)
         network = build_network(settings)
         with _shown_lines() as report, _asked_to_stop() as should_stop:
             ending = train_network(
@@ -88,14 +95,14 @@ def train(
                 validation=validation,
                 resume=resume,
                 pause_minutes=pause_after,
-                report=_keeping_config(config, report),
+                report=_keeping(config, settings, report),
                 should_stop=should_stop,
             )
     folder = settings.run.folder
     if ending == "finished":
         terminal.say(f"finished: {folder / 'ema.safetensors'} holds the averaged weights, curves.png there the curves")
         return
-    terminal.say(f"{ending}: saved to {folder}; go on with `matte train {config} --run {folder} --resume`")
+    terminal.say(f"{ending}: saved to {folder}; go on with `matte train {folder / CONFIG} --resume`")
     if ending == "interrupted":
         raise typer.Exit(130)
 
@@ -105,6 +112,14 @@ def _with_options(config: TrainConfig, *, run: Path | None, start: Path | None, 
     given = {name: value for name, value in limits.items() if value is not None}
     given |= {name: value for name, value in {"folder": run, "start": start}.items() if value is not None}
     return dataclasses.replace(config, run=dataclasses.replace(config.run, **given))
+
+
+def _naming(path: Path, build: Callable[..., T], *arguments: Any) -> T:
+    """What `build` makes; its word about a setting with the file that holds it."""
+    try:
+        return build(*arguments)
+    except UsageError as error:
+        raise UsageError(f"{path}: {error}") from error
 
 
 def _say_beginning(config: TrainConfig, device: str, *, resume: bool) -> None:
@@ -120,18 +135,16 @@ def _say_beginning(config: TrainConfig, device: str, *, resume: bool) -> None:
         terminal.warn("no [validation] folder: nothing will tell how good the network is on whole pictures")
 
 
-def _keeping_config(config: Path, report: Callable[[dict[str, Any]], None]) -> Callable[[dict[str, Any]], None]:
-    """Copy the TOML file into the folder of the run as soon as there is one."""
+def _keeping(
+    path: Path, config: TrainConfig, report: Callable[[dict[str, Any]], None]
+) -> Callable[[dict[str, Any]], None]:
+    """Keep the settings in the folder of the run as soon as there is one, unless they were read there."""
+    from mattecli.files import same_file
+    from mattecli.training.kept import CONFIG, keep_config
 
     def keep(line: dict[str, Any]) -> None:
-        if line["kind"] == "session":
-            target = Path(line["config"]["run"]["folder"]) / "config.toml"
-            try:
-                shutil.copyfile(config, target)
-            except shutil.SameFileError:
-                pass  # the run was begun from the copy itself
-            except OSError as error:
-                raise InputError(f"{target} cannot be written ({error}); choose another folder by --run") from error
+        if line["kind"] == "session" and not same_file(path, config.run.folder / CONFIG):
+            keep_config(config, of=str(path))
         report(line)
 
     return keep

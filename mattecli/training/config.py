@@ -1,12 +1,13 @@
 """What a training run is told: `train.toml` as frozen dataclasses, each key with a default.
 
-A key that is not known and a value of the wrong type are errors that name the key and the file. Relative paths are
-relative to the file that holds them.
+A key that is not known and a value of the wrong type or out of its range are errors that name the key and the file.
+Relative paths are relative to the file that holds them, and `~` is the user's home.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import math
 import tomllib
 import types
 import typing
@@ -16,7 +17,8 @@ from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 from mattecli.errors import InputError, UsageError
-from mattecli.training.dataconfig import DataConfig
+from mattecli.training.dataconfig import FOLDERS, DataConfig
+from mattecli.training.ranges import check_ranges
 
 T = TypeVar("T")
 
@@ -44,7 +46,13 @@ class CropStage:
 
     until: float = 1.0  # share of the run
     size: tuple[int, ...] = (512,)
-    batch: int = 16  # pictures for each process
+    batch: int = 16  # pictures at once, for each process
+    accumulate: int = 1  # batches to a step: the gradient is their mean
+
+    @property
+    def step_batch(self) -> int:
+        """Pictures to a step, for each process."""
+        return self.batch * self.accumulate
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -155,19 +163,8 @@ def config_of(tables: Mapping[str, Any], path: Path) -> TrainConfig:
         tables["workers"] = data.pop("workers")
         tables["data"] = data
     config = _Reader(path).table(TrainConfig, tables, "")
-    _check_ranges(config, path)
-    return dataclasses.replace(config, data=_from_folder(config.data, path.parent))
-
-
-def _from_folder(data: DataConfig, folder: Path) -> DataConfig:
-    """The data's folders, which are plain text there, relative to the folder of the file."""
-    return dataclasses.replace(
-        data,
-        photos=tuple(str(folder / path) for path in data.photos),
-        foregrounds=tuple(str(folder / path) for path in data.foregrounds),
-        own=tuple(str(folder / path) for path in data.own),
-        cache=str(folder / data.cache) if data.cache else "",
-    )
+    check_ranges(config, path)
+    return config
 
 
 class _Reader:
@@ -186,6 +183,8 @@ class _Reader:
             if key not in known:
                 raise UsageError(f"{self.path}: {prefix}{key} is no key of a train.toml; known are {', '.join(known)}")
         values = {key: self.value(types_[key], value, prefix + key) for key, value in table.items()}
+        if cls is DataConfig:  # whose folders are plain text
+            values |= {key: self.folders(values[key], prefix + key) for key in FOLDERS if values.get(key)}
         try:
             return cls(**values)
         except UsageError as error:  # a table that checks its own ranges doesn't know the file
@@ -211,10 +210,34 @@ class _Reader:
         if dataclasses.is_dataclass(kind):
             return self.table(typing.cast(Any, kind), value, name)
         if kind is Path:
-            return self.path.parent / Path(self._need(str, value, name)).expanduser()
+            return self._from_here(self._need(str, value, name), name)
         if kind is float and isinstance(value, int) and not isinstance(value, bool):
-            return float(value)
-        return self._need(kind, value, name)
+            self._check_size(value, name)
+            value = float(value)
+        self._need(kind, value, name)
+        if isinstance(value, int):
+            self._check_size(value, name)
+        if isinstance(value, float) and not math.isfinite(value):
+            raise UsageError(f"{self.path}: {name} is {value} but must be a finite number; mend that key")
+        return value
+
+    def _check_size(self, value: int, name: str) -> None:
+        if abs(value) >= 2**63:  # TOML's own limit, which Python's reader does not hold
+            raise UsageError(f"{self.path}: {name} has more than 64 bits; mend that key")
+
+    def folders(self, names: str | tuple[str, ...], name: str) -> str | tuple[str, ...]:
+        if isinstance(names, str):
+            return str(self._from_here(names, name))
+        return tuple(str(self._from_here(one, name)) for one in names)
+
+    def _from_here(self, text: str, name: str) -> Path:
+        """A path as seen from the file's folder."""
+        try:
+            return self.path.parent / Path(text).expanduser()
+        except RuntimeError as error:
+            raise UsageError(
+                f"{self.path}: {name} is {text!r}, but there is no such home; write the path out"
+            ) from error
 
     def _first_that_fits(self, kinds: list[Any], value: Any, name: str) -> Any:
         for kind in kinds[:-1]:
@@ -253,42 +276,3 @@ _NAMES: dict[Any, str] = {
 
 def _kind(value: object) -> str:
     return _NAMES.get(type(value), type(value).__name__)
-
-
-def _check_ranges(config: TrainConfig, path: Path) -> None:
-    shares = [stage.until for stage in config.crops]
-    begins = [0.0, *shares]
-    rules = [
-        (config.run.steps > 0, "run.steps must be 1 or more"),
-        (config.run.minutes is None or config.run.minutes > 0, "run.minutes must be more than 0"),
-        (
-            min(config.run.log_every, config.run.save_every, config.run.bad_steps) > 0,
-            "run's intervals must be 1 or more",
-        ),
-        (config.workers >= 0, "data.workers must be 0 or more"),
-        (bool(shares), "crops needs one stage or more"),
-        (shares == sorted(shares) and shares[-1:] == [1.0], "crops' until must rise and end at 1.0"),
-        (all(stage.batch > 0 for stage in config.crops), "crops.batch must be 1 or more"),
-        (
-            all(s.size and all(size > 0 and size % 16 == 0 for size in s.size) for s in config.crops),
-            "crops.size must be multiples of 16, the network's stride",
-        ),
-        (
-            all(
-                s.batch > 1 or begin >= 1 - config.norms.freeze for s, begin in zip(config.crops, begins, strict=False)
-            ),
-            "crops.batch must be 2 or more as long as norms are not frozen: one norm sees one value a picture",
-        ),
-        (config.optimizer.lr > 0 and config.optimizer.warmup >= 0, "optimizer.lr must be positive, warmup 0 or more"),
-        (config.optimizer.clip >= 0, "optimizer.clip must be 0 (none) or more"),
-        (0 <= config.ema.decay < 1, "ema.decay must be in [0, 1)"),
-        (0 <= config.norms.freeze <= 1, "norms.freeze must be a share in [0, 1]"),
-        (config.validation.every > 0, "validation.every must be 1 or more"),
-        (
-            max(config.loss.alpha, config.loss.composition, config.loss.laplacian, config.loss.gradient) > 0,
-            "loss needs a weight above 0",
-        ),
-    ]
-    for holds, rule in rules:
-        if not holds:
-            raise UsageError(f"{path}: {rule}")

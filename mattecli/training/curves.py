@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mattecli.errors import InputError
+from mattecli.files import whole_file
 from mattecli.training.validation import Row
 
 Canvas = NDArray[np.uint8]
@@ -163,12 +164,9 @@ def _text(
 
 def _write(path: Path, canvas: NDArray[np.uint8]) -> None:
     encoded = cv2.imencode(".png", canvas)[1]
-    partial = path.with_name(f".{path.name}.partial")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        partial.write_bytes(encoded.tobytes())
-        partial.replace(path)
+        with whole_file(path) as file:
+            file.write(encoded.tobytes())
     except OSError as error:
         raise InputError(f"{path} cannot be written ({error}); choose a run folder that is writable") from error
-    finally:
-        partial.unlink(missing_ok=True)

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 
 from mattecli.errors import UsageError
 
+FOLDERS = ("photos", "foregrounds", "own", "cache")  # the settings that hold paths
+
 
 @dataclass(frozen=True)
 class DataConfig:
@@ -81,12 +83,13 @@ class DataConfig:
         for name in _PROBABILITIES:
             if not 0 <= getattr(self, name) <= 1:
                 raise UsageError(f"data.{name} = {getattr(self, name)} is no probability; give a number from 0 to 1")
-        for name in ("procedural", "cutouts", "own_share", "jitter", "shear", "rotation", "bank"):
-            if getattr(self, name) < 0:
-                raise UsageError(f"data.{name} = {getattr(self, name)} is negative; give 0 or more")
-        for name in ("foreground_size", "largest_side"):
-            if getattr(self, name) < 64:
-                raise UsageError(f"data.{name} = {getattr(self, name)} is too small; give 64 pixels or more")
+        for name, (least, most) in _LIMITS.items():
+            value = getattr(self, name)
+            if not value >= least:
+                fact = "negative" if least == 0 else "too small"
+                raise UsageError(f"data.{name} = {value} is {fact}; give {least} or more")
+            if value > most:
+                raise UsageError(f"data.{name} = {value} is too large; give no more than {most}")
         if not self.origins():
             raise UsageError(
                 "every origin of foregrounds has share 0 or no folder; "
@@ -106,9 +109,23 @@ class DataConfig:
         value = tuple(getattr(self, name))
         if len(value) != 2 or not 0 < value[0] <= value[1]:
             raise UsageError(f"data.{name} = {list(value)} is no range; give two numbers above 0, the lower one first")
+        if value[1] > _LARGEST[name]:
+            raise UsageError(f"data.{name} = {list(value)} is too much; give no more than {_LARGEST[name]}")
         object.__setattr__(self, name, (float(value[0]), float(value[1])))
 
 
+_LIMITS: Mapping[str, tuple[float, float]] = {  # smallest and largest value
+    "procedural": (0, 1e9),
+    "cutouts": (0, 1e9),
+    "own_share": (0, 1e9),
+    "jitter": (0, 5),
+    "shear": (0, 2),
+    "rotation": (0, 180),
+    "bank": (0, 2**31),
+    "foreground_size": (64, 4096),
+    "largest_side": (64, 2**31),
+}
+_LARGEST = {"zoom": 64, "dilation": 512, "loose_dilation": 512}
 _PROBABILITIES = (
     *("merge", "whole", "flip", "near_colours", "linear", "photo_background", "background_blur"),
     *("camera", "noise", "jpeg", "blur", "sharpen", "resample", "grade"),

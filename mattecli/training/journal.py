@@ -9,9 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from mattecli.errors import InputError
+from mattecli.files import sweep, whole_file
 from mattecli.training.curves import draw_curves
 
 Line = dict[str, Any]
+
+LOG = "log.jsonl"
 
 
 class Journal:
@@ -19,7 +22,7 @@ class Journal:
 
     def __init__(self, folder: Path, *, writer: bool, report: Callable[[Line], None]) -> None:
         self.folder, self.writer, self.report = folder, writer, report
-        self._path = folder / "log.jsonl"
+        self._path = folder / LOG
 
     def open(self, step: int) -> None:
         """Make the folder; leave out of an older log what is later than `step`, which is done again.
@@ -30,10 +33,12 @@ class Journal:
             return
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
+            sweep(self.folder)
             kept = (
                 [line for line in read_log(self._path) if line["step"] <= step] if step and self._path.exists() else []
             )
-            self._path.write_text("".join(json.dumps(line) + "\n" for line in kept), encoding="utf-8")
+            with whole_file(self._path) as file:
+                file.writelines(f"{json.dumps(line)}\n".encode() for line in kept)
         except OSError as error:
             raise InputError(f"{self.folder} cannot be written ({error}); choose another folder by --run") from error
 

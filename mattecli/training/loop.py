@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, Literal, Protocol
 
@@ -13,20 +13,19 @@ import torch
 from torch import Tensor, nn
 
 from mattecli.errors import DeviceError, MatteError, UsageError
-from mattecli.matting import MEAN, STD
 from mattecli.memory import keep_freed_memory
 from mattecli.training.config import TrainConfig
 from mattecli.training.curves import draw_samples
+from mattecli.training.gradients import Batch, Gradients
 from mattecli.training.journal import Journal, Line
-from mattecli.training.losses import matting_losses
 from mattecli.training.meter import Meter
 from mattecli.training.optimizers import Optimizers
 from mattecli.training.ranks import Ranks
+from mattecli.training.resuming import check_new, check_resumed
 from mattecli.training.schedule import CropPlan, Timetable, ema_decay, learning_rate_factor
 from mattecli.training.state import STATE, Position, load_state, save_state, save_weights, set_generators
 from mattecli.training.validation import Row, ValidationSet
 
-Batch = Mapping[str, Tensor]
 Ending = Literal["finished", "paused", "interrupted"]
 
 
@@ -63,6 +62,8 @@ def train(
     if device.type == "cpu":
         keep_freed_memory()
     run = _Run(config, network, device, ranks or Ranks(), validation, report)
+    if validation is not None:
+        validation.check_memory(device)
     generators = run.open_folder(resume=resume)
     if run.at.progress >= 1:
         return "finished"
@@ -96,7 +97,7 @@ def _translated_errors(run: _Run) -> Iterator[None]:
     except torch.OutOfMemoryError as error:
         raise DeviceError(
             f"{run.device} ran out of memory at crops of {run.plan.size(run.at.step)} pixels, "
-            f"{run.plan.stage(run.at.step).batch} at a time; lower batch or size in [[crops]]"
+            f"{run.plan.stage(run.at.step).batch} at a time; lower batch (and raise accumulate) or size in [[crops]]"
         ) from error
     except RuntimeError as error:
         if "DataLoader worker" not in str(error):
@@ -128,17 +129,13 @@ class _Run:
         self.config, self.device, self.ranks, self.validation = config, device, ranks, validation
         self.folder = config.run.folder
         self.journal = Journal(self.folder, writer=ranks.first, report=report)
-        self.memory_format = torch.channels_last if config.precision.channels_last else torch.contiguous_format
-        self.network = network.to(device=device, memory_format=self.memory_format)  # type: ignore[call-overload]
+        memory_format = torch.channels_last if config.precision.channels_last else torch.contiguous_format
+        self.network = network.to(device=device, memory_format=memory_format)  # type: ignore[call-overload]
         self.network.train()
         self.average = copy.deepcopy(self.network).eval().requires_grad_(False)
         self.weights, self.averaged = _floats(self.network), _floats(self.average)
         self.optimizers = Optimizers(self.network, config.optimizer, bf16=config.precision.dtype == "bf16")
-        self.model = ranks.wrap(self.network, device)
-        if config.precision.compile:
-            self.model = torch.compile(self.model, dynamic=False)  # type: ignore[assignment]
-        self.mean = 255 * torch.tensor(MEAN, device=device)[:, None, None]
-        self.std = 255 * torch.tensor(STD, device=device)[:, None, None]
+        self.gradients = Gradients(self.network, config, device, ranks)
         self.at = Position(timetable=Timetable(config.run.steps, config.run.minutes))
         self.plan = CropPlan(config.crops, lead=3 * config.workers + 8)
         self.meter = Meter(device)
@@ -154,7 +151,10 @@ class _Run:
         """Make the folder, or load its state; gives the random generators' state to go on with."""
         path = self.folder / STATE
         generators = None
-        if path.exists():
+        if not path.exists():
+            if self.ranks.first:  # alone, for it is the one that makes the files
+                check_new(self.folder, resume=resume)
+        else:
             if not resume:
                 raise UsageError(
                     f"{self.folder} holds a run already; go on with --resume, or take another folder by --run"
@@ -167,6 +167,7 @@ class _Run:
                 ranks=self.ranks,
                 device=self.device,
             )
+            check_resumed(self.config, self.at)
             self.good_buffers = [buffer.clone() for buffer in self._buffers()]
             self.at.timetable = self.at.timetable.with_limits(
                 self.config.run.steps,
@@ -194,7 +195,7 @@ class _Run:
         self.agree(stop=False, pause_minutes=None)
         return feed(
             start=self.at.step,
-            batch=lambda k: self.plan.stage(k).batch,
+            batch=lambda k: self.plan.stage(k).step_batch,
             size_of=self.plan.size,
             rank=self.ranks.rank,
             ranks=self.ranks.world,
@@ -224,27 +225,15 @@ class _Run:
         self._freeze_norms_when_due()
         self.factor = learning_rate_factor(config.optimizer, progress=self.at.progress, step=self.at.step)
         self.optimizers.set_factor(self.factor)
-        moved = {name: tensor.to(self.device, non_blocking=True) for name, tensor in batch.items()}
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=config.precision.dtype == "bf16"):
-            prediction = self.model(self._input(moved))  # (B, 1, S, S), unclipped
-        losses = matting_losses(
-            config.loss,
-            prediction,
-            alpha=moved["alpha"] / 255,
-            trimap=moved["trimap"],
-            foreground=moved["foreground"] / 255,
-            background=moved["background"] / 255,
-        )
-        loss = losses["loss"]
-        # A loss that is not finite must make the gradient so, in every process.
-        torch.autograd.backward(loss * torch.where(loss.detach().isfinite(), 1.0, math.nan))
+        losses = self.gradients.add(batch, at_once=self.plan.stage(self.at.step).batch)
         norm = nn.utils.clip_grad_norm_(self.network.parameters(), config.optimizer.clip or math.inf)
         bad = (~norm.isfinite()).float()
         self.optimizers.step(bad=bad)
         self.optimizers.zero_grad()
         self._update_average()
-        crops = self.ranks.world * prediction.shape[0]
-        self.meter.step_ends(losses, norm, bad, crops, crops * prediction.shape[2] * prediction.shape[3])
+        count, _, height, width = batch["alpha"].shape
+        crops = self.ranks.world * count
+        self.meter.step_ends(losses, norm, bad, crops, crops * height * width)
         self.at.step += 1
 
     def log_interval(self) -> None:
@@ -256,7 +245,7 @@ class _Run:
         self.at.skipped += found["skipped"]
         streak = found.pop("streak")
         stage = self.plan.stage(self.at.step - 1)
-        found |= {"size": self.plan.size(self.at.step - 1), "batch": stage.batch * self.ranks.world}
+        found |= {"size": self.plan.size(self.at.step - 1), "batch": stage.step_batch * self.ranks.world}
         self._tell("step", lr=self.config.optimizer.lr * self.factor, frozen=self.frozen, **found)
         if streak >= self.config.run.bad_steps:
             raise MatteError(
@@ -311,11 +300,6 @@ class _Run:
         self.journal.draw()
         self.meter.pause()
 
-    def _input(self, batch: Batch) -> Tensor:
-        """The network's input (B, 4, S, S) from uint8 photos and trimaps, on the device."""
-        image = (batch["image"].float() - self.mean) / self.std
-        return torch.cat([image, batch["trimap"] / 255], dim=1).contiguous(memory_format=self.memory_format)
-
     def _freeze_norms_when_due(self) -> None:
         """The running statistics of the last share of a run stay as they are and are what the norms use."""
         share = self.config.norms.freeze
@@ -348,7 +332,7 @@ class _Run:
     @torch.no_grad()
     def _batch_rows(self, batch: Batch, rows: int = 4) -> list[Row]:
         first = {name: batch[name][:rows].to(self.device) for name in ("image", "trimap", "alpha")}
-        alpha = self.average(self._input(first)).float().clamp(0, 1)
+        alpha = self.average(self.gradients.input(first)).float().clamp(0, 1)
         trimap = first["trimap"]
         alpha = torch.where(trimap == 0, 0.0, torch.where(trimap == 255, 1.0, alpha))
         photos, trimaps = first["image"].permute(0, 2, 3, 1).cpu().numpy(), trimap[:, 0].cpu().numpy()

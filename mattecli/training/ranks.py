@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
+from datetime import timedelta
 
 import torch
 import torch.distributed as dist
@@ -13,6 +14,10 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from mattecli.errors import DeviceError
+
+# The others wait while the first process validates and saves; PyTorch would give up after 10 minutes (NCCL) or 30
+# (Gloo). A process that dies needs no such limit: torchrun ends the others.
+_PATIENCE = timedelta(hours=12)
 
 
 @dataclass(frozen=True)
@@ -53,6 +58,13 @@ class Ranks:
         )
 
 
+def apart(network: nn.Module) -> AbstractContextManager[None]:
+    """Inside, the gradients of a network from `wrap` add up in each process; the next pass outside joins them."""
+    if isinstance(network, DistributedDataParallel):
+        return network.no_sync()
+    return nullcontext()
+
+
 @contextmanager
 def joined_ranks(device: torch.device) -> Iterator[Ranks]:
     """Join the processes that torchrun started (it sets RANK and WORLD_SIZE); alone where there are none."""
@@ -63,13 +75,13 @@ def joined_ranks(device: torch.device) -> Iterator[Ranks]:
     if device.type == "cuda":
         torch.cuda.set_device(device)
     try:
-        dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
+        dist.init_process_group("nccl" if device.type == "cuda" else "gloo", timeout=_PATIENCE)
     except (RuntimeError, ValueError) as error:
         raise DeviceError(
             f"the {world} processes cannot reach each other ({error}); start them with torchrun"
         ) from error
     try:
-        yield Ranks(dist.get_rank(), world, dist.new_group(backend="gloo"))
+        yield Ranks(dist.get_rank(), world, dist.new_group(backend="gloo", timeout=_PATIENCE))
     finally:
         dist.destroy_process_group()
 

@@ -16,10 +16,11 @@ from numpy.typing import NDArray
 
 from mattecli.compositing import estimate_foreground
 from mattecli.errors import InputError, UsageError
-from mattecli.image import SUFFIXES, read_alpha, read_image
+from mattecli.image import read_alpha, read_image
 from mattecli.training import foregrounds
 from mattecli.training.dataconfig import DataConfig
 from mattecli.training.drawing import Draw
+from mattecli.training.pictures import all_pictures, by_name
 from mattecli.training.store import Store, file_stamp, key_of
 
 Bytes = NDArray[np.uint8]
@@ -27,6 +28,7 @@ Bytes = NDArray[np.uint8]
 _BANK_SEED = 1_000_003  # foreground number k is the same for every training seed: a cache serves all runs
 _VERSION = 2  # of how cut-outs are prepared; part of their cache key
 _FAINT = 24  # of 255
+_PARTNERS = {"photo": "alpha", "alpha": "photo"}  # endings of a pair's names
 
 
 @dataclass(frozen=True)
@@ -44,13 +46,13 @@ class Sources:
     `photo`, `cutout` and `procedural` give arrays that may lie in a file: they must not be written to. A foreground is
     straight RGBA (H, W, 4) whose colours go on smoothly where its alpha is 0. All uint8.
 
-    Raises `InputError` for a folder that is missing, holds no pictures, or a cut-out without its alpha; and, when a
-    picture is read, for one that is unreadable or whose colours and alpha differ in size.
+    Raises `InputError` for a folder that is missing, holds no pictures, a cut-out without its alpha or two of one name;
+    and, when a picture is read, for one that is unreadable or whose colours and alpha differ in size.
     """
 
     def __init__(self, config: DataConfig) -> None:
         self._config = config
-        self.photos: list[Path] = [path for folder in config.photos for path in _pictures(Path(folder))]
+        self.photos: list[Path] = [path for folder in config.photos for path in all_pictures(Path(folder))]
         self.cutouts = _grouped([files for folder in config.foregrounds for files in _cutouts(Path(folder))])
         own = [_own_folder(Path(folder)) for folder in config.own]
         self.own = [files for pairs, _ in own for files in pairs]
@@ -196,34 +198,22 @@ def _at(weights: dict[str, float], point: float) -> str:
     return next(name for name in reversed(list(weights)) if weights[name] > 0)
 
 
-def _pictures(folder: Path) -> list[Path]:
-    if not folder.is_dir():
-        raise InputError(f"{folder} is no folder; name a folder that holds pictures")
-    found = sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES and path.is_file())
-    if not found:
-        raise InputError(f"{folder} holds no pictures; put PNG, JPEG, WebP or TIFF files there")
-    return found
-
-
 def _cutouts(folder: Path) -> list[CutoutFiles]:
     """NAME_photo + NAME_alpha pairs and RGBA files of a folder."""
-    found = _pictures(folder)
-    by_stem = {path.with_suffix(""): path for path in found}
+    named = by_name(all_pictures(folder), folder)
     cutouts = []
-    for stem, path in by_stem.items():
-        name = stem.name
-        if name.endswith("_photo"):
-            alpha = by_stem.get(stem.with_name(name.removesuffix("_photo") + "_alpha"))
-            if alpha is None:
-                wanted = name.removesuffix("_photo") + "_alpha"
-                raise InputError(f"{path} has no {wanted} beside it; add the alpha or remove the photo")
-            cutouts.append(CutoutFiles(path, alpha, holds_background=True))
-        elif name.endswith("_alpha"):
-            if stem.with_name(name.removesuffix("_alpha") + "_photo") not in by_stem:
-                wanted = name.removesuffix("_alpha") + "_photo"
-                raise InputError(f"{path} has no {wanted} beside it; add the photo or remove the alpha")
-        else:
+    for name, path in named.items():
+        base, line, ending = name.rpartition("_")
+        if not line or ending not in _PARTNERS:
             cutouts.append(CutoutFiles(path))
+            continue
+        wanted = f"{base}_{_PARTNERS[ending]}"
+        if wanted not in named:
+            raise InputError(
+                f"{path} has no {Path(wanted).name} beside it; add the {_PARTNERS[ending]} or remove the {ending}"
+            )
+        if ending == "photo":
+            cutouts.append(CutoutFiles(path, named[wanted], holds_background=True))
     return cutouts
 
 
@@ -231,17 +221,16 @@ def _own_folder(folder: Path) -> tuple[list[CutoutFiles], list[Path]]:
     """Cut-outs of `fg/` with their `alpha/`, and the backgrounds of `bg/`."""
     if not (folder / "fg").is_dir():
         raise InputError(f"{folder} has no folder fg; put foregrounds there, their alphas in alpha, backgrounds in bg")
-    colours = _pictures(folder / "fg")
-    backgrounds = _pictures(folder / "bg") if (folder / "bg").is_dir() else []
+    colours = by_name(all_pictures(folder / "fg"), folder / "fg")
+    backgrounds = all_pictures(folder / "bg") if (folder / "bg").is_dir() else []
     if not (folder / "alpha").is_dir():
-        return [CutoutFiles(path) for path in colours], backgrounds
-    alphas = {path.relative_to(folder / "alpha").with_suffix(""): path for path in _pictures(folder / "alpha")}
+        return [CutoutFiles(path) for path in colours.values()], backgrounds
+    alphas = by_name(all_pictures(folder / "alpha"), folder / "alpha")
     pairs = []
-    for path in colours:
-        alpha = alphas.get(path.relative_to(folder / "fg").with_suffix(""))
-        if alpha is None:
+    for name, path in colours.items():
+        if name not in alphas:
             raise InputError(f"{path} has no alpha of its name in {folder / 'alpha'}; add it or remove the foreground")
-        pairs.append(CutoutFiles(path, alpha))
+        pairs.append(CutoutFiles(path, alphas[name]))
     return pairs, backgrounds
 
 

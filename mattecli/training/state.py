@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import pickle
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -13,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from mattecli.errors import InputError, WeightsError
+from mattecli.files import whole_file
 from mattecli.network import save_a2u
 from mattecli.training.optimizers import Optimizers
 from mattecli.training.ranks import Ranks
@@ -120,17 +120,11 @@ def _generators(device: torch.device) -> Tensor:
 
 
 def _write(content: Mapping[str, Any], path: Path) -> None:
-    partial = path.with_name(f".{path.name}.partial")
     try:
-        with partial.open("wb") as file:
+        with whole_file(path) as file:
             torch.save(content, file)
-            file.flush()
-            os.fsync(file.fileno())  # a machine that dies after the rename must not leave an empty file
-        partial.replace(path)
     except (OSError, RuntimeError) as error:  # torch tells of a full disk by a RuntimeError
         raise InputError(f"{path} cannot be written ({_first_line(error)}); free some space there") from error
-    finally:
-        partial.unlink(missing_ok=True)
 
 
 def _read(path: Path) -> Mapping[str, Any]:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import os
-import tempfile
 from collections import OrderedDict
 from collections.abc import Callable
 from pathlib import Path
@@ -15,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mattecli.errors import InputError
+from mattecli.files import sweep, whole_file
 
 Bytes = NDArray[np.uint8]
 
@@ -40,6 +39,7 @@ class Store:
                 raise InputError(
                     f"{self.folder} cannot be made for the training cache ({error.strerror}); name another folder"
                 ) from error
+            sweep(self.folder)
 
     def array(self, key: str, make: Callable[[], Bytes]) -> Bytes:
         """The array of that key; `make` is called where it is not there yet."""
@@ -90,14 +90,8 @@ def _mapped(path: Path) -> Bytes:
 def _save(path: Path, array: Bytes) -> None:
     """Whole or not at all: several processes may make the same array."""
     try:
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}-", suffix=".part")
-        try:
-            with os.fdopen(handle, "wb") as file:
-                np.save(file, array, allow_pickle=False)
-            Path(temporary).replace(path)
-        except BaseException:
-            Path(temporary).unlink(missing_ok=True)
-            raise
+        with whole_file(path) as file:
+            np.save(file, array, allow_pickle=False)
     except OSError as error:
         raise InputError(
             f"{path.parent} cannot take the training cache ({error.strerror}); free some space or name another folder"

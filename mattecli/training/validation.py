@@ -2,20 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import math
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from mattecli.errors import InputError
-from mattecli.image import SUFFIXES, read_alpha, read_image, read_trimap
+from mattecli.backends.torch import FIXED_BYTES, TILE_VALUES
+from mattecli.errors import DeviceError, InputError
+from mattecli.folders import pictures_in
+from mattecli.image import SUFFIXES, read_alpha, read_image, read_size, read_trimap
 from mattecli.matting import network_input
+from mattecli.memory import free_bytes, show_bytes
 from mattecli.metrics import Scores, score
+from mattecli.tiling import STRIDE
+from mattecli.training.pictures import by_name
 from mattecli.trimap import check_size
 
 
@@ -56,14 +64,15 @@ class Judgement:
 class ValidationSet:
     """The pictures of a folder with `image/`, `alpha/` and one or more `trimap…/`, paired by name without suffix.
 
-    Raises InputError at once when a folder or a picture's partner is missing.
+    Raises InputError at once when a folder or a picture's partner is missing, two pictures have one name, sizes differ,
+    or a trimap leaves nothing unknown and so nothing to score.
     """
 
     def __init__(self, folder: str | Path) -> None:
         self.folder = Path(folder)
         self.images = _pictures(self.folder / "image")
         self.alphas = _pictures(self.folder / "alpha")
-        folders = sorted(path for path in self.folder.glob("trimap*") if path.is_dir())
+        folders = sorted(path for path in self.folder.glob("trimap*") if path.is_dir() and path.name[0] != ".")
         if not folders:
             raise InputError(f"{self.folder} has no trimap folder; put trimaps named like the photos into its trimap/")
         self.trimaps = {path.name: _pictures(path) for path in folders}
@@ -71,6 +80,40 @@ class ValidationSet:
             for partner, files in [("alpha", self.alphas), *self.trimaps.items()]:
                 if name not in files:
                     raise InputError(f"{image} has no {partner}/{name}; add it, or take the photo out of the folder")
+        with ThreadPoolExecutor() as pool:
+            self._sizes = dict(zip(self.images, pool.map(self._checked_size, self.images), strict=True))
+
+    def check_memory(self, device: torch.device) -> None:
+        """Raise DeviceError for a picture that the device's free memory would not hold as a whole.
+
+        To be asked before training takes memory, and keeps what it has freed.
+        """
+        name = max(self._sizes, key=lambda name: math.prod(self._sizes[name]))
+        width, height = self._sizes[name]
+        pixels = math.prod(side + -side % STRIDE for side in (width, height))
+        needed = FIXED_BYTES[device.type] + 4 * TILE_VALUES * pixels  # 4 bytes to a float32
+        free = torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else free_bytes()
+        if needed > free:
+            raise DeviceError(
+                f"{self.images[name]} has {width}×{height} pixels, which take about {show_bytes(needed)} in a "
+                f"validation, but only {show_bytes(free)} are free on {device}; shrink it with its alpha and trimaps, "
+                f"or take it out of {self.folder}"
+            )
+
+    def _checked_size(self, name: str) -> tuple[int, int]:
+        """Width and height of a photo whose partners fit it."""
+        size = read_size(self.images[name])
+        for files in (self.alphas, *self.trimaps.values()):
+            what = {"name": str(files[name]), "image_name": str(self.images[name]), "what": "trimap or alpha"}
+            check_size(read_size(files[name]), size, **what)
+        for files in self.trimaps.values():
+            trimap = read_trimap(files[name])
+            if not ((trimap != 0) & (trimap != 255)).any():
+                raise InputError(
+                    f"{files[name]} has no unknown pixel, so there is nothing to score; mark soft edges grey, or take "
+                    "the picture out of the folder"
+                )
+        return size
 
     def judge(
         self,
@@ -83,8 +126,8 @@ class ValidationSet:
     ) -> Judgement | None:
         """Run the network (in evaluation mode) in float32 over all pictures; None when asked to stop before the end.
 
-        `rows` pictures give a crop for the sample sheet. Raises InputError naming a picture that cannot be read or
-        whose size differs from its photo's.
+        `rows` pictures give a crop for the sample sheet. Raises InputError naming a picture that cannot be read,
+        DeviceError naming one that the device's memory does not hold.
         """
         found: dict[str, list[Future[Scores]]] = {name: [] for name in self.trimaps}
         crops: list[Row] = []
@@ -93,17 +136,25 @@ class ValidationSet:
             for name in self.images:
                 image = read_image(self.images[name]).pixels
                 truth = read_alpha(self.alphas[name])
-                _check_size(self.alphas[name], truth, self.images[name], image)
                 for kind, files in self.trimaps.items():
                     if should_stop():
                         return None
                     trimap = read_trimap(files[name])
-                    _check_size(files[name], trimap, self.images[name], image)
-                    alpha = predict(network, image, trimap, device, channels_last=channels_last)
+                    alpha = self._alpha(name, network, image, trimap, device, channels_last=channels_last)
                     found[kind].append(pool.submit(score, alpha, truth, trimap))
                     if name in shown and kind == next(iter(self.trimaps)):
                         crops.append(_crop(image, trimap, alpha, truth))
             return Judgement(tuple(_means(kind, futures) for kind, futures in found.items()), tuple(crops))
+
+    def _alpha(self, name: str, *arguments: Any, channels_last: bool) -> NDArray[np.float32]:
+        try:
+            return predict(*arguments, channels_last=channels_last)
+        except torch.OutOfMemoryError as error:
+            width, height = self._sizes[name]
+            raise DeviceError(
+                f"the memory ran out in validating {self.images[name]}, {width}×{height} pixels; shrink it with its "
+                f"alpha and trimaps, take it out of {self.folder}, or lower batch or size in [[crops]]"
+            ) from error
 
 
 def predict(
@@ -114,29 +165,38 @@ def predict(
     *,
     channels_last: bool = True,
 ) -> NDArray[np.float32]:
-    """Alpha (H, W) in [0, 1] as users get it: mirrored to the stride, clipped, known pixels from the trimap."""
+    """Alpha (H, W) in [0, 1] as users get it: mirrored to the stride, clipped, known pixels from the trimap.
+
+    In true float32, as `matte evaluate` runs it, whatever the run has switched on for training.
+    """
     height, width = trimap.shape
     planes = torch.from_numpy(network_input(image, trimap))[None].to(device)  # (1, 4, H', W')
     if channels_last:
         planes = planes.contiguous(memory_format=torch.channels_last)
-    with torch.inference_mode():
+    with torch.inference_mode(), _without_tf32():
         raw = network(planes)[0, 0, :height, :width].float().clamp(0, 1).cpu().numpy()
     return np.where(trimap == 0, np.float32(0), np.where(trimap == 255, np.float32(1), raw)).astype(np.float32)
+
+
+@contextmanager
+def _without_tf32() -> Iterator[None]:
+    """cuDNN's and cuBLAS's TF32, which rounds to 10 bits and which PyTorch has on for convolutions, is off inside."""
+    before = torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32
+    torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = False
+    try:
+        yield
+    finally:
+        torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32 = before
 
 
 def _pictures(folder: Path) -> dict[str, Path]:
     """Picture files by name without suffix, sorted."""
     if not folder.is_dir():
         raise InputError(f"{folder} is not there; a validation folder holds image/, trimap/ and alpha/")
-    files = {path.stem: path for path in sorted(folder.iterdir()) if path.suffix.lower() in SUFFIXES}
+    files = by_name(pictures_in(folder, SUFFIXES), folder)
     if not files:
         raise InputError(f"{folder} holds no pictures; put some there or leave [validation] folder out")
     return files
-
-
-def _check_size(path: Path, plane: NDArray[np.generic], photo: Path, image: NDArray[np.generic]) -> None:
-    sizes = [(array.shape[1], array.shape[0]) for array in (plane, image)]
-    check_size(sizes[0], sizes[1], name=str(path), image_name=str(photo), what="trimap or alpha")
 
 
 def _means(kind: str, futures: Sequence[Future[Scores]]) -> Figures:

@@ -87,6 +87,13 @@ def test_what_cannot_be_used_is_named(
     assert not (tmp_path / "sheet.png").exists()
 
 
+def test_a_wrong_kind_is_named_with_its_file(quick: Path, run_matte: RunMatte) -> None:
+    quick.write_text("[data]\nkinds = { unicorn = 1 }\n")
+    code, _, err = run_matte("train-samples", quick, *FAST, "-o", quick.with_name("sheet.png"))
+    assert code == 2
+    assert f"error: {quick}: data.kinds names unicorn" in err
+
+
 def test_an_existing_sheet_is_kept_unless_told(tmp_path: Path, quick: Path, run_matte: RunMatte) -> None:
     sheet = write(tmp_path / "sheet.png", noise(0))
     before = sheet.read_bytes()

@@ -1,16 +1,22 @@
+import dataclasses
 import os
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from torch import nn
 
-from mattecli.training import parts
+from mattecli.training import parts, ranks
+from mattecli.training.config import TrainConfig, read_config
+from mattecli.training.ranks import Ranks
+from tests.training.pictures import cutout, write
 from tests.training.toy import toy_feed, toy_network
 
 RunMatte = Callable[..., tuple[int, str, str]]
@@ -71,7 +77,136 @@ def test_the_real_network_trains_on_samples_made_here(config: Path, run_matte: R
         "weights.safetensors",
     }
     assert names == expected
-    assert (config.parent / "run" / "config.toml").read_text() == TOML
+    kept = read_config(config.parent / "run" / "config.toml")
+    assert kept == with_run(read_config(config), steps=1)
+
+
+def with_run(config: TrainConfig, **changes: Any) -> TrainConfig:
+    return dataclasses.replace(config, run=dataclasses.replace(config.run, **changes))
+
+
+@pytest.mark.usefixtures("toy")
+def test_the_kept_config_is_usable_where_it_lies(
+    config: Path, tmp_path: Path, run_matte: RunMatte, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("photos", "own/fg", "own/alpha", "cut"):
+        write(tmp_path / "files" / name / 'a "1".png', cutout()[..., 3] if name == "own/alpha" else cutout())
+    config = tmp_path / "files" / "train.toml"
+    config.write_text(
+        """
+        [run]
+        folder = "out"
+        seed = 3
+        start = "start.safetensors"
+        [data]
+        photos = ["photos", "~/more"]
+        foregrounds = ["cut"]
+        own = ["own"]
+        cache = "cache"
+        workers = 0
+        zoom = [0.5, 3]
+        kinds = { hair = 2 }
+        groups = { "a" = 0.5, "b \\"c" = 1 }
+        [[crops]]
+        until = 0.25
+        size = [16, 32]
+        batch = 2
+        accumulate = 3
+        [[crops]]
+        size = 48
+        [optimizer]
+        eps = 1e-9
+        name = "muon"
+        [validation]
+        at_start = false
+        """
+    )
+    monkeypatch.setenv("HOME", str(tmp_path / "me"))
+    monkeypatch.chdir(tmp_path)
+    run = ("train", "files/train.toml", "--device", "cpu")
+    assert run_matte(*run, "--run", "runs/x", "--steps", 4, "--pause-after", 0)[0] == 0
+    monkeypatch.chdir("/")
+    kept = tmp_path / "runs" / "x" / "config.toml"
+    expected = with_run(read_config(config), folder=tmp_path / "runs" / "x", steps=4)
+    assert read_config(kept) == expected
+    before = kept.read_bytes()
+    code, _, err = run_matte("train", kept, "--device", "cpu", "--resume")
+    assert code == 0, err
+    assert "step 4 (100.0%)" in err or "finished" in err
+    assert kept.read_bytes() == before
+
+
+@pytest.mark.usefixtures("toy")
+def test_a_config_that_a_user_wrote_into_the_folder_of_the_run_stays_as_it_is(
+    tmp_path: Path, run_matte: RunMatte
+) -> None:
+    path = tmp_path / "config.toml"
+    path.write_text('[run]\nfolder = "."  # mine\nsteps = 2\n')
+    assert run_matte("train", path, "--device", "cpu")[0] == 0
+    assert "# mine" in path.read_text()
+
+
+@pytest.mark.parametrize("option", ["--max-minutes", "--pause-after"])
+def test_minutes_without_end_end_with_2(config: Path, run_matte: RunMatte, option: str) -> None:
+    code, _, err = run_matte("train", config, "--device", "cpu", option, "inf")
+    assert code == 2
+    assert f"{option} inf is no time" in err
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("[run]\nseed = -1", "run.seed is -1 but must be"),
+        ("[data]\nkinds = { unicorn = 1 }", "data.kinds names unicorn"),
+        ("[data]\nkinds = { hair = -1 }", "data.kinds needs weights of 0 or more"),
+        ("[optimizer]\nbetas = [2, 3]", "optimizer.betas is 2.0 but must be"),
+    ],
+)
+def test_a_wrong_value_ends_with_2_and_names_file_and_key(
+    config: Path, run_matte: RunMatte, text: str, said: str
+) -> None:
+    config.write_text(text)
+    code, _, err = run_matte("train", config, "--device", "cpu")
+    assert code == 2
+    assert f"error: {config}: {said}" in err
+    assert len(err.strip().splitlines()) <= 4
+
+
+@pytest.mark.usefixtures("toy")
+def test_a_finished_run_that_is_to_go_on_ends_with_2_and_says_what_to_do(config: Path, run_matte: RunMatte) -> None:
+    assert run_matte("train", config, "--device", "cpu")[0] == 0
+    code, _, err = run_matte("train", config, "--device", "cpu", "--resume", "--steps", 9)
+    assert code == 2
+    assert "finished its schedule at step 4" in err
+    assert "--start" in err
+
+
+@pytest.mark.usefixtures("toy")
+@pytest.mark.parametrize("resume", [[], ["--resume"]])
+def test_a_run_without_its_state_is_not_overwritten(config: Path, run_matte: RunMatte, resume: list[str]) -> None:
+    assert run_matte("train", config, "--device", "cpu")[0] == 0
+    folder = config.parent / "run"
+    (folder / "state.pt").unlink()
+    before = (folder / "log.jsonl").read_bytes()
+    code, _, err = run_matte("train", config, "--device", "cpu", *resume)
+    assert code == 3
+    assert f"{folder} holds an older run" in err
+    assert (folder / "log.jsonl").read_bytes() == before
+
+
+@pytest.mark.usefixtures("toy")
+def test_only_the_first_of_several_processes_reads_the_validation_folder(
+    config: Path, run_matte: RunMatte, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config.write_text(TOML + '[validation]\nfolder = "nowhere"\n')
+
+    @contextmanager
+    def second(device: object) -> Iterator[Ranks]:
+        yield Ranks(rank=1)
+
+    assert run_matte("train", config, "--device", "cpu")[0] == 3
+    monkeypatch.setattr(ranks, "joined_ranks", second)
+    assert run_matte("train", config, "--device", "cpu")[0] == 0
 
 
 @pytest.mark.usefixtures("toy")

@@ -12,13 +12,16 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from mattecli.errors import DeviceError, MatteError, UsageError
+from mattecli.errors import DeviceError, InputError, MatteError, UsageError
+from mattecli.matting import network_input
 from mattecli.network import A2UNet
-from mattecli.training.config import CropStage, TrainConfig
+from mattecli.training import loop
+from mattecli.training.config import CropStage, LossConfig, TrainConfig
 from mattecli.training.loop import train
+from mattecli.training.optimizers import Optimizers
 from mattecli.training.parts import build_network
 from mattecli.training.ranks import joined_ranks, training_device
-from tests.training.toy import toy_config, toy_feed, toy_network
+from tests.training.toy import toy_config, toy_feed, toy_network, toy_sample
 
 CPU = torch.device("cpu")
 
@@ -56,6 +59,72 @@ def test_a_resumed_run_equals_the_uninterrupted_one_bit_by_bit(tmp_path: Path, o
     assert log(once.run.folder)[-1]["losses"] == log(parts.run.folder)[-1]["losses"]
     for name in ("ema.safetensors", "weights.safetensors"):
         assert (tmp_path / "once" / name).read_bytes() == (tmp_path / "parts" / name).read_bytes()
+
+
+class Kept(nn.Module):
+    """Keeps what the network is given in training."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.inner = toy_network()
+        self.inputs: list[Tensor] = []
+
+    def forward(self, x: Tensor) -> Tensor:
+        if self.training:
+            self.inputs.append(x.detach().clone())
+        y: Tensor = self.inner(x)
+        return y
+
+
+def test_training_shows_the_network_what_matting_shows_it(tmp_path: Path) -> None:
+    network = Kept()
+    run(toy_config(tmp_path, run__steps=1), network)
+    (found,) = network.inputs
+    for number, planes in enumerate(found):
+        sample = {
+            name: tensor[0 if name == "trimap" else slice(None)] for name, tensor in toy_sample(number, 16).items()
+        }
+        expected = network_input(sample["image"].permute(1, 2, 0).numpy(), sample["trimap"].numpy())
+        torch.testing.assert_close(planes, torch.from_numpy(expected), rtol=0, atol=1e-6)
+
+
+def test_the_loss_is_of_the_samples_own_colours_and_alpha(tmp_path: Path) -> None:
+    def feed(**options: Any) -> Iterator[dict[str, Tensor]]:
+        for batch in toy_feed(**options):
+            yield batch | {
+                "foreground": torch.full_like(batch["foreground"], 204),
+                "background": batch["alpha"] * 0 + 51,
+            }
+
+    network = toy_network(norm=False)
+    for parameter in network.parameters():
+        parameter.data.zero_()
+    loss = LossConfig(alpha=1.0, composition=1.0, laplacian=0.0)
+    run(toy_config(tmp_path, run__steps=1, run__log_every=1, loss=loss), network, feed=feed)
+    alpha, trimap = (toy_sample(0, 16)[name][0] for name in ("alpha", "trimap"))
+    by_hand = float((alpha / 255)[trimap == 128].mean())
+    found = log(tmp_path)[0]["losses"]
+    assert found["alpha"] == pytest.approx(by_hand, rel=1e-5)
+    assert found["composition"] == pytest.approx(3 * (204 - 51) / 255 * by_hand, rel=1e-5)
+
+
+@pytest.mark.parametrize(("clip", "share"), [(0.0, 1.0), (1e9, 1.0), (0.01, None)])
+def test_clipping_limits_the_norm_of_the_gradient(tmp_path: Path, clip: float, share: float | None) -> None:
+    network = toy_network(norm=False)
+    seen: list[Tensor] = []
+
+    class Spied(Optimizers):
+        def step(self, *, bad: Tensor) -> None:
+            seen.append(torch.cat([p.grad.flatten() for p in network.parameters() if p.grad is not None]).norm())
+            super().step(bad=bad)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(loop, "Optimizers", Spied)
+        run(toy_config(tmp_path, run__steps=2, run__log_every=1, optimizer__clip=clip), network)
+    norms = [line["norm"] for line in log(tmp_path)]  # before clipping
+    assert min(norms) > 0.02
+    for norm, after_clipping in zip(norms, seen, strict=True):
+        assert float(after_clipping) == pytest.approx(clip if share is None else norm * share, rel=1e-4)
 
 
 def test_training_lowers_the_loss(tmp_path: Path) -> None:
@@ -96,6 +165,46 @@ def test_a_folder_that_holds_a_run_is_not_overwritten(tmp_path: Path) -> None:
         run(config)
     assert run(config, resume=True)[0] == "finished"
     assert (tmp_path / "state.pt").read_bytes() == before
+
+
+@pytest.mark.parametrize("name", ["log.jsonl", "best.safetensors", "ema.safetensors", "weights.safetensors"])
+@pytest.mark.parametrize("resume", [False, True])
+def test_what_is_left_of_a_run_without_its_state_is_not_overwritten(tmp_path: Path, name: str, resume: bool) -> None:
+    (tmp_path / name).write_text('{"kind": "saved", "step": 4}\n')
+    with pytest.raises(InputError, match=rf"holds an older run \({name}\) but no state.*--run") as caught:
+        run(toy_config(tmp_path), resume=resume)
+    assert str(tmp_path) in str(caught.value)
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+    assert (tmp_path / name).read_text() == '{"kind": "saved", "step": 4}\n'
+
+
+def test_resume_begins_anew_after_a_run_that_ended_before_its_first_save(tmp_path: Path) -> None:
+    (tmp_path / "log.jsonl").write_text('{"kind": "session", "step": 0}\n{"kind": "step", "step": 2}\n')
+    with pytest.raises(InputError, match=r"log\.jsonl"):
+        run(toy_config(tmp_path))
+    assert run(toy_config(tmp_path), resume=True)[0] == "finished"
+
+
+@pytest.mark.parametrize("limits", [{"run__steps": 9}, {"run__minutes": 60.0, "run__steps": 9}])
+def test_a_finished_run_says_that_it_cannot_be_made_longer(tmp_path: Path, limits: dict[str, Any]) -> None:
+    run(toy_config(tmp_path))
+    before = (tmp_path / "log.jsonl").read_bytes()
+    with pytest.raises(UsageError, match=r"finished its schedule at step 6.*--start .*ema\.safetensors --run"):
+        run(toy_config(tmp_path, **limits), resume=True)
+    assert (tmp_path / "log.jsonl").read_bytes() == before
+    assert run(toy_config(tmp_path, run__steps=5), resume=True)[0] == "finished"
+
+
+def test_a_run_that_is_not_finished_can_be_made_longer(tmp_path: Path) -> None:
+    run(toy_config(tmp_path), should_stop=after(3))
+    assert run(toy_config(tmp_path, run__steps=9), resume=True)[0] == "finished"
+    assert log(tmp_path)[-1]["step"] == 9
+
+
+def test_resuming_with_fewer_stages_of_crops_is_refused(tmp_path: Path) -> None:
+    run(toy_config(tmp_path), should_stop=after(3))
+    with pytest.raises(UsageError, match=r"has come to stage 2 of its crops, but the config has 1"):
+        run(toy_config(tmp_path, crops=(CropStage(size=(16,), batch=2),)), resume=True)
 
 
 def test_lines_of_steps_that_were_lost_leave_the_log(tmp_path: Path) -> None:
@@ -204,22 +313,66 @@ def test_a_dead_data_worker_is_a_device_error(tmp_path: Path) -> None:
 def train_one_rank(rank: int, folder: str, port: int) -> None:
     os.environ |= {"RANK": str(rank), "WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
     torch.set_num_threads(1)
-    config = toy_config(Path(folder), crops=(CropStage(size=(16,), batch=1),))
     with joined_ranks(CPU) as ranks:
-        run(config, toy_network(norm=False), ranks=ranks)
+        for passes in (1, 2):
+            crops = (CropStage(size=(16,), batch=1, accumulate=passes),)
+            run(toy_config(Path(folder) / f"two-{passes}", crops=crops), toy_network(norm=False), ranks=ranks)
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
-def test_two_processes_equal_one_with_the_double_batch(tmp_path: Path) -> None:
+def test_two_processes_equal_one_with_the_double_batch_also_where_they_accumulate(tmp_path: Path) -> None:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    torch.multiprocessing.spawn(train_one_rank, (str(tmp_path / "two"), port), nprocs=2)  # type: ignore[no-untyped-call]
-    run(toy_config(tmp_path / "one", crops=(CropStage(size=(16,), batch=2),)), toy_network(norm=False))
-    two, one = (torch.load(tmp_path / name / "state.pt", weights_only=True) for name in ("two", "one"))
-    assert len(two["generators"]) == 2
-    for name, tensor in one["network"].items():
-        torch.testing.assert_close(two["network"][name], tensor, rtol=1e-4, atol=1e-6)
+    torch.multiprocessing.spawn(train_one_rank, (str(tmp_path), port), nprocs=2)  # type: ignore[no-untyped-call]
+    for passes in (1, 2):
+        crops = (CropStage(size=(16,), batch=2 * passes),)
+        run(toy_config(tmp_path / f"one-{passes}", crops=crops), toy_network(norm=False))
+        paths = [tmp_path / f"{name}-{passes}" / "state.pt" for name in ("two", "one")]
+        two, one = (torch.load(path, weights_only=True) for path in paths)
+        assert len(two["generators"]) == 2
+        for name, tensor in one["network"].items():
+            torch.testing.assert_close(two["network"][name], tensor, rtol=1e-4, atol=1e-6)
+
+
+def accumulated(folder: Path, batch: int, passes: int, **changes: Any) -> TrainConfig:
+    """Norms frozen from the start, so that a picture doesn't see its neighbours."""
+    crops = (CropStage(size=(16,), batch=batch, accumulate=passes),)
+    return toy_config(folder, crops=crops, norms__freeze=1.0, **changes)
+
+
+@pytest.mark.parametrize("optimizer", ["adamw", "muon"])
+def test_two_accumulated_batches_equal_one_of_the_double_size(tmp_path: Path, optimizer: str) -> None:
+    states = {}
+    for name, batch, passes in (("once", 2, 1), ("parts", 1, 2)):
+        network = toy_network()
+        network[2] = nn.Identity()  # type: ignore[operator]  # dropout draws anew for each pass
+        run(accumulated(tmp_path / name, batch, passes, optimizer__name=optimizer), network)
+        states[name] = torch.load(tmp_path / name / "state.pt", weights_only=True)
+    for part in ("network", "average"):
+        for name, tensor in states["once"][part].items():
+            torch.testing.assert_close(states["parts"][part][name], tensor, rtol=1e-4, atol=1e-6)
+    lines = [log(tmp_path / name) for name in states]
+    for once, parts in zip(*lines, strict=True):
+        assert (once["step"], once["batch"], once["lr"]) == (parts["step"], parts["batch"], parts["lr"])
+        assert parts["losses"] == pytest.approx(once["losses"], rel=1e-4)
+        assert parts["norm"] == pytest.approx(once["norm"], rel=1e-4)
+    assert [line["batch"] for line in lines[1]] == [2, 2, 2]
+
+
+def test_an_accumulating_run_resumes_bit_by_bit(tmp_path: Path) -> None:
+    once, parts = (accumulated(tmp_path / name, 2, 3) for name in ("once", "parts"))
+    run(once)
+    run(parts, should_stop=after(3))
+    run(parts, toy_network(seed=9), resume=True)
+    assert (tmp_path / "once" / "ema.safetensors").read_bytes() == (tmp_path / "parts" / "ema.safetensors").read_bytes()
+
+
+def test_one_bad_batch_of_several_leaves_out_the_step(tmp_path: Path) -> None:
+    network = Failing(lambda passes: passes == 3)
+    run(accumulated(tmp_path, 2, 2, run__log_every=1), network)
+    assert [line["skipped"] for line in log(tmp_path)] == [0, 1, 0, 0, 0, 0]
+    assert all(bool(tensor.isfinite().all()) for tensor in network.state_dict().values())
 
 
 def test_small_crops_start_the_dilated_kernels_as_identity(tmp_path: Path) -> None:

@@ -65,6 +65,23 @@ def test_composition_is_the_difference_of_composites_summed_over_colours() -> No
     assert found["composition"].item() == pytest.approx(0.3)
 
 
+def test_composition_compares_the_composites_of_the_two_alphas() -> None:
+    generator = torch.Generator().manual_seed(1)
+    prediction, alpha = torch.rand(2, 1, 1, 8, 8, generator=generator)
+    foreground, background = torch.rand(2, 1, 3, 8, 8, generator=generator)
+    found = matting_losses(
+        only(composition=1),
+        prediction,
+        alpha=alpha,
+        trimap=torch.full((1, 1, 8, 8), 128),
+        foreground=foreground,
+        background=background,
+    )
+    composites = [a * foreground + (1 - a) * background for a in (prediction, alpha)]
+    by_formula = (composites[0] - composites[1]).abs().sum(1).mean()
+    assert found["composition"].item() == pytest.approx(by_formula.item(), rel=1e-5)
+
+
 def test_gradient_is_by_central_differences() -> None:
     ramp = torch.arange(4.0).expand(1, 1, 4, 4) / 10  # ∂x = 0.1 in two of four columns, ∂y = 0
     found = losses(only(gradient=1), ramp, torch.zeros_like(ramp), torch.full_like(ramp, 128))

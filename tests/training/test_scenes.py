@@ -2,6 +2,7 @@ import hashlib
 import json
 from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -214,6 +215,57 @@ def test_noise_has_the_variance_of_reading_and_of_light() -> None:
         noisy, _ = photograph(np.full((256, 256, 3), level, np.uint8), alpha, camera)
         assert noisy.std() == pytest.approx((9 + 0.2 * level) ** 0.5, rel=0.03)
         assert noisy.mean() == pytest.approx(level, abs=0.2)
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        {"sharpen": 1.2},
+        {"read_noise": 7.0, "shot_noise": 0.4},
+        {"blur": 1.5, "resample": 0.45},
+        {"jpeg": 95},
+        {"grade": Jitter(1.0, 1.5, 40.0, 1.5, 0.0, (1.3, 1.0, 1.3))},
+        {"grade": Jitter(1.0, 1.5, -40.0, 1.5, 0.0, (1.3, 1.0, 1.3))},
+    ],
+)
+def test_damage_stops_at_black_and_white_and_does_not_wrap_around(damage: dict[str, Any]) -> None:
+    image = np.zeros((96, 96, 3), np.uint8)
+    image[:, 48:] = 255
+    damaged, alpha = photograph(image, image[..., 0].copy(), replace(CLEAN, **damage))
+    assert damaged.dtype == alpha.dtype == np.uint8
+    dark, light = np.s_[:, :36], np.s_[:, 60:]  # away from the edge
+    assert int(damaged[dark].max()) < 90
+    assert int(damaged[light].min()) > 165
+    assert not alpha[dark].any()
+    assert (alpha[light] == 255).all()
+
+
+@pytest.mark.parametrize("linear", [False, True])
+def test_a_composite_lies_between_its_colours(linear: bool) -> None:
+    alpha = np.arange(256, dtype=np.uint8)[None].repeat(3, 0)
+    for low, high in ((0, 255), (255, 255), (0, 0), (90, 91)):
+        ground, above = (np.full((3, 256, 3), value, np.uint8) for value in (low, high))
+        made = composite_bytes(above, alpha, ground, linear=linear)
+        assert (int(made.min()), int(made.max())) == (low, high)
+        assert (np.diff(made.astype(int), axis=1) >= 0).all()
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"jitter": 5.0, "near_colours": 1.0},
+        {"shear": 2.0, "rotation": 180.0, "whole": 0.0, "zoom": (1e-3, 64.0)},
+        {"dilation": (1.0, 512.0), "loose_dilation": (500.0, 512.0), "loose": 0.5, "brush": 1.0, "uneven": 1.0},
+        {"camera": 1.0, "noise": 1.0, "jpeg": 1.0, "blur": 1.0, "sharpen": 1.0, "resample": 1.0, "grade": 1.0},
+    ],
+)
+def test_settings_at_the_end_of_their_ranges_give_true_samples(tmp_path: Path, settings: dict[str, Any]) -> None:
+    config, sources = sources_of(tmp_path, **settings)
+    for n in range(12):
+        sample = render_scene(draw_scene(config, 0, n), sources, 16 if n % 2 else 48)
+        assert set(np.unique(sample.trimap)) <= {0, 128, 255}
+        assert (sample.alpha[sample.trimap == 0] == 0).all()
+        assert (sample.alpha[sample.trimap == 255] == 255).all()
 
 
 def test_damage_comes_as_often_as_configured() -> None:

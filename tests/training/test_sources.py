@@ -1,4 +1,6 @@
+import errno
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 import pytest
@@ -28,6 +30,11 @@ def test_cutouts_are_grouped_by_the_first_word_of_their_names(tmp_path: Path) ->
         write(tmp_path / f"{name}.png", cutout())
     sources = Sources(DataConfig(foregrounds=(str(tmp_path),)))
     assert {group: len(members) for group, members in sources.cutouts.items()} == {"other": 1, "leaf": 1, "smoke": 3}
+
+
+def test_a_cutout_may_be_called_photo(tmp_path: Path) -> None:
+    path = write(tmp_path / "photo.png", cutout())
+    assert Sources(DataConfig(foregrounds=(str(tmp_path),))).cutouts == {"photo": [CutoutFiles(path)]}
 
 
 def test_weights_choose_among_the_groups(tmp_path: Path) -> None:
@@ -84,6 +91,22 @@ def test_a_cache_gives_the_same_pictures_without_reading_them_again(tmp_path: Pa
     assert len(list((tmp_path / "cache").iterdir())) == 3
 
 
+def test_an_array_that_cannot_be_written_leaves_nothing_in_the_cache(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(tmp_path / "in" / "a.png", noise(1))
+    sources = Sources(DataConfig(photos=(str(tmp_path / "in"),), cache=str(tmp_path / "cache")))
+
+    def full_disk(file: BinaryIO, *_: object, **__: object) -> None:
+        file.write(b"half an array")
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(np, "save", full_disk)
+    with pytest.raises(InputError, match="cannot take the training cache"):
+        sources.photo(0)
+    assert not list((tmp_path / "cache").iterdir())
+
+
 def test_a_changed_picture_is_not_taken_from_the_cache(tmp_path: Path) -> None:
     path = write(tmp_path / "in" / "a.png", noise(1))
     config = DataConfig(photos=(str(tmp_path / "in"),), cache=str(tmp_path / "cache"))
@@ -126,6 +149,39 @@ def test_bad_folders_are_named_before_anything_is_made(
         Sources(DataConfig(**{setting: (str(tmp_path / "in"),)}))
 
 
+@pytest.mark.parametrize("hidden", ["._a.png", ".thumbnails/a.png"])
+def test_hidden_files_and_folders_are_no_pictures(tmp_path: Path, hidden: str) -> None:
+    settings = folders(tmp_path)
+    before = Sources(DataConfig(**settings))
+    for place in ("photos", "cut", "own/fg", "own/bg", "own/alpha"):
+        path = tmp_path / place / hidden
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(b"no picture")
+        (tmp_path / place / ".DS_Store").write_bytes(b"nor this")
+    after = Sources(DataConfig(**settings))
+    assert (after.photos, after.cutouts, after.own) == (before.photos, before.cutouts, before.own)
+
+
+def test_pictures_in_subfolders_are_found(tmp_path: Path) -> None:
+    for name in ("b.png", "deep/er/a.png"):
+        write(tmp_path / name, noise(1))
+    assert Sources(DataConfig(photos=(str(tmp_path),))).photos == [tmp_path / "b.png", tmp_path / "deep/er/a.png"]
+
+
+@pytest.mark.parametrize("place", ["cut/smoke_1", "cut/cat_1_alpha", "own/fg/a", "own/alpha/a"])
+def test_two_files_of_one_name_are_named(tmp_path: Path, place: str) -> None:
+    settings = folders(tmp_path)
+    write(tmp_path / f"{place}.bmp", noise(3))
+    with pytest.raises(InputError, match=rf"{place}\.bmp and {Path(place).name}\.png have one name"):
+        Sources(DataConfig(**settings))
+
+
+def test_photographs_need_no_names_of_their_own(tmp_path: Path) -> None:
+    settings = folders(tmp_path)
+    write(tmp_path / "photos" / "view0.bmp", noise(3))
+    assert len(Sources(DataConfig(**settings)).photos) == 4
+
+
 def test_bad_pictures_are_named_when_they_are_read(tmp_path: Path) -> None:
     opaque = CutoutFiles(write(tmp_path / "opaque.png", noise(0)))
     with pytest.raises(InputError, match=r"opaque\.png has no alpha channel"):
@@ -159,8 +215,12 @@ def test_weights_that_choose_nothing_are_refused(weights: dict[str, float]) -> N
         ({"merge": 1.5}, "data.merge = 1.5 is no probability"),
         ({"zoom": (2.0, 1.0)}, "data.zoom"),
         ({"procedural": 0.0}, "every origin"),
-        ({"foreground_size": 5}, "64 pixels"),
+        ({"foreground_size": 5}, "data.foreground_size = 5 is too small; give 64 or more"),
         ({"rotation": -1}, "negative"),
+        ({"bank": 2**40}, "data.bank = 1099511627776 is too large"),
+        ({"jitter": 1e4}, "data.jitter = 10000.0 is too large; give no more than 5"),
+        ({"jitter": float("nan")}, "data.jitter = nan"),
+        ({"dilation": (1.0, 1e6)}, r"data.dilation = \[1.0, 1000000.0\] is too much; give no more than 512"),
     ],
 )
 def test_settings_out_of_range_are_named(settings: dict[str, object], sentence: str) -> None:

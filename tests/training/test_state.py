@@ -1,12 +1,15 @@
+import os
 from pathlib import Path
 
 import pytest
 import torch
 
 from mattecli.errors import InputError, WeightsError
+from mattecli.files import hidden_beside
 from mattecli.network import A2UNet, load_a2u
 from mattecli.training.config import OptimizerConfig
-from mattecli.training.optimizers import Optimizers, orthogonal
+from mattecli.training.journal import Journal
+from mattecli.training.optimizers import Muon, Optimizers, orthogonal
 from mattecli.training.ranks import Ranks
 from mattecli.training.state import Position, load_state, save_state, save_weights
 from tests.training.toy import toy_network
@@ -53,6 +56,14 @@ def test_a_failed_write_leaves_the_old_state(tmp_path: Path, monkeypatch: pytest
         saved(tmp_path)
     assert path.read_bytes() == before
     assert [entry.name for entry in tmp_path.iterdir()] == ["state.pt"]
+
+
+def test_what_a_killed_process_left_of_a_state_is_swept_away(tmp_path: Path) -> None:
+    left = hidden_beside(tmp_path / "state.pt")
+    left.write_bytes(b"half a state")
+    os.utime(left, (0, 0))  # days ago
+    Journal(tmp_path, writer=True, report=lambda _: None).open(0)
+    assert [path.name for path in tmp_path.iterdir()] == ["log.jsonl"]
 
 
 def test_a_damaged_state_is_a_weights_error(tmp_path: Path) -> None:
@@ -122,6 +133,28 @@ def test_muon_takes_each_parameter_once_and_leaves_edges_to_adam() -> None:
     muons = {names[key] for key in taken[1]}
     assert "layer3_2.block1.convs.conv1.weight" in muons
     assert not muons & {"layer0.0.weight", "pred.1.weight", "short0.0.weight", "dconv_pp.aspp2.atrous_conv.0.weight"}
+
+
+def test_muons_update_is_its_formula() -> None:
+    """Nesterov's momentum, made orthogonal by the quintic iteration, scaled by √max(1, rows / columns)."""
+    generator = torch.Generator().manual_seed(0)
+    shape, lr, mu, decay = (24, 2, 3, 3), 0.1, 0.9, 0.5  # 24 rows, 18 columns
+    start, *gradients = torch.randn(4, *shape, generator=generator)
+    parameter = torch.nn.Parameter(start.clone())
+    muon = Muon([{"params": [parameter], "lr": lr, "weight_decay": decay}], lr=lr, momentum=mu, bf16=False)
+    weight, momentum = start.double(), torch.zeros(shape).double()
+    for gradient in gradients:
+        parameter.grad = gradient.clone()
+        muon.step()
+        momentum = mu * momentum + (1 - mu) * gradient.double()
+        ahead = ((1 - mu) * gradient.double() + mu * momentum).flatten(1)
+        u, s, v = torch.linalg.svd(ahead, full_matrices=False)
+        s = s / ahead.norm()
+        for _ in range(5):  # on the singular values alone, which is what the iteration does to a matrix
+            s = 3.4445 * s - 4.7750 * s**3 + 2.0315 * s**5
+        update = (u @ s.diag() @ v) * (24 / 18) ** 0.5
+        weight = weight * (1 - lr * decay) - lr * update.view(shape)
+    torch.testing.assert_close(parameter.detach().double(), weight, rtol=1e-3, atol=1e-4)
 
 
 def test_orthogonal_matrices_have_singular_values_near_one() -> None:

@@ -5,7 +5,12 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from mattecli.errors import InputError
+from mattecli.errors import DeviceError, InputError
+from mattecli.evaluation import evaluate, find_cases
+from mattecli.image import Image
+from mattecli.network import A2UNet, save_a2u
+from mattecli.predictor import Predictor
+from mattecli.training import validation
 from mattecli.training.loop import train
 from mattecli.training.validation import ValidationSet, predict
 from tests.training.pictures import disc, noise, write
@@ -75,6 +80,90 @@ def test_a_picture_of_another_size_is_named(tmp_path: Path) -> None:
     write(root / "alpha" / "a.png", disc(60, 60))
     with pytest.raises(InputError, match=r"a\.png is 60×60 but .*a\.jpg is 100×80"):
         ValidationSet(root).judge(Constant(1.0), CPU)
+
+
+@pytest.mark.parametrize("value", [0, 255])
+def test_a_trimap_that_leaves_nothing_unknown_is_named_at_once(tmp_path: Path, value: int) -> None:
+    root = folder(tmp_path)
+    write(root / "trimap2" / "b.png", np.full((80, 100), value, np.uint8))
+    with pytest.raises(InputError, match=r"trimap2/b\.png has no unknown pixel"):
+        ValidationSet(root)
+
+
+def test_hidden_files_are_no_pictures(tmp_path: Path) -> None:
+    root = folder(tmp_path)
+    for place in ("image", "alpha", "trimap"):
+        (root / place / "._a.png").write_bytes(b"no picture")
+        (root / place / ".DS_Store").write_bytes(b"nor this")
+    (root / ".trimaps").mkdir()
+    found = ValidationSet(root)
+    assert list(found.images) == list(found.alphas) == list(found.trimaps["trimap"]) == ["a", "b"]
+
+
+@pytest.mark.parametrize("place", ["image", "alpha", "trimap2"])
+def test_two_files_of_one_name_are_named(tmp_path: Path, place: str) -> None:
+    root = folder(tmp_path)
+    write(root / place / "a.bmp", noise(2))
+    with pytest.raises(InputError, match=rf"{place}/a\.bmp and a\.(png|jpg) have one name"):
+        ValidationSet(root)
+
+
+def test_a_picture_too_large_for_the_memory_is_named_before_training(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pictures = ValidationSet(folder(tmp_path / "pictures"))
+    monkeypatch.setattr(validation, "free_bytes", lambda: 400 * 2**20)
+    with pytest.raises(
+        DeviceError, match=r"a\.jpg has 100×80 pixels, which take about .* only 400 MiB are free on cpu"
+    ):
+        train(toy_config(tmp_path / "run"), network=Constant(0.0), feed=toy_feed, device=CPU, validation=pictures)
+    assert not (tmp_path / "run").exists()
+    monkeypatch.setattr(validation, "free_bytes", lambda: 2**30)
+    pictures.check_memory(CPU)
+
+
+def test_memory_that_runs_out_in_a_validation_is_a_device_error(tmp_path: Path) -> None:
+    class Hungry(Constant):
+        def forward(self, _: Tensor) -> Tensor:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+
+    with pytest.raises(DeviceError, match=r"in validating .*a\.jpg, 100×80 pixels"):
+        ValidationSet(folder(tmp_path)).judge(Hungry(1.0), CPU)
+
+
+def test_a_validation_runs_without_tf32_and_leaves_the_switches_as_they_were(tmp_path: Path) -> None:
+    seen = []
+
+    class Watching(Constant):
+        def forward(self, x: Tensor) -> Tensor:
+            seen.append((torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32))
+            return super().forward(x)
+
+    before = torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32
+    try:
+        torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = True
+        ValidationSet(folder(tmp_path)).judge(Watching(1.0), CPU)
+        assert set(seen) == {(False, False)}
+        assert torch.backends.cudnn.allow_tf32
+        assert torch.backends.cuda.matmul.allow_tf32
+    finally:
+        torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32 = before
+
+
+def test_the_figures_are_those_of_evaluate(tmp_path: Path) -> None:
+    root = folder(tmp_path / "pictures")
+    torch.manual_seed(3)
+    network = A2UNet().eval()
+    save_a2u(network, tmp_path / "net.safetensors", dtype=torch.float32)
+    judgement = ValidationSet(root).judge(network, CPU)
+    assert judgement is not None
+    predictor = Predictor(tmp_path / "net.safetensors", backend="torch", device="cpu")
+    for figures in judgement.figures:
+        listing = find_cases(root / "alpha", root / figures.trimaps, photos=root / "image")
+        found = evaluate(listing, predict=lambda photo, trimap: predictor.alpha(Image(photo), trimap)[0]).mean
+        assert found is not None
+        for name in ("sad", "mse", "grad", "conn"):
+            assert getattr(figures, name) == pytest.approx(getattr(found, name), rel=1e-3, abs=1e-4), name
 
 
 def test_it_stops_when_asked(tmp_path: Path) -> None:
