@@ -59,7 +59,7 @@ class TorchBackend:
     def run(self, part: str, *arrays: Tensor, edges: Edges = WHOLE) -> Tensor | tuple[Tensor, ...]:
         """What a part of the network makes of its arrays."""
         try:
-            with torch.inference_mode(), _true_fp32():
+            with torch.inference_mode(), true_fp32():
                 return self._parts[part](*(array.to(self._device) for array in arrays), edges=edges)
         except torch.OutOfMemoryError as error:
             raise OutOfMemoryError(f"{self.device} ran out of memory") from error
@@ -160,7 +160,7 @@ def _describe(device: torch.device) -> str:
 
 
 @contextmanager
-def _true_fp32() -> Iterator[None]:
+def true_fp32() -> Iterator[None]:
     """fp32 means fp32: cuDNN's and cuBLAS's TF32, which rounds to 10 bits, is off inside."""
     before = torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32
     torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = False

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from mattecli.backends.torch import FIXED_BYTES, TILE_VALUES
+from mattecli.backends.torch import FIXED_BYTES, TILE_VALUES, true_fp32
 from mattecli.errors import DeviceError, InputError
 from mattecli.folders import pictures_in
 from mattecli.image import SUFFIXES, read_alpha, read_image, read_size, read_trimap
@@ -173,20 +172,9 @@ def predict(
     planes = torch.from_numpy(network_input(image, trimap))[None].to(device)  # (1, 4, H', W')
     if channels_last:
         planes = planes.contiguous(memory_format=torch.channels_last)
-    with torch.inference_mode(), _without_tf32():
+    with torch.inference_mode(), true_fp32():
         raw = network(planes)[0, 0, :height, :width].float().clamp(0, 1).cpu().numpy()
     return np.where(trimap == 0, np.float32(0), np.where(trimap == 255, np.float32(1), raw)).astype(np.float32)
-
-
-@contextmanager
-def _without_tf32() -> Iterator[None]:
-    """cuDNN's and cuBLAS's TF32, which rounds to 10 bits and which PyTorch has on for convolutions, is off inside."""
-    before = torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32
-    torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = False
-    try:
-        yield
-    finally:
-        torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32 = before
 
 
 def _pictures(folder: Path) -> dict[str, Path]:
