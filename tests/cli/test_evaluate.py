@@ -133,7 +133,9 @@ def test_a_model_runs_over_photos_and_its_alphas_are_kept(
     arguments = ["evaluate", "--images", data / "photos", *_benchmark(data), "--json"]
     code, out, err = run_matte(*arguments, "--save", data / "kept", "--weights", "w", "--precision", "bf16")
     assert code == 0
-    assert model == [{"weights": "w", "device": "auto", "precision": "bf16"}]
+    assert model == [
+        {"weights": "w", "backend": "auto", "device": "auto", "provider": None, "precision": "bf16"},
+    ]
     assert "device: cpu (auto)" in err
     run = json.loads(out)
     assert run["weights"] == {"name": "tiny", "sha256": "0123"}
