@@ -2,8 +2,8 @@
 
     python benchmarks/runs.py RUN… [--before N] [--plot docs/runs.png]
 
-Each RUN is the folder of a run, in their order; --before is how many crops were seen before the first. A run's crops are
-counted up to its best validation, from where the next began. Table (Markdown) on stdout.
+Each RUN is the folder of a run, in their order; --before is how many crops were seen before the first. A run's crops
+count up to its best validation, from where the next began. Table (Markdown) on stdout.
 """
 
 from __future__ import annotations
