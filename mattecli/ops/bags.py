@@ -13,6 +13,8 @@ kernel's numbers form an up kernel and the other way round.
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterator, Sequence
+from functools import reduce
 from typing import NamedTuple
 
 import torch
@@ -23,7 +25,7 @@ from mattecli.boxes import WHOLE, Edges
 from mattecli.ops.kernels import DOWN_NORM, UP_NORM, Norm, normalise, score_gradient
 from mattecli.ops.plain import empty_map
 
-# Positions worked on at a time; the indices and weights of each take 0.3 kB.
+# Positions worked on at a time, of one or several images; the indices and weights of each take 0.3 kB.
 BAND_POSITIONS = 1 << 17
 # Indices are kept for the next map of that size: the windows of a run are mostly of one, and training has few.
 KEPT_BYTES = 64 << 20
@@ -48,7 +50,8 @@ def gradients(
     lines = _lines(x, s.shape[2], s.shape[3], edges, fine=fine)
     weights = normalise(scores, norm, dim=-1)
     grad_x = _transposed(grad, x, weights.to(x.dtype), *lines, fine=fine)
-    slopes = score_gradient(_all_dots(grad, x, *lines, fine=fine).view(scores.shape), scores, weights, norm, dim=-1)
+    (dots,) = _all_dots([grad], x, *lines, fine=fine)
+    slopes = score_gradient(dots.view(scores.shape), scores, weights, norm, dim=-1)
     if not fine:  # (B, h, dy, w, dx, m) to p's own order
         slopes = slopes.permute(0, 1, 3, 5, 2, 4)
     slopes = slopes.reshape(len(x), -1, 36)
@@ -57,13 +60,20 @@ def gradients(
     return grad_x, grad_s.to(s.dtype), grad_p.to(p.dtype)
 
 
-def correlate_gradients(grad: Tensor, x: Tensor, kernel: Tensor, edges: Edges = WHOLE) -> tuple[Tensor, Tensor]:
-    """The gradients of a correlation of all channels with their image's kernel (B, 1, 6, 6), stride 2."""
-    batch, _, height, width = grad.shape
+def correlate_gradients(
+    grads: Sequence[Tensor], x: Tensor, kernels: Sequence[Tensor], edges: Edges = WHOLE
+) -> tuple[Tensor, list[Tensor]]:
+    """The gradients of x and of each kernel (B, 1, 6, 6) that all its channels were correlated with, stride 2."""
+    batch, _, height, width = grads[0].shape
     lines = _lines(x, height, width, edges, fine=True)
-    everywhere = kernel.to(x.dtype).view(batch, 1, 1, 36).expand(batch, height, width, 36)
-    dots = _all_dots(grad, x, *lines, fine=True).sum((1, 2))
-    return _transposed(grad, x, everywhere, *lines, fine=True), dots.view(kernel.shape).to(kernel.dtype)
+    parts = []
+    for grad, kernel in zip(grads, kernels, strict=True):
+        everywhere = kernel.to(x.dtype).view(batch, 1, 1, 36).expand(batch, height, width, 36)
+        parts.append(_transposed(grad, x, everywhere, *lines, fine=True))
+    dots = _all_dots(grads, x, *lines, fine=True)
+    return reduce(Tensor.add_, parts), [
+        numbers.sum((1, 2)).view(kernel.shape).to(kernel.dtype) for numbers, kernel in zip(dots, kernels, strict=True)
+    ]
 
 
 # Kernels with their taps side by side
@@ -74,18 +84,18 @@ def _down_scores(s: Tensor, p: Tensor) -> Tensor:
 
 
 def _up_scores(s: Tensor, p: Tensor) -> Tensor:
-    p = p.view(-1, 9, 2, 2).permute(0, 2, 3, 1)  # channel 4·m + 2·dy + dx is tap m: (B, dy, dx, m)
+    p = p.view(-1, 9, 2, 2).permute(0, 2, 3, 1).contiguous()  # channel 4·m + 2·dy + dx is tap m: (B, dy, dx, m)
     return s[:, 0, :, None, :, None, None] * p[:, None, :, None]  # (B, h, 2, w, 2, 9)
 
 
 def _clear(numbers: Tensor, rows: _Line, columns: _Line, *, fine: bool) -> Tensor:
-    """Set what belongs to taps outside the map to zero; numbers (h, w, 36), or (h, 2, w, 2, 9) for coarse taps."""
+    """Set to zero what belongs to taps outside the map; numbers (n, h, w, 36), or (n, h, 2, w, 2, 9) of coarse taps."""
     if fine:
-        taps = numbers.view(rows.length, columns.length, 3, 2, 3, 2)
-        by_row, by_column = taps.transpose(1, 2), taps.transpose(0, 1).transpose(1, 4)
+        taps = numbers.view(-1, rows.length, columns.length, 3, 2, 3, 2)
+        by_row, by_column = taps.permute(1, 3, 0, 2, 4, 5, 6), taps.permute(2, 5, 0, 1, 3, 4, 6)
     else:
-        taps = numbers.view(rows.length, 2, columns.length, 2, 3, 3)
-        by_row, by_column = taps.transpose(1, 4), taps.transpose(0, 2).transpose(1, 5)
+        taps = numbers.view(-1, rows.length, 2, columns.length, 2, 3, 3)
+        by_row, by_column = taps.permute(1, 5, 0, 2, 3, 4, 6), taps.permute(3, 6, 0, 1, 2, 4, 5)
     for position, block in rows.outside():
         by_row[position, block] = 0
     for position, block in columns.outside():
@@ -99,17 +109,15 @@ def _clear(numbers: Tensor, rows: _Line, columns: _Line, *, fine: bool) -> Tenso
 def _sum_bands(x: Tensor, s: Tensor, p: Tensor, edges: Edges, *, fine: bool) -> Tensor:
     (height, width), share = s.shape[2:], 1 if fine else 2
     rows, columns = _lines(x, height, width, edges, fine=fine)
-    step = max(1, BAND_POSITIONS // width)
     sums = []
-    for b in range(len(x)):
-        table = _rows(x[b])
-        for top in range(0, height, step):
-            band, part = s[b : b + 1, :, top : top + step], rows.part(top, min(top + step, height))
-            if fine:
-                weights = normalise(_down_scores(band, p[b : b + 1]), DOWN_NORM, dim=-1)
-            else:
-                weights = normalise(_up_scores(band, p[b : b + 1]), UP_NORM, dim=-1)
-            sums.append(_bags(_index(part, columns, fine), table, _clear(weights[0], part, columns, fine=fine)))
+    for images, top, bottom in _bands(len(x), height, width):
+        band, part = s[images, :, top:bottom], rows.part(top, bottom)
+        if fine:
+            weights = normalise(_down_scores(band, p[images]), DOWN_NORM, dim=-1)
+        else:
+            weights = normalise(_up_scores(band, p[images]), UP_NORM, dim=-1)
+        weights = _clear(weights, part, columns, fine=fine)
+        sums.append(_bags(_index(len(band), part, columns, fine=fine), _rows(x[images]), weights))
     return _map(sums, x, share * height, share * width)
 
 
@@ -130,23 +138,50 @@ def _transposed(grad: Tensor, x: Tensor, kernel: Tensor, rows: _Line, columns: _
                 turned[:, y_to, :, x_to, :, i, j] = taps[:, y_from, x_from, i, :, j].transpose(2, 3)
             else:
                 turned[:, y_to, x_to, i, :, j] = taps[:, y_from, :, x_from, :, i, j].transpose(2, 3)
-    index = _index(rows.turned(), columns.turned(), not fine)
-    sums = [_bags(index, _rows(grad[b]), turned[b]) for b in range(batch)]
+    sums = []
+    for images in _groups(batch, height * width):
+        part = grad[images]
+        index = _index(len(part), rows.turned(), columns.turned(), fine=not fine)
+        sums.append(_bags(index, _rows(part), turned[images]))
     return _map(sums, x, x.shape[2], x.shape[3])
 
 
-def _all_dots(grad: Tensor, x: Tensor, rows: _Line, columns: _Line, *, fine: bool) -> Tensor:
-    """Dot products of each output's gradient with the pixels under its taps, in float32 or better."""
-    index = _index(rows, columns, fine)
+def _all_dots(grads: Sequence[Tensor], x: Tensor, rows: _Line, columns: _Line, *, fine: bool) -> list[Tensor]:
+    """Of each gradient's pixels the dot products with the pixels of x under their taps, in float32 or better."""
     shape = (rows.length, columns.length, 36) if fine else (rows.length, 2, columns.length, 2, 9)
-    return torch.stack(
-        [_clear(_dots(index, grad[b], x[b]).view(shape), rows, columns, fine=fine) for b in range(len(x))]
-    )
+    found: list[list[Tensor]] = [[] for _ in grads]
+    for images in _groups(len(x), rows.length * columns.length):
+        pixels = x[images]
+        table = _wide(_rows(pixels))
+        index = _index(len(pixels), rows, columns, fine=fine)
+        for grad, parts in zip(grads, found, strict=True):
+            dots = _dots(index, _wide(_rows(grad[images])), table)
+            parts.append(_clear(dots.view(-1, *shape), rows, columns, fine=fine))
+    return [parts[0] if len(parts) == 1 else torch.cat(parts) for parts in found]
 
 
-def _rows(plane: Tensor) -> Tensor:
-    """(C, H, W) as (H·W, C), without a copy where the map is channels-last."""
-    return plane.permute(1, 2, 0).reshape(-1, plane.shape[0])
+def _bands(batch: int, height: int, width: int) -> Iterator[tuple[slice, int, int]]:
+    """Images and rows to work on at a time: several images, or a part of one."""
+    step = max(1, BAND_POSITIONS // width)
+    for images in _groups(batch, height * width):
+        for top in range(0, height, step):
+            yield images, top, min(top + step, height)
+
+
+def _groups(batch: int, positions: int) -> Iterator[slice]:
+    at_once = max(1, BAND_POSITIONS // positions)
+    for first in range(0, batch, at_once):
+        yield slice(first, min(first + at_once, batch))
+
+
+def _rows(maps: Tensor) -> Tensor:
+    """(n, C, H, W) as (n·H·W, C), without a copy where the maps are channels-last."""
+    return maps.permute(0, 2, 3, 1).reshape(-1, maps.shape[1])
+
+
+def _wide(table: Tensor) -> Tensor:
+    """In float32, for which PyTorch has fast dot products."""
+    return table.to(torch.promote_types(table.dtype, torch.float32))
 
 
 def _map(sums: list[Tensor], like: Tensor, height: int, width: int) -> Tensor:
@@ -164,14 +199,13 @@ def _bags(index: Tensor, table: Tensor, weights: Tensor) -> Tensor:
     return F.embedding_bag(index, table, mode="sum", per_sample_weights=weights)
 
 
-def _dots(index: Tensor, grad: Tensor, plane: Tensor) -> Tensor:
-    """Dot products of each bag's gradient with its rows; in float32, for which PyTorch has fast ones."""
+def _dots(index: Tensor, grad: Tensor, table: Tensor) -> Tensor:
+    """Dot products of each bag's gradient with its rows."""
     count, size = index.shape
-    dtype = torch.promote_types(grad.dtype, torch.float32)
     begins = torch.arange(0, count * size, size, dtype=index.dtype)
     bag_of = torch.arange(count, dtype=index.dtype).repeat_interleave(size)
     return torch.ops.aten._embedding_bag_per_sample_weights_backward(  # type: ignore[no-any-return]
-        _rows(grad).to(dtype), _rows(plane).to(dtype), index.view(-1), begins, bag_of, 0
+        grad, table, index.view(-1), begins, bag_of, 0
     ).view(count, size)
 
 
@@ -218,13 +252,13 @@ def _lines(x: Tensor, height: int, width: int, edges: Edges, *, fine: bool) -> t
     )
 
 
-_kept: dict[tuple[_Line, _Line, bool], Tensor] = {}
+_kept: dict[tuple[int, _Line, _Line, bool], Tensor] = {}
 _lock = threading.Lock()
 
 
-def _index(rows: _Line, columns: _Line, fine: bool) -> Tensor:
-    """The table's row under each tap, any where there is none: (h·w, 36) fine pixels or (2h·2w, 9) coarse ones."""
-    key = (rows, columns, fine)
+def _index(images: int, rows: _Line, columns: _Line, *, fine: bool) -> Tensor:
+    """The table's row under each tap, any where there is none: (n·h·w, 36) fine pixels or (n·2h·2w, 9) coarse ones."""
+    key = (images, rows, columns, fine)
     with _lock:
         index = _kept.pop(key, None)
         if index is None:
@@ -235,11 +269,12 @@ def _index(rows: _Line, columns: _Line, fine: bool) -> Tensor:
     return index
 
 
-def _make_index(rows: _Line, columns: _Line, fine: bool) -> Tensor:
+def _make_index(images: int, rows: _Line, columns: _Line, fine: bool) -> Tensor:
     y, x = (line.blocks().clamp(0, line.size - 1) for line in (rows, columns))
+    height, width = (line.size * (2 if fine else 1) for line in (rows, columns))
     if fine:
         y, x = ((2 * blocks[..., None] + torch.arange(2).int()).flatten(1) for blocks in (y, x))
     else:
         y, x = (blocks.repeat_interleave(2, 0) for blocks in (y, x))
-    width = columns.size * (2 if fine else 1)
-    return (y[:, None, :, None] * width + x[None, :, None, :]).reshape(len(y) * len(x), -1)
+    first = height * width * torch.arange(images, dtype=torch.int32)[:, None, None, None, None]
+    return (first + y[:, None, :, None] * width + x[None, :, None, :]).reshape(images * len(y) * len(x), -1)

@@ -40,6 +40,9 @@ def differentiable(name: str) -> None:
         ctx.others = [value for value in inputs if not isinstance(value, Tensor)]
 
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
+        x = ctx.saved_tensors[0]
+        if x.stride(1) == 1:  # once here, where a compiler can fuse it, instead of in each sum
+            grads = tuple(grad.contiguous(memory_format=torch.channels_last) for grad in grads)
         gradients = getattr(torch.ops.mattecli, f"{name}_backward")(*grads, *ctx.saved_tensors, *ctx.others)
         return (*gradients, *(None for _ in ctx.others))
 

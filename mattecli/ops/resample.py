@@ -206,7 +206,8 @@ def _empty_two(grad: Tensor, x: Tensor, kernel: Tensor, edges: Sequence[bool]) -
 @operator("correlate_backward(Tensor g, Tensor x, Tensor kernel, bool[] e) -> (Tensor, Tensor)", _empty_two)
 def _correlate_backward(grad: Tensor, x: Tensor, kernel: Tensor, edges: Sequence[bool]) -> tuple[Tensor, Tensor]:
     if _has_bags(x) and kernel.shape[1:] == (1, 6, 6):
-        return bags.correlate_gradients(grad, x, kernel, Edges(*edges))
+        grad_x, (grad_kernel,) = bags.correlate_gradients([grad], x, [kernel], Edges(*edges))
+        return grad_x, grad_kernel
     return plain.correlate_gradients(grad, x, kernel, Edges(*edges))
 
 
@@ -226,6 +227,9 @@ def _correlate_pair_backward(
 ) -> Gradients:
     if fused.usable(x, grad=True) and u.shape[-1] == 6:
         return fused.correlate_gradients(grad_u, grad_v, x, u, v, Edges(*edges))
+    if _has_bags(x) and u.shape[1:] == v.shape[1:] == (1, 6, 6):
+        grad_x, (du, dv) = bags.correlate_gradients([grad_u, grad_v], x, [u, v], Edges(*edges))
+        return grad_x, du, dv
     (one, du), (other, dv) = _correlate_backward_of(grad_u, x, u, edges), _correlate_backward_of(grad_v, x, v, edges)
     return one.add_(other), du, dv
 

@@ -20,6 +20,7 @@ from mattecli.ops import (
     up_kernel,
     upsample,
 )
+from mattecli.ops.kernels import normalise
 
 DOUBLE, BF16 = torch.float64, torch.bfloat16
 LAYOUTS = [torch.contiguous_format, torch.channels_last]
@@ -123,16 +124,40 @@ def test_a_window_gives_what_the_whole_map_gives_and_has_its_gradients(edges: Ed
 
 
 def test_blocks_and_bands_do_not_show(monkeypatch: pytest.MonkeyPatch) -> None:
-    x, s, p = random(2, 8, 48, 80), random(2, 1, 24, 40, seed=1), random(2, 36, seed=2)
-    whole = downsample(x, s, p), upsample(x[:, :, :24, :40], s, p)
-    monkeypatch.setattr("mattecli.ops.bags.BAND_POSITIONS", 100)
-    banded = downsample(x, s, p), upsample(x[:, :, :24, :40], s, p)
+    x, f, s, p, u = (
+        random(3, 8, 48, 80).requires_grad_(),
+        random(3, 8, 24, 40).requires_grad_(),
+        random(3, 1, 24, 40, seed=1),
+        random(3, 36, seed=2),
+        random(3, 1, 6, 6, seed=3).requires_grad_(),
+    )
+
+    def results() -> list[Tensor]:
+        maps = [downsample(x, s, p), upsample(f, s, p), *correlate_pair(x, u, 2 * u)]
+        grads = torch.autograd.grad(torch.cat([(t * t).flatten() for t in maps]).sum(), [x, f, u])
+        return [*maps, *grads]
+
+    whole = results()
+    monkeypatch.setattr("mattecli.ops.bags.BAND_POSITIONS", 2000)  # two of the three images at a time
+    paired = results()
+    monkeypatch.setattr("mattecli.ops.bags.BAND_POSITIONS", 100)  # a few rows of one
+    banded = results()
     monkeypatch.setattr(resample, "_has_bags", lambda _: False)
     monkeypatch.setitem(plain.BLOCK_ELEMENTS, "cpu", 8 * 64)  # one row of 64 positions at a time
-    blocked = downsample(x, s, p), upsample(x[:, :, :24, :40], s, p)
-    for one, two, three in zip(whole, banded, blocked, strict=True):
-        assert torch.equal(one, two)
-        assert torch.allclose(one, three, atol=1e-12)
+    blocked = results()
+    for number, (one, *others) in enumerate(zip(whole, paired, banded, blocked, strict=True)):
+        assert number >= 4 or (torch.equal(one, others[0]) and torch.equal(one, others[1]))
+        for other in others:
+            assert torch.allclose(one, other, rtol=1e-12, atol=1e-10)
+
+
+def test_the_kernels_of_few_taps_are_pytorchs_softmax() -> None:
+    scores = 8 * random(5, 9)
+    for dtype, error in ((DOUBLE, 1e-15), (torch.float32, 2e-7), (BF16, 0.0)):
+        found = normalise(scores.to(dtype), "sigmoid-softmax", dim=1)
+        expected = torch.softmax(torch.sigmoid(scores.to(dtype)), 1)
+        assert found.dtype == dtype
+        assert torch.allclose(found, expected, rtol=0, atol=error)
 
 
 def test_indices_are_kept_up_to_a_limit(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -142,9 +167,9 @@ def test_indices_are_kept_up_to_a_limit(monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setattr(bags, "KEPT_BYTES", 20_000)
     for side in (2, 4, 6, 8, 10):  # positions; an index takes 144 bytes for each
         downsample(random(1, 2, 2 * side, 2 * side), random(1, 1, side, side), random(1, 36))
-    assert [rows.length for rows, _, _ in bags._kept] == [10]
+    assert [rows.length for _, rows, _, _ in bags._kept] == [10]
     downsample(random(1, 2, 4, 4), random(1, 1, 2, 2), random(1, 36))
-    assert [rows.length for rows, _, _ in bags._kept] == [10, 2]
+    assert [rows.length for _, rows, _, _ in bags._kept] == [10, 2]
 
 
 def test_sums_of_16_bit_maps_are_rounded_once() -> None:
