@@ -1,6 +1,7 @@
 """Ours against closed-form and KNN matting, on the same pictures and trimaps in one run.
 
     python benchmarks/quality.py DATASET [--weights FILE] [--trimaps trimap --trimaps trimap2] [--cache DIR]
+    python benchmarks/quality.py DATASET --methods ours --precision bf16 --rounding
 
 DATASET holds `image/`, `alpha/` and folders of trimaps, files paired by name as `matte evaluate` pairs them. The tables
 (Markdown) go to stdout, progress to stderr. Closed-form and KNN are pymatting's (`pip install pymatting`), with its
@@ -39,7 +40,8 @@ Results = dict[str, dict[str, dict[str, Scores]]]  # by trimaps, method, picture
 
 def main() -> None:
     options = _options()
-    methods = _methods(options.methods, options.weights, options.device, options.precision, options.cache)
+    rounding: list[NDArray[np.float32]] = []
+    methods = _methods(options, rounding)
     results: Results = {}
     for trimaps in options.trimaps or ["trimap", "trimap2"]:
         data: Path = options.dataset
@@ -51,6 +53,10 @@ def main() -> None:
             for name, scores in _run(case, methods, options.pictures and options.pictures / trimaps).items():
                 results[trimaps][name][case.name] = scores
     print(tables(results))
+    if rounding:
+        levels = 255 * np.concatenate(rounding)
+        figures = f"mean {levels.mean():.2f}, 99.9 % below {np.quantile(levels, 0.999):.1f}, most {levels.max():.1f}"
+        print(f"\nagainst fp32, in levels of 255: {figures}")
     if options.json:
         options.json.write_text(json.dumps(_as_json(results), indent=1) + "\n", encoding="utf-8")
 
@@ -63,26 +69,35 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--weights", help="a checkpoint in the box or a file")
     parser.add_argument("--device", default="auto")
     parser.add_argument("--precision", default="auto")
+    parser.add_argument("--rounding", action="store_true", help="also say how far --precision is from fp32")
     parser.add_argument("--cache", type=Path, help="keep the peers' alphas here; they are slow and do not change")
     parser.add_argument("--pictures", type=Path, help="write the alphas side by side into this folder")
     parser.add_argument("--json", type=Path, help="write all figures to this file")
     return parser.parse_args()
 
 
-def _methods(
-    names: list[str], weights: str | None, device: str, precision: str, cache: Path | None
-) -> dict[str, Method]:
+def _methods(options: argparse.Namespace, rounding: list[NDArray[np.float32]]) -> dict[str, Method]:
+    """The methods asked for; with --rounding ours puts what its precision changes at unknown pixels into `rounding`."""
     methods: dict[str, Method] = {}
-    if OURS in names:
+    if OURS in options.methods:
         from mattecli.backends import load_backend
         from mattecli.matting import predict_alpha
 
-        backend = load_backend(weights, device=device, precision=precision)
+        backend = load_backend(options.weights, device=options.device, precision=options.precision)
+        exact = load_backend(options.weights, device=options.device, precision="fp32") if options.rounding else None
         print(f"ours: {backend.checkpoint.name} in {backend.precision} on {backend.device}", file=sys.stderr)
-        methods[OURS] = lambda photo, trimap: quantise(predict_alpha(photo, trimap, backend))
-    for name in names:
+
+        def ours(photo: NDArray[Any], trimap: Gray) -> Gray:
+            alpha = predict_alpha(photo, trimap, backend)
+            if exact is not None:
+                change = np.abs(alpha - predict_alpha(photo, trimap, exact))
+                rounding.append(change[(trimap > 0) & (trimap < 255)])
+            return quantise(alpha)
+
+        methods[OURS] = ours
+    for name in options.methods:
         if name != OURS:
-            methods[name] = _peer(name, cache)
+            methods[name] = _peer(name, options.cache)
     return methods
 
 

@@ -65,7 +65,9 @@ def main() -> None:
     if options.device.type == "cpu":
         torch.set_num_threads(options.threads)
     torch.backends.cudnn.benchmark = options.cudnn_benchmark
-    print(f"{options.device}, {torch.get_num_threads()} threads, PyTorch {torch.__version__}, {options.precision}\n")
+    extras = [name for name in ("compile", "frozen") if getattr(options, name)]
+    facts = [f"{torch.get_num_threads()} threads", f"PyTorch {torch.__version__}", options.precision, *extras]
+    print(f"{options.device}, {', '.join(facts)}\n")
     if "steps" in options.parts:
         print("| crops | batch | data | crops/s | pixels/s | waiting |\n|---:|---:|---|---:|---:|---:|")
         for size in options.size:
@@ -104,6 +106,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--optimizer", choices=["adamw", "muon"], default="muon")
     parser.add_argument("--precision", choices=["bf16", "fp32"], default="bf16")
     parser.add_argument("--compile", action="store_true", help="as compile in [precision]")
+    parser.add_argument("--frozen", action="store_true", help="norms frozen from the start, as for tuning on a CPU")
     parser.add_argument("--cudnn-benchmark", action="store_true", help="let cuDNN try its algorithms for each size")
     parser.add_argument(
         "--parts", nargs="+", choices=["steps", "data", "profile"], default=["steps", "data", "profile"]
@@ -134,7 +137,7 @@ def _config(options: argparse.Namespace, size: int, folder: str, *, workers: int
         },
         "crops": [{"size": size, "batch": options.batch}],
         "optimizer": {"name": options.optimizer},
-        "norms": {"freeze": 0.0},
+        "norms": {"freeze": float(options.frozen)},
         "precision": {"dtype": options.precision, "compile": options.compile},
     }
     return replace(config_of(tables, Path("train.toml")), workers=workers)

@@ -35,7 +35,7 @@ Provider = Annotated[
 ]
 Precision = Annotated[
     Literal["auto", "fp32", "bf16", "fp16"],
-    typer.Option("--precision", help="Arithmetic of the network; auto is fp32."),
+    typer.Option("--precision", help="Arithmetic of the network; auto is fp32, which alone keeps alpha to 1e-4."),
 ]
 MaxMemory = Annotated[
     str | None,
