@@ -24,14 +24,16 @@ def pictures_in(folder: Path, suffixes: Set[str]) -> list[Path]:
 
 
 def by_stem(paths: Iterable[Path], *, ending: str) -> dict[str, list[Path]]:
-    """The files by name without suffix, and without `ending` where they have it.
-
-    Names are compared as people read them: `ü` may be one character, or, as macOS stores it, two.
-    """
+    """The files by name without suffix as people read it, and without `ending` where they have it."""
     named: dict[str, list[Path]] = {}
     for path in paths:
-        named.setdefault(unicodedata.normalize("NFC", path.stem).removesuffix(ending), []).append(path)
+        named.setdefault(as_read(path.stem).removesuffix(ending), []).append(path)
     return named
+
+
+def as_read(name: str) -> str:
+    """A name for comparisons: `ü` may be one character or, as macOS stores it, two."""
+    return unicodedata.normalize("NFC", name)
 
 
 def natural(name: str) -> list[tuple[int, str]]:

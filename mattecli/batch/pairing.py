@@ -9,7 +9,7 @@ from pathlib import Path
 
 from mattecli.batch.jobs import OUTPUT, Job, Listing, Problem, fill, name_values, outputs_of, resolver, without_clashes
 from mattecli.errors import InputError
-from mattecli.folders import natural, some
+from mattecli.folders import as_read, natural, some
 from mattecli.image import SUFFIXES
 from mattecli.products import Kind
 
@@ -148,7 +148,7 @@ def _look_at(entry: os.DirEntry[str], above: frozenset[str]) -> tuple[bool, str 
 
 
 class _Shelves:
-    """The pictures of the folders that were asked for, by name without suffix; each folder is read once."""
+    """The pictures of the folders that were asked for, by name without suffix as people read it; each is read once."""
 
     def __init__(self) -> None:
         self._folders: dict[str, dict[str, list[str]]] = {}
@@ -157,7 +157,7 @@ class _Shelves:
         """The pictures of that name, with whatever suffix."""
         if folder not in self._folders:
             self._folders[folder] = self._read(folder)
-        return self._folders[folder].get(stem, [])
+        return self._folders[folder].get(as_read(stem), [])
 
     def pictures(self) -> Iterator[str]:
         """All of them."""
@@ -175,7 +175,7 @@ class _Shelves:
         for name in names:
             stem, suffix = os.path.splitext(name)
             if suffix.lower() in TRIMAP_SUFFIXES and not name.startswith("."):
-                shelf.setdefault(stem, []).append(os.path.join(folder, name))
+                shelf.setdefault(as_read(stem), []).append(os.path.join(folder, name))
         return shelf
 
 

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import os
-import unicodedata
 from collections.abc import Iterable
 from pathlib import Path
 
 from mattecli.errors import InputError
-from mattecli.folders import pictures_in
+from mattecli.folders import as_read, pictures_in
 from mattecli.image import SUFFIXES
 
 
@@ -33,13 +32,13 @@ def _refuse(error: OSError) -> None:
 
 
 def by_name(pictures: Iterable[Path], folder: Path) -> dict[str, Path]:
-    """The pictures by their names without suffix, as seen from the folder; as people read them, see `folders.by_stem`.
+    """The pictures by their names without suffix, as seen from the folder; as people read them.
 
     Raises InputError for two of one name: nobody could say which one is meant.
     """
     named: dict[str, Path] = {}
     for path in pictures:
-        name = unicodedata.normalize("NFC", path.relative_to(folder).with_suffix("").as_posix())
+        name = as_read(path.relative_to(folder).with_suffix("").as_posix())
         if name in named:
             raise InputError(f"{named[name]} and {path.name} have one name; keep one of the two")
         named[name] = path

@@ -39,6 +39,16 @@ def test_photos_and_trimaps_pair_by_name_in_mirrored_trees(folders: Folders) -> 
     assert (listing.problems, listing.unused) == ([], [])
 
 
+def test_names_pair_as_people_read_them(tmp_path: Path) -> None:
+    photos, trimaps = tmp_path / "photos", tmp_path / "trimaps"
+    photos.mkdir()
+    trimaps.mkdir()
+    write_photo(photos / "Zo\u00eb.png")
+    write_trimap(trimaps / "Zoe\u0308.png")  # the same name as macOS stores it
+    listing = find_jobs(photos, tmp_path / "out", trimaps=str(trimaps))
+    assert pairs(listing) == {"Zo\u00eb.png": str(trimaps / "Zoe\u0308.png")}
+
+
 def test_without_recursion_subfolders_are_left_alone(folders: Folders) -> None:
     photos, trimaps, out = folders
     assert set(pairs(find_jobs(photos, out, trimaps=str(trimaps), recursive=False))) == {"a.png", "b.png"}
