@@ -1,9 +1,9 @@
-"""The curve over runs that began one from the other: crops seen against SAD on the validation pictures.
+"""The curve over all runs: crops seen against SAD on the validation pictures.
 
-    python benchmarks/runs.py RUN… [--before N] [--plot docs/runs.png]
+    python benchmarks/runs.py --line 17000 RUN… --line 0 RUN… [--plot docs/runs.png]
 
-Each RUN is the folder of a run, in their order; --before is how many crops were seen before the first. A run's crops
-count up to its best validation, from where the next began. Table (Markdown) on stdout.
+Each --line is runs that began one from the other, by their folders, after the number of crops that was seen before the
+first of them. A run's crops count up to its best validation, from where the next began. Table (Markdown) on stdout.
 """
 
 from __future__ import annotations
@@ -19,20 +19,20 @@ from mattecli.training.curves import Panel, draw_panels
 def main() -> None:
     """Print the table and draw the curve."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("runs", type=Path, nargs="+", metavar="RUN")
-    parser.add_argument("--before", type=int, default=0)
+    parser.add_argument("--line", nargs="+", action="append", required=True, metavar=("BEFORE", "RUN"))
     parser.add_argument("--plot", type=Path)
     options = parser.parse_args()
     series: dict[str, list[tuple[float, float]]] = {}
-    seen = options.before
     print("| run | step | crops seen | SAD, tight | SAD, loose | mean |\n|---|---:|---:|---:|---:|---:|")
-    for run in options.runs:
-        judged = validations(run)
-        series[run.name] = [(seen + crops, sad) for _, crops, _, sad in judged]
-        for step, crops, figures, sad in judged:
-            cells = " | ".join(f"{figure:.2f}" for figure in (*figures, sad))
-            print(f"| {run.name} | {step:,} | {seen + crops:,} | {cells} |")
-        seen += min(judged, key=lambda point: point[3])[1]
+    for before, *runs in options.line:
+        seen = int(before)
+        for run in map(Path, runs):
+            judged = validations(run)
+            series[run.name] = [(seen + crops, sad) for _, crops, _, sad in judged]
+            for step, crops, figures, sad in judged:
+                cells = " | ".join(f"{figure:.2f}" for figure in (*figures, sad))
+                print(f"| {run.name} | {step:,} | {seen + crops:,} | {cells} |")
+            seen += min(judged, key=lambda point: point[3])[1]
     if options.plot:
         draw_panels([Panel("mean SAD over crops seen, by run", series, logarithmic=True)], options.plot)
 

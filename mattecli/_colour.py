@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import io
 import struct
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
 import PIL.Image
 from numpy.typing import NDArray
 from PIL import ImageCms
+
+_SAME = 4  # levels of 255 between two profiles of sRGB, by their rounded tables
 
 
 def space(icc: bytes | None) -> bytes:
@@ -22,9 +25,15 @@ def same_profile(one: bytes | None, other: bytes | None) -> bool:
     return one == other or (_is_srgb(one) and _is_srgb(other))
 
 
+@lru_cache(maxsize=16)
 def _is_srgb(icc: bytes | None) -> bool:
-    """Whether a profile says sRGB in its description, ASCII (version 2) or UTF-16 (version 4)."""
-    return icc is None or b"sRGB" in icc or "sRGB".encode("utf-16-be") in icc
+    """Whether a profile leaves colours as they are in sRGB; what it calls itself says little ("Linear sRGB")."""
+    if icc is None:
+        return True
+    levels = np.linspace(0, 255, 9).astype(np.uint8)
+    colours = np.stack(np.meshgrid(levels, levels, levels), axis=-1).reshape(9, 81, 3)
+    converted = to_profile(colours, icc, None)
+    return converted is not None and int(np.abs(converted.astype(int) - colours).max()) <= _SAME
 
 
 def to_profile(pixels: NDArray[Any], icc: bytes | None, target: bytes | None) -> NDArray[np.uint8] | None:

@@ -253,6 +253,8 @@ def _deep_png(handle: BinaryIO, head: bytes, source: Source) -> Decoded:
     orientation = picture.getexif().get(_ORIENTATION, 1)
     handle.seek(0)
     pixels = _with_opencv(handle)
+    if pixels.ndim == 2 or space(icc) != b"RGB ":  # a grey profile would be wrong for what is made of it, RGB
+        icc = None
     clear = picture.info.get("transparency")
     if pixels.ndim == 2 and isinstance(clear, int):  # one grey that is transparent, which OpenCV minds in RGB only
         opacity = np.where(pixels == clear, 0, 65535).astype(np.uint16)

@@ -27,7 +27,9 @@ from mattecli.files import check_target, whole_file
 from mattecli.pixels import check_range, full_scale
 
 # By which folders tell pictures from other files; what a file really is, its content says.
-SUFFIXES = frozenset([".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp", ".heic", ".heif", ".avif"])
+SUFFIXES = frozenset(
+    [".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".webp", ".tif", ".tiff", ".bmp", ".heic", ".heif", ".avif"]
+)
 
 Bits = Literal[8, 16, "float"]
 Ready = Callable[[BinaryIO], None]

@@ -4,18 +4,27 @@ from __future__ import annotations
 
 import ctypes
 import sys
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import psutil
 
 CGROUP = Path("/sys/fs/cgroup")
+OWN_CGROUPS = Path("/proc/self/cgroup")
 
 
-def free_bytes(cgroup: Path = CGROUP) -> int:
-    """Bytes of RAM this process may still take: what the machine has free, or a container if less."""
-    free = int(psutil.virtual_memory().available)
-    limits = [limit for limit in (_v2_free(cgroup), _v1_free(cgroup)) if limit is not None]
-    return max(0, min([free, *limits]))
+def free_bytes(cgroup: Path = CGROUP, own: Path = OWN_CGROUPS) -> int:
+    """Bytes of RAM this process may still take: what the machine has free, or a container or batch job if less.
+
+    `cgroup` is where control groups are mounted, `own` the file that names this process's; those above it count, too.
+    """
+    version_2, version_1 = {PurePosixPath()}, {PurePosixPath()}
+    for controllers, name in _own_groups(own):
+        if not controllers:
+            version_2 |= {name, *name.parents}
+        elif "memory" in controllers.split(","):
+            version_1 |= {name, *name.parents}
+    limits = [_v2_free(cgroup, name) for name in version_2] + [_v1_free(cgroup, name) for name in version_1]
+    return max(0, min([int(psutil.virtual_memory().available), *(limit for limit in limits if limit is not None)]))
 
 
 def peak_bytes() -> int:
@@ -80,13 +89,28 @@ def show_bytes(count: float) -> str:
     return f"{count / 2**30:.1f} GiB" if count >= 2**30 else f"{count / 2**20:.0f} MiB"
 
 
-def _v2_free(cgroup: Path) -> int | None:
+def _own_groups(own: Path) -> list[tuple[str, PurePosixPath]]:
+    """Controllers (none in version 2) and name, relative to the mount, of this process's control groups.
+
+    In a container the names may be those outside of it, which do not exist inside; the mount's root is always there.
+    """
+    try:
+        lines = own.read_text(encoding="utf-8").splitlines()
+    except OSError:  # another system
+        return []
+    parts = [line.split(":", 2) for line in lines]
+    found = [(part[1], PurePosixPath(part[2].lstrip("/"))) for part in parts if len(part) == 3]
+    return [(controllers, name) for controllers, name in found if ".." not in name.parts]
+
+
+def _v2_free(cgroup: Path, name: PurePosixPath) -> int | None:
     """What a version 2 control group leaves; memory that only caches files counts as free."""
-    return _group_free(cgroup / "memory.max", cgroup / "memory.current", cgroup / "memory.stat", "inactive_file")
+    group = cgroup / name
+    return _group_free(group / "memory.max", group / "memory.current", group / "memory.stat", "inactive_file")
 
 
-def _v1_free(cgroup: Path) -> int | None:
-    group = cgroup / "memory"
+def _v1_free(cgroup: Path, name: PurePosixPath) -> int | None:
+    group = cgroup / "memory" / name
     return _group_free(
         group / "memory.limit_in_bytes", group / "memory.usage_in_bytes", group / "memory.stat", "total_inactive_file"
     )

@@ -37,8 +37,8 @@ def make_product(
     straight RGBA. `composite` puts the foreground over `background`, a picture or a colour of sRGB, brought into the
     photo's colour space where that can be done (`profile_note`), and gives opaque RGB; over None, which is transparent,
     it is the cut-out. `foreground`, (H, W, 3), are the colours to use: those of
-    `estimate_foreground` where several products share them, or the photo's own; left out, they are estimated, and
-    `check_memory` is called first.
+    `estimate_foreground` where several products share them, or the photo's own; left out, they are estimated, in the
+    light that they are mixed in, and `check_memory` is called first.
     """
     import numpy as np
 
@@ -51,7 +51,9 @@ def make_product(
         raise UsageError(f"{kind!r} is no product; use one of {', '.join(get_args(Kind))}")
     if foreground is None:
         check_memory(photo)
-    colours = compositing.estimate_foreground(photo.pixels, alpha) if foreground is None else foreground
+        in_light = linear and kind == "composite" and background is not None
+        foreground = compositing.estimate_foreground(photo.pixels, alpha, linear=in_light)
+    colours = foreground
     if kind == "foreground":
         return Image(to_depth(colours, photo.depth), photo.icc, photo.resolution)
 

@@ -5,6 +5,7 @@ import struct
 import numpy as np
 import pytest
 
+from mattecli._colour import same_profile
 from mattecli.image import Image, in_profile
 from tests.test_image import SRGB, profile
 
@@ -51,3 +52,11 @@ def test_a_picture_that_is_in_the_profile_already_is_handed_back() -> None:
 def test_deep_pictures_and_broken_profiles_cannot_be_converted() -> None:
     assert in_profile(Image(np.zeros((2, 3, 3), np.uint16)), adobe_rgb()) is None
     assert in_profile(Image(np.zeros((2, 3, 3), np.uint8)), b"broken") is None
+
+
+def test_a_profile_is_srgb_by_what_it_does_not_by_its_name() -> None:
+    linear = adobe_rgb().replace(struct.pack(">IH", 1, 563), struct.pack(">IH", 1, 256)) + b"sRGB"
+    assert same_profile(SRGB, None)
+    assert not same_profile(adobe_rgb(), None)
+    assert not same_profile(linear, SRGB)
+    assert not same_profile(b"sRGB, but no profile", None)

@@ -351,3 +351,12 @@ def test_colours_of_strands_come_from_their_own_side_of_an_edge() -> None:
     soft = (matte > 0.02) & (matte < 0.98)
     error = np.abs(estimate_foreground(image, matte) - front)[soft].mean()
     assert error < 0.011  # 0.0092 with ω of 0.1; 0.0158 without ω, 0.0129 with a tenth, 0.0156 with ten times as much
+
+
+def test_colours_mixed_in_linear_light_come_out_when_estimated_there(rng: np.random.Generator) -> None:
+    alpha = np.tile(np.linspace(0, 1, 48), (24, 1)).astype(np.float32)
+    over, under = np.full((24, 48, 3), 0.35, np.float32), np.full((24, 48, 3), 0.95, np.float32)
+    photo = composite(over, alpha, under, linear=True)
+    seen = alpha > 0.1
+    assert np.abs(estimate_foreground(photo, alpha, linear=True) - over)[seen].max() < 0.01
+    assert np.abs(estimate_foreground(photo, alpha) - over)[seen].max() > 0.05

@@ -613,3 +613,15 @@ def test_damage_behind_the_pixels_of_a_16_bit_png_is_found(tmp_path: Path) -> No
     (tmp_path / "bad.png").write_bytes(png)
     with pytest.raises(InputError, match=r"bad\.png is truncated or damaged"):
         read_image(tmp_path / "bad.png")
+
+
+def test_a_deep_grey_png_keeps_no_grey_profile(tmp_path: Path) -> None:
+    cv2.imwrite(str(tmp_path / "plain.png"), np.full((4, 4), 30_000, np.uint16))
+    head, tail = (tmp_path / "plain.png").read_bytes()[:33], (tmp_path / "plain.png").read_bytes()[33:]
+    body = b"iCCPgrey\0\0" + zlib.compress(grey_profile(1.8))
+    chunk = struct.pack(">I", len(body) - 4) + body + struct.pack(">I", zlib.crc32(body))
+    (tmp_path / "deep.png").write_bytes(head + chunk + tail)
+    with PIL.Image.open(tmp_path / "deep.png") as deep:
+        assert deep.info["icc_profile"] == grey_profile(1.8)
+    image = read_image(tmp_path / "deep.png")
+    assert (image.depth, image.icc) == (16, None)

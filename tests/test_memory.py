@@ -28,6 +28,21 @@ def test_an_old_containers_limit_counts(tmp_path: Path) -> None:
     assert memory.free_bytes(tmp_path) == 602_000
 
 
+def test_the_limit_of_a_batch_jobs_own_group_counts_and_that_of_those_above_it(tmp_path: Path) -> None:
+    own = tmp_path / "own"
+    own.write_text("4:cpu,memory:/slurm/job\n0::/slice/job/step\n")
+    none = {"memory.max": "max", "memory.current": "1", "memory.stat": "inactive_file 0"}
+    job = {"memory.max": "1000000", "memory.current": "300000", "memory.stat": "inactive_file 0"}
+    write(tmp_path / "slice/job/step", none)
+    write(tmp_path / "slice/job", job)
+    assert memory.free_bytes(tmp_path, own) == 700_000
+    old = {"limit_in_bytes": "500000", "usage_in_bytes": "100000", "stat": "total_inactive_file 0"}
+    write(tmp_path / "memory/slurm/job", {f"memory.{name}": content for name, content in old.items()})
+    assert memory.free_bytes(tmp_path, own) == 400_000
+    own.write_text("0::/../outside\n")  # as seen from within a container
+    assert memory.free_bytes(tmp_path, own) > 1_000_000
+
+
 def test_without_a_limit_the_machines_memory_counts(tmp_path: Path) -> None:
     write(tmp_path, {"memory.max": "max\n", "memory.current": "700000\n", "memory.stat": "inactive_file 50000\n"})
     assert memory.free_bytes(tmp_path) > 1_000_000

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import tomllib
@@ -65,3 +66,11 @@ def test_module_runs_as_the_command() -> None:
         [sys.executable, "-m", "mattecli", "--version"], stdout=subprocess.PIPE, text=True, check=True
     )
     assert done.stdout == f"matte {mattecli.__version__}\n"
+
+
+def test_output_into_a_file_of_few_characters_ends_no_run() -> None:
+    code = "from mattecli.cli import main; import sys; sys.argv = ['matte', 'weights', 'show']; main()"
+    environment = {**os.environ, "PYTHONIOENCODING": "ascii"}
+    found = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, check=False)
+    assert found.returncode == 0, found.stderr
+    assert b"\\u" in found.stdout

@@ -44,11 +44,12 @@ class Problem:
 
 @dataclass(frozen=True)
 class Listing:
-    """The jobs, the problems, and the trimaps that no photo asked for, as far as that was seen."""
+    """The jobs, the problems, and, as far as seen, trimaps that no photo asked for and pictures of other formats."""
 
     jobs: list[Job] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
     unused: list[str] = field(default_factory=list)
+    foreign: list[str] = field(default_factory=list)
 
     def only(self, names: Iterable[str]) -> Listing:
         """The part of it that concerns these images (absolute paths)."""
@@ -68,6 +69,7 @@ class Listing:
             [job for job in self.jobs if _owner(job.name, count) == number],
             [problem for problem in self.problems if _owner(problem.name, count) == number],
             self.unused if number == 1 else [],
+            self.foreign if number == 1 else [],
         )
 
 
@@ -126,7 +128,7 @@ def without_clashes(listing: Listing, *, scanned: Sequence[str] = ()) -> Listing
             jobs.append(job)
         else:
             problems.append(Problem(job.name, job.image, reason, job.trimap))
-    return Listing(jobs, problems, listing.unused)
+    return Listing(jobs, problems, listing.unused, listing.foreign)
 
 
 def resolver() -> Callable[[str], str]:

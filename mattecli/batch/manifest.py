@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from mattecli.batch.jobs import OUTPUT, Job, Listing, Problem, fill, name_values, outputs_of, without_clashes
-from mattecli.errors import InputError
+from mattecli.errors import InputError, UsageError
 from mattecli.products import Kind, parse_colour
 
 COLUMNS = ("image", "trimap", "output", "background")
@@ -36,7 +36,11 @@ def read_manifest(
         unknown = [key for key in line if key not in COLUMNS]
         if unknown:
             raise InputError(f"{manifest} has a column {unknown[0]!r}; it may have {', '.join(COLUMNS)}")
-        entry = _job(line, manifest, number, out, kinds, pattern, background)
+        try:
+            entry = _job(line, manifest, number, out, kinds, pattern, background)
+        except UsageError as error:  # a colour that is none, or braces without meaning
+            given = line.get("image", "")
+            entry = Problem(_name(given), os.path.normpath(manifest.parent / given), f"line {number}: {error}")
         if isinstance(entry, Job):
             listing.jobs.append(entry)
         else:

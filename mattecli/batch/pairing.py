@@ -14,6 +14,10 @@ from mattecli.image import SUFFIXES
 from mattecli.products import Kind
 
 TRIMAP_SUFFIXES = SUFFIXES | {".npy"}
+# Pictures to a person, but of formats that are not read: raw photographs, layers, and others.
+_RAW = (".dng", ".cr2", ".cr3", ".nef", ".arw", ".orf", ".rw2", ".raf", ".pef", ".srw", ".3fr", ".iiq")
+_OTHERS = (".psd", ".psb", ".xcf", ".kra", ".tga", ".gif", ".jp2", ".jxl", ".exr", ".hdr", ".svg", ".eps", ".pdf")
+FOREIGN = frozenset(_RAW + _OTHERS)
 ENDING = "_trimap"
 
 Found = tuple[str, Path, str | None]  # name below the folder, path, and why it is no photo
@@ -47,7 +51,8 @@ def find_jobs(
     same = folder is not None and folder.samefile(images)
     find = _in_folder(folder, shelves, same=same) if folder is not None else _by_pattern(trimaps, shelves)
 
-    found = sorted(_walk(images, recursive=recursive), key=lambda entry: natural(entry[0]))
+    foreign: list[str] = []
+    found = sorted(_walk(images, foreign, recursive=recursive), key=lambda entry: natural(entry[0]))
     real = resolver()
     trimaps_of = {
         name: [trimap for trimap in find(name) if real(trimap) != real(str(path))]
@@ -55,7 +60,7 @@ def find_jobs(
         if reason is None
     }
     taken = {real(path) for paths in trimaps_of.values() for path in paths}
-    listing = Listing()
+    listing = Listing(foreign=sorted(foreign, key=natural))
     for name, path, reason in found:
         if reason is not None:
             listing.problems.append(Problem(name, str(path), reason))
@@ -101,8 +106,8 @@ def _unpaired(photo: Path, trimaps: list[str], where: str) -> str:
     return f"{photo} has several trimaps: {names}; keep one of them"
 
 
-def _walk(top: Path, *, recursive: bool) -> Iterator[Found]:
-    """All pictures below a folder, and what only looks like one."""
+def _walk(top: Path, foreign: list[str], *, recursive: bool) -> Iterator[Found]:
+    """All pictures below a folder, and what only looks like one; those that are not read are put into `foreign`."""
     todo: list[tuple[str, str, frozenset[str]]] = [(str(top), "", frozenset([os.path.realpath(top)]))]
     while todo:
         folder, prefix, above = todo.pop()
@@ -122,6 +127,8 @@ def _walk(top: Path, *, recursive: bool) -> Iterator[Found]:
                     todo.append((entry.path, f"{prefix}{entry.name}/", above | {os.path.realpath(path)}))
             elif wrong is not None or path.suffix.lower() in SUFFIXES:
                 yield prefix + entry.name, path, wrong
+            elif path.suffix.lower() in FOREIGN:
+                foreign.append(entry.path)
 
 
 def _look_at(entry: os.DirEntry[str], above: frozenset[str]) -> tuple[bool, str | None]:
@@ -194,8 +201,12 @@ def _in_folder(folder: Path, shelves: _Shelves, *, same: bool) -> Find:
 def _by_pattern(pattern: str, shelves: _Shelves) -> Find:
     def find(name: str) -> list[str]:
         path = os.path.normpath(fill(pattern, name_values(name), option="--trimaps"))
-        if Path(path).suffix.lower() in TRIMAP_SUFFIXES:
-            return [path] if os.path.lexists(path) else []
-        return shelves.find(os.path.dirname(path) or ".", os.path.basename(path))
+        folder, base = os.path.dirname(path) or ".", os.path.basename(path)
+        stem, suffix = os.path.splitext(base)
+        if suffix.lower() not in TRIMAP_SUFFIXES:
+            return shelves.find(folder, base)
+        if os.path.lexists(path):
+            return [path]
+        return [found for found in shelves.find(folder, stem) if found.endswith(suffix)]
 
     return find

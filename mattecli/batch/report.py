@@ -131,21 +131,25 @@ def read_report(path: Path) -> Run:
 
 
 def merge(runs: Iterable[Run]) -> Run:
-    """One report from several: of an image that is in more than one, the last line counts.
+    """One report from several: of an image that is in more than one, the last report's lines count.
 
     Their seconds are added up, so they are the machines' time; the merged report is interrupted when any is.
     """
-    lines: dict[str, Line] = {}
+    kept: dict[tuple[str, str], list[Line]] = {}  # a manifest may list an image several times
     seconds = 0.0
     interrupted = False
     for run in runs:
+        fresh: dict[tuple[str, str], list[Line]] = {}
         for line in run.lines:
-            lines[line["image"]] = line
+            fresh.setdefault((line["image"], str(line.get("name"))), []).append(line)
+        kept |= fresh
         seconds += (run.summary or {}).get("seconds", 0.0)
         interrupted |= run.summary is None or bool(run.summary.get("interrupted"))
-    merged = Run(list(lines.values()))
+    merged = Run([line for lines in kept.values() for line in lines])
     counts = {status: merged.count(status) for status in STATUSES}
-    return Run(merged.lines, {"total": len(lines), **counts, "seconds": round(seconds, 3), "interrupted": interrupted})
+    return Run(
+        merged.lines, {"total": len(merged.lines), **counts, "seconds": round(seconds, 3), "interrupted": interrupted}
+    )
 
 
 def write_run(target: Path, run: Run) -> None:

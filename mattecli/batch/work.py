@@ -210,7 +210,9 @@ class Worker:
         self, loaded: Loaded, alpha: NDArray[np.float32], scene: Image | Colour | None, facts: Line
     ) -> None:
         settings, job, photo = self.settings, loaded.pending.job, loaded.photo
-        colours = estimate_foreground(photo.pixels, alpha) if set(loaded.pending.replaces) - {"alpha"} else None
+        # A composite in linear light has colours of its own.
+        shared = set(loaded.pending.replaces) - {"alpha", "composite" if settings.linear and scene is not None else ""}
+        colours = estimate_foreground(photo.pixels, alpha) if shared else None
         for kind, replaces in loaded.pending.replaces.items():
             output = job.outputs[kind]
             record = partial(
@@ -225,7 +227,7 @@ class Worker:
                 output,
                 photo,
                 alpha,
-                foreground=colours,
+                foreground=colours if kind in shared else None,
                 background=scene,
                 fit=settings.fit,
                 linear=settings.linear,
@@ -245,7 +247,8 @@ class Worker:
             parts.append(settings.bits)
         if kind == "composite":
             colour = job.background is None or not _is_file(job.background)
-            parts += [settings.fit, settings.linear, job.background if colour else "a picture"]
+            linear = "colours estimated in light" if settings.linear else False
+            parts += [settings.fit, linear, job.background if colour else "a picture"]
         return _digest(parts)
 
     def _made(self, job: Job) -> dict[Kind, tuple[Record | None, bool]]:

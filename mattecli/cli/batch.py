@@ -28,13 +28,13 @@ from mattecli.cli.options import (
     Verbose,
     Weights,
 )
-from mattecli.cli.parsing import parse_bits, parse_kinds, parse_memory, parse_tile
+from mattecli.cli.parsing import check_composite_options, parse_bits, parse_kinds, parse_memory, parse_tile
 from mattecli.errors import InputError, MatteError, UsageError
 from mattecli.products import Fit, Kind, read_background
 
 if TYPE_CHECKING:
     from mattecli.batch.jobs import Listing
-    from mattecli.batch.report import Report
+    from mattecli.batch.report import Report, Run
     from mattecli.batch.work import Settings, Worker
 
 NAMES = "{dir}/{stem}_{what}.png"  # as in batch.jobs, which is too heavy to import for --help
@@ -149,6 +149,8 @@ def batch(
     from mattecli.files import make_folder
 
     check_pattern(name, kinds)
+    if manifest is None or "composite" not in kinds:
+        check_composite_options(background if "composite" in kinds else None, fit=fit, linear=linear)
     _check_formats(name, kinds, depth, background)
     if background is not None:
         read_background(background)  # raises where it is none
@@ -165,7 +167,7 @@ def batch(
             recursive=recursive,
         )
     if retry_failed is not None:
-        listing = listing.only(read_report(retry_failed).failed_images())
+        listing = _failed_of(read_report(retry_failed), listing, retry_failed)
     if part is not None:
         listing = listing.shard(*part)
     total = len(listing.jobs) + len(listing.problems)
@@ -254,9 +256,31 @@ def _check_formats(name: str, kinds: list[Kind], depth: Any, background: str | N
             raise InputError(f"--name {name} can hold a matte only, no colours; let it end in .tif or .png")
 
 
+def _failed_of(run: Run, listing: Listing, report: Path) -> Listing:
+    """The part of the listing that failed in a report. Raises InputError where none of these photos is in it."""
+    from mattecli.folders import some
+
+    failed = run.failed_images()
+    part = listing.only(failed)
+    images = [job.image for job in part.jobs] + [problem.image for problem in part.problems]
+    found = {os.path.abspath(image) for image in images}  # noqa: PTH100
+    missing = [image for image in dict.fromkeys(failed) if image not in found]
+    if missing and not found:
+        raise InputError(
+            f"none of the photos that failed in {report} is among these ({some(missing)}); name the folder or manifest "
+            "that the report is of"
+        )
+    if missing:
+        terminal.warn(printable(f"{len(missing)} photos that failed in {report} are not among these: {some(missing)}"))
+    return part
+
+
 def _tell_unused(listing: Listing) -> None:
     from mattecli.folders import some
 
+    if listing.foreign:
+        names = some(listing.foreign)
+        terminal.warn(printable(f"{len(listing.foreign)} pictures are of formats that matte does not read: {names}"))
     if listing.unused:
         terminal.warn(printable(f"{len(listing.unused)} trimaps belong to no photo: {some(listing.unused)}"))
 

@@ -118,11 +118,11 @@ def predict(
     if photo == trimap == "-":
         raise UsageError("standard input can be read only once; name a file for the photo or for the trimap")
     kinds = _kinds(what, cutout=cutout, foreground=foreground, background=background)
-    targets = _targets(kinds, photo, output, out_dir)
+    depth = parse_bits(bits, kinds)
+    targets = _targets(kinds, photo, output, out_dir, depth)
     check_composite_options(background, fit=fit, linear=linear)
     if as_json and "-" in targets.values():
         raise UsageError("--json and -o - both write to standard output; name a file for the picture")
-    depth = parse_bits(bits, kinds)
     side, allowed = parse_tile(tile), parse_memory(max_memory)
 
     from mattecli.files import make_folder
@@ -196,7 +196,7 @@ def _kinds(what: str | None, *, cutout: bool, foreground: bool, background: str 
     return kinds
 
 
-def _targets(kinds: list[Kind], photo: str, output: str | None, out_dir: Path | None) -> Targets:
+def _targets(kinds: list[Kind], photo: str, output: str | None, out_dir: Path | None, bits: image.Bits) -> Targets:
     """The file of each product."""
     if out_dir is not None and output is not None:
         raise UsageError("-o names one file and --out-dir a folder; give one of them")
@@ -207,7 +207,8 @@ def _targets(kinds: list[Kind], photo: str, output: str | None, out_dir: Path | 
     if photo == "-":
         raise UsageError("the photo comes from standard input, which gives the output no name; add -o FILE or -o -")
     folder = out_dir if out_dir is not None else Path(photo).parent
-    return {kind: str(folder / f"{Path(photo).stem}_{kind}.png") for kind in kinds}
+    suffixes = {"alpha": ".tif"} if bits == "float" else {}  # PNG holds no floating point
+    return {kind: str(folder / f"{Path(photo).stem}_{kind}{suffixes.get(kind, '.png')}") for kind in kinds}
 
 
 def _check_outputs(
@@ -239,14 +240,15 @@ def _write(
         terminal.warn(note)
     colours = None
     for kind, target in sorted(targets.items(), key=lambda item: item[0] != "alpha"):  # it is what took long
-        if kind != "alpha" and colours is None:
+        own = linear and kind == "composite" and scene is not None  # colours estimated in linear light
+        if kind != "alpha" and colours is None and not own:
             colours = estimate_foreground(picture.pixels, alpha)
         write_product(
             kind,
             target,
             picture,
             alpha,
-            foreground=colours,
+            foreground=None if own else colours,
             background=scene,
             fit=fit,
             linear=linear,

@@ -46,7 +46,8 @@ def test_lines_that_cannot_be_matted_are_problems(data: Path, tmp_path: Path) ->
     manifest = data / "pairs.csv"
     manifest.write_text(
         'image,trimap,output\n"cat, grey.png",t.png,a.png\ngone.png,t.png,b.png\n"cat, grey.png",,c.png\n,t.png,d.png\n'
-        '"cat, grey.png",t.png,e.png\n"cat, grey.png",t.png,e.png\n"cat, grey.png",t.png,../data/t.png\n',
+        '"cat, grey.png",t.png,e.png\n"cat, grey.png",t.png,e.png\n"cat, grey.png",t.png,../data/t.png\n'
+        '"cat, grey.png",t.png,b{1}.png\n',
         encoding="utf-8",
     )
     listing = read_manifest(manifest, tmp_path / "out")
@@ -57,7 +58,17 @@ def test_lines_that_cannot_be_matted_are_problems(data: Path, tmp_path: Path) ->
     assert any("names no image in line 5" in reason for reason in told)
     assert sum("output of two lines" in reason for reason in told) == 2
     assert any("t.png is an input of this run" in reason for reason in told)
-    assert len(told) == 6
+    assert any("line 9" in reason and "{1}" in reason for reason in told)
+    assert len(told) == 7
+
+
+def test_a_colour_that_is_none_is_the_problem_of_its_line(data: Path, tmp_path: Path) -> None:
+    manifest = data / "pairs.csv"
+    manifest.write_text('image,trimap,background\n"cat, grey.png",t.png,red\n"cat, grey.png",t.png,#12345\n')
+    listing = read_manifest(manifest, tmp_path / "out", pattern="{stem}.png")
+    (problem,) = listing.problems
+    assert problem.reason.startswith("line 3: '#12345' is no colour")
+    assert len(listing.jobs) == 1
 
 
 def test_several_products_need_several_outputs_and_composites_a_background(data: Path, tmp_path: Path) -> None:

@@ -45,8 +45,18 @@ def test_names_pair_as_people_read_them(tmp_path: Path) -> None:
     trimaps.mkdir()
     write_photo(photos / "Zo\u00eb.png")
     write_trimap(trimaps / "Zoe\u0308.png")  # the same name as macOS stores it
-    listing = find_jobs(photos, tmp_path / "out", trimaps=str(trimaps))
-    assert pairs(listing) == {"Zo\u00eb.png": str(trimaps / "Zoe\u0308.png")}
+    for where in (str(trimaps), f"{trimaps}/{{stem}}.png"):
+        listing = find_jobs(photos, tmp_path / "out", trimaps=where)
+        assert pairs(listing) == {"Zo\u00eb.png": str(trimaps / "Zoe\u0308.png")}
+
+
+def test_pictures_of_formats_that_are_not_read_are_told(folders: Folders) -> None:
+    photos, trimaps, out = folders
+    for name in ("raw.DNG", "sub/layers.psd", "notes.txt"):
+        (photos / name).write_bytes(b"x")
+    listing = find_jobs(photos, out, trimaps=str(trimaps))
+    assert listing.foreign == [str(photos / "raw.DNG"), str(photos / "sub/layers.psd")]
+    assert listing.shard(2, 2).foreign == []
 
 
 def test_without_recursion_subfolders_are_left_alone(folders: Folders) -> None:

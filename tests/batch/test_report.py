@@ -97,3 +97,12 @@ def test_a_limit_of_failures_is_a_number_or_a_share() -> None:
     for text in ("few", "-1", "101%", "1.5"):
         with pytest.raises(UsageError, match="neither a number nor a percentage"):
             failure_limit(text, 10)
+
+
+def test_merging_keeps_all_lines_of_an_image_that_one_run_has_several_times() -> None:
+    twice = [{**line("a", "failed"), "output": "1.png"}, {**line("a"), "output": "2.png"}]
+    assert [entry["output"] for entry in merge([Run(twice), Run([line("b")])]).lines[:2]] == ["1.png", "2.png"]
+    repaired = merge([Run(twice), Run([{**entry, "status": "done"} for entry in twice])])
+    assert [entry["status"] for entry in repaired.lines] == ["done", "done"]
+    nameless = [{**line(name, "failed"), "image": "/pairs.csv"} for name in ("line 2", "line 5")]
+    assert merge([Run([entry]) for entry in nameless]).count("failed") == 2

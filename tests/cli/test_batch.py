@@ -480,3 +480,34 @@ def test_killed_at_any_moment_nothing_is_half_written_and_a_resume_does_the_rest
     rounds = list(kill_rounds(tmp_path, rounds=2, photos=10, seed=1))
     assert [result.problems for result in rounds] == [[], []]
     assert sum(result.killed for result in rounds) >= 1
+
+
+def test_a_report_of_other_photos_repairs_nothing(folders: Folders, run_matte: RunMatte, tmp_path: Path) -> None:
+    photos, trimaps, out = folders
+    failed = {"name": "x.jpg", "image": "/elsewhere/x.jpg", "status": "failed", "reason": "gone"}
+    report = tmp_path / "run.jsonl"
+    report.write_text(json.dumps(failed) + "\n")
+    command = ["batch", photos, out, "-t", trimaps, "--retry-failed", report]
+    code, _, err = run_matte(*command)
+    assert code == 3
+    assert "none of the photos that failed" in err
+    assert "/elsewhere/x.jpg" in err
+    report.write_text(json.dumps(failed) + "\n" + json.dumps({**failed, "image": str(photos / "a.png")}) + "\n")
+    code, _, err = run_matte(*command, "--dry-run")
+    assert code == 0
+    assert "1 photos that failed" in err
+
+
+def test_options_of_a_composite_without_one_are_refused(folders: Folders, run_matte: RunMatte) -> None:
+    photos, trimaps, out = folders
+    code, _, err = run_matte("batch", photos, out, "-t", trimaps, "--linear", "--fit", "tile")
+    assert code == 2
+    assert "--linear and --fit tile would do nothing" in err
+
+
+def test_pictures_of_other_formats_are_told(folders: Folders, run_matte: RunMatte) -> None:
+    photos, trimaps, out = folders
+    (photos / "raw.dng").write_bytes(b"x")
+    code, _, err = run_matte("batch", photos, out, "-t", trimaps, "--dry-run")
+    assert code == 0
+    assert "1 pictures are of formats that matte does not read" in err

@@ -288,3 +288,11 @@ def test_a_folder_that_may_not_be_read_is_bad_input(
     assert (code, out) == (3, "")
     assert err.startswith("error: ")
     assert "cannot be read as a folder (Permission denied); check its name" in err
+
+
+def test_pictures_in_subfolders_are_no_gap_in_the_mean(run_matte: RunMatte, data: Path) -> None:
+    (data / "truth/sub").mkdir()
+    shutil.copy(data / "truth/cat0.png", data / "truth/sub/cat0.png")
+    code, _, err = run_matte("evaluate", data / "predictions", *_benchmark(data))
+    assert code == 3
+    assert "has pictures in subfolders (sub/cat0.png)" in err

@@ -442,3 +442,14 @@ def test_an_exr_is_refused_before_the_run(
     code, sentence = refused(run_matte, photo, "-t", known, "-o", tmp_path / "a.exr")
     assert code == 3
     assert "a.exr cannot be written" in sentence
+
+
+def test_an_alpha_of_floats_among_others_goes_into_a_tiff(
+    run_matte: RunMatte, photo: Path, trimap: Path, tmp_path: Path
+) -> None:
+    code, _, err = run_matte(
+        *("predict", photo, "-t", trimap, "--what", "alpha,cutout", "--bits", "float"), *("--out-dir", tmp_path)
+    )
+    assert code == 0, err
+    assert read_image(tmp_path / "photo_alpha.tif").pixels.dtype == np.float32
+    assert (tmp_path / "photo_cutout.png").exists()

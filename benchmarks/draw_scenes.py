@@ -1,0 +1,53 @@
+"""Draw the picture of a model card: what weights make of procedural scenes, which anyone can make again.
+
+    python benchmarks/draw_scenes.py weights/a2u_shared.jpg [--weights NAME]
+
+A row for each kind: photo, trimap, the weights' alpha, the true alpha. The kinds are those that training draws, the
+scenes are not among its own: their seed is another, and neither photographs nor cut-outs go in.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from mattecli.backends import load_backend
+from mattecli.image import Image, write_image
+from mattecli.matting import predict_alpha
+from mattecli.training.dataset import DataConfig, Samples
+from mattecli.training.foregrounds import KINDS
+from mattecli.training.scenes import Sample
+
+SHOWN = ("hair", "fur", "foliage", "net", "lace", "feathers")
+SEED = 2026
+SIDE = 224
+
+
+def scene(kind: str, number: int) -> Sample:
+    """A scene of one kind without camera damage."""
+    kinds = {name: float(name == kind) for name in KINDS}
+    config = DataConfig(kinds=kinds, bank=1, merge=0.0, whole=1.0, camera=0.0, loose=0.0, no_sure_foreground=0.0)
+    return Samples(config, seed=SEED).sample(number, SIDE)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("picture", type=Path)
+    parser.add_argument("--weights", help="a checkpoint in the box or a file")
+    options = parser.parse_args()
+    backend = load_backend(options.weights)
+    rows = []
+    for number, kind in enumerate(SHOWN):
+        sample = scene(kind, number)
+        alpha = predict_alpha(sample.image, sample.trimap, backend)
+        planes = [sample.trimap, np.rint(255 * alpha).astype(np.uint8), sample.alpha]
+        row = np.hstack([sample.image, *(cv2.cvtColor(plane, cv2.COLOR_GRAY2RGB) for plane in planes)])
+        rows.append(row)
+    write_image(options.picture, Image(np.vstack(rows)), overwrite=True)
+
+
+if __name__ == "__main__":
+    main()
