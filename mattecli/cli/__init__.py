@@ -71,7 +71,7 @@ def _end(number: int, _frame: object) -> None:
 def main() -> None:
     """Run the command line and exit with the code its errors carry."""
     for stream in (sys.stdout, sys.stderr):  # a file or pipe on Windows knows few characters; `−` must not end a run
-        if isinstance(stream, io.TextIOWrapper):
+        if isinstance(stream, io.TextIOWrapper) and stream.errors == "strict":
             stream.reconfigure(errors="backslashreplace")
     if signal.getsignal(signal.SIGTERM) == signal.SIG_DFL:  # a batch system's or `docker stop`'s word
         signal.signal(signal.SIGTERM, _end)

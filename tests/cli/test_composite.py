@@ -44,7 +44,7 @@ def srgb_profile() -> bytes:
 
 def expected(background: Any, *, linear: bool = False) -> NDArray[np.uint8]:
     photo, matte = read_image("photo.png").pixels, read_alpha("photo_alpha.png")
-    foreground = compositing.estimate_foreground(photo, matte)
+    foreground = compositing.estimate_foreground(photo, matte, linear=linear)
     floats = compositing.composite(foreground, matte, background, linear=linear)
     return np.rint(floats * 255).astype(np.uint8)
 
@@ -140,7 +140,7 @@ def test_an_opaque_background_gives_a_file_without_alpha(folder: Path, run_matte
 
 
 def test_the_photos_profile_stays_and_a_deep_background_of_another_is_named(folder: Path, run_matte: RunMatte) -> None:
-    profile = srgb_profile().replace("sRGB".encode("utf-16-be"), "Wide".encode("utf-16-be"))
+    profile = adobe_rgb()
     PIL.Image.new("RGB", (48, 32), "teal").save("wide.png", icc_profile=profile)
     write_image("deep.png", Image(np.zeros((32, 48, 3), np.uint16)))
     code, _, err = run_matte("composite", "wide.png", "photo_alpha.png", "-b", "deep.png")
