@@ -55,25 +55,20 @@ class TorchBackend:
         self._dtype = DTYPES[self.precision]
         self._exact = torch.promote_types(self._dtype, torch.float32)  # of statistics and affinities
         self._parts = split(_prepare(load_a2u(checkpoint.path), self._device, self._dtype, self._exact))
+        self._copies = None if on_cpu else torch.cuda.Stream(self._device)  # type: ignore[no-untyped-call]
 
     def run(self, part: str, *arrays: Tensor, edges: Edges = WHOLE) -> Tensor | tuple[Tensor, ...]:
         """What a part of the network makes of its arrays."""
-        try:
-            with torch.inference_mode(), true_fp32():
-                return self._parts[part](*(array.to(self._device) for array in arrays), edges=edges)
-        except torch.OutOfMemoryError as error:
-            raise OutOfMemoryError(f"{self.device} ran out of memory") from error
-        except RuntimeError as error:
-            if "DefaultCPUAllocator" not in str(error):  # what PyTorch says where a limit is set on the process
-                raise
-            raise OutOfMemoryError("the memory ran out") from error
+        with torch.inference_mode(), true_fp32(), self._exhaustion():
+            return self._parts[part](*(array.to(self._device) for array in arrays), edges=edges)
 
     def array(self, values: NDArray[Any]) -> Tensor:
         """NumPy's array on the device; floats in the type of statistics."""
         if values.dtype == np.uint16:  # PyTorch hardly computes with it
             values = values.astype(np.int32)
         tensor = torch.from_numpy(np.ascontiguousarray(values))
-        return tensor.to(self._device, self._exact if tensor.is_floating_point() else tensor.dtype)
+        with self._exhaustion():
+            return self._sent(tensor).to(self._exact if tensor.is_floating_point() else tensor.dtype)
 
     def host(self, array: Tensor) -> NDArray[Any]:
         """An array as NumPy's; waits until it is computed."""
@@ -87,7 +82,8 @@ class TorchBackend:
             # Pages of its own: among a tile's blocks, which come and go, large maps would leave the heap full of holes.
             tensor = torch.frombuffer(_pages(math.prod(shape) * dtype.itemsize), dtype=dtype).view(shape)
         else:
-            tensor = torch.empty(shape, dtype=dtype, device=device)
+            with self._exhaustion():
+                tensor = torch.empty(shape, dtype=dtype, device=device)
         return tensor.permute(0, 3, 1, 2)  # channels-last in memory
 
     def tidy(self, limit: int) -> None:
@@ -97,6 +93,32 @@ class TorchBackend:
         """
         if self._device.type == "cpu" and memory.held_bytes() > limit:
             memory.give_back_freed_memory()
+
+    def _sent(self, tensor: Tensor) -> Tensor:
+        """The host's tensor on the device; on a card it travels while the tiles before it are still being computed.
+
+        Only from pinned memory does a copy go by itself: else this thread waits for it, and the copy for all before it.
+        """
+        if self._copies is None:
+            return tensor
+        with torch.cuda.stream(self._copies):
+            sent = tensor.pin_memory().to(self._device, non_blocking=True)
+        computing = torch.cuda.current_stream(self._device)
+        computing.wait_stream(self._copies)
+        sent.record_stream(computing)  # or its memory might be given to the next copy while it is still read
+        return sent
+
+    @contextmanager
+    def _exhaustion(self) -> Iterator[None]:
+        """PyTorch's errors of exhausted memory as ours."""
+        try:
+            yield
+        except torch.OutOfMemoryError as error:
+            raise OutOfMemoryError(f"{self.device} ran out of memory") from error
+        except RuntimeError as error:
+            if "DefaultCPUAllocator" not in str(error):  # what PyTorch says where a limit is set on the process
+                raise
+            raise OutOfMemoryError("the memory ran out") from error
 
     def free_bytes(self) -> int:
         """Bytes of RAM, or of the card's memory, that are free now."""
@@ -112,9 +134,12 @@ def _pages(size: int) -> mmap.mmap:
     Private ones, for shared pages, Python's default, cost more to fetch. Huge ones were slower still: the system must
     find each in one piece (measured in turns on Linux, a run of 2 megapixels in bf16; see benchmarks/README.md).
     """
-    if not hasattr(mmap, "MAP_PRIVATE"):  # Windows, where they always are
-        return mmap.mmap(-1, size)
-    return mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+    try:
+        if not hasattr(mmap, "MAP_PRIVATE"):  # Windows, where they always are
+            return mmap.mmap(-1, size)
+        return mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+    except OSError as error:  # there is no other reason for it
+        raise OutOfMemoryError("the memory ran out") from error
 
 
 def _prepare(net: A2UNet, device: torch.device, dtype: torch.dtype, exact: torch.dtype) -> A2UNet:

@@ -77,6 +77,35 @@ def test_an_exhausted_memory_is_an_error_of_ours(monkeypatch: pytest.MonkeyPatch
         backend.run("layer0", torch.zeros(1, 4, 16, 16))
 
 
+def test_so_is_one_where_a_map_is_made_or_an_array_is_sent(monkeypatch: pytest.MonkeyPatch) -> None:
+    backend = TorchBackend(find_checkpoint(), device="cpu")
+
+    def exhaust(*_: object, **__: object) -> None:
+        raise torch.OutOfMemoryError("no more")
+
+    with pytest.raises(OutOfMemoryError, match="the memory ran out"):
+        backend.empty(64, 2**24, 2**24)
+    monkeypatch.setattr(backend, "_device", torch.device("meta"))  # as a card: maps are not the host's pages
+    monkeypatch.setattr(torch, "empty", exhaust)
+    with pytest.raises(OutOfMemoryError, match="ran out"):
+        backend.empty(64, 16, 16)
+    monkeypatch.setattr(backend, "_sent", exhaust)
+    with pytest.raises(OutOfMemoryError, match="ran out"):
+        backend.array(np.zeros((4, 4), np.float32))
+
+
+@needs_cuda
+def test_arrays_that_travel_while_the_card_computes_arrive_whole() -> None:
+    backend = load_backend(device="cuda")
+    arrays = [np.random.default_rng(seed).integers(0, 255, (512, 512, 3), np.uint8) for seed in range(50)]
+    busy = torch.rand(4096, 4096, device="cuda")
+    sums = []
+    for array in arrays:
+        busy = busy @ busy.softmax(1)
+        sums.append(backend.array(array).sum())
+    assert [int(s) for s in sums] == [int(array.sum()) for array in arrays]
+
+
 @needs_cuda
 def test_cuda_in_fp32_equals_the_cpu() -> None:
     cpu, cuda = load_backend(device="cpu"), load_backend(device="cuda")
