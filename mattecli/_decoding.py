@@ -23,8 +23,9 @@ import tifffile
 from numpy.typing import NDArray
 from PIL import ImageOps
 
+from mattecli import memory
 from mattecli._colour import space, to_srgb
-from mattecli.errors import InputError
+from mattecli.errors import DeviceError, InputError, MatteError
 
 if TYPE_CHECKING:
     from PIL.ImageFile import ImageFile
@@ -41,6 +42,7 @@ if "OPENCV_LOG_LEVEL" not in os.environ:  # the same for OpenCV, which prints wa
 _ORIENTATION = 0x0112
 _TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 _PNG = b"\x89PNG\r\n\x1a\n"
+_PNG_SAMPLES = {0: 1, 2: 3, 4: 2}  # by the header's colour type
 _EXR = b"\x76\x2f\x31\x01"
 _HEIC = (b"heic", b"heix", b"hevc", b"heim", b"heis", b"mif1", b"msf1")
 
@@ -155,7 +157,7 @@ def translated(source: Source) -> Iterator[None]:
     """Turn what a decoder throws into the one sentence of an InputError."""
     try:
         yield
-    except (InputError, MemoryError):
+    except (MatteError, MemoryError):
         raise
     except PIL.UnidentifiedImageError as error:
         raise InputError(
@@ -166,6 +168,19 @@ def translated(source: Source) -> Iterator[None]:
     except Exception as error:  # on damaged files decoders raise whatever their parsers stumble over
         reason = " ".join(str(error).split()) or type(error).__name__
         raise InputError(f"{label(source)} is truncated or damaged ({reason}); export or copy it again") from error
+
+
+def _check_room(width: int, height: int, pixel_bytes: int, source: Source) -> None:
+    """Raise `DeviceError` for a picture that the free memory cannot hold twice, as decoders do on the way.
+
+    Nothing could catch what comes else: the system ends a process that takes more than there is.
+    """
+    needed, free = 2 * width * height * pixel_bytes, memory.free_bytes()
+    if needed > free:
+        raise DeviceError(
+            f"{label(source)} has {width}×{height} pixels, which take about {memory.show_bytes(needed)} to read, but "
+            f"only {memory.show_bytes(free)} are free; free memory or use a machine with more"
+        )
 
 
 def _open_pillow(handle: BinaryIO, head: bytes, source: Source) -> ImageFile:
@@ -199,6 +214,7 @@ def _with_pillow(handle: BinaryIO, head: bytes, source: Source, *, colour_manage
     icc = picture.info.get("icc_profile") or None
     orientation = picture.getexif().get(_ORIENTATION, 1)
     resolution = _turned_resolution(_resolution(picture.info.get("dpi")), orientation)
+    _check_room(picture.width, picture.height, 4, source)  # Pillow holds colours in four bytes
     picture.load()  # a TIFF is upright after this, and has forgotten its orientation
     ImageOps.exif_transpose(picture, in_place=True)
     picture, icc = _plain(picture, icc, colour_managed=colour_managed)
@@ -252,6 +268,7 @@ def _deep_png(handle: BinaryIO, head: bytes, source: Source) -> Decoded:
     icc, resolution = picture.info.get("icc_profile"), _resolution(picture.info.get("dpi"))
     orientation = picture.getexif().get(_ORIENTATION, 1)
     handle.seek(0)
+    _check_room(*picture.size, 2 * _PNG_SAMPLES.get(head[25], 4), source)
     pixels = _with_opencv(handle)
     if pixels.ndim == 2 or space(icc) != b"RGB ":  # a grey profile would be wrong for what is made of it, RGB
         icc = None
@@ -310,6 +327,7 @@ def _deep_tiff(handle: BinaryIO, source: Source) -> Decoded | None:
             raise InputError(
                 f"{label(source)} is a TIFF of {page.bitspersample}-bit integers; save it with 8 or 16 bits or as float"
             )
+        _check_room(page.imagewidth, page.imagelength, page.samplesperpixel * page.bitspersample // 8, source)
         orientation = _tag(page, _ORIENTATION, 1)
         pixels, turned = _tiff_pixels(page, handle, source)
         if pixels.dtype.kind == "f":

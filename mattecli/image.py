@@ -2,7 +2,7 @@
 
 With its parts `_decoding`, `_encoding` and `_colour` the only one that knows Pillow, tifffile and OpenCV's
 codecs. Every function takes "-" for standard input or output, those that read take a file's bytes too, and all raise
-`InputError` for a file they cannot use.
+`InputError` for a file they cannot use; `DeviceError` for one that the free memory cannot hold.
 """
 
 from __future__ import annotations

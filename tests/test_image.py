@@ -18,7 +18,8 @@ import tifffile
 from numpy.typing import NDArray
 from PIL import ImageCms
 
-from mattecli.errors import InputError
+from mattecli import memory
+from mattecli.errors import DeviceError, InputError
 from mattecli.image import read_alpha, read_image, read_size, read_trimap
 
 SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
@@ -540,6 +541,20 @@ def test_a_photo_of_100_megapixels_is_no_bomb(tmp_path: Path) -> None:
     """As a bilevel PNG it is small and quick; Pillow's own limit is 89 megapixels, and warnings are errors here."""
     PIL.Image.new("1", (12500, 8001)).save(tmp_path / "large.png")
     assert read_size(tmp_path / "large.png") == (12500, 8001)
+
+
+@pytest.mark.parametrize("kind", ["8.png", "8.tif", "16.png", "grey16.png", "16.tif"])
+def test_a_picture_that_the_memory_cannot_hold_is_refused_before_it_is_decoded(
+    tmp_path: Path, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pixels = noise(30, 40, *(() if "grey" in kind else (3,)), depth=16 if "16" in kind else 8)
+    (tifffile.imwrite if kind.endswith("tif") else cv2.imwrite)(tmp_path / kind, pixels)
+    twice = 2 * 30 * 40 * {"8": 4, "16": 6, "grey16": 2}[kind.partition(".")[0]]
+    monkeypatch.setattr(memory, "free_bytes", lambda: twice)
+    read_image(tmp_path / kind)
+    monkeypatch.setattr(memory, "free_bytes", lambda: twice - 1)
+    with pytest.raises(DeviceError, match=rf"{kind} has 40×30 pixels, .* but only .* are free; free memory"):
+        read_image(tmp_path / kind)
 
 
 def test_a_real_bomb_is_refused(tmp_path: Path) -> None:
