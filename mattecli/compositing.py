@@ -318,6 +318,8 @@ def _tile(picture: NDArray[Any], width: int, height: int) -> NDArray[Any]:
 def _resize(picture: NDArray[Any], width: int, height: int) -> NDArray[Any]:
     """Shrink by area, which leaves no moiré, then enlarge by cubics, which leave no blocks."""
     h, w = picture.shape[:2]
+    if picture.dtype == np.float16:  # OpenCV knows none
+        return _resize(picture.astype(np.float32), width, height).astype(np.float16)
     small = cv2.resize(np.ascontiguousarray(picture), (min(w, width), min(h, height)), interpolation=cv2.INTER_AREA)
     if small.shape[:2] != (height, width):
         small = cv2.resize(small, (width, height), interpolation=cv2.INTER_CUBIC)

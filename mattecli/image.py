@@ -127,6 +127,8 @@ def _checked(pixels: NDArray[Any], source: Source) -> NDArray[Any]:
         raise InputError(
             f"{label(source)} holds an array of shape {pixels.shape}; give height × width, with 3 or 4 channels or none"
         )
+    if not pixels.dtype.isnative:  # a .npy file of another machine
+        pixels = pixels.astype(pixels.dtype.newbyteorder("="))
     if pixels.dtype == bool:
         return pixels.astype(np.uint8) * 255
     if pixels.dtype.kind == "f":

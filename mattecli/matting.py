@@ -13,6 +13,7 @@ from mattecli.backends import Backend
 from mattecli.boxes import Box
 from mattecli.errors import DeviceError, InputError, OutOfMemoryError, UsageError
 from mattecli.memory import show_bytes
+from mattecli.pixels import check_range
 from mattecli.tiling import STRIDE, Plan, Progress, estimate
 
 Tile = int | Literal["auto", "off"]
@@ -49,7 +50,7 @@ def predict_alpha(
     an `auto` tile is halved and `on_plan` called again. `progress` is called with the pass, its tiles done and all of
     them.
 
-    Raises InputError when shapes or types do not fit, DeviceError when the memory does not suffice.
+    Raises InputError when shapes, types or floats' range do not fit, DeviceError when the memory does not suffice.
     """
     _check(image, trimap)
     picture = Picture(image, trimap)
@@ -122,7 +123,7 @@ def _candidates(height: int, width: int, backend: Backend, tile: Tile) -> list[P
     if tile == "off":
         return [estimate(backend, height, width, tile=whole)]
     if tile != "auto":
-        if tile < SMALLEST_TILE or tile % STRIDE:
+        if not isinstance(tile, int) or tile < SMALLEST_TILE or tile % STRIDE:
             raise UsageError(
                 f"--tile {tile} is no tile; choose auto, off, or a multiple of {STRIDE} from {SMALLEST_TILE} up"
             )
@@ -190,8 +191,10 @@ class Picture:
     def _cut(self, array: NDArray[Any], box: Box) -> NDArray[Any]:
         rows, columns = box.slices
         if box.bottom <= array.shape[0] and box.right <= array.shape[1]:
-            return array[rows, columns]
-        return array[self._rows[rows, None], self._columns[columns]]
+            window = array[rows, columns]
+        else:
+            window = array[self._rows[rows, None], self._columns[columns]]
+        return window.astype(array.dtype.newbyteorder("="), copy=False)
 
 
 def _mirrored(size: int) -> NDArray[np.intp]:
@@ -204,6 +207,7 @@ def _check(image: NDArray[np.generic], trimap: NDArray[np.uint8]) -> None:
         raise InputError(
             f"the image is {image.shape} of {image.dtype}; give (H, W, 3) RGB as uint8, uint16 or float32 in [0, 1]"
         )
+    check_range(image, "the image")
     if trimap.ndim != 2 or trimap.dtype != np.uint8:
         raise InputError(f"the trimap is {trimap.shape} of {trimap.dtype}; give (H, W) as uint8")
     if image.shape[:2] != trimap.shape:

@@ -12,6 +12,7 @@ from functools import cached_property
 from pathlib import Path
 
 from mattecli.errors import WeightsError
+from mattecli.files import same_file
 
 DEFAULT = "a2u_shared"
 
@@ -86,7 +87,7 @@ def find_checkpoint(name: str | Path | None = None) -> Checkpoint:
     """
     wanted = str(name or DEFAULT)
     for checkpoint in shipped():
-        if wanted in (checkpoint.name, str(checkpoint.path)):
+        if wanted == checkpoint.name or same_file(wanted, checkpoint.path):
             checkpoint.verify()
             return checkpoint
     path = Path(wanted)

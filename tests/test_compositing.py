@@ -315,6 +315,15 @@ def test_enlarging_floats_does_not_leave_their_range(rng: np.random.Generator) -
     assert fitted.max() <= 1
 
 
+def test_a_half_precision_background_is_fitted_as_a_single_precision_one() -> None:
+    picture = np.random.default_rng(0).random((30, 40, 3), np.float32).astype(np.float16)
+    for fit in get_args(compositing.Fit):
+        fitted = fit_background(picture, 25, 35, fit=fit)
+        assert fitted.dtype == np.float16
+        wide = fit_background(picture.astype(np.float32), 25, 35, fit=fit)
+        assert np.abs(fitted.astype(np.float32) - wide).max() < 1e-3
+
+
 def test_an_unknown_fit_is_refused_with_those_there_are() -> None:
     with pytest.raises(UsageError, match="use one of cover, contain, stretch, tile"):
         fit_background(columns(4, 4), 8, 8, fit="fill")  # type: ignore[arg-type]

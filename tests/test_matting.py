@@ -13,7 +13,7 @@ from mattecli.boxes import Box
 from mattecli.errors import DeviceError, InputError, OutOfMemoryError, UsageError
 from mattecli.matting import Picture, network_input, plan, predict_alpha
 from mattecli.network import save_a2u
-from mattecli.weights import Checkpoint
+from mattecli.weights import Checkpoint, find_checkpoint
 from tests.network.reference import Case, cases, seeded_network
 
 PIPELINES = [case for case in cases() if case.kind == "pipeline"]
@@ -121,11 +121,33 @@ def test_16_bit_and_float_photos_are_read_at_their_own_scale() -> None:
         (picture(4, 4)[..., 0], np.zeros((4, 4), np.uint8), r"give \(H, W, 3\) RGB"),
         (picture(4, 4).astype(np.float64), np.zeros((4, 4), np.uint8), "float64"),
         (picture(4, 4), np.zeros((4, 4), np.float32), r"give \(H, W\) as uint8"),
+        (
+            picture(4, 4).astype(np.float32),
+            np.zeros((4, 4), np.uint8),
+            r"values from .* to 2\d\d; give floats in \[0, 1\]",
+        ),
+        (np.full((4, 4, 3), np.nan, np.float32), np.zeros((4, 4), np.uint8), "from nan to nan"),
     ],
 )
 def test_arrays_that_do_not_fit_are_named(image: NDArray[np.uint8], trimap: NDArray[np.uint8], words: str) -> None:
     with pytest.raises(InputError, match=words):
         predict_alpha(image, trimap, Fake())
+
+
+@pytest.mark.parametrize("kind", [np.uint16, np.float32])
+def test_another_machines_byte_order_and_locked_arrays_change_nothing(
+    kind: type, recwarn: pytest.WarningsRecorder
+) -> None:
+    image = (picture(37, 53) / (255 if kind is np.float32 else 1)).astype(kind)
+    trimap = np.full((37, 53), 128, np.uint8)
+    backend = TorchBackend(find_checkpoint(), device="cpu")
+    alpha = predict_alpha(image, trimap, backend)
+    assert np.ptp(alpha) > 0
+    foreign = image.astype(image.dtype.newbyteorder())
+    for array in (foreign, trimap):
+        array.flags.writeable = False
+    assert np.array_equal(predict_alpha(foreign, trimap, backend), alpha)
+    assert not recwarn.list
 
 
 def test_windows_of_the_padded_picture_are_cut_from_it_without_a_copy_of_the_whole() -> None:
@@ -155,9 +177,9 @@ def test_a_tile_that_is_set_is_taken_or_refused() -> None:
     assert plan(4000, 6000, Fake(), tile="off").whole
     with pytest.raises(DeviceError, match=r"at once on cpu, but only 2\.0 GiB are free; use --tile auto"):
         plan(4000, 6000, Fake(free=2**31), tile="off")
-    for side in (32, 100, -64):
+    for side in (32, 100, -64, 64.0, "foo"):
         with pytest.raises(UsageError, match=f"--tile {side} is no tile; .* multiple of 16 from 64 up"):
-            plan(4000, 6000, Fake(), tile=side)
+            plan(4000, 6000, Fake(), tile=side)  # type: ignore[arg-type]
 
 
 def test_maps_go_to_the_hosts_memory_where_a_card_has_too_little() -> None:

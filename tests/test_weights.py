@@ -23,9 +23,13 @@ def test_default_checkpoint_loads() -> None:
     assert load_a2u(weights.find_checkpoint().path).shared
 
 
-def test_a_checkpoint_is_found_by_name_and_by_path(tmp_path: Path) -> None:
+def test_a_checkpoint_is_found_by_name_and_by_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     by_name = weights.find_checkpoint(weights.DEFAULT)
     assert weights.find_checkpoint(by_name.path) == by_name
+    monkeypatch.chdir(by_name.path.parent)
+    assert weights.find_checkpoint(by_name.path.name) == by_name
+    (tmp_path / "link.safetensors").symlink_to(by_name.path)
+    assert weights.find_checkpoint(tmp_path / "link.safetensors") == by_name
     mine = tmp_path / "mine.pth"
     mine.write_bytes(b"anything")
     found = weights.find_checkpoint(mine)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import mmap
 import re
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -25,7 +26,7 @@ from mattecli.weights import Checkpoint
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16, "fp64": torch.float64}
 
-# Measured by `benchmarks/tiles.py --memory` (its table is in benchmarks/README.md), with a tenth to spare.
+# Measured by `benchmarks/tiles.py --growth` (its table is in benchmarks/README.md), with a tenth to spare.
 FIXED_BYTES = {"cpu": 420 * 2**20, "cuda": 600 * 2**20}
 TILE_VALUES = (
     620  # a tile's maps, for each of its pixels, at the pass that has the most of them, and the holes they leave
@@ -66,7 +67,7 @@ class TorchBackend:
         """NumPy's array on the device; floats in the type of statistics."""
         if values.dtype == np.uint16:  # PyTorch hardly computes with it
             values = values.astype(np.int32)
-        tensor = torch.from_numpy(np.ascontiguousarray(values))
+        tensor = torch.from_numpy(np.require(values, requirements=["C", "W"]))  # PyTorch warns of read-only ones
         with self._exhaustion():
             return self._sent(tensor).to(self._exact if tensor.is_floating_point() else tensor.dtype)
 
@@ -192,12 +193,27 @@ def _describe(device: torch.device) -> str:
     return f"{device} ({torch.cuda.get_device_name(device)})" if device.type == "cuda" else "cpu"
 
 
-@contextmanager
-def true_fp32() -> Iterator[None]:
-    """fp32 means fp32: cuDNN's and cuBLAS's TF32, which rounds to 10 bits, is off inside."""
-    before = torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32
-    torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = False
-    try:
-        yield
-    finally:
-        torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32 = before
+class _TrueFp32:
+    """Switches TF32 off for as long as anyone is inside: the switches belong to the process, not to a thread."""
+
+    def __init__(self) -> None:
+        self._lock, self._inside, self._before = threading.Lock(), 0, (False, False)
+
+    @contextmanager
+    def __call__(self) -> Iterator[None]:
+        """fp32 means fp32: cuDNN's and cuBLAS's TF32, which rounds to 10 bits, is off inside."""
+        with self._lock:
+            if not self._inside:
+                self._before = torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32
+                torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = False
+            self._inside += 1
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._inside -= 1
+                if not self._inside:
+                    torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32 = self._before
+
+
+true_fp32 = _TrueFp32()

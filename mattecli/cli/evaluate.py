@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from mattecli import backends
+    from mattecli import backends, matting
     from mattecli.evaluation import Evaluation, Failed, Listing, Scored
     from mattecli.metrics import Scores
 
@@ -112,6 +112,7 @@ def evaluate(
         "--save": save is not None,
     }
     _check_usage(predictions, images, page, model_only)
+    side, allowed = parse_tile(tile), parse_memory(max_memory)
 
     from mattecli import evaluation
     from mattecli.evaluation_page import EvaluationPage
@@ -136,7 +137,7 @@ def evaluate(
     with _progress(len(listing.cases)) as on_done:
         result = evaluation.evaluate(
             listing,
-            predict=None if runner is None else _predictor(runner, tile, max_memory),
+            predict=None if runner is None else _predictor(runner, side, allowed),
             snap=snap,
             save=save,
             overwrite=overwrite,
@@ -186,11 +187,11 @@ def _prepare(save: Path, listing: Listing, *, overwrite: bool) -> None:
 
 
 def _predictor(
-    backend: backends.Backend, tile: str, max_memory: str | None
+    backend: backends.Backend, tile: matting.Tile, max_memory: int | None
 ) -> Callable[[NDArray[Any], NDArray[np.uint8]], NDArray[np.float32]]:
     from mattecli.matting import predict_alpha
 
-    return partial(predict_alpha, backend=backend, tile=parse_tile(tile), max_memory=parse_memory(max_memory))
+    return partial(predict_alpha, backend=backend, tile=tile, max_memory=max_memory)
 
 
 def _model(backend: backends.Backend | None) -> dict[str, Any]:

@@ -115,8 +115,8 @@ def predict(
         matte predict photo.jpg -t trimap.png --what alpha,cutout --out-dir mattes/
     """
     started = time.perf_counter()
-    if photo == trimap == "-":
-        raise UsageError("standard input can be read only once; name a file for the photo or for the trimap")
+    if [photo, trimap, background].count("-") > 1:
+        raise UsageError("standard input can be read only once; give - for one of photo, trimap and background")
     kinds = _kinds(what, cutout=cutout, foreground=foreground, background=background)
     depth = parse_bits(bits, kinds)
     targets = _targets(kinds, photo, output, out_dir, depth)

@@ -81,7 +81,10 @@ def verify(which: Which = None, quiet: Quiet = False, as_json: Json = False, deb
 @app.command()
 def convert(
     source: Annotated[
-        Path, typer.Argument(readable=False, help="A checkpoint: the authors' .pth, a state dict, or safetensors.")
+        Path,
+        typer.Argument(
+            readable=False, help="A checkpoint: the authors' .pth, a state dict, safetensors, or a name from the box."
+        ),
     ],
     target: Annotated[Path, typer.Argument(readable=False, help="The safetensors file to write.")],
     half: Annotated[bool, typer.Option("--half/--full", help="16-bit or 32-bit numbers.")] = False,
@@ -96,19 +99,20 @@ def convert(
     """
     from mattecli.errors import UsageError, WeightsError
     from mattecli.files import check_target
+    from mattecli.weights import find_checkpoint
 
-    if source.suffix.lower() == ".onnx":
+    checkpoint = find_checkpoint(source)
+    if checkpoint.exported:
         raise WeightsError(f"{source} is an exported file without norms; convert the checkpoint that it came from")
-
     if target.suffix != ".safetensors":
         raise UsageError(f"{target} does not end in .safetensors, which is what convert writes; rename it")
-    check_target(target, overwrite=overwrite, inputs=[source])
+    check_target(target, overwrite=overwrite, inputs=[checkpoint.path])
 
     import torch
 
     from mattecli.network import load_a2u, save_a2u
 
-    save_a2u(load_a2u(source), target, dtype=torch.float16 if half else torch.float32)
+    save_a2u(load_a2u(checkpoint.path), target, dtype=torch.float16 if half else torch.float32)
     terminal.say(f"{source} → {target}")
 
 

@@ -17,6 +17,7 @@ from mattecli.errors import InputError, WeightsError
 from mattecli.files import whole_file
 from mattecli.network.a2u import A2UNet
 from mattecli.network.blocks import Upsampling
+from mattecli.weights import folder
 
 SHARED_OR_NOT = "bilinear0.bconv_U.1.weight"  # one row in the shared variant, one for each channel in the other
 UPSAMPLING = "upsampling_taps"  # only in networks whose decoder does not upsample by affinity
@@ -42,7 +43,7 @@ def read_state_dict(path: str | Path) -> dict[str, Tensor]:
     """The tensors of a checkpoint on the CPU, under the network's own names."""
     path = Path(path)
     if not path.is_file():
-        raise WeightsError(f"{path} is not there; `matte weights list` shows the checkpoints in the box")
+        raise WeightsError(f"{path} is not there; give a checkpoint's file (those in the box lie in {folder()})")
     try:
         state = _read_safetensors(path) if _is_safetensors(path) else _read_pickle(path)
     except OSError as error:

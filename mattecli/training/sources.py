@@ -28,6 +28,7 @@ Bytes = NDArray[np.uint8]
 _BANK_SEED = 1_000_003  # foreground number k is the same for every training seed: a cache serves all runs
 _VERSION = 2  # of how cut-outs are prepared; part of their cache key
 _FAINT = 24  # of 255
+_SMALLEST = 8  # pixels of a cut-out's shorter side
 _PARTNERS = {"photo": "alpha", "alpha": "photo"}  # endings of a pair's names
 
 
@@ -107,8 +108,9 @@ def prepare_cutout(files: CutoutFiles, *, largest_side: int) -> Bytes:
                 f"{files.alpha} is {alpha.shape[1]}×{alpha.shape[0]} but {files.colour} is "
                 f"{colour.shape[1]}×{colour.shape[0]}; give both the same size"
             )
+    name = files.alpha or files.colour
     if not alpha.any():
-        raise InputError(f"{files.alpha or files.colour} has an alpha of 0 everywhere; remove it from the folder")
+        raise InputError(f"{name} has an alpha of 0 everywhere; remove it from the folder")
     if files.holds_background:
         colour, alpha = _limited(colour, largest_side), _limited(alpha, largest_side)
         estimated = estimate_foreground(colour, alpha.astype(np.float32) / 255)
@@ -118,7 +120,14 @@ def prepare_cutout(files: CutoutFiles, *, largest_side: int) -> Bytes:
         height, width = alpha.shape
         half = (max(1, width // 2), max(1, height // 2))
         colour, alpha = (_shrink(plane, half) for plane in (colour, alpha))
-    return np.dstack([_limited(colour, largest_side), _limited(alpha, largest_side)])
+    colour, alpha = _limited(colour, largest_side), _limited(alpha, largest_side)
+    if min(alpha.shape) < _SMALLEST:  # OpenCV hangs where it is to mirror a line of single pixels
+        raise InputError(
+            f"{name} is {alpha.shape[1]}×{alpha.shape[0]} as training would see it; remove it from the folder"
+        )
+    if not alpha.any():
+        raise InputError(f"{name} has nothing left of its alpha as training would see it; remove it from the folder")
+    return np.dstack([colour, alpha])
 
 
 def spread_colours(colour: Bytes, alpha: Bytes) -> Bytes:
@@ -181,8 +190,12 @@ def _makers_digest() -> str:
 
 def _weights(given: Mapping[str, float], names: tuple[str, ...], setting: str) -> dict[str, float]:
     for name in given:
+        if not names:
+            raise UsageError(
+                f"{setting} names {name}, but there are no cut-outs; name their folders in data.foregrounds"
+            )
         if name not in names:
-            raise UsageError(f"{setting} names {name}, which is none of {', '.join(names) or 'what is there'}")
+            raise UsageError(f"{setting} names {name}, which is none of {', '.join(names)}")
     filled = {name: float(given.get(name, 1.0)) for name in names}
     if names and (min(filled.values()) < 0 or not any(filled.values())):
         raise UsageError(f"{setting} needs weights of 0 or more, and one above 0; raise one of {', '.join(names)}")
@@ -270,6 +283,8 @@ def _closed(alpha: Bytes) -> Bytes:
     """Without the faint rest that a glow has at its picture's border: it would go on beyond it."""
     rest = max(int(edge.max()) for edge in (alpha[0], alpha[-1], alpha[:, 0], alpha[:, -1]))
     if not 0 < rest <= _FAINT:
+        return alpha
+    if alpha.max() <= rest:  # no glow, but a veil as faint as that
         return alpha
     table = np.clip((np.arange(256) - rest) / (255 - rest), 0, 1) * 255
     return np.asarray(cv2.LUT(alpha, np.round(table).astype(np.uint8)), np.uint8)

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from mattecli.backends import load_backend
-from mattecli.backends.torch import TorchBackend
+from mattecli.backends.torch import TorchBackend, true_fp32
 from mattecli.errors import DeviceError, OutOfMemoryError, UsageError
 from mattecli.matting import network_input, predict_alpha
 from mattecli.network import load_a2u
@@ -92,6 +92,17 @@ def test_so_is_one_where_a_map_is_made_or_an_array_is_sent(monkeypatch: pytest.M
     monkeypatch.setattr(backend, "_sent", exhaust)
     with pytest.raises(OutOfMemoryError, match="ran out"):
         backend.array(np.zeros((4, 4), np.float32))
+
+
+def test_tf32_stays_off_until_the_last_run_has_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", True)
+    first, second = true_fp32(), true_fp32()
+    with first:
+        second.__enter__()
+        assert not torch.backends.cudnn.allow_tf32
+    assert not torch.backends.cudnn.allow_tf32
+    second.__exit__(None, None, None)
+    assert torch.backends.cudnn.allow_tf32
 
 
 @needs_cuda

@@ -92,7 +92,7 @@ def test_memory_for_colours_is_checked_before_the_network_runs(
     photos, trimaps, out = folders
     worker = Worker(Settings(out, kinds=("alpha", "cutout")))
     job = find_jobs(photos, out, trimaps=str(trimaps), kinds=worker.settings.kinds).jobs[0]
-    monkeypatch.setattr("mattecli.memory.free_bytes", lambda: 100)
+    monkeypatch.setattr("mattecli.memory.free_bytes", lambda: 8 * 32 * 32)  # enough to read it
     monkeypatch.setattr(worker.predictor, "alpha", lambda *_, **__: pytest.fail("the network ran"))
     with pytest.raises(DeviceError, match=r"putting .* together takes"):
         worker.matte(loaded(worker, job))

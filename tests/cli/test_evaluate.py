@@ -196,6 +196,7 @@ def test_a_page_is_written_though_images_failed(run_matte: RunMatte, data: Path)
         (["predictions", "--save", "kept"], "--save: only for a model's run"),
         (["predictions", "--weights", "w", "--device", "cpu"], "--weights, --device: only for a model's run"),
         (["predictions", "--images", "photos"], "--images only serves the page"),
+        (["--images", "photos", "--save", "kept", "--tile", "abc"], "error: --tile abc is no tile"),
     ],
 )
 def test_options_that_make_no_sense_together_are_usage_errors(
@@ -205,6 +206,7 @@ def test_options_that_make_no_sense_together_are_usage_errors(
     code, out, err = run_matte("evaluate", *arguments, *_benchmark(data))
     assert (code, out) == (2, "")
     assert words in err
+    assert not (data / "kept").exists()
 
 
 def test_a_missing_folder_is_bad_input_and_missing_weights_are_code_4(

@@ -140,6 +140,15 @@ def test_a_rotated_jpeg_and_its_upright_trimap_fit(
     assert read_alpha(tmp_path / "a.png").shape == (HEIGHT, WIDTH)
 
 
+@pytest.mark.parametrize(
+    "arguments", [("-", "-t", "-"), ("-", "-t", "t.png", "-b", "-"), ("p.png", "-t", "-", "-b", "-")]
+)
+def test_standard_input_is_one_picture(run_matte: RunMatte, arguments: tuple[str, ...]) -> None:
+    code, _, err = run_matte("predict", *arguments, "-o", "a.png")
+    assert code == 2
+    assert "standard input can be read only once; give - for one of photo, trimap and background" in err
+
+
 def test_pipes_work(photo: Path, trimap: Path) -> None:
     command = [sys.executable, "-m", "mattecli", "predict", "-", "-t", str(trimap), "-o", "-"]
     done = subprocess.run(command, input=photo.read_bytes(), capture_output=True, check=True)
@@ -392,7 +401,7 @@ def test_one_product_goes_into_the_folder_too(run_matte: RunMatte, photo: Path, 
 def test_too_little_memory_for_a_product_is_found_before_the_run(
     run_matte: RunMatte, photo: Path, known: Path, monkeypatch: pytest.MonkeyPatch, what: str
 ) -> None:
-    monkeypatch.setattr("mattecli.memory.free_bytes", lambda *_: 1)
+    monkeypatch.setattr("mattecli.memory.free_bytes", lambda *_: 2 * 90 * 70 * 4)  # enough to read it
     monkeypatch.setattr("mattecli.matting.predict_alpha", None)
     code, sentence = refused(run_matte, photo, "-t", known, "--what", what)
     assert code == 5

@@ -61,6 +61,8 @@ def test_convert_writes_the_same_network_as_safetensors(
 ) -> None:
     target = tmp_path / "a2u.safetensors"
     assert run_matte("weights", "convert", published, target, option)[0] == 0
+    assert run_matte("weights", "convert", DEFAULT, tmp_path / "box.safetensors", option)[0] == 0
+    assert load_a2u(tmp_path / "box.safetensors").shared
     stored, net = read_state_dict(target), seeded_network(8, shared=False)
     assert all(torch.equal(stored[name], tensor.to(dtype)) for name, tensor in net.state_dict().items())
     assert not load_a2u(target).shared
@@ -92,7 +94,9 @@ def test_convert_never_writes_to_its_source(run_matte: RunMatte, tmp_path: Path)
 
 def test_convert_finds_a_missing_folder_before_it_reads_anything(run_matte: RunMatte, tmp_path: Path) -> None:
     target = tmp_path / "gone" / "a.safetensors"
-    assert run_matte("weights", "convert", tmp_path / "missing.pth", target) == (
+    (tmp_path / "broken.pth").write_bytes(b"no checkpoint")
+    assert run_matte("weights", "convert", tmp_path / "missing.pth", target)[0] == 4
+    assert run_matte("weights", "convert", tmp_path / "broken.pth", target) == (
         *(3, ""),
         f"error: {target} cannot be written: the folder {target.parent} does not exist; create it first\n",
     )

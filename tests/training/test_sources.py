@@ -80,6 +80,20 @@ def test_a_glow_that_reaches_its_pictures_border_faintly_ends_there(tmp_path: Pa
     assert ready[40, 50, 3] == 255
 
 
+def test_a_veil_as_faint_as_a_glows_rest_stays(tmp_path: Path) -> None:
+    veil = np.dstack([noise(0), np.full((80, 100), 20, np.uint8)])
+    ready = prepare_cutout(CutoutFiles(write(tmp_path / "veil.png", veil)), largest_side=512)
+    assert (ready[:, :, 3] == 20).all()
+
+
+def test_an_alpha_that_is_lost_in_shrinking_is_refused(tmp_path: Path) -> None:
+    alpha = np.zeros((800, 1000), np.uint8)
+    alpha[400, 500] = 100
+    speck = CutoutFiles(write(tmp_path / "speck.png", np.dstack([noise(0, 800, 1000), alpha])))
+    with pytest.raises(InputError, match=r"speck\.png has nothing left of its alpha"):
+        prepare_cutout(speck, largest_side=40)
+
+
 def test_a_cache_gives_the_same_pictures_without_reading_them_again(tmp_path: Path) -> None:
     settings = folders(tmp_path)
     config = DataConfig(**settings, cache=str(tmp_path / "cache"), foreground_size=64, bank=4)
@@ -192,6 +206,10 @@ def test_bad_pictures_are_named_when_they_are_read(tmp_path: Path) -> None:
     empty = CutoutFiles(opaque.colour, write(tmp_path / "empty.png", np.zeros((80, 100), np.uint8)))
     with pytest.raises(InputError, match=r"empty\.png has an alpha of 0 everywhere"):
         prepare_cutout(empty, largest_side=512)
+    for shape in ((1, 1), (1, 400), (2, 4000)):
+        line = CutoutFiles(write(tmp_path / "line.png", np.dstack([noise(0, *shape), np.full(shape, 200, np.uint8)])))
+        with pytest.raises(InputError, match=r"line\.png is \d+×1 as training would see it; remove it"):
+            prepare_cutout(line, largest_side=1280)
     (tmp_path / "broken.png").write_bytes(b"\x89PNG no more")
     with pytest.raises(InputError, match=r"broken\.png"):
         prepare_cutout(CutoutFiles(tmp_path / "broken.png"), largest_side=512)
@@ -200,6 +218,13 @@ def test_bad_pictures_are_named_when_they_are_read(tmp_path: Path) -> None:
 def test_a_kind_that_there_is_not_is_named() -> None:
     with pytest.raises(UsageError, match=r"data\.kinds names unicorn"):
         Sources(DataConfig(kinds={"unicorn": 2}))
+
+
+def test_groups_without_cutouts_ask_for_their_folders() -> None:
+    with pytest.raises(
+        UsageError, match=r"data\.groups names animal, but there are no cut-outs; name their folders in data\."
+    ):
+        Sources(DataConfig(groups={"animal": 2}))
 
 
 @pytest.mark.parametrize("weights", [dict.fromkeys(KINDS, 0.0), {KINDS[0]: -1.0}])
