@@ -42,6 +42,8 @@ from mattecli.training.validation import ValidationSet
 Tables = dict[str, Any]
 Curve = list[tuple[float, float]]  # steps and losses
 
+CPU = torch.device("cpu")
+
 
 @dataclass(frozen=True, eq=False)
 class Trial:
@@ -96,10 +98,14 @@ def _options() -> argparse.Namespace:
 def _run_all(trials: list[Trial], base: Tables, options: argparse.Namespace) -> None:
     """Run what is not finished; a mistake in any trial is told before the first begins."""
     configs = [_config(base, trial.change, options, options.out / trial.folder) for trial in trials]
+    feeds = [_feed(trial, config) for trial, config in zip(trials, configs, strict=True)]
     validation = ValidationSet(_reduced(options.validation, options.out / "validation", options.pictures, options.side))
-    for trial, config in zip(trials, configs, strict=True):
+    for trial, config, feed in zip(trials, configs, feeds, strict=True):
         if not _finished(config.run.folder):
-            _run(trial, config, validation)
+            print(f"{time.strftime('%H:%M')} {trial.question}: {trial.name}", file=sys.stderr, flush=True)
+            network = build_network(config)
+            train(config, network=network, feed=feed, device=CPU, validation=validation, resume=True)
+            (config.run.folder / STATE).unlink()  # 100 MB that nobody will resume
 
 
 def _config(base: Tables, change: Tables, options: argparse.Namespace, folder: Path) -> TrainConfig:
@@ -128,15 +134,12 @@ def _finished(folder: Path) -> bool:
     return log.exists() and any(line["kind"] == "saved" and line["progress"] >= 1 for line in read_log(log))
 
 
-def _run(trial: Trial, config: TrainConfig, validation: ValidationSet) -> None:
-    print(f"{time.strftime('%H:%M')} {trial.question}: {trial.name}", file=sys.stderr, flush=True)
-    device = torch.device("cpu")
-    feed = build_feed(config, device)
-    if trial.first:
-        easy = replace(config, data=replace(config.data, **trial.first["data"]))
-        feed = _one_then_other(build_feed(easy, device), feed, round(trial.first["until"] * config.run.steps))
-    train(config, network=build_network(config), feed=feed, device=device, validation=validation, resume=True)
-    (config.run.folder / STATE).unlink()  # 100 MB that nobody will resume
+def _feed(trial: Trial, config: TrainConfig) -> Feed:
+    feed = build_feed(config, CPU)
+    if not trial.first:
+        return feed
+    easy = replace(config, data=replace(config.data, **trial.first["data"]))
+    return _one_then_other(build_feed(easy, CPU), feed, round(trial.first["until"] * config.run.steps))
 
 
 def _one_then_other(one: Feed, other: Feed, batches: int) -> Feed:
@@ -227,6 +230,7 @@ def _mean(curves: list[Curve]) -> Curve:
 def _curve(log: list[Line], width: int = 5) -> Curve:
     """Steps and losses, each the mean over so many lines of the log, without the first ones, which are high."""
     steps = [line for line in log if line["kind"] == "step"]
+    width = min(width, len(steps))
     losses = np.convolve([line["losses"]["alpha"] for line in steps], np.ones(width) / width, mode="valid")
     return [(line["step"], float(loss)) for line, loss in zip(steps[width - 1 :], losses, strict=True)]
 
