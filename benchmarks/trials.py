@@ -208,23 +208,24 @@ def _last_quarter(steps: list[Line]) -> float:
 
 
 def _panels(done: Mapping[Trial, list[Line]]) -> list[Panel]:
-    """A diagram of the alpha loss for each question, with the trials of the question "base" that are as long.
+    """A diagram of the alpha loss for each question and seed, with the trial of the question "base" that is as long.
 
-    A line is the mean over the seeds of a trial.
+    Only runs of one seed saw the same samples.
     """
     panels = []
-    for question in dict.fromkeys(trial.question for trial in done):
-        length = max(log[-1]["step"] for trial, log in done.items() if trial.question == question)
-        curves: dict[str, list[Curve]] = {}
-        for trial, log in done.items():
-            if trial.question == question or (trial.question == "base" and log[-1]["step"] == length):
-                curves.setdefault(re.sub(r", seed \d+$", "", trial.name), []).append(_curve(log))
-        panels.append(Panel(f"{question}: alpha loss", {name: _mean(seeds) for name, seeds in curves.items()}))
+    for question, seed in dict.fromkeys((trial.question, _seed(log)) for trial, log in done.items()):
+        asked = {trial.name: log for trial, log in done.items() if (trial.question, _seed(log)) == (question, seed)}
+        length = max(log[-1]["step"] for log in asked.values())
+        bases = {trial.name: log for trial, log in done.items() if trial.question == "base" and _seed(log) == seed}
+        shown = {**{name: log for name, log in bases.items() if log[-1]["step"] == length}, **asked}
+        if question != "base":
+            series = {re.sub(r", seed \d+$", "", name): _curve(log) for name, log in shown.items()}
+            panels.append(Panel(f"{question}, seed {seed}: alpha loss", series))
     return panels
 
 
-def _mean(curves: list[Curve]) -> Curve:
-    return [(points[0][0], float(np.mean([loss for _, loss in points]))) for points in zip(*curves, strict=True)]
+def _seed(log: list[Line]) -> int:
+    return int(next(line for line in log if line["kind"] == "session")["config"]["run"]["seed"])
 
 
 def _curve(log: list[Line], width: int = 5) -> Curve:
