@@ -16,10 +16,11 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
+from typing import Any
 from unittest import mock
 
 import numpy as np
@@ -32,7 +33,7 @@ from mattecli import memory
 from mattecli.backends import load_backend
 from mattecli.boxes import WHOLE, Edges
 from mattecli.matting import network_input, predict_alpha
-from mattecli.network import load_a2u
+from mattecli.network import kernels, load_a2u
 from mattecli.network.blocks import Conv
 from mattecli.network.fold import FoldedConv
 from mattecli.ops import plain as sums
@@ -41,6 +42,7 @@ from mattecli.training.curves import Panel, draw_panels
 from mattecli.weights import find_checkpoint
 
 UNKNOWN = 0.15
+AGAIN = "the correlations of an affinity, which its moments have had"
 
 
 def scene(height: int, width: int) -> tuple[np.ndarray, np.ndarray]:
@@ -93,13 +95,13 @@ class Calls:
     """The convolutions of a run, each with its pass and the size of its input."""
 
     def __init__(self) -> None:
-        self.found: list[tuple[str, int, Callable[[Tensor], Tensor], tuple[int, ...]]] = []
+        self.found: list[tuple[str, object, Callable[[Tensor], Tensor], Sequence[int]]] = []
         self.at = ""
 
     @contextmanager
     def listening(self) -> Iterator[None]:
         """Inside, all convolutions are noted."""
-        forward, correlate = FoldedConv.forward, sums.correlate
+        forward, correlate, leaky = FoldedConv.forward, sums.correlate, kernels.leaky_conv
 
         def note(conv: FoldedConv, x: Tensor, edges: Edges = WHOLE, plus: Tensor | None = None) -> Tensor:
             out = forward(conv, x, edges, plus)
@@ -110,11 +112,18 @@ class Calls:
             return out
 
         def note_kernel(x: Tensor, kernel: Tensor, padding: tuple[int, int]) -> Tensor:
-            stage = (x.shape[1], self.at[-1])
-            self.found.append((self.at, hash(stage), lambda y: correlate(y, kernel, padding), tuple(x.shape)))
+            self.found.append((self.at, f"{self.at}, {x.shape[1]}", lambda y: correlate(y, kernel, padding), x.shape))
             return correlate(x, kernel, padding)
 
-        with mock.patch.object(FoldedConv, "forward", note), mock.patch.object(sums, "correlate", note_kernel):
+        def note_affinity(x: Tensor, *shape: Any, groups: int) -> Tensor:
+            self.found.append((self.at, AGAIN, lambda y: F.conv2d(y, *shape, groups=groups), x.shape))
+            return leaky(x, *shape, groups=groups)
+
+        with (
+            mock.patch.object(FoldedConv, "forward", note),
+            mock.patch.object(sums, "correlate", note_kernel),
+            mock.patch.object(kernels, "leaky_conv", note_affinity),
+        ):
             yield
 
     def follow(self, name: str, _done: int, _all: int) -> None:
@@ -126,7 +135,7 @@ class Calls:
 
         `once` leaves out what a later pass computes again.
         """
-        first: dict[int, str] = {}
+        first: dict[object, str] = {AGAIN: ""}
         for name, conv, _, _ in self.found:
             first.setdefault(conv, name)
         calls = [(run, shape) for name, conv, run, shape in self.found if not once or first[conv] == name]

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import ctypes
+import os
 import sys
+from collections.abc import Callable
+from functools import lru_cache
 from pathlib import Path, PurePosixPath
 
 import psutil
@@ -61,7 +64,13 @@ def keep_freed_memory() -> None:
 
 def held_bytes() -> int:
     """The RAM this process holds now."""
-    return int(psutil.Process().memory_info().rss)
+    return int(_process(os.getpid()).memory_info().rss)
+
+
+@lru_cache(maxsize=1)
+def _process(number: int) -> psutil.Process:
+    """Made once: that takes longer than to ask it."""
+    return psutil.Process(number)
 
 
 def give_back_freed_memory() -> None:
@@ -72,6 +81,30 @@ def give_back_freed_memory() -> None:
         ctypes.CDLL("libc.so.6").malloc_trim(0)
     except (OSError, AttributeError):  # another C library
         return
+
+
+class Ceiling:
+    """Keeps what a process holds below a limit by giving back freed memory, of which `keep_freed_memory` keeps all.
+
+    `release` is called first, to free what is only held in case it is wanted again.
+    """
+
+    def __init__(self, release: Callable[[], None] = lambda: None) -> None:
+        self._release = release
+        self._others = 0  # what is in use beyond the limit: arrays of the caller's, say
+
+    def enforce(self, limit: int) -> None:
+        """Should more than `limit` bytes be held, give back what is not in use.
+
+        What is held after that is in use. Where it is more than the limit, trying again and again would gain nothing
+        and cost much, so that a quarter of the limit may be added to it first.
+        """
+        if held_bytes() <= limit + self._others:
+            return
+        self._release()
+        give_back_freed_memory()
+        left = held_bytes()
+        self._others = left - limit + limit // 4 if left > limit else 0
 
 
 def parse_bytes(text: str) -> int:

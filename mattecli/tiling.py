@@ -345,9 +345,11 @@ class _Run:
         for box in self._each(label, self._tiles(f.level, side)):
             for kept, source in fills:
                 kept.put(box, source.get(box))
-            rows, columns = row_bins[:, box.slices[0]], column_bins[:, box.slices[1]]
-            parts.append(self._call("pool", f.get(box), rows, columns))
-        sums = np.sum([self.backend.host(part) for part in parts], axis=0, dtype=np.float64)  # (C, 7, 7)
+            rows, spread = _distinct(row_bins[:, box.slices[0]])
+            parts.append((spread, self._call("pool", f.get(box), rows, column_bins[:, box.slices[1]])))
+        sums = np.sum(
+            [spread @ self.backend.host(part) for spread, part in parts], axis=0, dtype=np.float64
+        )  # (C, 7, 7)
         sums /= np.outer(row_bins.sum(1), column_bins.sum(1))
         return sums[None, :, :BINS, :BINS], sums[None, :, BINS:, BINS:]
 
@@ -371,9 +373,8 @@ class _Run:
         """A map to fill: of zeros where not all of it will be."""
         whole = box is None
         box = box or Box(0, self._size(level)[0], 0, self._size(level)[1])
-        array = self.backend.empty(channels, box.height, box.width, exact=exact, host=self.host and whole)
-        if zero:
-            array[...] = 0
+        host = self.host and whole
+        array = self.backend.empty(channels, box.height, box.width, exact=exact, host=host, zero=zero)
         return Kept(array, level, origin=(box.top, box.left))
 
     def _store(self, label: str, level: int, channels: int, source: Map) -> Kept:
@@ -446,6 +447,15 @@ def _bins(size: int) -> NDArray[np.float32]:
         matrix[i] = 0
         matrix[i, i * size // BINS : -(-(i + 1) * size // BINS)] = 1
     return matrix
+
+
+def _distinct(rows: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """The rows that are not zero, each once, and the matrix that makes all of them of these.
+
+    A tile lies in one or two bins, so that there is less to sum.
+    """
+    found = np.unique(rows[rows.any(1)], axis=0)
+    return found, (rows[:, None] == found).all(2).astype(rows.dtype)
 
 
 def _merge(moments: NDArray[np.floating], counts: NDArray[np.int_]) -> NDArray[np.float64]:

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from mattecli import memory
+from mattecli.memory import Ceiling
 
 
 def write(folder: Path, files: dict[str, str]) -> None:
@@ -94,3 +95,33 @@ def test_freed_memory_can_be_given_back() -> None:
     )
     out = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout
     assert out == "True True\n"
+
+
+def _ceiling(monkeypatch: pytest.MonkeyPatch, *held: int) -> tuple[Ceiling, list[str]]:
+    """A ceiling in a process that holds so many bytes, each time it is asked, and what that gives back."""
+    asked, done = iter(held), list[str]()
+    monkeypatch.setattr(memory, "held_bytes", lambda: next(asked))
+    monkeypatch.setattr(memory, "give_back_freed_memory", lambda: done.append("freed"))
+    return Ceiling(lambda: done.append("spare")), done
+
+
+def test_nothing_is_given_back_below_the_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    ceiling, done = _ceiling(monkeypatch, 100)
+    ceiling.enforce(100)
+    assert done == []
+
+
+def test_above_the_limit_all_is_given_back_whenever_that_helps(monkeypatch: pytest.MonkeyPatch) -> None:
+    ceiling, done = _ceiling(monkeypatch, 101, 60, 101, 60)
+    ceiling.enforce(100)
+    ceiling.enforce(100)
+    assert done == ["spare", "freed"] * 2
+
+
+def test_where_others_hold_more_than_the_limit_it_is_not_tried_again_and_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    ceiling, done = _ceiling(monkeypatch, 500, 460, 485, 486, 470)
+    ceiling.enforce(100)
+    ceiling.enforce(100)
+    assert done == ["spare", "freed"]
+    ceiling.enforce(100)
+    assert done == ["spare", "freed"] * 2

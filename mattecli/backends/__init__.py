@@ -45,10 +45,12 @@ class Backend(Protocol):
         """The backend's array as NumPy's, in float32 or better."""
         ...
 
-    def empty(self, channels: int, height: int, width: int, *, exact: bool = False, host: bool = False) -> Any:
+    def empty(
+        self, channels: int, height: int, width: int, *, exact: bool = False, host: bool = False, zero: bool = False
+    ) -> Any:
         """A map (1, channels, height, width) to be filled.
 
-        `exact` has it in float32 or better, `host` in the host's memory.
+        `exact` has it in float32 or better, `host` in the host's memory; with `zero` it is zero where it is not filled.
         """
         ...
 

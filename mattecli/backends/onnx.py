@@ -49,6 +49,7 @@ class OnnxBackend:
         self.fixed_bytes = FIXED_BYTES + (0 if self.device == "cpu" else OTHER_BYTES)
         self._weights = read_weights(checkpoint.path)
         self._sessions: dict[str, ort.InferenceSession] = {}
+        self._ceiling = memory.Ceiling()
         if self.device == "cpu":
             memory.keep_freed_memory()
 
@@ -72,14 +73,22 @@ class OnnxBackend:
         """The array itself."""
         return array
 
-    def empty(self, channels: int, height: int, width: int, *, exact: bool = False, host: bool = False) -> Array:  # noqa: ARG002
+    def empty(
+        self,
+        channels: int,
+        height: int,
+        width: int,
+        *,
+        exact: bool = False,  # noqa: ARG002 - all is float32
+        host: bool = False,  # noqa: ARG002 - where all maps are
+        zero: bool = False,
+    ) -> Array:
         """A map (1, channels, height, width) to be filled."""
-        return np.empty((1, channels, height, width), np.float32)
+        return (np.zeros if zero else np.empty)((1, channels, height, width), np.float32)
 
     def tidy(self, limit: int) -> None:
         """Give freed memory back once more than `limit` is held."""
-        if memory.held_bytes() > limit:
-            memory.give_back_freed_memory()
+        self._ceiling.enforce(limit)
 
     def free_bytes(self) -> int:
         """Bytes of RAM that are free now, where all maps are; what a card has is not known."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import mmap
 import re
 import threading
 from collections.abc import Iterator
@@ -16,6 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from mattecli import memory
+from mattecli.backends.spare import SparePages
 from mattecli.boxes import WHOLE, Edges
 from mattecli.errors import DeviceError, OutOfMemoryError, UsageError
 from mattecli.network import A2UNet, load_a2u
@@ -52,10 +52,14 @@ class TorchBackend:
         self.fixed_bytes = FIXED_BYTES[self._device.type]
         self.tile_bytes = TILE_VALUES * self.value_bytes
         self.call_pixels = 1500 if on_cpu else 150_000
-        self.tiles: tuple[int, ...] = (512, 384, 256, 128, 64) if on_cpu else (2048, 1024, 512, 256, 128, 64)
+        self.tiles: tuple[int, ...] = (
+            (512, 448, 384, 320, 256, 192, 128, 64) if on_cpu else (2048, 1024, 512, 256, 128, 64)
+        )
         self._dtype = DTYPES[self.precision]
         self._exact = torch.promote_types(self._dtype, torch.float32)  # of statistics and affinities
         self._parts = split(_prepare(load_a2u(checkpoint.path), self._device, self._dtype, self._exact))
+        self._spare = SparePages()
+        self._ceiling = memory.Ceiling(self._spare.give_back)
         self._copies = None if on_cpu else torch.cuda.Stream(self._device)  # type: ignore[no-untyped-call]
 
     def run(self, part: str, *arrays: Tensor, edges: Edges = WHOLE) -> Tensor | tuple[Tensor, ...]:
@@ -75,16 +79,21 @@ class TorchBackend:
         """An array as NumPy's; waits until it is computed."""
         return array.to("cpu", torch.promote_types(array.dtype, torch.float32)).numpy()
 
-    def empty(self, channels: int, height: int, width: int, *, exact: bool = False, host: bool = False) -> Tensor:
+    def empty(
+        self, channels: int, height: int, width: int, *, exact: bool = False, host: bool = False, zero: bool = False
+    ) -> Tensor:
         """A map (1, channels, height, width) to be filled, in the type of statistics if `exact`."""
         dtype, device = self._exact if exact else self._dtype, torch.device("cpu") if host else self._device
         shape = (1, height, width, channels)
         if device.type == "cpu":
-            # Pages of its own: among a tile's blocks, which come and go, large maps would leave the heap full of holes.
-            tensor = torch.frombuffer(_pages(math.prod(shape) * dtype.itemsize), dtype=dtype).view(shape)
+            block, zeros = self._spare.take(math.prod(shape) * dtype.itemsize)
+            tensor = torch.from_numpy(block).view(dtype).view(shape)
         else:
+            zeros = False
             with self._exhaustion():
                 tensor = torch.empty(shape, dtype=dtype, device=device)
+        if zero and not zeros:
+            tensor.zero_()
         return tensor.permute(0, 3, 1, 2)  # channels-last in memory
 
     def tidy(self, limit: int) -> None:
@@ -92,8 +101,8 @@ class TorchBackend:
 
         PyTorch's own memory of a CUDA card needs none of that.
         """
-        if self._device.type == "cpu" and memory.held_bytes() > limit:
-            memory.give_back_freed_memory()
+        if self._device.type == "cpu":
+            self._ceiling.enforce(limit)
 
     def _sent(self, tensor: Tensor) -> Tensor:
         """The host's tensor on the device; on a card it travels while the tiles before it are still being computed.
@@ -126,21 +135,7 @@ class TorchBackend:
         if self._device.type == "cuda":
             cached = torch.cuda.memory_reserved(self._device) - torch.cuda.memory_allocated(self._device)
             return int(torch.cuda.mem_get_info(self._device)[0]) + cached
-        return memory.free_bytes()
-
-
-def _pages(size: int) -> mmap.mmap:
-    """Pages of memory that go back to the system with the last reference.
-
-    Private ones, for shared pages, Python's default, cost more to fetch. Huge ones were slower still: the system must
-    find each in one piece (measured in turns on Linux, a run of 2 megapixels in bf16; see benchmarks/README.md).
-    """
-    try:
-        if not hasattr(mmap, "MAP_PRIVATE"):  # Windows, where they always are
-            return mmap.mmap(-1, size)
-        return mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
-    except OSError as error:  # there is no other reason for it
-        raise OutOfMemoryError("the memory ran out") from error
+        return memory.free_bytes() + self._spare.bytes()
 
 
 def _prepare(net: A2UNet, device: torch.device, dtype: torch.dtype, exact: torch.dtype) -> A2UNet:

@@ -11,8 +11,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from mattecli.boxes import WHOLE, Edges
+from mattecli.network import onednn
 from mattecli.network.blocks import ABN, Conv
-from mattecli.network.kernels import LEAK
 
 Module = TypeVar("Module", bound=nn.Module)
 
@@ -51,32 +51,16 @@ class FoldedConv(Conv):
         """As `Conv`; a linear one adds `plus`, a map of the output's size."""
         if plus is None:
             return super().forward(x, edges)
-        if not _onednn_fuses(x):
+        if not onednn.fuses(x):
             return super().forward(x, edges).add_(plus)
         top, bottom, left, right = (self.reach * edge for edge in edges)
         if top != bottom or left != right:
             x, top, left = F.pad(x, (left, right, top, bottom)), 0, 0
-        shape = ((top, left), self.stride, self.dilation, self.groups)
-        plus = plus.contiguous(memory_format=torch.channels_last)
-        fused = torch.ops.mkldnn._convolution_pointwise.binary
-        return fused(x, plus, self.weight, self.bias, *shape, "add", 1.0, None, [], "")  # type: ignore[no-any-return]
+        shape = self.stride, (top, left), self.dilation, self.groups
+        return onednn.adding_conv(x, plus, self.weight, self.bias, *shape)
 
     def convolve(self, x: Tensor, padding: tuple[int, int]) -> Tensor:
         """The convolution, and the leaky ReLU in one pass over the output: that counts where convolving is fast."""
-        if not self.leaky or not _onednn_fuses(x):
-            out = super().convolve(x, padding)
-            return F.leaky_relu_(out, LEAK) if self.leaky else out
-        shape = (padding, self.stride, self.dilation, self.groups)
-        return torch.ops.mkldnn._convolution_pointwise(  # type: ignore[no-any-return]
-            x, self.weight, self.bias, *shape, "leaky_relu", [LEAK], ""
-        )
-
-
-def _onednn_fuses(x: Tensor) -> bool:
-    """Whether this PyTorch has the fused form for x; its own compiler uses it, but it is no public function."""
-    return (
-        x.device.type == "cpu"
-        and x.dtype in (torch.float32, torch.bfloat16)
-        and torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
-        and hasattr(torch.ops.mkldnn, "_convolution_pointwise")
-    )
+        if not self.leaky:
+            return super().convolve(x, padding)
+        return onednn.leaky_conv(x, self.weight, self.bias, self.stride, padding, self.dilation, self.groups)

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from mattecli.boxes import WHOLE, Edges
+from mattecli.network.onednn import leaky_conv
 from mattecli.ops.predictor import LEAK, Affinity, Factors, KernelPredictor, products
+from mattecli.ops.resample import at_edges
 
 __all__ = ["LEAK", "Affinity", "AffinityPredictor", "Factors", "products"]
 
@@ -22,15 +26,33 @@ class AffinityPredictor(KernelPredictor):
     def __init__(self, channels: int, *, shared: bool, up_kernels: bool = True) -> None:
         super().__init__(channels, shared=shared, up=3 if up_kernels else 0, encode=self.BINS)
 
-    def affinity(self, a_u: Tensor, a_v: Tensor, moments: Tensor) -> Tensor:
-        """s (1, 1, h, w) of the products of a window, given the whole map's `moments`.
+    def affinity(self, x: Tensor, factors: Factors, moments: Tensor, edges: Edges = WHOLE) -> Tensor:
+        """s (1, 1, h, w) of a window x, with a halo of 2 at inner sides, given the whole map's factors and `moments`.
 
         `moments` (4, groups): mean and variance of a_u, then of a_v, for each group of channels of the norms.
         """
-        moments = moments.repeat_interleave(a_u.shape[1] // moments.shape[1], dim=1)  # (4, C)
-        u = _normalise(a_u, self.bnu[0], moments[0], moments[1])
-        v = _normalise(a_v, self.bnv[0], moments[2], moments[3])
-        return self.product_sum(u, v)
+        mean_u, variance_u, mean_v, variance_v = moments.repeat_interleave(x.shape[1] // moments.shape[1], dim=1)
+        if x.device.type == "cpu":
+            u = _convolve(x, factors.u, self.bnu[0], mean_u, variance_u, edges)
+            v = _convolve(x, factors.v, self.bnv[0], mean_v, variance_v, edges)
+        else:  # x is read once for both
+            a_u, a_v = products(x, factors, edges)
+            u = _normalise(a_u, self.bnu[0], mean_u, variance_u)
+            v = _normalise(a_v, self.bnv[0], mean_v, variance_v)
+        return self.product_sum(u.mul_(v), None)
+
+
+def _convolve(x: Tensor, kernel: Tensor, norm: nn.Module, mean: Tensor, variance: Tensor, edges: Edges) -> Tensor:
+    """φ of x's correlation with `kernel` (1, C or 1, 6, 6): one convolution, the norm's scale and shift being in it."""
+    assert isinstance(norm, nn.GroupNorm)  # noqa: S101 - for the type checker
+    scale = norm.weight / torch.sqrt(variance + norm.eps)
+    weight = (kernel[0] * scale[:, None, None])[:, None].to(x.dtype)  # (C, 1, 6, 6)
+    bias = (norm.bias - mean * scale).to(x.dtype)
+
+    def convolve(x: Tensor, padding: tuple[int, int]) -> Tensor:
+        return leaky_conv(x, weight, bias, (2, 2), padding, groups=len(weight))
+
+    return at_edges(convolve, x, weight.shape[-1] // 2 - 1, edges, stride=2)
 
 
 def _normalise(a: Tensor, norm: nn.Module, mean: Tensor, variance: Tensor) -> Tensor:

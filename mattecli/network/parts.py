@@ -55,7 +55,7 @@ def pool(f: Tensor, rows: Tensor, columns: Tensor, edges: Edges = WHOLE) -> Tens
     """Sums (C, m, n) of f (1, C, h, w) over bins: rows (m, h) and columns (n, w) hold 1 where a bin includes it."""
     by_row = rows.to(f.dtype) @ f[0].permute(1, 2, 0).flatten(1)  # (m, w · C)
     by_row = by_row.view(len(rows), f.shape[3], f.shape[1]).to(columns.dtype)
-    return torch.einsum("mwc,nw->cmn", by_row, columns)
+    return (columns @ by_row).permute(2, 0, 1)
 
 
 def moments(f: Tensor, u: Tensor, v: Tensor, edges: Edges = WHOLE) -> Tensor:
@@ -82,7 +82,7 @@ def _normalise(dtype: torch.dtype) -> Part:
         """rgb (h, w, 3) and trimap (h, w) of any type to values · scale + shift, (1, 4, h, w)."""
         planes = torch.empty(*trimap.shape, 4, dtype=scale.dtype, device=scale.device)
         planes[..., :3], planes[..., 3] = rgb, trimap
-        return planes.mul_(scale).add_(shift).to(dtype).permute(2, 0, 1)[None]
+        return torch.addcmul(shift, planes, scale).to(dtype).permute(2, 0, 1)[None]
 
     return part
 
@@ -96,7 +96,7 @@ def _factors(predictor: AffinityPredictor) -> Part:
 
 def _affinity(predictor: AffinityPredictor) -> Part:
     def part(f: Tensor, u: Tensor, v: Tensor, moments: Tensor, edges: Edges = WHOLE) -> Tensor:
-        return predictor.affinity(*products(f, Factors(u, v, u, v), edges), moments)
+        return predictor.affinity(f, Factors(u, v, u, v), moments, edges)
 
     return part
 
