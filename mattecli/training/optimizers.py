@@ -99,6 +99,10 @@ class Muon(torch.optim.Optimizer):
     def step(self) -> None:  # type: ignore[override]
         """One step on all parameters that have a gradient; none where `found_inf` is 1."""
         bad: Tensor | None = getattr(self, "found_inf", None)
+        if bad is not None and bad.device.type == "cpu":  # to look at it costs nothing there
+            if bad > 0:
+                return
+            bad = None
         for group in self.param_groups:
             shapes: dict[torch.Size, list[nn.Parameter]] = {}
             for parameter in group["params"]:
@@ -124,7 +128,8 @@ class Muon(torch.optim.Optimizer):
             new, keep = torch.where(bad > 0, old, new), 1 - bad
         for parameter, momentum, change in zip(parameters, new, update, strict=True):
             self.state[parameter]["momentum"].copy_(momentum)
-            parameter.mul_(1 - group["lr"] * group["weight_decay"] * keep)
+            if group["weight_decay"]:
+                parameter.mul_(1 - group["lr"] * group["weight_decay"] * keep)
             parameter.sub_(change.view_as(parameter) * (group["lr"] * keep))
 
 
@@ -136,6 +141,7 @@ def orthogonal(matrices: Tensor) -> Tensor:
     x = x / (x.norm(dim=(1, 2), keepdim=True) + 1e-7)
     for _ in range(_STEPS):
         gram = x @ x.mT
-        x = a * x + (b * gram + c * gram @ gram) @ x
+        polynomial = torch.baddbmm(gram, gram, gram, beta=b, alpha=c)
+        x = torch.baddbmm(x, polynomial, x, beta=a)
     result: Tensor = x if wide else x.transpose(1, 2)
     return result
