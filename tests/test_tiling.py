@@ -227,7 +227,7 @@ def test_memory_that_held_another_photo_leaves_nothing_behind() -> None:
     used, fresh = (TorchBackend(find_checkpoint(), device="cpu") for _ in range(2))
     before, picture = scene(320, 384, 1.0, seed=1), scene(200, 310, 0.01, seed=2)
     tiling.run(used, before, before.unknown(), tile=128)
-    assert used._spare.bytes() > 2**20
+    assert used._arena.spare_bytes() > 2**20
     alphas = [tiling.run(backend, picture, picture.unknown(), tile=128) for backend in (used, fresh)]
     assert np.array_equal(*alphas)
 

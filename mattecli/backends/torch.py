@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from mattecli import memory
-from mattecli.backends.spare import SparePages
+from mattecli.backends.arena import Arena
 from mattecli.boxes import WHOLE, Edges
 from mattecli.errors import DeviceError, OutOfMemoryError, UsageError
 from mattecli.network import A2UNet, load_a2u
@@ -58,8 +58,8 @@ class TorchBackend:
         self._dtype = DTYPES[self.precision]
         self._exact = torch.promote_types(self._dtype, torch.float32)  # of statistics and affinities
         self._parts = split(_prepare(load_a2u(checkpoint.path), self._device, self._dtype, self._exact))
-        self._spare = SparePages()
-        self._ceiling = memory.Ceiling(self._spare.give_back)
+        self._arena = Arena()
+        self._ceiling = memory.Ceiling(self._arena.give_back)
         self._copies = None if on_cpu else torch.cuda.Stream(self._device)  # type: ignore[no-untyped-call]
 
     def run(self, part: str, *arrays: Tensor, edges: Edges = WHOLE) -> Tensor | tuple[Tensor, ...]:
@@ -86,7 +86,7 @@ class TorchBackend:
         dtype, device = self._exact if exact else self._dtype, torch.device("cpu") if host else self._device
         shape = (1, height, width, channels)
         if device.type == "cpu":
-            block, zeros = self._spare.take(math.prod(shape) * dtype.itemsize)
+            block, zeros = self._arena.take(math.prod(shape) * dtype.itemsize)
             tensor = torch.from_numpy(block).view(dtype).view(shape)
         else:
             zeros = False
@@ -135,7 +135,7 @@ class TorchBackend:
         if self._device.type == "cuda":
             cached = torch.cuda.memory_reserved(self._device) - torch.cuda.memory_allocated(self._device)
             return int(torch.cuda.mem_get_info(self._device)[0]) + cached
-        return memory.free_bytes() + self._spare.bytes()
+        return memory.free_bytes() + self._arena.spare_bytes()
 
 
 def _prepare(net: A2UNet, device: torch.device, dtype: torch.dtype, exact: torch.dtype) -> A2UNet:

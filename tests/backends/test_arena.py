@@ -1,0 +1,99 @@
+"""Memory that serves one map after the other."""
+
+from __future__ import annotations
+
+import mmap
+import sys
+
+import psutil
+import pytest
+
+from mattecli.backends import arena
+from mattecli.backends.arena import Arena
+from mattecli.errors import OutOfMemoryError
+
+MIB = 2**20
+needs_region = pytest.mark.skipif(sys.platform != "linux", reason="only Linux is known to give zeros again")
+
+
+def held() -> int:
+    return int(psutil.Process().memory_info().rss)
+
+
+def test_a_block_is_zero_and_of_the_size_asked_for() -> None:
+    block, zero = Arena().take(3 * MIB + 1)
+    assert (block.nbytes, zero, block.any()) == (3 * MIB + 1, True, False)
+
+
+def test_blocks_in_use_are_never_given_twice() -> None:
+    memory = Arena()
+    blocks = [memory.take(MIB + 5)[0] for _ in range(3)]
+    for number, block in enumerate(blocks):
+        block[:] = number
+    assert [set(block.tolist()) for block in blocks] == [{0}, {1}, {2}]
+
+
+@needs_region
+def test_a_block_is_spare_once_the_last_view_of_it_is_gone_and_serves_again() -> None:
+    memory = Arena()
+    block, _ = memory.take(2 * MIB)
+    view = block.view("f4")[7:9]
+    del block
+    assert memory.spare_bytes() == 0
+    view[:] = 5
+    del view
+    assert memory.spare_bytes() == 2 * MIB
+    smaller, zero = memory.take(MIB)
+    assert not zero
+    assert smaller.view("f4")[7:9].tolist() == [5, 5]  # as it was left
+    assert memory.spare_bytes() == MIB
+
+
+@needs_region
+def test_free_neighbours_serve_a_larger_map_together() -> None:
+    memory = Arena()
+    blocks = [memory.take(MIB)[0] for _ in range(3)]
+    del blocks
+    large, zero = memory.take(3 * MIB)
+    assert (large.nbytes, zero, memory.spare_bytes()) == (3 * MIB, False, 0)
+
+
+@needs_region
+def test_what_is_given_back_is_no_longer_held_and_is_zero_again() -> None:
+    memory = Arena()
+    kept, _ = memory.take(MIB)
+    kept[:] = 7
+    block, _ = memory.take(100 * MIB)
+    block[:] = 1
+    del block
+    before = held()
+    memory.give_back()
+    assert held() < before - 90 * MIB
+    assert memory.spare_bytes() == 0
+    assert kept.all()
+    block, zero = memory.take(100 * MIB)
+    assert zero
+    assert not block.any()
+
+
+def test_without_a_region_each_block_is_asked_for_by_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(arena, "_reserve", lambda: None)
+    memory = Arena()
+    for _ in range(2):
+        block, zero = memory.take(3 * MIB)
+        assert (block.nbytes, zero, block.any()) == (3 * MIB, True, False)
+        block[:] = 1
+    del block
+    memory.give_back()
+    assert memory.spare_bytes() == 0
+
+
+def test_memory_that_ends_is_our_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise OSError(12, "Cannot allocate memory")
+
+    with pytest.raises(OutOfMemoryError, match="the memory ran out"):
+        Arena().take(2**60)
+    monkeypatch.setattr(mmap, "mmap", refuse)
+    with pytest.raises(OutOfMemoryError, match="the memory ran out"):
+        Arena().take(MIB)
