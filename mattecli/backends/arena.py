@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import mmap
+import platform
 import sys
 import threading
 import weakref
+from pathlib import Path
 
 import numpy as np
 import psutil
@@ -14,6 +16,9 @@ from numpy.typing import NDArray
 from mattecli.errors import OutOfMemoryError
 
 CHUNK = 2**20  # blocks are whole numbers of chunks
+# Older Pythons have no name for this flag. Without it the region counts as promised memory, and a `fork`,
+# which promises it once more, fails as soon as the region and what lies right beside it are more than the machine has.
+NORESERVE = 0x4000 if platform.machine() in ("x86_64", "aarch64") else getattr(mmap, "MAP_NORESERVE", None)
 
 
 class Arena:
@@ -23,7 +28,8 @@ class Arena:
     a block whose map is gone stays, and serves other maps: in the same run, or for the next photo. It is apart from the
     common heap, which large maps among small blocks that come and go would leave full of holes.
 
-    Where no such region is to be had (on Windows, or with a limit on addresses) each block is asked for by itself.
+    Where no such region is to be had (on Windows, with a limit on addresses, or where the system promises no more
+    memory than it has) each block is asked for by itself.
     """
 
     def __init__(self) -> None:
@@ -81,11 +87,21 @@ def _reserve() -> mmap.mmap | None:
     """The region, or None."""
     if sys.platform != "linux":  # elsewhere DONTNEED is only a hint, after which memory need not be zero
         return None
+    if NORESERVE is None or _promises_are_kept():
+        return None
     size = psutil.virtual_memory().total // CHUNK * CHUNK
     try:
-        return mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+        return mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | NORESERVE)
     except OSError:
         return None
+
+
+def _promises_are_kept() -> bool:
+    """Whether Linux promises no more memory than it has, whatever a mapping's flags say."""
+    try:
+        return Path("/proc/sys/vm/overcommit_memory").read_text().strip() == "2"
+    except OSError:
+        return True
 
 
 def _pages(size: int) -> mmap.mmap:

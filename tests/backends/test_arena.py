@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import mmap
+import os
 import sys
 
 import psutil
@@ -74,6 +75,27 @@ def test_what_is_given_back_is_no_longer_held_and_is_zero_again() -> None:
     block, zero = memory.take(100 * MIB)
     assert zero
     assert not block.any()
+
+
+@needs_region
+@pytest.mark.filterwarnings("ignore:.*multi-threaded:DeprecationWarning")
+def test_a_process_with_a_region_can_fork() -> None:
+    memory = Arena()
+    block, _ = memory.take(MIB)
+    block[:] = 3
+    beside = [mmap.mmap(-1, 400 * 1024, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS) for _ in range(50)]
+    child = os.fork()
+    if child == 0:
+        os._exit(0 if block.all() else 1)
+    assert os.waitpid(child, 0)[1] == 0
+    assert len(beside) == 50
+
+
+@needs_region
+def test_no_region_where_the_system_promises_no_more_than_it_has(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert arena._reserve() is not None
+    monkeypatch.setattr(arena, "_promises_are_kept", lambda: True)
+    assert arena._reserve() is None
 
 
 def test_without_a_region_each_block_is_asked_for_by_itself(monkeypatch: pytest.MonkeyPatch) -> None:
