@@ -5,7 +5,8 @@
     python benchmarks/tiles.py --device cuda --growth 2 12 50
 
 The picture is made here: textured, with a trimap like a person's or an animal's, of which 15 % is unknown. All ratios
-are of times within one run. Each size of `--growth` runs in a process of its own, so that its peak is its own.
+are of times within one run. Each precision, and each size of `--growth`, runs in a process of its own, as with
+`matte predict`, so that its memory is its own.
 """
 
 from __future__ import annotations
@@ -150,6 +151,21 @@ class Calls:
         return run
 
 
+def timed(size: tuple[int, int], repeats: int, device: str, precision: str) -> dict[str, Any]:
+    """The time of one size in one precision, and of its convolutions alone."""
+    image, trimap = scene(*size)
+    backend = load_backend(device=device, precision=precision)
+    plans: list[Plan] = []
+    run = partial(predict_alpha, image, trimap, backend)
+    took = seconds(partial(run, on_plan=plans.append), repeats)
+    calls = Calls()
+    with calls.listening():
+        run(progress=calls.follow)
+    dtype = torch.float32 if precision == "fp32" else torch.bfloat16
+    every, once = (seconds(calls.alone(dtype, once=once), repeats) for once in (False, True))
+    return {"seconds": took, "every": every, "once": once, "plan": str(plans[-1])}
+
+
 def compare(size: tuple[int, int], repeats: int, device: str) -> None:
     """Ratios at one size: convolutions alone, the plain run, fp32 against bf16."""
     image, trimap = scene(*size)
@@ -160,18 +176,13 @@ def compare(size: tuple[int, int], repeats: int, device: str) -> None:
     print("|---|---:|---:|---:|---:|---:|---:|")
     times = {}
     for precision in ("fp32", "bf16"):
-        backend = load_backend(device=device, precision=precision)
-        plans: list[Plan] = []
-        run = partial(predict_alpha, image, trimap, backend)
-        times[precision] = seconds(partial(run, on_plan=plans.append), repeats)
-        calls = Calls()
-        with calls.listening():
-            run(progress=calls.follow)
-        dtype = torch.float32 if precision == "fp32" else torch.bfloat16
-        every, once = (seconds(calls.alone(dtype, once=once), repeats) for once in (False, True))
+        shape = (str(number) for number in size)
+        row = _apart("--timed", "--size", *shape, "--repeats", repeats, "--device", device, "--precision", precision)
+        took, every, once = (row[name] for name in ("seconds", "every", "once"))
+        times[precision] = took
         print(
-            f"| tiles, {precision} ({plans[-1]}) | {times[precision]:.2f} | {times[precision] / megapixels:.2f} "
-            f"| {every:.2f} | {times[precision] / every:.2f} | {once:.2f} | {times[precision] / once:.2f} |",
+            f"| tiles, {precision} ({row['plan']}) | {took:.2f} | {took / megapixels:.2f} "
+            f"| {every:.2f} | {took / every:.2f} | {once:.2f} | {took / once:.2f} |",
             flush=True,
         )
     net = load_a2u(find_checkpoint().path).eval()
@@ -188,6 +199,12 @@ def compare(size: tuple[int, int], repeats: int, device: str) -> None:
     difference = np.abs(exact - alpha[: size[0], : size[1]].clip(0, 1))[unknown].max()
     print(f"plain / tiles in fp32: {slow / times['fp32']:.1f}; largest difference of their alphas: {difference:.1e}")
     print(f"fp32 / bf16: {times['fp32'] / times['bf16']:.2f}")
+
+
+def _apart(*options: object) -> Any:
+    """What this script prints with these options, in a process of its own."""
+    command = [sys.executable, __file__, *map(str, options)]
+    return json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout)
 
 
 def grow(megapixels: float, device: str, precision: str) -> dict[str, float | str]:
@@ -223,8 +240,7 @@ def growth(sizes: list[float], device: str, precision: str, plot: Path | None) -
     print("|---:|---:|---:|---|---:|---:|---:|")
     rows = []
     for size in sizes:
-        command = [sys.executable, __file__, "--one", str(size), "--device", device, "--precision", precision]
-        row = json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout)
+        row = _apart("--one", size, "--device", device, "--precision", precision)
         rows.append(row)
         print(
             f"| {row['megapixels']:.1f} | {row['seconds']:.2f} | {row['seconds'] / row['megapixels']:.2f} "
@@ -261,9 +277,12 @@ def main() -> None:
     parser.add_argument("--size", type=int, nargs=2, default=(1080, 1920), metavar=("HEIGHT", "WIDTH"))
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--one", type=float, help=argparse.SUPPRESS)
+    parser.add_argument("--timed", action="store_true", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.one:
         print(json.dumps(grow(options.one, options.device, options.precision)))
+    elif options.timed:
+        print(json.dumps(timed(tuple(options.size), options.repeats, options.device, options.precision)))
     elif options.growth:
         growth(options.growth, options.device, options.precision, options.plot)
     else:

@@ -13,6 +13,7 @@ import psutil
 
 CGROUP = Path("/sys/fs/cgroup")
 OWN_CGROUPS = Path("/proc/self/cgroup")
+SLACK = 128 * 2**20
 
 
 def free_bytes(cgroup: Path = CGROUP, own: Path = OWN_CGROUPS) -> int:
@@ -86,25 +87,33 @@ def give_back_freed_memory() -> None:
 class Ceiling:
     """Keeps what a process holds below a limit by giving back freed memory, of which `keep_freed_memory` keeps all.
 
-    `release` is called first, to free what is only held in case it is wanted again.
+    `release` is called first, to free so many bytes of what is only held in case it is wanted again.
     """
 
-    def __init__(self, release: Callable[[], None] = lambda: None) -> None:
+    def __init__(self, release: Callable[[int], None] = lambda _: None) -> None:
         self._release = release
+        self._limit = 0
         self._others = 0  # what is in use beyond the limit: arrays of the caller's, say
 
     def enforce(self, limit: int) -> None:
-        """Should more than `limit` bytes be held, give back what is not in use.
+        """Should more than `limit` bytes be held, give back what is not in use: little at a time, for it may be wanted.
 
-        What is held after that is in use. Where it is more than the limit, trying again and again would gain nothing
-        and cost much, so that a quarter of the limit may be added to it first.
+        If that does not help, all is given back. What is held after that is in use. Where it is more than the limit,
+        trying again and again would gain nothing and cost much, so that SLACK may be added to it first.
         """
-        if held_bytes() <= limit + self._others:
+        if limit != self._limit:
+            self._limit, self._others = limit, 0
+        allowed = limit + self._others
+        over = held_bytes() - allowed
+        if over <= 0:
             return
-        self._release()
+        self._release(over + SLACK)
+        if held_bytes() <= allowed:
+            return
+        self._release(sys.maxsize)
         give_back_freed_memory()
         left = held_bytes()
-        self._others = left - limit + limit // 4 if left > limit else 0
+        self._others = left - limit + SLACK if left > limit else 0
 
 
 def parse_bytes(text: str) -> int:

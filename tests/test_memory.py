@@ -97,12 +97,13 @@ def test_freed_memory_can_be_given_back() -> None:
     assert out == "True True\n"
 
 
-def _ceiling(monkeypatch: pytest.MonkeyPatch, *held: int) -> tuple[Ceiling, list[str]]:
-    """A ceiling in a process that holds so many bytes, each time it is asked, and what that gives back."""
-    asked, done = iter(held), list[str]()
+def _ceiling(monkeypatch: pytest.MonkeyPatch, *held: int) -> tuple[Ceiling, list[int]]:
+    """A ceiling in a process that holds so many bytes, one after the other, and what it gives back (0: the heap)."""
+    asked, done = iter(held), list[int]()
+    monkeypatch.setattr(memory, "SLACK", 25)
     monkeypatch.setattr(memory, "held_bytes", lambda: next(asked))
-    monkeypatch.setattr(memory, "give_back_freed_memory", lambda: done.append("freed"))
-    return Ceiling(lambda: done.append("spare")), done
+    monkeypatch.setattr(memory, "give_back_freed_memory", lambda: done.append(0))
+    return Ceiling(done.append), done
 
 
 def test_nothing_is_given_back_below_the_limit(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -111,17 +112,32 @@ def test_nothing_is_given_back_below_the_limit(monkeypatch: pytest.MonkeyPatch) 
     assert done == []
 
 
-def test_above_the_limit_all_is_given_back_whenever_that_helps(monkeypatch: pytest.MonkeyPatch) -> None:
-    ceiling, done = _ceiling(monkeypatch, 101, 60, 101, 60)
+def test_above_the_limit_little_is_given_back_where_that_helps(monkeypatch: pytest.MonkeyPatch) -> None:
+    ceiling, done = _ceiling(monkeypatch, 110, 75, 101, 76)
     ceiling.enforce(100)
     ceiling.enforce(100)
-    assert done == ["spare", "freed"] * 2
+    assert done == [35, 26]
+
+
+def test_and_all_where_it_does_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    ceiling, done = _ceiling(monkeypatch, 110, 105, 60, 101, 76)
+    ceiling.enforce(100)
+    ceiling.enforce(100)
+    assert done == [35, sys.maxsize, 0, 26]
 
 
 def test_where_others_hold_more_than_the_limit_it_is_not_tried_again_and_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    ceiling, done = _ceiling(monkeypatch, 500, 460, 485, 486, 470)
+    ceiling, done = _ceiling(monkeypatch, 500, 480, 460, 485, 486, 470)
+    ceiling.enforce(100)
+    assert done == [425, sys.maxsize, 0]
     ceiling.enforce(100)
     ceiling.enforce(100)
-    assert done == ["spare", "freed"]
+    assert done == [425, sys.maxsize, 0, 26]
+
+
+def test_what_others_hold_is_looked_at_again_for_another_picture(monkeypatch: pytest.MonkeyPatch) -> None:
+    ceiling, done = _ceiling(monkeypatch, 500, 480, 460, 150, 90)
     ceiling.enforce(100)
-    assert done == ["spare", "freed"] * 2
+    del done[:]
+    ceiling.enforce(110)
+    assert done == [65]

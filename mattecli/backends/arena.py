@@ -39,13 +39,13 @@ class Arena:
         self._touched = np.zeros(chunks, bool)  # since the system gave it, or was given it back
         self._lock = threading.Lock()
 
-    def take(self, size: int) -> tuple[NDArray[np.uint8], bool]:
-        """A block of `size` bytes, and whether it is all zero; it is free again when nothing refers to it.
+    def take(self, size: int, *, zero: bool = False) -> NDArray[np.uint8]:
+        """A block of `size` bytes, all zero if `zero`; it is free again when nothing refers to it.
 
         Raises OutOfMemoryError where there is none.
         """
         if self._region is None:
-            return np.frombuffer(_pages(size), np.uint8, size), True
+            return np.frombuffer(_pages(size), np.uint8, size)
         count = -(-size // CHUNK)
         with self._lock:  # another thread may free blocks meanwhile, but not take any
             begins, ends = _runs(~self._used)
@@ -54,24 +54,35 @@ class Arena:
                 raise OutOfMemoryError("the memory ran out")
             chunks = slice(int(fitting[0]), int(fitting[0]) + count)
             self._used[chunks] = True
-            zero = not self._touched[chunks].any()
+            touched = self._touched[chunks].copy()
             self._touched[chunks] = True
         block = np.frombuffer(self._region, np.uint8, size, chunks.start * CHUNK)
         weakref.finalize(block, self._free, chunks).atexit = False
-        return block, zero
+        if zero:  # what has not been touched is, and stays without memory until it is written to
+            for begin, end in zip(*_runs(touched), strict=True):
+                block[begin * CHUNK : end * CHUNK] = 0
+        return block
 
     def spare_bytes(self) -> int:
         """The memory that is held for no map."""
         return int((self._touched & ~self._used).sum()) * CHUNK
 
-    def give_back(self) -> None:
-        """Give the system the memory that is held for no map."""
+    def give_back(self, size: int = sys.maxsize) -> None:
+        """Give the system at least `size` bytes of the memory that is held for no map, or all that there is.
+
+        The last blocks of the region go first: the next maps are laid at its beginning.
+        """
         if self._region is None:
             return
         with self._lock:
-            for begin, end in zip(*_runs(self._touched & ~self._used), strict=True):
-                self._region.madvise(mmap.MADV_DONTNEED, int(begin) * CHUNK, int(end - begin) * CHUNK)
-                self._touched[begin:end] = False
+            begins, ends = _runs(self._touched & ~self._used)
+            for begin, end in zip(begins[::-1].tolist(), ends[::-1].tolist(), strict=True):
+                if size <= 0:
+                    break
+                first = max(begin, end - -(-size // CHUNK))
+                self._region.madvise(mmap.MADV_DONTNEED, first * CHUNK, (end - first) * CHUNK)
+                self._touched[first:end] = False
+                size -= (end - first) * CHUNK
 
     def _free(self, chunks: slice) -> None:
         self._used[chunks] = False

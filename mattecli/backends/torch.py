@@ -86,14 +86,11 @@ class TorchBackend:
         dtype, device = self._exact if exact else self._dtype, torch.device("cpu") if host else self._device
         shape = (1, height, width, channels)
         if device.type == "cpu":
-            block, zeros = self._arena.take(math.prod(shape) * dtype.itemsize)
+            block = self._arena.take(math.prod(shape) * dtype.itemsize, zero=zero)
             tensor = torch.from_numpy(block).view(dtype).view(shape)
         else:
-            zeros = False
             with self._exhaustion():
-                tensor = torch.empty(shape, dtype=dtype, device=device)
-        if zero and not zeros:
-            tensor.zero_()
+                tensor = (torch.zeros if zero else torch.empty)(shape, dtype=dtype, device=device)
         return tensor.permute(0, 3, 1, 2)  # channels-last in memory
 
     def tidy(self, limit: int) -> None:
