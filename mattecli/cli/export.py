@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from mattecli.cli import terminal
-from mattecli.cli.options import Debug, Overwrite, Quiet, Verbose, Weights
+from mattecli.cli.options import Debug, Json, Overwrite, Quiet, Verbose, Weights
 from mattecli.errors import UsageError
 
 if TYPE_CHECKING:
@@ -39,6 +40,7 @@ def export_onnx(
     overwrite: Overwrite = False,
     quiet: Quiet = False,
     verbose: Verbose = False,
+    as_json: Json = False,
     debug: Debug = False,
 ) -> None:
     """Write the network as one ONNX file: any batch, any height and width that are multiples of 16.
@@ -75,6 +77,21 @@ def export_onnx(
         terminal.say(f"largest difference from PyTorch at {sizes}: {worst.relative:.1e} of the largest alpha")
     else:
         terminal.say("not compared with PyTorch (--no-check)")
+    if as_json:
+        facts = {
+            "output": str(output),
+            "bytes": output.stat().st_size,
+            "weights": {"name": checkpoint.name, "sha256": checkpoint.sha256},
+            "ops": ops,
+            "opset": opset,
+            "precision": "fp16" if fp16 else "fp32",
+            "size": fixed,
+            "pre_post": pre_post,
+            "compared": [
+                {"batch": n, "height": h, "width": w, "relative": d.relative} for d in compared for n, h, w in [d.shape]
+            ],
+        }
+        terminal.data(json.dumps(facts) + "\n")
 
 
 def _parse_size(text: str) -> tuple[int, int]:

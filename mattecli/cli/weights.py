@@ -91,6 +91,7 @@ def convert(
     overwrite: Overwrite = False,
     quiet: Quiet = False,
     verbose: Verbose = False,
+    as_json: Json = False,
     debug: Debug = False,
 ) -> None:
     """Rewrite a checkpoint as safetensors, which cannot carry code.
@@ -114,6 +115,8 @@ def convert(
 
     save_a2u(load_a2u(checkpoint.path), target, dtype=torch.float16 if half else torch.float32)
     terminal.say(f"{source} → {target}")
+    if as_json:
+        terminal.data(json.dumps({"source": str(source), **_facts(find_checkpoint(target))}) + "\n")
 
 
 def _facts(checkpoint: Checkpoint) -> dict[str, str | int]:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -8,8 +9,12 @@ from tests.conftest import RunMatte
 
 
 def test_export_says_what_it_wrote_and_how_near_it_is(run_matte: RunMatte, tmp_path: Path) -> None:
-    code, out, err = run_matte("export-onnx", tmp_path / "a2u.onnx", "--verbose")
-    assert (code, out) == (0, "")
+    code, out, err = run_matte("export-onnx", tmp_path / "a2u.onnx", "--verbose", "--json")
+    assert code == 0
+    assert {"batch": 1, "height": 16, "width": 16} in [
+        {name: value for name, value in difference.items() if name != "relative"}
+        for difference in json.loads(out)["compared"]
+    ]
     assert "a2u_shared → " in err
     assert "MB, opset 18)" in err
     assert "largest difference from PyTorch at 16×16, " in err
@@ -24,11 +29,14 @@ def test_export_says_what_it_wrote_and_how_near_it_is(run_matte: RunMatte, tmp_p
 
 
 def test_export_without_the_check_says_so(run_matte: RunMatte, tmp_path: Path) -> None:
-    code, _, err = run_matte(
-        "export-onnx", tmp_path / "a.onnx", "--no-check", "--fp16", "--size", "32,48", "--pre-post"
-    )
+    file = tmp_path / "a.onnx"
+    code, out, err = run_matte("export-onnx", file, "--no-check", "--fp16", "--size", "32,48", "--pre-post", "--json")
     assert code == 0
     assert "not compared with PyTorch (--no-check)" in err
+    facts = json.loads(out)
+    assert (facts["output"], facts["bytes"]) == (str(file), file.stat().st_size)
+    assert facts["weights"]["name"] == "a2u_shared"
+    assert (facts["precision"], facts["size"], facts["pre_post"], facts["compared"]) == ("fp16", [32, 48], True, [])
 
 
 @pytest.mark.parametrize(

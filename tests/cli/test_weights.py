@@ -60,7 +60,10 @@ def test_convert_writes_the_same_network_as_safetensors(
     run_matte: RunMatte, published: Path, tmp_path: Path, option: str, dtype: torch.dtype
 ) -> None:
     target = tmp_path / "a2u.safetensors"
-    assert run_matte("weights", "convert", published, target, option)[0] == 0
+    code, out, _ = run_matte("weights", "convert", published, target, option, "--json")
+    facts = json.loads(out)
+    assert (code, facts["source"], facts["file"]) == (0, str(published), str(target))
+    assert (facts["variant"], facts["stored as"]) == ("unshared", str(dtype).removeprefix("torch."))
     assert run_matte("weights", "convert", DEFAULT, tmp_path / "box.safetensors", option)[0] == 0
     assert load_a2u(tmp_path / "box.safetensors").shared
     stored, net = read_state_dict(target), seeded_network(8, shared=False)
