@@ -15,12 +15,16 @@ Pair = tuple[int, ...]  # for rows and columns; modules hold it so
 
 
 def fuses(x: Tensor) -> bool:
-    """Whether this PyTorch has the fused forms for x; its own compiler uses them, but they are no public functions."""
+    """Whether this PyTorch has the fused forms for x; its own compiler uses them, but they are no public functions.
+
+    In bfloat16 they ask for more of a processor than the plain convolution, which has a slow way for every one.
+    """
     return (
         x.device.type == "cpu"
         and x.dtype in (torch.float32, torch.bfloat16)
         and torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
         and hasattr(torch.ops.mkldnn, "_convolution_pointwise")
+        and (x.dtype == torch.float32 or bool(torch.ops.mkldnn._is_mkldnn_bf16_supported()))
     )
 
 
