@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import cycle
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,10 @@ Series = dict[str, list[tuple[float, float]]]
 WIDTH, HEIGHT = 960, 300  # of one panel
 LEFT, RIGHT, TOP, BOTTOM = 80, 20, 34, 34  # margins around its plot
 GREY, BLACK = (225, 225, 225), (40, 40, 40)
-COLOURS = ((180, 119, 31), (14, 127, 255), (44, 160, 44), (40, 39, 214), (189, 103, 148), (75, 86, 140))  # BGR
+COLOURS = (  # BGR
+    *((180, 119, 31), (14, 127, 255), (44, 160, 44), (40, 39, 214), (189, 103, 148)),
+    *((75, 86, 140), (194, 119, 227), (127, 127, 127), (34, 189, 188), (207, 190, 23)),
+)
 
 
 @dataclass(frozen=True)
@@ -58,7 +62,7 @@ def draw_curves(log: Sequence[Mapping[str, Any]], path: Path) -> None:
 
 
 def draw_panels(panels: Sequence[Panel], path: Path) -> None:
-    """Draw diagrams below one another into a PNG, those without a point left out; up to six lines each."""
+    """Draw diagrams below one another into a PNG, those without a point left out; ten lines differ in colour."""
     _write(path, np.concatenate([_draw(panel) for panel in panels if any(panel.series.values())] or [_blank()]))
 
 
@@ -92,17 +96,30 @@ def _draw(panel: Panel) -> Canvas:
         cv2.line(canvas, (across.pixel(tick), TOP), (across.pixel(tick), HEIGHT - BOTTOM), GREY, 1)
         _text(canvas, f"{tick:,.0f}", (across.pixel(tick) + 4, HEIGHT - BOTTOM + 18), right=True)
     cv2.rectangle(canvas, (LEFT, TOP), (WIDTH - RIGHT, HEIGHT - BOTTOM), BLACK, 1)
-    place = WIDTH - RIGHT
-    for colour, (name, line) in zip(COLOURS, panel.series.items(), strict=False):
+    names = _Names(canvas, taken=LEFT + _text_width(panel.title, 0.5))
+    for colour, (name, line) in zip(cycle(COLOURS), panel.series.items(), strict=False):
         pixels = [(across.pixel(x), up.pixel(y)) for x, y in line if _shows(panel, (x, y))]
         cv2.polylines(canvas, [np.array(pixels, np.int32)], False, colour, 1, cv2.LINE_AA)
         if len(pixels) < 40:
             for pixel in pixels:
                 cv2.circle(canvas, pixel, 3, colour, -1, cv2.LINE_AA)
-        label = f"{name} {line[-1][1]:.4g}"
-        _text(canvas, label, (place, 22), colour=colour, right=True)
-        place -= _text_width(label) + 16
+        names.write(f"{name} {line[-1][1]:.4g}", colour)
     return canvas
+
+
+class _Names:
+    """Writes the lines' names from the right: beside the title, then in rows below each other in the plot."""
+
+    def __init__(self, canvas: Canvas, *, taken: int) -> None:
+        self._canvas, self._left = canvas, taken + 16
+        self._x, self._y = WIDTH - RIGHT, 22
+
+    def write(self, name: str, colour: tuple[int, int, int]) -> None:
+        width = _text_width(name)
+        if self._x - width < self._left:
+            self._x, self._y, self._left = WIDTH - RIGHT - 8, max(self._y + 16, TOP + 18), LEFT
+        _text(self._canvas, name, (self._x, self._y), colour=colour, right=True)
+        self._x -= width + 16
 
 
 class _Axis:
@@ -121,7 +138,7 @@ class _Axis:
     def ticks(self) -> list[float]:
         if self.logarithmic and self.high - self.low > 0.5:
             decades = range(math.floor(self.low), math.ceil(self.high) + 1)
-            wanted = (1, 2, 5) if len(decades) < 5 else (1,)
+            wanted = (1, 1.5, 2, 3, 5, 7) if self.high - self.low < 1 else (1, 2, 5) if len(decades) < 5 else (1,)
             ticks = [factor * 10.0**decade for decade in decades for factor in wanted]
         else:
             low, high = (10**v if self.logarithmic else v for v in (self.low, self.high))
