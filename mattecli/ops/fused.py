@@ -32,7 +32,8 @@ class Block(NamedTuple):
     warps: int
 
 
-# Chosen beforehand (`benchmarks/resample.py --tune`): trying them out at run time would cost a single picture seconds.
+# Chosen beforehand, for trying them out at run time would cost a single picture seconds: by what the registers hold
+# (`benchmarks/registers.py`). On a card, `benchmarks/resample.py --tune` measures others; no card has done so yet.
 BLOCKS = {
     "downsample": Block(8, 8, 64, 4),
     "downsample_grad_s": Block(4, 8, 64, 4),

@@ -2,7 +2,10 @@
 
 import importlib.util
 import os
+import subprocess
+import sys
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 import torch
@@ -15,6 +18,8 @@ from mattecli.ops import KernelPredictor, fused, resample
 CUDA = torch.cuda.is_available()
 if not CUDA:
     os.environ.setdefault("TRITON_INTERPRET", "1")  # read when Triton is imported, which nothing has done yet
+
+ROOT = Path(__file__).parents[2]
 
 needs_card = pytest.mark.skipif(not CUDA, reason="there is no CUDA device")
 needs_triton = pytest.mark.skipif(importlib.util.find_spec("triton") is None, reason="Triton is not installed")
@@ -209,6 +214,23 @@ def test_the_trial_run_knows_right_sums(dtype: torch.dtype, monkeypatch: pytest.
     monkeypatch.setattr(fused, "empty_map", lambda like, *size: torch.zeros(*like.shape[:2], *size, device=like.device))
     with pytest.raises(ArithmeticError):
         fused._try_out(dtype, torch.device(DEVICE), grad=False)
+
+
+@needs_triton
+@pytest.mark.parametrize(("arch", "dtype"), [(80, "fp32"), (90, "bf16")])
+def test_the_kernels_compile_for_cards_that_need_not_be_here(arch: int, dtype: str, tmp_path: Path) -> None:
+    table = subprocess.run(
+        [sys.executable, ROOT / "benchmarks" / "registers.py", "--arch", str(arch), "--dtype", dtype],
+        # This process interprets, and an earlier run's results would be taken in place of compiling.
+        env={name: value for name, value in os.environ.items() if name != "TRITON_INTERPRET"}
+        | {"TRITON_CACHE_DIR": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+    rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in table.splitlines()[2:]]
+    assert {name.removesuffix(" (unshared)") for name, *_ in rows} == set(fused.BLOCKS)
+    assert max(int(spilled) for _, _, _, _, spilled, *_ in rows) <= 128  # bytes a thread: a few values
 
 
 def test_a_compiler_that_fails_is_warned_about_once_and_not_asked_again(monkeypatch: pytest.MonkeyPatch) -> None:
