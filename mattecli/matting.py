@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
@@ -20,9 +21,6 @@ Tile = int | Literal["auto", "off"]
 
 SMALLEST_TILE = 64
 WORTHWHILE_TILE = 256
-# What a run with `auto` is content with, if that is enough: 1 GiB, and so much for each pixel of the padded image.
-FRUGAL_BYTES = 2**30
-FRUGAL_PIXEL_BYTES = 60
 MEAN = (0.485, 0.456, 0.406)  # of ImageNet, as the network was trained with
 STD = (0.229, 0.224, 0.225)
 FULL_SCALE = {"uint8": 255.0, "uint16": 65535.0, "float32": 1.0}
@@ -89,8 +87,7 @@ def plan(
 
     `tile` is a number of pixels N (a tile has N × N, or as many in another shape), `off` for the whole image at once,
     or `auto`: the best of the backend's tiles that fits. What is allowed is what is free, and `max_memory` bytes if
-    less; without that, `auto` takes no more than FRUGAL_BYTES and FRUGAL_PIXEL_BYTES for each pixel if it can do with
-    those.
+    less; without that, `auto` takes no more than the backend's `frugal_bytes` if it can do with those.
 
     Raises DeviceError with the numbers when there is less: on a CPU nothing catches an exhausted memory, the kernel
     just ends the process.
@@ -101,7 +98,8 @@ def plan(
     allowed = free if max_memory is None else min(free, max_memory)
     limits = [allowed]
     if tile == "auto" and max_memory is None:
-        frugal = FRUGAL_BYTES + FRUGAL_PIXEL_BYTES * padded[0] * padded[1]
+        flat, each = backend.frugal_bytes
+        frugal = flat + each * padded[0] * padded[1]
         limits.insert(0, min(allowed, int(0.95 * frugal)))  # a little to spare, for the holes in the heap
     for limit in limits:
         for fitting in plans:
@@ -130,13 +128,14 @@ def _candidates(height: int, width: int, backend: Backend, tile: Tile) -> list[P
         sides: Sequence[int] = [tile]
     else:
         sides = backend.tiles
+    worthwhile = max(WORTHWHILE_TILE, math.isqrt(backend.call_pixels))
     sides = list(dict.fromkeys(min(side, whole) for side in sides))
-    # What is not computed again saves more than a large tile, unless tiles get so small that their halos count.
+    # What is not computed again saves more than a large tile, unless tiles get so small that halos and calls count.
     on_device = [
         estimate(backend, height, width, tile=side, keep=keep)
         for keep in (2, 1, 0)
         for side in sides
-        if keep == 0 or side >= min(WORTHWHILE_TILE, whole) or tile != "auto"
+        if keep == 0 or side >= min(worthwhile, whole) or tile != "auto"
     ]
     on_host = [estimate(backend, height, width, tile=side, host=True) for side in sides]
     return on_device + (on_host if backend.device != "cpu" else [])

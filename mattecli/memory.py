@@ -15,6 +15,9 @@ CGROUP = Path("/sys/fs/cgroup")
 OWN_CGROUPS = Path("/proc/self/cgroup")
 SLACK = 128 * 2**20
 
+# Of RAM: what a run is content with if that is enough, at all and for each pixel of the padded image.
+FRUGAL_BYTES = (2**30, 60)
+
 
 def free_bytes(cgroup: Path = CGROUP, own: Path = OWN_CGROUPS) -> int:
     """Bytes of RAM this process may still take: what the machine has free, or a container or batch job if less.

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from mattecli.backends import torch as torch_backend
 from mattecli.backends.torch import TorchBackend
 from mattecli.boxes import Box
 from mattecli.errors import DeviceError, InputError, OutOfMemoryError, UsageError
@@ -25,10 +26,11 @@ class Fake:
     name, precision = "fake", "fp32"
     checkpoint = Checkpoint(Path("fake.safetensors"))
     value_bytes, fixed_bytes, tile_bytes, call_pixels = 4, 2**20, 1000, 1000
-    tiles = (512, 256, 64)
+    tiles: tuple[int, ...] = (512, 256, 64)
 
     def __init__(self, *, free: int = 2**40, device: str = "cpu") -> None:
         self.free, self.device = free, device
+        self.frugal_bytes = (2**30, 60)
 
     def free_bytes(self) -> int:
         return self.free
@@ -189,6 +191,24 @@ def test_maps_go_to_the_hosts_memory_where_a_card_has_too_little() -> None:
     assert chosen.bytes <= small.free
     with pytest.raises(DeviceError, match="in tiles of 64 on cpu, but only 300 MiB are free"):
         plan(4000, 6000, Fake(free=300 * 2**20))
+
+
+@pytest.mark.parametrize("value_bytes", [2, 4])
+@pytest.mark.parametrize("megapixels", [1, 2, 12, 50, 100, 500])
+def test_a_card_gets_large_tiles_in_8_gib_and_keeps_the_maps_of_100_megapixels(
+    megapixels: int, value_bytes: int
+) -> None:
+    card = Fake(device="cuda:0 (a card)")
+    card.value_bytes, card.tile_bytes = value_bytes, torch_backend.TILE_VALUES * value_bytes
+    card.fixed_bytes, card.frugal_bytes = torch_backend.FIXED_BYTES["cuda"], torch_backend.FRUGAL_BYTES["cuda"]
+    card.tiles, card.call_pixels = torch_backend.TILES["cuda"], torch_backend.CALL_PIXELS["cuda"]
+    side = round((megapixels * 1e6) ** 0.5)
+    chosen = plan(side, side, card)
+    assert chosen.bytes <= 8 * 2**30
+    assert chosen.tile >= 512
+    assert chosen.whole == (megapixels <= 2)
+    assert chosen.host == (megapixels > 100)
+    assert not plan(side, side, card, max_memory=2**40).host
 
 
 def test_a_picture_too_large_for_the_memory_is_refused_before_the_run(raw: list[Any]) -> None:

@@ -27,6 +27,7 @@ class Backend(Protocol):
     value_bytes: int  # of a map's values
     fixed_bytes: int  # of the device's memory, however small the image
     tile_bytes: int  # of the device's memory, for each pixel of a tile
+    frugal_bytes: tuple[int, int]  # what `auto` is content with: at all, and for each pixel of the padded image
     call_pixels: int  # how many pixels of the decoder take as long as a call costs in itself
     tiles: tuple[int, ...]  # the tiles that `auto` tries, best first
 

@@ -34,6 +34,7 @@ class OnnxBackend:
     precision = "fp32"
     value_bytes = 4
     tile_bytes = TILE_VALUES * 4
+    frugal_bytes = memory.FRUGAL_BYTES
     call_pixels = 3000
     tiles: tuple[int, ...] = (512, 384, 256, 128, 64)
 

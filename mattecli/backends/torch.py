@@ -25,12 +25,16 @@ from mattecli.network.parts import split
 from mattecli.weights import Checkpoint
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16, "fp64": torch.float64}
-
+CALL_PIXELS = {"cpu": 1500, "cuda": 150_000}
+TILES = {"cpu": (512, 448, 384, 320, 256, 192, 128, 64), "cuda": (2048, 1024, 512, 256, 128, 64)}
 # Measured by `benchmarks/tiles.py --growth` (its table is in benchmarks/README.md), with a tenth to spare.
 FIXED_BYTES = {"cpu": 420 * 2**20, "cuda": 600 * 2**20}
 TILE_VALUES = (
     620  # a tile's maps, for each of its pixels, at the pass that has the most of them, and the holes they leave
 )
+# A card is fast with large tiles only, and few others want its memory. What needs more than this, above 100 megapixels,
+# keeps its maps in the host's.
+FRUGAL_BYTES = {"cpu": memory.FRUGAL_BYTES, "cuda": (8 * 2**30, 0)}
 
 
 class TorchBackend:
@@ -47,20 +51,20 @@ class TorchBackend:
         self.device = _describe(self._device)
         if self._device.type == "cpu":
             memory.keep_freed_memory()
-        on_cpu = self._device.type == "cpu"
         self.value_bytes = DTYPES[self.precision].itemsize
         self.fixed_bytes = FIXED_BYTES[self._device.type]
         self.tile_bytes = TILE_VALUES * self.value_bytes
-        self.call_pixels = 1500 if on_cpu else 150_000
-        self.tiles: tuple[int, ...] = (
-            (512, 448, 384, 320, 256, 192, 128, 64) if on_cpu else (2048, 1024, 512, 256, 128, 64)
-        )
+        self.frugal_bytes = FRUGAL_BYTES[self._device.type]
+        self.call_pixels = CALL_PIXELS[self._device.type]
+        self.tiles = TILES[self._device.type]
         self._dtype = DTYPES[self.precision]
         self._exact = torch.promote_types(self._dtype, torch.float32)  # of statistics and affinities
         self._parts = split(_prepare(load_a2u(checkpoint.path), self._device, self._dtype, self._exact))
         self._arena = Arena()
         self._ceiling = memory.Ceiling(self._arena.give_back)
-        self._copies = None if on_cpu else torch.cuda.Stream(self._device)  # type: ignore[no-untyped-call]
+        self._copies = None
+        if self._device.type == "cuda":
+            self._copies = torch.cuda.Stream(self._device)  # type: ignore[no-untyped-call]
 
     def run(self, part: str, *arrays: Tensor, edges: Edges = WHOLE) -> Tensor | tuple[Tensor, ...]:
         """What a part of the network makes of its arrays."""
