@@ -1,62 +1,95 @@
 """The curve over all runs: crops seen against SAD on the validation pictures.
 
-    python benchmarks/runs.py --line 17000 RUN… --line 0 RUN… [--plot docs/runs.png]
+    python benchmarks/runs.py docs/runs.csv --plot docs/runs.png
+    python benchmarks/runs.py docs/runs.csv --add 65060 runs/eighth --plot docs/runs.png
 
-Each --line is runs that began one from the other, by their folders, after the number of crops that was seen before the
-first of them. A run's crops count up to where the next began: at its best validation, or at its end. The table is
-Markdown, on stdout.
+The table has a row for each validation and stays when a run's folder has gone. --add puts the runs' rows into it, or
+replaces those it has of the same names: runs that began one from the other, after the number of crops that was seen
+before the first of them. A run's crops count up to where the next began: at its best validation, or at its end.
 """
 
 from __future__ import annotations
 
 import argparse
+import csv
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from mattecli.training.curves import Panel, draw_panels
 
-Judged = tuple[int, int, list[float], float]
+
+class Point(NamedTuple):
+    """A validation: a row of the table. What is not known of an old one is empty."""
+
+    run: str
+    step: str
+    crops: int  # seen since random weights
+    tight: str  # SAD with each kind of trimaps
+    loose: str
+    mean: float
 
 
 def main() -> None:
-    """Print the table and draw the curve."""
+    """Bring the table up to date, and draw the curve."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--line", nargs="+", action="append", required=True, metavar=("BEFORE", "RUN"))
+    parser.add_argument("table", type=Path)
+    parser.add_argument("--add", nargs="+", metavar=("BEFORE", "RUN"))
     parser.add_argument("--plot", type=Path)
     options = parser.parse_args()
-    series: dict[str, list[tuple[float, float]]] = {}
-    print("| run | step | crops seen | SAD, tight | SAD, loose | mean |\n|---|---:|---:|---:|---:|---:|")
-    for before, *runs in options.line:
-        seen, judged, total = int(before), list[Judged](), 0
-        for number, run in enumerate(map(Path, runs)):
-            if number:
-                seen += crops_before(run, judged, total)
-            judged, total = validations(run)
-            series[run.name] = [(seen + crops, sad) for _, crops, _, sad in judged]
-            for step, crops, figures, sad in judged:
-                cells = " | ".join(f"{figure:.2f}" for figure in (*figures, sad))
-                print(f"| {run.name} | {step:,} | {seen + crops:,} | {cells} |")
+    points = read(options.table)
+    if options.add:
+        new = added(int(options.add[0]), [Path(run) for run in options.add[1:]])
+        names = {point.run for point in new}
+        points = [point for point in points if point.run not in names] + new
+        write(options.table, points)
     if options.plot:
+        series: dict[str, list[tuple[float, float]]] = {}
+        for point in points:
+            series.setdefault(point.run, []).append((point.crops, point.mean))
         draw_panels([Panel("mean SAD over crops seen, by run", series, logarithmic=True)], options.plot)
 
 
-def crops_before(run: Path, judged: list[Judged], total: int) -> int:
-    """How many crops the run before had seen where this one began."""
-    start = Path(log(run)[0]["config"]["run"]["start"])
-    return total if start.name == "ema.safetensors" else min(judged, key=lambda point: point[3])[1]
+def read(table: Path) -> list[Point]:
+    """The rows of the table."""
+    with table.open(newline="", encoding="utf-8") as lines:
+        return [
+            Point(row["run"], row["step"], int(row["crops"]), row["tight"], row["loose"], float(row["mean"]))
+            for row in csv.DictReader(lines)
+        ]
 
 
-def validations(run: Path) -> tuple[list[Judged], int]:
-    """Step, crops seen in this run, SAD with each kind of trimaps and their mean, of each validation; and all crops."""
-    found, crops, last = [], 0, 0
+def write(table: Path, points: list[Point]) -> None:
+    """Write the table anew."""
+    with table.open("w", newline="", encoding="utf-8") as lines:
+        csv.writer(lines, lineterminator="\n").writerows([Point._fields, *points])
+
+
+def added(seen: int, runs: list[Path]) -> list[Point]:
+    """The validations of runs that began one from the other, the first after so many crops."""
+    points: list[Point] = []
+    own: list[Point] = []
+    total = 0
+    for number, run in enumerate(runs):
+        if number:
+            start = Path(log(run)[0]["config"]["run"]["start"])
+            seen = total if start.name == "ema.safetensors" else min(own, key=lambda point: point.mean).crops
+        own, total = validations(run, seen)
+        points += own
+    return points
+
+
+def validations(run: Path, seen: int) -> tuple[list[Point], int]:
+    """The validations of a run that began after so many crops; and the crops seen at its end."""
+    found, last = [], 0
     for line in log(run):
         if line["kind"] == "step":
-            crops, last = crops + (line["step"] - last) * line["batch"], line["step"]
+            seen, last = seen + (line["step"] - last) * line["batch"], line["step"]
         elif line["kind"] == "validation":
-            at_hand = crops + (line["step"] - last) * line.get("batch", 0)
-            found.append((line["step"], at_hand, [entry["sad"] for entry in line["figures"]], line["sad"]))
-    return found, crops
+            crops = seen + (line["step"] - last) * line.get("batch", 0)
+            tight, loose = (f"{entry['sad']:.3f}" for entry in line["figures"])
+            found.append(Point(run.name, str(line["step"]), crops, tight, loose, round(line["sad"], 3)))
+    return found, seen
 
 
 def log(run: Path) -> list[dict[str, Any]]:
