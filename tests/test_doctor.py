@@ -31,6 +31,13 @@ def test_the_doctor_speaks_json(run_matte: RunMatte, monkeypatch: pytest.MonkeyP
     assert {"subject": "onnx", "text": "left out", "verdict": "ok"} in json.loads(out)
 
 
+def test_a_quiet_doctor_says_nothing_where_nothing_is_wrong(
+    run_matte: RunMatte, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(doctor, "_matte", lambda backend: iter([doctor.Finding(backend, "left out")]))
+    assert run_matte("doctor", "--quiet") == (0, "", "")
+
+
 def test_two_packages_of_one_module_are_a_problem_with_a_remedy(
     run_matte: RunMatte, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -45,6 +52,9 @@ def test_two_packages_of_one_module_are_a_problem_with_a_remedy(
     assert code == 1
     assert "PROBLEM packages: onnxruntime and onnxruntime-gpu install the same module" in out
     assert "`pip uninstall onnxruntime onnxruntime-gpu`, then `pip install onnxruntime-gpu`" in out
+    code, out, err = run_matte("doctor", "--quiet")
+    assert (code, err) == (1, "")
+    assert [line.split(":")[0] for line in out.splitlines()] == ["PROBLEM packages"]
 
 
 def test_damaged_weights_and_a_failed_matte_are_problems(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -8,11 +8,13 @@ import json
 import typer
 
 from mattecli.cli import terminal
-from mattecli.cli.options import Debug, Json
+from mattecli.cli.options import Debug, Json, Quiet
 
 
-def doctor(as_json: Json = False, debug: Debug = False) -> None:
+def doctor(quiet: Quiet = False, as_json: Json = False, debug: Debug = False) -> None:
     """Show versions, devices, providers, weights and free memory, and time a matte; exit code 1 if anything is wrong.
+
+    With `--quiet` it shows only what is wrong.
 
     Example: matte doctor
     """
@@ -21,7 +23,7 @@ def doctor(as_json: Json = False, debug: Debug = False) -> None:
     findings = []
     for finding in examine():
         findings.append(finding)
-        if not as_json:
+        if not as_json and (not terminal.quiet or finding.verdict == "problem"):
             mark = {"ok": "ok     ", "note": "note   ", "problem": "PROBLEM"}[finding.verdict]
             terminal.data(f"{mark} {finding.subject}: {finding.text}\n")
     if as_json:
