@@ -176,6 +176,7 @@ class _Shelves:
     def _read(folder: str) -> dict[str, list[str]]:
         shelf: dict[str, list[str]] = {}
         try:
+            folder = _as_it_is_spelt(folder)
             names = sorted(os.listdir(folder))
         except OSError:  # missing, mostly: its photos are then named as photos without a trimap
             names = []
@@ -184,6 +185,18 @@ class _Shelves:
             if suffix.lower() in TRIMAP_SUFFIXES and not name.startswith("."):
                 shelf.setdefault(as_read(stem), []).append(os.path.join(folder, name))
         return shelf
+
+
+def _as_it_is_spelt(folder: str) -> str:
+    """The folder itself where it is there, else the one whose name, and whose folders' names, read the same."""
+    if os.path.isdir(folder):
+        return folder
+    above, name = os.path.split(folder)
+    if not name:
+        return folder
+    above = _as_it_is_spelt(above)
+    spelt = (other for other in sorted(os.listdir(above or ".")) if as_read(other) == as_read(name))
+    return os.path.join(above, next(spelt, name))
 
 
 def _in_folder(folder: Path, shelves: _Shelves, *, same: bool) -> Find:

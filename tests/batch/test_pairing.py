@@ -50,6 +50,21 @@ def test_names_pair_as_people_read_them(tmp_path: Path) -> None:
         assert pairs(listing) == {"Zo\u00eb.png": str(trimaps / "Zoe\u0308.png")}
 
 
+def test_subfolders_pair_as_people_read_them(tmp_path: Path) -> None:
+    photos, trimaps = tmp_path / "photos", tmp_path / "trimaps"
+    (photos / "Zo\u00eb/M\u00fcnchen").mkdir(parents=True)
+    (trimaps / "Zoe\u0308/Mu\u0308nchen").mkdir(parents=True)
+    (trimaps / "Zoe").mkdir()
+    write_photo(photos / "Zo\u00eb/M\u00fcnchen/a.png")
+    write_photo(photos / "Zo\u00eb/b.png")
+    write_trimap(trimaps / "Zoe\u0308/Mu\u0308nchen/a.png")
+    write_trimap(trimaps / "Zoe/b.png")  # somebody else's
+    for where in (str(trimaps), f"{trimaps}/{{dir}}/{{stem}}.png"):
+        listing = find_jobs(photos, tmp_path / "out", trimaps=where)
+        assert pairs(listing) == {"Zo\u00eb/M\u00fcnchen/a.png": str(trimaps / "Zoe\u0308/Mu\u0308nchen/a.png")}
+        assert set(reasons(listing)) == {"Zo\u00eb/b.png"}
+
+
 def test_pictures_of_formats_that_are_not_read_are_told(folders: Folders) -> None:
     photos, trimaps, out = folders
     for name in ("raw.DNG", "sub/layers.psd", "notes.txt"):
