@@ -49,7 +49,7 @@ class DataConfig:
     # Colours
     jitter: float = 1.0  # strength of the colour jitter of foreground and background; 0 = none
     near_colours: float = 0.2  # foreground colours drawn towards the background's
-    linear: float = 0.2  # composited in linear light
+    linear: float = 0.8  # composited in linear light, as a lens does it; the rest in display values, as programs do
 
     # Backgrounds
     photo_background: float = 0.85  # against a procedural one, where photos are there

@@ -1,0 +1,36 @@
+"""The mean of checkpoints, tensor by tensor, as a checkpoint of 16 bits.
+
+    python benchmarks/average.py OUT.safetensors ONE.safetensors OTHER.safetensors [--shares 1 1]
+
+Where a run began from another's weights and its rates stayed small, the mean of both is often better than either
+(Wortsman et al., Model soups, 2022).
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+import torch
+
+from mattecli.network.checkpoint import read_state_dict, save_a2u
+
+
+def main() -> None:
+    """Write the mean."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("out", type=Path)
+    parser.add_argument("checkpoints", type=Path, nargs="+", help="all of one variant")
+    parser.add_argument("--shares", type=float, nargs="+", help="one a checkpoint; default: all equal")
+    options = parser.parse_args()
+    shares = options.shares or [1.0] * len(options.checkpoints)
+    states = [read_state_dict(path) for path in options.checkpoints]
+    mean = {}
+    for name in states[0]:
+        parts = [share * state[name].double() for share, state in zip(shares, states, strict=True)]
+        mean[name] = torch.stack(parts).sum(0) / sum(shares)
+    save_a2u(mean, options.out)
+
+
+if __name__ == "__main__":
+    main()
