@@ -11,8 +11,6 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-import torch
-
 from mattecli.network.checkpoint import read_state_dict, save_a2u
 
 
@@ -25,10 +23,10 @@ def main() -> None:
     options = parser.parse_args()
     shares = options.shares or [1.0] * len(options.checkpoints)
     states = [read_state_dict(path) for path in options.checkpoints]
-    mean = {}
-    for name in states[0]:
-        parts = [share * state[name].double() for share, state in zip(shares, states, strict=True)]
-        mean[name] = torch.stack(parts).sum(0) / sum(shares)
+    if len(shares) != len(states):
+        parser.error(f"{len(shares)} shares for {len(states)} checkpoints; give one a checkpoint")
+    pairs = list(zip(shares, states, strict=True))
+    mean = {name: sum(w * state[name].double() for w, state in pairs) / sum(shares) for name in states[0]}
     save_a2u(mean, options.out)
 
 
