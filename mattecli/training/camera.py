@@ -1,10 +1,11 @@
-"""Colours jittered apart, and what a camera and a file do to a picture."""
+"""Colours jittered apart, what a camera and a file do to a picture, and light as 8-bit values stand for it."""
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
 from functools import cache
+from typing import TypeVar
 
 import cv2
 import numpy as np
@@ -14,6 +15,7 @@ from mattecli.training.dataconfig import DataConfig
 from mattecli.training.drawing import Draw
 
 Bytes = NDArray[np.uint8]
+Plane = TypeVar("Plane", NDArray[np.uint8], NDArray[np.float32])
 
 _GRAINS = (0.0, 0.0, 0.6, 1.0)  # few, for each has its tile in memory
 _LUMA = np.array([0.299, 0.587, 0.114])
@@ -92,17 +94,18 @@ def apply_jitter(image: Bytes, jitter: Jitter) -> Bytes:
     return np.asarray(cv2.transform(toned, _colour_matrix(jitter)), np.uint8)
 
 
-def photograph(image: Bytes, alpha: Bytes, camera: Camera | None) -> tuple[Bytes, Bytes]:
+def photograph(image: Bytes, alpha: Bytes, camera: Camera | None, *, linear: bool) -> tuple[Bytes, Bytes]:
     """The composite (H, W, 3) as a camera and its file would give it, and the alpha (H, W) that is true of it.
 
     What the lens does to edges (blur, resampling) it does to both; noise, tones and JPEG change the picture only.
+    A composite mixed in linear light is blurred and resampled in light too: only then does the changed alpha mix the
+    colours to the changed picture.
     """
     if camera is None:
         return image, alpha
-    if camera.blur:
-        image, alpha = (_bytes(cv2.GaussianBlur(plane, (0, 0), camera.blur)) for plane in (image, alpha))
-    if camera.resample:
-        image, alpha = (_down_and_up(plane, camera.resample) for plane in (image, alpha))
+    if camera.blur or camera.resample:
+        image = to_bytes(_through_lens(to_light(image), camera)) if linear else _bytes(_through_lens(image, camera))
+        alpha = _bytes(_through_lens(alpha, camera))
     if camera.grade:
         image = apply_jitter(image, camera.grade)
     if camera.sharpen:
@@ -128,11 +131,42 @@ def _colour_matrix(jitter: Jitter) -> NDArray[np.float32]:
     return np.column_stack([matrix, np.full(3, jitter.brightness)]).astype(np.float32)
 
 
-def _down_and_up(plane: Bytes, factor: float) -> Bytes:
-    height, width = plane.shape[:2]
-    small = (max(2, round(width * factor)), max(2, round(height * factor)))
-    shrunk = cv2.resize(plane, small, interpolation=cv2.INTER_AREA)
-    return _bytes(cv2.resize(shrunk, (width, height), interpolation=cv2.INTER_CUBIC))
+def _through_lens(plane: Plane, camera: Camera) -> Plane:
+    """A plane (H, W) or (H, W, 3), bytes or float32, blurred, then shrunk and enlarged again."""
+    if camera.blur:
+        plane = cv2.GaussianBlur(plane, (0, 0), camera.blur)  # type: ignore[assignment]
+    if camera.resample:
+        height, width = plane.shape[:2]
+        small = (max(2, round(width * camera.resample)), max(2, round(height * camera.resample)))
+        shrunk = cv2.resize(plane, small, interpolation=cv2.INTER_AREA)
+        plane = cv2.resize(shrunk, (width, height), interpolation=cv2.INTER_CUBIC)  # type: ignore[assignment]
+    return plane
+
+
+def to_light(image: Bytes) -> NDArray[np.float32]:
+    """Linear light of 8-bit sRGB values (IEC 61966-2-1), 0 to 4095, plus the half that `to_bytes` rounds by."""
+    return np.asarray(cv2.LUT(image, _LIGHT), np.float32)
+
+
+def to_bytes(light: NDArray[np.float32]) -> Bytes:
+    """8-bit sRGB values of light as `to_light` gives it; what lies outside its range is cut."""
+    return np.asarray(_DISPLAY[np.clip(light, 0, 4095).astype(np.uint16)])
+
+
+def _light_table() -> NDArray[np.float32]:
+    display = np.arange(256) / 255
+    light = np.where(display <= 0.04045, display / 12.92, ((display + 0.055) / 1.055) ** 2.4)
+    return np.asarray(light * 4095 + 0.5, np.float32)  # the half rounds when the fraction is cut off
+
+
+def _display_table() -> Bytes:
+    light = np.arange(4096) / 4095
+    display = np.where(light <= 0.0031308, light * 12.92, 1.055 * light ** (1 / 2.4) - 0.055)
+    return np.round(display * 255).astype(np.uint8)
+
+
+_LIGHT = _light_table()
+_DISPLAY = _display_table()
 
 
 _TILE = 1024

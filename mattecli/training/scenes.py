@@ -16,7 +16,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mattecli.training.backdrops import Backdrop, Colour, draw_backdrop, draw_colour, render_backdrop
-from mattecli.training.camera import Camera, Jitter, apply_jitter, draw_camera, draw_jitter, photograph
+from mattecli.training.camera import (
+    Camera,
+    Jitter,
+    apply_jitter,
+    draw_camera,
+    draw_jitter,
+    photograph,
+    to_bytes,
+    to_light,
+)
 from mattecli.training.dataconfig import DataConfig
 from mattecli.training.drawing import Draw
 from mattecli.training.sources import Sources
@@ -82,7 +91,8 @@ class Sample:
     `foreground` and `background` (S, S, 3) are the true colours, undamaged: a composition loss compares alphas in
     α·F + (1 − α)·B, whose difference is that of the alphas times F − B. It has no use for `image` (S, S, 3), which may
     be composited in linear light and carries the camera's damage. `alpha` (S, S) has 8 bits, and they are exact: the
-    image is composited with the rounded alpha. `trimap` (S, S) has 0, 128 and 255; a known pixel's alpha is its value.
+    image is composited with the rounded alpha, and what the lens blurs it blurs in both. `trimap` (S, S) has 0, 128
+    and 255; a known pixel's alpha is its value.
     """
 
     number: int
@@ -118,9 +128,7 @@ def render_scene(scene: Scene, sources: Sources, size: int) -> Sample:
         foreground = move_colours(foreground, alpha, background, scene.near)
     alpha = settle_alpha(alpha)
     image = composite_bytes(foreground, alpha, background, linear=scene.linear)
-    image, alpha = photograph(image, alpha, scene.camera)
-    if scene.camera is not None:
-        alpha = settle_alpha(alpha)
+    image, alpha = photograph(image, alpha, scene.camera, linear=scene.linear)
     trimap = render_trimap(alpha, scene.trimap)
     return Sample(scene.number, image, trimap, alpha, foreground, background)
 
@@ -269,26 +277,9 @@ def composite_bytes(foreground: Bytes, alpha: Bytes, background: Bytes, *, linea
     weight = alpha.astype(np.float32) * np.float32(1 / 255)
     if not linear:
         return _bytes(cv2.blendLinear(foreground, background, weight, 1 - weight))
-    light = cv2.blendLinear(cv2.LUT(foreground, _LINEAR), cv2.LUT(background, _LINEAR), weight, 1 - weight)
-    return np.asarray(_ENCODED[light.astype(np.uint16)])
-
-
-def _linear_table() -> NDArray[np.float32]:
-    """Display values to light, 0 to 4095."""
-    display = np.arange(256) / 255
-    light = np.where(display <= 0.04045, display / 12.92, ((display + 0.055) / 1.055) ** 2.4)
-    return np.asarray(light * 4095 + 0.5, np.float32)  # the half rounds when the fraction is cut off
-
-
-def _encoding_table() -> Bytes:
-    light = np.arange(4096) / 4095
-    display = np.where(light <= 0.0031308, light * 12.92, 1.055 * light ** (1 / 2.4) - 0.055)
-    return np.round(display * 255).astype(np.uint8)
+    light = cv2.blendLinear(to_light(foreground), to_light(background), weight, 1 - weight)
+    return to_bytes(np.asarray(light, np.float32))
 
 
 def _bytes(array: object) -> Bytes:
     return np.asarray(array, np.uint8)
-
-
-_LINEAR = _linear_table()
-_ENCODED = _encoding_table()

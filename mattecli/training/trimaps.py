@@ -14,8 +14,8 @@ from mattecli.training.drawing import Draw, smooth_noise
 
 Bytes = NDArray[np.uint8]
 
-# Of 255. Nobody sees 1 % of a foreground, nor does who draws a trimap: alphas up to 2 and from 253 count as sure, and
-# the true alpha is pulled to 0 and 255 there, so that a known pixel's alpha is exactly what the trimap says.
+# Of 255. Nobody sees 1 % of a foreground, nor does who draws a trimap: before compositing, alphas up to 2 and from 253
+# are pulled to 0 and 255. It is done once: the picture shows the pulled alpha, and a lens blurs both.
 SURE = 2
 
 _REFERENCE = 512  # side of the crop that widths are drawn for
@@ -61,7 +61,7 @@ def settle_alpha(alpha: Bytes) -> Bytes:
 
 
 def render_trimap(alpha: Bytes, shape: TrimapShape) -> Bytes:
-    """The trimap (H, W) of 0, 128 and 255 for a settled alpha (H, W).
+    """The trimap (H, W) of 0, 128 and 255 for an alpha (H, W).
 
     Every pixel with an alpha between 0 and 255 is unknown, and so is what lies within the drawn width of one. An alpha
     without any such pixel has its widths around the edge between 0 and 255; one without an edge gets an unknown disc

@@ -198,21 +198,46 @@ def test_jitter_is_the_change_that_it_says() -> None:
 def test_the_alpha_follows_the_lens_and_not_the_file() -> None:
     picture, alpha = noise(0, 96, 96), disc(96, 96, softness=2)
     for change in ({"blur": 1.5}, {"resample": 0.5}):
-        image, moved = photograph(picture, alpha, replace(CLEAN, **change))
+        image, moved = photograph(picture, alpha, replace(CLEAN, **change), linear=False)
         assert ((moved > 5) & (moved < 250)).sum() > 1.5 * ((alpha > 5) & (alpha < 250)).sum()
         assert (image != picture).any()
     grade = Jitter(1, 1.2, 10, 1, 0, (1.1, 1, 0.9))
     for change in ({"jpeg": 50}, {"read_noise": 4.0}, {"sharpen": 1.0}, {"grade": grade}):
-        image, same = photograph(picture, alpha, replace(CLEAN, **change))
+        image, same = photograph(picture, alpha, replace(CLEAN, **change), linear=False)
         assert (image != picture).any()
         np.testing.assert_array_equal(same, alpha)
+
+
+@pytest.mark.parametrize("linear", [False, True])
+@pytest.mark.parametrize("change", [{"blur": 1.5}, {"resample": 0.6}, {"blur": 0.8, "resample": 0.5}])
+def test_a_lens_blurs_the_picture_as_it_was_mixed(change: dict[str, float], linear: bool) -> None:
+    dark, bright = (np.full((96, 96, 3), value, np.uint8) for value in ((30, 10, 50), (240, 255, 200)))
+    sharp = disc(96, 96, softness=2)
+    picture = composite_bytes(bright, sharp, dark, linear=linear)
+    seen, alpha = photograph(picture, sharp, replace(CLEAN, **change), linear=linear)
+    expected = composite_bytes(bright, alpha, dark, linear=linear)
+    assert ((alpha > 0) & (alpha < 255)).sum() > 200
+    # Where the alpha is cut at 0 and 255 the picture may overshoot, and dark light has few levels.
+    inside = (alpha > 12) & (alpha < 243)
+    assert np.abs(seen.astype(int) - expected)[inside].max() <= 3
+
+
+def test_an_alpha_is_settled_once_so_that_it_is_the_one_in_the_picture(tmp_path: Path) -> None:
+    config, sources = sources_of(tmp_path, camera=1, blur=0, resample=0, grade=0, sharpen=0, noise=0, jpeg=0, linear=0)
+    for n in range(8):
+        scene = draw_scene(config, 2, n)
+        assert scene.camera is not None
+        sample = render_scene(scene, sources, 96)
+        np.testing.assert_array_equal(sample.alpha, render_scene(replace(scene, camera=None), sources, 96).alpha)
+        expected = composite(sample.foreground, sample.alpha.astype(np.float32) / 255, sample.background) * 255
+        assert np.abs(sample.image - expected).max() < 0.51
 
 
 def test_noise_has_the_variance_of_reading_and_of_light() -> None:
     alpha = np.zeros((256, 256), np.uint8)
     camera = replace(CLEAN, read_noise=3.0, shot_noise=0.2)
     for level in (40, 200):
-        noisy, _ = photograph(np.full((256, 256, 3), level, np.uint8), alpha, camera)
+        noisy, _ = photograph(np.full((256, 256, 3), level, np.uint8), alpha, camera, linear=False)
         assert noisy.std() == pytest.approx((9 + 0.2 * level) ** 0.5, rel=0.03)
         assert noisy.mean() == pytest.approx(level, abs=0.2)
 
@@ -228,10 +253,11 @@ def test_noise_has_the_variance_of_reading_and_of_light() -> None:
         {"grade": Jitter(1.0, 1.5, -40.0, 1.5, 0.0, (1.3, 1.0, 1.3))},
     ],
 )
-def test_damage_stops_at_black_and_white_and_does_not_wrap_around(damage: dict[str, Any]) -> None:
+@pytest.mark.parametrize("linear", [False, True])
+def test_damage_stops_at_black_and_white_and_does_not_wrap_around(damage: dict[str, Any], linear: bool) -> None:
     image = np.zeros((96, 96, 3), np.uint8)
     image[:, 48:] = 255
-    damaged, alpha = photograph(image, image[..., 0].copy(), replace(CLEAN, **damage))
+    damaged, alpha = photograph(image, image[..., 0].copy(), replace(CLEAN, **damage), linear=linear)
     assert damaged.dtype == alpha.dtype == np.uint8
     dark, light = np.s_[:, :36], np.s_[:, 60:]  # away from the edge
     assert int(damaged[dark].max()) < 90
@@ -281,7 +307,7 @@ def test_damage_comes_as_often_as_configured() -> None:
         )  # type: ignore[arg-type]
         assert camera is not None
         picture = noise(0)
-        np.testing.assert_array_equal(photograph(picture, disc(), camera)[0], picture)
+        np.testing.assert_array_equal(photograph(picture, disc(), camera, linear=False)[0], picture)
     often = [draw_camera(Draw(n), DataConfig(camera=1, jpeg=1)) for n in range(50)]
     assert {40 <= camera.jpeg <= 95 for camera in often if camera} == {True}
 
