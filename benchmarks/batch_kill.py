@@ -30,7 +30,9 @@ from typing import Any
 
 import numpy as np
 
-from mattecli.image import Image, read_image, write_image
+from mattecli.imaging.image import Image
+from mattecli.imaging.read import read_image
+from mattecli.imaging.write import write_image
 
 PHOTO = Path(__file__).parents[1] / "examples" / "astronaut.png"
 SIDE = 32

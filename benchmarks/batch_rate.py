@@ -19,8 +19,11 @@ from mattecli.batch.engine import run_jobs
 from mattecli.batch.jobs import Job
 from mattecli.batch.pairing import find_jobs
 from mattecli.batch.work import Line, Settings, Worker
-from mattecli.image import Image, read_image, read_trimap, write_image
-from mattecli.matting import predict_alpha
+from mattecli.imaging.image import Image
+from mattecli.imaging.read import read_image
+from mattecli.imaging.write import write_image
+from mattecli.inference.model import predict_alpha
+from mattecli.trimaps.pairs import read_trimap
 
 ROOT = Path(__file__).parents[1] / "examples"
 TURNS = 10

@@ -19,7 +19,9 @@ import psutil
 from mattecli.batch.engine import run_jobs
 from mattecli.batch.pairing import find_jobs
 from mattecli.batch.work import Line, Settings, Worker
-from mattecli.image import Image, read_image, write_image
+from mattecli.imaging.image import Image
+from mattecli.imaging.read import read_image
+from mattecli.imaging.write import write_image
 
 PHOTO = Path(__file__).parents[1] / "examples" / "astronaut.png"
 MIB = 2**20

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from mattecli import read_image, read_trimap
-from mattecli.matting import network_input
-from mattecli.network import load_a2u
+from mattecli.network.checkpoint import load_a2u
+from mattecli.network.inputs import network_input
 from mattecli.ops import Affinity, down_kernel, up_kernel
 from mattecli.weights import find_checkpoint
 

@@ -14,12 +14,13 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from mattecli.backends import load_backend
-from mattecli.image import Image, write_image
-from mattecli.matting import predict_alpha
-from mattecli.training.dataset import DataConfig, Samples
-from mattecli.training.foregrounds import KINDS
-from mattecli.training.scenes import Sample
+from mattecli.imaging.image import Image
+from mattecli.imaging.write import write_image
+from mattecli.inference.backend import load_backend
+from mattecli.inference.model import predict_alpha
+from mattecli.training.data.dataset import DataConfig, Samples
+from mattecli.training.data.foregrounds import KINDS
+from mattecli.training.data.scenes import Sample
 
 SHOWN = ("hair", "fur", "foliage", "net", "lace", "feathers")
 SEED = 2026

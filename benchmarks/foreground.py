@@ -24,9 +24,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from mattecli import compositing
-from mattecli.image import read_alpha, read_image
-from mattecli.memory import peak_bytes
+from mattecli.compositing import composite as compositing
+from mattecli.imaging.read import read_alpha, read_image
+from mattecli.system.memory import peak_bytes
 
 Floats = NDArray[np.float32]
 Estimator = Callable[[Floats, Floats], Floats]
@@ -162,7 +162,7 @@ ESTIMATORS: dict[str, tuple[Estimator, str]] = {
     "blur fusion, two passes": (blur_fusion, "cv2"),
     "PyMatting, multi-level": (pymatting, "pymatting"),
     "PyMatting, gradient_weight=0.1": (lambda i, a: pymatting(i, a, gradient_weight=0.1), "pymatting"),
-    "mattecli": (compositing.estimate_foreground, "mattecli.compositing"),
+    "mattecli": (compositing.estimate_foreground, "mattecli.compositing.composite"),
 }
 
 
@@ -230,7 +230,7 @@ def start_up(module: str, **environment: str) -> float:
 
 @contextmanager
 def settings(**values: Any) -> Iterator[None]:
-    """Other constants in mattecli.compositing for a while."""
+    """Other constants in mattecli.compositing.composite for a while."""
     old = {name: getattr(compositing, name) for name in values}
     try:
         for name, value in values.items():

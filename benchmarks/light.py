@@ -20,12 +20,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mattecli.backends import load_backend
-from mattecli.compositing import decode_srgb, estimate_foreground
-from mattecli.evaluation import find_cases
-from mattecli.image import read_alpha, read_image, read_trimap
-from mattecli.matting import predict_alpha
-from mattecli.metrics import quantise, score
+from mattecli.compositing.foreground import estimate_foreground
+from mattecli.evaluation.evaluate import find_cases
+from mattecli.evaluation.metrics import quantise, score
+from mattecli.imaging.colour import decode_srgb
+from mattecli.imaging.read import read_alpha, read_image
+from mattecli.inference.backend import load_backend
+from mattecli.inference.model import predict_alpha
+from mattecli.trimaps.pairs import read_trimap
 
 SHARES = (0.0, 0.25, 0.5, 0.75, 1.0)
 

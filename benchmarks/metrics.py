@@ -9,7 +9,7 @@ import time
 
 import numpy as np
 
-from mattecli.metrics import connectivity_error, gradient_error, mse, sad, score
+from mattecli.evaluation.metrics import connectivity_error, gradient_error, mse, sad, score
 
 
 def main() -> None:

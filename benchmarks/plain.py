@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from mattecli.network import A2UNet
+from mattecli.network.a2u import A2UNet
 from mattecli.ops import down_kernel, up_kernel
 
 

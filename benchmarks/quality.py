@@ -26,9 +26,12 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from mattecli.evaluation import Case, find_cases
-from mattecli.image import Image, read_alpha, read_image, read_trimap, to_depth, write_image
-from mattecli.metrics import Scores, quantise, score
+from mattecli.evaluation.evaluate import Case, find_cases
+from mattecli.evaluation.metrics import Scores, quantise, score
+from mattecli.imaging.image import Image, to_depth
+from mattecli.imaging.read import read_alpha, read_image
+from mattecli.imaging.write import write_image
+from mattecli.trimaps.pairs import read_trimap
 
 OURS, CLOSED_FORM, KNN = "ours", "closed-form", "KNN"
 METHODS = (OURS, CLOSED_FORM, KNN)
@@ -80,8 +83,8 @@ def _methods(options: argparse.Namespace, rounding: list[NDArray[np.float32]]) -
     """The methods asked for; with --rounding ours puts what its precision changes at unknown pixels into `rounding`."""
     methods: dict[str, Method] = {}
     if OURS in options.methods:
-        from mattecli.backends import load_backend
-        from mattecli.matting import predict_alpha
+        from mattecli.inference.backend import load_backend
+        from mattecli.inference.model import predict_alpha
 
         backend = load_backend(options.weights, device=options.device, precision=options.precision)
         exact = load_backend(options.weights, device=options.device, precision="fp32") if options.rounding else None

@@ -26,9 +26,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from mattecli import memory
-from mattecli.boxes import Edges
+from mattecli.geometry import Edges
 from mattecli.ops import fused, resample
+from mattecli.system import memory
 
 Run = Callable[[], object]
 

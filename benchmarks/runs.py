@@ -16,7 +16,7 @@ import json
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from mattecli.training.curves import Panel, draw_panels
+from mattecli.training.plots import Panel, draw_panels
 
 
 class Point(NamedTuple):

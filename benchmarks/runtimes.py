@@ -28,10 +28,10 @@ import numpy as np
 import onnxruntime as ort
 from numpy.typing import NDArray
 
-from mattecli.backends import load_backend
-from mattecli.export import Options, build
-from mattecli.matting import predict_alpha
-from mattecli.memory import keep_freed_memory, peak_bytes
+from mattecli.inference.backend import load_backend
+from mattecli.inference.model import predict_alpha
+from mattecli.onnx.export import Options, build
+from mattecli.system.memory import keep_freed_memory, peak_bytes
 from mattecli.weights import Checkpoint, find_checkpoint
 
 SIZES = [(1, 16, 16), (3, 16, 48), (5, 48, 80), (1, 176, 208), (1, 512, 512), (1, 1072, 1920)]  # batch, height, width
@@ -74,7 +74,7 @@ def agree() -> None:
     """The largest difference of ONNX Runtime and OpenVINO from PyTorch in float64, as a part of the largest alpha."""
     import torch
 
-    from mattecli.network import load_a2u
+    from mattecli.network.checkpoint import load_a2u
 
     print(f"{'weights':<18} {'batch × size':<14} ONNX Runtime   custom ops   OpenVINO")
     for name, checkpoint in networks():
@@ -96,7 +96,8 @@ def networks() -> list[tuple[str, Checkpoint]]:
     """The shipped weights and seeded ones of both variants."""
     import torch
 
-    from mattecli.network import A2UNet, save_a2u
+    from mattecli.network.a2u import A2UNet
+    from mattecli.network.checkpoint import save_a2u
 
     found = [("shipped", find_checkpoint())]
     folder = Path(tempfile.mkdtemp())
@@ -204,7 +205,7 @@ def whole(megapixels: float, repeats: int) -> None:
     """The exported file at once, without tiles, beside PyTorch's plain network."""
     import torch
 
-    from mattecli.network import load_a2u
+    from mattecli.network.checkpoint import load_a2u
 
     height = round((megapixels * 1e6 * 9 / 16) ** 0.5) // 16 * 16
     width = round(height * 16 / 9) // 16 * 16

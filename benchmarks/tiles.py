@@ -30,16 +30,18 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from mattecli import memory
-from mattecli.backends import load_backend
-from mattecli.boxes import WHOLE, Edges
-from mattecli.matting import network_input, predict_alpha
-from mattecli.network import kernels, load_a2u
+from mattecli.geometry import WHOLE, Edges
+from mattecli.inference.backend import load_backend
+from mattecli.inference.model import predict_alpha
+from mattecli.inference.tiling import Plan
+from mattecli.network import affinity as kernels
 from mattecli.network.blocks import Conv
+from mattecli.network.checkpoint import load_a2u
 from mattecli.network.fold import FoldedConv
-from mattecli.ops import plain as sums
-from mattecli.tiling import Plan
-from mattecli.training.curves import Panel, draw_panels
+from mattecli.network.inputs import network_input
+from mattecli.ops import reference as sums
+from mattecli.system import memory
+from mattecli.training.plots import Panel, draw_panels
 from mattecli.weights import find_checkpoint
 
 UNKNOWN = 0.15

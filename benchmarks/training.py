@@ -28,12 +28,12 @@ import torch
 from torch import Tensor
 from torch.profiler import ProfilerActivity, profile
 
+from mattecli.training.build import build_feed, build_network
 from mattecli.training.config import TrainConfig, config_of
-from mattecli.training.dataset import Samples, batches
-from mattecli.training.journal import Line, read_log
+from mattecli.training.data.dataset import Samples, batches
+from mattecli.training.distributed import training_device
+from mattecli.training.log import Line, read_log
 from mattecli.training.loop import Feed, train
-from mattecli.training.parts import build_feed, build_network
-from mattecli.training.ranks import training_device
 
 # Shares of a profile: ranges that own all that runs inside them, then single operations.
 RANGES = {

@@ -30,14 +30,15 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from mattecli.image import read_alpha, read_image, read_trimap
+from mattecli.imaging.read import read_alpha, read_image
+from mattecli.training.build import build_feed, build_network
 from mattecli.training.config import TrainConfig, config_of
-from mattecli.training.curves import Panel, draw_panels
-from mattecli.training.journal import Line, read_log
+from mattecli.training.log import Line, read_log
 from mattecli.training.loop import Feed, train
-from mattecli.training.parts import build_feed, build_network
+from mattecli.training.plots import Panel, draw_panels
 from mattecli.training.state import STATE
 from mattecli.training.validation import ValidationSet
+from mattecli.trimaps.pairs import read_trimap
 
 Tables = dict[str, Any]
 Curve = list[tuple[float, float]]  # steps and losses

@@ -13,42 +13,46 @@ Nothing heavy is imported before a name is used.
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-__version__ = "0.1.0"
+from mattecli._version import __version__ as __version__
 
 _HOMES = {
-    "Backend": "mattecli.backends",
+    "Backend": "mattecli.inference.backend",
     "DeviceError": "mattecli.errors",
-    "Image": "mattecli.image",
+    "Image": "mattecli.imaging.image",
     "InputError": "mattecli.errors",
     "MatteError": "mattecli.errors",
-    "Predictor": "mattecli.predictor",
-    "Scores": "mattecli.metrics",
+    "Predictor": "mattecli.inference.rows",
+    "Scores": "mattecli.evaluation.metrics",
     "UsageError": "mattecli.errors",
     "WeightsError": "mattecli.errors",
-    "composite": "mattecli.compositing",
-    "cutout": "mattecli.compositing",
-    "estimate_foreground": "mattecli.compositing",
-    "fit_background": "mattecli.compositing",
-    "load_backend": "mattecli.backends",
-    "make_trimap": "mattecli.trimap",
-    "predict_alpha": "mattecli.matting",
-    "read_alpha": "mattecli.image",
-    "read_image": "mattecli.image",
-    "read_trimap": "mattecli.image",
-    "score": "mattecli.metrics",
-    "write_alpha": "mattecli.image",
-    "write_image": "mattecli.image",
+    "composite": "mattecli.compositing.composite",
+    "cutout": "mattecli.compositing.composite",
+    "estimate_foreground": "mattecli.compositing.foreground",
+    "fit_background": "mattecli.compositing.composite",
+    "load_backend": "mattecli.inference.backend",
+    "make_trimap": "mattecli.trimaps.make",
+    "predict_alpha": "mattecli.inference.model",
+    "read_alpha": "mattecli.imaging.read",
+    "read_image": "mattecli.imaging.read",
+    "read_trimap": "mattecli.trimaps.pairs",
+    "score": "mattecli.evaluation.metrics",
+    "write_alpha": "mattecli.imaging.write",
+    "write_image": "mattecli.imaging.write",
 }
 
 if TYPE_CHECKING:
-    from mattecli.backends import Backend, load_backend
-    from mattecli.compositing import composite, cutout, estimate_foreground, fit_background
+    from mattecli.compositing.composite import composite, cutout, fit_background
+    from mattecli.compositing.foreground import estimate_foreground
     from mattecli.errors import DeviceError, InputError, MatteError, UsageError, WeightsError
-    from mattecli.image import Image, read_alpha, read_image, read_trimap, write_alpha, write_image
-    from mattecli.matting import predict_alpha
-    from mattecli.metrics import Scores, score
-    from mattecli.predictor import Predictor
-    from mattecli.trimap import make_trimap
+    from mattecli.evaluation.metrics import Scores, score
+    from mattecli.imaging.image import Image
+    from mattecli.imaging.read import read_alpha, read_image
+    from mattecli.imaging.write import write_alpha, write_image
+    from mattecli.inference.backend import Backend, load_backend
+    from mattecli.inference.model import predict_alpha
+    from mattecli.inference.rows import Predictor
+    from mattecli.trimaps.make import make_trimap
+    from mattecli.trimaps.pairs import read_trimap
 
 __all__ = [
     "Backend",

@@ -12,7 +12,7 @@ from functools import cached_property
 from pathlib import Path
 
 from mattecli.errors import WeightsError
-from mattecli.files import same_file
+from mattecli.system.files import same_file
 
 DEFAULT = "a2u_shared"
 

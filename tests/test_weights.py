@@ -6,7 +6,7 @@ import pytest
 
 from mattecli import weights
 from mattecli.errors import WeightsError
-from mattecli.network import load_a2u
+from mattecli.network.checkpoint import load_a2u
 
 
 def test_checkpoints_in_the_box_are_as_listed() -> None:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from mattecli.batch.jobs import Job
 from mattecli.batch.work import Line, Loaded, Worker, failure
-from mattecli.memory import free_bytes
+from mattecli.system.memory import free_bytes
 
 MOST_PIXELS = 64_000_000  # in flight at a time
 PIXEL_BYTES = 40  # of a photo in flight: 16-bit RGB, trimap, alpha, and the colours of a cut-out while it is written

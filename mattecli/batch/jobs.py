@@ -11,7 +11,7 @@ from hashlib import blake2b
 from pathlib import Path, PurePosixPath
 
 from mattecli.errors import UsageError
-from mattecli.products import Kind
+from mattecli.imaging.choices import Kind
 
 OUTPUT = "{dir}/{stem}_{what}.png"
 

@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from mattecli.batch.jobs import OUTPUT, Job, Listing, Problem, fill, name_values, outputs_of, without_clashes
+from mattecli.compositing.outputs import parse_colour
 from mattecli.errors import InputError, UsageError
-from mattecli.products import Kind, parse_colour
+from mattecli.imaging.choices import Kind
 
 COLUMNS = ("image", "trimap", "output", "background")
 

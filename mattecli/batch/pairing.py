@@ -9,9 +9,9 @@ from pathlib import Path
 
 from mattecli.batch.jobs import OUTPUT, Job, Listing, Problem, fill, name_values, outputs_of, resolver, without_clashes
 from mattecli.errors import InputError
-from mattecli.folders import as_read, natural, some
-from mattecli.image import SUFFIXES
-from mattecli.products import Kind
+from mattecli.imaging.choices import Kind
+from mattecli.imaging.image import SUFFIXES
+from mattecli.system.folders import as_read, natural, some
 
 TRIMAP_SUFFIXES = SUFFIXES | {".npy"}
 # Pictures to a person, but of formats that are not read: raw photographs, layers, and others.

@@ -13,7 +13,7 @@ from typing import IO, Any
 
 from mattecli.batch.work import Line
 from mattecli.errors import InputError, UsageError
-from mattecli.files import whole_file
+from mattecli.system.files import whole_file
 
 STATUSES = ("done", "skipped", "failed")
 

@@ -18,16 +18,8 @@ from numpy.typing import NDArray
 
 from mattecli.batch.jobs import Job
 from mattecli.batch.journal import Journal, Record
-from mattecli.compositing import Colour, estimate_foreground
-from mattecli.errors import InputError, MatteError
-from mattecli.files import sweep
-from mattecli.image import Bits, Image
-from mattecli.matting import Tile
-from mattecli.memory import peak_bytes
-from mattecli.predictor import Predictor, pair_size, read_pair, trimap_note
-from mattecli.products import (
-    Fit,
-    Kind,
+from mattecli.compositing.foreground import estimate_foreground
+from mattecli.compositing.outputs import (
     check_memory,
     check_product,
     parse_colour,
@@ -36,7 +28,15 @@ from mattecli.products import (
     read_background,
     write_product,
 )
-from mattecli.trimap import shares
+from mattecli.errors import InputError, MatteError
+from mattecli.imaging.choices import Bits, Colour, Fit, Kind
+from mattecli.imaging.image import Image
+from mattecli.inference.plan import Tile
+from mattecli.inference.rows import Predictor
+from mattecli.system.files import sweep
+from mattecli.system.memory import peak_bytes
+from mattecli.trimaps.check import shares
+from mattecli.trimaps.pairs import pair_size, read_pair, trimap_note
 from mattecli.weights import find_checkpoint
 
 RECIPE = 1  # to be raised when the same weights and options give other pixels than before

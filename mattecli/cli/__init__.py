@@ -10,7 +10,7 @@ import sys
 
 import typer
 
-from mattecli import __version__
+from mattecli._version import __version__
 from mattecli.cli import terminal, weights
 from mattecli.cli.batch import batch
 from mattecli.cli.composite import composite

@@ -29,8 +29,9 @@ from mattecli.cli.options import (
     Weights,
 )
 from mattecli.cli.parsing import check_composite_options, parse_bits, parse_kinds, parse_memory, parse_tile
+from mattecli.compositing.outputs import read_background
 from mattecli.errors import InputError, MatteError, UsageError
-from mattecli.products import Fit, Kind, read_background
+from mattecli.imaging.choices import Fit, Kind
 
 if TYPE_CHECKING:
     from mattecli.batch.jobs import Listing
@@ -146,7 +147,7 @@ def batch(
     from mattecli.batch.pairing import find_jobs
     from mattecli.batch.report import Report, failure_limit, read_report
     from mattecli.batch.work import Settings, Worker
-    from mattecli.files import make_folder
+    from mattecli.system.files import make_folder
 
     check_pattern(name, kinds)
     if manifest is None or "composite" not in kinds:
@@ -247,7 +248,7 @@ def _output_folder(images: Path, out: Path | None, trimaps: str | None, manifest
 
 def _check_formats(name: str, kinds: list[Kind], depth: Any, background: str | None) -> None:
     """See that the suffix of the outputs can hold what is to be made."""
-    from mattecli.image import check_format
+    from mattecli.imaging.write import check_format
 
     for kind in kinds:
         transparent = kind == "cutout" or (kind == "composite" and (background or "").lower() == "transparent")
@@ -258,7 +259,7 @@ def _check_formats(name: str, kinds: list[Kind], depth: Any, background: str | N
 
 def _failed_of(run: Run, listing: Listing, report: Path) -> Listing:
     """The part of the listing that failed in a report. Raises InputError where none of these photos is in it."""
-    from mattecli.folders import some
+    from mattecli.system.folders import some
 
     failed = run.failed_images()
     part = listing.only(failed)
@@ -276,7 +277,7 @@ def _failed_of(run: Run, listing: Listing, report: Path) -> Listing:
 
 
 def _tell_unused(listing: Listing) -> None:
-    from mattecli.folders import some
+    from mattecli.system.folders import some
 
     if listing.foreign:
         names = some(listing.foreign)

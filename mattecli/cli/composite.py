@@ -12,9 +12,7 @@ import typer
 from mattecli.cli import terminal
 from mattecli.cli.options import Debug, Json, Overwrite, Quiet, Verbose
 from mattecli.cli.parsing import check_composite_options
-from mattecli.errors import UsageError
-from mattecli.products import (
-    Fit,
+from mattecli.compositing.outputs import (
     check_composite_output,
     check_memory,
     make_product,
@@ -23,10 +21,12 @@ from mattecli.products import (
     profile_note,
     read_background,
 )
+from mattecli.errors import UsageError
+from mattecli.imaging.choices import Fit
 
 if TYPE_CHECKING:
-    from mattecli.compositing import Colour
-    from mattecli.image import Image
+    from mattecli.imaging.choices import Colour
+    from mattecli.imaging.image import Image
 
 
 def composite(
@@ -97,9 +97,11 @@ def composite(
         raise UsageError("--json and -o - both write to standard output; name a file for the picture")
     check_composite_output(target, background, overwrite=overwrite, inputs=inputs)
 
-    from mattecli.image import Image, read_alpha, read_image, write_image
-    from mattecli.memory import peak_bytes
-    from mattecli.trimap import check_size
+    from mattecli.imaging.image import Image
+    from mattecli.imaging.read import read_alpha, read_image
+    from mattecli.imaging.write import write_image
+    from mattecli.system.memory import peak_bytes
+    from mattecli.trimaps.check import check_size
 
     under = read_background(background)
     picture, matte = read_image(photo), read_alpha(alpha)

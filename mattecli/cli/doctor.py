@@ -18,7 +18,7 @@ def doctor(quiet: Quiet = False, as_json: Json = False, debug: Debug = False) ->
 
     Example: matte doctor
     """
-    from mattecli.doctor import examine
+    from mattecli.cli.examine import examine
 
     findings = []
     for finding in examine():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from typing import TYPE_CHECKING, Any
 
 from mattecli.cli import terminal
@@ -11,11 +12,12 @@ from mattecli.errors import DeviceError, MatteError
 if TYPE_CHECKING:
     from mattecli.batch.jobs import Job, Listing
     from mattecli.batch.work import Worker
+    from mattecli.inference.backend import Backend
 
 
 def show_plan(listing: Listing, worker: Worker, *, as_json: bool) -> int:
     """Print each pair and the whole; gives the exit code, 1 where a photo would fail."""
-    from mattecli.memory import show_bytes
+    from mattecli.system.memory import show_bytes
 
     lines = [_problem(problem.name, problem.image, problem.reason) for problem in listing.problems]
     lines += [_plan(job, worker) for job in listing.jobs]
@@ -49,7 +51,7 @@ def _problem(name: str, image: str, reason: str) -> dict[str, Any]:
 
 def _plan(job: Job, worker: Worker) -> dict[str, Any]:
     from mattecli.batch.work import describe
-    from mattecli.predictor import pair_size
+    from mattecli.trimaps.pairs import pair_size
 
     try:
         if isinstance(worker.todo(job), dict):
@@ -62,7 +64,7 @@ def _plan(job: Job, worker: Worker) -> dict[str, Any]:
 
 def _with_memory(todo: list[dict[str, Any]], worker: Worker) -> list[dict[str, Any]]:
     """Add to each line how its photo would be run; those that would not fit become failures and are left out."""
-    from mattecli.matting import plan
+    from mattecli.inference.plan import plan
 
     settings = worker.settings
     if todo:
@@ -85,7 +87,6 @@ def _with_memory(todo: list[dict[str, Any]], worker: Worker) -> list[dict[str, A
 
 
 def _costs(todo: list[dict[str, Any]], megapixels: float, worker: Worker) -> dict[str, Any]:
-    from mattecli.batch.estimate import seconds_a_megapixel
 
     backend = worker.predictor.load()
     return {
@@ -98,7 +99,7 @@ def _costs(todo: list[dict[str, Any]], megapixels: float, worker: Worker) -> dic
 
 def _shown(line: dict[str, Any]) -> str:
     from mattecli.cli.follow import printable
-    from mattecli.memory import show_bytes
+    from mattecli.system.memory import show_bytes
 
     if line["status"] == "failed":
         return printable(f"fails    {line['reason']}")
@@ -114,3 +115,20 @@ def _duration(seconds: float) -> str:
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s" if minutes else f"{seconds:.1f} s"
+
+
+TRIAL = 512  # side of the trial's picture, in pixels
+
+
+def seconds_a_megapixel(backend: Backend) -> float:
+    """What the network takes for a megapixel, from a made-up picture without known pixels; the second of two runs."""
+    import numpy as np
+
+    from mattecli.inference.model import predict_alpha
+
+    photo = np.random.default_rng(0).integers(0, 256, (TRIAL, TRIAL, 3), np.uint8)
+    trimap = np.full((TRIAL, TRIAL), 128, np.uint8)
+    predict_alpha(photo, trimap, backend)
+    started = time.perf_counter()
+    predict_alpha(photo, trimap, backend)
+    return (time.perf_counter() - started) / (TRIAL * TRIAL / 1e6)

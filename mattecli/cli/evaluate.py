@@ -36,9 +36,10 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from mattecli import backends, matting
-    from mattecli.evaluation import Evaluation, Failed, Listing, Scored
-    from mattecli.metrics import Scores
+    from mattecli.evaluation.evaluate import Evaluation, Failed, Listing, Scored
+    from mattecli.evaluation.metrics import Scores
+    from mattecli.inference.backend import Backend as Runner
+    from mattecli.inference.plan import Tile as TileChoice
 
 COLUMNS = {"sad": ("SAD", ".3f"), "mse": ("MSE", ".5f"), "grad": ("Grad", ".3f"), "conn": ("Conn", ".3f")}
 
@@ -114,9 +115,9 @@ def evaluate(
     _check_usage(predictions, images, page, model_only)
     side, allowed = parse_tile(tile), parse_memory(max_memory)
 
-    from mattecli import evaluation
-    from mattecli.evaluation_page import EvaluationPage
-    from mattecli.pages import check_page
+    from mattecli.evaluation import evaluate as evaluation
+    from mattecli.pages.evaluation import EvaluationPage
+    from mattecli.pages.page import check_page
 
     listing = evaluation.find_cases(alpha, trimaps, predictions=predictions, photos=images)
     if page is not None:
@@ -126,7 +127,7 @@ def evaluate(
     facts = {"Truth": str(alpha), "Trimaps": str(trimaps)}
     runner = None
     if predictions is None:
-        from mattecli.backends import load_backend
+        from mattecli.inference.backend import load_backend
 
         runner = load_backend(weights, backend=backend, device=device, provider=provider, precision=precision)
         terminal.say(f"device: {runner.device}" + (" (auto)" if device == "auto" else ""))
@@ -176,8 +177,8 @@ def _check_usage(predictions: Path | None, images: Path | None, page: Path | Non
 
 def _prepare(save: Path, listing: Listing, *, overwrite: bool) -> None:
     """Make the folder for the model's alphas and see that nothing is in the way."""
-    from mattecli.files import make_folder
-    from mattecli.image import check_output
+    from mattecli.imaging.write import check_output
+    from mattecli.system.files import make_folder
 
     make_folder(save)
     if any(folder.samefile(save) for folder in {path.parent for path in listing.files()}):
@@ -187,14 +188,14 @@ def _prepare(save: Path, listing: Listing, *, overwrite: bool) -> None:
 
 
 def _predictor(
-    backend: backends.Backend, tile: matting.Tile, max_memory: int | None
+    backend: Runner, tile: TileChoice, max_memory: int | None
 ) -> Callable[[NDArray[Any], NDArray[np.uint8]], NDArray[np.float32]]:
-    from mattecli.matting import predict_alpha
+    from mattecli.inference.model import predict_alpha
 
     return partial(predict_alpha, backend=backend, tile=tile, max_memory=max_memory)
 
 
-def _model(backend: backends.Backend | None) -> dict[str, Any]:
+def _model(backend: Runner | None) -> dict[str, Any]:
     """What `--json` says of the model that ran."""
     if backend is None:
         return {}

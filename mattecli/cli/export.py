@@ -13,7 +13,7 @@ from mattecli.cli.options import Debug, Json, Overwrite, Quiet, Verbose, Weights
 from mattecli.errors import UsageError
 
 if TYPE_CHECKING:
-    from mattecli.export import Difference
+    from mattecli.onnx.export import Difference
 
 
 def export_onnx(
@@ -57,8 +57,8 @@ def export_onnx(
         raise UsageError(f"{output} does not end in .onnx, by which other tools know such files; add that")
     fixed = None if size is None else _parse_size(size)
 
-    from mattecli.export import Options
-    from mattecli.export import export_onnx as export
+    from mattecli.onnx.export import Options
+    from mattecli.onnx.export import export_onnx as export
     from mattecli.weights import find_checkpoint
 
     compared: list[Difference] = []

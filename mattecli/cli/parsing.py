@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, cast, get_args
 
 from mattecli.errors import UsageError
-from mattecli.products import Kind
+from mattecli.imaging.choices import Kind
 
 if TYPE_CHECKING:
-    from mattecli.image import Bits
-    from mattecli.matting import Tile
+    from mattecli.imaging.choices import Bits
+    from mattecli.inference.plan import Tile
 
 
 def parse_kinds(what: str) -> list[Kind]:
@@ -24,7 +24,7 @@ def parse_kinds(what: str) -> list[Kind]:
 
 def check_composite_options(background: str | None, *, fit: str, linear: bool) -> None:
     """Raise `UsageError` for options that would do nothing over this background; None is no composite at all."""
-    from mattecli.products import parse_colour
+    from mattecli.compositing.outputs import parse_colour
 
     over = None if background is None or background.lower() == "transparent" else background
     if over is None:
@@ -40,7 +40,7 @@ def check_composite_options(background: str | None, *, fit: str, linear: bool) -
 
 def parse_memory(text: str | None) -> int | None:
     """The bytes that `--max-memory` allows."""
-    from mattecli.memory import parse_bytes
+    from mattecli.system.memory import parse_bytes
 
     if text is None:
         return None

@@ -28,10 +28,7 @@ from mattecli.cli.options import (
     Weights,
 )
 from mattecli.cli.parsing import check_composite_options, parse_bits, parse_kinds, parse_memory, parse_tile
-from mattecli.errors import UsageError
-from mattecli.products import (
-    Fit,
-    Kind,
+from mattecli.compositing.outputs import (
     check_memory,
     check_product,
     photo_note,
@@ -39,14 +36,18 @@ from mattecli.products import (
     read_background,
     write_product,
 )
+from mattecli.errors import UsageError
+from mattecli.imaging.choices import Fit, Kind
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from mattecli import backends, image
-    from mattecli.compositing import Colour
-    from mattecli.tiling import Plan
+    from mattecli.imaging.choices import Bits as Depth
+    from mattecli.imaging.choices import Colour
+    from mattecli.imaging.image import Image
+    from mattecli.inference.backend import Backend as Runner
+    from mattecli.inference.tiling import Plan
 
 Targets = dict[Kind, str]
 
@@ -125,9 +126,9 @@ def predict(
         raise UsageError("--json and -o - both write to standard output; name a file for the picture")
     side, allowed = parse_tile(tile), parse_memory(max_memory)
 
-    from mattecli.files import make_folder
-    from mattecli.predictor import read_pair, trimap_note
-    from mattecli.trimap import shares
+    from mattecli.system.files import make_folder
+    from mattecli.trimaps.check import shares
+    from mattecli.trimaps.pairs import read_pair, trimap_note
 
     if out_dir is not None:
         make_folder(out_dir)
@@ -141,9 +142,9 @@ def predict(
     if kinds != ["alpha"]:
         check_memory(picture)
 
-    from mattecli.backends import load_backend
-    from mattecli.matting import predict_alpha
-    from mattecli.tiling import PASSES
+    from mattecli.inference.backend import load_backend
+    from mattecli.inference.model import predict_alpha
+    from mattecli.inference.tiling import PASSES
 
     runner = load_backend(weights, backend=backend, device=device, provider=provider, precision=precision)
     terminal.say(f"device: {runner.device}" + (" (auto)" if device == "auto" else ""))
@@ -196,7 +197,7 @@ def _kinds(what: str | None, *, cutout: bool, foreground: bool, background: str 
     return kinds
 
 
-def _targets(kinds: list[Kind], photo: str, output: str | None, out_dir: Path | None, bits: image.Bits) -> Targets:
+def _targets(kinds: list[Kind], photo: str, output: str | None, out_dir: Path | None, bits: Depth) -> Targets:
     """The file of each product."""
     if out_dir is not None and output is not None:
         raise UsageError("-o names one file and --out-dir a folder; give one of them")
@@ -212,7 +213,7 @@ def _targets(kinds: list[Kind], photo: str, output: str | None, out_dir: Path | 
 
 
 def _check_outputs(
-    targets: Targets, bits: image.Bits, background: str | None, *, overwrite: bool, inputs: list[str]
+    targets: Targets, bits: Depth, background: str | None, *, overwrite: bool, inputs: list[str]
 ) -> None:
     """Raise InputError for any output that could not be written, before anything heavy runs."""
     if background is not None:
@@ -223,18 +224,18 @@ def _check_outputs(
 
 def _write(
     targets: Targets,
-    picture: image.Image,
+    picture: Image,
     alpha: NDArray[np.float32],
-    bits: image.Bits,
-    scene: image.Image | Colour | None,
+    bits: Depth,
+    scene: Image | Colour | None,
     *,
     fit: Fit,
     linear: bool,
     overwrite: bool,
     names: tuple[str, str | None],
 ) -> None:
-    from mattecli.compositing import estimate_foreground
-    from mattecli.image import Image
+    from mattecli.compositing.foreground import estimate_foreground
+    from mattecli.imaging.image import Image
 
     if isinstance(scene, Image) and (note := profile_note(picture, names[0], scene, names[1] or "the background")):
         terminal.warn(note)
@@ -260,13 +261,13 @@ def _write(
 def _facts(
     photo: str,
     targets: Targets,
-    picture: image.Image,
-    runner: backends.Backend,
+    picture: Image,
+    runner: Runner,
     used: Plan | None,
     unknown: float,
     seconds: float,
 ) -> dict[str, object]:
-    from mattecli.memory import peak_bytes
+    from mattecli.system.memory import peak_bytes
 
     outputs = dict(targets)
     return {

@@ -64,8 +64,8 @@ def report(
         raise UsageError(f"several reports are joined by `matte report merge {paths[0]} … -o FILE`")
 
     from mattecli.batch.report import merge, read_report, write_run
-    from mattecli.files import check_target
-    from mattecli.pages import check_page
+    from mattecli.pages.page import check_page
+    from mattecli.system.files import check_target
 
     if page is not None:
         check_page(page, overwrite=overwrite, inputs=paths)
@@ -78,7 +78,7 @@ def report(
         terminal.say(f"{len(paths)} reports → {output}")
     _tell(run, as_json=as_json)
     if page is not None:
-        from mattecli.batch.page import write_report_page
+        from mattecli.pages.report import write_report_page
 
         with _progress(min(pictures, len(run.lines) - run.count("failed"))) as on_done:
             title = paths[0].name if len(paths) == 1 else str(output)

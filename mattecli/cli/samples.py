@@ -18,8 +18,8 @@ from mattecli.cli.options import Debug, Json, Overwrite, Quiet, Verbose
 from mattecli.errors import UsageError
 
 if TYPE_CHECKING:
-    from mattecli.training.dataconfig import DataConfig
-    from mattecli.training.sources import Sources
+    from mattecli.training.data.config import DataConfig
+    from mattecli.training.data.sources import Sources
 
 Folders = list[Path] | None
 
@@ -90,9 +90,10 @@ def train_samples(
       matte train-samples --photos holiday/ --foregrounds cutouts/ -o sheet.png
       matte train-samples train.toml --count 40 --size 512 --columns 1
     """
-    from mattecli.image import Image, check_output, write_image
-    from mattecli.training.dataset import Samples
-    from mattecli.training.sheet import make_sheet
+    from mattecli.imaging.image import Image
+    from mattecli.imaging.write import check_output, write_image
+    from mattecli.training.data.dataset import Samples
+    from mattecli.training.data.sheet import make_sheet
 
     if output == "-" and as_json:
         raise UsageError("--json and -o - both write to standard output; name a file for the picture")
@@ -133,7 +134,7 @@ def train_samples(
 def _configuration(path: Path | None) -> tuple[DataConfig, int]:
     """The data's table and the seed of a train.toml, or the built-in ones."""
     if path is None:
-        from mattecli.training.dataconfig import DataConfig
+        from mattecli.training.data.config import DataConfig
 
         return DataConfig(), 0
     from mattecli.training.config import read_config
@@ -151,7 +152,7 @@ def _inputs(sources: Sources, config: Path | None) -> list[Path]:
 
 def _only(kinds: list[str]) -> dict[str, float]:
     """Weights that leave these kinds."""
-    from mattecli.training.foregrounds import KINDS
+    from mattecli.training.data.foregrounds import KINDS
 
     for name in kinds:
         if name not in KINDS:

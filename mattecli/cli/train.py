@@ -65,11 +65,11 @@ def train(
       matte train train.toml --start weights/a2u_shared.safetensors --run runs/tuned
       torchrun --nproc-per-node 4 -m mattecli train train.toml
     """
+    from mattecli.training.build import build_feed, build_network
     from mattecli.training.config import read_config
+    from mattecli.training.distributed import joined_ranks, training_device
     from mattecli.training.kept import CONFIG
     from mattecli.training.loop import train as train_network
-    from mattecli.training.parts import build_feed, build_network
-    from mattecli.training.ranks import joined_ranks, training_device
     from mattecli.training.validation import ValidationSet
 
     for option, minutes in (("--max-minutes", max_minutes), ("--pause-after", pause_after)):
@@ -139,7 +139,7 @@ def _keeping(
     path: Path, config: TrainConfig, report: Callable[[dict[str, Any]], None]
 ) -> Callable[[dict[str, Any]], None]:
     """Keep the settings in the folder of the run as soon as there is one, unless they were read there."""
-    from mattecli.files import same_file
+    from mattecli.system.files import same_file
     from mattecli.training.kept import CONFIG, keep_config
 
     def keep(line: dict[str, Any]) -> None:

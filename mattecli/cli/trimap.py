@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from mattecli.image import Image
+    from mattecli.imaging.image import Image
 
 
 def trimap(
@@ -70,9 +70,12 @@ def trimap(
       matte trimap cutout.png -o trimap.png --erode 5 --dilate 40
       rembg i -om photo.jpg - | matte trimap - -o trimap.png
     """
-    from mattecli._decoding import is_pipe
-    from mattecli.image import Image, check_output, read_alpha, read_image, read_size, write_image
-    from mattecli.trimap import check_size, make_trimap, shares
+    from mattecli.imaging.decoding import is_pipe
+    from mattecli.imaging.image import Image
+    from mattecli.imaging.read import read_alpha, read_image, read_size
+    from mattecli.imaging.write import check_output, write_image
+    from mattecli.trimaps.check import check_size, shares
+    from mattecli.trimaps.make import make_trimap
 
     target = _target(mask, output, image=image, preview=preview, as_json=as_json)
     inputs = [mask] if image is None else [mask, image]
@@ -98,9 +101,9 @@ def trimap(
 
 def _target(mask: str, output: str | None, *, image: str | None, preview: str | None, as_json: bool) -> str:
     """The trimap's file, once the names are known to make sense together."""
-    from mattecli._decoding import is_pipe
     from mattecli.errors import UsageError
-    from mattecli.files import same_file
+    from mattecli.imaging.decoding import is_pipe
+    from mattecli.system.files import same_file
 
     if output is None and mask == "-":
         raise UsageError("the mask comes from standard input and gives the trimap no name; name one with -o")
@@ -118,8 +121,9 @@ def _target(mask: str, output: str | None, *, image: str | None, preview: str | 
 
 
 def _write_preview(preview: str, photo: Image, made: NDArray[np.uint8], *, overwrite: bool) -> None:
-    from mattecli.image import Image, to_depth, write_image
-    from mattecli.trimap import overlay
+    from mattecli.imaging.image import Image, to_depth
+    from mattecli.imaging.write import write_image
+    from mattecli.trimaps.make import overlay
 
     pixels = to_depth(photo.pixels, 8)
     write_image(preview, Image(overlay(pixels, made)), overwrite=overwrite)

@@ -99,7 +99,7 @@ def convert(
     Example: matte weights convert a2u_matting.pth a2u.safetensors
     """
     from mattecli.errors import UsageError, WeightsError
-    from mattecli.files import check_target
+    from mattecli.system.files import check_target
     from mattecli.weights import find_checkpoint
 
     checkpoint = find_checkpoint(source)
@@ -111,7 +111,7 @@ def convert(
 
     import torch
 
-    from mattecli.network import load_a2u, save_a2u
+    from mattecli.network.checkpoint import load_a2u, save_a2u
 
     save_a2u(load_a2u(checkpoint.path), target, dtype=torch.float16 if half else torch.float32)
     terminal.say(f"{source} → {target}")
@@ -122,7 +122,7 @@ def convert(
 def _facts(checkpoint: Checkpoint) -> dict[str, str | int]:
     if checkpoint.exported:
         return _exported_facts(checkpoint)
-    from mattecli.network import load_a2u, read_state_dict
+    from mattecli.network.checkpoint import load_a2u, read_state_dict
 
     net = load_a2u(checkpoint.path)
     dtypes = {str(tensor.dtype).removeprefix("torch.") for tensor in read_state_dict(checkpoint.path).values()}
@@ -139,7 +139,7 @@ def _facts(checkpoint: Checkpoint) -> dict[str, str | int]:
 
 def _exported_facts(checkpoint: Checkpoint) -> dict[str, str | int]:
     """What a file of `matte export-onnx` says of itself, after a look at its tensors."""
-    from mattecli.onnx.weights import read_exported
+    from mattecli.onnx.read_weights import read_exported
 
     state, facts = read_exported(checkpoint.path)
     return {

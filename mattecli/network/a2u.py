@@ -7,9 +7,9 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from mattecli.boxes import WHOLE, Edges
+from mattecli.geometry import WHOLE, Edges
+from mattecli.network.affinity import Affinity, AffinityPredictor
 from mattecli.network.blocks import ASPP, Chain, Conv, DecoderLayer, DownBlock, ResidualBlocks, Upsampling, conv_abn
-from mattecli.network.kernels import Affinity, AffinityPredictor
 from mattecli.ops.resample import downsample
 
 

@@ -14,8 +14,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from mattecli.boxes import WHOLE, Edges
-from mattecli.network.kernels import LEAK, Affinity, AffinityPredictor
+from mattecli.geometry import WHOLE, Edges
+from mattecli.network.affinity import LEAK, Affinity, AffinityPredictor
 from mattecli.ops.resample import at_edges, downsample, upsample
 
 Upsampling = Literal["affinity", "nearest", "bilinear"]  # how the decoder doubles a map

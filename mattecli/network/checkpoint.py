@@ -14,9 +14,9 @@ from safetensors.torch import save
 from torch import Tensor
 
 from mattecli.errors import InputError, WeightsError
-from mattecli.files import whole_file
 from mattecli.network.a2u import A2UNet
 from mattecli.network.blocks import Upsampling
+from mattecli.system.files import whole_file
 from mattecli.weights import folder
 
 SHARED_OR_NOT = "bilinear0.bconv_U.1.weight"  # one row in the shared variant, one for each channel in the other

@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from mattecli.boxes import WHOLE, Edges
+from mattecli.geometry import WHOLE, Edges
 from mattecli.network import onednn
 from mattecli.network.blocks import ABN, Conv
 

@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from mattecli.ops.predictor import LEAK
+from mattecli.ops.affinity import LEAK
 
 Pair = tuple[int, ...]  # for rows and columns; modules hold it so
 

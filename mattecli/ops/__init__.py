@@ -10,8 +10,8 @@ and autocast know them. Sources: Dai, Lu and Shen, "Learning Affinity-Aware Upsa
 2021. `docs/operator.md` explains them.
 """
 
+from mattecli.ops.affinity import A2UDownsample, A2UUpsample, Affinity, KernelPredictor
 from mattecli.ops.kernels import down_kernel, up_kernel
-from mattecli.ops.predictor import A2UDownsample, A2UUpsample, Affinity, KernelPredictor
 from mattecli.ops.resample import correlate, correlate_pair, downsample, reassemble_down, reassemble_up, upsample
 
 __all__ = [

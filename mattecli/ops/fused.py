@@ -14,8 +14,8 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from mattecli.boxes import WHOLE, Edges
-from mattecli.ops.plain import empty_map
+from mattecli.geometry import WHOLE, Edges
+from mattecli.ops.reference import empty_map
 
 # MATTECLI_FUSED=0 turns the kernels off: to measure what they buy, or to tell whose fault an error is.
 enabled = os.environ.get("MATTECLI_FUSED") != "0"

@@ -25,11 +25,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from mattecli.boxes import WHOLE, Edges
-from mattecli.ops import bags, fused, plain
+from mattecli.geometry import WHOLE, Edges
+from mattecli.ops import cpu as bags
+from mattecli.ops import fused
+from mattecli.ops import reference as plain
 from mattecli.ops.kernels import DOWN_NORM, UP_NORM, down_kernel, score_gradient, up_kernel
 from mattecli.ops.library import differentiable, operator
-from mattecli.ops.plain import empty_map
+from mattecli.ops.reference import empty_map
 
 Gradients = tuple[Tensor, Tensor, Tensor]
 

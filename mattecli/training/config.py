@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 from mattecli.errors import InputError, UsageError
-from mattecli.training.dataconfig import FOLDERS, DataConfig
+from mattecli.training.data.config import FOLDERS, DataConfig
 from mattecli.training.ranges import check_ranges
 
 T = TypeVar("T")

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from mattecli.errors import InputError
-from mattecli.files import whole_file
+from mattecli.system.files import whole_file
 from mattecli.training.config import TrainConfig
-from mattecli.training.dataconfig import FOLDERS
+from mattecli.training.data.config import FOLDERS
 
 CONFIG = "config.toml"
 

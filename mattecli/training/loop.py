@@ -13,17 +13,24 @@ import torch
 from torch import Tensor, nn
 
 from mattecli.errors import DeviceError, MatteError, UsageError
-from mattecli.memory import keep_freed_memory
+from mattecli.system.memory import keep_freed_memory
 from mattecli.training.config import TrainConfig
-from mattecli.training.curves import draw_samples
-from mattecli.training.gradients import Batch, Gradients
-from mattecli.training.journal import Journal, Line
-from mattecli.training.meter import Meter
+from mattecli.training.distributed import Ranks
+from mattecli.training.log import Journal, Line, Meter
+from mattecli.training.losses import Batch, Gradients
 from mattecli.training.optimizers import Optimizers
-from mattecli.training.ranks import Ranks
-from mattecli.training.resuming import check_new, check_resumed
+from mattecli.training.plots import draw_samples
 from mattecli.training.schedule import CropPlan, Timetable, ema_decay, learning_rate_factor
-from mattecli.training.state import STATE, Position, load_state, save_state, save_weights, set_generators
+from mattecli.training.state import (
+    STATE,
+    Position,
+    check_new,
+    check_resumed,
+    load_state,
+    save_state,
+    save_weights,
+    set_generators,
+)
 from mattecli.training.validation import Row, ValidationSet
 
 Ending = Literal["finished", "paused", "interrupted"]

@@ -14,16 +14,18 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from mattecli.backends.torch import FIXED_BYTES, TILE_VALUES, true_fp32
 from mattecli.errors import DeviceError, InputError
-from mattecli.folders import pictures_in
-from mattecli.image import SUFFIXES, read_alpha, read_image, read_size, read_trimap
-from mattecli.matting import network_input
-from mattecli.memory import free_bytes, show_bytes
-from mattecli.metrics import Scores, score
-from mattecli.tiling import STRIDE
-from mattecli.training.pictures import by_name
-from mattecli.trimap import check_size
+from mattecli.evaluation.metrics import Scores, score
+from mattecli.imaging.image import SUFFIXES
+from mattecli.imaging.read import read_alpha, read_image, read_size
+from mattecli.inference.torch_backend import FIXED_BYTES, TILE_VALUES, true_fp32
+from mattecli.network.inputs import network_input
+from mattecli.spec import STRIDE
+from mattecli.system.folders import pictures_in
+from mattecli.system.memory import free_bytes, show_bytes
+from mattecli.training.data.pictures import by_name
+from mattecli.trimaps.check import check_size
+from mattecli.trimaps.pairs import read_trimap
 
 
 @dataclass(frozen=True)

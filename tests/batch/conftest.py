@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.batch.pictures import make_folders
+from tests.support.batches import make_folders
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ from mattecli.batch.engine import run_jobs
 from mattecli.batch.jobs import Job
 from mattecli.batch.work import Line, Loaded, Pending, Settings, Worker
 from mattecli.errors import DeviceError, InputError
-from mattecli.image import Image
+from mattecli.imaging.image import Image
 
 PIXELS = 1000
 

@@ -9,7 +9,7 @@ import pytest
 
 from mattecli.batch.manifest import read_manifest
 from mattecli.errors import InputError
-from tests.batch.pictures import write_photo, write_trimap
+from tests.support.batches import write_photo, write_trimap
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ import pytest
 from mattecli.batch.jobs import Listing
 from mattecli.batch.pairing import find_jobs
 from mattecli.errors import InputError, UsageError
-from tests.batch.pictures import make_folders, write_photo, write_trimap
+from tests.support.batches import make_folders, write_photo, write_trimap
 
 Folders = tuple[Path, Path, Path]
 

@@ -19,8 +19,8 @@ from mattecli.batch.pairing import find_jobs
 from mattecli.batch.ray import run_on_ray
 from mattecli.batch.work import Line, Settings, Worker
 from mattecli.errors import WeightsError
-from tests.batch.pictures import SIDE, lines_of, make_folders, outputs_in
 from tests.conftest import RunMatte
+from tests.support.batches import SIDE, lines_of, make_folders, outputs_in
 
 ray = pytest.importorskip("ray", reason="Ray is not installed: pip install 'mattecli[ray]'")
 pytestmark = pytest.mark.filterwarnings("ignore")  # Ray's own

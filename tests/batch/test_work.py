@@ -12,8 +12,8 @@ from mattecli.batch.jobs import Job
 from mattecli.batch.pairing import find_jobs
 from mattecli.batch.work import Line, Loaded, Pending, Settings, Worker, describe, failure
 from mattecli.errors import DeviceError, InputError
-from mattecli.files import hidden_beside
-from tests.batch.pictures import SIDE
+from mattecli.system.files import hidden_beside
+from tests.support.batches import SIDE
 
 Folders = tuple[Path, Path, Path]
 FACTS: Line = {"width": SIDE, "height": SIDE, "unknown": 0.4, "tile": "off", "seconds": 0.1}
@@ -92,7 +92,7 @@ def test_memory_for_colours_is_checked_before_the_network_runs(
     photos, trimaps, out = folders
     worker = Worker(Settings(out, kinds=("alpha", "cutout")))
     job = find_jobs(photos, out, trimaps=str(trimaps), kinds=worker.settings.kinds).jobs[0]
-    monkeypatch.setattr("mattecli.memory.free_bytes", lambda: 8 * 32 * 32)  # enough to read it
+    monkeypatch.setattr("mattecli.system.memory.free_bytes", lambda: 8 * 32 * 32)  # enough to read it
     monkeypatch.setattr(worker.predictor, "alpha", lambda *_, **__: pytest.fail("the network ran"))
     with pytest.raises(DeviceError, match=r"putting .* together takes"):
         worker.matte(loaded(worker, job))

@@ -17,12 +17,12 @@ from typing import Any
 
 import pytest
 
-from mattecli import backends
 from mattecli.batch.work import Worker
-from mattecli.image import read_alpha, read_image
+from mattecli.imaging.read import read_alpha, read_image
+from mattecli.inference import backend as backends
 from mattecli.weights import find_checkpoint
-from tests.batch.pictures import SIDE, lines_of, make_folders, outputs_in, write_photo, write_trimap
 from tests.conftest import RunMatte
+from tests.support.batches import SIDE, lines_of, make_folders, outputs_in, write_photo, write_trimap
 
 Folders = tuple[Path, Path, Path]
 ALPHAS = {"a_alpha.png", "b_alpha.png", "sub/c_alpha.png"}

@@ -11,12 +11,16 @@ import PIL.ImageCms
 import pytest
 from numpy.typing import NDArray
 
-from mattecli import compositing
+from mattecli.compositing import composite as compositing
+from mattecli.compositing.foreground import estimate_foreground
+from mattecli.compositing.outputs import make_product, parse_colour, read_background
 from mattecli.errors import DeviceError, InputError, UsageError
-from mattecli.image import Image, read_alpha, read_image, write_alpha, write_image
-from mattecli.products import make_product, parse_colour, read_background
+from mattecli.imaging.choices import Colour, Fit
+from mattecli.imaging.image import Image
+from mattecli.imaging.read import read_alpha, read_image
+from mattecli.imaging.write import write_alpha, write_image
 from tests.conftest import RunMatte
-from tests.test_colour import adobe_rgb, in_adobe_rgb
+from tests.imaging.test_colour import adobe_rgb, in_adobe_rgb
 
 GREEN = (0.0, 177 / 255, 64 / 255)
 
@@ -44,7 +48,7 @@ def srgb_profile() -> bytes:
 
 def expected(background: Any, *, linear: bool = False) -> NDArray[np.uint8]:
     photo, matte = read_image("photo.png").pixels, read_alpha("photo_alpha.png")
-    foreground = compositing.estimate_foreground(photo, matte, linear=linear)
+    foreground = estimate_foreground(photo, matte, linear=linear)
     floats = compositing.composite(foreground, matte, background, linear=linear)
     return np.rint(floats * 255).astype(np.uint8)
 
@@ -67,7 +71,7 @@ def test_a_photo_over_a_picture_has_the_photos_size(folder: Path, run_matte: Run
 
 
 @pytest.mark.parametrize("fit", ["contain", "stretch", "tile"])
-def test_fit_is_obeyed(folder: Path, run_matte: RunMatte, fit: compositing.Fit) -> None:
+def test_fit_is_obeyed(folder: Path, run_matte: RunMatte, fit: Fit) -> None:
     run_matte("composite", "photo.png", "photo_alpha.png", "-b", "beach.png", "-o", "out.png", "--fit", fit)
     fitted = compositing.fit_background(read_image("beach.png").pixels, 48, 32, fit=fit)
     np.testing.assert_array_equal(read_image("out.png").pixels, expected(fitted))
@@ -320,9 +324,9 @@ def test_a_matte_has_the_photos_resolution_and_not_its_profile(photo: Image) -> 
 
 def test_products_of_one_photo_share_its_estimated_foreground(photo: Image, monkeypatch: pytest.MonkeyPatch) -> None:
     matte = alpha(600, 7)
-    colours = compositing.estimate_foreground(photo.pixels, matte)
+    colours = estimate_foreground(photo.pixels, matte)
     alone = [make_product("cutout", photo, matte), make_product("composite", photo, matte, background=GREEN)]
-    monkeypatch.setattr(compositing, "estimate_foreground", None)
+    monkeypatch.setattr("mattecli.compositing.foreground.estimate_foreground", None)
     shared = [
         make_product("cutout", photo, matte, foreground=colours),
         make_product("composite", photo, matte, background=GREEN, foreground=colours),
@@ -334,10 +338,10 @@ def test_products_of_one_photo_share_its_estimated_foreground(photo: Image, monk
 def test_a_product_that_does_not_fit_into_free_memory_is_not_begun(
     photo: Image, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("mattecli.memory.free_bytes", lambda: 600 * 7 * 28 - 1)
+    monkeypatch.setattr("mattecli.system.memory.free_bytes", lambda: 600 * 7 * 28 - 1)
     with pytest.raises(DeviceError, match="7×600 pixels together takes 0 MiB of memory, but 0 MiB is free"):
         make_product("foreground", photo, alpha(600, 7))
-    monkeypatch.setattr("mattecli.memory.free_bytes", lambda: 600 * 7 * 28)
+    monkeypatch.setattr("mattecli.system.memory.free_bytes", lambda: 600 * 7 * 28)
     make_product("foreground", photo, alpha(600, 7))
 
 
@@ -358,7 +362,7 @@ def test_an_unknown_product_is_refused_with_those_there_are(photo: Image) -> Non
         ("#1 photo.png", None),
     ],
 )
-def test_colours_are_read_as_css_writes_them(text: str, colour: compositing.Colour | None) -> None:
+def test_colours_are_read_as_css_writes_them(text: str, colour: Colour | None) -> None:
     assert parse_colour(text) == (pytest.approx(colour) if colour else None)
 
 
@@ -400,7 +404,7 @@ def test_a_photo_that_hides_pixels_is_warned_of(folder: Path, run_matte: RunMatt
 def test_colours_that_are_kept_need_room_too(
     folder: Path, run_matte: RunMatte, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("mattecli.memory.free_bytes", lambda: 8 * 48 * 32)  # enough to read it
+    monkeypatch.setattr("mattecli.system.memory.free_bytes", lambda: 8 * 48 * 32)  # enough to read it
     code, _, err = run_matte("composite", "photo.png", "photo_alpha.png", "-b", "white", "--keep-colours")
     assert code == 5
     assert "to read" not in err

@@ -14,7 +14,9 @@ import pytest
 from numpy.typing import NDArray
 
 from mattecli.errors import WeightsError
-from mattecli.image import Image, read_image, write_image
+from mattecli.imaging.image import Image
+from mattecli.imaging.read import read_image
+from mattecli.imaging.write import write_image
 from tests.conftest import DATA, RunMatte
 
 CASES = DATA / "metric_cases"
@@ -52,8 +54,8 @@ def model(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
     def predict(image: NDArray[Any], trimap: NDArray[np.uint8], backend: object, **_: object) -> NDArray[np.float32]:
         return image[..., 0].astype(np.float32) / np.float32(255)
 
-    monkeypatch.setattr("mattecli.backends.load_backend", load)
-    monkeypatch.setattr("mattecli.matting.predict_alpha", predict)
+    monkeypatch.setattr("mattecli.inference.backend.load_backend", load)
+    monkeypatch.setattr("mattecli.inference.model.predict_alpha", predict)
     return loaded
 
 
@@ -219,7 +221,7 @@ def test_a_missing_folder_is_bad_input_and_missing_weights_are_code_4(
     def load(weights: object = None, **options: Any) -> None:
         raise WeightsError("w is not there; check the path")
 
-    monkeypatch.setattr("mattecli.backends.load_backend", load)
+    monkeypatch.setattr("mattecli.inference.backend.load_backend", load)
     code, _, err = run_matte("evaluate", "--images", data / "photos", *_benchmark(data))
     assert code == 4
     assert err == "error: w is not there; check the path\n"

@@ -15,7 +15,10 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from mattecli.image import Image, read_alpha, read_image, read_trimap, write_image
+from mattecli.imaging.image import Image
+from mattecli.imaging.read import read_alpha, read_image
+from mattecli.imaging.write import write_image
+from mattecli.trimaps.pairs import read_trimap
 from mattecli.weights import find_checkpoint
 from tests.conftest import RunMatte
 from tests.network.test_checkpoint import Bomb
@@ -359,13 +362,13 @@ def test_interrupt_ends_with_130(
     def interrupt(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("mattecli.matting.predict_alpha", interrupt)
+    monkeypatch.setattr("mattecli.inference.model.predict_alpha", interrupt)
     assert run_matte("predict", photo, "-t", trimap)[0] == 130
     assert not photo.with_name("photo_alpha.png").exists()
 
 
 def test_authors_layout_works_as_weights(run_matte: RunMatte, photo: Path, trimap: Path, tmp_path: Path) -> None:
-    from mattecli.network import load_a2u
+    from mattecli.network.checkpoint import load_a2u
 
     state = {f"module.{name}": tensor for name, tensor in load_a2u(find_checkpoint().path).state_dict().items()}
     torch.save({"state_dict": state}, tmp_path / "a2u.pth", _use_new_zipfile_serialization=False)
@@ -401,8 +404,8 @@ def test_one_product_goes_into_the_folder_too(run_matte: RunMatte, photo: Path, 
 def test_too_little_memory_for_a_product_is_found_before_the_run(
     run_matte: RunMatte, photo: Path, known: Path, monkeypatch: pytest.MonkeyPatch, what: str
 ) -> None:
-    monkeypatch.setattr("mattecli.memory.free_bytes", lambda *_: 2 * 90 * 70 * 4)  # enough to read it
-    monkeypatch.setattr("mattecli.matting.predict_alpha", None)
+    monkeypatch.setattr("mattecli.system.memory.free_bytes", lambda *_: 2 * 90 * 70 * 4)  # enough to read it
+    monkeypatch.setattr("mattecli.inference.model.predict_alpha", None)
     code, sentence = refused(run_matte, photo, "-t", known, "--what", what)
     assert code == 5
     assert "pixels together takes" in sentence
@@ -414,7 +417,7 @@ def test_the_alpha_is_safe_before_anything_else_is_made(
     def fail(*_: object) -> None:
         raise MemoryError
 
-    monkeypatch.setattr("mattecli.compositing.estimate_foreground", fail)
+    monkeypatch.setattr("mattecli.compositing.foreground.estimate_foreground", fail)
     assert run_matte("predict", photo, "-t", known, "--what", "cutout,alpha")[0] == 5
     assert photo.with_name("photo_alpha.png").is_file()
 
@@ -448,7 +451,7 @@ def test_an_exr_is_refused_before_the_run(
     run_matte: RunMatte, photo: Path, known: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(cv2, "haveImageWriter", lambda _: False)
-    monkeypatch.setattr("mattecli.backends.load_backend", None)
+    monkeypatch.setattr("mattecli.inference.backend.load_backend", None)
     code, sentence = refused(run_matte, photo, "-t", known, "-o", tmp_path / "a.exr")
     assert code == 3
     assert "a.exr cannot be written" in sentence

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.batch.pictures import lines_of, make_folders, write_trimap
 from tests.conftest import RunMatte
+from tests.support.batches import lines_of, make_folders, write_trimap
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from tests.conftest import RunMatte
-from tests.training.pictures import cutout, noise, write
+from tests.support.pictures import cutout, noise, write
 
 FAST = ("--size", 64, "--count", 3)
 

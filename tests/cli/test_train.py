@@ -13,11 +13,12 @@ import pytest
 import torch
 from torch import nn
 
-from mattecli.training import parts, ranks
+from mattecli.training import build as parts
+from mattecli.training import distributed as ranks
 from mattecli.training.config import TrainConfig, read_config
-from mattecli.training.ranks import Ranks
-from tests.training.pictures import cutout, write
-from tests.training.toy import toy_feed, toy_network
+from mattecli.training.distributed import Ranks
+from tests.support.pictures import cutout, write
+from tests.support.toy import toy_feed, toy_network
 
 RunMatte = Callable[..., tuple[int, str, str]]
 
@@ -275,10 +276,10 @@ def test_absent_cuda_ends_with_5(config: Path, run_matte: RunMatte) -> None:
 def test_a_signal_saves_and_ends_with_130(config: Path) -> None:
     script = (
         "import torch; torch.set_num_threads(1)\n"
-        "from mattecli.training import parts\n"
-        "from tests.training.toy import toy_feed, toy_network\n"
-        "parts.build_network = lambda config: toy_network()\n"
-        "parts.build_feed = lambda config, device: toy_feed\n"
+        "from mattecli.training import build\n"
+        "from tests.support.toy import toy_feed, toy_network\n"
+        "build.build_network = lambda config: toy_network()\n"
+        "build.build_feed = lambda config, device: toy_feed\n"
         "from mattecli.cli import main; main()\n"
     )
     command = [sys.executable, "-c", script, "train", str(config), "--device", "cpu", "--steps", "1000000"]

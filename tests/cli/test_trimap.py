@@ -15,8 +15,9 @@ import PIL.Image
 import pytest
 from numpy.typing import NDArray
 
-from mattecli.image import read_image, read_trimap
-from mattecli.trimap import make_trimap
+from mattecli.imaging.read import read_image
+from mattecli.trimaps.make import make_trimap
+from mattecli.trimaps.pairs import read_trimap
 from tests.conftest import RunMatte
 
 
@@ -201,7 +202,7 @@ def test_an_exhausted_memory_is_code_5_and_no_bug(
     def greedy(*_: object, **__: object) -> None:
         raise MemoryError
 
-    monkeypatch.setattr("mattecli.trimap.make_trimap", greedy)
+    monkeypatch.setattr("mattecli.trimaps.make.make_trimap", greedy)
     code, _, err = run_matte("trimap", mask)
     assert code == 5
     assert err.startswith("error: the memory ran out; close other programs, take a smaller picture")
@@ -212,10 +213,11 @@ def test_an_exhausted_memory_is_code_5_and_no_bug(
 def test_a_terminated_run_leaves_no_half_file(mask: Path) -> None:
     script = (
         "import sys, time, dataclasses\n"
-        "from mattecli import _encoding, cli\n"
+        "from mattecli import cli\n"
+        "from mattecli.imaging import encoding\n"
         "def slow(handle, image):\n"
         "    handle.write(b'half'); handle.flush(); print('writing', flush=True); time.sleep(60)\n"
-        "_encoding.FORMATS['.png'] = dataclasses.replace(_encoding.FORMATS['.png'], save=slow)\n"
+        "encoding.FORMATS['.png'] = dataclasses.replace(encoding.FORMATS['.png'], save=slow)\n"
         f"sys.argv = ['matte', 'trimap', {str(mask)!r}]\n"
         "cli.main()"
     )

@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from mattecli.network import load_a2u, read_state_dict
+from mattecli.network.checkpoint import load_a2u, read_state_dict
 from mattecli.weights import DEFAULT, find_checkpoint
 from tests.conftest import RunMatte
-from tests.network.reference import seeded_network
+from tests.support.reference import seeded_network
 
 
 @pytest.fixture

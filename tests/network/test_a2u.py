@@ -5,11 +5,11 @@ import pytest
 import torch
 from torch import Tensor
 
-from mattecli.network import A2UNet
+from mattecli.network.a2u import A2UNet
+from mattecli.network.affinity import Affinity
 from mattecli.network.fold import fold_norms
-from mattecli.network.kernels import Affinity
 from mattecli.ops import down_kernel, up_kernel
-from tests.network.reference import FOLDER, Case, cases, seeded_network
+from tests.support.reference import FOLDER, Case, cases, seeded_network
 
 CASES = list(cases())
 

@@ -9,8 +9,9 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from mattecli.errors import InputError, WeightsError
-from mattecli.network import A2UNet, load_a2u, save_a2u
-from tests.network.reference import seeded_network
+from mattecli.network.a2u import A2UNet
+from mattecli.network.checkpoint import load_a2u, save_a2u
+from tests.support.reference import seeded_network
 
 
 @pytest.fixture(scope="module", params=[True, False], ids=["shared", "unshared"])

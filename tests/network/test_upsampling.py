@@ -4,12 +4,13 @@ import pytest
 import torch
 from torch import Tensor
 
-from mattecli.boxes import WHOLE, Edges
 from mattecli.errors import WeightsError
-from mattecli.network import A2UNet, load_a2u, save_a2u
+from mattecli.geometry import WHOLE, Edges
+from mattecli.network.a2u import A2UNet
+from mattecli.network.affinity import Affinity
 from mattecli.network.blocks import DecoderLayer, Upsampling
-from mattecli.network.kernels import Affinity
-from tests.network.reference import seeded_network
+from mattecli.network.checkpoint import load_a2u, save_a2u
+from tests.support.reference import seeded_network
 
 PLAIN: tuple[Upsampling, ...] = ("nearest", "bilinear")
 

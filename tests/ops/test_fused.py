@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from mattecli.boxes import WHOLE, Edges
+from mattecli.geometry import WHOLE, Edges
 from mattecli.ops import KernelPredictor, fused, resample
 
 CUDA = torch.cuda.is_available()

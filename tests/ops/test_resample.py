@@ -7,19 +7,19 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from mattecli.boxes import WHOLE, Edges
+from mattecli.geometry import WHOLE, Edges
 from mattecli.ops import (
     correlate,
     correlate_pair,
     down_kernel,
     downsample,
-    plain,
     reassemble_down,
     reassemble_up,
     resample,
     up_kernel,
     upsample,
 )
+from mattecli.ops import reference as plain
 from mattecli.ops.kernels import normalise
 
 DOUBLE, BF16 = torch.float64, torch.bfloat16
@@ -138,9 +138,9 @@ def test_blocks_and_bands_do_not_show(monkeypatch: pytest.MonkeyPatch) -> None:
         return [*maps, *grads]
 
     whole = results()
-    monkeypatch.setattr("mattecli.ops.bags.BAND_POSITIONS", 2000)  # two of the three images at a time
+    monkeypatch.setattr("mattecli.ops.cpu.BAND_POSITIONS", 2000)  # two of the three images at a time
     paired = results()
-    monkeypatch.setattr("mattecli.ops.bags.BAND_POSITIONS", 100)  # a few rows of one
+    monkeypatch.setattr("mattecli.ops.cpu.BAND_POSITIONS", 100)  # a few rows of one
     banded = results()
     monkeypatch.setattr(resample, "_has_bags", lambda _: False)
     monkeypatch.setitem(plain.BLOCK_ELEMENTS, "cpu", 8 * 64)  # one row of 64 positions at a time
@@ -161,7 +161,7 @@ def test_the_kernels_of_few_taps_are_pytorchs_softmax() -> None:
 
 
 def test_indices_are_kept_up_to_a_limit(monkeypatch: pytest.MonkeyPatch) -> None:
-    from mattecli.ops import bags
+    from mattecli.ops import cpu as bags
 
     monkeypatch.setattr(bags, "_kept", {})
     monkeypatch.setattr(bags, "KEPT_BYTES", 20_000)

@@ -13,15 +13,15 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from mattecli.errors import DeviceError, InputError, MatteError, UsageError
-from mattecli.matting import network_input
-from mattecli.network import A2UNet
+from mattecli.network.a2u import A2UNet
+from mattecli.network.inputs import network_input
 from mattecli.training import loop
+from mattecli.training.build import build_network
 from mattecli.training.config import CropStage, LossConfig, TrainConfig
+from mattecli.training.distributed import joined_ranks, training_device
 from mattecli.training.loop import train
 from mattecli.training.optimizers import Optimizers
-from mattecli.training.parts import build_network
-from mattecli.training.ranks import joined_ranks, training_device
-from tests.training.toy import toy_config, toy_feed, toy_network, toy_sample
+from tests.support.toy import toy_config, toy_feed, toy_network, toy_sample
 
 CPU = torch.device("cpu")
 
@@ -385,7 +385,7 @@ def test_small_crops_start_the_dilated_kernels_as_identity(tmp_path: Path) -> No
 
 
 def test_a_start_of_the_other_variant_is_refused(tmp_path: Path) -> None:
-    from mattecli.network import save_a2u
+    from mattecli.network.checkpoint import save_a2u
 
     save_a2u(A2UNet(shared=False), tmp_path / "unshared.safetensors")
     with pytest.raises(UsageError, match='variant = "unshared"'):

@@ -5,14 +5,15 @@ import pytest
 import torch
 
 from mattecli.errors import InputError, WeightsError
-from mattecli.files import hidden_beside
-from mattecli.network import A2UNet, load_a2u
+from mattecli.network.a2u import A2UNet
+from mattecli.network.checkpoint import load_a2u
+from mattecli.system.files import hidden_beside
 from mattecli.training.config import OptimizerConfig
-from mattecli.training.journal import Journal
+from mattecli.training.distributed import Ranks
+from mattecli.training.log import Journal
 from mattecli.training.optimizers import Muon, Optimizers, orthogonal
-from mattecli.training.ranks import Ranks
 from mattecli.training.state import Position, load_state, save_state, save_weights
-from tests.training.toy import toy_network
+from tests.support.toy import toy_network
 
 CPU = torch.device("cpu")
 

@@ -6,15 +6,16 @@ import torch
 from torch import Tensor, nn
 
 from mattecli.errors import DeviceError, InputError
-from mattecli.evaluation import evaluate, find_cases
-from mattecli.image import Image
-from mattecli.network import A2UNet, save_a2u
-from mattecli.predictor import Predictor
+from mattecli.evaluation.evaluate import evaluate, find_cases
+from mattecli.imaging.image import Image
+from mattecli.inference.rows import Predictor
+from mattecli.network.a2u import A2UNet
+from mattecli.network.checkpoint import save_a2u
 from mattecli.training import validation
 from mattecli.training.loop import train
 from mattecli.training.validation import ValidationSet, predict
-from tests.training.pictures import disc, noise, write
-from tests.training.toy import toy_config, toy_feed
+from tests.support.pictures import disc, noise, write
+from tests.support.toy import toy_config, toy_feed
 
 CPU = torch.device("cpu")
 

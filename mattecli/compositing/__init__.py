@@ -1,0 +1,1 @@
+"""What a photo and its alpha are turned into."""

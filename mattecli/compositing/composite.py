@@ -1,0 +1,134 @@
+"""Foreground colours under a matte, and pictures put together from them: the compositing equation both ways.
+
+    I = αF + (1 − α)B
+
+A photo shows I. Where a hair covers half a pixel, I is half background, and pasted elsewhere it drags the old
+background along as a dark or light halo: hence `estimate_foreground` before `composite` or `cutout`.
+"""
+
+from __future__ import annotations
+
+from typing import Any, get_args
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from mattecli.compositing.arrays import Floats, checked_alpha, checked_colour, checked_picture, size_of, strips
+from mattecli.errors import InputError, UsageError
+from mattecli.imaging.choices import Colour, Fit
+from mattecli.imaging.colour import decode_srgb, encode_srgb
+from mattecli.imaging.pixels import as_float, full_scale
+
+
+def composite(
+    foreground: NDArray[Any], alpha: NDArray[np.floating], background: NDArray[Any] | Colour, *, linear: bool = False
+) -> Floats:
+    """Put a foreground over a background: αF + (1 − α)B, (H, W, 3) in [0, 1].
+
+    `foreground` is (H, W, 3) with straight colours, `background` a picture of the same size or one colour (three floats
+    in [0, 1]); pictures are uint8, uint16 or floats in [0, 1], and may differ in depth. The sum is taken in the values
+    as they are, as designers' tools do; with `linear` in linear light, by the transfer functions of sRGB
+    (IEC 61966-2-1). Raises `InputError` for other shapes, types and ranges.
+    """
+    foreground, alpha = checked_picture(foreground, "foreground"), checked_alpha(alpha, foreground)
+    picture: NDArray[Any] | None = None
+    colour = np.zeros(3, np.float32)
+    if isinstance(background, np.ndarray) and background.ndim == 3:
+        picture = checked_picture(background, "background")
+        if picture.shape != foreground.shape:
+            raise InputError(
+                f"the background is {size_of(picture)} but the foreground is {size_of(foreground)}; "
+                "fit it with fit_background first"
+            )
+    else:
+        colour = checked_colour(background)
+    result = np.empty(foreground.shape, np.float32)
+    for rows in strips(len(result)):
+        over = as_float(foreground[rows])
+        under = colour if picture is None else as_float(picture[rows])
+        share = alpha[rows, :, None].astype(np.float32)
+        if linear:
+            mixed = encode_srgb(share * decode_srgb(over) + (1 - share) * decode_srgb(under))
+        else:
+            mixed = share * over + (1 - share) * under
+        np.clip(mixed, 0, 1, out=result[rows])
+    return result
+
+
+def cutout(foreground: NDArray[Any], alpha: NDArray[np.floating]) -> Floats:
+    """Join straight colours and alpha to one RGBA picture: (H, W, 4) in [0, 1]. Errors as in `composite`."""
+    foreground, alpha = checked_picture(foreground, "foreground"), checked_alpha(alpha, foreground)
+    result = np.empty((*foreground.shape[:2], 4), np.float32)
+    for rows in strips(len(result)):
+        result[rows, :, :3] = as_float(foreground[rows])
+    result[..., 3] = alpha
+    return result
+
+
+def fit_background(
+    background: NDArray[Any], width: int, height: int, *, fit: Fit = "cover", around: Colour | None = None
+) -> NDArray[Any]:
+    """Bring a background picture (h, w, 3) to (height, width, 3); its type stays.
+
+    `cover` fills the frame and cuts off what stands over on two sides, `contain` shows the whole picture in the middle,
+    on the colour `around` or, without one, on a blurred copy of itself; `stretch` pulls it to the frame; `tile` repeats
+    it at its own size from the top left corner. Raises `UsageError` for another word or a size of nothing, `InputError`
+    for another shape or type.
+    """
+    background = checked_picture(background, "background")
+    if width < 1 or height < 1:
+        raise UsageError(f"a background cannot be fitted to {width}×{height} pixels; give 1 or more each way")
+    if background.shape[:2] == (height, width):
+        return background
+    if fit == "cover":
+        return _cover(background, width, height)
+    if fit == "contain":
+        return _contain(background, width, height, around)
+    if fit == "stretch":
+        return _resize(background, width, height)
+    if fit == "tile":
+        return _tile(background, width, height)
+    raise UsageError(f"{fit!r} is no way to fit a background; use one of {', '.join(get_args(Fit))}")
+
+
+def _cover(picture: NDArray[Any], width: int, height: int) -> NDArray[Any]:
+    h, w = picture.shape[:2]
+    scale = max(width / w, height / h)
+    crop_w, crop_h = min(w, max(1, round(width / scale))), min(h, max(1, round(height / scale)))
+    top, left = (h - crop_h) // 2, (w - crop_w) // 2
+    return _resize(picture[top : top + crop_h, left : left + crop_w], width, height)
+
+
+def _contain(picture: NDArray[Any], width: int, height: int, around: Colour | None) -> NDArray[Any]:
+    h, w = picture.shape[:2]
+    scale = min(width / w, height / h)
+    new_w, new_h = min(width, max(1, round(w * scale))), min(height, max(1, round(h * scale)))
+    if around is None:
+        # The picture at some 16 pixels, enlarged again, is as good as a very wide blur and costs nothing.
+        tiny = 16 / max(width, height)
+        hint = _cover(picture, max(1, round(width * tiny)), max(1, round(height * tiny)))
+        frame = _resize(hint, width, height)
+    else:
+        frame = np.empty((height, width, 3), picture.dtype)
+        full, colour = full_scale(picture, "the background"), checked_colour(around)
+        frame[:] = np.rint(colour * full) if full > 1 else colour
+    top, left = (height - new_h) // 2, (width - new_w) // 2
+    frame[top : top + new_h, left : left + new_w] = _resize(picture, new_w, new_h)
+    return frame
+
+
+def _tile(picture: NDArray[Any], width: int, height: int) -> NDArray[Any]:
+    h, w = picture.shape[:2]
+    return np.tile(picture, (-(-height // h), -(-width // w), 1))[:height, :width]
+
+
+def _resize(picture: NDArray[Any], width: int, height: int) -> NDArray[Any]:
+    """Shrink by area, which leaves no moiré, then enlarge by cubics, which leave no blocks."""
+    h, w = picture.shape[:2]
+    if picture.dtype == np.float16:  # OpenCV knows none
+        return _resize(picture.astype(np.float32), width, height).astype(np.float16)
+    small = cv2.resize(np.ascontiguousarray(picture), (min(w, width), min(h, height)), interpolation=cv2.INTER_AREA)
+    if small.shape[:2] != (height, width):
+        small = cv2.resize(small, (width, height), interpolation=cv2.INTER_CUBIC)
+    return np.clip(small, 0, 1) if small.dtype.kind == "f" else small

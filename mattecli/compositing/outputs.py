@@ -1,0 +1,219 @@
+"""What a photo and its alpha are turned into, for every command that writes more than the alpha."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO, get_args
+
+from mattecli.errors import DeviceError, InputError, UsageError
+from mattecli.imaging.choices import Bits, Colour, Fit, Kind
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from mattecli.imaging.choices import Bits, Colour
+    from mattecli.imaging.image import Image
+
+
+_ROWS = 512  # of a composite in floats at a time
+
+
+def make_product(
+    kind: Kind,
+    photo: Image,
+    alpha: NDArray[Any],
+    *,
+    background: Image | Colour | None = None,
+    fit: Fit = "cover",
+    around: Colour | None = None,
+    linear: bool = False,
+    foreground: NDArray[Any] | None = None,
+) -> Image:
+    """Turn a photo and its alpha, (H, W) in [0, 1], into a picture with the photo's depth, profile and resolution.
+
+    `alpha` gives the matte as floats (write it with `write_alpha`, which knows the depths), `foreground` RGB, `cutout`
+    straight RGBA. `composite` puts the foreground over `background`, a picture or a colour of sRGB, brought into the
+    photo's colour space where that can be done (`profile_note`), and gives opaque RGB; over None, which is transparent,
+    it is the cut-out. `foreground`, (H, W, 3), are the colours to use: those of
+    `estimate_foreground` where several products share them, or the photo's own; left out, they are estimated, in the
+    light that they are mixed in, and `check_memory` is called first.
+    """
+    import numpy as np
+
+    from mattecli.compositing import composite as compositing
+    from mattecli.compositing.foreground import estimate_foreground
+    from mattecli.imaging.image import Image, to_depth
+
+    if kind == "alpha":
+        return Image(alpha, None, photo.resolution)
+    if kind not in get_args(Kind):
+        raise UsageError(f"{kind!r} is no product; use one of {', '.join(get_args(Kind))}")
+    if foreground is None:
+        check_memory(photo)
+        in_light = linear and kind == "composite" and background is not None
+        foreground = estimate_foreground(photo.pixels, alpha, linear=in_light)
+    colours = foreground
+    if kind == "foreground":
+        return Image(to_depth(colours, photo.depth), photo.icc, photo.resolution)
+
+    height, width = alpha.shape
+    opaque = kind == "composite" and background is not None
+    under: Any = background
+    if isinstance(background, Image):
+        around = None if around is None else _colour_in_colours_of(photo, around)
+        behind = _in_colours_of(photo, background).pixels
+        under = compositing.fit_background(behind, width, height, fit=fit, around=around)
+    elif background is not None:
+        under = _colour_in_colours_of(photo, background)
+    result = np.empty((height, width, 3 if opaque else 4), photo.pixels.dtype)
+    for top in range(0, height, _ROWS):
+        rows = slice(top, top + _ROWS)
+        if opaque:
+            part = under[rows] if isinstance(background, Image) else under
+            strip = compositing.composite(colours[rows], alpha[rows], part, linear=linear)
+        else:
+            strip = compositing.cutout(colours[rows], alpha[rows])
+        result[rows] = to_depth(strip, photo.depth)
+    return Image(result, photo.icc, photo.resolution)
+
+
+def check_memory(photo: Image) -> None:
+    """Raise `DeviceError` where a product other than the alpha would not fit into what is free.
+
+    To be called before a network's run, too: nothing can catch the kernel's kill, and the run would be lost.
+    """
+    from mattecli.system.memory import free_bytes, show_bytes
+
+    width, height = photo.size
+    # The estimated colours take 12 bytes a pixel, 7 more while they are made; later background and result are beside.
+    needed = width * height * (12 + max(7, 8 * photo.pixels.itemsize))
+    if needed > (free := free_bytes()):
+        raise DeviceError(
+            f"putting {width}×{height} pixels together takes {show_bytes(needed)} of memory, but {show_bytes(free)} is "
+            "free; close other programs, or give the container more"
+        )
+
+
+def read_background(text: str) -> Image | Colour | None:
+    """What `--background` names: a CSS colour as three floats, `transparent` as None, anything else as a picture."""
+    if text.lower() == "transparent":
+        return None
+    if (colour := parse_colour(text)) is not None:
+        return colour
+    if not text or (not Path(text).suffix and not Path(text).exists() and text != "-"):
+        raise UsageError(
+            f"{text!r} is neither a file nor a colour; name a picture, '#00b140', a CSS colour name, or transparent"
+        )
+    from mattecli.imaging.read import read_image
+
+    picture = read_image(text)
+    if picture.transparent:
+        raise InputError(f"{text} is transparent in places, where a background has no colour; flatten it on one first")
+    return picture
+
+
+def parse_colour(text: str) -> Colour | None:
+    """`#00b140`, `#0b4`, `rgb(0, 177, 64)` or a CSS name as three floats in [0, 1]; None for any other text."""
+    from PIL import ImageColor  # a table of names and no pixels, hence not in mattecli.imaging.image
+
+    try:
+        red, green, blue, *opacity = ImageColor.getrgb(text)
+    except ValueError as error:
+        if text.startswith("#") and not Path(text).suffix:
+            raise UsageError(f"{text!r} is no colour; write # and three or six hexadecimal digits") from error
+        return None
+    if max(red, green, blue) > 255:
+        raise UsageError(f"{text!r} is no colour; its values end at 255")
+    if opacity:
+        raise UsageError(f"{text!r} is a half-transparent colour; give an opaque one, or transparent")
+    return red / 255, green / 255, blue / 255
+
+
+def write_product(
+    kind: Kind,
+    target: str | Path,
+    photo: Image,
+    alpha: NDArray[Any],
+    *,
+    foreground: NDArray[Any] | None = None,
+    background: Image | Colour | None = None,
+    fit: Fit = "cover",
+    linear: bool = False,
+    bits: Bits = 8,
+    overwrite: bool = False,
+    ready: Callable[[BinaryIO], None] | None = None,
+) -> None:
+    """Write one product whole or not at all; see `make_product`, and `write_alpha` for `bits`, the alpha's depth."""
+    from mattecli.imaging.write import write_alpha, write_image
+
+    if kind == "alpha":
+        write_alpha(target, alpha, bits=bits, overwrite=overwrite, like=photo, ready=ready)
+    else:
+        product = make_product(kind, photo, alpha, background=background, fit=fit, linear=linear, foreground=foreground)
+        write_image(target, product, overwrite=overwrite, ready=ready)
+
+
+def check_product(
+    kind: Kind, target: str, *, bits: Bits, background: str | None, overwrite: bool, inputs: Iterable[str]
+) -> None:
+    """Raise `InputError`, before any heavy work, for a file that could not hold this product or be written."""
+    if kind == "alpha":
+        from mattecli.imaging.write import check_output
+
+        check_output(target, overwrite=overwrite, bits=bits, inputs=inputs)
+    else:
+        over = background if kind == "composite" and background else "black"
+        check_composite_output(target, "transparent" if kind == "cutout" else over, overwrite=overwrite, inputs=inputs)
+
+
+def check_composite_output(target: str, background: str, *, overwrite: bool, inputs: Iterable[str]) -> None:
+    """Raise `InputError`, before any heavy work, for a file that could not hold a composite over this background."""
+    from mattecli.imaging.write import check_output
+
+    transparent = background.lower() == "transparent"
+    form = check_output(target, overwrite=overwrite, alpha=transparent, inputs=inputs)
+    if not form.colour:
+        raise InputError(f"{target} can hold a matte only, no colours; name a .tif or .png file")
+
+
+def photo_note(photo: Image, name: str) -> str | None:
+    """A word to the user about a photo that hides some of its pixels."""
+    if photo.transparent:
+        return f"{name} is transparent in places, and the colours hidden there are used; flatten it on a colour first"
+    return None
+
+
+def profile_note(photo: Image, photo_name: str, background: Image, background_name: str) -> str | None:
+    """A word to the user where a background's colours cannot be brought into the photo's colour space."""
+    from mattecli.imaging.image import Image, in_profile
+
+    corner = Image(background.pixels[:1, :1], background.icc)
+    if in_profile(corner, photo.icc) is not None:
+        return None
+    return (
+        f"{background_name} has another colour profile than {photo_name}, whose profile the result keeps; "
+        "convert the background to it first where exact colours matter"
+    )
+
+
+def _in_colours_of(photo: Image, background: Image) -> Image:
+    from mattecli.imaging.image import in_profile
+
+    return in_profile(background, photo.icc) or background
+
+
+def _colour_in_colours_of(photo: Image, colour: Colour) -> Colour:
+    """A colour, which users give in sRGB, in the photo's profile; as it is where that is sRGB's, or broken."""
+    import numpy as np
+
+    from mattecli.imaging.image import Image, in_profile
+
+    pixel = Image(np.array([[colour]], np.float32))
+    if in_profile(pixel, photo.icc) is pixel:  # nothing to convert, and nothing to round
+        return colour
+    converted = in_profile(Image(np.rint(pixel.pixels * 255).astype(np.uint8)), photo.icc)
+    if converted is None:
+        return colour
+    red, green, blue = (float(value) / 255 for value in converted.pixels[0, 0])
+    return red, green, blue

@@ -1,0 +1,94 @@
+"""Colour profiles (ICC.1), through LittleCMS as Pillow offers it (8 bits a channel), and the curve of sRGB."""
+
+from __future__ import annotations
+
+import io
+import struct
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+import PIL.Image
+from numpy.typing import NDArray
+from PIL import ImageCms
+
+_SAME = 4  # levels of 255 between two profiles of sRGB, by their rounded tables
+
+
+def space(icc: bytes | None) -> bytes:
+    """The colour space a profile is for (ICC.1, header bytes 16 to 19)."""
+    return icc[16:20] if icc else b""
+
+
+def same_profile(one: bytes | None, other: bytes | None) -> bool:
+    """Whether two profiles of RGB pictures mean the same; none means sRGB."""
+    return one == other or (_is_srgb(one) and _is_srgb(other))
+
+
+@lru_cache(maxsize=16)
+def _is_srgb(icc: bytes | None) -> bool:
+    """Whether a profile leaves colours as they are in sRGB; what it calls itself says little ("Linear sRGB")."""
+    if icc is None:
+        return True
+    levels = np.linspace(0, 255, 9).astype(np.uint8)
+    colours = np.stack(np.meshgrid(levels, levels, levels), axis=-1).reshape(9, 81, 3)
+    converted = to_profile(colours, icc, None)
+    return converted is not None and int(np.abs(converted.astype(int) - colours).max()) <= _SAME
+
+
+def to_profile(pixels: NDArray[Any], icc: bytes | None, target: bytes | None) -> NDArray[np.uint8] | None:
+    """RGB (H, W, 3) of one profile in that of another; None where it is not uint8 or a profile is broken."""
+    if pixels.dtype != np.uint8:
+        return None
+    try:
+        transform = ImageCms.buildTransform(
+            _profile(icc),
+            _profile(target),
+            "RGB",
+            "RGB",
+            renderingIntent=ImageCms.Intent.RELATIVE_COLORIMETRIC,
+            flags=ImageCms.Flags.BLACKPOINTCOMPENSATION,
+        )
+    except (ImageCms.PyCMSError, OSError):
+        return None
+    picture = PIL.Image.fromarray(pixels)
+    ImageCms.applyTransform(picture, transform, inPlace=True)
+    return np.asarray(picture)
+
+
+def _profile(icc: bytes | None) -> ImageCms.ImageCmsProfile:
+    return ImageCms.ImageCmsProfile(io.BytesIO(icc) if icc else ImageCms.createProfile("sRGB"))
+
+
+def to_srgb(picture: PIL.Image.Image, icc: bytes | None) -> tuple[PIL.Image.Image, bytes | None]:
+    """RGB through the picture's profile, with sRGB's; without a profile by Pillow's plain formula, with none."""
+    if icc is None and picture.mode != "LAB":
+        return picture.convert("RGB"), None
+    srgb = ImageCms.createProfile("sRGB")
+    try:
+        profile: Any = ImageCms.ImageCmsProfile(io.BytesIO(icc)) if icc else ImageCms.createProfile("LAB")
+        flags = ImageCms.Flags.NOOPTIMIZE if picture.mode == "L" else ImageCms.Flags.HIGHRESPRECALC
+        transform = ImageCms.buildTransform(profile, srgb, picture.mode, "RGB", flags=flags)
+    except (ImageCms.PyCMSError, OSError):  # broken, or of another colour space than the pixels': as good as none
+        return picture.convert("RGB"), None
+    profile_bytes = bytearray(ImageCms.ImageCmsProfile(srgb).tobytes())
+    profile_bytes[24:36] = struct.pack(">6H", 2000, 1, 1, 0, 0, 0)  # LittleCMS dates it now: other bytes each second
+    if picture.mode != "L":
+        return ImageCms.applyTransform(picture, transform) or picture, bytes(profile_bytes)
+    # LittleCMS's quick tables are off by up to 10 of 255 in the shadows of grey; the exact way is slow, so 256 pixels
+    # go through it and the picture looks its values up there.
+    ramp = ImageCms.applyTransform(PIL.Image.frombytes("L", (256, 1), bytes(range(256))), transform)
+    bands = ramp.split() if ramp else ()
+    return PIL.Image.merge("RGB", [picture.point(list(band.tobytes())) for band in bands]), bytes(profile_bytes)
+
+
+def decode_srgb(values: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Turn sRGB values in [0, 1] into linear light in [0, 1] (IEC 61966-2-1)."""
+    light: NDArray[np.float32] = np.where(values <= 0.04045, values / 12.92, ((values + 0.055) / 1.055) ** 2.4)
+    return light
+
+
+def encode_srgb(light: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Turn linear light in [0, 1] into sRGB values in [0, 1] (IEC 61966-2-1)."""
+    values: NDArray[np.float32] = np.where(light <= 0.0031308, light * 12.92, 1.055 * light ** (1 / 2.4) - 0.055)
+    return values

@@ -1,0 +1,405 @@
+"""Files → arrays, by format; `mattecli.imaging.image` is the door to it.
+
+Pillow reads what it can read whole. It reduces 16-bit colour to 8, so 16-bit PNG goes through OpenCV and 16-bit and
+float TIFF through tifffile, with OpenCV for the compressions tifffile lacks.
+"""
+
+from __future__ import annotations
+
+import io
+import logging
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+import cv2
+import numpy as np
+import PIL.Image
+import tifffile
+from numpy.typing import NDArray
+from PIL import ImageOps
+
+from mattecli.errors import DeviceError, InputError, MatteError
+from mattecli.imaging.colour import space, to_srgb
+from mattecli.system import memory
+
+if TYPE_CHECKING:
+    from PIL.ImageFile import ImageFile
+
+LARGEST = 2**30  # pixels; OpenCV stops there too
+# Pillow takes a 100-megapixel photo for an attack; an application that allows more keeps its own limit.
+if PIL.Image.MAX_IMAGE_PIXELS is not None:
+    PIL.Image.MAX_IMAGE_PIXELS = max(PIL.Image.MAX_IMAGE_PIXELS, LARGEST)
+# What troubles tifffile becomes the one sentence of an InputError; without this it also prints lines of its own.
+logging.getLogger("tifffile").addHandler(logging.NullHandler())
+if "OPENCV_LOG_LEVEL" not in os.environ:  # the same for OpenCV, which prints warnings of its own C++ lines
+    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
+
+_ORIENTATION = 0x0112
+_TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+_PNG = b"\x89PNG\r\n\x1a\n"
+_PNG_SAMPLES = {0: 1, 2: 3, 4: 2}  # by the header's colour type
+_EXR = b"\x76\x2f\x31\x01"
+_HEIC = (b"heic", b"heix", b"hevc", b"heim", b"heis", b"mif1", b"msf1")
+
+Source = str | Path | bytes  # a file's name, "-" for standard input, or what a file holds
+
+
+@dataclass(frozen=True, eq=False)
+class Decoded:
+    """Upright pixels: grey (H, W), RGB (H, W, 3) or straight RGBA (H, W, 4); uint8, uint16, or float32 as stored."""
+
+    pixels: NDArray[Any]
+    icc: bytes | None = None
+    resolution: tuple[float, float] | None = None
+
+
+def label(source: Source) -> str:
+    """What a message calls this source."""
+    if isinstance(source, bytes):
+        return "the picture in memory"
+    return "standard input" if str(source) == "-" else str(source)
+
+
+def is_pipe(source: Source) -> bool:
+    """Whether this can be read only once: standard input, a shell's <(…), a named pipe."""
+    return not isinstance(source, bytes) and (str(source) == "-" or Path(source).is_fifo())
+
+
+def decode(source: Source, *, colour_managed: bool) -> Decoded:
+    """Read one image: a file, standard input for "-", or bytes.
+
+    `colour_managed`: a grey picture that carries a profile becomes sRGB, because that profile does not fit RGB. Mattes
+    and trimaps are numbers, not colours, and are read as they stand.
+    """
+    with opened(source) as (handle, head), translated(source):
+        if head.startswith(b"\x93NUMPY"):
+            return Decoded(np.load(handle, allow_pickle=False))
+        if head.startswith(_EXR):
+            return _exr(handle, source)
+        if head.startswith(_PNG) and head[24:25] == b"\x10":
+            return _deep_png(handle, head, source)
+        if head.startswith(_TIFF):
+            deep = _deep_tiff(handle, source)
+            if deep is not None:
+                return deep
+            handle.seek(0)
+        return _with_pillow(handle, head, source, colour_managed=colour_managed)
+
+
+def decode_size(source: Source) -> tuple[int, int]:
+    """Width and height of the upright picture, from the file's header."""
+    if is_pipe(source):
+        raise InputError(f"{label(source)} is a pipe and can be read only once; read the image and take its size")
+    with opened(source) as (handle, head), translated(source):
+        if head.startswith(b"\x93NUMPY"):
+            if isinstance(source, bytes):
+                height, width = np.load(handle, allow_pickle=False).shape[:2]
+            else:
+                height, width = np.load(source, mmap_mode="r", allow_pickle=False).shape[:2]
+            return int(width), int(height)
+        if head.startswith(_EXR):
+            height, width = _exr(handle, source).pixels.shape[:2]
+            return int(width), int(height)
+        if head.startswith(_TIFF):
+            with tifffile.TiffFile(handle) as tiff:
+                page = tiff.pages.first
+                size = page.imagewidth, page.imagelength
+                return size[::-1] if _tag(page, _ORIENTATION, 1) >= 5 else size
+        picture = _open_pillow(handle, head, source)
+        if head.startswith(_PNG):
+            picture.info.setdefault("exif", _png_exif(handle))
+        return picture.size[::-1] if picture.getexif().get(_ORIENTATION, 1) >= 5 else picture.size
+
+
+@contextmanager
+def opened(source: Source) -> Iterator[tuple[BinaryIO, bytes]]:
+    """A seekable handle at its start, and the file's first 32 bytes."""
+    if isinstance(source, bytes):
+        handle: BinaryIO = io.BytesIO(source)
+    else:
+        handle = _stdin() if str(source) == "-" else _file(Path(source))
+    with handle:
+        if not handle.seekable():  # a pipe: <(…) in a shell, a FIFO
+            handle = io.BytesIO(handle.read())
+        head = handle.read(32)
+        if not head:
+            remedy = "pipe an image into it" if label(source) == "standard input" else "export or copy it again"
+            raise InputError(f"{label(source)} is empty (0 bytes); {remedy}")
+        handle.seek(0)
+        yield handle, head
+
+
+def _stdin() -> BinaryIO:
+    if sys.stdin.isatty():
+        raise InputError("- reads an image from standard input, but that is a terminal; pipe an image into it")
+    return io.BytesIO(sys.stdin.buffer.read())
+
+
+def _file(path: Path) -> BinaryIO:
+    if path.is_dir():
+        raise InputError(f"{path} is a folder; name an image file in it")
+    try:
+        return path.open("rb")
+    except FileNotFoundError as error:
+        raise InputError(f"{path} does not exist; check its name and folder") from error
+    except (OSError, ValueError) as error:  # ValueError: a NUL in the name
+        reason = getattr(error, "strerror", None) or error
+        raise InputError(f"{path} cannot be opened ({reason}); check its name and its permissions") from error
+
+
+@contextmanager
+def translated(source: Source) -> Iterator[None]:
+    """Turn what a decoder throws into the one sentence of an InputError."""
+    try:
+        yield
+    except (MatteError, MemoryError):
+        raise
+    except PIL.UnidentifiedImageError as error:
+        raise InputError(
+            f"{label(source)} is not an image that can be read; use PNG, JPEG, WebP, TIFF, BMP or AVIF"
+        ) from error
+    except PIL.Image.DecompressionBombError as error:
+        raise InputError(f"{label(source)} has more than {LARGEST} pixels; cut it into parts") from error
+    except Exception as error:  # on damaged files decoders raise whatever their parsers stumble over
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise InputError(f"{label(source)} is truncated or damaged ({reason}); export or copy it again") from error
+
+
+def _check_room(width: int, height: int, pixel_bytes: int, source: Source) -> None:
+    """Raise `DeviceError` for a picture that the free memory cannot hold twice, as decoders do on the way.
+
+    Nothing could catch what comes else: the system ends a process that takes more than there is.
+    """
+    needed, free = 2 * width * height * pixel_bytes, memory.free_bytes()
+    if needed > free:
+        raise DeviceError(
+            f"{label(source)} has {width}×{height} pixels, which take about {memory.show_bytes(needed)} to read, but "
+            f"only {memory.show_bytes(free)} are free; free memory or use a machine with more"
+        )
+
+
+def _open_pillow(handle: BinaryIO, head: bytes, source: Source) -> ImageFile:
+    heic = head[4:8] == b"ftyp" and head[8:12] in _HEIC
+    if heic:
+        _allow_heic()
+    try:
+        picture = PIL.Image.open(handle)
+    except PIL.UnidentifiedImageError as error:
+        if not heic:
+            raise
+        raise InputError(
+            f"{label(source)} is HEIC, which Pillow reads by a plug-in only; pip install pillow-heif or save it as JPEG"
+        ) from error
+    if picture.width * picture.height > LARGEST:
+        raise PIL.Image.DecompressionBombError
+    return picture
+
+
+def _allow_heic() -> None:
+    """Let Pillow read HEIC where its plug-in pillow-heif is installed."""
+    try:
+        import pillow_heif  # type: ignore[import-not-found, unused-ignore]
+    except ImportError:
+        return
+    pillow_heif.register_heif_opener()
+
+
+def _with_pillow(handle: BinaryIO, head: bytes, source: Source, *, colour_managed: bool) -> Decoded:
+    picture: PIL.Image.Image = _open_pillow(handle, head, source)
+    icc = picture.info.get("icc_profile") or None
+    orientation = picture.getexif().get(_ORIENTATION, 1)
+    resolution = _turned_resolution(_resolution(picture.info.get("dpi")), orientation)
+    _check_room(picture.width, picture.height, 4, source)  # Pillow holds colours in four bytes
+    picture.load()  # a TIFF is upright after this, and has forgotten its orientation
+    ImageOps.exif_transpose(picture, in_place=True)
+    picture, icc = _plain(picture, icc, colour_managed=colour_managed)
+    return Decoded(_to_array(picture), icc, resolution)
+
+
+def _to_array(picture: PIL.Image.Image) -> NDArray[Any]:
+    """The pixels, copied in bands: Pillow's way through one string of bytes needs them all three times."""
+    first = np.asarray(picture.crop((0, 0, picture.width, 1)))
+    pixels = np.empty((picture.height, *first.shape[1:]), first.dtype)
+    for top in range(0, picture.height, 256):
+        bottom = min(top + 256, picture.height)
+        pixels[top:bottom] = np.asarray(picture.crop((0, top, picture.width, bottom)))
+    return pixels
+
+
+def _plain(
+    picture: PIL.Image.Image, icc: bytes | None, *, colour_managed: bool
+) -> tuple[PIL.Image.Image, bytes | None]:
+    """The picture in mode L, I;16, F, RGB or RGBA, with the profile that fits it."""
+    if picture.mode in {"CMYK", "LAB"}:
+        return to_srgb(picture, icc)
+    if picture.mode.startswith("I;16") or picture.mode in {"I", "F"}:
+        # Pillow scales a PGM of more than 8 bits to 16, and holds it in 32.
+        deep_pgm = picture.mode == "I" and picture.format == "PPM"
+        return picture.convert("I;16") if deep_pgm else picture, None
+    grey = picture.mode in {"1", "L", "LA", "La"}
+    transparent = picture.has_transparency_data
+    if grey and colour_managed and space(icc) == b"GRAY":
+        rgb, srgb = to_srgb(picture.convert("L"), icc)
+        if transparent:
+            rgb.putalpha(picture.convert("LA").getchannel("A"))
+        return rgb, srgb
+    mode = "RGBA" if transparent else "L" if grey else "RGB"
+    plain = picture if picture.mode == mode else picture.convert(mode)
+    return plain, icc if space(icc) == b"RGB " and mode != "L" else None
+
+
+def _resolution(dpi: tuple[float, float] | None) -> tuple[float, float] | None:
+    if dpi is None:
+        return None
+    x, y = float(dpi[0]), float(dpi[1])
+    return (x, y) if np.isfinite([x, y]).all() and x > 0 and y > 0 else None
+
+
+def _deep_png(handle: BinaryIO, head: bytes, source: Source) -> Decoded:
+    PIL.Image.open(handle).verify()  # the chunks' check sums: OpenCV may fill what is missing
+    handle.seek(0)
+    picture = _open_pillow(handle, head, source)
+    picture.info.setdefault("exif", _png_exif(handle))
+    icc, resolution = picture.info.get("icc_profile"), _resolution(picture.info.get("dpi"))
+    orientation = picture.getexif().get(_ORIENTATION, 1)
+    handle.seek(0)
+    _check_room(*picture.size, 2 * _PNG_SAMPLES.get(head[25], 4), source)
+    pixels = _with_opencv(handle)
+    if pixels.ndim == 2 or space(icc) != b"RGB ":  # a grey profile would be wrong for what is made of it, RGB
+        icc = None
+    clear = picture.info.get("transparency")
+    if pixels.ndim == 2 and isinstance(clear, int):  # one grey that is transparent, which OpenCV minds in RGB only
+        opacity = np.where(pixels == clear, 0, 65535).astype(np.uint16)
+        pixels = np.dstack([pixels, pixels, pixels, opacity])
+    return _upright(Decoded(pixels, icc, resolution), orientation)
+
+
+def _png_exif(handle: BinaryIO) -> bytes:
+    """The EXIF chunk, which may stand behind the pixels where Pillow finds it only by decoding them all."""
+    at = len(_PNG)
+    while True:
+        handle.seek(at)
+        head = handle.read(8)
+        if len(head) < 8 or head[4:] == b"IEND":
+            return b""
+        length = int.from_bytes(head[:4], "big")
+        if head[4:] == b"eXIf":
+            return handle.read(length)
+        at += 12 + length
+
+
+def _with_opencv(handle: BinaryIO) -> NDArray[Any]:
+    pixels = cv2.imdecode(np.frombuffer(handle.read(), np.uint8), cv2.IMREAD_UNCHANGED)
+    if pixels is None:
+        raise ValueError("OpenCV cannot decode it")
+    if pixels.ndim == 3 and pixels.shape[2] >= 3:
+        pixels = cv2.cvtColor(pixels, cv2.COLOR_BGRA2RGBA if pixels.shape[2] == 4 else cv2.COLOR_BGR2RGB)
+    return pixels
+
+
+def _exr(handle: BinaryIO, source: Source) -> Decoded:
+    os.environ["OPENCV_IO_ENABLE_OPENEXR"] = "1"  # OpenCV asks for it when the first EXR comes
+    if not cv2.haveImageWriter("x.exr"):
+        raise InputError(f"{label(source)} is OpenEXR, which this build of OpenCV cannot read; convert it to TIFF")
+    return Decoded(_with_opencv(handle))
+
+
+def _tag(page: Any, code: int, default: Any) -> Any:
+    tag = page.tags.get(code)
+    return default if tag is None else tag.value
+
+
+def _deep_tiff(handle: BinaryIO, source: Source) -> Decoded | None:
+    """A TIFF of 16-bit or floating-point grey or RGB(A); None for what Pillow reads as well."""
+    with tifffile.TiffFile(handle) as tiff:
+        page: Any = tiff.pages.first
+        if page.imagewidth * page.imagelength > LARGEST:
+            raise PIL.Image.DecompressionBombError
+        if page.bitspersample <= 8 or page.photometric not in (0, 1, 2):
+            return None
+        depths = {"u2": (16,), "f2": (16,), "f4": (24, 32), "f8": (64,)}
+        if page.dtype is None or page.bitspersample not in depths.get(page.dtype.str[1:], ()):
+            raise InputError(
+                f"{label(source)} is a TIFF of {page.bitspersample}-bit integers; save it with 8 or 16 bits or as float"
+            )
+        _check_room(page.imagewidth, page.imagelength, page.samplesperpixel * page.bitspersample // 8, source)
+        orientation = _tag(page, _ORIENTATION, 1)
+        pixels, turned = _tiff_pixels(page, handle, source)
+        if pixels.dtype.kind == "f":
+            pixels = pixels.astype(np.float32, copy=False)
+        if page.photometric == 0:  # white is zero
+            pixels = (1.0 if pixels.dtype.kind == "f" else 65535) - pixels
+        icc = _tag(page, 34675, None)
+        fits = page.photometric == 2 and space(icc) == b"RGB "
+        decoded = Decoded(_without_extras(pixels, page.extrasamples), icc if fits else None, _tiff_resolution(page))
+    if turned:
+        return Decoded(decoded.pixels, decoded.icc, _turned_resolution(decoded.resolution, orientation))
+    return _upright(decoded, orientation)
+
+
+def _tiff_pixels(page: Any, handle: BinaryIO, source: Source) -> tuple[NDArray[Any], bool]:
+    """(H, W) or (H, W, S), and whether they stand upright already."""
+    try:
+        pixels: NDArray[Any] = page.asarray()
+    except (KeyError, ImportError, ValueError) as error:
+        if "imagecodecs" not in str(error) and not isinstance(error, ImportError):
+            raise
+        handle.seek(0)
+        try:
+            return _with_opencv(handle), True  # OpenCV turns a TIFF by its orientation, whatever its flags
+        except ValueError:
+            raise InputError(
+                f"{label(source)} is truncated or damaged, or its compression ({page.compression.name}) cannot be read "
+                "here; export it again, without compression or with ZIP"
+            ) from error
+    if page.planarconfig == 2 and page.samplesperpixel > 1:
+        pixels = np.moveaxis(pixels, 0, -1)
+    return pixels, False
+
+
+def _without_extras(pixels: NDArray[Any], extras: tuple[int, ...]) -> NDArray[Any]:
+    """Grey, RGB or straight RGBA: samples that are neither colour nor alpha go, and premultiplied colour is divided."""
+    if pixels.ndim == 2:
+        return pixels
+    colours = 3 if pixels.shape[2] - len(extras) >= 3 else 1
+    # An extra sample without a meaning (0) is a saved selection; a fourth sample without any tag is an alpha.
+    meaning = extras[0] if extras else 2 if pixels.shape[2] > colours else 0
+    if pixels.shape[2] == colours or meaning not in (1, 2):
+        return pixels[..., :3] if colours == 3 else pixels[..., 0]
+    colour, alpha = pixels[..., :colours], pixels[..., colours : colours + 1]
+    if meaning == 1:
+        full = 1.0 if pixels.dtype.kind == "f" else 65535.0
+        straight = np.divide(colour, alpha, out=np.zeros(colour.shape, np.float32), where=alpha > 0)
+        straight = np.clip(straight, 0, 1) * full
+        colour = (straight if pixels.dtype.kind == "f" else np.rint(straight)).astype(pixels.dtype)
+    return np.concatenate([np.broadcast_to(colour, (*colour.shape[:2], 3)), alpha], axis=2)
+
+
+def _tiff_resolution(page: Any) -> tuple[float, float] | None:
+    unit = _tag(page, 296, 2)
+    per_inch = {2: 1.0, 3: 2.54}.get(int(unit))
+    x, y = _tag(page, 282, None), _tag(page, 283, None)
+    if per_inch is None or not x or not y or not x[1] or not y[1]:
+        return None
+    return _resolution((x[0] / x[1] * per_inch, y[0] / y[1] * per_inch))
+
+
+def _turned_resolution(resolution: tuple[float, float] | None, orientation: int) -> tuple[float, float] | None:
+    return resolution[::-1] if resolution and orientation >= 5 else resolution
+
+
+def _upright(decoded: Decoded, orientation: int) -> Decoded:
+    """Undo the camera's turn (EXIF 2.32, tag 0x0112: where row 0 and column 0 of the file belong)."""
+    pixels = decoded.pixels
+    if orientation in (5, 6, 7, 8):
+        pixels = np.swapaxes(pixels, 0, 1)
+    if orientation in (3, 4, 7, 8):
+        pixels = pixels[::-1]
+    if orientation in (2, 3, 6, 7):
+        pixels = pixels[:, ::-1]
+    return Decoded(np.ascontiguousarray(pixels), decoded.icc, _turned_resolution(decoded.resolution, orientation))

@@ -1,0 +1,86 @@
+"""A picture in memory: its pixels, profile and resolution."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mattecli.errors import InputError
+from mattecli.imaging.colour import same_profile, to_profile
+from mattecli.imaging.pixels import full_scale
+
+# By which folders tell pictures from other files; what a file really is, its content says.
+SUFFIXES = frozenset(
+    [".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".webp", ".tif", ".tiff", ".bmp", ".heic", ".heif", ".avif"]
+)
+
+
+_TYPES: dict[int, Any] = {8: np.uint8, 16: np.uint16, 32: np.float32}
+
+
+@dataclass(frozen=True, eq=False)
+class Image:
+    """A picture as it lies in memory, upright.
+
+    `pixels` are RGB (H, W, 3), straight RGBA (H, W, 4) or grey (H, W), as uint8, uint16 or float32 from 0 to 1 (other
+    floats become float32), in the encoding of the file they came from. `icc` is the profile of these channels,
+    `resolution` pixels per inch (x, y). `transparent` is true where the file hides pixels by an alpha channel that is
+    not among `pixels`: what stands there, nobody has seen. Raises `InputError` for another shape or type.
+    """
+
+    pixels: NDArray[Any]
+    icc: bytes | None = None
+    resolution: tuple[float, float] | None = None
+    transparent: bool = False
+
+    def __post_init__(self) -> None:
+        shape = self.pixels.shape
+        if 0 in shape or not (len(shape) == 2 or (len(shape) == 3 and shape[2] in (3, 4))):
+            raise InputError(f"the picture has shape {shape}; give height × width, with 3 or 4 channels or none")
+        full_scale(self.pixels, "the picture")  # raises for another type
+        if self.pixels.dtype.kind == "f":
+            object.__setattr__(self, "pixels", self.pixels.astype(np.float32, copy=False))
+
+    @property
+    def depth(self) -> int:
+        """Bits for each channel: 8, 16, or 32 for floating point."""
+        return _depth(self.pixels)
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Width and height."""
+        return self.pixels.shape[1], self.pixels.shape[0]
+
+
+def _depth(pixels: NDArray[Any]) -> int:
+    return {255: 8, 65535: 16}.get(int(full_scale(pixels, "the picture")), 32)
+
+
+def to_depth(pixels: NDArray[Any], depth: int) -> NDArray[Any]:
+    """The same picture with 8, 16 or 32 bits (floating point) for each channel, rounded; floats are cut to 0 … 1."""
+    if _depth(pixels) == depth:
+        return pixels.astype(_TYPES[depth], copy=False)
+    own, full = full_scale(pixels, "the picture"), np.float32({8: 255, 16: 65535, 32: 1}[depth])
+    result = np.empty(pixels.shape, _TYPES[depth])
+    rows = max(1, 2**22 // max(1, pixels[0].size))  # in bands, so that a large photo has no second copy in floats
+    for top in range(0, len(pixels), rows):
+        band = pixels[top : top + rows].astype(np.float32)
+        band /= np.float32(own)  # a division: 1/255 as a factor would be off in the last place
+        band *= full
+        np.clip(band, 0, full, out=band)
+        result[top : top + rows] = band if depth == 32 else np.rint(band, out=band)
+    return result
+
+
+def in_profile(picture: Image, icc: bytes | None) -> Image | None:
+    """The same colours in another profile's values (None: sRGB's); None where the picture cannot be converted.
+
+    That is one of more than 8 bits, for which there is no converter here, or a broken profile.
+    """
+    if same_profile(picture.icc, icc):
+        return picture
+    pixels = to_profile(picture.pixels, picture.icc, icc)
+    return None if pixels is None else Image(pixels, icc, picture.resolution)

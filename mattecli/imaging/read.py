@@ -1,0 +1,97 @@
+"""Reads pictures, mattes and sizes from files, standard input or bytes.
+
+All raise `InputError` for a file they cannot use and `DeviceError` for one that the free memory cannot hold.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mattecli.errors import InputError
+from mattecli.imaging.decoding import Source, decode, decode_size, label
+from mattecli.imaging.image import Image, to_depth
+from mattecli.imaging.pixels import full_scale
+
+
+def read_image(source: Source, *, keep_alpha: bool = False) -> Image:
+    """A photo as RGB (H, W, 3), whatever it is in the file; RGBA (H, W, 4) with `keep_alpha` where the file has alpha.
+
+    16 bits stay 16 (for AVIF, HEIC and CMYK, Pillow gives 8). CMYK and Lab become sRGB through their profile. A grey
+    photo's profile does not fit RGB: at 8 bits the photo is converted to sRGB with it; at 16 bits it is dropped,
+    because LittleCMS as Pillow offers it would cut the photo to 8.
+    """
+    decoded = decode(source, colour_managed=True)
+    pixels, transparent = _checked(decoded.pixels, source), False
+    if pixels.ndim == 2:
+        pixels = np.repeat(pixels[..., None], 3, axis=2)
+    elif pixels.shape[2] == 4 and not keep_alpha:
+        transparent = bool(pixels[..., 3].min() < full_scale(pixels, label(source)))
+        pixels = np.ascontiguousarray(pixels[..., :3])
+    return Image(pixels, decoded.icc, decoded.resolution, transparent)
+
+
+def read_alpha(source: Source) -> NDArray[np.float32]:
+    """A matte or mask as float32 (H, W) from 0 to 1, from 8 or 16 bits or floating point (.npy, .tif, .exr).
+
+    Where the file has an alpha channel that varies (a cut-out), that channel is the matte; otherwise its grey values
+    are. A colour picture is an `InputError`.
+    """
+    pixels = read_values(source)
+    if pixels.ndim == 3:
+        if pixels.shape[2] == 4 and np.ptp(pixels[..., 3]) > 0:
+            pixels = pixels[..., 3]
+        else:
+            pixels = _grey(pixels[..., :3], source)
+    return np.ascontiguousarray(to_depth(pixels, 32))
+
+
+def read_values(source: Source) -> NDArray[Any]:
+    """A file's values as they stand in it, whatever its profile: (H, W), RGB (H, W, 3) or RGBA (H, W, 4)."""
+    return _checked(decode(source, colour_managed=False).pixels, source)
+
+
+def read_size(source: Source) -> tuple[int, int]:
+    """Width and height of the upright picture, without decoding it.
+
+    Standard input ("-") is refused: it can be read only once.
+    """
+    return decode_size(source)
+
+
+def _checked(pixels: NDArray[Any], source: Source) -> NDArray[Any]:
+    """Bring what a decoder gave to (H, W), (H, W, 3) or (H, W, 4) of uint8, uint16 or float32 from 0 to 1."""
+    if pixels.ndim == 3 and pixels.shape[2] == 1:
+        pixels = pixels[..., 0]
+    if pixels.size == 0 or not (pixels.ndim == 2 or (pixels.ndim == 3 and pixels.shape[2] in (3, 4))):
+        raise InputError(
+            f"{label(source)} holds an array of shape {pixels.shape}; give height × width, with 3 or 4 channels or none"
+        )
+    if not pixels.dtype.isnative:  # a .npy file of another machine
+        pixels = pixels.astype(pixels.dtype.newbyteorder("="))
+    if pixels.dtype == bool:
+        return pixels.astype(np.uint8) * 255
+    if pixels.dtype.kind == "f":
+        return _unit_range(pixels.astype(np.float32, copy=False), source)
+    if pixels.dtype not in (np.uint8, np.uint16):
+        raise InputError(f"{label(source)} holds {pixels.dtype} values; save it with 8 or 16 bits or as float")
+    return pixels
+
+
+def _unit_range(pixels: NDArray[np.float32], source: Source) -> NDArray[np.float32]:
+    low, high = float(pixels.min()), float(pixels.max())
+    if not (low >= -0.05 and high <= 1.05):  # also when one is NaN; a little over is what resampling leaves
+        raise InputError(
+            f"{label(source)} holds floating-point values from {low:g} to {high:g}; scale them to the range 0 to 1"
+        )
+    return np.clip(pixels, 0, 1) if low < 0 or high > 1 else pixels
+
+
+def _grey(colour: NDArray[Any], source: Source) -> NDArray[Any]:
+    """The one channel of a grey picture that was saved as RGB."""
+    low, high = colour.min(axis=2), colour.max(axis=2)
+    if float((high - low).max()) > 0.02 * full_scale(colour, label(source)):  # lossy formats tint grey a little
+        raise InputError(f"{label(source)} is a colour picture without transparency; give a grey matte or a cut-out")
+    return colour[..., 1]

@@ -1,0 +1,146 @@
+"""Writes pictures and mattes: whole files or none."""
+
+from __future__ import annotations
+
+import io
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, BinaryIO, get_args
+
+from numpy.typing import NDArray
+
+from mattecli.errors import InputError, UsageError
+from mattecli.imaging.choices import Bits
+from mattecli.imaging.encoding import FORMATS, Format, known_suffixes
+from mattecli.imaging.image import Image, to_depth
+from mattecli.imaging.pixels import check_range
+from mattecli.system.files import check_target, whole_file
+
+Ready = Callable[[BinaryIO], None]
+
+
+def write_image(target: str | Path, image: Image, *, overwrite: bool = False, ready: Ready | None = None) -> None:
+    """Write a picture in the format its suffix names ("-": PNG on stdout), whole or not at all.
+
+    PNG takes 8 and 16 bits, TIFF floats too, JPEG, WebP, AVIF and BMP 8; a deeper picture is rounded to the deepest the
+    format has. `.npy` is always float32, `.exr` too and for mattes only. JPEG has quality 95 and no chroma subsampling;
+    WebP and AVIF are lossless for grey. Profile and resolution are kept where the format has a place for them. `ready`
+    is given the handle of the finished file before the file takes its name.
+    """
+    check_range(image.pixels, "the picture")
+    form = check_output(target, overwrite=overwrite, alpha=_has_alpha(image.pixels))
+    if image.pixels.ndim == 3 and not form.colour:
+        raise InputError(f"{target} can hold a matte only, no colours; name a .tif or .png file")
+    image = Image(to_depth(image.pixels, form.nearest(image.depth)), image.icc, image.resolution)
+    with _written(target, overwrite=overwrite) as handle:
+        form.save(handle, image)
+        if ready is not None:
+            ready(handle)
+
+
+def write_alpha(
+    target: str | Path,
+    alpha: NDArray[Any],
+    *,
+    bits: Bits = 8,
+    overwrite: bool = False,
+    like: Image | None = None,
+    ready: Ready | None = None,
+) -> None:
+    """Write a matte, floats (H, W) from 0 to 1, rounded to `bits` or as floats, with the resolution of `like`.
+
+    `.npy` and `.exr` hold floats whatever `bits` says; a depth the format cannot hold is an `InputError`, and so are
+    JPEG, which would change the matte, and an `alpha` of another shape, type or range. `ready`: see `write_image`.
+    """
+    if bits not in get_args(Bits):
+        raise UsageError(f"a matte has no {bits!r} bits; give 8, 16 or 'float'")
+    if alpha.ndim != 2 or alpha.size == 0:
+        raise InputError(f"the matte has shape {alpha.shape}; give (H, W)")
+    check_range(alpha, "the matte")
+    form = check_output(target, overwrite=overwrite, bits=bits)
+    depth = form.nearest(32 if bits == "float" else bits)
+    matte = Image(to_depth(alpha, depth), None, like.resolution if like else None)
+    with _written(target, overwrite=overwrite) as handle:
+        form.save(handle, matte)
+        if ready is not None:
+            ready(handle)
+
+
+def check_output(
+    target: str | Path,
+    *,
+    overwrite: bool,
+    bits: Bits | None = None,
+    alpha: bool = False,
+    inputs: Iterable[str | Path] = (),
+) -> Format:
+    """Raise `InputError`, before any heavy work, for an output that could not be written.
+
+    That is: a format that cannot hold it (`check_format`), or a file that cannot be written (`files.check_target`).
+    """
+    form = check_format(target, bits=bits, alpha=alpha)
+    if str(target) == "-":
+        if sys.stdout.isatty():
+            raise InputError("- writes PNG to standard output, but that is a terminal; redirect it or name a file")
+        return form
+    check_target(target, overwrite=overwrite, inputs=inputs)
+    return form
+
+
+def check_format(target: str | Path, *, bits: Bits | None = None, alpha: bool = False) -> Format:
+    """What the format that a suffix names can hold; `InputError` where it lacks what is asked for.
+
+    `bits` is the depth of a matte or trimap, which JPEG cannot hold at all: it changes values. `alpha`: transparency.
+    """
+    suffix = ".png" if str(target) == "-" else Path(target).suffix.lower()
+    form = FORMATS.get(suffix)
+    name = "standard output" if str(target) == "-" else str(target)
+    if form is None:
+        what = f"the unknown suffix {suffix}" if suffix else "no suffix"
+        raise InputError(f"{name} has {what}; name one of {', '.join(known_suffixes())}")
+    if suffix not in known_suffixes():
+        raise InputError(f"{name} cannot be written, for this build of OpenCV has no {form.name}; name a .tif file")
+    if alpha and not form.alpha:
+        raise InputError(f"{name} cannot hold transparency ({form.name}); name a .png file")
+    if bits is not None and not form.exact:
+        raise InputError(f"{name} would not keep the values of a matte ({form.name} is lossy); name a .png file")
+    if bits == "float" and 32 not in form.depths:
+        floating = " or ".join(own for own in known_suffixes() if FORMATS[own].depths[-1] == 32 and own != ".tiff")
+        raise InputError(f"{name} cannot hold floating point ({form.name}); name a {floating} file")
+    if bits == 16 and max(form.depths) < 16:
+        raise InputError(f"{name} cannot hold 16 bits ({form.name}); name a .png or .tif file")
+    return form
+
+
+def _has_alpha(pixels: NDArray[Any]) -> bool:
+    return pixels.ndim == 3 and pixels.shape[2] == 4
+
+
+@contextmanager
+def _translated(target: str | Path) -> Iterator[None]:
+    """Turn what an encoder throws into the one sentence of an InputError."""
+    try:
+        yield
+    except (InputError, MemoryError):
+        raise
+    except FileExistsError as error:
+        raise InputError(f"{target} exists already; name another output or add --overwrite") from error
+    except Exception as error:  # encoders raise what they like: a full disk, a side too long for the format
+        reason = getattr(error, "strerror", None) or error or type(error).__name__
+        raise InputError(f"{target} cannot be written ({reason}); name another file, folder or format") from error
+
+
+@contextmanager
+def _written(target: str | Path, *, overwrite: bool) -> Iterator[BinaryIO]:
+    """A handle whose content becomes the target, or goes to standard output, when the block ends without an error."""
+    if str(target) == "-":
+        buffer = io.BytesIO()
+        with _translated("standard output"):
+            yield buffer
+            sys.stdout.buffer.write(buffer.getbuffer())
+            sys.stdout.buffer.flush()
+        return
+    with _translated(target), whole_file(Path(target), overwrite=overwrite) as handle:
+        yield handle

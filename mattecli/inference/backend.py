@@ -1,0 +1,109 @@
+"""Backends run the network: one narrow protocol, so that matting knows no framework."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+from pathlib import Path
+from typing import Any, Protocol
+
+from numpy.typing import NDArray
+
+from mattecli.errors import DeviceError, UsageError
+from mattecli.geometry import WHOLE, Edges
+from mattecli.weights import Checkpoint, find_checkpoint
+
+
+class Backend(Protocol):
+    """What a run asks of a framework: to hold arrays and to run the network's parts on them.
+
+    Arrays are the backend's own; others only slice and assign them along their last two axes, rows and columns.
+    """
+
+    name: str  # "torch" or "onnx"
+    device: str  # "cpu", "cuda:0 (NVIDIA …)"
+    precision: str  # "fp32", "bf16" or "fp16"
+    checkpoint: Checkpoint
+    value_bytes: int  # of a map's values
+    fixed_bytes: int  # of the device's memory, however small the image
+    tile_bytes: int  # of the device's memory, for each pixel of a tile
+    frugal_bytes: tuple[int, int]  # what `auto` is content with: at all, and for each pixel of the padded image
+    call_pixels: int  # how many pixels of the decoder take as long as a call costs in itself
+    tiles: tuple[int, ...]  # the tiles that `auto` tries, best first
+
+    def run(self, part: str, *arrays: Any, edges: Edges = WHOLE) -> Any:
+        """What a part of the network (see `network/parts.py`) makes of windows, whose `edges` are sides of the image.
+
+        Raises OutOfMemoryError when the device's memory does not suffice.
+        """
+        ...
+
+    def array(self, values: NDArray[Any]) -> Any:
+        """NumPy's array as the backend's own, on the device."""
+        ...
+
+    def host(self, array: Any) -> NDArray[Any]:
+        """The backend's array as NumPy's, in float32 or better."""
+        ...
+
+    def empty(
+        self, channels: int, height: int, width: int, *, exact: bool = False, host: bool = False, zero: bool = False
+    ) -> Any:
+        """A map (1, channels, height, width) to be filled.
+
+        `exact` has it in float32 or better, `host` in the host's memory; with `zero` it is zero where it is not filled.
+        """
+        ...
+
+    def tidy(self, limit: int) -> None:
+        """Called between tiles: should more than `limit` bytes be held, give back what is not in use."""
+        ...
+
+    def free_bytes(self) -> int:
+        """Bytes of the device's memory that are free now."""
+        ...
+
+
+def load_backend(
+    weights: str | Path | None = None,
+    *,
+    backend: str = "auto",
+    device: str = "auto",
+    provider: str | None = None,
+    precision: str = "auto",
+) -> Backend:
+    """A backend that is ready to run.
+
+    `weights` is a name from `matte weights list` or a file; `backend` auto, torch or onnx; `device` auto, cpu or
+    cuda[:N]; `provider` one of ONNX Runtime's (cpu, cuda, tensorrt, openvino, coreml, directml); `precision` auto,
+    fp32, bf16 or fp16. With `auto` a provider or an ONNX file is run by ONNX Runtime, all else by PyTorch where it is
+    installed. Raises WeightsError, DeviceError or UsageError.
+    """
+    checkpoint = find_checkpoint(weights)
+    if backend == "torch" and (checkpoint.exported or provider is not None):
+        what = checkpoint.path if checkpoint.exported else f"--provider {provider}"
+        raise UsageError(f"{what} is for ONNX Runtime, not for --backend torch; leave that out")
+    if backend == "auto":
+        for_onnx = checkpoint.exported or provider is not None or importlib.util.find_spec("torch") is None
+        backend = "onnx" if for_onnx else "torch"
+    package = {"torch": "torch", "onnx": "onnxruntime"}.get(backend)
+    if package is None:
+        raise UsageError(f"--backend {backend} is unknown; choose auto, torch or onnx")
+    if importlib.util.find_spec(package) is None:
+        raise DeviceError(
+            f"--backend {backend} needs the package {package}, which is not installed; `pip install {package}`"
+        )
+    try:
+        importlib.import_module(package)
+    except (ImportError, OSError) as error:  # OSError: a shared library is missing
+        raise DeviceError(f"{package} is installed but does not load ({error}); install it again") from error
+    if backend == "torch":
+        from mattecli.inference.torch_backend import TorchBackend
+
+        return TorchBackend(checkpoint, device=device, precision=precision)
+    from mattecli.inference.onnx_backend import OnnxBackend
+
+    return OnnxBackend(checkpoint, device=device, provider=provider, precision=precision)
+
+
+__all__ = ["Backend", "load_backend"]

@@ -1,0 +1,112 @@
+"""The ONNX Runtime backend: the network's parts as models of their own, on a CPU or on what its providers drive.
+
+Weights come from a checkpoint or from a file that `matte export-onnx` wrote; PyTorch is not needed.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import onnxruntime as ort
+from numpy.typing import NDArray
+
+from mattecli.errors import UsageError
+from mattecli.geometry import WHOLE, Edges
+from mattecli.onnx.read_weights import read_weights
+from mattecli.onnx.sessions import choose_provider, open_session, translated
+from mattecli.onnx.stages import part
+from mattecli.system import memory
+from mattecli.weights import Checkpoint
+
+Array = NDArray[Any]
+
+# Measured by `benchmarks/runtimes.py --memory`, with a tenth to spare.
+FIXED_BYTES = 300 * 2**20
+OTHER_BYTES = 700 * 2**20  # what OpenVINO takes more for its compiled parts; of the others nothing is known
+TILE_VALUES = 640
+
+
+class OnnxBackend:
+    """A2U on ONNX Runtime, in float32. Arrays are NumPy's; maps of a device go to it and back in each call."""
+
+    name = "onnx"
+    precision = "fp32"
+    value_bytes = 4
+    tile_bytes = TILE_VALUES * 4
+    frugal_bytes = memory.FRUGAL_BYTES
+    call_pixels = 3000
+    tiles: tuple[int, ...] = (512, 384, 256, 128, 64)
+
+    def __init__(
+        self, checkpoint: Checkpoint, *, device: str = "auto", provider: str | None = None, precision: str = "auto"
+    ) -> None:
+        if precision not in ("auto", "fp32"):
+            remedy = "leave --precision out" if checkpoint.exported else f"use --backend torch for {precision}"
+            raise UsageError(f"--backend onnx computes in fp32; {remedy}")
+        self.checkpoint = checkpoint
+        self._provider = choose_provider(device, provider)
+        self.device = self._provider.device
+        self.fixed_bytes = FIXED_BYTES + (0 if self.device == "cpu" else OTHER_BYTES)
+        self._weights = read_weights(checkpoint.path)
+        self._sessions: dict[str, ort.InferenceSession] = {}
+        self._ceiling = memory.Ceiling()
+        if self.device == "cpu":
+            memory.keep_freed_memory()
+
+    def run(self, part: str, *arrays: Array, edges: Edges = WHOLE) -> Array | tuple[Array, ...]:
+        """What a part of the network makes of its arrays."""
+        if part == "normalise":
+            return _normalise(*arrays)
+        session = self._session(part)
+        given = [np.ascontiguousarray(array, np.float32) for array in arrays]
+        names = [entry.name for entry in session.get_inputs()]
+        feeds = dict(zip(names, [*given, np.array(edges, np.int64)], strict=False))
+        with translated(f"in {part} on {self.device}"):
+            found = session.run(None, feeds)
+        return found[0] if len(found) == 1 else tuple(found)
+
+    def array(self, values: Array) -> Array:
+        """The values themselves; floats in float32."""
+        return values.astype(np.float32) if values.dtype.kind == "f" else values
+
+    def host(self, array: Array) -> Array:
+        """The array itself."""
+        return array
+
+    def empty(
+        self,
+        channels: int,
+        height: int,
+        width: int,
+        *,
+        exact: bool = False,  # noqa: ARG002 - all is float32
+        host: bool = False,  # noqa: ARG002 - where all maps are
+        zero: bool = False,
+    ) -> Array:
+        """A map (1, channels, height, width) to be filled."""
+        return (np.zeros if zero else np.empty)((1, channels, height, width), np.float32)
+
+    def tidy(self, limit: int) -> None:
+        """Give freed memory back once more than `limit` is held."""
+        self._ceiling.enforce(limit)
+
+    def free_bytes(self) -> int:
+        """Bytes of RAM that are free now, where all maps are; what a card has is not known."""
+        return memory.free_bytes()
+
+    def _session(self, name: str) -> ort.InferenceSession:
+        """A part's session, opened when it is first asked for."""
+        if name not in self._sessions:
+            self._sessions[name] = open_session(part(name, self._weights).SerializeToString(), self._provider)
+        return self._sessions[name]
+
+
+def _normalise(rgb: Array, trimap: Array, scale: Array, shift: Array) -> Array:
+    """rgb (h, w, 3) and trimap (h, w) of any type to values · scale + shift, (1, 4, h, w)."""
+    planes = np.empty((1, 4, *trimap.shape), np.float32)
+    for number in range(4):
+        plane = trimap if number == 3 else rgb[..., number]
+        np.multiply(plane, scale[number], out=planes[0, number], dtype=np.float32)
+        planes[0, number] += shift[number]
+    return planes

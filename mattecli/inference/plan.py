@@ -1,0 +1,84 @@
+"""How an image will be run, and the memory that takes."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Literal
+
+from mattecli.errors import DeviceError, UsageError
+from mattecli.inference.backend import Backend
+from mattecli.inference.tiling import Plan, estimate
+from mattecli.spec import STRIDE
+from mattecli.system.memory import show_bytes
+
+Tile = int | Literal["auto", "off"]
+SMALLEST_TILE = 64
+WORTHWHILE_TILE = 256
+
+
+def plan(
+    height: int,
+    width: int,
+    backend: Backend,
+    *,
+    tile: Tile = "auto",
+    max_memory: int | None = None,
+    name: str = "the image",
+) -> Plan:
+    """How an image of that size will be run, and the memory that is estimated to take.
+
+    `tile` is a number of pixels N (a tile has N × N, or as many in another shape), `off` for the whole image at once,
+    or `auto`: the best of the backend's tiles that fits. What is allowed is what is free, and `max_memory` bytes if
+    less; without that, `auto` takes no more than the backend's `frugal_bytes` if it can do with those.
+
+    Raises DeviceError with the numbers when there is less: on a CPU nothing catches an exhausted memory, the kernel
+    just ends the process.
+    """
+    padded = height + -height % STRIDE, width + -width % STRIDE
+    plans = _candidates(*padded, backend, tile)
+    free = backend.free_bytes()
+    allowed = free if max_memory is None else min(free, max_memory)
+    limits = [allowed]
+    if tile == "auto" and max_memory is None:
+        flat, each = backend.frugal_bytes
+        frugal = flat + each * padded[0] * padded[1]
+        limits.insert(0, min(allowed, int(0.95 * frugal)))  # a little to spare, for the holes in the heap
+    for limit in limits:
+        for fitting in plans:
+            if fitting.bytes <= limit:
+                return fitting
+    least = min(plans, key=lambda p: p.bytes)
+    bound = "are free" if max_memory is None or free <= max_memory else "are allowed by --max-memory"
+    how = "at once" if tile == "off" else f"in tiles of {least.tile}"
+    remedy = "free memory or use a device with more" if tile == "auto" else "use --tile auto"
+    raise DeviceError(
+        f"{name} has {width}×{height} pixels, which take about {show_bytes(least.bytes)} {how} on {backend.device}, "
+        f"but only {show_bytes(allowed)} {bound}; {remedy}"
+    )
+
+
+def _candidates(height: int, width: int, backend: Backend, tile: Tile) -> list[Plan]:
+    """The plans to choose from, best first."""
+    whole = max(height, width)
+    if tile == "off":
+        return [estimate(backend, height, width, tile=whole)]
+    if tile != "auto":
+        if not isinstance(tile, int) or tile < SMALLEST_TILE or tile % STRIDE:
+            raise UsageError(
+                f"--tile {tile} is no tile; choose auto, off, or a multiple of {STRIDE} from {SMALLEST_TILE} up"
+            )
+        sides: Sequence[int] = [tile]
+    else:
+        sides = backend.tiles
+    worthwhile = max(WORTHWHILE_TILE, math.isqrt(backend.call_pixels))
+    sides = list(dict.fromkeys(min(side, whole) for side in sides))
+    # What is not computed again saves more than a large tile, unless tiles get so small that halos and calls count.
+    on_device = [
+        estimate(backend, height, width, tile=side, keep=keep)
+        for keep in (2, 1, 0)
+        for side in sides
+        if keep == 0 or side >= min(worthwhile, whole) or tile != "auto"
+    ]
+    on_host = [estimate(backend, height, width, tile=side, host=True) for side in sides]
+    return on_device + (on_host if backend.device != "cpu" else [])

@@ -1,0 +1,216 @@
+"""The PyTorch backend: the network's parts on a CPU or a CUDA card."""
+
+from __future__ import annotations
+
+import math
+import re
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from mattecli.errors import DeviceError, OutOfMemoryError, UsageError
+from mattecli.geometry import WHOLE, Edges
+from mattecli.inference.arena import Arena
+from mattecli.network.a2u import A2UNet
+from mattecli.network.affinity import AffinityPredictor
+from mattecli.network.checkpoint import load_a2u
+from mattecli.network.fold import fold_norms
+from mattecli.network.stages import split
+from mattecli.system import memory
+from mattecli.weights import Checkpoint
+
+DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16, "fp64": torch.float64}
+CALL_PIXELS = {"cpu": 1500, "cuda": 150_000}
+TILES = {"cpu": (512, 448, 384, 320, 256, 192, 128, 64), "cuda": (2048, 1024, 512, 256, 128, 64)}
+# Measured by `benchmarks/tiles.py --growth` (its table is in benchmarks/README.md), with a tenth to spare.
+FIXED_BYTES = {"cpu": 420 * 2**20, "cuda": 600 * 2**20}
+TILE_VALUES = (
+    620  # a tile's maps, for each of its pixels, at the pass that has the most of them, and the holes they leave
+)
+# A card is fast with large tiles only, and few others want its memory. What needs more than this, above 100 megapixels,
+# keeps its maps in the host's.
+FRUGAL_BYTES = {"cpu": memory.FRUGAL_BYTES, "cuda": (8 * 2**30, 0)}
+
+
+class TorchBackend:
+    """A2U on PyTorch. `auto` takes the first CUDA card that works, else the CPU, and float32."""
+
+    name = "torch"
+
+    def __init__(self, checkpoint: Checkpoint, *, device: str = "auto", precision: str = "auto") -> None:
+        self.checkpoint = checkpoint
+        self.precision = _choose_precision(precision)
+        self._device = _choose_device(device)
+        if self._device.type == "cpu" and self.precision == "fp16":
+            raise UsageError("--precision fp16 is for CUDA; on a CPU choose fp32, or bf16 where it has AMX")
+        self.device = _describe(self._device)
+        if self._device.type == "cpu":
+            memory.keep_freed_memory()
+        self.value_bytes = DTYPES[self.precision].itemsize
+        self.fixed_bytes = FIXED_BYTES[self._device.type]
+        self.tile_bytes = TILE_VALUES * self.value_bytes
+        self.frugal_bytes = FRUGAL_BYTES[self._device.type]
+        self.call_pixels = CALL_PIXELS[self._device.type]
+        self.tiles = TILES[self._device.type]
+        self._dtype = DTYPES[self.precision]
+        self._exact = torch.promote_types(self._dtype, torch.float32)  # of statistics and affinities
+        self._parts = split(_prepare(load_a2u(checkpoint.path), self._device, self._dtype, self._exact))
+        self._arena = Arena()
+        self._ceiling = memory.Ceiling(self._arena.give_back)
+        self._copies = None
+        if self._device.type == "cuda":
+            self._copies = torch.cuda.Stream(self._device)  # type: ignore[no-untyped-call]
+
+    def run(self, part: str, *arrays: Tensor, edges: Edges = WHOLE) -> Tensor | tuple[Tensor, ...]:
+        """What a part of the network makes of its arrays."""
+        with torch.inference_mode(), true_fp32(), self._exhaustion():
+            return self._parts[part](*(array.to(self._device) for array in arrays), edges=edges)
+
+    def array(self, values: NDArray[Any]) -> Tensor:
+        """NumPy's array on the device; floats in the type of statistics."""
+        if values.dtype == np.uint16:  # PyTorch hardly computes with it
+            values = values.astype(np.int32)
+        tensor = torch.from_numpy(np.require(values, requirements=["C", "W"]))  # PyTorch warns of read-only ones
+        with self._exhaustion():
+            return self._sent(tensor).to(self._exact if tensor.is_floating_point() else tensor.dtype)
+
+    def host(self, array: Tensor) -> NDArray[Any]:
+        """An array as NumPy's; waits until it is computed."""
+        return array.to("cpu", torch.promote_types(array.dtype, torch.float32)).numpy()
+
+    def empty(
+        self, channels: int, height: int, width: int, *, exact: bool = False, host: bool = False, zero: bool = False
+    ) -> Tensor:
+        """A map (1, channels, height, width) to be filled, in the type of statistics if `exact`."""
+        dtype, device = self._exact if exact else self._dtype, torch.device("cpu") if host else self._device
+        shape = (1, height, width, channels)
+        if device.type == "cpu":
+            block = self._arena.take(math.prod(shape) * dtype.itemsize, zero=zero)
+            tensor = torch.from_numpy(block).view(dtype).view(shape)
+        else:
+            with self._exhaustion():
+                tensor = (torch.zeros if zero else torch.empty)(shape, dtype=dtype, device=device)
+        return tensor.permute(0, 3, 1, 2)  # channels-last in memory
+
+    def tidy(self, limit: int) -> None:
+        """Give freed memory back once more than `limit` is held: blocks of many sizes leave holes in the heap.
+
+        PyTorch's own memory of a CUDA card needs none of that.
+        """
+        if self._device.type == "cpu":
+            self._ceiling.enforce(limit)
+
+    def _sent(self, tensor: Tensor) -> Tensor:
+        """The host's tensor on the device; on a card it travels while the tiles before it are still being computed.
+
+        Only from pinned memory does a copy go by itself: else this thread waits for it, and the copy for all before it.
+        """
+        if self._copies is None:
+            return tensor
+        with torch.cuda.stream(self._copies):
+            sent = tensor.pin_memory().to(self._device, non_blocking=True)
+        computing = torch.cuda.current_stream(self._device)
+        computing.wait_stream(self._copies)
+        sent.record_stream(computing)  # or its memory might be given to the next copy while it is still read
+        return sent
+
+    @contextmanager
+    def _exhaustion(self) -> Iterator[None]:
+        """PyTorch's errors of exhausted memory as ours."""
+        try:
+            yield
+        except torch.OutOfMemoryError as error:
+            raise OutOfMemoryError(f"{self.device} ran out of memory") from error
+        except RuntimeError as error:
+            if "DefaultCPUAllocator" not in str(error):  # what PyTorch says where a limit is set on the process
+                raise
+            raise OutOfMemoryError("the memory ran out") from error
+
+    def free_bytes(self) -> int:
+        """Bytes of RAM, or of the card's memory, that are free now."""
+        if self._device.type == "cuda":
+            cached = torch.cuda.memory_reserved(self._device) - torch.cuda.memory_allocated(self._device)
+            return int(torch.cuda.mem_get_info(self._device)[0]) + cached
+        return memory.free_bytes() + self._arena.spare_bytes()
+
+
+def _prepare(net: A2UNet, device: torch.device, dtype: torch.dtype, exact: torch.dtype) -> A2UNet:
+    """The network for inference: norms folded, channels-last, and the predictors' small layers in the better type."""
+    net = fold_norms(net.double() if dtype == torch.float64 else net).to(device, dtype)
+    for module in net.modules():
+        if isinstance(module, AffinityPredictor):
+            module.to(exact)
+    for parameter in net.parameters():
+        parameter.requires_grad_(False)
+        if parameter.ndim == 4:
+            parameter.data = parameter.data.contiguous(memory_format=torch.channels_last)
+    return net
+
+
+def _choose_precision(wanted: str) -> str:
+    if wanted == "auto":
+        return "fp32"
+    if wanted not in DTYPES:
+        raise UsageError(f"--precision {wanted} is unknown; choose auto, fp32, bf16 or fp16")
+    return wanted
+
+
+def _choose_device(wanted: str) -> torch.device:
+    if wanted == "cpu" or (wanted == "auto" and not torch.cuda.is_available()):
+        return torch.device("cpu")
+    if wanted == "auto":
+        return torch.device("cuda", torch.cuda.current_device())
+    if not re.fullmatch(r"cuda(:\d+)?", wanted):
+        raise UsageError(f"--device {wanted} is unknown; choose auto, cpu, cuda or cuda:N")
+    if torch.version.cuda is None:
+        raise DeviceError(
+            f"--device {wanted} cannot be used: this PyTorch ({torch.__version__}) is built without CUDA; install a "
+            "CUDA build (see pytorch.org) or use --device cpu"
+        )
+    if not torch.cuda.is_available():
+        raise DeviceError(
+            f"--device {wanted} cannot be used: PyTorch finds no CUDA card or driver; check `nvidia-smi` or "
+            "use --device cpu"
+        )
+    device = torch.device(wanted if ":" in wanted else f"cuda:{torch.cuda.current_device()}")
+    if (device.index or 0) >= torch.cuda.device_count():
+        raise DeviceError(
+            f"--device {wanted} is not there: PyTorch sees {torch.cuda.device_count()} card(s), counted from cuda:0"
+        )
+    return device
+
+
+def _describe(device: torch.device) -> str:
+    return f"{device} ({torch.cuda.get_device_name(device)})" if device.type == "cuda" else "cpu"
+
+
+class _TrueFp32:
+    """Switches TF32 off for as long as anyone is inside: the switches belong to the process, not to a thread."""
+
+    def __init__(self) -> None:
+        self._lock, self._inside, self._before = threading.Lock(), 0, (False, False)
+
+    @contextmanager
+    def __call__(self) -> Iterator[None]:
+        """fp32 means fp32: cuDNN's and cuBLAS's TF32, which rounds to 10 bits, is off inside."""
+        with self._lock:
+            if not self._inside:
+                self._before = torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32
+                torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = False
+            self._inside += 1
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._inside -= 1
+                if not self._inside:
+                    torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32 = self._before
+
+
+true_fp32 = _TrueFp32()

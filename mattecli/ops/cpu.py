@@ -1,0 +1,280 @@
+"""Resampling on a CPU with the kernels of one affinity: 6×6 taps down, 3×3 up.
+
+Each output pixel is a bag of rows of a table, the input's pixels, which PyTorch's `embedding_bag` sums with the
+kernel's weights in one pass, in float32 whatever the table holds. The gradient of the input is the same sum read
+backwards, with the outputs as rows; that of a weight is the dot product of two rows.
+
+Fine and coarse grid: a coarse position has 2×2 fine pixels (dy, dx), its block, and is tied to 3×3 blocks (i, j), its
+own and those around. So both kinds of kernel hold 36 numbers for each coarse position: the down kernel's 6×6 taps are
+3×3 blocks with 2×2 fine pixels each, and the 2×2 fine pixels have up kernels with 3×3 taps each. Read backwards, a down
+kernel's numbers form an up kernel and the other way round.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator, Sequence
+from functools import reduce
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from mattecli.geometry import WHOLE, Edges
+from mattecli.ops.kernels import DOWN_NORM, UP_NORM, Norm, normalise, score_gradient
+from mattecli.ops.reference import empty_map
+
+# Positions worked on at a time, of one or several images; the indices and weights of each take 0.3 kB.
+BAND_POSITIONS = 1 << 17
+# Indices are kept for the next map of that size: the windows of a run are mostly of one, and training has few.
+KEPT_BYTES = 64 << 20
+
+
+def downsample(x: Tensor, s: Tensor, p: Tensor, edges: Edges = WHOLE) -> Tensor:
+    """Halve x (B, C, H, W) with the down kernels of s (B, 1, h, w) and p (B, 36)."""
+    return _sum_bands(x, s, p, edges, fine=True)
+
+
+def upsample(f: Tensor, s: Tensor, p: Tensor, edges: Edges = WHOLE) -> Tensor:
+    """Double f (B, C, H, W) with the up kernels of s (B, 1, h, w) and p (B, 36)."""
+    return _sum_bands(f, s, p, edges, fine=False)
+
+
+def gradients(
+    grad: Tensor, x: Tensor, s: Tensor, p: Tensor, edges: Edges, *, fine: bool
+) -> tuple[Tensor, Tensor, Tensor]:
+    """The gradients of x, s and p: of a downsampling, whose sums are over fine pixels, or of an upsampling."""
+    scores = _down_scores(s, p) if fine else _up_scores(s, p)
+    norm: Norm = DOWN_NORM if fine else UP_NORM
+    lines = _lines(x, s.shape[2], s.shape[3], edges, fine=fine)
+    weights = normalise(scores, norm, dim=-1)
+    grad_x = _transposed(grad, x, weights.to(x.dtype), *lines, fine=fine)
+    (dots,) = _all_dots([grad], x, *lines, fine=fine)
+    slopes = score_gradient(dots.view(scores.shape), scores, weights, norm, dim=-1)
+    if not fine:  # (B, h, dy, w, dx, m) to p's own order
+        slopes = slopes.permute(0, 1, 3, 5, 2, 4)
+    slopes = slopes.reshape(len(x), -1, 36)
+    grad_s = (slopes @ p[:, :, None].to(slopes.dtype)).view(s.shape)
+    grad_p = (slopes.mT @ s.reshape(len(s), -1, 1).to(slopes.dtype)).view(p.shape)
+    return grad_x, grad_s.to(s.dtype), grad_p.to(p.dtype)
+
+
+def correlate_gradients(
+    grads: Sequence[Tensor], x: Tensor, kernels: Sequence[Tensor], edges: Edges = WHOLE
+) -> tuple[Tensor, list[Tensor]]:
+    """The gradients of x and of each kernel (B, 1, 6, 6) that all its channels were correlated with, stride 2."""
+    batch, _, height, width = grads[0].shape
+    lines = _lines(x, height, width, edges, fine=True)
+    parts = []
+    for grad, kernel in zip(grads, kernels, strict=True):
+        everywhere = kernel.to(x.dtype).view(batch, 1, 1, 36).expand(batch, height, width, 36)
+        parts.append(_transposed(grad, x, everywhere, *lines, fine=True))
+    dots = _all_dots(grads, x, *lines, fine=True)
+    return reduce(Tensor.add_, parts), [
+        numbers.sum((1, 2)).view(kernel.shape).to(kernel.dtype) for numbers, kernel in zip(dots, kernels, strict=True)
+    ]
+
+
+# Kernels with their taps side by side
+
+
+def _down_scores(s: Tensor, p: Tensor) -> Tensor:
+    return s[:, 0, :, :, None] * p[:, None, None]  # (B, h, w, 36)
+
+
+def _up_scores(s: Tensor, p: Tensor) -> Tensor:
+    p = p.view(-1, 9, 2, 2).permute(0, 2, 3, 1).contiguous()  # channel 4·m + 2·dy + dx is tap m: (B, dy, dx, m)
+    return s[:, 0, :, None, :, None, None] * p[:, None, :, None]  # (B, h, 2, w, 2, 9)
+
+
+def _clear(numbers: Tensor, rows: _Line, columns: _Line, *, fine: bool) -> Tensor:
+    """Set to zero what belongs to taps outside the map; numbers (n, h, w, 36), or (n, h, 2, w, 2, 9) of coarse taps."""
+    if fine:
+        taps = numbers.view(-1, rows.length, columns.length, 3, 2, 3, 2)
+        by_row, by_column = taps.permute(1, 3, 0, 2, 4, 5, 6), taps.permute(2, 5, 0, 1, 3, 4, 6)
+    else:
+        taps = numbers.view(-1, rows.length, 2, columns.length, 2, 3, 3)
+        by_row, by_column = taps.permute(1, 5, 0, 2, 3, 4, 6), taps.permute(3, 6, 0, 1, 2, 4, 5)
+    for position, block in rows.outside():
+        by_row[position, block] = 0
+    for position, block in columns.outside():
+        by_column[position, block] = 0
+    return numbers
+
+
+# Sums and dot products; tables are rows of C numbers
+
+
+def _sum_bands(x: Tensor, s: Tensor, p: Tensor, edges: Edges, *, fine: bool) -> Tensor:
+    (height, width), share = s.shape[2:], 1 if fine else 2
+    rows, columns = _lines(x, height, width, edges, fine=fine)
+    sums = []
+    for images, top, bottom in _bands(len(x), height, width):
+        band, part = s[images, :, top:bottom], rows.part(top, bottom)
+        if fine:
+            weights = normalise(_down_scores(band, p[images]), DOWN_NORM, dim=-1)
+        else:
+            weights = normalise(_up_scores(band, p[images]), UP_NORM, dim=-1)
+        weights = _clear(weights, part, columns, fine=fine)
+        sums.append(_bags(_index(len(band), part, columns, fine=fine), _rows(x[images]), weights))
+    return _map(sums, x, share * height, share * width)
+
+
+def _transposed(grad: Tensor, x: Tensor, kernel: Tensor, rows: _Line, columns: _Line, *, fine: bool) -> Tensor:
+    """The gradient of x: sums over the outputs that it is a tap of, weighted by the same kernels."""
+    batch, height, width = len(x), rows.size, columns.size
+    if fine:
+        taps = kernel.reshape(batch, rows.length, columns.length, 3, 2, 3, 2)
+        turned = kernel.new_zeros(batch, height, 2, width, 2, 3, 3)
+    else:
+        taps = kernel.reshape(batch, rows.length, 2, columns.length, 2, 3, 3)
+        turned = kernel.new_zeros(batch, height, width, 3, 2, 3, 2)
+    for i in range(3):
+        y_from, y_to = rows.overlap(i)
+        for j in range(3):
+            x_from, x_to = columns.overlap(j)
+            if fine:
+                turned[:, y_to, :, x_to, :, i, j] = taps[:, y_from, x_from, i, :, j].transpose(2, 3)
+            else:
+                turned[:, y_to, x_to, i, :, j] = taps[:, y_from, :, x_from, :, i, j].transpose(2, 3)
+    sums = []
+    for images in _groups(batch, height * width):
+        part = grad[images]
+        index = _index(len(part), rows.turned(), columns.turned(), fine=not fine)
+        sums.append(_bags(index, _rows(part), turned[images]))
+    return _map(sums, x, x.shape[2], x.shape[3])
+
+
+def _all_dots(grads: Sequence[Tensor], x: Tensor, rows: _Line, columns: _Line, *, fine: bool) -> list[Tensor]:
+    """Of each gradient's pixels the dot products with the pixels of x under their taps, in float32 or better."""
+    shape = (rows.length, columns.length, 36) if fine else (rows.length, 2, columns.length, 2, 9)
+    found: list[list[Tensor]] = [[] for _ in grads]
+    for images in _groups(len(x), rows.length * columns.length):
+        pixels = x[images]
+        table = _wide(_rows(pixels))
+        index = _index(len(pixels), rows, columns, fine=fine)
+        for grad, parts in zip(grads, found, strict=True):
+            dots = _dots(index, _wide(_rows(grad[images])), table)
+            parts.append(_clear(dots.view(-1, *shape), rows, columns, fine=fine))
+    return [parts[0] if len(parts) == 1 else torch.cat(parts) for parts in found]
+
+
+def _bands(batch: int, height: int, width: int) -> Iterator[tuple[slice, int, int]]:
+    """Images and rows to work on at a time: several images, or a part of one."""
+    step = max(1, BAND_POSITIONS // width)
+    for images in _groups(batch, height * width):
+        for top in range(0, height, step):
+            yield images, top, min(top + step, height)
+
+
+def _groups(batch: int, positions: int) -> Iterator[slice]:
+    at_once = max(1, BAND_POSITIONS // positions)
+    for first in range(0, batch, at_once):
+        yield slice(first, min(first + at_once, batch))
+
+
+def _rows(maps: Tensor) -> Tensor:
+    """(n, C, H, W) as (n·H·W, C), without a copy where the maps are channels-last."""
+    return maps.permute(0, 2, 3, 1).reshape(-1, maps.shape[1])
+
+
+def _wide(table: Tensor) -> Tensor:
+    """In float32, for which PyTorch has fast dot products."""
+    return table.to(torch.promote_types(table.dtype, torch.float32))
+
+
+def _map(sums: list[Tensor], like: Tensor, height: int, width: int) -> Tensor:
+    """Rows of all bands and pictures as one map (B, C, height, width) in the layout of `like`."""
+    rows = sums[0] if len(sums) == 1 else torch.cat(sums)
+    size = (len(like), rows.shape[1], height, width)
+    strides = (height * width * size[1], 1, width * size[1], size[1])
+    # The same memory under another shape, yet no view, to which autograd would forbid in-place additions.
+    out = rows.new_empty(0).set_(rows.untyped_storage(), rows.storage_offset(), size, strides)
+    return out if like.stride(1) == 1 else empty_map(like, height, width).copy_(out)
+
+
+def _bags(index: Tensor, table: Tensor, weights: Tensor) -> Tensor:
+    weights = weights.reshape(index.shape).to(table.dtype)
+    return F.embedding_bag(index, table, mode="sum", per_sample_weights=weights)
+
+
+def _dots(index: Tensor, grad: Tensor, table: Tensor) -> Tensor:
+    """Dot products of each bag's gradient with its rows."""
+    count, size = index.shape
+    begins = torch.arange(0, count * size, size, dtype=index.dtype)
+    bag_of = torch.arange(count, dtype=index.dtype).repeat_interleave(size)
+    return torch.ops.aten._embedding_bag_per_sample_weights_backward(  # type: ignore[no-any-return]
+        grad, table, index.view(-1), begins, bag_of, 0
+    ).view(count, size)
+
+
+# Which rows a bag holds
+
+
+class _Line(NamedTuple):
+    """The three blocks that each of some positions in a line is tied to, on a map that has `size` blocks in a line."""
+
+    length: int
+    first: int  # block of the first position
+    sign: int  # 1 where they follow each other from left to right, -1 where a map is read backwards
+    size: int
+
+    def blocks(self) -> Tensor:
+        """(length, 3); some may lie outside the map."""
+        return self.first + torch.arange(self.length, dtype=torch.int32)[:, None] + self.sign * torch.arange(3).int()
+
+    def outside(self) -> list[tuple[int, int]]:
+        """Positions and blocks that lie outside the map."""
+        blocks = self.blocks()
+        return [(int(i), int(j)) for i, j in ((blocks < 0) | (blocks >= self.size)).nonzero()]
+
+    def part(self, begin: int, end: int) -> _Line:
+        return self._replace(length=end - begin, first=self.first + begin)
+
+    def turned(self) -> _Line:
+        """For each block the three positions that are tied to it."""
+        return _Line(self.size, -self.first, -self.sign, self.length)
+
+    def overlap(self, tap: int) -> tuple[slice, slice]:
+        """The positions whose block number `tap` lies on the map, and these blocks."""
+        begin, end = max(0, -self.first - tap), min(self.length, self.size - self.first - tap)
+        end = max(begin, end)
+        return slice(begin, end), slice(begin + self.first + tap, end + self.first + tap)
+
+
+def _lines(x: Tensor, height: int, width: int, edges: Edges, *, fine: bool) -> tuple[_Line, _Line]:
+    """Rows and columns of a map x, fine or coarse, under a grid of height × width positions."""
+    share = 2 if fine else 1
+    return (
+        _Line(height, -int(edges.top), 1, x.shape[2] // share),
+        _Line(width, -int(edges.left), 1, x.shape[3] // share),
+    )
+
+
+_kept: dict[tuple[int, _Line, _Line, bool], Tensor] = {}
+_lock = threading.Lock()
+
+
+def _index(images: int, rows: _Line, columns: _Line, *, fine: bool) -> Tensor:
+    """The table's row under each tap, any where there is none: (n·h·w, 36) fine pixels or (n·2h·2w, 9) coarse ones."""
+    key = (images, rows, columns, fine)
+    with _lock:
+        index = _kept.pop(key, None)
+        if index is None:
+            index = _make_index(*key)
+        _kept[key] = index  # the last used come last
+        while len(_kept) > 1 and sum(kept.nbytes for kept in _kept.values()) > KEPT_BYTES:
+            _kept.pop(next(iter(_kept)))
+    return index
+
+
+def _make_index(images: int, rows: _Line, columns: _Line, fine: bool) -> Tensor:
+    y, x = (line.blocks().clamp(0, line.size - 1) for line in (rows, columns))
+    height, width = (line.size * (2 if fine else 1) for line in (rows, columns))
+    if fine:
+        y, x = ((2 * blocks[..., None] + torch.arange(2).int()).flatten(1) for blocks in (y, x))
+    else:
+        y, x = (blocks.repeat_interleave(2, 0) for blocks in (y, x))
+    first = height * width * torch.arange(images, dtype=torch.int32)[:, None, None, None, None]
+    return (first + y[:, None, :, None] * width + x[None, :, None, :]).reshape(images * len(y) * len(x), -1)

@@ -1,0 +1,1 @@
+"""Files, folders and memory of the machine."""

@@ -1,0 +1,1 @@
+"""Training samples: drawn as plain numbers, then rendered."""

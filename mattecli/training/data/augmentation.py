@@ -1,0 +1,211 @@
+"""Colours jittered apart, what a camera and a file do to a picture, and light as 8-bit values stand for it."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from functools import cache
+from typing import TypeVar
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from mattecli.training.data.config import DataConfig
+from mattecli.training.data.random import Draw
+
+Bytes = NDArray[np.uint8]
+Plane = TypeVar("Plane", NDArray[np.uint8], NDArray[np.float32])
+
+_GRAINS = (0.0, 0.0, 0.6, 1.0)  # few, for each has its tile in memory
+_LUMA = np.array([0.299, 0.587, 0.114])
+
+
+@dataclass(frozen=True)
+class Jitter:
+    """A change of colours: gamma and contrast first, then saturation, hue, brightness and the channels' gains."""
+
+    gamma: float
+    contrast: float
+    brightness: float  # of 255
+    saturation: float
+    hue: float  # degrees
+    gains: tuple[float, float, float]
+
+
+@dataclass(frozen=True)
+class Camera:
+    """Damage of a composite, in the order it is done; 0 (or None) means none of it."""
+
+    blur: float  # deviation in pixels; the alpha is blurred along
+    resample: float  # shrunk by this factor and enlarged again; the alpha along
+    grade: Jitter | None
+    sharpen: float  # amount of unsharp masking
+    read_noise: float  # deviation of 255
+    shot_noise: float  # variance for a unit of brightness
+    grain: float  # pixels; demosaicking and denoising leave noise with a grain
+    noise_at: tuple[float, float]  # where in the noise tile
+    jpeg: int  # quality
+
+
+def draw_jitter(draw: Draw, strength: float) -> Jitter:
+    """Draw a change of colours; with strength 0 the colours stay."""
+    return Jitter(
+        gamma=round(math.exp(draw.normal(0.25 * strength)), 6),
+        contrast=round(math.exp(draw.normal(0.15 * strength)), 6),
+        brightness=draw.normal(18 * strength),
+        saturation=round(math.exp(draw.normal(0.22 * strength)), 6),
+        hue=draw.normal(10 * strength),
+        gains=(
+            round(math.exp(draw.normal(0.06 * strength)), 6),
+            round(math.exp(draw.normal(0.03 * strength)), 6),
+            round(math.exp(draw.normal(0.06 * strength)), 6),
+        ),
+    )
+
+
+def draw_camera(draw: Draw, config: DataConfig) -> Camera | None:
+    """Draw the damage of a composite, or None for a clean one."""
+    damaged = draw.chance(config.camera)
+    grade = draw_jitter(draw, 0.6)
+    warmth = draw.normal(0.12)  # evening sun and lamps tint foreground and background alike
+    gains = (round(math.exp(warmth), 6), 1.0, round(math.exp(-warmth), 6))
+    camera = Camera(
+        blur=draw.log_uniform(0.3, 1.5) * draw.chance(config.blur),
+        resample=draw.uniform(0.45, 0.9) * draw.chance(config.resample),
+        grade=Jitter(grade.gamma, grade.contrast, grade.brightness, grade.saturation, 0.0, gains)
+        if draw.chance(config.grade)
+        else None,
+        sharpen=draw.uniform(0.2, 1.2) * draw.chance(config.sharpen),
+        read_noise=draw.log_uniform(0.5, 7) * (noisy := draw.chance(config.noise)),
+        shot_noise=draw.log_uniform(0.01, 0.4) * noisy,
+        grain=_GRAINS[draw.integer(len(_GRAINS))],
+        noise_at=(draw.uniform(), draw.uniform()),
+        jpeg=(40 + draw.integer(56)) * draw.chance(config.jpeg),
+    )
+    return camera if damaged else None
+
+
+def apply_jitter(image: Bytes, jitter: Jitter) -> Bytes:
+    """The changed colours of an image (H, W, 3)."""
+    ramp = np.linspace(0, 1, 256) ** jitter.gamma
+    table = 255 * (0.5 + (ramp - 0.5) * jitter.contrast)
+    toned = cv2.LUT(image, np.clip(np.round(table), 0, 255).astype(np.uint8))
+    return np.asarray(cv2.transform(toned, _colour_matrix(jitter)), np.uint8)
+
+
+def photograph(image: Bytes, alpha: Bytes, camera: Camera | None, *, linear: bool) -> tuple[Bytes, Bytes]:
+    """The composite (H, W, 3) as a camera and its file would give it, and the alpha (H, W) that is true of it.
+
+    What the lens does to edges (blur, resampling) it does to both; noise, tones and JPEG change the picture only.
+    A composite mixed in linear light is blurred and resampled in light too: only then does the changed alpha mix the
+    colours to the changed picture.
+    """
+    if camera is None:
+        return image, alpha
+    if camera.blur or camera.resample:
+        image = to_bytes(_through_lens(to_light(image), camera)) if linear else _bytes(_through_lens(image, camera))
+        alpha = _bytes(_through_lens(alpha, camera))
+    if camera.grade:
+        image = apply_jitter(image, camera.grade)
+    if camera.sharpen:
+        smooth = cv2.GaussianBlur(image, (0, 0), 1.2)
+        image = _bytes(cv2.addWeighted(image, 1 + camera.sharpen, smooth, -camera.sharpen, 0))
+    if camera.read_noise:
+        image = _with_noise(image, camera)
+    if camera.jpeg:
+        image = _through_jpeg(image, camera.jpeg)
+    return image, alpha
+
+
+def _colour_matrix(jitter: Jitter) -> NDArray[np.float32]:
+    """Saturation about the luma axis, hue as a rotation about the grey one, gains and brightness: (3, 4)."""
+    grey = np.outer(np.ones(3), _LUMA)
+    saturate = grey + jitter.saturation * (np.eye(3) - grey)
+    angle = math.radians(jitter.hue)
+    axis = np.full(3, 1 / math.sqrt(3))
+    cross = np.array([[0, -axis[2], axis[1]], [axis[2], 0, -axis[0]], [-axis[1], axis[0], 0]])
+    # Rodrigues' formula
+    rotate = np.eye(3) * math.cos(angle) + math.sin(angle) * cross + (1 - math.cos(angle)) * np.outer(axis, axis)
+    matrix = np.diag(jitter.gains) @ rotate @ saturate
+    return np.column_stack([matrix, np.full(3, jitter.brightness)]).astype(np.float32)
+
+
+def _through_lens(plane: Plane, camera: Camera) -> Plane:
+    """A plane (H, W) or (H, W, 3), bytes or float32, blurred, then shrunk and enlarged again."""
+    if camera.blur:
+        plane = cv2.GaussianBlur(plane, (0, 0), camera.blur)  # type: ignore[assignment]
+    if camera.resample:
+        height, width = plane.shape[:2]
+        small = (max(2, round(width * camera.resample)), max(2, round(height * camera.resample)))
+        shrunk = cv2.resize(plane, small, interpolation=cv2.INTER_AREA)
+        plane = cv2.resize(shrunk, (width, height), interpolation=cv2.INTER_CUBIC)  # type: ignore[assignment]
+    return plane
+
+
+def to_light(image: Bytes) -> NDArray[np.float32]:
+    """Linear light of 8-bit sRGB values (IEC 61966-2-1), 0 to 4095, plus the half that `to_bytes` rounds by."""
+    return np.asarray(cv2.LUT(image, _LIGHT), np.float32)
+
+
+def to_bytes(light: NDArray[np.float32]) -> Bytes:
+    """8-bit sRGB values of light as `to_light` gives it; what lies outside its range is cut."""
+    return np.asarray(_DISPLAY[np.clip(light, 0, 4095).astype(np.uint16)])
+
+
+def _light_table() -> NDArray[np.float32]:
+    display = np.arange(256) / 255
+    light = np.where(display <= 0.04045, display / 12.92, ((display + 0.055) / 1.055) ** 2.4)
+    return np.asarray(light * 4095 + 0.5, np.float32)  # the half rounds when the fraction is cut off
+
+
+def _display_table() -> Bytes:
+    light = np.arange(4096) / 4095
+    display = np.where(light <= 0.0031308, light * 12.92, 1.055 * light ** (1 / 2.4) - 0.055)
+    return np.round(display * 255).astype(np.uint8)
+
+
+_LIGHT = _light_table()
+_DISPLAY = _display_table()
+
+
+_TILE = 1024
+
+
+@cache
+def _noise_tile(grain: float) -> NDArray[np.float32]:
+    """Normal noise (1024, 1024, 3) of deviation 1, blurred by a deviation of `grain` pixels.
+
+    Drawn once, for a crop's own noise would cost more than the rest of its damage; where a crop's noise begins in the
+    tile is what is drawn for it.
+    """
+    rng = np.random.Generator(np.random.PCG64(20210)).standard_normal((_TILE, _TILE, 3), dtype=np.float32)
+    if grain:
+        rng = np.asarray(cv2.GaussianBlur(rng, (0, 0), grain, borderType=cv2.BORDER_REFLECT), np.float32)
+        rng /= rng.std()
+    return rng
+
+
+def _with_noise(image: Bytes, camera: Camera) -> Bytes:
+    """Read noise and shot noise: variance = read² + gain · brightness."""
+    height, width = image.shape[:2]
+    tile = _noise_tile(camera.grain)
+    if max(height, width) > _TILE:
+        tile = np.tile(tile, (-(-height // _TILE) + 1, -(-width // _TILE) + 1, 1))
+    top, left = (
+        int(at * (room - side)) for at, room, side in zip(camera.noise_at, tile.shape, image.shape, strict=False)
+    )
+    noise = tile[top : top + height, left : left + width]
+    deviation = np.sqrt(camera.read_noise**2 + camera.shot_noise * np.arange(256)).astype(np.float32)
+    scaled = cv2.multiply(cv2.LUT(image, deviation), noise)
+    return _bytes(cv2.add(image, scaled, dtype=cv2.CV_8U))
+
+
+def _through_jpeg(image: Bytes, quality: int) -> Bytes:
+    # OpenCV's codec straight, not mattecli.imaging.image: this is damage in memory, no file
+    coded = cv2.imencode(".jpg", image[:, :, ::-1], [cv2.IMWRITE_JPEG_QUALITY, quality])[1]
+    return _bytes(cv2.imdecode(coded, cv2.IMREAD_COLOR))[:, :, ::-1]
+
+
+def _bytes(array: object) -> Bytes:
+    return np.asarray(array, np.uint8)

@@ -1,0 +1,151 @@
+"""Backgrounds: photographs as they are cropped and defocused, and procedural ones."""
+
+from __future__ import annotations
+
+import colorsys
+import math
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from mattecli.training.data.augmentation import Jitter, apply_jitter, draw_jitter
+from mattecli.training.data.config import DataConfig
+from mattecli.training.data.random import Draw, smooth_noise
+from mattecli.training.data.sources import Sources
+
+Bytes = NDArray[np.uint8]
+Colour = tuple[float, float, float]
+
+_PATTERNS = {"flat": 1.0, "gradient": 2.0, "noise": 3.0, "stripes": 1.0}
+
+
+@dataclass(frozen=True)
+class Backdrop:
+    """A background; the fields of the other sort are drawn, too, and not used."""
+
+    photo: float  # which photograph, as a share of their number; below 0: a procedural one
+    at: tuple[float, float]  # where its window lies, as shares of the room there is
+    zoom: float  # photo pixels to a crop pixel
+    rotation: float
+    flip: bool
+    blur: float  # radius in pixels of a 512 crop; 0 = sharp
+    disc: bool  # blurred by a disc, as a lens does, rather than a bell
+    pattern: str
+    colours: tuple[Colour, Colour, Colour]
+    cells: float
+    angle: float
+    seed: int
+    jitter: Jitter
+
+
+def draw_colour(draw: Draw) -> Colour:
+    """A colour as things have them: any hue, seldom vivid; components from 0 to 1."""
+    hue, vivid, value = draw.uniform(), draw.uniform() ** 1.7, draw.uniform(0.05, 1.0)
+    red, green, blue = colorsys.hsv_to_rgb(hue, vivid, value)
+    return round(red, 6), round(green, 6), round(blue, 6)
+
+
+def draw_backdrop(draw: Draw, config: DataConfig) -> Backdrop:
+    """Draw a background."""
+    photo, procedural = draw.uniform(), not draw.chance(config.photo_background)
+    has_photos = bool(config.photos or config.own)
+    return Backdrop(
+        photo=-1.0 if procedural or not has_photos else photo,
+        at=(draw.uniform(), draw.uniform()),
+        zoom=draw.log_uniform(0.5, 2.0),
+        rotation=draw.normal(6),
+        flip=draw.chance(0.5),
+        blur=draw.log_uniform(0.8, 24) * draw.chance(config.background_blur),
+        disc=draw.chance(0.5),
+        pattern=draw.weighted(_PATTERNS),
+        colours=(draw_colour(draw), draw_colour(draw), draw_colour(draw)),
+        cells=draw.log_uniform(2, 24),
+        angle=draw.uniform(0, 180),
+        seed=draw.integer(2**31),
+        jitter=draw_jitter(draw, config.jitter),
+    )
+
+
+def render_backdrop(backdrop: Backdrop, sources: Sources, size: int) -> Bytes:
+    """The background (size, size, 3)."""
+    if backdrop.photo >= 0 and sources.photos:
+        image = _photo_window(sources.photo(backdrop.photo), backdrop, size)
+    else:
+        image = _pattern(backdrop, size)
+    return apply_jitter(image, backdrop.jitter)
+
+
+def _photo_window(photo: Bytes, backdrop: Backdrop, size: int) -> Bytes:
+    radius = backdrop.blur * size / 512
+    # What is blurred away need not be drawn: a wide blur is done on a smaller picture.
+    shrink = 4 if radius > 8 else 2 if radius > 3 else 1
+    side = -(-size // shrink)
+    height, width = photo.shape[:2]
+    turn = abs(math.cos(math.radians(backdrop.rotation))) + abs(math.sin(math.radians(backdrop.rotation)))
+    zoom = min(backdrop.zoom, min(height, width) / (size * turn))
+    photo, zoom = _shrunk(photo, zoom * size / side)
+    height, width = photo.shape[:2]
+    half = zoom * side * turn / 2
+    centre = [half + at * max(0.0, length - 2 * half) for at, length in zip(backdrop.at, (width, height), strict=True)]
+    matrix = cv2.getRotationMatrix2D((0, 0), backdrop.rotation, zoom)
+    if backdrop.flip:
+        matrix[:, 0] *= -1
+    matrix[:, 2] = np.asarray(centre) - matrix[:, :2] @ np.full(2, (side - 1) / 2)
+    flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+    window = cv2.warpAffine(photo, matrix, (side, side), flags=flags, borderMode=cv2.BORDER_REFLECT_101)
+    if radius / shrink >= 0.4:
+        window = _defocused(window, radius / shrink, disc=backdrop.disc)
+    if shrink > 1:
+        window = cv2.resize(window, (size, size), interpolation=cv2.INTER_CUBIC)
+    return np.asarray(window, np.uint8)
+
+
+def _shrunk(photo: Bytes, zoom: float) -> tuple[Bytes, float]:
+    """The photo shrunk so far that a warp by the zoom that is left skips no pixel."""
+    if zoom < 1.4:
+        return photo, zoom
+    height, width = photo.shape[:2]
+    target = (max(2, round(width / zoom)), max(2, round(height / zoom)))
+    small = cv2.resize(photo, target, interpolation=cv2.INTER_AREA)
+    return np.asarray(small, np.uint8), zoom * min(target[0] / width, target[1] / height)
+
+
+def _defocused(image: NDArray[np.uint8] | cv2.typing.MatLike, radius: float, *, disc: bool) -> cv2.typing.MatLike:
+    if not disc:
+        return cv2.GaussianBlur(image, (0, 0), max(0.4, radius / 2), borderType=cv2.BORDER_REFLECT_101)
+    reach = math.ceil(radius)
+    offsets = np.arange(-reach, reach + 1, dtype=np.float32)
+    kernel = np.clip(radius + 0.5 - np.hypot(offsets[:, None], offsets[None, :]), 0, 1)
+    return cv2.filter2D(image, -1, kernel / kernel.sum(), borderType=cv2.BORDER_REFLECT_101)
+
+
+def _pattern(backdrop: Backdrop, size: int) -> Bytes:
+    """A flat colour, a gradient, noise of several octaves or stripes between the drawn colours, with some grain."""
+    first, second, third = (np.array(colour, np.float32) * 255 for colour in backdrop.colours)
+    if backdrop.pattern == "flat":
+        return np.full((size, size, 3), np.round(first), np.uint8)
+    field = _field(backdrop, size)[:, :, None]
+    other = (0.5 + 0.5 * smooth_noise(backdrop.seed + 1, size, 3))[:, :, None]
+    image = first + (second - first) * field
+    if backdrop.pattern != "gradient":
+        image += (third - image) * (other * (0.6 if backdrop.pattern == "noise" else 0.3))
+    return np.clip(image, 0, 255).astype(np.uint8)
+
+
+def _field(backdrop: Backdrop, size: int) -> NDArray[np.float32]:
+    """From 0 to 1 (size, size)."""
+    if backdrop.pattern == "noise":
+        octaves = [(backdrop.cells * 2**k, 0.6**k) for k in range(4)]
+        total = np.full((size, size), 0.5, np.float32)
+        for k, (cells, weight) in enumerate(octaves):
+            total += 0.6 * weight * smooth_noise(backdrop.seed + 10 + k, size, cells)
+        return np.clip(total, 0, 1, out=total)
+    angle = math.radians(backdrop.angle)
+    ramp = np.linspace(-0.5, 0.5, size, dtype=np.float32)
+    along = math.cos(angle) * ramp[None, :] + math.sin(angle) * ramp[:, None]
+    if backdrop.pattern == "gradient":
+        return np.asarray(np.clip(0.5 + along, 0, 1), np.float32)
+    wave = 4 * np.sin(along * (2 * math.pi * backdrop.cells))  # steep, yet without steps
+    return np.asarray(np.clip(0.5 + 0.5 * wave, 0, 1), np.float32)

@@ -1,0 +1,143 @@
+"""Samples by number, and batches of them from worker processes."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import cv2
+import numpy as np
+import torch
+from torch.utils.data import DataLoader, Dataset
+
+from mattecli.errors import MatteError
+from mattecli.training.data.config import DataConfig
+from mattecli.training.data.scenes import Sample, Scene, draw_scene, render_scene
+from mattecli.training.data.sources import Sources
+
+__all__ = ["DataConfig", "Sample", "Samples", "batches"]
+
+Request = tuple[int, int]  # number of a sample, its size
+
+
+class Samples:
+    """All training samples of a configuration and a seed, made when asked for; sample n is always the same.
+
+    Raises `InputError` at once for a folder that is missing, empty or holds pictures without their pair.
+    """
+
+    def __init__(self, config: DataConfig, *, seed: int) -> None:
+        self.config = config
+        self.seed = seed
+        self.sources = Sources(config)
+
+    def scene(self, n: int) -> Scene:
+        """What is drawn for sample `n`: the same on every machine."""
+        return draw_scene(self.config, self.seed, n)
+
+    def sample(self, n: int, size: int) -> Sample:
+        """The pixels of sample `n` as a square crop of `size` pixels."""
+        return render_scene(self.scene(n), self.sources, size)
+
+
+def batches(
+    samples: Samples,
+    *,
+    start: int,
+    batch: int | Callable[[int], int],
+    size_of: Callable[[int], int],
+    workers: int,
+    rank: int = 0,
+    ranks: int = 1,
+    colours: bool = True,
+    pin: bool = False,
+) -> Iterator[dict[str, torch.Tensor]]:
+    """Batches of the schedule from batch number `start` on, without end, the same for any number of workers.
+
+    Batch k has `batch` (or `batch(k)`) crops of `size_of(k)` pixels, and its samples follow on those of batch k − 1:
+    the number of the batch is the whole data position. With several `ranks` each step takes `ranks` times as many
+    samples, and rank r the r-th part of them.
+
+    Yields uint8 tensors, RGB where there is colour: `image` (B, 3, S, S), `trimap` (B, 1, S, S) with 0, 128 and 255,
+    `alpha` (B, 1, S, S), and with `colours` `foreground` and `background` (B, 3, S, S); also `number` (B,) int64.
+    `workers` 0 makes them in this process. With `pin` the tensors lie in pinned memory.
+
+    Raises `InputError` for a picture that turns out unreadable, from the worker as here.
+    """
+    schedule = _Schedule(start, batch, size_of, rank, ranks)
+    loader = DataLoader(
+        _Numbered(samples),
+        batch_sampler=schedule,
+        num_workers=workers,
+        collate_fn=_Collate(colours),
+        worker_init_fn=_set_up_worker if workers else None,
+        # fork would copy a process that already runs torch's and OpenCV's threads
+        multiprocessing_context=("spawn" if sys.platform == "win32" else "forkserver") if workers else None,
+        prefetch_factor=3 if workers else None,
+        pin_memory=pin,
+    )
+    for item in loader:
+        if isinstance(item, MatteError):
+            raise item
+        yield item
+
+
+class _Schedule:
+    """Lists of (number, size), one a batch, without end."""
+
+    def __init__(
+        self, start: int, batch: int | Callable[[int], int], size_of: Callable[[int], int], rank: int, ranks: int
+    ) -> None:
+        self.start, self.size_of, self.rank, self.ranks = start, size_of, rank, ranks
+        self.batch_of = batch if callable(batch) else lambda _: batch
+
+    def __iter__(self) -> Iterator[list[Request]]:
+        number = self.ranks * sum(self.batch_of(k) for k in range(self.start))
+        k = self.start
+        while True:
+            count, size = self.batch_of(k), self.size_of(k)
+            first = number + self.rank * count
+            yield [(n, size) for n in range(first, first + count)]
+            number += self.ranks * count
+            k += 1
+
+
+class _Numbered(Dataset[Sample | MatteError]):
+    def __init__(self, samples: Samples) -> None:
+        self.samples = samples
+
+    def __getitem__(self, request: Any) -> Sample | MatteError:
+        try:
+            return self.samples.sample(*request)
+        except MatteError as error:  # as a value: the loader would wrap a raised one in its traceback's text
+            return error
+
+
+class _Collate:
+    def __init__(self, colours: bool) -> None:
+        self.names = ("image", "trimap", "alpha") + (("foreground", "background") if colours else ())
+
+    def __call__(self, items: Sequence[Sample | MatteError]) -> dict[str, torch.Tensor] | MatteError:
+        made: list[Sample] = []
+        for item in items:
+            if isinstance(item, MatteError):
+                return item
+            made.append(item)
+        tensors = {name: _stack([getattr(sample, name) for sample in made]) for name in self.names}
+        tensors["number"] = torch.tensor([sample.number for sample in made])
+        return tensors
+
+
+def _stack(arrays: list[np.ndarray[Any, np.dtype[np.uint8]]]) -> torch.Tensor:
+    """(S, S) or (S, S, 3) arrays as one (B, C, S, S) tensor, channels last in memory like the network's input."""
+    stacked = torch.from_numpy(np.stack(arrays))
+    return stacked.unsqueeze(1) if stacked.ndim == 3 else stacked.permute(0, 3, 1, 2)
+
+
+def _set_up_worker(_: int) -> None:
+    """One thread a worker, for the workers are the parallelism; Ctrl-C is for the parent, who saves, then ends them."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    torch.set_num_threads(1)
+    cv2.setNumThreads(0)

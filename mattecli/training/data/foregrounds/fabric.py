@@ -1,0 +1,286 @@
+"""Nets, lace and veils: patterns in coordinates that noise has bent, with edges as sharp as a pixel allows."""
+
+import cv2
+import numpy as np
+
+from mattecli.training.data.foregrounds.bodies import blob, body_parts, draw_body, draw_looks, paint_body
+from mattecli.training.data.foregrounds.canvas import (
+    Canvas,
+    Foreground,
+    blur,
+    coverage,
+    finish,
+    layer,
+    over,
+    scaled,
+    tint,
+)
+from mattecli.training.data.foregrounds.colour import Photos, draw_look, texture
+from mattecli.training.data.foregrounds.noise import (
+    Field,
+    Parameters,
+    chance,
+    choice,
+    fractal,
+    generator,
+    grid,
+    number,
+    seed,
+    streaks,
+    whole,
+)
+
+
+def draw_net(rng: np.random.Generator) -> Parameters:
+    """Wire mesh, string nets and grilles, within a rim or across the frame, with solid things behind some."""
+    return {
+        "seed": seed(rng),
+        "look": draw_look(rng, "pale", sources=("flat", "noise", "gradient")),
+        "inside": draw_look(rng, "any"),
+        "mesh": choice(rng, ("square", "diamond", "hexagon", "hexagon")),
+        "period": number(rng, 0.012, 0.11),
+        "wire": number(rng, 0.1, 0.32),
+        "bend": number(rng, 0.0, 0.05),
+        "rough": number(rng, 0.0, 0.15),
+        "turn": number(rng, -0.8, 0.8),
+        "round": number(rng, 0.0, 0.9),
+        "outline": choice(rng, ("frame", "basket", "basket", "blob")),
+        "rim": number(rng, 4.0, 22.0),
+        "things": whole(rng, 0, 4),
+        "sheen": number(rng, 0.0, 0.9),
+        "blur": number(rng, 0.3, 1.5) if chance(rng, 0.4) else 0.0,
+    }
+
+
+def make_net(parameters: Parameters, size: int, photos: Photos) -> Foreground:
+    rng = generator(parameters["seed"])
+    u, v = _bent(rng, size, parameters)
+    distance = _mesh(u, v, parameters["mesh"])
+    thick = np.float32(parameters["wire"] / 2) * (
+        1 + np.float32(parameters["rough"]) * fractal(rng, size, cells=40, octaves=2)
+    )
+    wires = _edge(thick - distance)
+    outline, rim = _outline(rng, parameters, size)
+    wires *= outline
+    tones = texture(parameters["look"], size, photos)
+    sheen = 1 + np.float32(parameters["sheen"]) * (
+        np.clip(1 - distance / np.maximum(thick, 1e-3), 0, 1) - np.float32(0.5)
+    )
+    shine = 1 + np.float32(0.35) * fractal(rng, size, cells=5, octaves=3)
+    picture = tint(layer(tones, wires), sheen * shine)
+    if rim is not None:
+        picture = over(layer(scaled(tones, np.clip(shine * np.float32(1.1), 0, 1.2)), rim), picture)
+    things = Canvas(size)
+    for _ in range(parameters["things"]):
+        x, y = 0.25 + 0.5 * rng.random(), 0.3 + 0.5 * rng.random()
+        slim = 2.0 + 7.0 * rng.random()
+        shape = blob(rng, x, y, 0.05 + 0.09 * rng.random(), stretch=slim, turn=rng.random() - 0.5, wobble=0.05) * size
+        things.polygon(shape, tuple(rng.random(3) * 0.8 + 0.1))
+    inside = things.picture()
+    inside[..., :3] *= np.float32(0.4) + np.float32(0.6) * texture(parameters["inside"], size, photos)
+    picture = over(picture, inside)
+    return finish(
+        blur(picture, parameters["blur"] * size / 640), "net", solid=rim is not None or parameters["things"] > 0
+    )
+
+
+def draw_lace(rng: np.random.Generator) -> Parameters:
+    """A fine mesh with rosettes and a scalloped hem; thread lets a little light through."""
+    return {
+        "seed": seed(rng),
+        "look": draw_look(rng, "pale", sources=("flat", "noise", "gradient")),
+        "mesh": choice(rng, ("hexagon", "hexagon", "diamond", "square")),
+        "period": number(rng, 0.011, 0.035),
+        "wire": number(rng, 0.18, 0.4),
+        "motif": number(rng, 0.1, 0.3),
+        "petals": whole(rng, 4, 9),
+        "rings": number(rng, 1.5, 4.0),
+        "fill": number(rng, 0.35, 0.49),
+        "density": number(rng, 0.75, 1.0),
+        "bend": number(rng, 0.005, 0.05),
+        "rough": number(rng, 0.0, 0.2),
+        "turn": number(rng, -0.6, 0.6),
+        "round": number(rng, 0.0, 0.6),
+        "hem": number(rng, 0.1, 0.5),
+        "sides": number(rng, 0.0, 0.3),
+        "folds": number(rng, 0.0, 0.5),
+        "backing": chance(rng, 0.3),
+        "blur": number(rng, 0.3, 1.2) if chance(rng, 0.4) else 0.0,
+    }
+
+
+def make_lace(parameters: Parameters, size: int, photos: Photos) -> Foreground:
+    rng = generator(parameters["seed"])
+    u, v = _bent(rng, size, parameters)
+    uneven = 1 + np.float32(parameters["rough"]) * fractal(rng, size, cells=50, octaves=2)
+    mesh = _edge(np.float32(parameters["wire"] / 2) * uneven - _mesh(u, v, parameters["mesh"]))
+    share = np.float32(parameters["period"] / parameters["motif"])
+    across, y = u * share, v * share  # cells of the motif
+    row: Field = np.floor(y)
+    x: Field = across + np.float32(0.5) * (row % 2)
+    cx, cy = x - np.floor(x) - np.float32(0.5), y - row - np.float32(0.5)
+    radius, angle = np.hypot(cx, cy), np.arctan2(cy, cx)
+    petals = np.cos(np.float32(parameters["petals"]) * angle)
+    flower = np.float32(parameters["fill"]) * (1 + np.float32(0.22) * petals) - radius
+    rings = np.sin(radius * np.float32(parameters["rings"] * 6.283 / parameters["fill"]) + petals) + np.float32(0.35)
+    motif = _edge(np.minimum(flower, rings * np.float32(0.1)))
+    thread = np.float32(parameters["density"]) * np.clip(
+        1 + np.float32(0.15) * fractal(rng, size, cells=90, octaves=2), 0, 1.2
+    )
+    alpha = np.maximum(
+        np.maximum(mesh * thread, motif * np.minimum(thread * np.float32(1.1), 1)), _edge(0.05 - np.abs(flower))
+    )
+    hem = _hem(rng, parameters, size, x)
+    alpha = np.clip(alpha, 0, 1) * hem[0]
+    alpha = np.maximum(alpha, hem[1])
+    folds = 1 + np.float32(parameters["folds"] * 0.4) * streaks(rng, size, angle=1.57, length=size // 6, waviness=0.08)
+    tones = texture(parameters["look"], size, photos)
+    picture = tint(layer(tones, alpha), np.clip(folds, 0.4, 1.5) * (np.float32(0.8) + np.float32(0.2) * motif))
+    if parameters["backing"]:  # sewn onto dense cloth at the top
+        cloth = _edge(np.float32(0.55 * parameters["hem"]) - grid(size)[1] + np.float32(0.03) * np.sin(x * 6.283))
+        picture = over(picture, layer(scaled(tones, np.clip(folds * np.float32(0.75), 0.3, 1)), cloth))
+    return finish(blur(picture, parameters["blur"] * size / 640), "lace", solid=parameters["backing"])
+
+
+def draw_veil(rng: np.random.Generator) -> Parameters:
+    """Thin cloth in folds, doubled in places, on or beside a wearer in some."""
+    return {
+        "seed": seed(rng),
+        "look": draw_look(rng, "pale", sources=("flat", "gradient", "noise", "print")),
+        "thin": number(rng, 0.15, 0.6),
+        "folds": number(rng, 0.3, 1.1),
+        "count": number(rng, 2.0, 9.0),
+        "gathered": chance(rng, 0.5),
+        "bend": number(rng, 0.01, 0.12),
+        "turn": number(rng, -0.7, 0.7),
+        "sheets": whole(rng, 1, 3),
+        "weave": number(rng, 0.0, 0.3) if chance(rng, 0.4) else 0.0,
+        "hem": number(rng, 0.0, 3.0),
+        "wearer": draw_body(rng, ("head", "blob")) if chance(rng, 0.45) else {},
+        "looks": draw_looks(rng, "hair"),
+        "blur": number(rng, 0.3, 2.0) if chance(rng, 0.4) else 0.0,
+    }
+
+
+def make_veil(parameters: Parameters, size: int, photos: Photos) -> Foreground:
+    rng = generator(parameters["seed"])
+    picture = np.zeros((size, size, 4), np.float32)
+    if parameters["wearer"]:
+        picture = paint_body(body_parts(parameters["wearer"], size), parameters["looks"], size, photos)
+    tones = texture(parameters["look"], size, photos)
+    for _ in range(parameters["sheets"]):
+        folds, sheet, hem = _drape(rng, parameters, size)
+        # Cloth seen through n layers lets (1 - a)^n through; a fold is cloth seen at a slant.
+        layers = np.clip(1 + np.float32(parameters["folds"]) * (np.abs(folds) + folds), 0.4, 6)
+        alpha = 1 - np.exp(np.float32(np.log(1 - 0.75 * parameters["thin"])) * layers)
+        if parameters["weave"]:
+            alpha *= 1 - np.float32(parameters["weave"]) * fractal(rng, size, cells=size // 6, octaves=1)
+        alpha = np.clip(np.maximum(alpha, hem * np.float32(0.25 * parameters["hem"])) * sheet, 0, 1)
+        slope = cv2.Sobel(folds, cv2.CV_32F, 1, 0, ksize=3) * np.float32(size / 640)
+        light = np.clip(0.88 + np.float32(0.1) * folds - np.float32(0.6) * np.tanh(slope), 0.35, 1.3)
+        picture = over(tint(layer(tones, alpha), light), picture)
+    return finish(blur(picture, parameters["blur"] * size / 640), "veil", solid=bool(parameters["wearer"]))
+
+
+def _drape(rng: np.random.Generator, parameters: Parameters, size: int) -> tuple[Field, Field, Field]:
+    """A sheet that hangs: its folds (around 0, within ±1 or so), where it is, and its hem.
+
+    Folds run side by side, or fan out from where the cloth is gathered; they bend slowly and grow and fade along.
+    """
+    x, y = grid(size)
+    turn = parameters["turn"] + 0.5 * (rng.random() - 0.5)
+    cosine, sine = np.float32(np.cos(turn)), np.float32(np.sin(turn))
+    x, y = x - np.float32(0.3 + 0.4 * rng.random()), y - np.float32(0.1 * rng.random())
+    across, down = cosine * x + sine * y, cosine * y - sine * x
+    slow = fractal(rng, size, cells=3, octaves=3, channels=2)
+    across = across + np.float32(parameters["bend"]) * slow[..., 0]
+    if parameters["gathered"]:
+        across = np.float32(0.9) * across / np.maximum(np.float32(0.45) + np.float32(0.6) * down, np.float32(0.15))
+    folds = np.zeros_like(across)
+    for octave in range(5):
+        waves = parameters["count"] * 1.7**octave * (0.8 + 0.4 * rng.random())
+        drift = slow[..., 1] * np.float32(1.5 + octave)
+        folds += np.sin(across * np.float32(6.283 * waves) + drift + np.float32(6.283 * rng.random())) * np.float32(
+            0.62**octave
+        )
+    folds *= np.float32(0.55) * np.clip(1 + np.float32(0.5) * fractal(rng, size, cells=3, octaves=2), 0.2, 2)
+    half = np.float32(0.16 + 0.3 * rng.random())
+    low = np.float32(0.5 + 0.6 * rng.random()) + np.float32(0.025) * folds - down
+    side = np.minimum(half - across, across + half)
+    inside = np.minimum(low, side)
+    return folds, _edge(inside), _edge(np.float32(0.012) - np.abs(low - np.float32(0.012)))
+
+
+def _bent(rng: np.random.Generator, size: int, parameters: Parameters) -> tuple[Field, Field]:
+    """Pattern coordinates, one per period: turned, bulged like a barrel, and bent by slow noise."""
+    x, y = grid(size)
+    bend = fractal(rng, size, cells=3, octaves=3, channels=2) * np.float32(parameters["bend"])
+    x, y = x - np.float32(0.5) + bend[..., 0], y - np.float32(0.5) + bend[..., 1]
+    cosine, sine = np.float32(np.cos(parameters["turn"])), np.float32(np.sin(parameters["turn"]))
+    x, y = cosine * x + sine * y, cosine * y - sine * x
+    x = x * (1 + np.float32(2 * parameters["round"]) * x * x)
+    scale = np.float32(1 / max(parameters["period"], 0.011))
+    return (x + np.float32(0.5)) * scale, (y + np.float32(0.5)) * scale
+
+
+def _mesh(u: Field, v: Field, mesh: str) -> Field:
+    """Distance to the nearest wire of a mesh of period 1."""
+    if mesh == "hexagon":
+        root = np.float32(3**0.5)
+        ax, ay = _centred(u), _centred(v / root) * root
+        bx, by = _centred(u - np.float32(0.5)), _centred((v - root / 2) / root) * root
+        first = ax * ax + ay * ay < bx * bx + by * by
+        x, y = np.abs(np.where(first, ax, bx)), np.abs(np.where(first, ay, by))
+        return np.float32(0.5) - np.maximum(x, x * np.float32(0.5) + y * (root / 2))
+    if mesh == "diamond":
+        u, v = u + v * np.float32(0.6), u - v * np.float32(0.6)
+    return np.minimum(np.abs(_centred(u)), np.abs(_centred(v)))
+
+
+def _centred(u: Field) -> Field:
+    return u - np.rint(u)
+
+
+def _edge(inside: Field) -> Field:
+    """Coverage by a region given as a field above 0 within it, one pixel soft wherever its slope is."""
+    dy, dx = np.gradient(inside)
+    slope = np.abs(dx) + np.abs(dy) + np.float32(1e-4)
+    covered: Field = np.clip(inside / slope + np.float32(0.5), 0, 1)
+    return covered
+
+
+def _outline(rng: np.random.Generator, parameters: Parameters, size: int) -> tuple[Field, Field | None]:
+    """Where there is net, and the solid rim around it if it has one."""
+    if parameters["outline"] == "frame":
+        return np.ones((size, size), np.float32), None
+    x, y, r = 0.35 + 0.3 * rng.random(), 0.4 + 0.3 * rng.random(), 0.28 + 0.15 * rng.random()
+    if parameters["outline"] == "basket":
+        foot, low = 0.7 + 0.3 * rng.random(), 1.0 + 0.5 * rng.random()
+        lean = 0.2 * (rng.random() - 0.5)
+        shape = np.array(
+            [
+                (x - r, y - r),
+                (x + r, y - r),
+                (x + foot * r + lean * r, y + low * r),
+                (x - foot * r + lean * r, y + low * r),
+            ]
+        )
+        shape = shape * size
+    else:
+        shape = blob(rng, x, y, r * 1.2, wobble=0.3) * size
+    centre = shape.mean(0)
+    wide = parameters["rim"] * size / 640
+    reach = np.linalg.norm(shape - centre, axis=1, keepdims=True)
+    inner = centre + (shape - centre) * np.maximum(1 - wide / np.maximum(reach, 1.0), 0.5)
+    return coverage(size, [shape]), coverage(size, [shape, inner], holes=True)
+
+
+def _hem(rng: np.random.Generator, parameters: Parameters, size: int, x: Field) -> tuple[Field, Field]:
+    """Where there is lace, and the dense cord along its scalloped lower edge."""
+    across, down = grid(size)
+    scallop = np.abs(np.sin(x * np.float32(np.pi))) * np.float32(0.3 * parameters["motif"])
+    low = np.float32(1.25 - parameters["hem"] + 0.1 * rng.random()) + scallop - down
+    side = across - np.float32(parameters["sides"]) + np.float32(0.15) * (down - np.float32(0.5))
+    inside = np.minimum(low, side)
+    cord = np.float32(0.008 + 0.008 * rng.random()) - np.abs(inside - np.float32(0.012))
+    return _edge(inside), _edge(cord)

@@ -1,0 +1,113 @@
+"""What a lens and a moving hand do to a foreground: its colours and its alpha are blurred together, premultiplied."""
+
+from collections.abc import Callable, Mapping
+
+import cv2
+import numpy as np
+
+from mattecli.training.data.foregrounds.canvas import Foreground, Layer, finish, layer, scaled
+from mattecli.training.data.foregrounds.colour import Photos
+from mattecli.training.data.foregrounds.noise import Field, Parameters, chance, choice, fractal, generator, number, seed
+
+_Draw = Callable[[np.random.Generator], Parameters]
+_Make = Callable[[Parameters, int, Photos], Foreground]
+Makers = Mapping[str, tuple[_Draw, _Make]]
+
+
+def draw_motion(rng: np.random.Generator, makers: Makers) -> Parameters:
+    """Another kind, moved along a line or turned while the shutter was open."""
+    of = choice(rng, sorted(makers))
+    return {
+        "seed": seed(rng),
+        "of": of,
+        "thing": makers[of][0](rng),
+        "way": choice(rng, ("line", "line", "turn", "zoom")),
+        "angle": number(rng, -3.141593, 3.141593),
+        "length": number(rng, 0.012, 0.11),
+        "x": number(rng, 0.0, 1.0),
+        "y": number(rng, 0.0, 1.0),
+    }
+
+
+def make_motion(parameters: Parameters, size: int, photos: Photos, makers: Makers) -> Foreground:
+    sharp = makers[parameters["of"]][1](parameters["thing"], size, photos)
+    length = parameters["length"] * size
+    picture = _layer(sharp)
+    steps = max(1, int(np.ceil(np.log2(max(length, 2.0)))))
+    step = length / 2**steps
+    # The mean of 2ⁿ copies, each a step on, takes n doublings: first one step apart, then two, then four.
+    for doubling in range(steps):
+        matrix = _moved(parameters, size, step * 2**doubling)
+        moved = cv2.warpAffine(picture, matrix, (size, size), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT_101)
+        picture = cv2.addWeighted(picture, 0.5, moved, 0.5, 0)
+    return finish(picture, "motion", solid=sharp.solid)
+
+
+def draw_defocus(rng: np.random.Generator, makers: Makers) -> Parameters:
+    """Another kind out of focus: all of it, or more and more towards one side or in patches."""
+    of = choice(rng, sorted(makers))
+    return {
+        "seed": seed(rng),
+        "of": of,
+        "thing": makers[of][0](rng),
+        "radius": number(rng, 1.5, 13.0),
+        "even": chance(rng, 0.5),
+        "patches": number(rng, 1.0, 3.0),
+        "sharpness": number(rng, -0.5, 0.5),
+    }
+
+
+def make_defocus(parameters: Parameters, size: int, photos: Photos, makers: Makers) -> Foreground:
+    sharp = makers[parameters["of"]][1](parameters["thing"], size, photos)
+    picture = _layer(sharp)
+    blurred = disc_blur(picture, parameters["radius"] * size / 640)
+    if not parameters["even"]:
+        rng = generator(parameters["seed"])
+        field = fractal(rng, size, cells=parameters["patches"], octaves=1) * np.float32(1.5)
+        share = np.clip(field + np.float32(0.5 - parameters["sharpness"]), 0, 1)
+        half = disc_blur(picture, 0.45 * parameters["radius"] * size / 640)
+        picture = _mixed(_mixed(picture, half, np.clip(2 * share, 0, 1)), blurred, np.clip(2 * share - 1, 0, 1))
+    else:
+        picture = blurred
+    return finish(picture, "defocus", solid=sharp.solid)
+
+
+def disc_blur(picture: Layer, radius: float) -> Layer:
+    """The blur of a round aperture; radii above five pixels are done at a half or a quarter of the size."""
+    if radius < 0.6:
+        return picture
+    shrink = 1 if radius <= 3.5 else 2 if radius <= 7 else 4
+    size = picture.shape[0]
+    small = (
+        cv2.resize(picture, (size // shrink, size // shrink), interpolation=cv2.INTER_AREA) if shrink > 1 else picture
+    )
+    reach = int(np.ceil(radius / shrink))
+    x, y = np.meshgrid(np.arange(-reach, reach + 1), np.arange(-reach, reach + 1))
+    kernel = np.clip(radius / shrink + 0.5 - np.hypot(x, y), 0, 1).astype(np.float32)
+    soft = cv2.filter2D(small, -1, kernel / kernel.sum(), borderType=cv2.BORDER_REFLECT_101)
+    if shrink == 1:
+        return soft
+    return cv2.resize(soft, (size, size), interpolation=cv2.INTER_LINEAR)
+
+
+def _layer(foreground: Foreground) -> Layer:
+    unit = np.float32(1 / 255)
+    return layer(foreground.colour.astype(np.float32) * unit, foreground.alpha.astype(np.float32) * unit)
+
+
+def _mixed(first: Layer, second: Layer, share: Field) -> Layer:
+    return cv2.add(scaled(first, 1 - share), scaled(second, share))
+
+
+def _moved(parameters: Parameters, size: int, distance: float) -> np.ndarray:
+    """The affine map that moves what lies half a frame from the centre by `distance` pixels."""
+    if parameters["way"] == "line":
+        dx, dy = np.cos(parameters["angle"]) * distance, np.sin(parameters["angle"]) * distance
+        return np.array([[1, 0, dx], [0, 1, dy]], np.float64)
+    x, y = parameters["x"] * size, parameters["y"] * size
+    share = distance / (0.5 * size)
+    if parameters["way"] == "zoom":
+        grow = 1 + share
+        return np.array([[grow, 0, x * (1 - grow)], [0, grow, y * (1 - grow)]], np.float64)
+    cosine, sine = np.cos(share), np.sin(share)
+    return np.array([[cosine, -sine, x - cosine * x + sine * y], [sine, cosine, y - sine * x - cosine * y]], np.float64)

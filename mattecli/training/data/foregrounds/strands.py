@@ -1,0 +1,281 @@
+"""Hair and fur: strands rooted on a body, in clumps that share shade, fall and curl, with stray hairs around them."""
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from mattecli.training.data.foregrounds.bodies import (
+    COAT,
+    body_parts,
+    contour,
+    draw_body,
+    draw_looks,
+    inner_points,
+    paint_body,
+)
+from mattecli.training.data.foregrounds.canvas import (
+    Canvas,
+    Foreground,
+    Layer,
+    blur,
+    coverage,
+    finish,
+    over,
+    scaled,
+    tint,
+)
+from mattecli.training.data.foregrounds.colour import Photos, base_colour, strand_colours
+from mattecli.training.data.foregrounds.noise import (
+    Field,
+    Parameters,
+    Points,
+    chance,
+    fractal,
+    generator,
+    number,
+    seed,
+    streaks,
+    whole,
+)
+
+
+def draw_hair(rng: np.random.Generator) -> Parameters:
+    """A head or blob with clumps that lift off at an angle, and single hairs flying about."""
+    return {
+        "seed": seed(rng),
+        "body": draw_body(rng, ("head", "head", "blob", "edge")),
+        "looks": draw_looks(rng, "hair"),
+        "clumps": whole(rng, 8, 25),
+        "strands": whole(rng, 15, 110),
+        "length": number(rng, 0.08, 0.38),
+        "width": number(rng, 0.45, 1.1) if chance(rng, 0.7) else number(rng, 1.0, 2.2),
+        "rim": number(rng, -0.4, 0.8),
+        "sheath": whole(rng, 100, 900),
+        "wisp": number(rng, 0.03, 0.2),
+        "dense": number(rng, 0.6, 1.3),
+        "lift": number(rng, 0.15, 1.2),
+        "gravity": number(rng, -0.1, 0.7),
+        "curl": number(rng, 0.0, 0.12) if chance(rng, 0.5) else 0.0,
+        "curls": number(rng, 1.0, 5.0),
+        "gather": number(rng, 0.2, 1.0),
+        "haze": number(rng, 0.2, 0.9),
+        "strays": whole(rng, 5, 70),
+        "back_blur": number(rng, 0.0, 2.5) if chance(rng, 0.5) else 0.0,
+        "blur": number(rng, 0.3, 1.4) if chance(rng, 0.4) else 0.0,
+    }
+
+
+def draw_long_hair(rng: np.random.Generator) -> Parameters:
+    """Locks that hang or blow as long as the frame, with gaps between them."""
+    return draw_hair(rng) | {
+        "body": draw_body(rng, ("head", "head", "blob")),
+        "clumps": whole(rng, 10, 25),
+        "length": number(rng, 0.4, 0.95),
+        "lift": number(rng, 0.05, 0.5),
+        "gravity": number(rng, 0.3, 1.2),
+        "wind": number(rng, -0.8, 0.8),
+        "strays": whole(rng, 10, 90),
+    }
+
+
+def make_hair(parameters: Parameters, size: int, photos: Photos, *, kind: str = "hair") -> Foreground:
+    rng = generator(parameters["seed"])
+    parts = body_parts(parameters["body"], size)
+    looks = parameters["looks"]
+    grain = 1 + np.float32(0.16) * streaks(rng, size, angle=1.2 + 0.6 * rng.random(), length=size // 12)
+    body = paint_body(parts, looks, size, photos, grain=grain)
+    mass = coverage(size, [outline for outline, material in parts if material == COAT])
+    roots, normals = contour(mass)
+    if len(roots) == 0:  # the hair lies wholly outside the frame or fills it
+        return finish(body, kind)
+    shades = _Shades(looks[COAT], rng)
+    behind = Canvas(size)
+    _clumps(behind, rng, parameters, roots, normals, shades, thin=0.55)
+    _sheath(behind, rng, parameters, roots, normals, shades, parameters["sheath"])
+    haze = blur(_faded(behind.picture(), rng, parameters["haze"]), parameters["back_blur"] * size / 640)
+    front = Canvas(size)
+    _clumps(front, rng, parameters, roots, normals, shades, thin=1.0)
+    _sheath(front, rng, parameters, roots, normals, shades, parameters["sheath"] // 2)
+    _inner_strands(front, rng, parameters, mass, shades)
+    picture = over(_faded(front.picture(), rng, parameters["dense"]), over(body, haze))
+    loose = Canvas(size)
+    _strays(loose, rng, parameters, roots, normals, shades)
+    picture = over(_faded(loose.picture(), rng, 0.3 + 0.6 * parameters["haze"]), picture)
+    return finish(blur(lit(picture, rng, mass, parameters["rim"]), parameters["blur"] * size / 640), kind)
+
+
+class _Shades:
+    """Colours of clumps around the coat's base colour, and of strands around their clump's."""
+
+    def __init__(self, look: Parameters, rng: np.random.Generator) -> None:
+        self._base = base_colour(look)
+        self._spread = float(look["spread"])
+        self._rng = rng
+
+    def clump(self) -> Field:
+        colour: Field = strand_colours(self._rng, self._base, 1.2 * self._spread, 1)[0].astype(np.float32)
+        return colour
+
+    def strands(self, colour: Field, count: int) -> NDArray[np.float64]:
+        shades = strand_colours(self._rng, colour, self._spread, count)
+        shades[self._rng.random(count) < 0.06] *= 1.5  # a few catch the light
+        return np.clip(shades, 0, 1)
+
+    def base(self, count: int) -> NDArray[np.float64]:
+        return self.strands(self._base, count)
+
+
+def curves(
+    roots: Points,
+    headings: Points,
+    lengths: Points,
+    *,
+    fall: Points | tuple[float, float] = (0.0, 0.0),
+    steps: int = 14,
+) -> Points:
+    """Quadratic Bézier strands (n, steps, 2): from the roots along the headings, bent towards `fall` at their ends.
+
+    `headings` (n, 2) are unit vectors, `lengths` (n,) pixels, `fall` a displacement of the tip as part of the length.
+    """
+    t = np.linspace(0, 1, steps)[None, :, None]
+    reach = lengths[:, None]
+    bend = roots + headings * reach * 0.55
+    tips = roots + (headings * 0.85 + np.asarray(fall)) * reach
+    paths: Points = roots[:, None] * (1 - t) ** 2 + bend[:, None] * 2 * t * (1 - t) + tips[:, None] * t**2
+    return paths
+
+
+def curl(paths: Points, amplitude: Points, turns: Points, phase: Points) -> Points:
+    """Paths with a sideways wave that grows from the root: amplitude in pixels, turns a strand, phase; all (n,)."""
+    t = np.linspace(0, 1, paths.shape[1])[None]
+    along = np.gradient(paths, axis=1)
+    across = np.stack([-along[..., 1], along[..., 0]], -1)
+    across /= np.maximum(np.linalg.norm(across, axis=-1, keepdims=True), 1e-9)
+    wave = amplitude[:, None] * np.sin(6.283 * turns[:, None] * t + phase[:, None]) * np.minimum(1, 2 * t)
+    waved: Points = paths + across * wave[..., None]
+    return waved
+
+
+def taper(widths: Points, steps: int, *, tip: float = 0.15) -> Points:
+    """Widths (n, steps) along strands that are `widths` (n,) at the root and a `tip`th of it at the end."""
+    t = np.linspace(0, 1, steps)
+    return widths[:, None] * (tip + (1 - tip) * np.sqrt(1 - t**2))[None]
+
+
+def _clumps(
+    canvas: Canvas,
+    rng: np.random.Generator,
+    parameters: Parameters,
+    roots: Points,
+    normals: Points,
+    shades: _Shades,
+    *,
+    thin: float,
+) -> None:
+    size = canvas.size
+    pixel = size / 640
+    wind = float(parameters.get("wind", 0.0))
+    side = 1 if rng.random() < 0.5 else -1
+    for _ in range(parameters["clumps"]):
+        count = max(4, int(parameters["strands"] * (0.4 + 0.9 * rng.random()) * 0.5))
+        at = int(rng.integers(len(roots)))
+        normal = normals[at]
+        tangent = np.array([-normal[1], normal[0]]) * (side if rng.random() < 0.85 else -side)
+        lift = parameters["lift"] * (0.5 + rng.random())
+        width = size * (0.012 + 0.1 * rng.random() ** 2)
+        scatter = (rng.random((count, 2)) + rng.random((count, 2)) - 1) * width
+        start = roots[at] - normal * (0.6 * width + 3 * pixel) + scatter
+        heading = np.cos(lift) * tangent + np.sin(lift) * normal
+        headings = heading + (rng.random((count, 2)) - 0.5) * 0.3
+        headings /= np.linalg.norm(headings, axis=1, keepdims=True)
+        lengths = size * parameters["length"] * (0.5 + 0.7 * rng.random()) * (0.6 + 0.5 * rng.random(count))
+        fall = np.array([wind, parameters["gravity"]]) + (rng.random((count, 2)) - 0.5) * 0.25
+        steps = min(52, 16 + int(7 * parameters["curls"])) if parameters["curl"] else 12  # enough for round curls
+        paths = curves(start, headings, lengths, fall=fall, steps=steps)
+        # Strands of a clump draw together towards its tip.
+        t = np.linspace(0, 1, paths.shape[1])[None, :, None]
+        paths += (paths.mean(0, keepdims=True) - paths) * (parameters["gather"] * 0.8 * t)
+        if parameters["curl"]:
+            shared, turns = 6.283 * rng.random(), parameters["curls"] * (0.7 + 0.6 * rng.random())
+            amplitude = lengths * parameters["curl"] * (0.6 + 0.8 * rng.random(count))
+            paths = curl(paths, amplitude, turns + 0.3 * rng.random(count), shared + 1.2 * rng.random(count))
+        widths = pixel * parameters["width"] * thin * (0.5 + rng.random(count))
+        canvas.ribbons(paths, taper(widths, paths.shape[1]), shades.strands(shades.clump(), count))
+
+
+def _sheath(
+    canvas: Canvas,
+    rng: np.random.Generator,
+    parameters: Parameters,
+    roots: Points,
+    normals: Points,
+    shades: _Shades,
+    count: int,
+) -> None:
+    """Thin hairs all along the contour, most of them nearly in line with it: without them a head has a paper edge."""
+    size = canvas.size
+    at = rng.integers(len(roots), size=count)
+    cells = roots[at].clip(0, size - 1).astype(np.int64)
+    comb = fractal(rng, size, cells=5, octaves=2)[cells[:, 1], cells[:, 0]]  # neighbours lie the same way
+    side = np.where(comb + 0.3 * (rng.random(count) - 0.5) > 0, 1.0, -1.0)[:, None]
+    tangents = np.stack([-normals[at, 1], normals[at, 0]], 1) * side
+    lift = (0.1 + 0.9 * rng.random(count) ** 2)[:, None]
+    headings = np.cos(lift) * tangents + np.sin(lift) * normals[at]
+    lengths = size * parameters["wisp"] * (0.3 + rng.random(count)) * np.clip(1 + 0.8 * comb, 0.3, 2)
+    starts = roots[at] - normals[at] * (size / 640 * (2 + 5 * rng.random((count, 1))))
+    fall = np.array([0.0, 0.5 * parameters["gravity"]]) - 0.25 * normals[at] * rng.random((count, 1))
+    paths = curves(starts, headings, lengths, fall=fall + (rng.random((count, 2)) - 0.5) * 0.3, steps=12)
+    paths = curl(paths, lengths * 0.06 * rng.random(count), 0.5 + 1.5 * rng.random(count), 6.283 * rng.random(count))
+    widths = size / 640 * np.minimum(parameters["width"], 1.2) * (0.4 + 0.6 * rng.random(count))
+    canvas.ribbons(paths, taper(widths, 12, tip=0.3), shades.base(count))
+
+
+def _strays(
+    canvas: Canvas, rng: np.random.Generator, parameters: Parameters, roots: Points, normals: Points, shades: _Shades
+) -> None:
+    """Single long hairs that wander: each a curve with two slow waves of its own."""
+    size, count = canvas.size, int(parameters["strays"])
+    at = rng.integers(len(roots), size=count)
+    headings = normals[at] + (rng.random((count, 2)) - 0.5) * 2.2
+    headings /= np.maximum(np.linalg.norm(headings, axis=1, keepdims=True), 1e-9)
+    lengths = size * (0.06 + 0.4 * rng.random(count) ** 2)
+    fall = np.array([0.0, 0.6 * parameters["gravity"]]) + (rng.random((count, 2)) - 0.5) * 0.9
+    paths = curves(roots[at] - 4 * normals[at] * size / 640, headings, lengths, fall=fall, steps=30)
+    paths = curl(paths, lengths * 0.1 * rng.random(count), 0.5 + 1.5 * rng.random(count), 6.283 * rng.random(count))
+    paths = curl(paths, lengths * 0.02 * rng.random(count), 2 + 3 * rng.random(count), 6.283 * rng.random(count))
+    widths = size / 640 * (0.3 + 0.7 * rng.random(count) ** 2)
+    canvas.ribbons(paths, taper(widths, 30, tip=0.5), shades.base(count))
+
+
+def _inner_strands(
+    canvas: Canvas, rng: np.random.Generator, parameters: Parameters, mass: Field, shades: _Shades
+) -> None:
+    """Strands over the hair's own mass, so that its inside is hair as well."""
+    size = canvas.size
+    places = inner_points(rng, mass, 160)
+    count = len(places)
+    if count == 0:
+        return
+    heading = 1.2 + 0.5 * (rng.random(count) - 0.5)
+    headings = np.stack([np.cos(heading), np.sin(heading)], 1)
+    lengths = size * (0.05 + 0.12 * rng.random(count))
+    paths = curves(places - headings * lengths[:, None] * 0.5, headings, lengths, fall=(0.0, 0.2), steps=8)
+    inside = paths[:, -1].clip(0, size - 1).astype(np.int64)
+    keep = mass[inside[:, 1], inside[:, 0]] > 0.9
+    widths = size / 640 * parameters["width"] * (0.6 + rng.random(count))
+    canvas.ribbons(paths[keep], taper(widths, 8)[keep], shades.base(count)[keep])
+
+
+def _faded(picture: Layer, rng: np.random.Generator, level: float) -> Layer:
+    """Opacity around `level` that varies over the picture, as density does in thin hair."""
+    field = fractal(rng, picture.shape[0], cells=4, octaves=3)
+    return scaled(picture, np.clip(np.float32(level) * (1 + np.float32(0.6) * field), 0.05, 1))
+
+
+def lit(picture: Layer, rng: np.random.Generator, mass: Field, rim: float) -> Layer:
+    """Uneven light, and a `rim` of it (below 0: of shade) on what stands off the body, as light from behind makes."""
+    size = picture.shape[0]
+    small = cv2.GaussianBlur(cv2.resize(mass, (80, 80), interpolation=cv2.INTER_AREA), (0, 0), 2.5)
+    away = 1 - cv2.resize(small, (size, size), interpolation=cv2.INTER_LINEAR)
+    uneven = 1 + np.float32(0.22) * fractal(rng, size, cells=3, octaves=3)
+    return tint(picture, uneven + np.float32(rim) * (away - np.float32(0.3)))

@@ -1,0 +1,170 @@
+"""The log of a run and its rates: log.jsonl, a JSON object a line, of kind session, step, validation or saved."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from mattecli.errors import InputError
+from mattecli.system.files import sweep, whole_file
+from mattecli.training.plots import draw_curves
+
+Line = dict[str, Any]
+LOG = "log.jsonl"
+
+
+class Journal:
+    """Writes the log in the folder of the run and shows each line to `report`; one that is no `writer` does neither."""
+
+    def __init__(self, folder: Path, *, writer: bool, report: Callable[[Line], None]) -> None:
+        self.folder, self.writer, self.report = folder, writer, report
+        self._path = folder / LOG
+
+    def open(self, step: int) -> None:
+        """Make the folder; leave out of an older log what is later than `step`, which is done again.
+
+        Raises InputError when the folder cannot be written.
+        """
+        if not self.writer:
+            return
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            sweep(self.folder)
+            kept = (
+                [line for line in read_log(self._path) if line["step"] <= step] if step and self._path.exists() else []
+            )
+            with whole_file(self._path) as file:
+                file.writelines(f"{json.dumps(line)}\n".encode() for line in kept)
+        except OSError as error:
+            raise InputError(f"{self.folder} cannot be written ({error}); choose another folder by --run") from error
+
+    def tell(self, line: Line) -> None:
+        """Add a line; dataclasses and paths in it become what JSON knows."""
+        if not self.writer:
+            return
+        line = _plain(line)
+        with self._path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(line) + "\n")
+        self.report(line)
+
+    def draw(self) -> None:
+        """Draw the curves of the whole log."""
+        if self.writer:
+            draw_curves(read_log(self._path), self.folder / "curves.png")
+
+
+def read_log(path: Path) -> list[Line]:
+    """The lines of a log.jsonl; a last line that was cut off by a crash is left out."""
+    lines = []
+    for line in path.read_text(encoding="utf-8").splitlines():
+        try:
+            lines.append(json.loads(line))
+        except json.JSONDecodeError:
+            break
+    return lines
+
+
+def _plain(value: Any) -> Any:
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {f.name: _plain(getattr(value, f.name)) for f in dataclasses.fields(value)}
+    if isinstance(value, Mapping):
+        return {str(key): _plain(v) for key, v in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(v) for v in value]
+    return str(value) if isinstance(value, Path) else value
+
+
+class Meter:
+    """Sums of losses, crops, pixels and waiting; they stay on the device until `read`, the one place that syncs.
+
+    `waiting` is the share of the time in which the device had nothing to do for want of data: on a CPU the time spent
+    in fetching a batch, on CUDA the gap on the device itself between the end of a step and the arrival of its next
+    batch.
+    """
+
+    def __init__(self, device: torch.device) -> None:
+        self._cuda = device.type == "cuda"
+        self._streak = torch.zeros((), device=device)  # bad steps running, kept over intervals
+        self._begin()
+
+    def _begin(self) -> None:
+        self._sums: Tensor | None = None
+        self._names: list[str] = []
+        self._steps = self._crops = self._pixels = 0
+        self._waited = 0.0
+        self._gaps: list[tuple[torch.cuda.Event, torch.cuda.Event]] = []
+        self._end: torch.cuda.Event | None = None
+        self._started = time.perf_counter()
+        self._idle_from = self._started
+
+    def step_begins(self) -> None:
+        """A batch has arrived."""
+        if self._cuda:
+            event = _event()
+            if self._end is not None:
+                self._gaps.append((self._end, event))
+        else:
+            self._waited += time.perf_counter() - self._idle_from
+
+    def step_ends(self, losses: Mapping[str, Tensor], norm: Tensor, bad: Tensor, crops: int, pixels: int) -> None:
+        """All of a step is queued; `bad` is 1 where it was left out, and its losses are not counted then."""
+        self._names = list(losses)
+        values = torch.stack([value.detach() for value in losses.values()] + [norm])
+        self._streak = (self._streak + 1) * bad
+        values = torch.where(bad > 0, 0.0, values)
+        values = torch.cat([values, bad[None], self._streak[None]])
+        if self._sums is None:
+            self._sums = values
+        else:
+            longest = torch.maximum(self._sums[-1], values[-1])
+            self._sums = torch.cat([self._sums[:-1] + values[:-1], longest[None]])
+        self._steps += 1
+        self._crops += crops
+        self._pixels += pixels
+        if self._cuda:
+            self._end = _event()
+        self._idle_from = time.perf_counter()
+
+    def pause(self) -> None:
+        """What follows until the next step (a validation, a save) is neither waiting nor training: read before it."""
+        self._begin()
+
+    def read(self) -> dict[str, Any] | None:
+        """Means since the last reading, None when there was no step; then begin anew.
+
+        Keys: losses (a dict of means), norm, crops_per_second, pixels_per_second, waiting (a share), skipped (steps),
+        streak (the longest row of skipped steps).
+        """
+        if self._sums is None:
+            return None
+        *values, skipped, streak = self._sums.tolist()  # waits for the device
+        seconds = max(time.perf_counter() - self._started, 1e-9)
+        waited = sum(end.elapsed_time(start) for end, start in self._gaps) / 1000 if self._cuda else self._waited
+        good = max(1.0, self._steps - skipped)
+        means = [value / good for value in values]
+        line = {
+            "losses": dict(zip(self._names, means[:-1], strict=True)),
+            "norm": means[-1],
+            "crops_per_second": self._crops / seconds,
+            "pixels_per_second": self._pixels / seconds,
+            "waiting": min(1.0, waited / seconds),
+            "skipped": int(skipped),
+            "streak": int(streak),
+        }
+        end = self._end
+        self._begin()
+        self._end = end  # the gap to the next step counts
+        return line
+
+
+def _event() -> torch.cuda.Event:
+    event = torch.cuda.Event(enable_timing=True)  # type: ignore[no-untyped-call]
+    event.record()
+    return event

@@ -1,0 +1,1 @@
+"""Trimaps: made, read with their photo, and checked."""

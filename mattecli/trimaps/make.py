@@ -1,0 +1,89 @@
+"""Trimaps: what their values mean, making one from a mask, checking one, showing one.
+
+A trimap is uint8 (H, W): 0 background, 128 unknown, 255 foreground. This module knows no files; names come in only to
+stand in messages.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from mattecli.errors import InputError, UsageError
+from mattecli.imaging.pixels import check_range, full_scale
+from mattecli.trimaps.check import (
+    BACKGROUND,
+    FOREGROUND,
+    UNKNOWN,
+)
+
+
+def make_trimap(
+    mask: NDArray[Any],
+    *,
+    erode: int,
+    dilate: int,
+    low: float = 0.05,
+    high: float = 0.95,
+    name: str = "the mask",
+) -> NDArray[np.uint8]:
+    """A trimap, uint8 (H, W) of 0, 128 and 255, from a hard mask or a soft matte.
+
+    `mask`: (H, W), bool, uint8, uint16 or float from 0 to 1. Values up to `low` are background, from `high` on
+    foreground, those between unknown (`low` and `high` from 0 to 1). Then the unknown part grows by `erode` pixels into
+    the foreground and by `dilate` pixels into the background, in Euclidean distance; the picture's edge does not count
+    as a border. Any radius takes the same time.
+
+    Raises `UsageError` for a negative radius or `low` ≥ `high`, `InputError` for a mask that holds one value only or
+    label numbers such as 0 and 1, for floats outside of 0 to 1, and for another shape or type; `name` stands in the
+    sentence.
+    """
+    if erode < 0 or dilate < 0:
+        raise UsageError(f"a trimap cannot be made with erode {erode} and dilate {dilate}; give 0 or more pixels")
+    if not 0 <= low < high <= 1:
+        raise UsageError(f"a trimap cannot be made with low {low:g} and high {high:g}; give 0 ≤ low < high ≤ 1")
+    if mask.ndim != 2 or mask.size == 0:
+        raise InputError(f"{name} is an array of shape {mask.shape}; give (H, W)")
+    full = 1.0 if mask.dtype == np.bool_ else full_scale(mask, name)
+    check_range(mask, name)
+    _refuse_flat(float(mask.min()) / full, float(mask.max()) / full, mask.dtype.name, name)
+    foreground = np.asarray(mask >= high * full)
+    background = np.asarray(mask <= low * full)
+    trimap = np.full(mask.shape, UNKNOWN, np.uint8)
+    trimap[_shrunk(foreground, erode)] = FOREGROUND
+    trimap[_shrunk(background, dilate)] = BACKGROUND
+    return trimap
+
+
+def _refuse_flat(lowest: float, highest: float, kind: str, name: str) -> None:
+    if lowest == highest:
+        raise InputError(f"{name} has the same value everywhere; give a mask with the object white on black")
+    if kind != "bool" and highest <= 10 / 255:
+        raise InputError(
+            f"{name} is nearly black (its greatest value is {round(highest * 255)} of 255); write 255 for the object "
+            "instead of a label number"
+        )
+
+
+def _shrunk(region: NDArray[np.bool_], reach: int) -> NDArray[np.bool_]:
+    """The region without its pixels within `reach` of any pixel outside it."""
+    if reach == 0 or region.all():
+        return region
+    distance = cv2.distanceTransform(region.view(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
+    return np.asarray(distance > reach)
+
+
+def overlay(image: NDArray[np.uint8], trimap: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """A preview, uint8 (H, W, 3): the photo (uint8 RGB) green where foreground, red where background, as it is where
+    unknown, with white lines along the borders."""
+    preview = image.copy()
+    for value, tint in ((FOREGROUND, (0, 200, 80)), (BACKGROUND, (220, 30, 40))):
+        tinted = cv2.addWeighted(image, 0.5, np.full_like(image, tint), 0.5, 0)
+        np.copyto(preview, tinted, where=(trimap == value)[..., None])
+    width = max(3, round(max(trimap.shape) / 800) | 1)  # visible when a large photo is shown small
+    edges = cv2.morphologyEx(trimap, cv2.MORPH_GRADIENT, np.ones((width, width), np.uint8)) > 0
+    preview[edges] = 255
+    return preview

@@ -1,0 +1,242 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from mattecli.errors import DeviceError, InputError, OutOfMemoryError, UsageError
+from mattecli.geometry import Box
+from mattecli.inference import torch_backend
+from mattecli.inference.model import predict_alpha
+from mattecli.inference.plan import plan
+from mattecli.inference.torch_backend import TorchBackend
+from mattecli.network.checkpoint import save_a2u
+from mattecli.network.inputs import Picture, network_input
+from mattecli.weights import Checkpoint, find_checkpoint
+from tests.support.reference import Case, cases, seeded_network
+
+PIPELINES = [case for case in cases() if case.kind == "pipeline"]
+
+
+class Fake:
+    """What the planning asks of a backend; it runs nothing."""
+
+    name, precision = "fake", "fp32"
+    checkpoint = Checkpoint(Path("fake.safetensors"))
+    value_bytes, fixed_bytes, tile_bytes, call_pixels = 4, 2**20, 1000, 1000
+    tiles: tuple[int, ...] = (512, 256, 64)
+
+    def __init__(self, *, free: int = 2**40, device: str = "cpu") -> None:
+        self.free, self.device = free, device
+        self.frugal_bytes = (2**30, 60)
+
+    def free_bytes(self) -> int:
+        return self.free
+
+
+@pytest.fixture
+def raw(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Any]]:
+    """What the runs give, one after the other: a constant alpha, or an error; afterwards all must be used up."""
+    values: list[Any] = []
+
+    def run(_: Fake, source: Picture, unknown: NDArray[np.bool_], **choices: Any) -> NDArray[np.float32]:
+        value = values.pop(0)
+        if isinstance(value, Exception):
+            raise value
+        return np.full((source.height, source.width), value, np.float32)
+
+    monkeypatch.setattr("mattecli.inference.tiling.run", run)
+    yield values
+    assert not values
+
+
+def picture(height: int, width: int, seed: int = 0) -> NDArray[np.uint8]:
+    return np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8)
+
+
+@pytest.fixture(scope="module")
+def backends(tmp_path_factory: pytest.TempPathFactory) -> dict[tuple[str, int], TorchBackend]:
+    folder = tmp_path_factory.mktemp("seeded")
+    found = {}
+    for case in PIPELINES:
+        path = folder / f"{case.variant}{case.seed}.safetensors"
+        if not path.exists():
+            import torch
+
+            save_a2u(seeded_network(case.seed, shared=case.variant == "shared"), path, dtype=torch.float32)
+        found[case.variant, case.seed] = TorchBackend(Checkpoint(path), device="cpu")
+    return found
+
+
+@pytest.mark.parametrize("case", PIPELINES, ids=str)
+def test_alpha_is_the_authors_alpha(case: Case, backends: dict[tuple[str, int], TorchBackend]) -> None:
+    assert case.image is not None
+    assert case.trimap is not None
+    assert case.alpha is not None
+    alpha = predict_alpha(case.image, case.trimap, backends[case.variant, case.seed])
+    # The authors truncate where we round, hence up to one grey level.
+    assert np.abs(np.rint(255 * alpha) - case.alpha.astype(float)).max() <= 1
+
+
+@pytest.mark.parametrize("case", PIPELINES, ids=str)
+def test_network_input_is_the_authors_input(case: Case) -> None:
+    assert case.image is not None
+    assert case.trimap is not None
+    assert np.abs(network_input(case.image, case.trimap) - case.x[0]).max() < 1e-6
+
+
+def test_known_pixels_keep_the_trimaps_value_and_unknown_ones_are_clipped(raw: list[Any]) -> None:
+    trimap = np.array([[0, 128, 255, 77]] * 3, np.uint8)
+    raw += [0.25, 1.5, -3]
+    assert predict_alpha(picture(3, 4), trimap, Fake())[0].tolist() == [0, 0.25, 1, 0.25]
+    assert predict_alpha(picture(3, 4), trimap, Fake())[0].tolist() == [0, 1, 1, 1]
+    assert predict_alpha(picture(3, 4), trimap, Fake())[0].tolist() == [0, 0, 1, 0]
+
+
+def test_a_trimap_without_unknown_pixels_needs_no_run(raw: list[Any]) -> None:
+    trimap = np.array([[0, 255], [255, 0]], np.uint8)
+    assert raw == []  # the first run would find nothing to give
+    assert predict_alpha(picture(2, 2), trimap, Fake(free=0)).tolist() == [[0, 1], [1, 0]]
+
+
+def test_padding_mirrors_up_to_a_multiple_of_16_without_the_edge() -> None:
+    x = network_input(picture(18, 20), np.full((18, 20), 128, np.uint8))
+    assert x.shape == (4, 32, 32)
+    assert np.array_equal(x[:, 18], x[:, 16])  # row 17 is the edge
+    assert np.array_equal(x[:, :, 20], x[:, :, 18])
+
+
+def test_16_bit_and_float_photos_are_read_at_their_own_scale() -> None:
+    trimap = np.full((16, 16), 128, np.uint8)
+    eight = picture(16, 16)
+    x = network_input(eight, trimap)
+    assert np.allclose(network_input(eight.astype(np.uint16) * 257, trimap), x, atol=1e-6)
+    assert np.allclose(network_input((eight / 255).astype(np.float32), trimap), x, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("image", "trimap", "words"),
+    [
+        (picture(4, 4), np.zeros((4, 5), np.uint8), "the trimap is 5×4 but the image is 4×4"),
+        (picture(4, 4)[..., 0], np.zeros((4, 4), np.uint8), r"give \(H, W, 3\) RGB"),
+        (picture(4, 4).astype(np.float64), np.zeros((4, 4), np.uint8), "float64"),
+        (picture(4, 4), np.zeros((4, 4), np.float32), r"give \(H, W\) as uint8"),
+        (
+            picture(4, 4).astype(np.float32),
+            np.zeros((4, 4), np.uint8),
+            r"values from .* to 2\d\d; give floats in \[0, 1\]",
+        ),
+        (np.full((4, 4, 3), np.nan, np.float32), np.zeros((4, 4), np.uint8), "from nan to nan"),
+    ],
+)
+def test_arrays_that_do_not_fit_are_named(image: NDArray[np.uint8], trimap: NDArray[np.uint8], words: str) -> None:
+    with pytest.raises(InputError, match=words):
+        predict_alpha(image, trimap, Fake())
+
+
+@pytest.mark.parametrize("kind", [np.uint16, np.float32])
+def test_another_machines_byte_order_and_locked_arrays_change_nothing(
+    kind: type, recwarn: pytest.WarningsRecorder
+) -> None:
+    image = (picture(37, 53) / (255 if kind is np.float32 else 1)).astype(kind)
+    trimap = np.full((37, 53), 128, np.uint8)
+    backend = TorchBackend(find_checkpoint(), device="cpu")
+    alpha = predict_alpha(image, trimap, backend)
+    assert np.ptp(alpha) > 0
+    foreign = image.astype(image.dtype.newbyteorder())
+    for array in (foreign, trimap):
+        array.flags.writeable = False
+    assert np.array_equal(predict_alpha(foreign, trimap, backend), alpha)
+    assert not recwarn.list
+
+
+def test_windows_of_the_padded_picture_are_cut_from_it_without_a_copy_of_the_whole() -> None:
+    image, trimap = picture(37, 53), np.random.default_rng(0).integers(0, 256, (37, 53), dtype=np.uint8)
+    source = Picture(image, trimap)
+    whole = network_input(image, trimap)
+    assert (source.height, source.width) == whole.shape[1:] == (48, 64)
+    for box in (Box(0, 48, 0, 64), Box(3, 20, 7, 30), Box(30, 48, 40, 64), Box(40, 41, 60, 61)):
+        rgb, codes, scale, shift = source.get(box)
+        planes = np.concatenate([rgb, codes[..., None]], axis=2) * scale + shift
+        assert np.allclose(planes.transpose(2, 0, 1), whole[:, box.slices[0], box.slices[1]], atol=1e-6)
+
+
+def test_auto_takes_the_best_tile_that_fits() -> None:
+    size = 4000, 6000
+    best = plan(*size, Fake())
+    assert (best.tile, best.whole) == (512, False)
+    assert best.bytes <= 2**30 + 60 * 4000 * 6000
+    assert best.keep == 0  # more would break that bound, which a limit of one's own replaces
+    assert plan(*size, Fake(), max_memory=2**40).keep == 2
+    assert plan(*size, Fake(free=best.bytes - 1)).tile == 256
+    assert plan(300, 200, Fake()).whole
+
+
+def test_a_tile_that_is_set_is_taken_or_refused() -> None:
+    assert plan(4000, 6000, Fake(), tile=256).tile == 256
+    assert plan(4000, 6000, Fake(), tile="off").whole
+    with pytest.raises(DeviceError, match=r"at once on cpu, but only 2\.0 GiB are free; use --tile auto"):
+        plan(4000, 6000, Fake(free=2**31), tile="off")
+    for side in (32, 100, -64, 64.0, "foo"):
+        with pytest.raises(UsageError, match=f"--tile {side} is no tile; .* multiple of 16 from 64 up"):
+            plan(4000, 6000, Fake(), tile=side)  # type: ignore[arg-type]
+
+
+def test_maps_go_to_the_hosts_memory_where_a_card_has_too_little() -> None:
+    small = Fake(free=300 * 2**20, device="cuda:0 (a card)")
+    chosen = plan(4000, 6000, small)
+    assert chosen.host
+    assert chosen.bytes <= small.free
+    with pytest.raises(DeviceError, match="in tiles of 64 on cpu, but only 300 MiB are free"):
+        plan(4000, 6000, Fake(free=300 * 2**20))
+
+
+@pytest.mark.parametrize("value_bytes", [2, 4])
+@pytest.mark.parametrize("megapixels", [1, 2, 12, 50, 100, 500])
+def test_a_card_gets_large_tiles_in_8_gib_and_keeps_the_maps_of_100_megapixels(
+    megapixels: int, value_bytes: int
+) -> None:
+    card = Fake(device="cuda:0 (a card)")
+    card.value_bytes, card.tile_bytes = value_bytes, torch_backend.TILE_VALUES * value_bytes
+    card.fixed_bytes, card.frugal_bytes = torch_backend.FIXED_BYTES["cuda"], torch_backend.FRUGAL_BYTES["cuda"]
+    card.tiles, card.call_pixels = torch_backend.TILES["cuda"], torch_backend.CALL_PIXELS["cuda"]
+    side = round((megapixels * 1e6) ** 0.5)
+    chosen = plan(side, side, card)
+    assert chosen.bytes <= 8 * 2**30
+    assert chosen.tile >= 512
+    assert chosen.whole == (megapixels <= 2)
+    assert chosen.host == (megapixels > 100)
+    assert not plan(side, side, card, max_memory=2**40).host
+
+
+def test_a_picture_too_large_for_the_memory_is_refused_before_the_run(raw: list[Any]) -> None:
+    with pytest.raises(
+        DeviceError,
+        match=r"photo\.jpg has 100×50 pixels, .* about \d+ MiB in tiles of 64 on cpu, but only 1 MiB are free",
+    ):
+        plan(50, 100, Fake(free=2**20), name="photo.jpg")
+    with pytest.raises(DeviceError, match="are free"):
+        predict_alpha(picture(50, 100), np.full((50, 100), 128, np.uint8), Fake(free=2**20))
+    assert raw == []
+    with pytest.raises(DeviceError, match="3 MiB are allowed by --max-memory"):
+        plan(50, 100, Fake(), max_memory=3 * 2**20)
+
+
+def test_an_exhausted_device_is_tried_again_with_half_the_tile_on_auto_only(raw: list[Any]) -> None:
+    image, trimap = picture(1000, 1000), np.full((1000, 1000), 128, np.uint8)
+    exhausted, plans = OutOfMemoryError("cuda:0 ran out of memory"), []
+    raw += [exhausted, exhausted, 0.5]
+    predict_alpha(image, trimap, Fake(), on_plan=plans.append)
+    assert [each.tile for each in plans] == [512, 256, 128]
+    raw += [exhausted]
+    with pytest.raises(
+        DeviceError, match="cuda:0 ran out of memory at 1008×1008 pixels in tiles of 512; use --tile auto"
+    ):
+        predict_alpha(image, trimap, Fake(), tile=512)
+    raw += [exhausted] * 4
+    with pytest.raises(DeviceError, match=r"in tiles of 64; free some of it"):
+        predict_alpha(image, trimap, Fake())

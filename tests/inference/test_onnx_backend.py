@@ -1,0 +1,201 @@
+"""The ONNX Runtime backend against the network in float64, whole and in tiles."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from mattecli.errors import DeviceError, OutOfMemoryError, UsageError
+from mattecli.inference import tiling
+from mattecli.inference.backend import load_backend
+from mattecli.inference.model import predict_alpha
+from mattecli.inference.onnx_backend import OnnxBackend
+from mattecli.network.checkpoint import load_a2u, save_a2u
+from mattecli.onnx import sessions as providers
+from mattecli.onnx.sessions import PROVIDERS, choose_provider
+from mattecli.onnx.stages import part
+from mattecli.weights import Checkpoint, find_checkpoint
+from tests.inference.test_tiling import scene, whole
+from tests.support.reference import seeded_network
+
+ROOT = Path(__file__).parents[2]
+
+
+@cache
+def backend() -> OnnxBackend:
+    return OnnxBackend(find_checkpoint(), device="cpu")
+
+
+@pytest.mark.parametrize("tile", [64, 96, 512])
+def test_tiles_give_the_whole_networks_alpha(tile: int) -> None:
+    picture = scene(160, 208, 0.02)
+    expected = whole(load_a2u(find_checkpoint().path).double(), picture)
+    for keep in (0, 2):
+        found = tiling.run(backend(), picture, picture.unknown(), tile=tile, keep=keep)
+        assert np.abs(found - expected)[picture.unknown()].max() < 1e-4
+
+
+@pytest.mark.parametrize("shared", [True, False])
+def test_both_variants_run_with_seeded_weights(shared: bool, tmp_path: Path) -> None:
+    net = seeded_network(5, shared=shared)
+    save_a2u(net, tmp_path / "seeded.safetensors", dtype=torch.float32)
+    ours = OnnxBackend(Checkpoint(tmp_path / "seeded.safetensors"), device="cpu")
+    picture = scene(80, 112, 0.1, seed=1)
+    expected = whole(net.double(), picture)
+    found = tiling.run(ours, picture, picture.unknown(), tile=64)
+    assert np.abs(found - expected)[picture.unknown()].max() < 1e-4 * max(1.0, float(np.abs(expected).max()))
+
+
+def test_the_two_backends_agree_on_a_photo() -> None:
+    rng = np.random.default_rng(2)
+    image, trimap = rng.integers(0, 65536, (50, 70, 3), dtype=np.uint16), rng.choice([0, 90, 255], (50, 70))
+    trimap = trimap.astype(np.uint8)
+    theirs = predict_alpha(image, trimap, load_backend(backend="torch", device="cpu"))
+    assert np.abs(predict_alpha(image, trimap, backend()) - theirs).max() < 1e-4
+
+
+def test_auto_takes_what_fits_the_wishes(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert load_backend(device="cpu").name == "torch"
+    assert load_backend(provider="cpu").name == "onnx"
+    monkeypatch.setitem(sys.modules, "torch", None)
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None if name == "torch" else object())
+    assert load_backend(device="cpu").name == "onnx"
+    with pytest.raises(DeviceError, match="--backend torch needs the package torch, which is not installed"):
+        load_backend(backend="torch")
+
+
+def test_contradictions_are_usage_errors() -> None:
+    with pytest.raises(UsageError, match="--provider cpu is for ONNX Runtime, not for --backend torch"):
+        load_backend(backend="torch", provider="cpu")
+    with pytest.raises(UsageError, match="--backend jax is unknown"):
+        load_backend(backend="jax")
+    with pytest.raises(UsageError, match="--provider cuda does not run on --device cpu"):
+        choose_provider("cpu", "cuda")
+    with pytest.raises(UsageError, match="--provider openvino does not run on --device cuda"):
+        choose_provider("cuda", "openvino")
+    with pytest.raises(UsageError, match="--provider rocm is unknown"):
+        choose_provider("auto", "rocm")
+    with pytest.raises(UsageError, match="--device tpu is unknown"):
+        choose_provider("tpu", None)
+    with pytest.raises(UsageError, match=r"computes in fp32; use --backend torch for bf16"):
+        load_backend(backend="onnx", precision="bf16")
+
+
+def test_a_provider_that_is_not_in_this_build_is_named_with_its_remedy() -> None:
+    absent = next(name for name in PROVIDERS if name not in providers.available())
+    with pytest.raises(DeviceError, match=rf"{PROVIDERS[absent]} cannot be used: this build .* does not have it; "):
+        choose_provider("auto", absent)
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="a CUDA card is here")
+def test_cuda_never_falls_back_to_the_cpu_in_silence(capfd: pytest.CaptureFixture[str]) -> None:
+    for device, provider in (("cuda", None), ("auto", "cuda")):
+        with pytest.raises(DeviceError, match=r"CUDAExecutionProvider cannot be used: .+; "):
+            choose_provider(device, provider)
+    assert choose_provider("auto", None).device == "cpu"
+    assert capfd.readouterr().out == ""
+
+
+def test_a_session_on_another_provider_than_asked_for_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Session:
+        def __init__(self, *_: object, **__: object) -> None: ...
+
+        def get_providers(self) -> list[str]:
+            return ["CPUExecutionProvider"]
+
+    monkeypatch.setattr(providers.ort, "InferenceSession", Session)
+    with pytest.raises(DeviceError, match="took CPUExecutionProvider in place of CUDAExecutionProvider"):
+        providers.open_session(b"", providers.Provider("CUDAExecutionProvider", "cuda:0"))
+
+
+def test_float32_is_float32_on_cuda() -> None:
+    assert providers._make("cuda", "1").options == {
+        "device_id": "1",
+        "use_tf32": "0",
+        "arena_extend_strategy": "kSameAsRequested",
+    }
+
+
+def test_sessions_opened_in_threads_leave_stdout_alone() -> None:
+    before = sys.stdout
+    model = part("pool", {"bilinear0.bconv_U.1.weight": np.zeros((1, 64, 1, 1), np.float32)}).SerializeToString()
+    with ThreadPoolExecutor(4) as pool:
+        sessions = list(pool.map(lambda _: providers.open_session(model, choose_provider("cpu", None)), range(16)))
+    assert len(sessions) == 16
+    assert sys.stdout is before
+
+
+def test_threads_follow_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OMP_NUM_THREADS", "3")
+    assert providers.threads() == 3
+    monkeypatch.setenv("OMP_NUM_THREADS", "")
+    monkeypatch.setattr(providers.psutil, "cpu_count", lambda **_: 1)
+    assert providers.threads() == 1
+
+
+def test_memory_that_runs_out_is_told_from_other_failures(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Session:
+        def __init__(self, message: str) -> None:
+            self.message = message
+
+        def get_inputs(self) -> list[object]:
+            return []
+
+        def run(self, *_: object) -> None:
+            raise RuntimeError(self.message)
+
+    ours = OnnxBackend(find_checkpoint(), device="cpu")
+    monkeypatch.setattr(ours, "_session", lambda _: Session("Failed to allocate memory for requested buffer"))
+    with pytest.raises(OutOfMemoryError, match="the memory ran out in layer0 on cpu"):
+        ours.run("layer0")
+    monkeypatch.setattr(ours, "_session", lambda _: Session("bad shape"))
+    with pytest.raises(DeviceError, match=r"ONNX Runtime failed in layer0 on cpu \(bad shape\)"):
+        ours.run("layer0")
+
+
+@pytest.mark.parametrize("provider", [name for name in PROVIDERS if name != "cpu"])
+def test_other_providers_give_the_same_alpha(provider: str) -> None:
+    if (reason := providers.why_not(provider)) is not None:
+        pytest.skip(f"{PROVIDERS[provider]}: {reason}")
+    ours = OnnxBackend(find_checkpoint(), provider=provider)
+    assert ours.device != "cpu"
+    picture = scene(96, 128, 0.1)
+    found = tiling.run(ours, picture, picture.unknown(), tile=64)
+    expected = tiling.run(backend(), picture, picture.unknown(), tile=64)
+    assert np.abs(found - expected)[picture.unknown()].max() < 1e-4
+
+
+def without_torch(*arguments: object) -> subprocess.CompletedProcess[str]:
+    """`matte` where PyTorch is not installed."""
+    code = (
+        "import sys; sys.modules['torch'] = None\n"
+        "import importlib.util; real = importlib.util.find_spec\n"
+        "importlib.util.find_spec = lambda name, *a: None if name == 'torch' else real(name, *a)\n"
+        "from mattecli.cli import main; main()"
+    )
+    return subprocess.run(
+        [sys.executable, "-c", code, *map(str, arguments)], capture_output=True, text=True, check=False
+    )
+
+
+def test_a_photo_is_matted_without_torch(tmp_path: Path) -> None:
+    photo, trimap = ROOT / "examples" / "astronaut.png", ROOT / "examples" / "astronaut_trimap.png"
+    done = without_torch("predict", photo, "-t", trimap, "-o", tmp_path / "a.png", "--json")
+    assert done.returncode == 0, done.stderr
+    assert '"backend": "onnx"' in done.stdout
+    assert (tmp_path / "a.png").is_file()
+
+
+def test_what_needs_torch_says_so(tmp_path: Path) -> None:
+    done = without_torch("export-onnx", tmp_path / "a.onnx")
+    assert (done.returncode, "needs PyTorch" in done.stderr, "--no-check" in done.stderr) == (5, True, True)
+    done = without_torch("weights", "verify")
+    assert (done.returncode, done.stderr.count("\n")) == (5, 1)
+    assert "this needs PyTorch, which is not installed; `pip install torch`" in done.stderr

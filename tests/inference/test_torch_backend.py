@@ -1,0 +1,125 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from mattecli.errors import DeviceError, OutOfMemoryError, UsageError
+from mattecli.inference.backend import load_backend
+from mattecli.inference.model import predict_alpha
+from mattecli.inference.torch_backend import TorchBackend, true_fp32
+from mattecli.network.checkpoint import load_a2u
+from mattecli.network.inputs import network_input
+from mattecli.weights import find_checkpoint
+
+IMAGE = np.random.default_rng(0).integers(0, 256, (64, 80, 3), dtype=np.uint8)
+TRIMAP = np.full((64, 80), 128, np.uint8)
+
+needs_cuda = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA card here")
+
+
+def test_a_run_gives_the_networks_alpha() -> None:
+    backend = load_backend(device="cpu")
+    with torch.no_grad():
+        plain = load_a2u(find_checkpoint().path)(torch.from_numpy(network_input(IMAGE, TRIMAP))[None])[0, 0].numpy()
+    alpha = predict_alpha(IMAGE, TRIMAP, backend)
+    assert np.abs(alpha - plain.clip(0, 1)).max() < 1e-5
+    assert (backend.name, backend.device, backend.precision) == ("torch", "cpu", "fp32")
+
+
+def test_the_same_input_gives_the_same_alpha() -> None:
+    backend = load_backend(device="cpu")
+    assert np.array_equal(predict_alpha(IMAGE, TRIMAP, backend), predict_alpha(IMAGE, TRIMAP, backend))
+
+
+def test_maps_are_in_the_networks_type_or_better() -> None:
+    backend = load_backend(device="cpu", precision="bf16")
+    assert backend.empty(3, 4, 5).dtype == torch.bfloat16
+    exact = backend.empty(3, 4, 5, exact=True)
+    assert (exact.dtype, tuple(exact.shape)) == (torch.float32, (1, 3, 4, 5))
+    assert backend.host(backend.empty(1, 2, 3)).dtype == np.float32
+    assert backend.free_bytes() > 2**20
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="a CUDA card is here")
+def test_cuda_asked_for_and_absent_is_an_error_with_the_remedy() -> None:
+    with pytest.raises(DeviceError, match=r"--device cuda cannot be used: .*(CUDA build|nvidia-smi).*--device cpu"):
+        load_backend(device="cuda")
+
+
+def test_unknown_devices_and_precisions_are_refused() -> None:
+    with pytest.raises(UsageError, match="--device tpu is unknown"):
+        load_backend(device="tpu")
+    with pytest.raises(UsageError, match="--precision fp8 is unknown"):
+        load_backend(precision="fp8")
+    with pytest.raises(UsageError, match="fp16 is for CUDA"):
+        load_backend(device="cpu", precision="fp16")
+
+
+@pytest.mark.parametrize(
+    "failure",
+    [
+        torch.OutOfMemoryError("no more"),
+        RuntimeError("[enforce fail at alloc_cpu.cpp] . DefaultCPUAllocator: can't allocate memory"),
+    ],
+    ids=["card", "limit"],
+)
+def test_an_exhausted_memory_is_an_error_of_ours(monkeypatch: pytest.MonkeyPatch, failure: RuntimeError) -> None:
+    backend = TorchBackend(find_checkpoint(), device="cpu")
+
+    def exhaust(*_: object, edges: object) -> None:
+        raise failure
+
+    monkeypatch.setitem(backend._parts, "layer0", exhaust)
+    with pytest.raises(OutOfMemoryError, match="ran out"):
+        backend.run("layer0", torch.zeros(1, 4, 16, 16))
+    monkeypatch.setitem(backend._parts, "layer0", lambda *_, **__: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        backend.run("layer0", torch.zeros(1, 4, 16, 16))
+
+
+def test_so_is_one_where_a_map_is_made_or_an_array_is_sent(monkeypatch: pytest.MonkeyPatch) -> None:
+    backend = TorchBackend(find_checkpoint(), device="cpu")
+
+    def exhaust(*_: object, **__: object) -> None:
+        raise torch.OutOfMemoryError("no more")
+
+    with pytest.raises(OutOfMemoryError, match="the memory ran out"):
+        backend.empty(64, 2**24, 2**24)
+    monkeypatch.setattr(backend, "_device", torch.device("meta"))  # as a card: maps are not the host's pages
+    monkeypatch.setattr(torch, "empty", exhaust)
+    with pytest.raises(OutOfMemoryError, match="ran out"):
+        backend.empty(64, 16, 16)
+    monkeypatch.setattr(backend, "_sent", exhaust)
+    with pytest.raises(OutOfMemoryError, match="ran out"):
+        backend.array(np.zeros((4, 4), np.float32))
+
+
+def test_tf32_stays_off_until_the_last_run_has_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", True)
+    first, second = true_fp32(), true_fp32()
+    with first:
+        second.__enter__()
+        assert not torch.backends.cudnn.allow_tf32
+    assert not torch.backends.cudnn.allow_tf32
+    second.__exit__(None, None, None)
+    assert torch.backends.cudnn.allow_tf32
+
+
+@needs_cuda
+def test_arrays_that_travel_while_the_card_computes_arrive_whole() -> None:
+    backend = load_backend(device="cuda")
+    arrays = [np.random.default_rng(seed).integers(0, 255, (512, 512, 3), np.uint8) for seed in range(50)]
+    busy = torch.rand(4096, 4096, device="cuda")
+    sums = []
+    for array in arrays:
+        busy = busy @ busy.softmax(1)
+        sums.append(backend.array(array).sum())
+    assert [int(s) for s in sums] == [int(array.sum()) for array in arrays]
+
+
+@needs_cuda
+def test_cuda_in_fp32_equals_the_cpu() -> None:
+    cpu, cuda = load_backend(device="cpu"), load_backend(device="cuda")
+    assert cuda.device.startswith("cuda:")
+    assert np.abs(predict_alpha(IMAGE, TRIMAP, cuda) - predict_alpha(IMAGE, TRIMAP, cpu)).max() <= 1e-4

@@ -1,0 +1,187 @@
+"""The page of a report: one file, failures first, sortable, with a slider; tried in a browser where there is one."""
+
+from __future__ import annotations
+
+import base64
+import io
+import re
+import shutil
+import subprocess
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import PIL.Image
+import pytest
+
+from mattecli.batch.report import Run
+from mattecli.errors import InputError
+from mattecli.imaging.image import Image
+from mattecli.imaging.write import write_image
+from mattecli.pages.report import write_report_page
+from tests.support.batches import SIDE, write_photo, write_trimap
+
+CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome", "chrome"))), None)
+SUMMARY = {"seconds": 75.0, "interrupted": False}
+
+
+def line(root: Path, name: str, *, number: int = 0, **facts: Any) -> dict[str, Any]:
+    """A photo with its trimap and alpha, and its line."""
+    alpha = np.tile(np.linspace(0, 255, SIDE, dtype=np.uint8), (SIDE, 1))
+    write_photo(root / name, number=number)
+    write_trimap(root / f"t-{name}")
+    write_image(root / f"a-{name}", Image(alpha), overwrite=True)
+    files = {"image": root / name, "trimap": root / f"t-{name}", "output": root / f"a-{name}"}
+    figures = {"width": SIDE, "height": SIDE, "unknown": 0.375, "seconds": 1.0, "tile": "off"}
+    made_by = {"device": "cpu", "weights": {"name": "net", "sha256": "0" * 64}}
+    paths = {key: str(path) for key, path in files.items()}
+    return {"name": name, "status": "done", **paths, **figures, **made_by, **facts}
+
+
+def failed(name: str, reason: str) -> dict[str, Any]:
+    return {"name": name, "image": f"/in/{name}", "status": "failed", "reason": reason}
+
+
+def page_of(tmp_path: Path, run: Run, **options: Any) -> str:
+    target = tmp_path / "page.html"
+    write_report_page(target, run, title="Cats & <dogs>", overwrite=True, **options)
+    return target.read_text(encoding="utf-8")
+
+
+class Checker(HTMLParser):
+    """Collects what a page loads, and sees that what opens also closes."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.loads: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        if tag not in ("meta", "input"):
+            self.open.append(tag)
+        self.loads += [value or "" for key, value in attrs if key in ("src", "href")]
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+
+def test_the_page_is_one_file_with_failures_first(tmp_path: Path) -> None:
+    lines = [line(tmp_path, "a.png"), failed("<b>.png", "it's <gone> & lost"), line(tmp_path, "b.png", number=3)]
+    text = page_of(tmp_path, Run(lines, SUMMARY))
+    checker = Checker()
+    checker.feed(text)
+    assert (checker.open, checker.loads) == ([], [])
+    urls = re.findall(r"url\(([^)]*)\)", text)
+    assert len(urls) == 2 * 4
+    for url in urls:
+        head, _, data = url.partition(",")
+        assert head == "data:image/webp;base64"
+        assert PIL.Image.open(io.BytesIO(base64.b64decode(data))).size == (SIDE, SIDE)
+    assert text.index("it&#x27;s &lt;gone&gt; &amp; lost") < text.index("<article")
+    assert "Cats &amp; &lt;dogs&gt;" in text
+    assert "<b>.png" not in text
+    assert "1 min 15 s" in text
+
+
+def test_each_photo_has_its_pictures_and_figures(tmp_path: Path) -> None:
+    text = page_of(tmp_path, Run([line(tmp_path, "a.png", tile=512, note="odd trimap")], SUMMARY))
+    for name in ("photo", "trimap", "alpha", "cut out"):
+        assert f'aria-label="{name} of a.png"' in text
+    assert 'type="range"' in text
+    for fact in ("32×32", "37.5%", "1.00 s", "512", "odd trimap"):
+        assert fact in text
+    assert "data-key=" not in text  # one photo needs no sorting
+
+
+def test_a_cutout_or_composite_serves_where_there_is_no_alpha(tmp_path: Path) -> None:
+    rgba = np.full((SIDE, SIDE, 4), 200, np.uint8)
+    rgba[:, : SIDE // 2, 3] = 0
+    write_image(tmp_path / "cut.png", Image(rgba))
+    write_photo(tmp_path / "composite.png", number=5)
+    text = page_of(tmp_path, Run([line(tmp_path, "a.png", output={"cutout": str(tmp_path / "cut.png")})]))
+    assert 'aria-label="alpha of a.png"' in text
+    text = page_of(tmp_path, Run([line(tmp_path, "a.png", output=str(tmp_path / "composite.png"))]))
+    assert 'aria-label="result of a.png"' in text
+    assert 'aria-label="alpha of' not in text
+
+
+def test_files_that_are_gone_are_said_to_be_and_cost_nothing_else(tmp_path: Path) -> None:
+    lines = [line(tmp_path, "a.png"), line(tmp_path, "b.png")]
+    (tmp_path / "a-a.png").unlink()
+    text = page_of(tmp_path, Run(lines, SUMMARY))
+    assert re.search(r"No pictures: .*a-a.png does not exist", text)
+    assert 'aria-label="alpha of b.png"' in text
+
+
+def test_only_the_slowest_have_pictures_and_the_others_a_row(tmp_path: Path) -> None:
+    lines = [line(tmp_path, f"{n}.png", seconds=float(n)) for n in range(4)]
+    text = page_of(tmp_path, Run(lines, SUMMARY), shown=2)
+    assert re.findall(r'data-name="(\d.png)"', text) == ["3.png", "2.png"]
+    rest = text[text.index("The other 2 photos") :]
+    assert rest.index("1.png") < rest.index("0.png")
+
+
+def test_a_run_that_was_killed_is_named_so(tmp_path: Path) -> None:
+    assert "did not come to its end" in page_of(tmp_path, Run([line(tmp_path, "a.png")]))
+    assert "did not come to its end" not in page_of(tmp_path, Run([line(tmp_path, "a.png")], SUMMARY))
+
+
+def test_names_that_are_no_text_do_not_break_the_page(tmp_path: Path) -> None:
+    assert "raw\\udcff.png" in page_of(tmp_path, Run([failed("raw\udcff.png", "why")], SUMMARY))
+
+
+def test_a_page_in_the_way_is_not_overwritten(tmp_path: Path) -> None:
+    (tmp_path / "page.html").write_text("mine")
+    with pytest.raises(InputError, match="exists already"):
+        write_report_page(tmp_path / "page.html", Run([], SUMMARY), title="x")
+
+
+SCRIPT = """<script>
+const names = () => [...document.querySelectorAll("#photos article")].map((a) => a.dataset.name).join(",");
+const said = [names()];
+for (const key of ["unknown", "name", "seconds"]) {
+  document.querySelector(`[data-key=${key}]`).click();
+  said.push(names());
+}
+const slider = document.querySelector(".compare input");
+slider.value = 80;
+slider.dispatchEvent(new Event("input"));
+said.push(getComputedStyle(slider.parentNode.querySelector(".cutout")).clipPath);
+const pictures = [...document.querySelectorAll(".strip figure > .picture:not(.compare)")];
+for (const article of document.querySelectorAll("article")) article.style.contentVisibility = "visible";
+const shown = pictures.filter((p) => p.clientHeight > 20 && getComputedStyle(p).backgroundImage.includes("data:image"));
+document.title = [...said, shown.length, document.documentElement.scrollWidth <= innerWidth].join(";");
+</script>"""
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="no Chromium is installed to look at the page")
+def test_a_browser_sorts_slides_and_draws_from_the_file_system(tmp_path: Path) -> None:
+    lines = [
+        line(tmp_path, "p10.png", seconds=3.0, unknown=0.1),
+        line(tmp_path, "p9.png", seconds=2.0, unknown=0.3, number=2),
+        line(tmp_path, "p1.png", seconds=1.0, unknown=0.2, number=4),
+        failed("a" * 200 + ".png", "b" * 300),
+    ]
+    text = page_of(tmp_path, Run(lines, SUMMARY))
+    (tmp_path / "tried.html").write_text(text.replace("</html>", SCRIPT + "</html>"), encoding="utf-8")
+    switches = ["--headless=new", "--no-sandbox", "--disable-gpu", f"--user-data-dir={tmp_path / 'profile'}"]
+    switches += ["--window-size=500,900", "--dump-dom"]
+    done = subprocess.run(
+        [str(CHROMIUM), *switches, (tmp_path / "tried.html").as_uri()],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=True,
+    )
+    title = re.search(r"<title>(.*?)</title>", done.stdout)
+    assert title is not None
+    assert title[1].split(";") == [
+        "p10.png,p9.png,p1.png",
+        "p9.png,p1.png,p10.png",
+        "p1.png,p9.png,p10.png",
+        "p10.png,p9.png,p1.png",
+        "inset(0px 0px 0px 80%)",
+        "12",
+        "true",
+    ]

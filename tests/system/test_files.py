@@ -1,0 +1,99 @@
+"""Files that are whole or not there, and what killed processes leave."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from mattecli.errors import InputError
+from mattecli.system import files
+
+
+def left_by(code: str) -> None:
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_what_a_dead_process_left_is_swept_and_nothing_else(tmp_path: Path) -> None:
+    name = f"from mattecli.system.files import hidden_beside; hidden = hidden_beside(Path({str(tmp_path / 'a')!r}))"
+    left_by(f"from pathlib import Path; {name}; hidden.touch()")
+    (dead,) = tmp_path.iterdir()
+    alive = files.hidden_beside(tmp_path / "b.png")
+    elsewhere = tmp_path / dead.name.replace(files._HOST, "0" * 8)
+    kept = [alive, elsewhere, tmp_path / "c.png", tmp_path / ".matte-notes.tmp"]
+    for path in kept:
+        path.touch()
+    assert files.sweep(tmp_path) == 1
+    assert sorted(tmp_path.iterdir()) == sorted(kept)
+
+
+def test_another_machines_file_is_swept_after_a_day(tmp_path: Path) -> None:
+    path = tmp_path / files.hidden_beside(tmp_path / "a").name.replace(files._HOST, "0" * 8)
+    path.touch()
+    os.utime(path, (time.time() - 90_000,) * 2)
+    assert files.sweep(tmp_path) == 1
+
+
+def test_a_process_with_a_dead_ones_number_does_not_keep_its_files(tmp_path: Path) -> None:
+    path = files.hidden_beside(tmp_path / "a")  # ours, but older than we are: in a container numbers come again
+    path.touch()
+    os.utime(path, (time.time() - 40_000,) * 2)
+    assert files.sweep(tmp_path) == 1
+
+
+def test_a_missing_folder_has_nothing_to_sweep(tmp_path: Path) -> None:
+    assert files.sweep(tmp_path / "nowhere") == 0
+
+
+def test_a_file_is_whole_or_not_there(tmp_path: Path) -> None:
+    target = tmp_path / "a.txt"
+    with files.whole_file(target) as handle:
+        handle.write(b"one")
+        assert not target.exists()
+    assert target.read_bytes() == b"one"
+    with pytest.raises(ZeroDivisionError), files.whole_file(target) as handle:
+        handle.write(b"two" * (1 // 0))
+    assert [(path.name, path.read_bytes()) for path in tmp_path.iterdir()] == [("a.txt", b"one")]
+
+
+def test_the_content_is_on_the_disk_before_the_name_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    synced: list[bool] = []
+    real = os.fsync
+
+    def sync(descriptor: int) -> None:
+        real(descriptor)
+        synced.append((tmp_path / "a.txt").exists())
+
+    monkeypatch.setattr(os, "fsync", sync)
+    with files.whole_file(tmp_path / "a.txt") as handle:
+        handle.write(b"one")
+    assert synced == [False]
+
+
+def test_a_file_that_is_not_to_be_replaced_is_not(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_bytes(b"theirs")
+    with pytest.raises(FileExistsError), files.whole_file(tmp_path / "a.txt", overwrite=False) as handle:
+        handle.write(b"ours")
+    assert [(path.name, path.read_bytes()) for path in tmp_path.iterdir()] == [("a.txt", b"theirs")]
+
+
+def test_a_folder_for_outputs_is_made_unless_a_file_stands_there(tmp_path: Path) -> None:
+    files.make_folder(tmp_path / "a" / "b")
+    files.make_folder(tmp_path / "a" / "b")
+    (tmp_path / "c").touch()
+    with pytest.raises(InputError, match=r"c cannot be made a folder \(File exists\); name another"):
+        files.make_folder(tmp_path / "c")
+    assert (tmp_path / "a" / "b").is_dir()
+
+
+def test_names_that_lead_to_one_file_are_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert files.same_file("new.png", tmp_path / "." / "new.png")
+    assert not files.same_file("new.png", "other.png")
+    Path("here.png").touch()
+    os.link("here.png", "hard.png")
+    assert files.same_file("here.png", tmp_path / "hard.png")

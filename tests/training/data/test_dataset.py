@@ -1,0 +1,97 @@
+import itertools
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from mattecli.errors import InputError
+from mattecli.training.data.dataset import DataConfig, Samples, batches
+from tests.support.pictures import cutout, noise, write
+
+
+def small(**settings: object) -> Samples:
+    return Samples(DataConfig(foreground_size=64, bank=2, **settings), seed=4)  # type: ignore[arg-type]
+
+
+def take(count: int, feed: Iterator[dict[str, torch.Tensor]]) -> list[dict[str, torch.Tensor]]:
+    return list(itertools.islice(feed, count))
+
+
+def size_of(k: int) -> int:
+    return 32 if k % 2 else 48
+
+
+def equal(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> bool:
+    return one.keys() == other.keys() and all(torch.equal(one[name], other[name]) for name in one)
+
+
+def test_batches_hold_the_samples_of_their_numbers_in_order() -> None:
+    samples = small()
+    made = take(3, batches(samples, start=0, batch=2, size_of=size_of, workers=0))
+    assert [batch["number"].tolist() for batch in made] == [[0, 1], [2, 3], [4, 5]]
+    for k, batch in enumerate(made):
+        side = size_of(k)
+        assert {name: tuple(plane.shape) for name, plane in batch.items() if name != "number"} == {
+            "image": (2, 3, side, side),
+            "trimap": (2, 1, side, side),
+            "alpha": (2, 1, side, side),
+            "foreground": (2, 3, side, side),
+            "background": (2, 3, side, side),
+        }
+        assert batch["image"].dtype == torch.uint8
+        sample = samples.sample(2 * k + 1, side)
+        np.testing.assert_array_equal(batch["image"][1].permute(1, 2, 0).numpy(), sample.image)
+        np.testing.assert_array_equal(batch["alpha"][1, 0].numpy(), sample.alpha)
+
+
+def test_worker_processes_change_nothing() -> None:
+    samples = small()
+    alone = take(5, batches(samples, start=0, batch=2, size_of=size_of, workers=0))
+    helped = take(5, batches(samples, start=0, batch=2, size_of=size_of, workers=2))
+    assert all(map(equal, alone, helped))
+
+
+def test_a_start_at_a_later_batch_goes_on_as_if_uninterrupted() -> None:
+    samples = small()
+
+    def batch(k: int) -> int:
+        return 1 + k % 3
+
+    whole = take(5, batches(samples, start=0, batch=batch, size_of=size_of, workers=0))
+    rest = take(3, batches(samples, start=2, batch=batch, size_of=size_of, workers=0))
+    assert all(map(equal, whole[2:], rest))
+
+
+def test_ranks_share_the_samples_of_each_step_without_overlap() -> None:
+    samples = small()
+    parts = [
+        take(2, batches(samples, start=1, batch=2, size_of=size_of, workers=0, rank=rank, ranks=3)) for rank in range(3)
+    ]
+    numbers = [[n for part in parts for n in part[step]["number"].tolist()] for step in range(2)]
+    assert numbers == [list(range(6, 12)), list(range(12, 18))]
+
+
+def test_colours_can_be_left_out() -> None:
+    (batch,) = take(1, batches(small(), start=0, batch=1, size_of=size_of, workers=0, colours=False))
+    assert set(batch) == {"image", "trimap", "alpha", "number"}
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_an_unreadable_picture_is_named_from_a_worker_as_from_here(tmp_path: Path, workers: int) -> None:
+    write(tmp_path / "good.png", cutout())
+    (tmp_path / "good.png").rename(tmp_path / "bad.png")
+    (tmp_path / "bad.png").write_bytes(b"\x89PNG and no more")
+    samples = small(foregrounds=(str(tmp_path),), procedural=0)
+    with pytest.raises(InputError, match=r"bad\.png") as caught:
+        take(1, batches(samples, start=0, batch=1, size_of=size_of, workers=workers))
+    assert "\n" not in str(caught.value)
+
+
+def test_a_sample_is_the_same_with_a_cache_as_without(tmp_path: Path) -> None:
+    write(tmp_path / "photos" / "a.png", noise(1))
+    photos = (str(tmp_path / "photos"),)
+    plain, cached = small(photos=photos), small(photos=photos, cache=str(tmp_path / "cache"))
+    for n in range(4):
+        np.testing.assert_array_equal(plain.sample(n, 48).image, cached.sample(n, 48).image)

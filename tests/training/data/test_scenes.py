@@ -1,0 +1,317 @@
+import hashlib
+import json
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from mattecli.compositing.composite import composite
+from mattecli.training.data.augmentation import Camera, Jitter, apply_jitter, draw_camera, draw_jitter, photograph
+from mattecli.training.data.config import DataConfig
+from mattecli.training.data.random import Draw
+from mattecli.training.data.scenes import Sample, composite_bytes, draw_scene, merge_layers, move_colours, render_scene
+from mattecli.training.data.sources import Sources
+from tests.support.pictures import cutout, disc, folders, noise, write
+
+EVERYTHING = DataConfig(photos=("p",), foregrounds=("f",), own=("o",))
+CLEAN = Camera(
+    blur=0, resample=0, grade=None, sharpen=0, read_noise=0, shot_noise=0, grain=0, noise_at=(0.1, 0.2), jpeg=0
+)
+
+
+def sources_of(tmp_path: Path, **settings: object) -> tuple[DataConfig, Sources]:
+    config = DataConfig(**folders(tmp_path), foreground_size=96, bank=3, **settings)  # type: ignore[arg-type]
+    return config, Sources(config)
+
+
+def own_only(tmp_path: Path, pixels: np.ndarray, **settings: object) -> tuple[DataConfig, Sources]:
+    """A configuration whose only foreground is this one, on backgrounds of its own."""
+    write(tmp_path / "fg" / "only.png", pixels)
+    config = DataConfig(own=(str(tmp_path),), procedural=0, photo_background=0, merge=0, camera=0, **settings)  # type: ignore[arg-type]
+    return config, Sources(config)
+
+
+def test_the_first_fifty_scenes_are_the_ones_drawn_everywhere() -> None:
+    text = "\n".join(draw_scene(EVERYTHING, 7, n).as_json() for n in range(50))
+    assert (
+        hashlib.sha256(text.encode()).hexdigest() == "206fdab25283795cd1d25cafd003cf9c8e7cfccba86796539943d50ec13921b5"
+    )
+
+
+def test_a_scene_is_plain_json_of_six_digits() -> None:
+    def numbers(value: object) -> list[float]:
+        if isinstance(value, dict):
+            return [x for part in value.values() for x in numbers(part)]
+        if isinstance(value, list | tuple):
+            return [x for part in value for x in numbers(part)]
+        return [value] if isinstance(value, float) else []
+
+    scene = draw_scene(EVERYTHING, 0, 5)
+    drawn = json.loads(scene.as_json())
+    assert drawn["number"] == 5
+    assert all(value == round(value, 6) for value in numbers(asdict(scene)))
+
+
+def test_scenes_differ_by_number_and_by_seed() -> None:
+    drawn = {draw_scene(EVERYTHING, seed, n).as_json() for seed in range(3) for n in range(3)}
+    assert len(drawn) == 9
+
+
+def test_a_probability_changes_only_what_it_concerns() -> None:
+    for n in range(20):
+        before = draw_scene(EVERYTHING, 0, n)
+        after = draw_scene(replace(EVERYTHING, camera=0, merge=0, near_colours=0, linear=0), 0, n)
+        assert after == replace(before, camera=None, layers=before.layers[:1], near=0.0, linear=False)
+
+
+def test_all_origins_and_both_sorts_of_background_appear() -> None:
+    scenes = [draw_scene(EVERYTHING, 0, n) for n in range(100)]
+    assert {layer.origin for scene in scenes for layer in scene.layers} == {"procedural", "cutouts", "own"}
+    assert {len(scene.layers) for scene in scenes} == {1, 2}
+    assert {scene.backdrop.photo < 0 for scene in scenes} == {True, False}
+
+
+def test_a_scene_renders_to_the_same_bytes_again(tmp_path: Path) -> None:
+    config, sources = sources_of(tmp_path)
+    fresh = Sources(config)
+    for n in range(12):
+        scene = draw_scene(config, 3, n)
+        first, again = render_scene(scene, sources, 96), render_scene(scene, fresh, 96)
+        for name in ("image", "trimap", "alpha", "foreground", "background"):
+            np.testing.assert_array_equal(getattr(first, name), getattr(again, name))
+
+
+def test_samples_are_whole_and_their_trimaps_true(tmp_path: Path) -> None:
+    config, sources = sources_of(tmp_path)
+    for n in range(24):
+        sample = render_scene(draw_scene(config, 1, n), sources, 96)
+        for name, shape in {"image": 3, "foreground": 3, "background": 3, "alpha": 0, "trimap": 0}.items():
+            plane = getattr(sample, name)
+            assert plane.dtype == np.uint8
+            assert plane.shape == ((96, 96, 3) if shape else (96, 96))
+        assert (sample.trimap == 128).any()
+        assert (sample.alpha[sample.trimap == 255] == 255).all()
+        assert (sample.alpha[sample.trimap == 0] == 0).all()
+
+
+def test_an_undamaged_image_is_the_composite_of_its_colours(tmp_path: Path) -> None:
+    config, sources = sources_of(tmp_path, camera=0, linear=0)
+    for n in range(8):
+        sample: Sample = render_scene(draw_scene(config, 2, n), sources, 96)
+        alpha = sample.alpha.astype(np.float32) / 255
+        expected = composite(sample.foreground, alpha, sample.background) * 255
+        assert np.abs(sample.image - expected).max() < 0.51
+
+
+@pytest.mark.parametrize("linear", [False, True])
+def test_composites_equal_those_of_the_compositing_module(linear: bool) -> None:
+    rng = np.random.default_rng(0)
+    foreground, background = rng.integers(0, 256, (2, 64, 64, 3), dtype=np.uint8)
+    alpha = rng.integers(0, 256, (64, 64), dtype=np.uint8)
+    alpha[:8], alpha[8:16] = 0, 255
+    expected = composite(foreground, alpha.astype(np.float32) / 255, background, linear=linear) * 255
+    made = composite_bytes(foreground, alpha, background, linear=linear)
+    assert np.abs(made - expected).max() < (1.0 if linear else 0.51)
+    np.testing.assert_array_equal(made[:8], background[:8])
+    np.testing.assert_array_equal(made[8:16], foreground[8:16])
+
+
+def test_merged_layers_give_the_picture_of_one_composited_after_the_other() -> None:
+    front, back, under = noise(1), noise(2), noise(3)
+    front_alpha, back_alpha = disc(radius=30, softness=40), disc(radius=20, softness=30)[:, ::-1].copy()
+    colour, alpha = merge_layers([(front, front_alpha), (back, back_alpha)])
+    a, b = front_alpha / 255, back_alpha / 255
+    np.testing.assert_allclose(alpha / 255, 1 - (1 - a) * (1 - b), atol=0.002)
+    behind = composite_bytes(back, back_alpha, under, linear=False)
+    expected = composite_bytes(front, front_alpha, behind, linear=False).astype(int)
+    made = composite_bytes(colour, alpha, under, linear=False).astype(int)
+    assert np.abs(made - expected).max() <= 2
+
+
+def test_moved_colours_close_in_on_the_backgrounds_mean() -> None:
+    alpha = np.full((80, 100), 200, np.uint8)
+    foreground, background = noise(1) // 4, noise(2) // 4 + 150
+    moved = move_colours(foreground, alpha, background, 0.5)
+    halfway = (foreground.mean((0, 1)) + background.mean((0, 1))) / 2
+    np.testing.assert_allclose(moved.mean((0, 1)), halfway, atol=2)
+
+
+def test_crops_show_the_soft_region_however_small_it_is(tmp_path: Path) -> None:
+    alpha = np.zeros((500, 500), np.uint8)
+    alpha[60:100, 380:420] = disc(40, 40, radius=14, softness=8)
+    pixels = np.dstack([noise(0, 500, 500), alpha])
+    config, sources = own_only(tmp_path, pixels, whole=0, zoom=(0.5, 1.0))
+    for n in range(25):
+        sample = render_scene(draw_scene(config, 0, n), sources, 96)
+        assert ((sample.alpha > 0) & (sample.alpha < 255)).mean() > 0.003
+
+
+def test_what_a_pictures_border_cuts_goes_on_and_what_ends_inside_does_not(tmp_path: Path) -> None:
+    settings = {"whole": 0, "zoom": (1.5, 1.5), "rotation": 30}
+    hole = 255 - disc(96, 96, radius=20)
+    config, sources = own_only(tmp_path / "cut", np.dstack([noise(0, 96, 96), hole]), **settings)
+    corners = np.array([[0, 0, -1, -1], [0, -1, 0, -1]])
+    for n in range(10):
+        assert (render_scene(draw_scene(config, 0, n), sources, 96).alpha[*corners] == 255).sum() >= 2
+    config, sources = own_only(tmp_path / "whole", np.dstack([noise(0, 96, 96), 255 - hole]), **settings)
+    for n in range(10):
+        assert (render_scene(draw_scene(config, 0, n), sources, 96).alpha[*corners] == 0).all()
+
+
+def test_grey_translucent_cutouts_are_tinted_and_grey_photos_are_not(tmp_path: Path) -> None:
+    grey = np.full((80, 100, 3), 128, np.uint8)
+
+    def colourfulness(folder: str, alpha: np.ndarray) -> float:
+        config, sources = own_only(tmp_path / folder, np.dstack([grey, alpha]), jitter=0, near_colours=0)
+        made = [render_scene(draw_scene(config, 0, n), sources, 64).foreground for n in range(8)]
+        return float(np.mean([np.ptp(colour.astype(int), axis=2).mean() for colour in made]))
+
+    assert colourfulness("smoke", disc(softness=40) // 2) > 10
+    assert colourfulness("llama", disc(softness=2)) < 2
+
+
+def test_jitter_of_strength_zero_leaves_colours_alone() -> None:
+    jitter = draw_jitter(Draw(1), 0)
+    np.testing.assert_array_equal(apply_jitter(noise(0), jitter), noise(0))
+
+
+def test_jitter_is_the_change_that_it_says() -> None:
+    picture = noise(0) // 2 + 60
+    still = Jitter(gamma=1, contrast=1, brightness=0, saturation=1, hue=0, gains=(1, 1, 1))
+    brighter = apply_jitter(picture, replace(still, brightness=20))
+    np.testing.assert_allclose(brighter, picture.astype(int) + 20, atol=1)
+    grey = apply_jitter(picture, replace(still, saturation=0))
+    assert np.ptp(grey.astype(int), axis=2).max() <= 1
+    turned = apply_jitter(picture, replace(still, hue=120))  # a third of a turn: red to green, green to blue
+    np.testing.assert_allclose(turned, np.roll(picture, 1, axis=2), atol=1)
+
+
+def test_the_alpha_follows_the_lens_and_not_the_file() -> None:
+    picture, alpha = noise(0, 96, 96), disc(96, 96, softness=2)
+    for change in ({"blur": 1.5}, {"resample": 0.5}):
+        image, moved = photograph(picture, alpha, replace(CLEAN, **change), linear=False)
+        assert ((moved > 5) & (moved < 250)).sum() > 1.5 * ((alpha > 5) & (alpha < 250)).sum()
+        assert (image != picture).any()
+    grade = Jitter(1, 1.2, 10, 1, 0, (1.1, 1, 0.9))
+    for change in ({"jpeg": 50}, {"read_noise": 4.0}, {"sharpen": 1.0}, {"grade": grade}):
+        image, same = photograph(picture, alpha, replace(CLEAN, **change), linear=False)
+        assert (image != picture).any()
+        np.testing.assert_array_equal(same, alpha)
+
+
+@pytest.mark.parametrize("linear", [False, True])
+@pytest.mark.parametrize("change", [{"blur": 1.5}, {"resample": 0.6}, {"blur": 0.8, "resample": 0.5}])
+def test_a_lens_blurs_the_picture_as_it_was_mixed(change: dict[str, float], linear: bool) -> None:
+    dark, bright = (np.full((96, 96, 3), value, np.uint8) for value in ((30, 10, 50), (240, 255, 200)))
+    sharp = disc(96, 96, softness=2)
+    picture = composite_bytes(bright, sharp, dark, linear=linear)
+    seen, alpha = photograph(picture, sharp, replace(CLEAN, **change), linear=linear)
+    expected = composite_bytes(bright, alpha, dark, linear=linear)
+    assert ((alpha > 0) & (alpha < 255)).sum() > 200
+    # Where the alpha is cut at 0 and 255 the picture may overshoot, and dark light has few levels.
+    inside = (alpha > 12) & (alpha < 243)
+    assert np.abs(seen.astype(int) - expected)[inside].max() <= 3
+
+
+def test_an_alpha_is_settled_once_so_that_it_is_the_one_in_the_picture(tmp_path: Path) -> None:
+    config, sources = sources_of(tmp_path, camera=1, blur=0, resample=0, grade=0, sharpen=0, noise=0, jpeg=0, linear=0)
+    for n in range(8):
+        scene = draw_scene(config, 2, n)
+        assert scene.camera is not None
+        sample = render_scene(scene, sources, 96)
+        np.testing.assert_array_equal(sample.alpha, render_scene(replace(scene, camera=None), sources, 96).alpha)
+        expected = composite(sample.foreground, sample.alpha.astype(np.float32) / 255, sample.background) * 255
+        assert np.abs(sample.image - expected).max() < 0.51
+
+
+def test_noise_has_the_variance_of_reading_and_of_light() -> None:
+    alpha = np.zeros((256, 256), np.uint8)
+    camera = replace(CLEAN, read_noise=3.0, shot_noise=0.2)
+    for level in (40, 200):
+        noisy, _ = photograph(np.full((256, 256, 3), level, np.uint8), alpha, camera, linear=False)
+        assert noisy.std() == pytest.approx((9 + 0.2 * level) ** 0.5, rel=0.03)
+        assert noisy.mean() == pytest.approx(level, abs=0.2)
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        {"sharpen": 1.2},
+        {"read_noise": 7.0, "shot_noise": 0.4},
+        {"blur": 1.5, "resample": 0.45},
+        {"jpeg": 95},
+        {"grade": Jitter(1.0, 1.5, 40.0, 1.5, 0.0, (1.3, 1.0, 1.3))},
+        {"grade": Jitter(1.0, 1.5, -40.0, 1.5, 0.0, (1.3, 1.0, 1.3))},
+    ],
+)
+@pytest.mark.parametrize("linear", [False, True])
+def test_damage_stops_at_black_and_white_and_does_not_wrap_around(damage: dict[str, Any], linear: bool) -> None:
+    image = np.zeros((96, 96, 3), np.uint8)
+    image[:, 48:] = 255
+    damaged, alpha = photograph(image, image[..., 0].copy(), replace(CLEAN, **damage), linear=linear)
+    assert damaged.dtype == alpha.dtype == np.uint8
+    dark, light = np.s_[:, :36], np.s_[:, 60:]  # away from the edge
+    assert int(damaged[dark].max()) < 90
+    assert int(damaged[light].min()) > 165
+    assert not alpha[dark].any()
+    assert (alpha[light] == 255).all()
+
+
+@pytest.mark.parametrize("linear", [False, True])
+def test_a_composite_lies_between_its_colours(linear: bool) -> None:
+    alpha = np.arange(256, dtype=np.uint8)[None].repeat(3, 0)
+    for low, high in ((0, 255), (255, 255), (0, 0), (90, 91)):
+        ground, above = (np.full((3, 256, 3), value, np.uint8) for value in (low, high))
+        made = composite_bytes(above, alpha, ground, linear=linear)
+        assert (int(made.min()), int(made.max())) == (low, high)
+        assert (np.diff(made.astype(int), axis=1) >= 0).all()
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"jitter": 5.0, "near_colours": 1.0},
+        {"shear": 2.0, "rotation": 180.0, "whole": 0.0, "zoom": (1e-3, 64.0)},
+        {"dilation": (1.0, 512.0), "loose_dilation": (500.0, 512.0), "loose": 0.5, "brush": 1.0, "uneven": 1.0},
+        {"camera": 1.0, "noise": 1.0, "jpeg": 1.0, "blur": 1.0, "sharpen": 1.0, "resample": 1.0, "grade": 1.0},
+    ],
+)
+def test_settings_at_the_end_of_their_ranges_give_true_samples(tmp_path: Path, settings: dict[str, Any]) -> None:
+    config, sources = sources_of(tmp_path, **settings)
+    for n in range(12):
+        sample = render_scene(draw_scene(config, 0, n), sources, 16 if n % 2 else 48)
+        assert set(np.unique(sample.trimap)) <= {0, 128, 255}
+        assert (sample.alpha[sample.trimap == 0] == 0).all()
+        assert (sample.alpha[sample.trimap == 255] == 255).all()
+
+
+def test_damage_comes_as_often_as_configured() -> None:
+    assert all(draw_camera(Draw(n), DataConfig(camera=0)) is None for n in range(20))
+    never = {"noise": 0, "jpeg": 0, "blur": 0, "sharpen": 0, "resample": 0, "grade": 0}
+    for n in range(20):
+        camera = draw_camera(
+            Draw(n),
+            DataConfig(
+                camera=1,
+                **never,
+            ),
+        )  # type: ignore[arg-type]
+        assert camera is not None
+        picture = noise(0)
+        np.testing.assert_array_equal(photograph(picture, disc(), camera, linear=False)[0], picture)
+    often = [draw_camera(Draw(n), DataConfig(camera=1, jpeg=1)) for n in range(50)]
+    assert {40 <= camera.jpeg <= 95 for camera in often if camera} == {True}
+
+
+def test_a_cutout_keeps_its_own_colours_without_jitter(tmp_path: Path) -> None:
+    pixels = cutout(3)
+    config, sources = own_only(
+        tmp_path, pixels, jitter=0, near_colours=0, whole=0, zoom=(1.0, 1.0), rotation=0, shear=0, flip=0
+    )
+    made = render_scene(draw_scene(config, 0, 0), sources, 64)
+    inside = made.alpha == 255
+    seen = {tuple(colour) for colour in made.foreground[inside].reshape(-1, 3) // 32}
+    there = {tuple(colour) for colour in pixels[pixels[:, :, 3] == 255][:, :3] // 32}
+    assert len(seen & there) > 0.8 * len(seen)
