@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,8 +11,9 @@ from numpy.typing import NDArray
 from mattecli.errors import InputError, MatteError
 from mattecli.imaging.decoding import Source
 from mattecli.imaging.image import Image
-from mattecli.inference.model import predict_alpha
-from mattecli.inference.plan import Tile, plan
+from mattecli.inference.model import Model
+from mattecli.inference.options import RunOptions
+from mattecli.inference.plan import Tile
 
 if TYPE_CHECKING:
     from mattecli.inference.backend import Backend
@@ -48,26 +48,21 @@ class Predictor:
         max_memory: int | None = None,
         snap: int = 0,
     ) -> None:
-        self.weights, self.backend, self.precision = weights, backend, precision
-        self.device, self.provider = device, provider
-        self.tile, self.max_memory, self.snap = tile, max_memory, snap
-        self._loading = threading.Lock()
-        self._backend: Backend | None = None
+        options = RunOptions(
+            weights=weights,
+            backend=backend,
+            device=device,
+            provider=provider,
+            precision=precision,
+            tile=tile,
+            max_memory=max_memory,
+            snap=snap,
+        )
+        self.model = Model(options)
 
     def load(self) -> Backend:
         """The network with its weights, loaded at the first call and then kept."""
-        with self._loading:
-            if self._backend is None:
-                from mattecli.inference.backend import load_backend
-
-                self._backend = load_backend(
-                    self.weights,
-                    backend=self.backend,
-                    device=self.device,
-                    provider=self.provider,
-                    precision=self.precision,
-                )
-            return self._backend
+        return self.model.backend
 
     def alpha(
         self, photo: Image, trimap: NDArray[np.uint8], *, name: str = "the image"
@@ -76,17 +71,7 @@ class Predictor:
         for the whole at once). Errors are `predict_alpha`'s; `name` stands in them.
         """
         plans: list[Plan] = []
-        if ((trimap != 0) & (trimap != 255)).any():
-            height, width = trimap.shape
-            plan(height, width, self.load(), tile=self.tile, max_memory=self.max_memory, name=name)
-        alpha = predict_alpha(
-            photo.pixels,
-            trimap,
-            self.load(),
-            tile=self.tile,
-            max_memory=self.max_memory,
-            on_plan=plans.append,
-        )
+        alpha = self.model.predict(photo.pixels, trimap, name=name, on_plan=plans.append)
         return alpha, "off" if not plans or plans[-1].whole else plans[-1].tile
 
     def __call__(self, row: Row) -> Row:
@@ -94,19 +79,11 @@ class Predictor:
         self.load()  # without a network no row can be matted: its errors are the run's
         try:
             image = _source(row, "image")
-            photo, trimap = read_pair(image, _source(row, "trimap"), snap=self.snap)
+            photo, trimap = read_pair(image, _source(row, "trimap"), snap=self.model.options.snap)
             alpha, _ = self.alpha(photo, trimap, name=source_name(image, "the image"))
         except MatteError as error:
             return {**row, "alpha": None, "error": str(error)}
         return {**row, "alpha": alpha, "error": None}
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {name: value for name, value in vars(self).items() if name not in ("_loading", "_backend")}
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__dict__.update(state)
-        self._loading = threading.Lock()
-        self._backend = None
 
 
 def _source(row: Row, key: str) -> Source:

@@ -1,0 +1,28 @@
+"""How the network is run: weights, device, arithmetic, tiles."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from mattecli.inference.plan import Tile
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunOptions:
+    """What `predict`, `batch`, `evaluate` and the library choose alike.
+
+    `weights` is a name from `matte weights list` or a file. `backend` is auto, torch or onnx; `device` auto, cpu or
+    cuda[:N]; `provider` one of ONNX Runtime's (cpu, cuda, tensorrt, openvino, coreml, directml); `precision` auto,
+    fp32, bf16 or fp16. `tile` is auto, off, or the side of a tile in pixels; `max_memory` the most bytes of the
+    device's memory that a run may take. `snap` (0 to 100, of 255) pulls trimap values that close to 0 and 255 to them.
+    """
+
+    weights: str | Path | None = None
+    backend: str = "auto"
+    device: str = "auto"
+    provider: str | None = None
+    precision: str = "auto"
+    tile: Tile = "auto"
+    max_memory: int | None = None
+    snap: int = 0
