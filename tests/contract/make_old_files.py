@@ -57,16 +57,16 @@ def patch_parts(patch: Callable[[object, str, object], None], *, feed: bool) -> 
 
     The only place of the old files' tests that knows a module inside the package.
     """
-    from mattecli.training import parts
-    from tests.training.toy import toy_feed, toy_network
+    from mattecli.training import build
+    from tests.support.toy import toy_feed, toy_network
 
     def small(**asked: Any) -> Iterator[Any]:
         size = asked.pop("size_of")
         return toy_feed(**asked | {"batch": lambda _: 2, "size_of": lambda number: min(32, size(number))})
 
-    patch(parts, "build_network", lambda _: toy_network())
+    patch(build, "build_network", lambda _: toy_network())
     if feed:
-        patch(parts, "build_feed", lambda *_: small)
+        patch(build, "build_feed", lambda *_: small)
 
 
 def described(path: Path) -> dict[str, Any]:
