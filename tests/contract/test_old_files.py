@@ -7,6 +7,7 @@ import os
 import pickle
 import re
 import shutil
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -37,18 +38,12 @@ def old(tmp_path: Path) -> Path:
 @pytest.fixture(autouse=True)
 def _one_network(monkeypatch: pytest.MonkeyPatch) -> None:
     """Load each network once for all tests of this module, which takes most of a small batch's time."""
-    load = mattecli.Predictor.load
-
-    def cached(self: mattecli.Predictor) -> mattecli.Backend:
-        key = self.weights, self.backend, self.device, self.precision
-        if key not in _networks:
-            _networks[key] = load(self)
-        return _networks[key]
-
-    monkeypatch.setattr(mattecli.Predictor, "load", cached)
 
 
-_networks: dict[Any, mattecli.Backend] = {}
+monkeypatch.setattr("mattecli.inference.model.load_backend", _load_once)
+
+
+_load_once = cache(mattecli.load_backend)
 
 
 def pictures(root: Path) -> dict[str, tuple[bytes, int]]:
