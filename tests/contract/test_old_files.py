@@ -39,8 +39,7 @@ def old(tmp_path: Path) -> Path:
 def _one_network(monkeypatch: pytest.MonkeyPatch) -> None:
     """Load each network once for all tests of this module, which takes most of a small batch's time."""
 
-
-monkeypatch.setattr("mattecli.inference.model.load_backend", _load_once)
+    monkeypatch.setattr("mattecli.inference.model.load_backend", _load_once)
 
 
 _load_once = cache(mattecli.load_backend)
