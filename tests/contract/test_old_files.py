@@ -38,7 +38,6 @@ def old(tmp_path: Path) -> Path:
 @pytest.fixture(autouse=True)
 def _one_network(monkeypatch: pytest.MonkeyPatch) -> None:
     """Load each network once for all tests of this module, which takes most of a small batch's time."""
-
     monkeypatch.setattr("mattecli.inference.model.load_backend", _load_once)
 
 
@@ -227,7 +226,7 @@ def test_a_predictor_can_be_pickled_and_gives_rows_for_rows(old: Path) -> None:
         snap=1,
     )
     there = pickle.loads(pickle.dumps(predictor))
-    assert (there.weights, there.backend, there.precision, there.snap) == ("a2u_shared", "torch", "fp32", 1)
+    assert there.model.options == predictor.model.options
     photo, trimap = old / "photos" / "a.png", old / "trimaps" / "a.png"
     row = there({"image": str(photo), "trimap": trimap.read_bytes(), "id": 7})
     assert (set(row), row["error"], row["id"]) == ({"image", "trimap", "id", "alpha", "error"}, None, 7)
