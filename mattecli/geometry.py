@@ -1,4 +1,4 @@
-"""Boxes: rectangles of a map's pixels, the windows that must be read for them, and covers of scattered cells."""
+"""Boxes: rectangles of pixels, their windows and edges."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Many photos in one process: some are read ahead and some written behind while the network works on one."""
+"""Runs many photos in one process; reading and writing overlap."""
 
 from __future__ import annotations
 

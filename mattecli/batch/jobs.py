@@ -1,4 +1,4 @@
-"""What a batch is to do: photos with their trimaps and outputs, and what stands in their way, known before any work."""
+"""What a batch will do: photos, trimaps, outputs, early problems."""
 
 from __future__ import annotations
 

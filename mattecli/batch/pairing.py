@@ -1,4 +1,4 @@
-"""Photos and trimaps in folders: who belongs to whom, by name."""
+"""Pairs photos with trimaps by file name."""
 
 from __future__ import annotations
 

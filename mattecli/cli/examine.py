@@ -1,4 +1,4 @@
-"""What this installation can do: versions, devices, providers, weights, memory, and one matte to prove it."""
+"""Checks this installation: versions, devices, providers, weights, memory, one matte."""
 
 from __future__ import annotations
 

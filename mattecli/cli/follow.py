@@ -1,4 +1,4 @@
-"""A batch as the user follows it: lines, a bar, and a way to stop."""
+"""Shows a running batch: lines, a progress bar, Ctrl-C."""
 
 from __future__ import annotations
 

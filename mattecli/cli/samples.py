@@ -1,4 +1,4 @@
-"""`matte train-samples`: look at what the network is trained with."""
+"""`matte train-samples`: pictures of what the network learns from."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`matte weights`: what lies in the box, and other people's checkpoints made safe to load."""
+"""`matte weights`: lists, checks and converts checkpoints."""
 
 from __future__ import annotations
 

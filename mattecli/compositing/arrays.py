@@ -1,4 +1,4 @@
-"""Checks of the arrays that compositing takes, and strips to work in."""
+"""Checks the arrays that compositing takes, and splits them into strips."""
 
 from __future__ import annotations
 

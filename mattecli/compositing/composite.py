@@ -1,4 +1,4 @@
-"""Foreground colours under a matte, and pictures put together from them: the compositing equation both ways.
+"""Composites, cut-outs, and backgrounds fitted to a photo's size.
 
     I = αF + (1 − α)B
 

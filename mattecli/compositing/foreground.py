@@ -1,4 +1,4 @@
-"""Estimates the foreground's colours under a matte, free of the background that shines through."""
+"""Estimates foreground colours, free of the old background."""
 
 from __future__ import annotations
 

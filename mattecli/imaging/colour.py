@@ -1,4 +1,4 @@
-"""Colour profiles (ICC.1), through LittleCMS as Pillow offers it (8 bits a channel), and the curve of sRGB."""
+"""Colour profiles (ICC) and the sRGB curve."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Files → arrays, by format; `mattecli.imaging.image` is the door to it.
+"""Decodes image files to arrays, by format.
 
 Pillow reads what it can read whole. It reduces 16-bit colour to 8, so 16-bit PNG goes through OpenCV and 16-bit and
 float TIFF through tifffile, with OpenCV for the compressions tifffile lacks.

@@ -1,4 +1,4 @@
-"""Arrays → files, by suffix; `mattecli.imaging.image` is the door to it.
+"""Encodes arrays as image files, by suffix.
 
 Nothing that changes from run to run (a date, a program's version) is written, so the same pixels give the same bytes.
 """

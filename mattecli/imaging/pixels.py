@@ -1,4 +1,4 @@
-"""What the values of pixels mean, by their type, and which of them can be meant: every module's one answer."""
+"""Value ranges of pixels: full scale and valid floats, by type."""
 
 from __future__ import annotations
 

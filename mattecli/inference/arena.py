@@ -1,4 +1,4 @@
-"""Memory for the maps that are kept from pass to pass: blocks of one region, which serve one map after the other."""
+"""One memory region whose blocks hold maps between passes."""
 
 from __future__ import annotations
 

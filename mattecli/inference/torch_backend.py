@@ -1,4 +1,4 @@
-"""The PyTorch backend: the network's parts on a CPU or a CUDA card."""
+"""Runs the network's stages with PyTorch, on CPU or CUDA."""
 
 from __future__ import annotations
 

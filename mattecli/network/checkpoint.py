@@ -1,4 +1,4 @@
-"""Checkpoints to networks and back: the authors' pickles, plain state dicts and safetensors."""
+"""Reads and writes checkpoints: the authors' pickles and safetensors."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Convolutions whose output oneDNN finishes in the same pass, where this PyTorch offers it on a CPU.
+"""Convolutions with their activation or sum fused, by oneDNN.
 
 Arguments are those of `torch.nn.functional.conv2d`, in its order.
 """

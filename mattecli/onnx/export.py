@@ -1,4 +1,4 @@
-"""Write the network as one ONNX file that runs at any size, and check it against PyTorch."""
+"""Writes the network as one ONNX file and checks it."""
 
 from __future__ import annotations
 

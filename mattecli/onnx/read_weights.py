@@ -1,4 +1,4 @@
-"""The network's weights as NumPy arrays, without PyTorch, their norms folded into the convolutions before them."""
+"""Reads checkpoints as folded NumPy arrays, without PyTorch."""
 
 from __future__ import annotations
 

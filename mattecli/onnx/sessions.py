@@ -1,4 +1,4 @@
-"""ONNX Runtime's execution providers: which there are, which one to take, and whether it is really used."""
+"""ONNX Runtime sessions and their execution providers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The network's parts as ONNX models of their own: what the run in tiles asks for (see `network/parts.py`)."""
+"""The network's stages as separate ONNX models, for tiles."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Files that are whole or not there: what may be written, hidden names, and what a killed process left under them."""
+"""Writes whole files or none, and checks what may be written."""
 
 from __future__ import annotations
 

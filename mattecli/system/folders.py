@@ -1,4 +1,4 @@
-"""Pictures in folders: which they are, which belong together by name, and in what order people count them."""
+"""Lists pictures in folders, and sorts and compares their names."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How much memory is really free, and how much this process has used."""
+"""How much memory is free, and how much was used."""
 
 from __future__ import annotations
 

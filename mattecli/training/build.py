@@ -1,4 +1,4 @@
-"""The parts of a run from its configuration: the A2U network and the samples it learns from."""
+"""Builds the parts of a run from its configuration."""
 
 from __future__ import annotations
 

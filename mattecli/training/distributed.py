@@ -1,4 +1,4 @@
-"""Several processes that train one network, as torchrun starts them; one process is the same with one rank."""
+"""Training in several processes, as torchrun starts them."""
 
 from __future__ import annotations
 

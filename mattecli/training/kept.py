@@ -1,4 +1,4 @@
-"""A run's configuration as the TOML file that its folder keeps."""
+"""The run's configuration as the TOML file in its folder."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A run as pictures: its curves, and crops to look at."""
+"""Pictures of a run: curves and sample crops."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The ranges of a training configuration's values, and what they must be among themselves."""
+"""Valid ranges of the training settings."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A run's state on disk: one file from which it goes on exactly, and light ones that hold weights alone."""
+"""Saves and resumes a run's state, and saves its weights."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Trimaps: what their values mean, making one from a mask, checking one, showing one.
+"""Makes a trimap from a mask or matte, and previews it.
 
 A trimap is uint8 (H, W): 0 background, 128 unknown, 255 foreground. This module knows no files; names come in only to
 stand in messages.

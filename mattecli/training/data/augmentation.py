@@ -1,4 +1,4 @@
-"""Colours jittered apart, what a camera and a file do to a picture, and light as 8-bit values stand for it."""
+"""Augmentation: colour jitter, camera and file artefacts, light."""
 
 from __future__ import annotations
 

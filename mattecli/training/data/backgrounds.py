@@ -1,4 +1,4 @@
-"""Backgrounds: photographs as they are cropped and defocused, and procedural ones."""
+"""Backgrounds: cropped, defocused photographs and procedural pictures."""
 
 from __future__ import annotations
 

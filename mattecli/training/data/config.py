@@ -1,4 +1,4 @@
-"""What training samples are made of: the `[data]` table of a training configuration."""
+"""The `[data]` table: what training samples are made of."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A contact sheet: what the network sees, and what it is asked for."""
+"""A contact sheet of training samples."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a lens and a moving hand do to a foreground: its colours and its alpha are blurred together, premultiplied."""
+"""Blurs a foreground as lenses and motion do, premultiplied."""
 
 from collections.abc import Callable, Mapping
 
