@@ -16,6 +16,7 @@ STRIP = 64  # rows
 
 
 def strips(height: int) -> Iterator[slice]:
+    """Slices of rows that cover a height, from top to bottom."""
     for top in range(0, height, STRIP):
         yield slice(top, min(top + STRIP, height))
 
@@ -38,15 +39,17 @@ def checked_alpha(alpha: NDArray[Any], picture: NDArray[Any]) -> Floats:
 
 
 def checked_colour(colour: Sequence[float] | NDArray[Any]) -> Floats:
+    """Three floats in [0, 1] as an array. Raises `InputError` for anything else."""
     try:
         values = np.asarray(colour, np.float32)
     except (TypeError, ValueError) as error:  # a word, or None
-        raise InputError(f"{colour!r} is no colour; give three floats in [0, 1]") from error
+        raise InputError(f"{colour!r} is not a colour; give three floats in [0, 1]") from error
     if values.shape != (3,):
-        raise InputError(f"{colour!r} is no colour; give three floats in [0, 1]")
+        raise InputError(f"{colour!r} is not a colour; give three floats in [0, 1]")
     check_range(values, "the colour")
     return values
 
 
 def size_of(picture: NDArray[Any]) -> str:
+    """Width × height, for messages."""
     return f"{picture.shape[1]}×{picture.shape[0]}"

@@ -24,15 +24,15 @@ Ready = Callable[[BinaryIO], None]
 def write_image(target: str | Path, image: Image, *, overwrite: bool = False, ready: Ready | None = None) -> None:
     """Write a picture in the format its suffix names ("-": PNG on stdout), whole or not at all.
 
-    PNG takes 8 and 16 bits, TIFF floats too, JPEG, WebP, AVIF and BMP 8; a deeper picture is rounded to the deepest the
-    format has. `.npy` is always float32, `.exr` too and for mattes only. JPEG has quality 95 and no chroma subsampling;
-    WebP and AVIF are lossless for grey. Profile and resolution are kept where the format has a place for them. `ready`
-    is given the handle of the finished file before the file takes its name.
+    PNG holds 8 and 16 bits, TIFF also floats, and JPEG, WebP, AVIF and BMP 8 bits. A deeper picture is rounded to the
+    greatest depth of the format. `.npy` and `.exr` are always float32; `.exr` holds mattes only. JPEG has quality 95
+    and no chroma subsampling; WebP and AVIF are lossless for grey. Profile and resolution are kept if the format can
+    hold them. `ready` is called with the handle of the finished file before the file gets its name.
     """
     check_range(image.pixels, "the picture")
     form = check_output(target, overwrite=overwrite, alpha=_has_alpha(image.pixels))
     if image.pixels.ndim == 3 and not form.colour:
-        raise InputError(f"{target} can hold a matte only, no colours; name a .tif or .png file")
+        raise InputError(f"{target} can hold only a matte, not colours; name a .tif or .png file")
     image = Image(to_depth(image.pixels, form.nearest(image.depth)), image.icc, image.resolution)
     with _written(target, overwrite=overwrite) as handle:
         form.save(handle, image)
@@ -76,9 +76,9 @@ def check_output(
     alpha: bool = False,
     inputs: Iterable[str | Path] = (),
 ) -> Format:
-    """Raise `InputError`, before any heavy work, for an output that could not be written.
+    """Raise `InputError`, before any heavy work, if an output cannot be written; returns the format of the file.
 
-    That is: a format that cannot hold it (`check_format`), or a file that cannot be written (`files.check_target`).
+    See `check_format` for what a format cannot hold, and `files.check_target` for files that cannot be written.
     """
     form = check_format(target, bits=bits, alpha=alpha)
     if str(target) == "-":
@@ -90,9 +90,10 @@ def check_output(
 
 
 def check_format(target: str | Path, *, bits: Bits | None = None, alpha: bool = False) -> Format:
-    """What the format that a suffix names can hold; `InputError` where it lacks what is asked for.
+    """The format of a suffix. Raises `InputError` if it cannot hold what is asked for.
 
-    `bits` is the depth of a matte or trimap, which JPEG cannot hold at all: it changes values. `alpha`: transparency.
+    `bits` is the depth of a matte or trimap; JPEG cannot hold one, because it changes values. `alpha` asks for
+    transparency.
     """
     suffix = ".png" if str(target) == "-" else Path(target).suffix.lower()
     form = FORMATS.get(suffix)
@@ -120,21 +121,21 @@ def _has_alpha(pixels: NDArray[Any]) -> bool:
 
 @contextmanager
 def _translated(target: str | Path) -> Iterator[None]:
-    """Turn what an encoder throws into the one sentence of an InputError."""
+    """Turn any exception of an encoder into an `InputError` of one sentence."""
     try:
         yield
     except (InputError, MemoryError):
         raise
     except FileExistsError as error:
         raise InputError(f"{target} exists already; name another output or add --overwrite") from error
-    except Exception as error:  # encoders raise what they like: a full disk, a side too long for the format
+    except Exception as error:  # for example a full disk, or a side too long for the format
         reason = getattr(error, "strerror", None) or error or type(error).__name__
         raise InputError(f"{target} cannot be written ({reason}); name another file, folder or format") from error
 
 
 @contextmanager
 def _written(target: str | Path, *, overwrite: bool) -> Iterator[BinaryIO]:
-    """A handle whose content becomes the target, or goes to standard output, when the block ends without an error."""
+    """A handle whose content becomes the target, or goes to standard output, if the block ends without an error."""
     if str(target) == "-":
         buffer = io.BytesIO()
         with _translated("standard output"):
