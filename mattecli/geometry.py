@@ -1,4 +1,4 @@
-"""Boxes: rectangles of pixels, their windows and edges."""
+"""Boxes: rectangles of a map's pixels, the windows that must be read for them, and covers of scattered cells."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The bundled checkpoints: where they are, and whether they are intact.
+"""The checkpoints in the box: where they lie, and whether they are what they should be.
 
 A clone (and an editable install) has them in `weights/` beside the package, a wheel inside it. `SHA256SUMS` there names
 each file's hash; the model cards lie beside them.

@@ -1,4 +1,4 @@
-"""Folders of photos: resumable batches, also on several machines.
+"""A folder of photos, matted in one run that can be killed, resumed, and spread over machines.
 
 jobs.py      what there is to do: pairing in folders (by patterns) and from manifests, and what cannot be done
 journal.py   the record beside the outputs: which output was made from what

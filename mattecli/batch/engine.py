@@ -1,4 +1,4 @@
-"""Runs many photos in one process; reading and writing overlap."""
+"""Many photos in one process: some are read ahead and some written behind while the network works on one."""
 
 from __future__ import annotations
 

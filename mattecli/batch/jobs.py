@@ -1,4 +1,4 @@
-"""What a batch will do: photos, trimaps, outputs, early problems."""
+"""What a batch is to do: photos with their trimaps and outputs, and what stands in their way, known before any work."""
 
 from __future__ import annotations
 

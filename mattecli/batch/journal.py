@@ -1,4 +1,4 @@
-"""The record of finished outputs, which lets a batch resume.
+"""The record beside the outputs: which output was made from which inputs, by which weights and options.
 
 It lies in `.matte/` of the output folder, a file for each process that wrote there, so that machines can share the
 folder. A file's first line says what is the same for all its outputs; each other line is one output. A line is on the

@@ -1,4 +1,4 @@
-"""Pairs photos with trimaps by file name."""
+"""Photos and trimaps in folders: who belongs to whom, by name."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Runs a batch on a Ray cluster.
+"""The batch on a Ray cluster: the same jobs, outputs, record and report, by workers on other machines.
 
 What travels are paths and lines of the report. Each worker decodes its photos itself (so that profiles, orientation and
 16 bits survive), loads the weights once, and writes its outputs and its part of the record. All machines must see the

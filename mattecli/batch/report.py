@@ -1,4 +1,4 @@
-"""The report of a batch, one JSON line per photo."""
+"""What came of a batch: a line of JSON for each photo and one for all, read, counted and merged."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One photo of a batch, from its files to its outputs."""
+"""One photo of a batch: whether it is done, from its files to arrays, to the alpha, to its outputs."""
 
 from __future__ import annotations
 

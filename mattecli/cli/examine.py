@@ -1,4 +1,4 @@
-"""Checks this installation: versions, devices, providers, weights, memory, one matte."""
+"""What this installation can do: versions, devices, providers, weights, memory, and one matte to prove it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Shows a running batch: lines, a progress bar, Ctrl-C."""
+"""A batch as the user follows it: lines, a bar, and a way to stop."""
 
 from __future__ import annotations
 

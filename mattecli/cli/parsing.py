@@ -1,4 +1,4 @@
-"""Turns option texts into values, for commands that share them."""
+"""Texts of options → what the functions behind them take, for the commands that share them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`matte train-samples`: pictures of what the network learns from."""
+"""`matte train-samples`: look at what the network is trained with."""
 
 from __future__ import annotations
 

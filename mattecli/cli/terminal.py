@@ -1,4 +1,4 @@
-"""All output: data to stdout, everything else to stderr."""
+"""What the user sees: data on stdout, everything else on stderr, rich only where a terminal reads it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`matte weights`: lists, checks and converts checkpoints."""
+"""`matte weights`: what lies in the box, and other people's checkpoints made safe to load."""
 
 from __future__ import annotations
 

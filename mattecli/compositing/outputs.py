@@ -1,4 +1,4 @@
-"""Makes and writes alphas, cut-outs, foregrounds and composites."""
+"""What a photo and its alpha are turned into, for every command that writes more than the alpha."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Scores a folder of mattes, or a model, against true alphas.
+"""Score a folder of mattes, or a model, against a benchmark's truth.
 
 A benchmark is its trimaps and true alphas. Every trimap is one image to score, so that a prediction that is missing or
 broken is a failure with a name and never a gap in a mean. Files belong together by name without suffix.

@@ -1,4 +1,4 @@
-"""One memory region whose blocks hold maps between passes."""
+"""Memory for the maps that are kept from pass to pass: blocks of one region, which serve one map after the other."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Runs the network's stages with ONNX Runtime.
+"""The ONNX Runtime backend: the network's parts as models of their own, on a CPU or on what its providers drive.
 
 Weights come from a checkpoint or from a file that `matte export-onnx` wrote; PyTorch is not needed.
 """

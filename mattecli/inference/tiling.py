@@ -1,4 +1,4 @@
-"""Runs the network in tiles; the alpha equals the whole image's.
+"""The exact run in tiles: what the whole image would give, from windows that fit the memory.
 
 The network is not local: pools and norms read whole maps (see `network/kernels.py`). So each of its four predictors
 first looks at all tiles to gather its statistics, and only then the next maps can be computed, tile by tile again. What

@@ -1,4 +1,4 @@
-"""Runs the network's stages with PyTorch, on CPU or CUDA."""
+"""The PyTorch backend: the network's parts on a CPU or a CUDA card."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""The A2U network in PyTorch, its checkpoints and its input."""
+"""The A2U matting network of Dai, Lu and Shen (CVPR 2021), its checkpoints, and how it reads a photo."""

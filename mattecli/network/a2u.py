@@ -1,4 +1,4 @@
-"""The whole network: encoder, ASPP and decoder."""
+"""The whole network: a residual encoder, ASPP, and a decoder that upsamples with the encoder's affinities."""
 
 from __future__ import annotations
 

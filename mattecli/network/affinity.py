@@ -1,4 +1,4 @@
-"""The network's affinity module, and its last step for tiles."""
+"""The network's affinity predictor: that of `mattecli.ops`, and its last step for a run in tiles."""
 
 from __future__ import annotations
 

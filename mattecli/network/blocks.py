@@ -1,4 +1,4 @@
-"""Building blocks, named as in the authors' checkpoints.
+"""The network's building blocks, under the names their parameters bear in the authors' checkpoints.
 
 Each can run on a whole map or on a window of it: `edges` says which sides of the input are the map's own. There the
 convolutions pad with zeros as always; at the other sides they do not, so that the output is smaller by their reach and

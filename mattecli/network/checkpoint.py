@@ -1,4 +1,4 @@
-"""Reads and writes checkpoints: the authors' pickles and safetensors."""
+"""Checkpoints to networks and back: the authors' pickles, plain state dicts and safetensors."""
 
 from __future__ import annotations
 

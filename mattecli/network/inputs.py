@@ -1,4 +1,4 @@
-"""Photo and trimap as network input: normalised and padded."""
+"""A photo and its trimap as the network's input: normalised, and mirrored to a multiple of its stride."""
 
 from __future__ import annotations
 

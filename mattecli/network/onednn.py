@@ -1,4 +1,4 @@
-"""Convolutions with their activation or sum fused, by oneDNN.
+"""Convolutions whose output oneDNN finishes in the same pass, where this PyTorch offers it on a CPU.
 
 Arguments are those of `torch.nn.functional.conv2d`, in its order.
 """

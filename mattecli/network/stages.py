@@ -1,4 +1,4 @@
-"""The network in stages: pure functions of windows, for tiles.
+"""The network cut into parts: pure functions of windows, from which a run in tiles is put together.
 
 They use the modules of `A2UNet`, so there is one mathematics. What each part reads around its output, and in which
 order they run, is told in `mattecli/inference/tiling.py`.

@@ -1,4 +1,4 @@
-"""Writes the network as one ONNX file and checks it."""
+"""Write the network as one ONNX file that runs at any size, and check it against PyTorch."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Builds ONNX graphs; `g.conv(x, …)` adds a node.
+"""Build ONNX graphs by calling operators: `g.conv(x, …)` adds a node and gives its output.
 
 A `Value` is a tensor of the graph under construction; whole numbers that depend on the input's size are values too, of
 one int64 element, and can be reckoned with as if they were numbers.

@@ -1,4 +1,4 @@
-"""The A2U network as an ONNX graph.
+"""The A2U network as an ONNX graph: the whole of it, and its parts for the run in tiles.
 
 What it computes, and which names its weights bear, is told by `mattecli/network/` (a2u.py, blocks.py and parts.py);
 weights come with their norms folded in (see weights.py). Convolutions here always pad with zeros. A part that runs on a

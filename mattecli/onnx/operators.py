@@ -1,4 +1,4 @@
-"""A2U's operators, built from standard ONNX operators.
+"""A2U's operators in standard ONNX operators, right at every size and batch (formulas: `ops/resample.py`).
 
 Their kernels differ from position to position or from image to image, which no standard operator offers, and unfolding
 a map into the 36 pixels under each kernel takes nine times its memory. Instead positions are taken in blocks of 4×4.

@@ -1,4 +1,4 @@
-"""Reads checkpoints as folded NumPy arrays, without PyTorch."""
+"""The network's weights as NumPy arrays, without PyTorch, their norms folded into the convolutions before them."""
 
 from __future__ import annotations
 

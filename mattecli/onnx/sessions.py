@@ -1,4 +1,4 @@
-"""ONNX Runtime sessions and their execution providers."""
+"""ONNX Runtime's execution providers: which there are, which one to take, and whether it is really used."""
 
 from __future__ import annotations
 

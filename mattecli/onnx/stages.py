@@ -1,4 +1,4 @@
-"""The network's stages as separate ONNX models, for tiles."""
+"""The network's parts as ONNX models of their own: what the run in tiles asks for (see `network/parts.py`)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A2U's resampling operators, for use in other networks.
+"""Affinity-aware resampling as a library: the A2U operator for networks of your own.
 
     predict, down, up = KernelPredictor(64), A2UDownsample(), A2UUpsample()
     affinity = predict(x)           # of a map (B, 64, H, W), H and W even

@@ -1,4 +1,4 @@
-"""Predicts affinities and kernels from a feature map.
+"""The kernel predictor: from a feature map, the affinity from which all its up and down kernels follow.
 
 A kernel is a low-rank bilinear form of its neighbourhood (Dai, Lu and Shen, CVPR 2021, section 3)
 

@@ -1,4 +1,4 @@
-"""Resampling on a CPU, with embedding bags.
+"""Resampling on a CPU with the kernels of one affinity: 6×6 taps down, 3×3 up.
 
 Each output pixel is a bag of rows of a table, the input's pixels, which PyTorch's `embedding_bag` sums with the
 kernel's weights in one pass, in float32 whatever the table holds. The gradient of the input is the same sum read

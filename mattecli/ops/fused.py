@@ -1,4 +1,4 @@
-"""Resampling and correlation by Triton kernels, for CUDA.
+"""Resampling and correlation by Triton kernels, for CUDA: each map is read once and written once, forward and backward.
 
 The plain forms in `resample.py` say what is computed. Here the kernels of all positions are made in registers from s
 and p and never stored, and sums are float32 whatever the map's type. Results and gradients repeat bit for bit.

@@ -1,4 +1,4 @@
-"""The Triton kernels that `fused.py` launches.
+"""Triton kernels of the affinity-aware resampling and of its 6×6 correlation; launched by `fused.py`.
 
 Three patterns occur, each forward in one operator and backward in another:
 

@@ -1,4 +1,4 @@
-"""Turns affinities into kernel weights: scores, then a norm.
+"""Kernels from an affinity: scores, and what makes weights of them.
 
 An affinity s has `rank` numbers for each group of channels at each position of the half-size grid, and a vector p has
 `rank` numbers for each tap of each group, in the order (group, tap, rank). The score of a tap is their product summed

@@ -1,4 +1,4 @@
-"""Registers the operators with PyTorch, as `torch.ops.mattecli`.
+"""How the operators are registered with PyTorch: as `torch.ops.mattecli.…`.
 
 So autograd, fake and meta tensors, `torch.compile`, `torch.export` and autocast know them. They are registered with the
 dispatcher itself because `torch.library.custom_op` imports the whole of Dynamo at the first call, which takes a second.

@@ -1,4 +1,4 @@
-"""Resampling on any device, tap by tap, for any kernel size.
+"""Resampling on any device, with kernels of any size and any number of groups: sums tap by tap, block by block.
 
 Nothing is unfolded: a tap is a shifted view of the map. With `fine` = 1 the outputs lie on the kernels' grid and the
 input has twice its rows and columns (downsampling); with `fine` = 2 the input lies on the grid and each position gives

@@ -1,4 +1,4 @@
-"""The resampling operators: each output pixel has its own kernel.
+"""Affinity-aware resampling: each output pixel is a weighted sum of its neighbourhood, weighted by a kernel of its own.
 
 With s the affinity map and p a vector of 36 numbers (see `predictor.py`), at a position of the half-size grid:
 

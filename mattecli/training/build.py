@@ -1,4 +1,4 @@
-"""Builds the parts of a run from its configuration."""
+"""The parts of a run from its configuration: the A2U network and the samples it learns from."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The settings of a training run, as `train.toml` gives them.
+"""What a training run is told: `train.toml` as frozen dataclasses, each key with a default.
 
 A key that is not known and a value of the wrong type or out of its range are errors that name the key and the file.
 Relative paths are relative to the file that holds them, and `~` is the user's home.

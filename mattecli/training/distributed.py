@@ -1,4 +1,4 @@
-"""Training in several processes, as torchrun starts them."""
+"""Several processes that train one network, as torchrun starts them; one process is the same with one rank."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The run's configuration as the TOML file in its folder."""
+"""A run's configuration as the TOML file that its folder keeps."""
 
 from __future__ import annotations
 

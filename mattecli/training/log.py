@@ -1,4 +1,4 @@
-"""The training log, log.jsonl, and its rates."""
+"""The log of a run and its rates: log.jsonl, a JSON object a line, of kind session, step, validation or saved."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The losses of alpha, over the unknown pixels.
+"""The losses of alpha, all in float32, as means over what the trimap leaves unknown.
 
 With d = α̂ − α (zero where a pixel has no weight), F and B the true colours and w the pixels' weights:
 

@@ -1,4 +1,4 @@
-"""The optimizers; a step with non-finite gradients is left out."""
+"""The optimizers of training, each of which leaves out a step whose gradient is not finite, on the device itself."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Pictures of a run: curves and sample crops."""
+"""A run as pictures: its curves, and crops to look at."""
 
 from __future__ import annotations
 

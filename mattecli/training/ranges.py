@@ -1,4 +1,4 @@
-"""Valid ranges of the training settings."""
+"""The ranges of a training configuration's values, and what they must be among themselves."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Saves and resumes a run's state, and saves its weights."""
+"""A run's state on disk: one file from which it goes on exactly, and light ones that hold weights alone."""
 
 from __future__ import annotations
 

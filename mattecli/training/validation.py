@@ -1,4 +1,4 @@
-"""Validation on whole pictures, by SAD, MSE, Grad and Conn."""
+"""How good the network is on whole pictures, by the papers' figures; crops would tell little."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Augmentation: colour jitter, camera and file artefacts, light."""
+"""Colours jittered apart, what a camera and a file do to a picture, and light as 8-bit values stand for it."""
 
 from __future__ import annotations
 

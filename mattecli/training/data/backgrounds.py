@@ -1,4 +1,4 @@
-"""Backgrounds: cropped, defocused photographs and procedural pictures."""
+"""Backgrounds: photographs as they are cropped and defocused, and procedural ones."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Keeps expensive arrays in a shared folder or in memory."""
+"""Arrays that are dear to make: kept in a folder that worker processes and runs share, or in memory."""
 
 from __future__ import annotations
 

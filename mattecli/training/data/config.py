@@ -1,4 +1,4 @@
-"""The `[data]` table: what training samples are made of."""
+"""What training samples are made of: the `[data]` table of a training configuration."""
 
 from __future__ import annotations
 

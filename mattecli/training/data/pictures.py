@@ -1,4 +1,4 @@
-"""Lists training pictures and pairs them by name."""
+"""Pictures of training's folders, and which of them belong together by name."""
 
 from __future__ import annotations
 

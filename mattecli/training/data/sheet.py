@@ -1,4 +1,4 @@
-"""A contact sheet of training samples."""
+"""A contact sheet: what the network sees, and what it is asked for."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Sources of training pictures: folders of photographs and cut-outs."""
+"""Where training scenes take their pictures from: folders of photographs, of cut-outs and of users' own data."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Bodies that strands grow on: blobs, heads, plush animals."""
+"""Bodies that strands grow on: blobs, heads, plush animals; and the contour with its outward normals."""
 
 from collections.abc import Sequence
 

@@ -1,4 +1,4 @@
-"""Feathers: a quill, barbs, vanes and down."""
+"""Feathers: a quill with barbs that cling to vanes, split here and there and turn to down at the root."""
 
 import numpy as np
 

@@ -1,4 +1,4 @@
-"""Blurs a foreground as lenses and motion do, premultiplied."""
+"""What a lens and a moving hand do to a foreground: its colours and its alpha are blurred together, premultiplied."""
 
 from collections.abc import Callable, Mapping
 

@@ -1,4 +1,4 @@
-"""Seeded random fields and draws, used by every foreground."""
+"""Seeded random fields and draws, the raw material of every maker."""
 
 from collections.abc import Sequence
 from typing import Any
