@@ -54,26 +54,25 @@ def background(width: int = 768, height: int = 640) -> NDArray[np.uint8]:
     """A blurred evening street: a dark gradient and discs of light."""
     rng = np.random.default_rng(11)
     rows = np.linspace(0, 1, height)[:, None, None]
-    street = (1 - rows) * np.array([0.10, 0.14, 0.30]) + rows * np.array([0.30, 0.16, 0.14])
-    street = np.repeat(street, width, axis=1).astype(np.float32)
+    scene = (1 - rows) * np.array([0.10, 0.14, 0.30]) + rows * np.array([0.30, 0.16, 0.14])
+    scene = np.repeat(scene, width, axis=1).astype(np.float32)
     for _ in range(90):
         disc = np.zeros((height, width), np.float32)
         x, y = rng.uniform(0, width), rng.normal(0.45, 0.2) * height
         cv2.circle(disc, (int(x), int(y)), int(rng.uniform(12, 42)), 1.0, -1, cv2.LINE_AA)
         colour = np.array([1.0, rng.uniform(0.35, 0.9), rng.uniform(0.05, 0.6)], np.float32)
-        street += rng.uniform(0.08, 0.35) * cv2.GaussianBlur(disc, (0, 0), 1.5)[..., None] * colour
-    return np.rint(255 * np.clip(street, 0, 1)).astype(np.uint8)
+        scene += rng.uniform(0.08, 0.35) * cv2.GaussianBlur(disc, (0, 0), 1.5)[..., None] * colour
+    return np.rint(255 * np.clip(scene, 0, 1)).astype(np.uint8)
 
 
-def results(known: NDArray[np.uint8], street: NDArray[np.uint8]) -> None:
+def results(known: NDArray[np.uint8], scene: NDArray[np.uint8]) -> None:
     """The alpha, the cut-out and the composite with the bundled weights, and a strip of all for the README."""
     photo = mattecli.read_image(HERE / "astronaut.png").pixels
     alpha = mattecli.load_model(device="cpu").predict(photo, known)
     foreground = mattecli.estimate_foreground(photo, alpha)
-    picture = mattecli.composite(foreground, alpha, mattecli.fit_background(street, SIZE, SIZE))
+    picture = mattecli.composite(foreground, alpha, mattecli.fit_background(scene, SIZE, SIZE))
     mattecli.write_alpha(HERE / "astronaut_alpha.png", alpha, overwrite=True)
-    rgba = mattecli.cutout(photo, alpha, foreground=foreground)
-    write_image(HERE / "astronaut_cutout.webp", Image(bytes_of(rgba)), overwrite=True)
+    write_image(HERE / "astronaut_cutout.webp", Image(bytes_of(mattecli.cutout(foreground, alpha))), overwrite=True)
     write_image(HERE / "astronaut_composite.jpg", Image(bytes_of(picture)), overwrite=True)
     grey = [np.repeat(plane[..., None], 3, axis=2) for plane in (known, bytes_of(alpha))]
     strip = np.hstack([photo, grey[0], grey[1], bytes_of(picture)])
@@ -88,10 +87,10 @@ def bytes_of(values: NDArray[np.float32]) -> NDArray[np.uint8]:
 
 def main() -> None:
     """Write all files of the example."""
-    known, street = trimap(), background()
+    known, scene = trimap(), background()
     write_image(HERE / "astronaut_trimap.png", Image(known), overwrite=True)
-    write_image(HERE / "background.jpg", Image(street), overwrite=True)
-    results(known, street)
+    write_image(HERE / "background.jpg", Image(scene), overwrite=True)
+    results(known, scene)
 
 
 if __name__ == "__main__":

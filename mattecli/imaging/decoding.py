@@ -30,7 +30,7 @@ from mattecli.system import memory
 if TYPE_CHECKING:
     from PIL.ImageFile import ImageFile
 
-LARGEST = 2**30  # pixels; OpenCV has the same limit
+LARGEST = 2**30  # pixels; OpenCV stops there too
 # Pillow takes a 100-megapixel photo for an attack; an application that allows more keeps its own limit.
 if PIL.Image.MAX_IMAGE_PIXELS is not None:
     PIL.Image.MAX_IMAGE_PIXELS = max(PIL.Image.MAX_IMAGE_PIXELS, LARGEST)
@@ -66,7 +66,7 @@ def label(source: Source) -> str:
 
 
 def is_pipe(source: Source) -> bool:
-    """Whether this can be read only once: standard input, a shell's `<(…)`, a named pipe."""
+    """Whether this can be read only once: standard input, a shell's <(…), a named pipe."""
     return not isinstance(source, bytes) and (str(source) == "-" or Path(source).is_fifo())
 
 
@@ -165,7 +165,7 @@ def translated(source: Source) -> Iterator[None]:
         ) from error
     except PIL.Image.DecompressionBombError as error:
         raise InputError(f"{label(source)} has more than {LARGEST} pixels; cut it into parts") from error
-    except Exception as error:  # damaged files make decoders raise all kinds of exceptions
+    except Exception as error:  # on damaged files decoders raise whatever their parsers stumble over
         reason = " ".join(str(error).split()) or type(error).__name__
         raise InputError(f"{label(source)} is truncated or damaged ({reason}); export or copy it again") from error
 

@@ -50,7 +50,7 @@ def read_alpha(source: Source) -> NDArray[np.float32]:
 
 
 def read_values(source: Source) -> NDArray[Any]:
-    """The values of a file, without colour conversion: (H, W), RGB (H, W, 3) or RGBA (H, W, 4)."""
+    """A file's values as they stand in it, whatever its profile: (H, W), RGB (H, W, 3) or RGBA (H, W, 4)."""
     return _checked(decode(source, colour_managed=False).pixels, source)
 
 
@@ -83,7 +83,7 @@ def _checked(pixels: NDArray[Any], source: Source) -> NDArray[Any]:
 
 def _unit_range(pixels: NDArray[np.float32], source: Source) -> NDArray[np.float32]:
     low, high = float(pixels.min()), float(pixels.max())
-    if not (low >= -0.05 and high <= 1.05):  # true for NaN, too; resampling may exceed the range a little
+    if not (low >= -0.05 and high <= 1.05):  # also when one is NaN; a little over is what resampling leaves
         raise InputError(
             f"{label(source)} holds floating-point values from {low:g} to {high:g}; scale them to the range 0 to 1"
         )
@@ -91,8 +91,8 @@ def _unit_range(pixels: NDArray[np.float32], source: Source) -> NDArray[np.float
 
 
 def _grey(colour: NDArray[Any], source: Source) -> NDArray[Any]:
-    """One channel of a grey picture that was saved as RGB."""
+    """The one channel of a grey picture that was saved as RGB."""
     low, high = colour.min(axis=2), colour.max(axis=2)
-    if float((high - low).max()) > 0.02 * full_scale(colour, label(source)):  # lossy formats tint grey slightly
+    if float((high - low).max()) > 0.02 * full_scale(colour, label(source)):  # lossy formats tint grey a little
         raise InputError(f"{label(source)} is a colour picture without transparency; give a grey matte or a cut-out")
     return colour[..., 1]

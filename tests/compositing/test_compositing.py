@@ -236,7 +236,7 @@ def test_unusable_arrays_are_refused_by_name(image: NDArray[Any], alpha: NDArray
     ("background", "sentence"),
     [
         (GOOD[:3], "the background is 5×3 but the foreground is 5×4"),
-        ((0.1, 0.2), "is not a colour"),
+        ((0.1, 0.2), "is no colour"),
         ((0.0, 177.0, 64.0), "the colour has values from 0 to 177"),
     ],
 )
@@ -328,7 +328,7 @@ def test_an_unknown_fit_is_refused_with_those_there_are() -> None:
 
 @pytest.mark.parametrize("background", ["red", None, ("a", "b", "c")])
 def test_a_background_that_is_no_colour_at_all_is_refused(background: Any) -> None:
-    with pytest.raises(InputError, match="is not a colour; give three floats"):
+    with pytest.raises(InputError, match="is no colour; give three floats"):
         composite(GOOD, MATTE, background)
 
 
