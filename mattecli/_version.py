@@ -1,3 +1,3 @@
-"""The version, where the build and the package read it."""
+"""The version number, read by the build and the package."""
 
 __version__ = "0.1.0"

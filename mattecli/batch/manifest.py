@@ -1,4 +1,4 @@
-"""Manifests: lists of photos and trimaps that follow no rule of names."""
+"""Reads manifests: CSV or JSONL lists of photos and trimaps."""
 
 from __future__ import annotations
 

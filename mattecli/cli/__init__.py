@@ -1,4 +1,4 @@
-"""The `matte` command: one module a subcommand, and the only part of mattecli that prints or exits.
+"""The `matte` command: the only room that prints or exits.
 
 Nothing heavy is imported at the top of these modules: `matte --help` must answer at once, so each command imports what
 it needs when it runs.

@@ -1,4 +1,4 @@
-"""`matte doctor`: what this installation can do, and what is wrong with it."""
+"""`matte doctor`: checks this installation and reports what is wrong."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What `matte batch --dry-run` shows: pairs, sizes, and what they would take."""
+"""What `matte batch --dry-run` shows: pairs, sizes, time and memory."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Mattes against the truth."""
+"""Scores of mattes against true alphas."""

@@ -1,4 +1,4 @@
-"""SAD, MSE, Grad and Conn over a trimap's unknown region, equal to the MATLAB code behind the papers' tables.
+"""SAD, MSE, Grad and Conn, equal to the papers' MATLAB code.
 
 Source: Rhemann et al., "A Perceptually Motivated Online Benchmark for Image Matting", CVPR 2009 (Grad and Conn), in the
 evaluation code that came with Xu et al., "Deep Image Matting", CVPR 2017.

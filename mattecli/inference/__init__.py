@@ -1,1 +1,1 @@
-"""From a photo and its trimap to the alpha, on any backend, in tiles."""
+"""Runs the network on a photo and its trimap, in tiles."""

@@ -1,4 +1,4 @@
-"""Backends run the network: one narrow protocol, so that matting knows no framework."""
+"""The protocol of backends, which run the network's stages."""
 
 from __future__ import annotations
 

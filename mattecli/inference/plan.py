@@ -1,4 +1,4 @@
-"""How an image will be run, and the memory that takes."""
+"""Plans a run: tile size, kept maps and memory."""
 
 from __future__ import annotations
 

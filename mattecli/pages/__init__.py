@@ -1,1 +1,1 @@
-"""Self-contained HTML pages."""
+"""HTML pages of reports and evaluations, each one file."""

@@ -1,4 +1,4 @@
-"""How far a run is, and what follows from it: learning rate, crops, frozen norms."""
+"""The schedule: learning rate, crops and frozen norms by progress."""
 
 from __future__ import annotations
 

@@ -1,11 +1,8 @@
-"""The page: in one file, failures first, then the worst."""
-
 from __future__ import annotations
 
 import base64
 import io
 import re
-from html.parser import HTMLParser
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +15,7 @@ from mattecli.evaluation.metrics import Scores
 from mattecli.pages import evaluation as evaluation_page
 from mattecli.pages.evaluation import EvaluationPage, difference
 from mattecli.pages.page import check_page
+from tests.support.page import Page
 
 
 def _scored(name: str, sad: float) -> Scored:
@@ -31,64 +29,51 @@ def _pictures(value: int = 90, size: tuple[int, int] = (30, 40)) -> Pictures:
     return Pictures(np.full(size, value, np.uint8), np.full(size, 50, np.uint8), trimap, photo)
 
 
-def _page(tmp_path: Path, evaluation: Evaluation, pictures: Pictures | None = None) -> str:
-    page = EvaluationPage()
+def _page(
+    tmp_path: Path, evaluation: Evaluation, pictures: Pictures | None = None, *, shown: int = evaluation_page.SHOWN
+) -> str:
+    page = EvaluationPage(shown=shown)
     for image in evaluation.images:
         page.add(image, pictures or _pictures())
     page.write(tmp_path / "page.html", evaluation, title="Mattes <of> cats", facts={"Truth": "a & b"})
     return (tmp_path / "page.html").read_text(encoding="utf-8")
 
 
-class _Checker(HTMLParser):
-    """Collects what an HTML file loads, and sees that what opens also closes."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.open: list[str] = []
-        self.loads: list[str] = []
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        if tag not in ("meta", "img"):
-            self.open.append(tag)
-        self.loads += [value or "" for key, value in attrs if key in ("src", "href")]
-
-    def handle_endtag(self, tag: str) -> None:
-        assert self.open.pop() == tag
-
-
 def test_the_page_loads_nothing_from_elsewhere(tmp_path: Path) -> None:
     text = _page(tmp_path, Evaluation((_scored("a", 1), _scored("b", 2)), (Failed("c", "x"),)))
-    checker = _Checker()
-    checker.feed(text)
-    assert not checker.open
-    assert len(checker.loads) == 10
-    assert all(load.startswith("data:image/webp;base64,") for load in checker.loads)
+    page = Page(text)
+    assert not page.open
+    assert len(page.loads) == 10
+    assert all(load.startswith("data:image/webp;base64,") for load in page.loads)
     assert "url(" not in text
     assert "http" not in text
 
 
 def test_failures_stand_on_top_and_the_worst_image_first(tmp_path: Path) -> None:
     images = tuple(_scored(name, sad) for name, sad in [("cat", 2), ("dog", 9), ("eel", 5)])
-    text = _page(tmp_path, Evaluation(images, (Failed("bat", "bat.png is <broken>"),)))
-    places = [text.index(word) for word in ("bat.png is &lt;broken&gt;", "</i>dog", "</i>eel", "</i>cat")]
+    text = Page(_page(tmp_path, Evaluation(images, (Failed("bat", "bat.png is <broken>"),)))).text
+    places = [text.index(word) for word in ("Failed (1)", "bat.png is <broken>", "1 dog", "2 eel", "3 cat")]
     assert places == sorted(places)
 
 
 def test_a_mean_without_the_failed_images_says_so(tmp_path: Path) -> None:
     images = (_scored("cat", 2), _scored("dog", 3))
-    assert "Mean of all 2 images" in _page(tmp_path, Evaluation(images))
+    assert "Mean of all 2 images" in Page(_page(tmp_path, Evaluation(images))).text
     (tmp_path / "page.html").unlink()
-    text = _page(tmp_path, Evaluation(images, (Failed("bat", "missing"),)))
+    text = Page(_page(tmp_path, Evaluation(images, (Failed("bat", "missing"),)))).text
     assert "Mean of all" not in text
-    assert "Mean of the 2 images with a score, <strong>not</strong> of all 3" in text
-    assert "<b>2.500</b><span>SAD</span>" in text
+    assert "Mean of the 2 images with a score, not of all 3: 1 failed" in text
+    assert "2.500 SAD" in text
 
 
 def test_names_and_facts_are_escaped(tmp_path: Path) -> None:
     text = _page(tmp_path, Evaluation((_scored("<script>", 1),)))
+    page = Page(text)
     assert "<script>" not in text
-    assert "Mattes &lt;of&gt; cats" in text
-    assert "a &amp; b" in text
+    assert "1 <script>" in page.text
+    assert "photo of <script>" in page.labels
+    assert page.title == "Mattes <of> cats"
+    assert "Mattes <of> cats Truth a & b" in page.text
 
 
 def test_mattes_are_shown_without_loss_and_large_ones_reduced(tmp_path: Path) -> None:
@@ -106,26 +91,31 @@ def test_mattes_are_shown_without_loss_and_large_ones_reduced(tmp_path: Path) ->
     assert shown(_pictures(size=(1500, 1000)), "photo").size == (267, 400)
 
 
-def test_only_the_worst_images_have_pictures_in_a_large_set(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(evaluation_page, "SHOWN", 3)
+def test_only_the_worst_images_have_pictures_in_a_large_set(tmp_path: Path) -> None:
     images = tuple(_scored(f"picture{sad}", sad) for sad in [4, 1, 6, 2, 5, 3])
-    text = _page(tmp_path, Evaluation(images))
-    assert text.count("<article>") == 3
-    assert all(f"prediction of picture{sad}" in text for sad in (6, 5, 4))
-    assert "The other 3 images" in text
-    rest = text[text.index("The other 3") :]
-    assert [f"<th>picture{sad}</th>" in rest for sad in range(1, 7)] == [True] * 3 + [False] * 3
+    page = Page(_page(tmp_path, Evaluation(images), shown=3))
+    assert [name for name in page.labels if name.startswith("prediction")] == [
+        "prediction of picture6",
+        "prediction of picture5",
+        "prediction of picture4",
+    ]
+    _, _, rest = page.text.partition("The other 3 images")
+    places = [
+        rest.index(row) for row in ("Image SAD MSE Grad Conn", "picture3 3.000", "picture2 2.000", "picture1 1.000")
+    ]
+    assert places == sorted(places)
+    assert "picture4" not in rest
 
 
 def test_the_difference_shows_which_way_the_prediction_errs() -> None:
     prediction = np.array([[255, 0, 100, 100, 255]], np.uint8)
     truth = np.array([[0, 255, 100, 164, 0]], np.uint8)
     trimap = np.array([[128, 128, 128, 128, 0]], np.uint8)
-    opaque, clear, none, half, known = difference(prediction, truth, trimap)[0].astype(int)
+    opaque, transparent, none, half, known = difference(prediction, truth, trimap)[0].astype(int)
     assert tuple(opaque) == (200, 30, 45)
-    assert tuple(clear) == (25, 90, 200)
+    assert tuple(transparent) == (25, 90, 200)
     assert tuple(none) == (255, 255, 255)
-    assert (half > clear).all()
+    assert (half > transparent).all()
     assert half[2] > half[0]  # pale blue
     assert tuple(known) == (226, 228, 232)
 
@@ -160,6 +150,6 @@ def test_a_page_ends_in_html_and_replaces_no_input(tmp_path: Path) -> None:
 
 
 def test_a_page_without_any_score_still_names_the_failures(tmp_path: Path) -> None:
-    text = _page(tmp_path, Evaluation((), (Failed("cat", "no prediction"),)))
+    text = Page(_page(tmp_path, Evaluation((), (Failed("cat", "no prediction"),)))).text
     assert "No image has a score" in text
     assert "no prediction" in text

@@ -1,5 +1,3 @@
-"""The page of a report: one file, failures first, sortable, with a slider; tried in a browser where there is one."""
-
 from __future__ import annotations
 
 import base64
@@ -7,7 +5,6 @@ import io
 import re
 import shutil
 import subprocess
-from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +18,7 @@ from mattecli.imaging.image import Image
 from mattecli.imaging.write import write_image
 from mattecli.pages.report import write_report_page
 from tests.support.batches import SIDE, write_photo, write_trimap
+from tests.support.page import Page
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome", "chrome"))), None)
 SUMMARY = {"seconds": 75.0, "interrupted": False}
@@ -49,85 +47,81 @@ def page_of(tmp_path: Path, run: Run, **options: Any) -> str:
     return target.read_text(encoding="utf-8")
 
 
-class Checker(HTMLParser):
-    """Collects what a page loads, and sees that what opens also closes."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.open: list[str] = []
-        self.loads: list[str] = []
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        if tag not in ("meta", "input"):
-            self.open.append(tag)
-        self.loads += [value or "" for key, value in attrs if key in ("src", "href")]
-
-    def handle_endtag(self, tag: str) -> None:
-        assert self.open.pop() == tag
-
-
 def test_the_page_is_one_file_with_failures_first(tmp_path: Path) -> None:
     lines = [line(tmp_path, "a.png"), failed("<b>.png", "it's <gone> & lost"), line(tmp_path, "b.png", number=3)]
     text = page_of(tmp_path, Run(lines, SUMMARY))
-    checker = Checker()
-    checker.feed(text)
-    assert (checker.open, checker.loads) == ([], [])
+    page = Page(text)
+    assert (page.open, page.loads) == ([], [])
     urls = re.findall(r"url\(([^)]*)\)", text)
     assert len(urls) == 2 * 4
     for url in urls:
         head, _, data = url.partition(",")
         assert head == "data:image/webp;base64"
         assert PIL.Image.open(io.BytesIO(base64.b64decode(data))).size == (SIDE, SIDE)
-    assert text.index("it&#x27;s &lt;gone&gt; &amp; lost") < text.index("<article")
-    assert "Cats &amp; &lt;dogs&gt;" in text
-    assert "<b>.png" not in text
-    assert "1 min 15 s" in text
+    assert text.index("it&#39;s &lt;gone&gt; &amp; lost") < text.index("<article")
+    assert "Failed (1) <b>.png it's <gone> & lost" in page.text
+    assert page.title == "Cats & <dogs>"
+    assert "1 min 15 s" in page.text
 
 
 def test_each_photo_has_its_pictures_and_figures(tmp_path: Path) -> None:
-    text = page_of(tmp_path, Run([line(tmp_path, "a.png", tile=512, note="odd trimap")], SUMMARY))
-    for name in ("photo", "trimap", "alpha", "cut out"):
-        assert f'aria-label="{name} of a.png"' in text
-    assert 'type="range"' in text
-    for fact in ("32×32", "37.5%", "1.00 s", "512", "odd trimap"):
-        assert fact in text
-    assert "data-key=" not in text  # one photo needs no sorting
+    page = Page(page_of(tmp_path, Run([line(tmp_path, "a.png", tile=512, note="odd trimap")], SUMMARY)))
+    for name in ("photo", "trimap", "alpha", "cut-out"):
+        assert f"{name} of a.png" in page.labels
+    assert "before and after, a.png" in page.labels
+    assert "a.png size 32×32 unknown 37.5% time 1.00 s tile 512 odd trimap" in page.text
 
 
-def test_a_cutout_or_composite_serves_where_there_is_no_alpha(tmp_path: Path) -> None:
+def test_one_photo_cannot_be_sorted_and_two_can(tmp_path: Path) -> None:
+    lines = [line(tmp_path, "a.png"), line(tmp_path, "b.png")]
+    assert "Sort by" not in Page(page_of(tmp_path, Run(lines[:1], SUMMARY))).text
+    assert "Sort by time unknown share name" in Page(page_of(tmp_path, Run(lines, SUMMARY))).text
+
+
+def test_a_cutout_or_composite_is_shown_if_there_is_no_alpha(tmp_path: Path) -> None:
     rgba = np.full((SIDE, SIDE, 4), 200, np.uint8)
     rgba[:, : SIDE // 2, 3] = 0
     write_image(tmp_path / "cut.png", Image(rgba))
     write_photo(tmp_path / "composite.png", number=5)
     text = page_of(tmp_path, Run([line(tmp_path, "a.png", output={"cutout": str(tmp_path / "cut.png")})]))
-    assert 'aria-label="alpha of a.png"' in text
-    text = page_of(tmp_path, Run([line(tmp_path, "a.png", output=str(tmp_path / "composite.png"))]))
-    assert 'aria-label="result of a.png"' in text
-    assert 'aria-label="alpha of' not in text
+    assert "alpha of a.png" in Page(text).labels
+    labels = Page(page_of(tmp_path, Run([line(tmp_path, "a.png", output=str(tmp_path / "composite.png"))]))).labels
+    assert "result of a.png" in labels
+    assert "alpha of a.png" not in labels
 
 
-def test_files_that_are_gone_are_said_to_be_and_cost_nothing_else(tmp_path: Path) -> None:
+def test_a_missing_file_is_named_and_the_other_photos_keep_their_pictures(tmp_path: Path) -> None:
     lines = [line(tmp_path, "a.png"), line(tmp_path, "b.png")]
     (tmp_path / "a-a.png").unlink()
-    text = page_of(tmp_path, Run(lines, SUMMARY))
-    assert re.search(r"No pictures: .*a-a.png does not exist", text)
-    assert 'aria-label="alpha of b.png"' in text
+    page = Page(page_of(tmp_path, Run(lines, SUMMARY)))
+    assert re.search(r"No pictures: .*a-a.png does not exist", page.text)
+    assert "photo of a.png" not in page.labels
+    assert "alpha of b.png" in page.labels
+
+
+def test_an_output_of_another_size_is_named(tmp_path: Path) -> None:
+    made = line(tmp_path, "a.png")
+    write_image(tmp_path / "a-a.png", Image(np.zeros((SIDE, SIDE // 2), np.uint8)), overwrite=True)
+    assert "a.png and its output differ in size; run the batch again" in Page(page_of(tmp_path, Run([made]))).text
 
 
 def test_only_the_slowest_have_pictures_and_the_others_a_row(tmp_path: Path) -> None:
     lines = [line(tmp_path, f"{n}.png", seconds=float(n)) for n in range(4)]
-    text = page_of(tmp_path, Run(lines, SUMMARY), shown=2)
-    assert re.findall(r'data-name="(\d.png)"', text) == ["3.png", "2.png"]
-    rest = text[text.index("The other 2 photos") :]
-    assert rest.index("1.png") < rest.index("0.png")
+    page = Page(page_of(tmp_path, Run(lines, SUMMARY), shown=2))
+    assert [label for label in page.labels if label.startswith("photo")] == ["photo of 3.png", "photo of 2.png"]
+    _, _, rest = page.text.partition("The other 2 photos")
+    assert rest.index("1.png size 32×32, unknown 37.5%, time 1.00 s") < rest.index("0.png size 32×32")
 
 
-def test_a_run_that_was_killed_is_named_so(tmp_path: Path) -> None:
-    assert "did not come to its end" in page_of(tmp_path, Run([line(tmp_path, "a.png")]))
-    assert "did not come to its end" not in page_of(tmp_path, Run([line(tmp_path, "a.png")], SUMMARY))
+def test_a_run_that_was_stopped_is_named_so(tmp_path: Path) -> None:
+    stopped = "The run was stopped before its end"
+    lines = [line(tmp_path, "a.png")]
+    assert stopped in page_of(tmp_path, Run(lines))
+    assert stopped in page_of(tmp_path, Run(lines, {"seconds": 1.0, "interrupted": True}))
+    assert stopped not in page_of(tmp_path, Run(lines, SUMMARY))
 
 
-def test_names_that_are_no_text_do_not_break_the_page(tmp_path: Path) -> None:
+def test_names_that_are_not_text_do_not_break_the_page(tmp_path: Path) -> None:
     assert "raw\\udcff.png" in page_of(tmp_path, Run([failed("raw\udcff.png", "why")], SUMMARY))
 
 

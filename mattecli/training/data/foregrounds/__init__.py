@@ -1,4 +1,4 @@
-"""Procedural foregrounds with true alpha and true colours: what the network learns from.
+"""Procedural foregrounds with true alpha and true colours.
 
 A maker's picture is decided by a few drawn parameters, equal on every machine and printable as JSON, and the size.
 """

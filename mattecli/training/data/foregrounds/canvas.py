@@ -1,4 +1,4 @@
-"""Drawing at twice the size, layers put over each other, and the step from layers to a straight foreground."""
+"""Draws at twice the size and puts layers together."""
 
 from dataclasses import dataclass
 

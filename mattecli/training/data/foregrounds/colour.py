@@ -1,4 +1,4 @@
-"""What surfaces look like: colours from photographs, correlated noise, gradients and prints, and light on them."""
+"""Surface colours: from photographs, noise, gradients and prints."""
 
 import colorsys
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""Nets, lace and veils: patterns in coordinates that noise has bent, with edges as sharp as a pixel allows."""
+"""Nets, lace and veils."""
 
 import cv2
 import numpy as np

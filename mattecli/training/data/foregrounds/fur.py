@@ -1,4 +1,4 @@
-"""Coats of short strands: plush toys and animals, tufts on smooth bodies, and yarn fringes."""
+"""Coats of short strands: plush toys, animals, tufts, yarn fringes."""
 
 import numpy as np
 

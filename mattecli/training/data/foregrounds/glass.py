@@ -1,4 +1,4 @@
-"""Glasses, bottles and bubbles: opaque rims, clear middles, highlights, and what is inside."""
+"""Glasses, bottles and bubbles."""
 
 import cv2
 import numpy as np

@@ -1,4 +1,4 @@
-"""Things with plain, sharp edges: products with holes and handles, wheels, chains and ropes, lettering."""
+"""Objects with sharp edges: products, wheels, chains, ropes, lettering."""
 
 import numpy as np
 

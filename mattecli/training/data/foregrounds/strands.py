@@ -1,4 +1,4 @@
-"""Hair and fur: strands rooted on a body, in clumps that share shade, fall and curl, with stray hairs around them."""
+"""Hair and fur: strands in clumps, with stray hairs."""
 
 import cv2
 import numpy as np
