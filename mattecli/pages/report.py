@@ -16,7 +16,6 @@ from numpy.typing import NDArray
 from mattecli.batch.report import Run
 from mattecli.batch.work import Line
 from mattecli.compositing.composite import cutout
-from mattecli.compositing.foreground import estimate_foreground
 from mattecli.errors import InputError, MatteError
 from mattecli.imaging.image import to_depth
 from mattecli.imaging.read import read_alpha, read_image
@@ -132,7 +131,7 @@ def _pictures(line: Line) -> str:
         if small.shape != photo.shape[:2]:
             raise InputError(f"{line['image']} has another size than what was made of it; run the batch again")
         shown["alpha"] = to_depth(small, 8)
-        shown["cutout"] = to_depth(cutout(estimate_foreground(photo, small), small), 8)
+        shown["cutout"] = to_depth(cutout(photo, small), 8)
     elif made is not None:
         shown["cutout"] = to_depth(shrunk(made, SIDE), 8)
     height, width = photo.shape[:2]
