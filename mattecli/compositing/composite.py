@@ -8,7 +8,7 @@ background along as a dark or light halo: hence `estimate_foreground` before `co
 
 from __future__ import annotations
 
-from typing import Any, get_args
+from typing import Any, cast, get_args
 
 import cv2
 import numpy as np
@@ -36,10 +36,10 @@ def composite(foreground: Given, alpha: Given, background: Given | Colour, *, li
     matte = checked_alpha(alpha, colours)
     picture: NDArray[Any] | None = None
     colour = np.zeros(3, np.float32)
-    if isinstance(background, (tuple, list)) or (isinstance(background, np.ndarray) and background.ndim == 1):
-        colour = checked_colour(background)
+    if _is_row(background):
+        colour = checked_colour(cast(Colour, background))
     else:
-        picture = given_picture(background, "the background")
+        picture = given_picture(cast(Given, background), "the background")
         if picture.shape != colours.shape:
             raise InputError(
                 f"the background is {size_of(picture)} but the foreground is {size_of(colours)}; "
@@ -56,6 +56,13 @@ def composite(foreground: Given, alpha: Given, background: Given | Colour, *, li
             mixed = share * over + (1 - share) * under
         np.clip(mixed, 0, 1, out=result[rows])
     return result
+
+
+def _is_row(background: object) -> bool:
+    """Whether this is a row of values, as a colour is, and not a picture."""
+    if isinstance(background, np.ndarray):
+        return background.ndim == 1
+    return isinstance(background, (tuple, list)) and not any(isinstance(value, (tuple, list)) for value in background)
 
 
 def cutout(image: Given, alpha: Given, *, foreground: Given | None = None) -> Floats:
