@@ -23,6 +23,7 @@ from mattecli.imaging.image import Image
 from mattecli.imaging.read import read_image
 from mattecli.imaging.write import write_image
 from mattecli.inference.model import predict_alpha
+from mattecli.system.process import prepare_process
 from mattecli.trimaps.pairs import read_trimap
 
 ROOT = Path(__file__).parents[1] / "examples"
@@ -93,4 +94,5 @@ def make_inputs(folder: Path, photos: int, side: int) -> None:
 
 
 if __name__ == "__main__":
+    prepare_process()
     main()

@@ -22,6 +22,7 @@ from mattecli.batch.work import Line, Settings, Worker
 from mattecli.imaging.image import Image
 from mattecli.imaging.read import read_image
 from mattecli.imaging.write import write_image
+from mattecli.system.process import prepare_process
 
 PHOTO = Path(__file__).parents[1] / "examples" / "astronaut.png"
 MIB = 2**20
@@ -76,4 +77,5 @@ def make_inputs(folder: Path, photos: int, side: int) -> None:
 
 
 if __name__ == "__main__":
+    prepare_process()
     main()

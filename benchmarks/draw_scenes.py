@@ -18,6 +18,7 @@ from mattecli.imaging.image import Image
 from mattecli.imaging.write import write_image
 from mattecli.inference.backend import load_backend
 from mattecli.inference.model import predict_alpha
+from mattecli.system.process import prepare_process
 from mattecli.training.data.dataset import DataConfig, Samples
 from mattecli.training.data.foregrounds import KINDS
 from mattecli.training.data.scenes import Sample
@@ -51,4 +52,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
+    prepare_process()
     main()

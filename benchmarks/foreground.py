@@ -27,6 +27,7 @@ from numpy.typing import NDArray
 from mattecli.compositing import composite as compositing
 from mattecli.imaging.read import read_alpha, read_image
 from mattecli.system.memory import peak_bytes
+from mattecli.system.process import prepare_process
 
 Floats = NDArray[np.float32]
 Estimator = Callable[[Floats, Floats], Floats]
@@ -325,4 +326,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
+    prepare_process()
     main()

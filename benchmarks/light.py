@@ -27,6 +27,7 @@ from mattecli.imaging.colour import decode_srgb
 from mattecli.imaging.read import read_alpha, read_image
 from mattecli.inference.backend import load_backend
 from mattecli.inference.model import predict_alpha
+from mattecli.system.process import prepare_process
 from mattecli.trimaps.pairs import read_trimap
 
 SHARES = (0.0, 0.25, 0.5, 0.75, 1.0)
@@ -80,4 +81,5 @@ def _row(trimaps: str, name: str, figures: list[float]) -> str:
 
 
 if __name__ == "__main__":
+    prepare_process()
     main()

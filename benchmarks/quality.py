@@ -31,6 +31,7 @@ from mattecli.evaluation.metrics import Scores, quantise, score
 from mattecli.imaging.image import Image, to_depth
 from mattecli.imaging.read import read_alpha, read_image
 from mattecli.imaging.write import write_image
+from mattecli.system.process import prepare_process
 from mattecli.trimaps.pairs import read_trimap
 
 OURS, CLOSED_FORM, KNN = "ours", "closed-form", "KNN"
@@ -195,4 +196,5 @@ def _as_json(results: Results) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
+    prepare_process()
     main()

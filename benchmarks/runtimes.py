@@ -31,7 +31,8 @@ from numpy.typing import NDArray
 from mattecli.inference.backend import load_backend
 from mattecli.inference.model import predict_alpha
 from mattecli.onnx.export import Options, build
-from mattecli.system.memory import keep_freed_memory, peak_bytes
+from mattecli.system.memory import peak_bytes
+from mattecli.system.process import keep_freed_memory, prepare_process
 from mattecli.weights import Checkpoint, find_checkpoint
 
 SIZES = [(1, 16, 16), (3, 16, 48), (5, 48, 80), (1, 176, 208), (1, 512, 512), (1, 1072, 1920)]  # batch, height, width
@@ -265,4 +266,5 @@ def start_up(repeats: int) -> None:
 
 
 if __name__ == "__main__":
+    prepare_process()
     main()

@@ -41,6 +41,7 @@ from mattecli.network.fold import FoldedConv
 from mattecli.network.inputs import network_input
 from mattecli.ops import reference as sums
 from mattecli.system import memory
+from mattecli.system.process import prepare_process
 from mattecli.training.plots import Panel, draw_panels
 from mattecli.weights import find_checkpoint
 
@@ -292,4 +293,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
+    prepare_process()
     main()

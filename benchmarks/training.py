@@ -28,6 +28,7 @@ import torch
 from torch import Tensor
 from torch.profiler import ProfilerActivity, profile
 
+from mattecli.system.process import prepare_process
 from mattecli.training.build import build_feed, build_network
 from mattecli.training.config import TrainConfig, config_of
 from mattecli.training.data.dataset import Samples, batches
@@ -232,4 +233,5 @@ def _part_of(event: Any) -> str:
 
 
 if __name__ == "__main__":
+    prepare_process()
     main()

@@ -31,6 +31,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from mattecli.imaging.read import read_alpha, read_image
+from mattecli.system.process import prepare_process
 from mattecli.training.build import build_feed, build_network
 from mattecli.training.config import TrainConfig, config_of
 from mattecli.training.log import Line, read_log
@@ -238,4 +239,5 @@ def _curve(log: list[Line], width: int = 5) -> Curve:
 
 
 if __name__ == "__main__":
+    prepare_process()
     main()

@@ -72,7 +72,11 @@ def results(known: NDArray[np.uint8], scene: NDArray[np.uint8]) -> None:
     foreground = mattecli.estimate_foreground(photo, alpha)
     picture = mattecli.composite(foreground, alpha, mattecli.fit_background(scene, SIZE, SIZE))
     mattecli.write_alpha(HERE / "astronaut_alpha.png", alpha, overwrite=True)
-    write_image(HERE / "astronaut_cutout.webp", Image(bytes_of(mattecli.cutout(foreground, alpha))), overwrite=True)
+    write_image(
+        HERE / "astronaut_cutout.webp",
+        Image(bytes_of(mattecli.cutout(photo, alpha, foreground=foreground))),
+        overwrite=True,
+    )
     write_image(HERE / "astronaut_composite.jpg", Image(bytes_of(picture)), overwrite=True)
     grey = [np.repeat(plane[..., None], 3, axis=2) for plane in (known, bytes_of(alpha))]
     strip = np.hstack([photo, grey[0], grey[1], bytes_of(picture)])

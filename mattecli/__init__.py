@@ -2,9 +2,8 @@
 
     import mattecli
 
-    photo = mattecli.read_image("photo.jpg")
-    trimap = mattecli.read_trimap("photo_trimap.png")
-    alpha = mattecli.predict_alpha(photo.pixels, trimap, mattecli.load_backend())
+    model = mattecli.load_model()
+    alpha = model.predict("photo.jpg", "photo_trimap.png")
     mattecli.write_alpha("photo_alpha.png", alpha)
 
 Nothing heavy is imported before a name is used.
@@ -21,15 +20,19 @@ _HOMES = {
     "Image": "mattecli.imaging.image",
     "InputError": "mattecli.errors",
     "MatteError": "mattecli.errors",
+    "Model": "mattecli.inference.model",
     "Predictor": "mattecli.inference.rows",
+    "RunOptions": "mattecli.inference.options",
     "Scores": "mattecli.evaluation.metrics",
     "UsageError": "mattecli.errors",
     "WeightsError": "mattecli.errors",
     "composite": "mattecli.compositing.composite",
     "cutout": "mattecli.compositing.composite",
+    "drop_default_model": "mattecli.inference.model",
     "estimate_foreground": "mattecli.compositing.foreground",
     "fit_background": "mattecli.compositing.composite",
     "load_backend": "mattecli.inference.backend",
+    "load_model": "mattecli.inference.model",
     "make_trimap": "mattecli.trimaps.make",
     "predict_alpha": "mattecli.inference.model",
     "read_alpha": "mattecli.imaging.read",
@@ -49,7 +52,8 @@ if TYPE_CHECKING:
     from mattecli.imaging.read import read_alpha, read_image
     from mattecli.imaging.write import write_alpha, write_image
     from mattecli.inference.backend import Backend, load_backend
-    from mattecli.inference.model import predict_alpha
+    from mattecli.inference.model import Model, drop_default_model, load_model, predict_alpha
+    from mattecli.inference.options import RunOptions
     from mattecli.inference.rows import Predictor
     from mattecli.trimaps.make import make_trimap
     from mattecli.trimaps.pairs import read_trimap
@@ -60,15 +64,19 @@ __all__ = [
     "Image",
     "InputError",
     "MatteError",
+    "Model",
     "Predictor",
+    "RunOptions",
     "Scores",
     "UsageError",
     "WeightsError",
     "composite",
     "cutout",
+    "drop_default_model",
     "estimate_foreground",
     "fit_background",
     "load_backend",
+    "load_model",
     "make_trimap",
     "predict_alpha",
     "read_alpha",

@@ -70,7 +70,7 @@ def folder() -> Path:
     for candidate in (package / "_weights", package.parent / "weights"):
         if (candidate / "SHA256SUMS").is_file():
             return candidate
-    raise WeightsError(f"no weights lie beside {package}; install mattecli again, or name a file with --weights")
+    raise WeightsError(f"no weights lie beside {package}; install mattecli again, or name a file as `weights`")
 
 
 def shipped() -> list[Checkpoint]:

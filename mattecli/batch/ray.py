@@ -24,6 +24,7 @@ from mattecli.batch.engine import run_jobs
 from mattecli.batch.jobs import Job
 from mattecli.batch.work import Line, Settings, Worker
 from mattecli.errors import DeviceError, MatteError, UsageError, WeightsError
+from mattecli.system.process import prepare_process
 
 PHOTOS_A_TASK = 8  # what a worker is given at a time, so that it can read ahead; a dead worker's share begins anew
 
@@ -90,6 +91,7 @@ class RayWorker:
     """What one process of the cluster runs: a callable from batches of jobs to their lines, both as JSON."""
 
     def __init__(self, settings: Settings) -> None:
+        prepare_process()
         self._settings = settings
         self._worker: Worker | None = None
 

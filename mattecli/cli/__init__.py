@@ -22,7 +22,11 @@ from mattecli.cli.report import report
 from mattecli.cli.samples import train_samples
 from mattecli.cli.train import train
 from mattecli.cli.trimap import trimap
-from mattecli.errors import DeviceError, MatteError
+from mattecli.errors import DeviceError, InputError, MatteError, UsageError, WeightsError
+from mattecli.system.process import prepare_process
+
+# The exit code of an error is that of the first class here that it belongs to.
+EXIT_CODES = {UsageError: 2, InputError: 3, WeightsError: 4, DeviceError: 5, MatteError: 1}
 
 app = typer.Typer(
     name="matte",
@@ -68,8 +72,14 @@ def _end(number: int, _frame: object) -> None:
     sys.exit(128 + number)
 
 
+def exit_code(error: MatteError) -> int:
+    """The exit code that tells scripts what kind of error ended the command."""
+    return next(code for kind, code in EXIT_CODES.items() if isinstance(error, kind))
+
+
 def main() -> None:
-    """Run the command line and exit with the code its errors carry."""
+    """Run the command line and exit with the code of its errors."""
+    prepare_process()
     for stream in (sys.stdout, sys.stderr):  # a file or pipe on Windows knows few characters; `−` must not end a run
         if isinstance(stream, io.TextIOWrapper) and stream.errors == "strict":
             stream.reconfigure(errors="backslashreplace")
@@ -79,20 +89,20 @@ def main() -> None:
         app(prog_name="matte")
     except MatteError as error:
         terminal.fail(error)
-        sys.exit(error.exit_code)
+        sys.exit(exit_code(error))
     except MemoryError as error:
         terminal.fail(
             DeviceError("the memory ran out; close other programs, take a smaller picture, or give the container more"),
             cause=error,
         )
-        sys.exit(DeviceError.exit_code)
+        sys.exit(EXIT_CODES[DeviceError])
     except ModuleNotFoundError as error:
         if error.name != "torch":
             terminal.fail_unexpectedly(error)
             sys.exit(1)
         what = "this needs PyTorch, which is not installed; `pip install torch`, or see `matte doctor` for what works"
         terminal.fail(DeviceError(what), cause=error)
-        sys.exit(DeviceError.exit_code)
+        sys.exit(EXIT_CODES[DeviceError])
     except Exception as error:  # a bug of ours: named, never swallowed
         terminal.fail_unexpectedly(error)
         sys.exit(1)

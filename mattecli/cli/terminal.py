@@ -9,6 +9,8 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from mattecli.cli.wording import as_options
+
 if TYPE_CHECKING:
     from rich.console import Console
 
@@ -45,13 +47,13 @@ def console() -> Console:
 def say(message: str) -> None:
     """One line of what is going on, unless `--quiet`."""
     if not quiet:
-        print(message, file=sys.stderr)
+        print(as_options(message), file=sys.stderr)
 
 
 def detail(message: str) -> None:
     """One line that only `--verbose` shows."""
     if verbose and not quiet:
-        print(message, file=sys.stderr)
+        print(as_options(message), file=sys.stderr)
 
 
 def warn(message: str) -> None:
@@ -117,6 +119,7 @@ def fail_unexpectedly(error: BaseException) -> None:
 
 
 def _marked(mark: str, style: str, message: str) -> None:
+    message = as_options(message)
     if sys.stderr.isatty():
         from rich.text import Text
 

@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mattecli.errors import InputError
-from mattecli.imaging.pixels import check_range, full_scale
+from mattecli.imaging.given import Given, given_matte
+from mattecli.imaging.pixels import check_range
 
 Floats = NDArray[np.float32]
 STRIP = 64  # rows
@@ -21,21 +22,12 @@ def strips(height: int) -> Iterator[slice]:
         yield slice(top, min(top + STRIP, height))
 
 
-def checked_picture(picture: NDArray[Any], name: str) -> NDArray[Any]:
-    if picture.ndim != 3 or picture.shape[2] != 3 or 0 in picture.shape:
-        raise InputError(f"the {name} has shape {picture.shape}; give RGB pixels of shape (H, W, 3)")
-    full_scale(picture, f"the {name}")  # raises for another type
-    check_range(picture, f"the {name}")
-    return picture
-
-
-def checked_alpha(alpha: NDArray[Any], picture: NDArray[Any]) -> Floats:
-    if alpha.shape != picture.shape[:2]:
-        raise InputError(f"the alpha has shape {alpha.shape} but the picture {picture.shape}; give both the same size")
-    if alpha.dtype.kind != "f":
-        raise InputError(f"the alpha is of type {alpha.dtype}; give floats in [0, 1]")
-    check_range(alpha, "the alpha")
-    return alpha.astype(np.float32, copy=False)
+def checked_alpha(alpha: Given, picture: NDArray[Any]) -> Floats:
+    """The alpha as floats in [0, 1], of the picture's size."""
+    matte = given_matte(alpha, "the alpha")
+    if matte.shape != picture.shape[:2]:
+        raise InputError(f"the alpha is {size_of(matte)} but the picture {size_of(picture)}; give both the same size")
+    return matte
 
 
 def checked_colour(colour: Sequence[float] | NDArray[Any]) -> Floats:

@@ -8,46 +8,48 @@ background along as a dark or light halo. So `estimate_foreground` comes before 
 
 from __future__ import annotations
 
-from typing import Any, get_args
+from typing import Any, cast, get_args
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from mattecli.compositing.arrays import Floats, checked_alpha, checked_colour, checked_picture, size_of, strips
+from mattecli.compositing.arrays import Floats, checked_alpha, checked_colour, size_of, strips
+from mattecli.compositing.foreground import estimate_foreground
 from mattecli.errors import InputError, UsageError
 from mattecli.imaging.choices import Colour, Fit
 from mattecli.imaging.colour import decode_srgb, encode_srgb
+from mattecli.imaging.given import Given, given_picture
 from mattecli.imaging.pixels import as_float, full_scale
 
 
-def composite(
-    foreground: NDArray[Any], alpha: NDArray[np.floating], background: NDArray[Any] | Colour, *, linear: bool = False
-) -> Floats:
+def composite(foreground: Given, alpha: Given, background: Given | Colour, *, linear: bool = False) -> Floats:
     """Put a foreground over a background: αF + (1 − α)B, (H, W, 3) in [0, 1].
 
     `foreground` is (H, W, 3) with straight colours, `background` a picture of the same size or one colour (three floats
-    in [0, 1]); pictures are uint8, uint16 or floats in [0, 1], and may differ in depth. The sum is taken in the values
+    in [0, 1]); pictures are uint8, uint16 or floats in [0, 1], and may differ in depth. What else may be given: see
+    docs/api.md. The sum is taken in the values
     as they are, as designers' tools do; with `linear` in linear light, by the transfer functions of sRGB
     (IEC 61966-2-1). Raises `InputError` for other shapes, types and ranges.
     """
-    foreground, alpha = checked_picture(foreground, "foreground"), checked_alpha(alpha, foreground)
+    colours = given_picture(foreground, "the foreground")
+    matte = checked_alpha(alpha, colours)
     picture: NDArray[Any] | None = None
     colour = np.zeros(3, np.float32)
-    if isinstance(background, np.ndarray) and background.ndim == 3:
-        picture = checked_picture(background, "background")
-        if picture.shape != foreground.shape:
+    if _is_row(background):
+        colour = checked_colour(cast(Colour, background))
+    else:
+        picture = given_picture(cast(Given, background), "the background")
+        if picture.shape != colours.shape:
             raise InputError(
-                f"the background is {size_of(picture)} but the foreground is {size_of(foreground)}; "
+                f"the background is {size_of(picture)} but the foreground is {size_of(colours)}; "
                 "fit it with fit_background first"
             )
-    else:
-        colour = checked_colour(background)
-    result = np.empty(foreground.shape, np.float32)
+    result = np.empty(colours.shape, np.float32)
     for rows in strips(len(result)):
-        over = as_float(foreground[rows])
+        over = as_float(colours[rows])
         under = colour if picture is None else as_float(picture[rows])
-        share = alpha[rows, :, None].astype(np.float32)
+        share = matte[rows, :, None]
         if linear:
             mixed = encode_srgb(share * decode_srgb(over) + (1 - share) * decode_srgb(under))
         else:
@@ -56,18 +58,33 @@ def composite(
     return result
 
 
-def cutout(foreground: NDArray[Any], alpha: NDArray[np.floating]) -> Floats:
-    """Join straight colours and alpha to one RGBA picture: (H, W, 4) in [0, 1]. Errors as in `composite`."""
-    foreground, alpha = checked_picture(foreground, "foreground"), checked_alpha(alpha, foreground)
-    result = np.empty((*foreground.shape[:2], 4), np.float32)
+def _is_row(background: object) -> bool:
+    """Whether this is a row of values, as a colour is, and not a picture."""
+    if isinstance(background, np.ndarray):
+        return background.ndim == 1
+    return isinstance(background, (tuple, list)) and not any(isinstance(value, (tuple, list)) for value in background)
+
+
+def cutout(image: Given, alpha: Given, *, foreground: Given | None = None) -> Floats:
+    """A photo's foreground on a transparent background: straight RGBA (H, W, 4) in [0, 1].
+
+    The foreground's colours are estimated from photo and alpha (`estimate_foreground`). Where they are known already,
+    `foreground` gives them, (H, W, 3), and the photo is not looked at. Errors as in `composite`.
+    """
+    if foreground is None:
+        colours: NDArray[Any] = estimate_foreground(image, alpha)
+    else:
+        colours = given_picture(foreground, "the foreground")
+    matte = checked_alpha(alpha, colours)
+    result = np.empty((*matte.shape, 4), np.float32)
     for rows in strips(len(result)):
-        result[rows, :, :3] = as_float(foreground[rows])
-    result[..., 3] = alpha
+        result[rows, :, :3] = as_float(colours[rows])
+    result[..., 3] = matte
     return result
 
 
 def fit_background(
-    background: NDArray[Any], width: int, height: int, *, fit: Fit = "cover", around: Colour | None = None
+    background: Given, width: int, height: int, *, fit: Fit = "cover", around: Colour | None = None
 ) -> NDArray[Any]:
     """Bring a background picture (h, w, 3) to (height, width, 3); its type stays.
 
@@ -76,20 +93,20 @@ def fit_background(
     it at its own size from the top left corner. Raises `UsageError` for another word or a size of nothing, `InputError`
     for another shape or type.
     """
-    background = checked_picture(background, "background")
+    picture = given_picture(background, "the background")
     if width < 1 or height < 1:
         raise UsageError(f"a background cannot be fitted to {width}×{height} pixels; give 1 or more each way")
-    if background.shape[:2] == (height, width):
-        return background
+    if picture.shape[:2] == (height, width):
+        return picture
     if fit == "cover":
-        return _cover(background, width, height)
+        return _cover(picture, width, height)
     if fit == "contain":
-        return _contain(background, width, height, around)
+        return _contain(picture, width, height, around)
     if fit == "stretch":
-        return _resize(background, width, height)
+        return _resize(picture, width, height)
     if fit == "tile":
-        return _tile(background, width, height)
-    raise UsageError(f"{fit!r} is no way to fit a background; use one of {', '.join(get_args(Fit))}")
+        return _tile(picture, width, height)
+    raise UsageError(f"`fit` must be one of {', '.join(get_args(Fit))}, not {fit!r}")
 
 
 def _cover(picture: NDArray[Any], width: int, height: int) -> NDArray[Any]:

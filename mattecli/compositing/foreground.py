@@ -9,8 +9,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from mattecli.compositing.arrays import Floats, checked_alpha, checked_picture, strips
+from mattecli.compositing.arrays import Floats, checked_alpha, strips
 from mattecli.imaging.colour import decode_srgb, encode_srgb
+from mattecli.imaging.given import Given, given_picture
 from mattecli.imaging.pixels import as_float
 
 # Tiles keep the working set of a pass in the processor's cache, and limit the memory for a 100-megapixel photo. The
@@ -25,10 +26,11 @@ _STEPS_AT_TOP = 1
 _ALPHA, _ALPHA2, _IMAGE, _ALPHA_IMAGE = 0, 1, slice(2, 5), slice(5, 8)
 
 
-def estimate_foreground(image: NDArray[Any], alpha: NDArray[np.floating], *, linear: bool = False) -> Floats:
+def estimate_foreground(image: Given, alpha: Given, *, linear: bool = False) -> Floats:
     """Estimate the foreground's colours, free of the background that shines through: (H, W, 3) in [0, 1].
 
-    `image` is (H, W, 3) of uint8, uint16, or floats in [0, 1], `alpha` (H, W) of floats in [0, 1]. Where alpha is 1 the
+    `image` is (H, W, 3) of uint8, uint16, or floats in [0, 1], `alpha` (H, W) of floats in [0, 1]; what else may be
+    given: see docs/api.md. Where alpha is 1 the
     result is the image itself; where it is 0 the colours of the foreground nearby go on, so that a cut-out may be
     resized. With `linear` the image is taken to be a mixture of linear light (sRGB's), as `composite` makes one.
     Raises `InputError` for other shapes, types and ranges.
@@ -43,15 +45,20 @@ def estimate_foreground(image: NDArray[Any], alpha: NDArray[np.floating], *, lin
 
     Beside image and alpha it takes 19 bytes a pixel at its peak, of which the result is 12; `linear` takes 12 more.
     """
-    image, alpha = checked_picture(image, "image"), checked_alpha(alpha, image)
-    if linear:
-        light = np.empty(image.shape, np.float32)
-        for rows in strips(len(light)):
-            light[rows] = decode_srgb(as_float(image[rows]))
-        colours = estimate_foreground(light, alpha)
-        for rows in strips(len(light)):
-            colours[rows] = encode_srgb(colours[rows])
-        return colours
+    photo = given_picture(image, "the image")
+    matte = checked_alpha(alpha, photo)
+    if not linear:
+        return _estimate(photo, matte)
+    light = np.empty(photo.shape, np.float32)
+    for rows in strips(len(light)):
+        light[rows] = decode_srgb(as_float(photo[rows]))
+    colours = _estimate(light, matte)
+    for rows in strips(len(light)):
+        colours[rows] = encode_srgb(colours[rows])
+    return colours
+
+
+def _estimate(image: NDArray[Any], alpha: Floats) -> Floats:
     levels = _pyramid(image, alpha)
     smallest = levels[-1] if levels else _statistics(image, alpha)
     layers = np.concatenate([smallest[_IMAGE]] * 2)  # (6, 1, 1): F and B

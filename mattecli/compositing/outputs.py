@@ -73,7 +73,7 @@ def make_product(
             part = under[rows] if isinstance(background, Image) else under
             strip = compositing.composite(colours[rows], alpha[rows], part, linear=linear)
         else:
-            strip = compositing.cutout(colours[rows], alpha[rows])
+            strip = compositing.cutout(photo.pixels[rows], alpha[rows], foreground=colours[rows])
         result[rows] = to_depth(strip, photo.depth)
     return Image(result, photo.icc, photo.resolution)
 

@@ -7,8 +7,6 @@ float TIFF; OpenCV reads the compressions that tifffile lacks.
 from __future__ import annotations
 
 import io
-import logging
-import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -25,19 +23,13 @@ from PIL import ImageOps
 
 from mattecli.errors import DeviceError, InputError, MatteError
 from mattecli.imaging.colour import space, to_srgb
-from mattecli.system import memory
+from mattecli.imaging.encoding import why_no_exr
+from mattecli.system import memory, process
 
 if TYPE_CHECKING:
     from PIL.ImageFile import ImageFile
 
 LARGEST = 2**30  # pixels; OpenCV stops there too
-# Pillow takes a 100-megapixel photo for an attack; an application that allows more keeps its own limit.
-if PIL.Image.MAX_IMAGE_PIXELS is not None:
-    PIL.Image.MAX_IMAGE_PIXELS = max(PIL.Image.MAX_IMAGE_PIXELS, LARGEST)
-# What troubles tifffile becomes the one sentence of an InputError; without this it also prints lines of its own.
-logging.getLogger("tifffile").addHandler(logging.NullHandler())
-if "OPENCV_LOG_LEVEL" not in os.environ:  # the same for OpenCV, which prints warnings of its own C++ lines
-    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
 
 _ORIENTATION = 0x0112
 _TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
@@ -67,7 +59,7 @@ def label(source: Source) -> str:
 
 def is_pipe(source: Source) -> bool:
     """Whether this can be read only once: standard input, a shell's <(…), a named pipe."""
-    return not isinstance(source, bytes) and (str(source) == "-" or Path(source).is_fifo())
+    return isinstance(source, (str, Path)) and (str(source) == "-" or Path(source).is_fifo())
 
 
 def decode(source: Source, *, colour_managed: bool) -> Decoded:
@@ -119,6 +111,7 @@ def decode_size(source: Source) -> tuple[int, int]:
 @contextmanager
 def opened(source: Source) -> Iterator[tuple[BinaryIO, bytes]]:
     """A seekable handle at its start, and the file's first 32 bytes."""
+    _check_source(source)
     if isinstance(source, bytes):
         handle: BinaryIO = io.BytesIO(source)
     else:
@@ -132,6 +125,11 @@ def opened(source: Source) -> Iterator[tuple[BinaryIO, bytes]]:
             raise InputError(f"{label(source)} is empty (0 bytes); {remedy}")
         handle.seek(0)
         yield handle, head
+
+
+def _check_source(source: object) -> None:
+    if not isinstance(source, (str, Path, bytes)):
+        raise InputError(f"a {type(source).__name__} is not a file; give the name of a file, or its bytes")
 
 
 def _stdin() -> BinaryIO:
@@ -163,11 +161,31 @@ def translated(source: Source) -> Iterator[None]:
         raise InputError(
             f"{label(source)} is not an image that can be read; use PNG, JPEG, WebP, TIFF, BMP or AVIF"
         ) from error
-    except PIL.Image.DecompressionBombError as error:
-        raise InputError(f"{label(source)} has more than {LARGEST} pixels; cut it into parts") from error
+    except (PIL.Image.DecompressionBombError, PIL.Image.DecompressionBombWarning) as error:  # a warning made an error
+        raise _too_large(source) from error
     except Exception as error:  # on damaged files decoders raise whatever their parsers stumble over
         reason = " ".join(str(error).split()) or type(error).__name__
         raise InputError(f"{label(source)} is truncated or damaged ({reason}); export or copy it again") from error
+
+
+def _check_pixels(width: int, height: int, source: Source) -> None:
+    """Raise `InputError` for a picture of more pixels than are read here."""
+    if width * height > _most_pixels():
+        raise _too_large(source)
+
+
+def _most_pixels() -> int:
+    """How many pixels are read: as many as Pillow's limit allows, which is raised only in a process that is ours."""
+    allowed = PIL.Image.MAX_IMAGE_PIXELS
+    if allowed is not None and process.is_ours():
+        allowed = PIL.Image.MAX_IMAGE_PIXELS = max(allowed, LARGEST)
+    return LARGEST if allowed is None else min(allowed, LARGEST)
+
+
+def _too_large(source: Source) -> InputError:
+    most = _most_pixels()
+    remedy = "cut it into parts" if most == LARGEST else "raise PIL.Image.MAX_IMAGE_PIXELS if you trust the file"
+    return InputError(f"{label(source)} has more than {most} pixels; {remedy}")
 
 
 def _check_room(width: int, height: int, pixel_bytes: int, source: Source) -> None:
@@ -185,28 +203,22 @@ def _check_room(width: int, height: int, pixel_bytes: int, source: Source) -> No
 
 def _open_pillow(handle: BinaryIO, head: bytes, source: Source) -> ImageFile:
     heic = head[4:8] == b"ftyp" and head[8:12] in _HEIC
-    if heic:
-        _allow_heic()
-    try:
-        picture = PIL.Image.open(handle)
-    except PIL.UnidentifiedImageError as error:
-        if not heic:
-            raise
-        raise InputError(
-            f"{label(source)} is HEIC, which Pillow reads by a plug-in only; pip install pillow-heif or save it as JPEG"
-        ) from error
-    if picture.width * picture.height > LARGEST:
-        raise PIL.Image.DecompressionBombError
+    _most_pixels()  # before Pillow compares with it
+    picture = _open_heic(handle, source) if heic else PIL.Image.open(handle)
+    _check_pixels(picture.width, picture.height, source)
     return picture
 
 
-def _allow_heic() -> None:
-    """Let Pillow read HEIC where its plug-in pillow-heif is installed."""
+def _open_heic(handle: BinaryIO, source: Source) -> ImageFile:
+    """A HEIC picture, by Pillow's plug-in, which is not registered: that would change what Pillow opens elsewhere."""
     try:
         import pillow_heif  # type: ignore[import-not-found, unused-ignore]
-    except ImportError:
-        return
-    pillow_heif.register_heif_opener()
+    except ImportError as error:
+        raise InputError(
+            f"{label(source)} is HEIC, which Pillow reads by a plug-in only; pip install pillow-heif or save it as JPEG"
+        ) from error
+    picture: ImageFile = pillow_heif.HeifImageFile(handle)
+    return picture
 
 
 def _with_pillow(handle: BinaryIO, head: bytes, source: Source, *, colour_managed: bool) -> Decoded:
@@ -219,6 +231,13 @@ def _with_pillow(handle: BinaryIO, head: bytes, source: Source, *, colour_manage
     ImageOps.exif_transpose(picture, in_place=True)
     picture, icc = _plain(picture, icc, colour_managed=colour_managed)
     return Decoded(_to_array(picture), icc, resolution)
+
+
+def from_pillow(picture: PIL.Image.Image, *, colour_managed: bool) -> Decoded:
+    """What `decode` makes of a file that somebody else has opened with Pillow; their picture stays as it is."""
+    upright = ImageOps.exif_transpose(picture)
+    plain, icc = _plain(upright, picture.info.get("icc_profile") or None, colour_managed=colour_managed)
+    return Decoded(_to_array(plain), icc)
 
 
 def _to_array(picture: PIL.Image.Image) -> NDArray[Any]:
@@ -261,7 +280,7 @@ def _resolution(dpi: tuple[float, float] | None) -> tuple[float, float] | None:
 
 
 def _deep_png(handle: BinaryIO, head: bytes, source: Source) -> Decoded:
-    PIL.Image.open(handle).verify()  # the chunks' check sums: OpenCV may fill what is missing
+    _open_pillow(handle, head, source).verify()  # the chunks' check sums: OpenCV may fill what is missing
     handle.seek(0)
     picture = _open_pillow(handle, head, source)
     picture.info.setdefault("exif", _png_exif(handle))
@@ -303,9 +322,8 @@ def _with_opencv(handle: BinaryIO) -> NDArray[Any]:
 
 
 def _exr(handle: BinaryIO, source: Source) -> Decoded:
-    os.environ["OPENCV_IO_ENABLE_OPENEXR"] = "1"  # OpenCV asks for it when the first EXR comes
-    if not cv2.haveImageWriter("x.exr"):
-        raise InputError(f"{label(source)} is OpenEXR, which this build of OpenCV cannot read; convert it to TIFF")
+    if (reason := why_no_exr()) is not None:
+        raise InputError(f"{label(source)} is OpenEXR, and {reason}; convert it to TIFF")
     return Decoded(_with_opencv(handle))
 
 
@@ -318,8 +336,7 @@ def _deep_tiff(handle: BinaryIO, source: Source) -> Decoded | None:
     """A TIFF of 16-bit or floating-point grey or RGB(A). Returns None for a TIFF that Pillow can read."""
     with tifffile.TiffFile(handle) as tiff:
         page: Any = tiff.pages.first
-        if page.imagewidth * page.imagelength > LARGEST:
-            raise PIL.Image.DecompressionBombError
+        _check_pixels(page.imagewidth, page.imagelength, source)
         if page.bitspersample <= 8 or page.photometric not in (0, 1, 2):
             return None
         depths = {"u2": (16,), "f2": (16,), "f4": (24, 32), "f8": (64,)}

@@ -140,9 +140,17 @@ FORMATS = {
 
 
 def known_suffixes() -> list[str]:
-    """The suffixes that can be written here: OpenCV may come without EXR."""
-    os.environ["OPENCV_IO_ENABLE_OPENEXR"] = "1"  # OpenCV asks for it when the first EXR comes
-    return [suffix for suffix in FORMATS if suffix != ".exr" or cv2.haveImageWriter("x.exr")]
+    """The suffixes that can be written here: OpenCV may come without EXR, or have it switched off."""
+    return [suffix for suffix in FORMATS if suffix != ".exr" or why_no_exr() is None]
+
+
+def why_no_exr() -> str | None:
+    """Why OpenCV has no OpenEXR here; None where it has it."""
+    if cv2.haveImageWriter("x.exr"):
+        return None
+    if os.environ.get("OPENCV_IO_ENABLE_OPENEXR") != "1":  # a host's own choice: see `system.process`
+        return "OpenCV has no EXR unless OPENCV_IO_ENABLE_OPENEXR=1 is set in the environment"
+    return "this build of OpenCV has no EXR"
 
 
 def to_png(image: Image) -> bytes:

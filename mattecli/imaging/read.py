@@ -25,7 +25,7 @@ def read_image(source: Source, *, keep_alpha: bool = False) -> Image:
     the profile is dropped, because Pillow's LittleCMS would reduce the photo to 8 bits.
     """
     decoded = decode(source, colour_managed=True)
-    pixels, transparent = _checked(decoded.pixels, source), False
+    pixels, transparent = normal(decoded.pixels, label(source)), False
     if pixels.ndim == 2:
         pixels = np.repeat(pixels[..., None], 3, axis=2)
     elif pixels.shape[2] == 4 and not keep_alpha:
@@ -40,18 +40,21 @@ def read_alpha(source: Source) -> NDArray[np.float32]:
     If the file has an alpha channel that varies (a cut-out), that channel is the matte; otherwise the grey values are.
     Raises `InputError` for a colour picture.
     """
-    pixels = read_values(source)
-    if pixels.ndim == 3:
-        if pixels.shape[2] == 4 and np.ptp(pixels[..., 3]) > 0:
-            pixels = pixels[..., 3]
-        else:
-            pixels = _grey(pixels[..., :3], source)
-    return np.ascontiguousarray(to_depth(pixels, 32))
+    return np.ascontiguousarray(to_depth(matte_of(read_values(source), label(source)), 32))
+
+
+def matte_of(pixels: NDArray[Any], name: str) -> NDArray[Any]:
+    """The one channel (H, W) of a picture that is its matte: see `read_alpha`."""
+    if pixels.ndim == 2:
+        return pixels
+    if pixels.shape[2] == 4 and np.ptp(pixels[..., 3]) > 0:
+        return pixels[..., 3]
+    return _grey(pixels[..., :3], name)
 
 
 def read_values(source: Source) -> NDArray[Any]:
     """A file's values as they stand in it, whatever its profile: (H, W), RGB (H, W, 3) or RGBA (H, W, 4)."""
-    return _checked(decode(source, colour_managed=False).pixels, source)
+    return normal(decode(source, colour_managed=False).pixels, label(source))
 
 
 def read_size(source: Source) -> tuple[int, int]:
@@ -62,37 +65,35 @@ def read_size(source: Source) -> tuple[int, int]:
     return decode_size(source)
 
 
-def _checked(pixels: NDArray[Any], source: Source) -> NDArray[Any]:
+def normal(pixels: NDArray[Any], name: str) -> NDArray[Any]:
     """Bring what a decoder gave to (H, W), (H, W, 3) or (H, W, 4) of uint8, uint16 or float32 from 0 to 1."""
     if pixels.ndim == 3 and pixels.shape[2] == 1:
         pixels = pixels[..., 0]
     if pixels.size == 0 or not (pixels.ndim == 2 or (pixels.ndim == 3 and pixels.shape[2] in (3, 4))):
         raise InputError(
-            f"{label(source)} holds an array of shape {pixels.shape}; give height × width, with 3 or 4 channels or none"
+            f"{name} holds an array of shape {pixels.shape}; give height × width, with 3 or 4 channels or none"
         )
     if not pixels.dtype.isnative:  # a .npy file of another machine
         pixels = pixels.astype(pixels.dtype.newbyteorder("="))
     if pixels.dtype == bool:
         return pixels.astype(np.uint8) * 255
     if pixels.dtype.kind == "f":
-        return _unit_range(pixels.astype(np.float32, copy=False), source)
+        return _unit_range(pixels.astype(np.float32, copy=False), name)
     if pixels.dtype not in (np.uint8, np.uint16):
-        raise InputError(f"{label(source)} holds {pixels.dtype} values; save it with 8 or 16 bits or as float")
+        raise InputError(f"{name} holds {pixels.dtype} values; save it with 8 or 16 bits or as float")
     return pixels
 
 
-def _unit_range(pixels: NDArray[np.float32], source: Source) -> NDArray[np.float32]:
+def _unit_range(pixels: NDArray[np.float32], name: str) -> NDArray[np.float32]:
     low, high = float(pixels.min()), float(pixels.max())
     if not (low >= -0.05 and high <= 1.05):  # also when one is NaN; a little over is what resampling leaves
-        raise InputError(
-            f"{label(source)} holds floating-point values from {low:g} to {high:g}; scale them to the range 0 to 1"
-        )
+        raise InputError(f"{name} holds floating-point values from {low:g} to {high:g}; scale them to the range 0 to 1")
     return np.clip(pixels, 0, 1) if low < 0 or high > 1 else pixels
 
 
-def _grey(colour: NDArray[Any], source: Source) -> NDArray[Any]:
+def _grey(colour: NDArray[Any], name: str) -> NDArray[Any]:
     """The one channel of a grey picture that was saved as RGB."""
     low, high = colour.min(axis=2), colour.max(axis=2)
-    if float((high - low).max()) > 0.02 * full_scale(colour, label(source)):  # lossy formats tint grey a little
-        raise InputError(f"{label(source)} is a colour picture without transparency; give a grey matte or a cut-out")
+    if float((high - low).max()) > 0.02 * full_scale(colour, name):  # lossy formats tint grey a little
+        raise InputError(f"{name} is a colour picture without transparency; give a grey matte or a cut-out")
     return colour[..., 1]

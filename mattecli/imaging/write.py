@@ -9,11 +9,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO, get_args
 
+import PIL.Image
 from numpy.typing import NDArray
 
 from mattecli.errors import InputError, UsageError
 from mattecli.imaging.choices import Bits
-from mattecli.imaging.encoding import FORMATS, Format, known_suffixes
+from mattecli.imaging.encoding import FORMATS, Format, known_suffixes, why_no_exr
+from mattecli.imaging.given import Given, given_levels, given_values
 from mattecli.imaging.image import Image, to_depth
 from mattecli.imaging.pixels import check_range
 from mattecli.system.files import check_target, whole_file
@@ -21,47 +23,55 @@ from mattecli.system.files import check_target, whole_file
 Ready = Callable[[BinaryIO], None]
 
 
-def write_image(target: str | Path, image: Image, *, overwrite: bool = False, ready: Ready | None = None) -> None:
+def write_image(
+    target: str | Path,
+    image: Image | NDArray[Any] | PIL.Image.Image,
+    *,
+    overwrite: bool = False,
+    ready: Ready | None = None,
+) -> None:
     """Write a picture in the format its suffix names ("-": PNG on stdout), whole or not at all.
+
+    `image` is an `Image`, which brings a profile and a resolution along, or its pixels alone: an array as `Image` takes
+    it, or a PIL image.
 
     PNG takes 8 and 16 bits, TIFF floats too, JPEG, WebP, AVIF and BMP 8; a deeper picture is rounded to the deepest the
     format has. `.npy` is always float32, `.exr` too and for mattes only. JPEG has quality 95 and no chroma subsampling;
     WebP and AVIF are lossless for grey. Profile and resolution are kept where the format has a place for them. `ready`
     is given the handle of the finished file before the file takes its name.
     """
-    check_range(image.pixels, "the picture")
-    form = check_output(target, overwrite=overwrite, alpha=_has_alpha(image.pixels))
-    if image.pixels.ndim == 3 and not form.colour:
+    picture = image if isinstance(image, Image) else Image(given_values(image, "the picture"))
+    check_range(picture.pixels, "the picture")
+    form = check_output(target, overwrite=overwrite, alpha=_has_alpha(picture.pixels))
+    if picture.pixels.ndim == 3 and not form.colour:
         raise InputError(f"{target} can hold a matte only, no colours; name a .tif or .png file")
-    image = Image(to_depth(image.pixels, form.nearest(image.depth)), image.icc, image.resolution)
+    picture = Image(to_depth(picture.pixels, form.nearest(picture.depth)), picture.icc, picture.resolution)
     with _written(target, overwrite=overwrite) as handle:
-        form.save(handle, image)
+        form.save(handle, picture)
         if ready is not None:
             ready(handle)
 
 
 def write_alpha(
     target: str | Path,
-    alpha: NDArray[Any],
+    alpha: Given,
     *,
     bits: Bits = 8,
     overwrite: bool = False,
     like: Image | None = None,
     ready: Ready | None = None,
 ) -> None:
-    """Write a matte, floats (H, W) from 0 to 1, rounded to `bits` or as floats, with the resolution of `like`.
+    """Write a matte (H, W), floats in [0, 1] or integers, rounded to `bits` or as floats, at the resolution of `like`.
 
     `.npy` and `.exr` hold floats whatever `bits` says; a depth the format cannot hold is an `InputError`, and so are
     JPEG, which would change the matte, and an `alpha` of another shape, type or range. `ready`: see `write_image`.
     """
     if bits not in get_args(Bits):
-        raise UsageError(f"a matte has no {bits!r} bits; give 8, 16 or 'float'")
-    if alpha.ndim != 2 or alpha.size == 0:
-        raise InputError(f"the matte has shape {alpha.shape}; give (H, W)")
-    check_range(alpha, "the matte")
+        raise UsageError(f"`bits` must be 8, 16 or 'float', not {bits!r}")
+    levels = given_levels(alpha, "the matte")
     form = check_output(target, overwrite=overwrite, bits=bits)
     depth = form.nearest(32 if bits == "float" else bits)
-    matte = Image(to_depth(alpha, depth), None, like.resolution if like else None)
+    matte = Image(to_depth(levels, depth), None, like.resolution if like else None)
     with _written(target, overwrite=overwrite) as handle:
         form.save(handle, matte)
         if ready is not None:
@@ -102,7 +112,7 @@ def check_format(target: str | Path, *, bits: Bits | None = None, alpha: bool = 
         what = f"the unknown suffix {suffix}" if suffix else "no suffix"
         raise InputError(f"{name} has {what}; name one of {', '.join(known_suffixes())}")
     if suffix not in known_suffixes():
-        raise InputError(f"{name} cannot be written, for this build of OpenCV has no {form.name}; name a .tif file")
+        raise InputError(f"{name} cannot be written, for {why_no_exr()}; name a .tif file")
     if alpha and not form.alpha:
         raise InputError(f"{name} cannot hold transparency ({form.name}); name a .png file")
     if bits is not None and not form.exact:
@@ -127,7 +137,7 @@ def _translated(target: str | Path) -> Iterator[None]:
     except (InputError, MemoryError):
         raise
     except FileExistsError as error:
-        raise InputError(f"{target} exists already; name another output or add --overwrite") from error
+        raise InputError(f"{target} exists already; name another output or use `overwrite=True`") from error
     except Exception as error:  # encoders raise what they like: a full disk, a side too long for the format
         reason = getattr(error, "strerror", None) or error or type(error).__name__
         raise InputError(f"{target} cannot be written ({reason}); name another file, folder or format") from error

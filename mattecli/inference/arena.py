@@ -21,6 +21,10 @@ CHUNK = 2**20  # blocks are whole numbers of chunks
 NORESERVE = 0x4000 if platform.machine() in ("x86_64", "aarch64") else getattr(mmap, "MAP_NORESERVE", None)
 
 
+_shared: weakref.ref[Arena] | None = None
+_sharing = threading.Lock()
+
+
 class Arena:
     """A region of addresses as large as the machine's memory, of which only what has been written to takes memory.
 
@@ -86,6 +90,17 @@ class Arena:
 
     def _free(self, chunks: slice) -> None:
         self._used[chunks] = False
+
+
+def process_arena() -> Arena:
+    """The process's one arena, which all backends share; it is gone with the last of them."""
+    global _shared
+    with _sharing:
+        arena = None if _shared is None else _shared()
+        if arena is None:
+            arena = Arena()
+            _shared = weakref.ref(arena)
+        return arena
 
 
 def _runs(flags: NDArray[np.bool_]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:

@@ -81,17 +81,17 @@ def load_backend(
     """
     checkpoint = find_checkpoint(weights)
     if backend == "torch" and (checkpoint.exported or provider is not None):
-        what = checkpoint.path if checkpoint.exported else f"--provider {provider}"
-        raise UsageError(f"{what} is for ONNX Runtime, not for --backend torch; leave that out")
+        what = checkpoint.path if checkpoint.exported else f"`provider={provider}`"
+        raise UsageError(f"{what} is for ONNX Runtime, not for `backend=torch`; leave one of the two out")
     if backend == "auto":
         for_onnx = checkpoint.exported or provider is not None or importlib.util.find_spec("torch") is None
         backend = "onnx" if for_onnx else "torch"
     package = {"torch": "torch", "onnx": "onnxruntime"}.get(backend)
     if package is None:
-        raise UsageError(f"--backend {backend} is unknown; choose auto, torch or onnx")
+        raise UsageError(f"`backend` must be auto, torch or onnx, not {backend}")
     if importlib.util.find_spec(package) is None:
         raise DeviceError(
-            f"--backend {backend} needs the package {package}, which is not installed; `pip install {package}`"
+            f"`backend={backend}` needs the package {package}, which is not installed; `pip install {package}`"
         )
     try:
         importlib.import_module(package)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -10,28 +11,31 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mattecli.errors import DeviceError, InputError, OutOfMemoryError
-from mattecli.imaging.pixels import check_range
+from mattecli.errors import DeviceError, OutOfMemoryError, UsageError
+from mattecli.imaging.given import Given, given_name, given_picture
 from mattecli.inference import tiling
 from mattecli.inference.backend import Backend, load_backend
 from mattecli.inference.options import RunOptions
 from mattecli.inference.plan import SMALLEST_TILE, Tile, plan
 from mattecli.inference.tiling import Plan, Progress, estimate
-from mattecli.network.inputs import FULL_SCALE, Picture
+from mattecli.network.inputs import Picture
 from mattecli.spec import STRIDE
+from mattecli.trimaps.check import check_size
+from mattecli.trimaps.pairs import given_trimap
 
 
 class Model:
     """The network with its weights: the one thing that runs.
 
     Nothing is loaded before it is needed. A pickled model takes its options along, not its weights, and loads anew
-    where it runs. Several threads may load and use one model.
+    where it runs; one that was given a backend cannot be pickled. Several threads may load and use one model.
     """
 
     def __init__(self, options: RunOptions | None = None, *, backend: Backend | None = None) -> None:
         self.options = options or RunOptions()
         self._loading = threading.Lock()
         self._backend = backend
+        self._given = backend is not None
 
     @property
     def backend(self) -> Backend:
@@ -60,20 +64,34 @@ class Model:
 
     def predict(
         self,
-        image: NDArray[np.uint8] | NDArray[np.uint16] | NDArray[np.float32],
-        trimap: NDArray[np.uint8],
+        image: Given,
+        trimap: Given,
         *,
         name: str = "the image",
         on_plan: Callable[[Plan], None] | None = None,
         progress: Progress | None = None,
     ) -> NDArray[np.float32]:
-        """The alpha matte of a photo, float32 (H, W) in [0, 1]; see `predict_alpha`."""
-        _check(image, trimap)
-        picture = Picture(image, trimap)
+        """The alpha matte of a photo, float32 (H, W) in [0, 1].
+
+        `image` is RGB (H, W, 3) or grey (H, W), of uint8, uint16 or floats in [0, 1]; `trimap` (H, W) is 0 for
+        background, 255 for foreground, and unknown everywhere else. Both may also be a PIL image, a file's name or
+        bytes, or other kinds of array: see docs/api.md. Known pixels get the trimap's value exactly. A trimap without
+        unknown pixels is its own matte and needs no run.
+
+        The network runs in tiles, which changes nothing but time and memory: see `plan`. `name` stands in messages.
+        `on_plan` is called with what is about to run; should the device run out of memory all the same, an `auto` tile
+        is halved and `on_plan` called again. `progress` is called with the pass, its tiles done and all of them.
+
+        Raises InputError for an image or a trimap that cannot be used, DeviceError when the memory does not suffice,
+        and what `backend` raises where the model is not loaded yet.
+        """
+        name = given_name(image, name)
+        photo, codes = _checked(image, trimap, name=name, snap=self.options.snap)
+        picture = Picture(photo, codes)
         unknown = picture.unknown()
         if not unknown.any():
-            return np.asarray(trimap == 255, np.float32)
-        height, width = trimap.shape
+            return np.asarray(codes == 255, np.float32)
+        height, width = codes.shape
         backend = self.backend
         chosen = self.plan(height, width, name=name)
         raw = None
@@ -89,10 +107,12 @@ class Model:
         alpha = np.ascontiguousarray(raw[:height, :width], np.float32)
         np.clip(alpha, 0, 1, out=alpha)
         for known, value in ((0, 0), (255, 1)):
-            np.copyto(alpha, value, where=trimap == known)
+            np.copyto(alpha, value, where=codes == known)
         return alpha
 
     def __getstate__(self) -> dict[str, Any]:
+        if self._given:
+            raise UsageError("a Model that was given a backend cannot be pickled; make it with load_model instead")
         return {"options": self.options}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
@@ -108,6 +128,7 @@ def load_model(
     precision: str = "auto",
     tile: Tile = "auto",
     max_memory: int | None = None,
+    snap: int = 0,
 ) -> Model:
     """The model that runs with these options, loaded; `RunOptions` says what they mean.
 
@@ -121,59 +142,93 @@ def load_model(
         precision=precision,
         tile=tile,
         max_memory=max_memory,
+        snap=snap,
     )
     return Model(options).load()
 
 
+_default: Model | None = None
+_choosing = threading.Lock()
+
+
+def default_model() -> Model:
+    """The model that `predict_alpha` runs where none is given: `load_model()`, once a process, for all threads."""
+    global _default
+    with _choosing:
+        if _default is None:
+            _default = Model()
+        return _default
+
+
+def drop_default_model() -> None:
+    """Let go of the default model and the memory that it takes; the next `predict_alpha` loads it again."""
+    global _default
+    with _choosing:
+        _default = None
+
+
 def predict_alpha(
-    image: NDArray[np.uint8] | NDArray[np.uint16] | NDArray[np.float32],
-    trimap: NDArray[np.uint8],
-    backend: Backend,
+    image: Given,
+    trimap: Given,
+    model: Model | Backend | None = None,
     *,
-    tile: Tile = "auto",
+    backend: Backend | None = None,
+    tile: Tile | None = None,
     max_memory: int | None = None,
     name: str = "the image",
     on_plan: Callable[[Plan], None] | None = None,
     progress: Progress | None = None,
 ) -> NDArray[np.float32]:
-    """The alpha matte of a photo, float32 (H, W) in [0, 1].
+    """The alpha matte of a photo, float32 (H, W) in [0, 1]: `Model.predict` as a function, which says what it takes.
 
-    `image` is RGB (H, W, 3) in uint8, uint16 or float32 in [0, 1]; `trimap` uint8 (H, W), 0 for background, 255 for
-    foreground, anything else unknown. Known pixels get the trimap's value exactly. A trimap without unknown pixels is
-    its own matte and needs no run.
+    `model` is what `load_model` gives, or a backend, which may also be named `backend`; without one it is the default
+    model, which is loaded at the first call and kept (`drop_default_model` lets go of it). `tile` and `max_memory` take
+    the place of the model's own.
 
-    The network runs in tiles, which changes nothing but time and memory: see `plan`, whose `tile`, `max_memory` and
-    `name` these are. `on_plan` is called with what is about to run; should the device run out of memory all the same,
-    an `auto` tile is halved and `on_plan` called again. `progress` is called with the pass, its tiles done and all of
-    them.
-
-    Raises InputError when shapes, types or floats' range do not fit, DeviceError when the memory does not suffice.
+    Raises UsageError for a model and a backend at once, and what `Model.predict` raises.
     """
-    model = Model(RunOptions(tile=tile, max_memory=max_memory), backend=backend)
-    return model.predict(image, trimap, name=name, on_plan=on_plan, progress=progress)
+    chosen = _chosen(model, backend)
+    if tile is not None or max_memory is not None:
+        options = dataclasses.replace(
+            chosen.options,
+            tile=chosen.options.tile if tile is None else tile,
+            max_memory=chosen.options.max_memory if max_memory is None else max_memory,
+        )
+        chosen = Model(options, backend=chosen.backend)
+    return chosen.predict(image, trimap, name=name, on_plan=on_plan, progress=progress)
+
+
+def _chosen(model: Model | Backend | None, backend: Backend | None) -> Model:
+    if model is not None and backend is not None:
+        raise UsageError("`model` and `backend` are both given; give one of the two")
+    runs = backend if model is None else model
+    if runs is None:
+        return default_model()
+    if isinstance(runs, Model):
+        return runs
+    if not hasattr(runs, "free_bytes"):
+        raise UsageError(f"`model` is a {type(runs).__name__}; give what load_model or load_backend returns")
+    return Model(backend=runs)
 
 
 def _smaller(chosen: Plan, picture: Picture, backend: Backend, tile: Tile, error: OutOfMemoryError) -> Plan:
     """The next plan to try after the device ran out of memory."""
     half = chosen.tile // 2 // STRIDE * STRIDE
     if tile != "auto" or half < SMALLEST_TILE:
-        remedy = "free some of it or use --device cpu" if tile == "auto" else "use --tile auto or a smaller one"
+        remedy = "free some of it or use `device=cpu`" if tile == "auto" else "use `tile=auto` or a smaller one"
         raise DeviceError(
             f"{error} at {picture.width}×{picture.height} pixels in tiles of {chosen.tile}; {remedy}"
         ) from error
     return estimate(backend, picture.height, picture.width, tile=half, host=chosen.host)
 
 
-def _check(image: NDArray[np.generic], trimap: NDArray[np.uint8]) -> None:
-    if image.ndim != 3 or image.shape[2] != 3 or image.dtype.name not in FULL_SCALE:
-        raise InputError(
-            f"the image is {image.shape} of {image.dtype}; give (H, W, 3) RGB as uint8, uint16 or float32 in [0, 1]"
-        )
-    check_range(image, "the image")
-    if trimap.ndim != 2 or trimap.dtype != np.uint8:
-        raise InputError(f"the trimap is {trimap.shape} of {trimap.dtype}; give (H, W) as uint8")
-    if image.shape[:2] != trimap.shape:
-        sizes = [f"{array.shape[1]}×{array.shape[0]}" for array in (trimap, image)]
-        raise InputError(
-            f"the trimap is {sizes[0]} but the image is {sizes[1]}; make the trimap at the image's full size"
-        )
+def _checked(
+    image: Given, trimap: Given, *, name: str, snap: int
+) -> tuple[NDArray[np.uint8] | NDArray[np.uint16] | NDArray[np.float32], NDArray[np.uint8]]:
+    """The arrays of a photo (H, W, 3) and its trimap (H, W), of the types that the network's input knows."""
+    photo, codes = given_picture(image, name), given_trimap(trimap, snap=snap)
+    if photo.dtype.kind == "f" and photo.dtype.itemsize != 4:
+        photo = photo.astype(np.float32)
+    sizes = [(array.shape[1], array.shape[0]) for array in (codes, photo)]
+    check_size(*sizes, name=given_name(trimap, "the trimap"), image_name=name)
+    return photo, codes

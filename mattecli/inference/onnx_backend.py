@@ -16,7 +16,7 @@ from mattecli.geometry import WHOLE, Edges
 from mattecli.onnx.read_weights import read_weights
 from mattecli.onnx.sessions import choose_provider, open_session, translated
 from mattecli.onnx.stages import part
-from mattecli.system import memory
+from mattecli.system import memory, process
 from mattecli.weights import Checkpoint
 
 Array = NDArray[Any]
@@ -42,8 +42,8 @@ class OnnxBackend:
         self, checkpoint: Checkpoint, *, device: str = "auto", provider: str | None = None, precision: str = "auto"
     ) -> None:
         if precision not in ("auto", "fp32"):
-            remedy = "leave --precision out" if checkpoint.exported else f"use --backend torch for {precision}"
-            raise UsageError(f"--backend onnx computes in fp32; {remedy}")
+            remedy = "leave `precision` out" if checkpoint.exported else f"use `backend=torch` for {precision}"
+            raise UsageError(f"`backend=onnx` computes in fp32; {remedy}")
         self.checkpoint = checkpoint
         self._provider = choose_provider(device, provider)
         self.device = self._provider.device
@@ -52,7 +52,7 @@ class OnnxBackend:
         self._sessions: dict[str, ort.InferenceSession] = {}
         self._ceiling = memory.Ceiling()
         if self.device == "cpu":
-            memory.keep_freed_memory()
+            process.keep_freed_memory()
 
     def run(self, part: str, *arrays: Array, edges: Edges = WHOLE) -> Array | tuple[Array, ...]:
         """What a part of the network makes of its arrays."""

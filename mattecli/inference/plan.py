@@ -49,9 +49,9 @@ def plan(
             if fitting.bytes <= limit:
                 return fitting
     least = min(plans, key=lambda p: p.bytes)
-    bound = "are free" if max_memory is None or free <= max_memory else "are allowed by --max-memory"
+    bound = "are free" if max_memory is None or free <= max_memory else "are allowed by `max_memory`"
     how = "at once" if tile == "off" else f"in tiles of {least.tile}"
-    remedy = "free memory or use a device with more" if tile == "auto" else "use --tile auto"
+    remedy = "free memory or use a device with more" if tile == "auto" else "use `tile=auto`"
     raise DeviceError(
         f"{name} has {width}×{height} pixels, which take about {show_bytes(least.bytes)} {how} on {backend.device}, "
         f"but only {show_bytes(allowed)} {bound}; {remedy}"
@@ -65,9 +65,7 @@ def _candidates(height: int, width: int, backend: Backend, tile: Tile) -> list[P
         return [estimate(backend, height, width, tile=whole)]
     if tile != "auto":
         if not isinstance(tile, int) or tile < SMALLEST_TILE or tile % STRIDE:
-            raise UsageError(
-                f"--tile {tile} is no tile; choose auto, off, or a multiple of {STRIDE} from {SMALLEST_TILE} up"
-            )
+            raise UsageError(f"`tile` must be auto, off or a multiple of {STRIDE} from {SMALLEST_TILE} up, not {tile}")
         sides: Sequence[int] = [tile]
     else:
         sides = backend.tiles

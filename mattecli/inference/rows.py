@@ -13,12 +13,11 @@ from mattecli.imaging.decoding import Source
 from mattecli.imaging.image import Image
 from mattecli.inference.model import Model
 from mattecli.inference.options import RunOptions
-from mattecli.inference.plan import Tile
+from mattecli.trimaps.pairs import read_pair, source_name
 
 if TYPE_CHECKING:
     from mattecli.inference.backend import Backend
     from mattecli.inference.tiling import Plan
-from mattecli.trimaps.pairs import read_pair, source_name
 
 Row = dict[str, Any]
 
@@ -32,33 +31,11 @@ class Predictor:
 
         ray.data.from_items(rows).map(mattecli.Predictor, fn_constructor_kwargs={"device": "cuda"}, concurrency=2)
 
-    `weights`, `backend`, `device`, `provider` and `precision` as for `load_backend`, `tile` and `max_memory` (bytes) as
-    for `predict_alpha`, `snap` as for `read_trimap`.
+    The options are those of `RunOptions`.
     """
 
-    def __init__(
-        self,
-        weights: str | Path | None = None,
-        *,
-        backend: str = "auto",
-        device: str = "auto",
-        provider: str | None = None,
-        precision: str = "auto",
-        tile: Tile = "auto",
-        max_memory: int | None = None,
-        snap: int = 0,
-    ) -> None:
-        options = RunOptions(
-            weights=weights,
-            backend=backend,
-            device=device,
-            provider=provider,
-            precision=precision,
-            tile=tile,
-            max_memory=max_memory,
-            snap=snap,
-        )
-        self.model = Model(options)
+    def __init__(self, weights: str | Path | None = None, **options: Any) -> None:
+        self.model = Model(RunOptions(weights=weights, **options))
 
     def load(self) -> Backend:
         """The network with its weights, loaded at the first call and then kept."""
@@ -68,19 +45,19 @@ class Predictor:
         self, photo: Image, trimap: NDArray[np.uint8], *, name: str = "the image"
     ) -> tuple[NDArray[np.float32], int | str]:
         """The alpha, float32 (H, W), of a photo and a trimap that are read already, and the tile it was made in ("off"
-        for the whole at once). Errors are `predict_alpha`'s; `name` stands in them.
+        for the whole at once). Errors are those of `Model.predict`; `name` stands in them.
         """
         plans: list[Plan] = []
         alpha = self.model.predict(photo.pixels, trimap, name=name, on_plan=plans.append)
-        return alpha, "off" if not plans or plans[-1].whole else plans[-1].tile
+        return alpha, plans[-1].label if plans else "off"
 
     def __call__(self, row: Row) -> Row:
         """The row with `alpha` and `error`."""
-        self.load()  # without a network no row can be matted: its errors are the run's
+        self.model.load()  # without a network no row can be matted: its errors are the run's
         try:
             image = _source(row, "image")
             photo, trimap = read_pair(image, _source(row, "trimap"), snap=self.model.options.snap)
-            alpha, _ = self.alpha(photo, trimap, name=source_name(image, "the image"))
+            alpha = self.model.predict(photo.pixels, trimap, name=source_name(image, "the image"))
         except MatteError as error:
             return {**row, "alpha": None, "error": str(error)}
         return {**row, "alpha": alpha, "error": None}

@@ -6,7 +6,7 @@ import math
 import re
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import numpy as np
@@ -16,13 +16,13 @@ from torch import Tensor
 
 from mattecli.errors import DeviceError, OutOfMemoryError, UsageError
 from mattecli.geometry import WHOLE, Edges
-from mattecli.inference.arena import Arena
+from mattecli.inference.arena import process_arena
 from mattecli.network.a2u import A2UNet
 from mattecli.network.affinity import AffinityPredictor
 from mattecli.network.checkpoint import load_a2u
 from mattecli.network.fold import fold_norms
 from mattecli.network.stages import split
-from mattecli.system import memory
+from mattecli.system import memory, process
 from mattecli.weights import Checkpoint
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16, "fp64": torch.float64}
@@ -48,10 +48,10 @@ class TorchBackend:
         self.precision = _choose_precision(precision)
         self._device = _choose_device(device)
         if self._device.type == "cpu" and self.precision == "fp16":
-            raise UsageError("--precision fp16 is for CUDA; on a CPU choose fp32, or bf16 where it has AMX")
+            raise UsageError("`precision=fp16` is for CUDA; on a CPU choose fp32, or bf16 where it has AMX")
         self.device = _describe(self._device)
         if self._device.type == "cpu":
-            memory.keep_freed_memory()
+            process.keep_freed_memory()
         self.value_bytes = DTYPES[self.precision].itemsize
         self.fixed_bytes = FIXED_BYTES[self._device.type]
         self.tile_bytes = TILE_VALUES * self.value_bytes
@@ -61,7 +61,7 @@ class TorchBackend:
         self._dtype = DTYPES[self.precision]
         self._exact = torch.promote_types(self._dtype, torch.float32)  # of statistics and affinities
         self._parts = split(_prepare(load_a2u(checkpoint.path), self._device, self._dtype, self._exact))
-        self._arena = Arena()
+        self._arena = process_arena()
         self._ceiling = memory.Ceiling(self._arena.give_back)
         self._copies = None
         if self._device.type == "cuda":
@@ -69,7 +69,8 @@ class TorchBackend:
 
     def run(self, part: str, *arrays: Tensor, edges: Edges = WHOLE) -> Tensor | tuple[Tensor, ...]:
         """What a part of the network makes of its arrays."""
-        with torch.inference_mode(), true_fp32(), self._exhaustion():
+        fp32 = true_fp32() if self._device.type == "cuda" else nullcontext()
+        with torch.inference_mode(), fp32, self._exhaustion():
             return self._parts[part](*(array.to(self._device) for array in arrays), edges=edges)
 
     def array(self, values: NDArray[Any]) -> Tensor:
@@ -157,7 +158,7 @@ def _choose_precision(wanted: str) -> str:
     if wanted == "auto":
         return "fp32"
     if wanted not in DTYPES:
-        raise UsageError(f"--precision {wanted} is unknown; choose auto, fp32, bf16 or fp16")
+        raise UsageError(f"`precision` must be auto, fp32, bf16 or fp16, not {wanted}")
     return wanted
 
 
@@ -167,21 +168,21 @@ def _choose_device(wanted: str) -> torch.device:
     if wanted == "auto":
         return torch.device("cuda", torch.cuda.current_device())
     if not re.fullmatch(r"cuda(:\d+)?", wanted):
-        raise UsageError(f"--device {wanted} is unknown; choose auto, cpu, cuda or cuda:N")
+        raise UsageError(f"`device` must be auto, cpu, cuda or cuda:N, not {wanted}")
     if torch.version.cuda is None:
         raise DeviceError(
-            f"--device {wanted} cannot be used: this PyTorch ({torch.__version__}) is built without CUDA; install a "
-            "CUDA build (see pytorch.org) or use --device cpu"
+            f"`device={wanted}` cannot be used: this PyTorch ({torch.__version__}) is built without CUDA; install a "
+            "CUDA build (see pytorch.org) or use `device=cpu`"
         )
     if not torch.cuda.is_available():
         raise DeviceError(
-            f"--device {wanted} cannot be used: PyTorch finds no CUDA card or driver; check `nvidia-smi` or "
-            "use --device cpu"
+            f"`device={wanted}` cannot be used: PyTorch finds no CUDA card or driver; check `nvidia-smi` or "
+            "use `device=cpu`"
         )
     device = torch.device(wanted if ":" in wanted else f"cuda:{torch.cuda.current_device()}")
     if (device.index or 0) >= torch.cuda.device_count():
         raise DeviceError(
-            f"--device {wanted} is not there: PyTorch sees {torch.cuda.device_count()} card(s), counted from cuda:0"
+            f"`device={wanted}` is not there: PyTorch sees {torch.cuda.device_count()} card(s), counted from cuda:0"
         )
     return device
 

@@ -12,6 +12,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
+from torch.overrides import TorchFunctionMode
 
 from mattecli.errors import InputError, WeightsError
 from mattecli.network.a2u import A2UNet
@@ -33,10 +34,23 @@ def load_a2u(path: str | Path) -> A2UNet:
     state = read_state_dict(path)
     if SHARED_OR_NOT not in state:
         raise WeightsError(f"{path} holds no A2U network (no tensor {SHARED_OR_NOT}); point --weights at an A2U file")
-    net = A2UNet(shared=state[SHARED_OR_NOT].shape[0] == 1, upsampling=_upsampling(path, state))
+    with _NoDraws():
+        net = A2UNet(shared=state[SHARED_OR_NOT].shape[0] == 1, upsampling=_upsampling(path, state))
     _check_fit(path, net.state_dict(), state)
     net.load_state_dict({name: tensor.float() for name, tensor in state.items()}, strict=True)
     return net.eval()
+
+
+class _NoDraws(TorchFunctionMode):
+    """Leaves new parameters as they are: drawn ones would be replaced, and the host's random numbers moved on."""
+
+    def __torch_function__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        kwargs = kwargs or {}
+        if getattr(func, "__module__", None) == "torch.nn.init" or func in (Tensor.normal_, Tensor.uniform_):
+            return kwargs["tensor"] if "tensor" in kwargs else args[0]
+        return func(*args, **kwargs)
 
 
 def read_state_dict(path: str | Path) -> dict[str, Tensor]:

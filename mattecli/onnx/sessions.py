@@ -54,7 +54,7 @@ def choose_provider(device: str, provider: str | None) -> Provider:
     """
     match = re.fullmatch(r"auto|cpu|cuda(?::(\d+))?", device)
     if match is None:
-        raise UsageError(f"--device {device} is unknown; choose auto, cpu, cuda or cuda:N")
+        raise UsageError(f"`device` must be auto, cpu, cuda or cuda:N, not {device}")
     number = match[1] or "0"
     if provider is None:
         if device == "auto":
@@ -62,10 +62,10 @@ def choose_provider(device: str, provider: str | None) -> Provider:
             return cuda if why_not("cuda") is None else _make("cpu", number)
         provider = "cpu" if device == "cpu" else "cuda"
     if provider not in PROVIDERS:
-        raise UsageError(f"--provider {provider} is unknown; choose {', '.join(PROVIDERS)}")
+        raise UsageError(f"`provider` must be one of {', '.join(PROVIDERS)}, not {provider}")
     fitting = {"auto": tuple(PROVIDERS), "cpu": ("cpu",)}.get(device, ("cuda", "tensorrt"))
     if provider not in fitting:
-        raise UsageError(f"--provider {provider} does not run on --device {device}; give one of them")
+        raise UsageError(f"`provider={provider}` does not run on `device={device}`; give one of the two")
     reason = why_not(provider, number)
     if reason is not None:
         raise DeviceError(

@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 
 from mattecli.batch.report import Run
 from mattecli.compositing.composite import cutout
-from mattecli.compositing.foreground import estimate_foreground
 from mattecli.errors import InputError, MatteError
 from mattecli.imaging.image import to_depth
 from mattecli.imaging.read import read_alpha, read_image
@@ -134,7 +133,7 @@ def _pictures(line: Line) -> dict[str, Any]:
         if small.shape != photo.shape[:2]:
             raise InputError(f"{line['image']} and its output differ in size; run the batch again")
         shown["alpha"] = to_depth(small, 8)
-        shown["cutout"] = to_depth(cutout(estimate_foreground(photo, small), small), 8)
+        shown["cutout"] = to_depth(cutout(photo, small), 8)
     elif other is not None:
         shown["cutout"] = to_depth(shrunk(other, SIDE), 8)
     captions = {kind: kind for kind in shown} | {"cutout": "cut-out" if other is None else "result"}

@@ -121,7 +121,7 @@ def check_target(
         if any(str(other) != "-" and same_file(path, other) for other in inputs):
             raise InputError(f"{target} is an input of this run and is never written to; {remedy}")
         if not overwrite:
-            raise InputError(f"{target} exists already; {remedy} or add --overwrite")
+            raise InputError(f"{target} exists already; {remedy} or use `overwrite=True`")
     # a symbolic link's file is what will be written, also one that is not there yet
     folder = Path(os.path.realpath(path)).parent if path.is_symlink() else path.parent
     if not folder.exists():

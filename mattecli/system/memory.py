@@ -49,24 +49,6 @@ def peak_bytes() -> int:
         return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 
 
-def keep_freed_memory() -> None:
-    """Let the C library keep what is freed instead of giving it back to the system.
-
-    A network frees and asks for the same large maps over and over; given back, each page of them must be fetched and
-    zeroed anew, which can take longer than the arithmetic. Only glibc hands back so eagerly, and only there is anything
-    done.
-    """
-    if sys.platform != "linux":
-        return
-    try:
-        mallopt = ctypes.CDLL("libc.so.6").mallopt
-    except (OSError, AttributeError):  # another C library
-        return
-    trim_threshold, mmap_max = -1, -4  # M_TRIM_THRESHOLD and M_MMAP_MAX of malloc.h
-    mallopt(trim_threshold, -1)  # never
-    mallopt(mmap_max, 0)
-
-
 def held_bytes() -> int:
     """The RAM that this process holds now, in bytes."""
     return int(_process(os.getpid()).memory_info().rss)
@@ -89,7 +71,7 @@ def give_back_freed_memory() -> None:
 
 
 class Ceiling:
-    """Keeps what a process holds below a limit by giving back freed memory, of which `keep_freed_memory` keeps all.
+    """Keeps what a process holds below a limit by giving back freed memory, all of which a process of ours keeps.
 
     `release` is called first. It frees at least so many bytes of memory that is only kept for later use.
     """

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from mattecli.errors import DeviceError, MatteError, UsageError
-from mattecli.system.memory import keep_freed_memory
+from mattecli.system.process import keep_freed_memory
 from mattecli.training.config import TrainConfig
 from mattecli.training.distributed import Ranks
 from mattecli.training.log import Journal, Line, Meter

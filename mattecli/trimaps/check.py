@@ -18,7 +18,8 @@ def from_values(pixels: NDArray[Any], *, snap: int = 0, name: str = "the trimap"
     """The trimap a picture means: black is background, white foreground, everything else unknown.
 
     `pixels`: (H, W), RGB (H, W, 3) or RGBA (H, W, 4) of uint8, uint16 or floats from 0 to 1; only the exact ends count
-    as known. `snap` (in steps of 1/255) pulls values that close to an end to it first.
+    as known. Of bool, True is foreground and False background. `snap` (in steps of 1/255) pulls values that close to
+    an end to it first.
 
     Transparency: where it is the same everywhere it says nothing. With one single colour all over, the alpha channel
     is the trimap. Otherwise the trimap was painted on a transparent layer: transparent is background (editors leave
@@ -28,7 +29,9 @@ def from_values(pixels: NDArray[Any], *, snap: int = 0, name: str = "the trimap"
     photo, and for another shape, type or range.
     """
     if pixels.size == 0 or not (pixels.ndim == 2 or (pixels.ndim == 3 and pixels.shape[2] in (3, 4))):
-        raise InputError(f"{name} is an array of shape {pixels.shape}; give (H, W), RGB or RGBA")
+        raise InputError(f"{name} has shape {pixels.shape}; give (H, W), RGB or RGBA")
+    if pixels.dtype == np.bool_:
+        pixels = pixels.astype(np.uint8) * np.uint8(255)
     check_range(pixels, name)
     values, full = _values(pixels, full_scale(pixels, name))
     _refuse_photo(pixels, full, name)
@@ -98,8 +101,26 @@ def _refuse_damaged(values: NDArray[Any], full: int | float, name: str) -> None:
     if stray >= 32 and stray > 0.08 * just_off:
         raise InputError(
             f"{name} has {just_off} values just off black and white, as JPEG leaves them; save the trimap as PNG or "
-            "add --snap 10"
+            "use `snap=10`"
         )
+
+
+def as_codes(pixels: NDArray[Any], *, snap: int = 0, name: str = "the trimap") -> NDArray[np.uint8]:
+    """A trimap for the network, which tells 0 and 255 from everything else: `from_values`, with its errors.
+
+    A uint8 array in which `from_values` would find nothing to refuse or to snap is not copied.
+    """
+    if pixels.ndim == 2 and pixels.dtype == np.uint8 and pixels.size:
+        counts = cv2.calcHist([np.ascontiguousarray(pixels)], [0], None, [256], [0, 256])
+        reach = max(10, snap)
+        if not counts[1 : reach + 1].any() and not counts[255 - reach : 255].any():
+            return pixels
+    return from_values(pixels, snap=snap, name=name)
+
+
+def unknown(trimap: NDArray[Any]) -> NDArray[np.bool_]:
+    """Where a trimap, uint8 (H, W), is unknown: known are 0, background, and 255, foreground, alone."""
+    return np.asarray((trimap != BACKGROUND) & (trimap != FOREGROUND))
 
 
 def check_size(
@@ -121,5 +142,8 @@ def shares(trimap: NDArray[np.uint8]) -> dict[str, float]:
     """The shares of background, unknown and foreground pixels, each from 0 to 1."""
     background = np.count_nonzero(trimap == BACKGROUND) / trimap.size
     foreground = np.count_nonzero(trimap == FOREGROUND) / trimap.size
-    unknown = np.count_nonzero((trimap != BACKGROUND) & (trimap != FOREGROUND)) / trimap.size
-    return {"background": background, "unknown": unknown, "foreground": foreground}
+    return {
+        "background": background,
+        "unknown": np.count_nonzero(unknown(trimap)) / trimap.size,
+        "foreground": foreground,
+    }

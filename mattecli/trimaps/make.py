@@ -6,23 +6,18 @@ messages.
 
 from __future__ import annotations
 
-from typing import Any
-
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from mattecli.errors import InputError, UsageError
-from mattecli.imaging.pixels import check_range, full_scale
-from mattecli.trimaps.check import (
-    BACKGROUND,
-    FOREGROUND,
-    UNKNOWN,
-)
+from mattecli.imaging.given import Given, given_levels, given_name
+from mattecli.imaging.pixels import full_scale
+from mattecli.trimaps.check import BACKGROUND, FOREGROUND, UNKNOWN
 
 
 def make_trimap(
-    mask: NDArray[Any],
+    mask: Given,
     *,
     erode: int,
     dilate: int,
@@ -32,36 +27,34 @@ def make_trimap(
 ) -> NDArray[np.uint8]:
     """A trimap, uint8 (H, W) of 0, 128 and 255, from a hard mask or a soft matte.
 
-    `mask`: (H, W), bool, uint8, uint16 or float from 0 to 1. Values up to `low` are background, from `high` on
-    foreground, those between unknown (`low` and `high` from 0 to 1). Then the unknown part grows by `erode` pixels into
-    the foreground and by `dilate` pixels into the background, in Euclidean distance; the picture's edge does not count
-    as a border. Any radius takes the same time.
+    `mask`: (H, W), bool, uint8, uint16 or float from 0 to 1, a PIL image, or a file. Values up to `low` are background,
+    from `high` on foreground, those between unknown (`low` and `high` from 0 to 1). Then the unknown part grows by
+    `erode` pixels into the foreground and by `dilate` pixels into the background, in Euclidean distance; the picture's
+    edge does not count as a border. Any radius takes the same time.
 
     Raises `UsageError` for a negative radius or `low` ≥ `high`, `InputError` for a mask that holds one value only or
     label numbers such as 0 and 1, for floats outside of 0 to 1, and for another shape or type; `name` stands in the
     sentence.
     """
     if erode < 0 or dilate < 0:
-        raise UsageError(f"a trimap cannot be made with erode {erode} and dilate {dilate}; give 0 or more pixels")
+        raise UsageError(f"`erode` and `dilate` must be 0 or more pixels, not {erode} and {dilate}")
     if not 0 <= low < high <= 1:
-        raise UsageError(f"a trimap cannot be made with low {low:g} and high {high:g}; give 0 ≤ low < high ≤ 1")
-    if mask.ndim != 2 or mask.size == 0:
-        raise InputError(f"{name} is an array of shape {mask.shape}; give (H, W)")
-    full = 1.0 if mask.dtype == np.bool_ else full_scale(mask, name)
-    check_range(mask, name)
-    _refuse_flat(float(mask.min()) / full, float(mask.max()) / full, mask.dtype.name, name)
-    foreground = np.asarray(mask >= high * full)
-    background = np.asarray(mask <= low * full)
-    trimap = np.full(mask.shape, UNKNOWN, np.uint8)
+        raise UsageError(f"`low` must be less than `high`, and both from 0 to 1, not {low:g} and {high:g}")
+    levels = given_levels(mask, name)
+    full = full_scale(levels, name)
+    _refuse_flat(float(levels.min()) / full, float(levels.max()) / full, given_name(mask, name))
+    foreground = np.asarray(levels >= high * full)
+    background = np.asarray(levels <= low * full)
+    trimap = np.full(levels.shape, UNKNOWN, np.uint8)
     trimap[_shrunk(foreground, erode)] = FOREGROUND
     trimap[_shrunk(background, dilate)] = BACKGROUND
     return trimap
 
 
-def _refuse_flat(lowest: float, highest: float, kind: str, name: str) -> None:
+def _refuse_flat(lowest: float, highest: float, name: str) -> None:
     if lowest == highest:
         raise InputError(f"{name} has the same value everywhere; give a mask with the object white on black")
-    if kind != "bool" and highest <= 10 / 255:
+    if highest <= 10 / 255:
         raise InputError(
             f"{name} is nearly black (its greatest value is {round(highest * 255)} of 255); write 255 for the object "
             "instead of a label number"

@@ -6,9 +6,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mattecli.imaging.decoding import Source, is_pipe, label
+from mattecli.imaging.given import Given, given_name, given_values
 from mattecli.imaging.image import Image
 from mattecli.imaging.read import read_image, read_size, read_values
-from mattecli.trimaps.check import check_size, from_values
+from mattecli.trimaps.check import as_codes, check_size, from_values
 
 
 def read_trimap(source: Source, *, snap: int = 0) -> NDArray[np.uint8]:
@@ -18,6 +19,16 @@ def read_trimap(source: Source, *, snap: int = 0) -> NDArray[np.uint8]:
     """
     pixels = read_values(source)
     return from_values(pixels, snap=snap, name=label(source))
+
+
+def given_trimap(given: Given, *, snap: int = 0, name: str = "the trimap") -> NDArray[np.uint8]:
+    """A trimap for the network, uint8 (H, W): 0 background, 255 foreground, everything else unknown.
+
+    `given` is an array, a PIL image, or a file; what its values mean: see `mattecli.trimaps.check.from_values`. Raises
+    `InputError` as that does, and for anything else.
+    """
+    name = given_name(given, name)
+    return as_codes(given_values(given, name), snap=snap, name=name)
 
 
 def pair_size(photo: Source, trimap: Source) -> tuple[int, int]:

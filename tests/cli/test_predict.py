@@ -329,7 +329,7 @@ def test_output_folder_not_writable(run_matte: RunMatte, photo: Path, trimap: Pa
         ("--json -o -", "both write to standard output"),
         ("--cutout --bits 16", "no alpha|none is written"),
         ("--max-memory lots", "no amount of memory"),
-        ("--device tpu", "--device tpu is unknown"),
+        ("--device tpu", "--device must be auto, cpu, cuda or cuda:N, not tpu"),
         ("-b bleu", "neither a file nor a colour"),
         ("--linear", "--linear would do nothing"),
         ("--fit tile --cutout", "--fit tile would do nothing"),

@@ -200,14 +200,22 @@ def test_composite_takes_layers_of_different_depth(rng: np.random.Generator) -> 
 
 def test_cutout_is_straight_not_premultiplied() -> None:
     foreground, alpha = np.full((70, 2, 3), 0.6, np.float32), np.full((70, 2), 0.5, np.float32)
-    np.testing.assert_array_equal(cutout(foreground, alpha), np.full((70, 2, 4), [0.6, 0.6, 0.6, 0.5], np.float32))
+    rgba = cutout(np.zeros((70, 2, 3), np.uint8), alpha, foreground=foreground)
+    np.testing.assert_array_equal(rgba, np.full((70, 2, 4), [0.6, 0.6, 0.6, 0.5], np.float32))
 
 
 def test_a_cutout_over_a_background_is_the_composite(rng: np.random.Generator) -> None:
     foreground, alpha, _ = mixed(rng)
     under = smooth(rng, *alpha.shape)
-    rgba = cutout(foreground, alpha)
+    rgba = cutout(foreground, alpha, foreground=foreground)
     np.testing.assert_array_equal(composite(rgba[..., :3], rgba[..., 3], under), composite(foreground, alpha, under))
+
+
+def test_a_cutout_has_the_colours_of_the_foreground_alone(rng: np.random.Generator) -> None:
+    _, alpha, image = mixed(rng)
+    rgba = cutout(image, alpha)
+    np.testing.assert_array_equal(rgba[..., :3], estimate_foreground(image, alpha))
+    np.testing.assert_array_equal(rgba[..., 3], alpha)
 
 
 GOOD, MATTE = np.zeros((4, 5, 3), np.float32), np.zeros((4, 5), np.float32)
@@ -216,14 +224,15 @@ GOOD, MATTE = np.zeros((4, 5, 3), np.float32), np.zeros((4, 5), np.float32)
 @pytest.mark.parametrize(
     ("image", "alpha", "sentence"),
     [
-        (GOOD[..., 0], MATTE, r"the image has shape \(4, 5\); give RGB"),
-        (np.zeros((4, 5, 4), np.uint8), MATTE, r"shape \(4, 5, 4\)"),
+        (GOOD[0, 0], MATTE, r"the image has shape \(3,\); give RGB"),
+        (np.zeros((4, 5, 4), np.uint8), MATTE, "the image is transparent in places; flatten it on a colour first"),
+        (np.zeros((4, 5, 2), np.uint8), MATTE, r"the image has shape \(4, 5, 2\); give RGB"),
         (np.zeros((0, 5, 3), np.uint8), MATTE[:0], r"shape \(0, 5, 3\)"),
         (np.zeros((4, 5, 3), np.int32), MATTE, "of type int32"),
         (GOOD + 255, MATTE, "values from 255 to 255"),
         (GOOD * np.nan, MATTE, "values from nan to nan"),
-        (GOOD, MATTE[:3], r"the alpha has shape \(3, 5\) but the picture \(4, 5, 3\)"),
-        (GOOD, MATTE.astype(np.uint8), "the alpha is of type uint8"),
+        (GOOD, MATTE[:3], "the alpha is 5×3 but the picture 5×4"),
+        (GOOD, MATTE.astype(np.int64), "the alpha is of type int64"),
         (GOOD, MATTE - 0.5, "the alpha has values from -0.5"),
     ],
 )
@@ -322,13 +331,20 @@ def test_a_half_precision_background_is_fitted_as_a_single_precision_one() -> No
 
 
 def test_an_unknown_fit_is_refused_with_those_there_are() -> None:
-    with pytest.raises(UsageError, match="use one of cover, contain, stretch, tile"):
+    with pytest.raises(UsageError, match="`fit` must be one of cover, contain, stretch, tile, not 'fill'"):
         fit_background(columns(4, 4), 8, 8, fit="fill")  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("background", ["red", None, ("a", "b", "c")])
-def test_a_background_that_is_no_colour_at_all_is_refused(background: Any) -> None:
-    with pytest.raises(InputError, match="is no colour; give three floats"):
+@pytest.mark.parametrize(
+    ("background", "sentence"),
+    [
+        ("red", "red does not exist"),
+        (None, "the background is a NoneType; give a NumPy array, a PIL image"),
+        (("a", "b", "c"), "is no colour; give three floats"),
+    ],
+)
+def test_a_background_that_is_neither_a_picture_nor_a_colour_is_refused(background: Any, sentence: str) -> None:
+    with pytest.raises(InputError, match=sentence):
         composite(GOOD, MATTE, background)
 
 

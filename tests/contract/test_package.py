@@ -10,6 +10,7 @@ import pytest
 
 import mattecli
 from mattecli import errors
+from mattecli.cli import exit_code
 
 ROOT = Path(__file__).parents[2]
 HEAVY = {"torch", "onnxruntime", "onnx", "cv2", "numba", "pymatting", "skimage", "numpy", "PIL", "rich", "jinja2"}
@@ -61,7 +62,7 @@ def test_public_names_are_what_can_be_had() -> None:
 
 
 def test_every_error_has_its_exit_code() -> None:
-    codes = {name: kind.exit_code for name, kind in vars(errors).items() if name.endswith("Error")}
+    codes = {name: exit_code(kind("")) for name, kind in vars(errors).items() if name.endswith("Error")}
     assert codes == {
         "MatteError": 1,
         "UsageError": 2,

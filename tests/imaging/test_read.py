@@ -21,6 +21,7 @@ from PIL import ImageCms
 from mattecli.errors import DeviceError, InputError
 from mattecli.imaging.read import read_alpha, read_image, read_size
 from mattecli.system import memory
+from mattecli.system.process import prepare_process
 from mattecli.trimaps.pairs import read_trimap
 
 SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
@@ -532,14 +533,17 @@ def test_heic_without_the_plug_in_names_it(tmp_path: Path, monkeypatch: pytest.M
 def test_exr_without_support_names_another_format(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cv2, "haveImageWriter", lambda _: False)
     (tmp_path / "a.exr").write_bytes(b"\x76\x2f\x31\x01" + bytes(60))
-    with pytest.raises(
-        InputError, match=r"a\.exr is OpenEXR, which this build of OpenCV cannot read; convert it to TIFF"
-    ):
+    monkeypatch.setenv("OPENCV_IO_ENABLE_OPENEXR", "1")
+    with pytest.raises(InputError, match=r"a\.exr is OpenEXR, and this build of OpenCV has no EXR; convert it to TIFF"):
+        read_alpha(tmp_path / "a.exr")
+    monkeypatch.delenv("OPENCV_IO_ENABLE_OPENEXR")
+    with pytest.raises(InputError, match=r"no EXR unless OPENCV_IO_ENABLE_OPENEXR=1 is set in the environment"):
         read_alpha(tmp_path / "a.exr")
 
 
-def test_a_photo_of_100_megapixels_is_no_bomb(tmp_path: Path) -> None:
+def test_a_photo_of_100_megapixels_is_read_in_a_process_of_ours(tmp_path: Path) -> None:
     """As a bilevel PNG it is small and quick; Pillow's own limit is 89 megapixels, and warnings are errors here."""
+    prepare_process()
     PIL.Image.new("1", (12500, 8001)).save(tmp_path / "large.png")
     assert read_size(tmp_path / "large.png") == (12500, 8001)
 
@@ -559,6 +563,7 @@ def test_a_picture_that_the_memory_cannot_hold_is_refused_before_it_is_decoded(
 
 
 def test_a_real_bomb_is_refused(tmp_path: Path) -> None:
+    prepare_process()
     header = struct.pack(">IIBBBBB", 60000, 60000, 8, 2, 0, 0, 0)
     png = png16(noise(4, 4, 3))
     forged = png[:16] + header + struct.pack(">I", zlib.crc32(b"IHDR" + header)) + png[33:]
@@ -609,6 +614,7 @@ def test_a_12_bit_tiff_is_refused_for_its_depth_and_not_as_damaged(tmp_path: Pat
 def test_a_compression_that_cannot_be_read_is_named_in_our_words_alone(
     tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
+    prepare_process()
     (tmp_path / "odd.tif").write_bytes(_tiff(16, 34887, bytes(40)))  # LERC
     with pytest.raises(InputError, match=r"odd\.tif .* its compression \(LERC\) cannot be read here; export it again"):
         read_image(tmp_path / "odd.tif")

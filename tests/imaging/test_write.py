@@ -138,7 +138,6 @@ def test_webp_keeps_the_colours_under_transparent_pixels(tmp_path: Path) -> None
         (np.zeros((4, 5, 3), np.float32), r"the matte has shape \(4, 5, 3\); give \(H, W\)"),
         (np.zeros((0, 5), np.float32), r"the matte has shape \(0, 5\)"),
         (np.zeros((4, 5), np.int64), "of type int64"),
-        (np.zeros((4, 5), bool), "of type bool"),
     ],
 )
 @pytest.mark.parametrize("name", ["a.png", "a.npy"])
@@ -155,7 +154,7 @@ def test_a_matte_of_any_float_type_is_written(tmp_path: Path) -> None:
 
 
 def test_there_is_no_matte_of_12_bits(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="a matte has no 12 bits; give 8, 16 or 'float'"):
+    with pytest.raises(UsageError, match="`bits` must be 8, 16 or 'float', not 12"):
         write_alpha(tmp_path / "a.png", RAMP, bits=12)  # type: ignore[arg-type]
 
 
@@ -211,11 +210,12 @@ def test_a_matte_takes_the_resolution_and_not_the_profile_of_its_photo(tmp_path:
 
 def test_exr_is_refused_where_opencv_lacks_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cv2, "haveImageWriter", lambda _: False)
+    monkeypatch.setenv("OPENCV_IO_ENABLE_OPENEXR", "1")
     for check in (
         lambda: check_output(tmp_path / "a.exr", overwrite=False, bits="float"),
         lambda: write_alpha(tmp_path / "a.exr", RAMP, bits="float"),
     ):
-        with pytest.raises(InputError, match=r"a\.exr cannot be written, .* OpenCV has no EXR; name a \.tif file"):
+        with pytest.raises(InputError, match=r"a\.exr cannot .* this build of OpenCV has no EXR; name a \.tif file"):
             check()
     for name, bits in (("a.xyz", 8), ("a.png", "float")):
         with pytest.raises(InputError) as caught:
@@ -229,13 +229,13 @@ def test_exr_goes_through_opencv_where_it_has_it(tmp_path: Path, monkeypatch: py
     given: list[Any] = []
 
     def encode(suffix: str, pixels: Any) -> tuple[bool, Any]:
-        given.append((suffix, pixels.dtype, os.environ["OPENCV_IO_ENABLE_OPENEXR"]))
+        given.append((suffix, pixels.dtype))
         return True, np.frombuffer(b"exr!", np.uint8)
 
     monkeypatch.setattr(cv2, "haveImageWriter", lambda _: True)
     monkeypatch.setattr(cv2, "imencode", encode)
     write_alpha(tmp_path / "a.exr", RAMP)
-    assert given == [(".exr", np.float32, "1")]
+    assert given == [(".exr", np.float32)]
     assert (tmp_path / "a.exr").read_bytes() == b"exr!"
 
 
@@ -358,7 +358,7 @@ def test_a_file_that_appears_meanwhile_is_not_replaced(
     if not links:
         monkeypatch.setattr(os, "link", no_links)
     monkeypatch.setitem(FORMATS, ".png", replace(FORMATS[".png"], save=save))
-    with pytest.raises(InputError, match=r"a\.png exists already; name another output or add --overwrite"):
+    with pytest.raises(InputError, match=r"a\.png exists already; name another output or use `overwrite=True`"):
         write_image(tmp_path / "a.png", Image(noise(4, 4, 3)))
     assert (tmp_path / "a.png").read_bytes() == b"theirs"
     assert leftovers(tmp_path) == ["a.png"]
@@ -378,7 +378,7 @@ def test_writing_works_on_a_disk_without_hard_links(tmp_path: Path, monkeypatch:
 def test_overwrite_replaces_and_its_absence_refuses(tmp_path: Path) -> None:
     first, second = noise(4, 4, 3), noise(4, 4, 3, seed=1)
     write_image(tmp_path / "a.png", Image(first))
-    with pytest.raises(InputError, match=r"a\.png exists already; name another output or add --overwrite"):
+    with pytest.raises(InputError, match=r"a\.png exists already; name another output or use `overwrite=True`"):
         write_image(tmp_path / "a.png", Image(second))
     assert np.array_equal(read_image(tmp_path / "a.png").pixels, first)
     write_image(tmp_path / "a.png", Image(second), overwrite=True)
@@ -439,7 +439,7 @@ def test_check_output_finds_early_what_would_fail_late(tmp_path: Path) -> None:
     (tmp_path / "there.png").write_bytes(b"older")
     (tmp_path / "folder.png").mkdir()
     for name, sentence in {
-        "there.png": r"there\.png exists already; name another output or add --overwrite$",
+        "there.png": r"there\.png exists already; name another output or use `overwrite=True`$",
         "folder.png": r"folder\.png is a folder; name a file in it$",
         "gone/a.png": r"a\.png cannot be written: the folder .*gone does not exist; create it first$",
         "there.png/a.png": r"cannot be written: .*there\.png is a file, not a folder; name another output$",

@@ -122,9 +122,9 @@ def test_16_bit_and_float_photos_are_read_at_their_own_scale() -> None:
     ("image", "trimap", "words"),
     [
         (picture(4, 4), np.zeros((4, 5), np.uint8), "the trimap is 5×4 but the image is 4×4"),
-        (picture(4, 4)[..., 0], np.zeros((4, 4), np.uint8), r"give \(H, W, 3\) RGB"),
-        (picture(4, 4).astype(np.float64), np.zeros((4, 4), np.uint8), "float64"),
-        (picture(4, 4), np.zeros((4, 4), np.float32), r"give \(H, W\) as uint8"),
+        (picture(4, 4)[..., :2], np.zeros((4, 4), np.uint8), r"the image has shape \(4, 4, 2\); give RGB"),
+        (picture(4, 4).astype(np.int64), np.zeros((4, 4), np.uint8), "the image is of type int64; give uint8"),
+        (picture(4, 4), np.zeros((4, 4), np.int64), "the trimap is of type int64; give uint8"),
         (
             picture(4, 4).astype(np.float32),
             np.zeros((4, 4), np.uint8),
@@ -179,10 +179,10 @@ def test_auto_takes_the_best_tile_that_fits() -> None:
 def test_a_tile_that_is_set_is_taken_or_refused() -> None:
     assert plan(4000, 6000, Fake(), tile=256).tile == 256
     assert plan(4000, 6000, Fake(), tile="off").whole
-    with pytest.raises(DeviceError, match=r"at once on cpu, but only 2\.0 GiB are free; use --tile auto"):
+    with pytest.raises(DeviceError, match=r"at once on cpu, but only 2\.0 GiB are free; use `tile=auto`"):
         plan(4000, 6000, Fake(free=2**31), tile="off")
     for side in (32, 100, -64, 64.0, "foo"):
-        with pytest.raises(UsageError, match=f"--tile {side} is no tile; .* multiple of 16 from 64 up"):
+        with pytest.raises(UsageError, match=f"`tile` must be auto, off or a multiple of 16 from 64 up, not {side}"):
             plan(4000, 6000, Fake(), tile=side)  # type: ignore[arg-type]
 
 
@@ -222,7 +222,7 @@ def test_a_picture_too_large_for_the_memory_is_refused_before_the_run(raw: list[
     with pytest.raises(DeviceError, match="are free"):
         predict_alpha(picture(50, 100), np.full((50, 100), 128, np.uint8), Fake(free=2**20))
     assert raw == []
-    with pytest.raises(DeviceError, match="3 MiB are allowed by --max-memory"):
+    with pytest.raises(DeviceError, match="3 MiB are allowed by `max_memory`"):
         plan(50, 100, Fake(), max_memory=3 * 2**20)
 
 
@@ -234,7 +234,7 @@ def test_an_exhausted_device_is_tried_again_with_half_the_tile_on_auto_only(raw:
     assert [each.tile for each in plans] == [512, 256, 128]
     raw += [exhausted]
     with pytest.raises(
-        DeviceError, match="cuda:0 ran out of memory at 1008×1008 pixels in tiles of 512; use --tile auto"
+        DeviceError, match="cuda:0 ran out of memory at 1008×1008 pixels in tiles of 512; use `tile=auto`"
     ):
         predict_alpha(image, trimap, Fake(), tile=512)
     raw += [exhausted] * 4

@@ -43,16 +43,16 @@ def test_maps_are_in_the_networks_type_or_better() -> None:
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="a CUDA card is here")
 def test_cuda_asked_for_and_absent_is_an_error_with_the_remedy() -> None:
-    with pytest.raises(DeviceError, match=r"--device cuda cannot be used: .*(CUDA build|nvidia-smi).*--device cpu"):
+    with pytest.raises(DeviceError, match=r"`device=cuda` cannot be used: .*(CUDA build|nvidia-smi).*`device=cpu`"):
         load_backend(device="cuda")
 
 
 def test_unknown_devices_and_precisions_are_refused() -> None:
-    with pytest.raises(UsageError, match="--device tpu is unknown"):
+    with pytest.raises(UsageError, match="`device` must be auto, cpu, cuda or cuda:N, not tpu"):
         load_backend(device="tpu")
-    with pytest.raises(UsageError, match="--precision fp8 is unknown"):
+    with pytest.raises(UsageError, match="`precision` must be auto, fp32, bf16 or fp16, not fp8"):
         load_backend(precision="fp8")
-    with pytest.raises(UsageError, match="fp16 is for CUDA"):
+    with pytest.raises(UsageError, match="`precision=fp16` is for CUDA"):
         load_backend(device="cpu", precision="fp16")
 
 

@@ -223,7 +223,7 @@ def test_an_exported_file_serves_as_weights(tmp_path: Path) -> None:
         assert backend.name == "onnx"
         found = predict_alpha(image, trimap, backend)
         assert np.abs(found - expected).max() <= (1e-2 if options.fp16 else 0)
-    with pytest.raises(UsageError, match=r"0.onnx is for ONNX Runtime, not for --backend torch"):
+    with pytest.raises(UsageError, match=r"0.onnx is for ONNX Runtime, not for `backend=torch`"):
         load_backend(tmp_path / "0.onnx", backend="torch")
 
 

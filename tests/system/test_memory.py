@@ -88,7 +88,8 @@ def test_what_is_no_size_is_refused(text: str) -> None:
 @pytest.mark.skipif(sys.platform != "linux", reason="glibc's heap is Linux's")
 def test_freed_memory_can_be_given_back() -> None:
     code = (
-        "from mattecli.system import memory; memory.keep_freed_memory(); before = memory.held_bytes(); "
+        "from mattecli.system import memory, process; process.prepare_process(); process.keep_freed_memory(); "
+        "before = memory.held_bytes(); "
         "blocks = [bytearray(b'x') * 1_000_000 for _ in range(100)]; last = bytearray(100); blocks.clear(); "
         "kept = memory.held_bytes() - before; memory.give_back_freed_memory(); "
         "print(kept > 80e6, memory.held_bytes() - before < 40e6)"

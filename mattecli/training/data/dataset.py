@@ -13,6 +13,7 @@ import torch
 from torch.utils.data import DataLoader, Dataset
 
 from mattecli.errors import MatteError
+from mattecli.system.process import prepare_process
 from mattecli.training.data.config import DataConfig
 from mattecli.training.data.scenes import Sample, Scene, draw_scene, render_scene
 from mattecli.training.data.sources import Sources
@@ -138,6 +139,7 @@ def _stack(arrays: list[np.ndarray[Any, np.dtype[np.uint8]]]) -> torch.Tensor:
 
 def _set_up_worker(_: int) -> None:
     """One thread a worker, for the workers are the parallelism; Ctrl-C is for the parent, who saves, then ends them."""
+    prepare_process()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     torch.set_num_threads(1)
     cv2.setNumThreads(0)

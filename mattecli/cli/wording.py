@@ -1,0 +1,21 @@
+"""The library's messages in the words of the command line: parameters become options."""
+
+import re
+
+# The library's parameters that options set under the same name.
+_PARAMETERS = (
+    "backend|bits|device|dilate|erode|fit|high|linear|low|max_memory|overwrite|precision|provider|snap|threads|tile|"
+    "weights"
+)
+_MENTION = re.compile(rf"`({_PARAMETERS})(?:=([^`]*))?`")
+
+
+def as_options(message: str) -> str:
+    """A message that names options (`--tile 100`) where the library names parameters (`` `tile=100` ``)."""
+    return _MENTION.sub(_option, message)
+
+
+def _option(mention: re.Match[str]) -> str:
+    name, value = mention.groups()
+    option = "--" + name.replace("_", "-")
+    return option if value in (None, "True") else f"{option} {value}"

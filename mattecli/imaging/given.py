@@ -1,0 +1,114 @@
+"""What callers of the library give for a picture or a matte, as an array: the table in docs/api.md is about this."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import PIL.Image
+from numpy.typing import NDArray
+
+from mattecli.errors import InputError
+from mattecli.imaging.decoding import from_pillow, label, translated
+from mattecli.imaging.image import Image
+from mattecli.imaging.pixels import as_float, check_range, full_scale
+from mattecli.imaging.read import matte_of, normal, read_alpha, read_image, read_values
+
+Given = NDArray[Any] | PIL.Image.Image | Image | str | Path | bytes
+
+
+def given_name(given: object, otherwise: str) -> str:
+    """What a message calls it: a file by its name, everything else `otherwise`."""
+    return label(given) if isinstance(given, (str, Path)) else otherwise
+
+
+def given_picture(given: Given, name: str) -> NDArray[Any]:
+    """A picture as RGB (H, W, 3) of uint8, uint16 or floats in [0, 1]; an array of that kind is not copied.
+
+    Grey becomes RGB. An alpha channel that hides nothing is dropped. PIL images are turned upright, and files are read
+    by `read_image`. Raises `InputError`, with `name` in it, for anything else.
+    """
+    name, hides = given_name(given, name), False
+    if isinstance(given, np.ndarray):
+        pixels = given
+    elif isinstance(given, Image):
+        pixels, hides = given.pixels, given.transparent
+    elif isinstance(given, PIL.Image.Image):
+        pixels = _from_pillow(given, name, colour_managed=True)
+    elif isinstance(given, (str, Path, bytes)):
+        photo = read_image(given)
+        pixels, hides = photo.pixels, photo.transparent
+    else:
+        raise _foreign(given, name)
+    pixels = _flat(pixels)
+    if pixels.size == 0 or not (pixels.ndim == 2 or (pixels.ndim == 3 and pixels.shape[2] in (3, 4))):
+        raise InputError(f"{name} has shape {pixels.shape}; give RGB (H, W, 3) or grey (H, W)")
+    white = full_scale(pixels, name)
+    check_range(pixels, name)
+    if pixels.ndim == 2:
+        return np.repeat(pixels[..., None], 3, axis=2)
+    if hides or (pixels.shape[2] == 4 and pixels[..., 3].min() < white):
+        raise InputError(
+            f"{name} is transparent in places; flatten it on a colour first, or give its RGB values alone to use the "
+            "colours that are hidden there"
+        )
+    return pixels[..., :3]
+
+
+def given_matte(given: Given, name: str) -> NDArray[np.float32]:
+    """A matte or a mask as float32 (H, W) in [0, 1]; see `given_levels`."""
+    return as_float(given_levels(given, name))
+
+
+def given_levels(given: Given, name: str) -> NDArray[Any]:
+    """A matte or a mask (H, W) of uint8, uint16 or floats in [0, 1]; an array of that kind is not copied.
+
+    False and True become 0 and 255. PIL images and files count as in `read_alpha`. Raises `InputError`, with `name` in
+    it, for anything else.
+    """
+    name = given_name(given, name)
+    if isinstance(given, np.ndarray):
+        levels = _flat(given)
+    elif isinstance(given, Image):
+        levels = matte_of(given.pixels, name)
+    elif isinstance(given, PIL.Image.Image):
+        levels = matte_of(normal(_from_pillow(given, name, colour_managed=False), name), name)
+    elif isinstance(given, (str, Path, bytes)):
+        return read_alpha(given)
+    else:
+        raise _foreign(given, name)
+    if levels.ndim != 2 or levels.size == 0:
+        raise InputError(f"{name} has shape {levels.shape}; give (H, W)")
+    if levels.dtype == np.bool_:
+        return levels.astype(np.uint8) * np.uint8(255)
+    full_scale(levels, name)
+    check_range(levels, name)
+    return levels
+
+
+def given_values(given: Given, name: str) -> NDArray[Any]:
+    """The values of a picture as they stand, whatever they mean: an array as it is, a file by `read_values`."""
+    if isinstance(given, np.ndarray):
+        return _flat(given)
+    if isinstance(given, Image):
+        return given.pixels
+    if isinstance(given, PIL.Image.Image):
+        return normal(_from_pillow(given, name, colour_managed=False), name)
+    if isinstance(given, (str, Path, bytes)):
+        return read_values(given)
+    raise _foreign(given, name)
+
+
+def _flat(pixels: NDArray[Any]) -> NDArray[Any]:
+    """(H, W, 1) as (H, W)."""
+    return pixels[..., 0] if pixels.ndim == 3 and pixels.shape[2] == 1 else pixels
+
+
+def _from_pillow(picture: PIL.Image.Image, name: str, *, colour_managed: bool) -> NDArray[Any]:
+    with translated(name):  # its file may be read only now
+        return from_pillow(picture, colour_managed=colour_managed).pixels
+
+
+def _foreign(given: object, name: str) -> InputError:
+    return InputError(f"{name} is a {type(given).__name__}; give a NumPy array, a PIL image, or a file's name or bytes")

@@ -1,0 +1,368 @@
+"""What the public functions take, row by row of the tables in docs/api.md, and the sentence that the rest gets."""
+
+from __future__ import annotations
+
+import inspect
+import io
+import pickle
+import re
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import PIL.Image
+import pytest
+from numpy.typing import NDArray
+
+import mattecli
+from mattecli.inference import model as model_module
+from mattecli.weights import find_checkpoint
+
+SIDE = 16
+Bytes = NDArray[np.uint8]
+Floats = NDArray[np.float32]
+
+GREY = np.tile(np.linspace(0, 255, SIDE).astype(np.uint8), (SIDE, 1))
+RGB = np.random.default_rng(0).integers(1, 255, (SIDE, SIDE, 3), dtype=np.uint8)
+CODES = np.where(GREY < 80, 0, np.where(GREY > 170, 255, 128)).astype(np.uint8)
+OPAQUE = np.ones((SIDE, SIDE), np.float32)
+WHITE = np.ones((SIDE, SIDE, 3), np.float32)
+
+
+def table(heading: str) -> dict[str, dict[str, str]]:
+    """The rows of a table in docs/api.md, by their first cell: for each column the cell's text."""
+    text = (Path(__file__).parents[2] / "docs" / "api.md").read_text(encoding="utf-8")
+    lines = [
+        line for line in text.partition(f"## {heading}\n")[2].partition("\n## ")[0].splitlines() if line[:1] == "|"
+    ]
+    head, _, *rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
+    return {row[0]: dict(zip(head[1:], row[1:], strict=True)) for row in rows}
+
+
+def sentence(cell: str) -> str | None:
+    """The pattern of the sentence in a cell; None where there is none."""
+    found = re.search("“(.*)”", cell)
+    return None if found is None else ".*".join(map(re.escape, found[1].split("…"))) + "$"
+
+
+# --- pictures, alphas, masks and trimaps ------------------------------------------------------------------------------
+
+Form = Callable[[Bytes], list[tuple[Any, Bytes]]]  # what may be given for these values, and the values it stands for
+
+
+def plain(form: Callable[[Bytes], Any]) -> Form:
+    return lambda values: [(form(values), values)]
+
+
+def file_of(values: Bytes) -> bytes:
+    buffer = io.BytesIO()
+    PIL.Image.fromarray(values).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+def saved(values: Bytes) -> str:
+    Path("given.png").write_bytes(file_of(values))
+    return "given.png"
+
+
+def with_alpha(values: Bytes, alpha: int) -> Bytes:
+    opacity = np.full((SIDE, SIDE), 255, np.uint8)
+    opacity[CODES == 0] = alpha
+    return np.dstack([values, opacity])
+
+
+def floats(values: Bytes) -> list[tuple[Any, Bytes]]:
+    return [((values / 255).astype(kind), values) for kind in (np.float16, np.float32, np.float64, ">f4")]
+
+
+def as_one_channel(values: Bytes) -> list[tuple[Any, Bytes]]:
+    given = [values, values.astype(np.uint16) * 257, (values / 255).astype(np.float32)]
+    return [(each[..., None], values) for each in given]
+
+
+def pillow(values: Bytes) -> list[tuple[Any, Bytes]]:
+    picture = PIL.Image.fromarray(values)
+    turned = picture.transpose(PIL.Image.Transpose.ROTATE_180)
+    turned.getexif()[0x0112] = 3
+    return [(picture, values), (turned, values)]
+
+
+COLOUR, ONE = True, False  # whether a row's form has three channels
+FORMS: dict[str, tuple[bool, Form]] = {
+    "`uint8` (H, W, 3)": (COLOUR, plain(lambda values: values)),
+    "`uint8` (H, W)": (ONE, plain(lambda values: values)),
+    "`uint16` (H, W, 3)": (COLOUR, plain(lambda values: values.astype(np.uint16) * 257)),
+    "`uint16` (H, W)": (ONE, plain(lambda values: values.astype(np.uint16) * 257)),
+    "floats (H, W, 3) in [0, 1]": (COLOUR, floats),
+    "floats (H, W) in [0, 1]": (ONE, floats),
+    "(H, W, 1) of these types": (ONE, as_one_channel),
+    "`bool` (H, W)": (ONE, lambda values: [(values > 127, np.where(values > 127, 255, 0).astype(np.uint8))]),
+    "`uint8` (H, W) of 0, 1 and 2": (ONE, lambda values: [(values // 127, values // 127)]),
+    "RGBA (H, W, 4), opaque": (COLOUR, plain(lambda values: with_alpha(values, 255))),
+    "RGBA (H, W, 4), transparent in places": (COLOUR, plain(lambda values: with_alpha(values, 0))),
+    "floats outside of [0, 1]": (ONE, lambda values: [(values.astype(np.float32), values), (values * np.nan, values)]),
+    "other types of array": (ONE, plain(lambda values: values.astype(np.int64))),
+    "other shapes of array": (ONE, lambda values: [(np.dstack([values] * 2), values), (values[:0], values)]),
+    "a PIL image": (COLOUR, pillow),
+    "a file's name, `str` or `Path`": (COLOUR, lambda values: [(saved(values), values), (Path(saved(values)), values)]),
+    "a file's `bytes`": (COLOUR, plain(file_of)),
+    "a `mattecli.Image`": (COLOUR, plain(mattecli.Image)),
+    "anything else": (ONE, plain(lambda values: values.tolist())),
+}
+GIVEN = table("Pictures, alphas, masks and trimaps")
+
+
+@pytest.fixture(scope="module")
+def model() -> mattecli.Model:
+    """One for all rows, since loading takes longest."""
+    return mattecli.load_model(device="cpu")
+
+
+@pytest.fixture
+def in_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A working folder of its own."""
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def each_given(row: str, values: Bytes) -> list[tuple[Any, Bytes]]:
+    """What the row's form makes of grey values."""
+    colour, form = FORMS[row]
+    return form(np.dstack([values] * 3) if colour else values)
+
+
+def check(cell: str, call: Callable[[Any], Any], given: Any, expected: Any) -> None:
+    """That a call gives these values, or is refused with the cell's sentence."""
+    pattern = sentence(cell)
+    if pattern is None:
+        np.testing.assert_allclose(call(given), expected, atol=2e-3)
+        return
+    with pytest.raises(mattecli.InputError, match=pattern) as caught:
+        call(given)
+    assert isinstance(caught.value, ValueError)
+
+
+def test_the_table_has_a_row_for_each_form() -> None:
+    assert list(GIVEN) == list(FORMS)
+
+
+@pytest.mark.parametrize("row", FORMS)
+def test_what_is_given_as_a_picture(row: str, in_folder: Path, model: mattecli.Model) -> None:
+    colour, form = FORMS[row]
+    for given, values in form(RGB if colour else GREY):
+        expected = values if values.ndim == 3 else np.dstack([values] * 3)
+        alpha = model.predict(expected, CODES)
+        for call, result in (
+            (lambda given: mattecli.estimate_foreground(given, OPAQUE), expected / 255),
+            (lambda given: mattecli.composite(given, OPAQUE, (0, 0, 0)), expected / 255),
+            (lambda given: mattecli.composite(RGB, OPAQUE * 0, given), expected / 255),
+            (lambda given: mattecli.cutout(given, OPAQUE)[..., :3], expected / 255),
+            (lambda given: mattecli.cutout(RGB, OPAQUE, foreground=given)[..., :3], expected / 255),
+            (lambda given: mattecli.fit_background(given, SIDE, 2 * SIDE).shape, (2 * SIDE, SIDE, 3)),
+            (lambda given: model.predict(given, CODES), alpha),
+            (lambda given: mattecli.predict_alpha(given, CODES, model), alpha),
+        ):
+            check(GIVEN[row]["as a picture"], call, given, result)
+
+
+@pytest.mark.parametrize("row", FORMS)
+def test_what_is_given_as_an_alpha(row: str, in_folder: Path) -> None:
+    def written(given: Any) -> Floats:
+        mattecli.write_alpha("alpha.tif", given, bits="float", overwrite=True)
+        return mattecli.read_alpha("alpha.tif")
+
+    for given, values in each_given(row, GREY):
+        expected = (values if values.ndim == 2 else values[..., 0]) / 255
+        for call, result in (
+            (lambda given: mattecli.cutout(RGB, given)[..., 3], expected),
+            (lambda given: mattecli.composite(WHITE, given, (0, 0, 0))[..., 0], expected),
+            (lambda given: mattecli.estimate_foreground(RGB, given).shape, RGB.shape),
+            (written, expected),
+        ):
+            check(GIVEN[row]["as an alpha"], call, given, result)
+
+
+@pytest.mark.parametrize("row", FORMS)
+def test_what_is_given_as_a_mask(row: str, in_folder: Path) -> None:
+    for given, values in each_given(row, GREY):
+        share = (values if values.ndim == 2 else values[..., 0]) / 255
+        expected = np.where(share >= 0.95, 255, np.where(share <= 0.05, 0, 128))
+        check(GIVEN[row]["as a mask"], lambda given: mattecli.make_trimap(given, erode=0, dilate=0), given, expected)
+
+
+@pytest.mark.parametrize("row", FORMS)
+def test_what_is_given_as_a_trimap(row: str, in_folder: Path, model: mattecli.Model) -> None:
+    for given, values in each_given(row, CODES):
+        codes = values if values.ndim == 2 else values[..., 0].copy()
+        expected = model.predict(RGB, codes) if sentence(GIVEN[row]["as a trimap"]) is None else None
+        for call in (
+            lambda given: model.predict(RGB, given),
+            lambda given: mattecli.predict_alpha(RGB, given, model),
+        ):
+            check(GIVEN[row]["as a trimap"], call, given, expected)
+
+
+def test_a_pil_image_that_is_given_stays_as_it_is() -> None:
+    picture = PIL.Image.fromarray(RGB)
+    picture.getexif()[0x0112] = 6
+    mattecli.estimate_foreground(picture, OPAQUE)
+    assert picture.getexif()[0x0112] == 6
+    assert np.array_equal(np.asarray(picture), RGB)
+
+
+def test_a_truncated_file_behind_a_pil_image_is_one_sentence() -> None:
+    picture = PIL.Image.open(io.BytesIO(file_of(RGB)[:500]))
+    with pytest.raises(mattecli.InputError, match="the image is truncated or damaged"):
+        mattecli.estimate_foreground(picture, OPAQUE)
+
+
+def test_a_damaged_trimap_is_refused_and_snap_mends_it(model: mattecli.Model) -> None:
+    trimap = np.full((SIDE, SIDE), 128, np.uint8)
+    trimap[:, :7], trimap[:, 9:] = 3, 252
+    with pytest.raises(mattecli.InputError, match="the trimap has 224 values just off black and white"):
+        model.predict(RGB, trimap)
+    mended = np.full((SIDE, SIDE), 128, np.uint8)
+    mended[:, :7], mended[:, 9:] = 0, 255
+    snapping = mattecli.Model(mattecli.RunOptions(snap=10), backend=model.backend)
+    np.testing.assert_array_equal(snapping.predict(RGB, trimap), model.predict(RGB, mended))
+
+
+def test_files_are_named_in_messages(in_folder: Path, model: mattecli.Model) -> None:
+    PIL.Image.fromarray(RGB).save("photo.png")
+    PIL.Image.fromarray(CODES[:8]).save("trimap.png")
+    with pytest.raises(mattecli.InputError, match=r"trimap\.png is 16×8 but photo\.png is 16×16"):
+        model.predict("photo.png", "trimap.png")
+
+
+# --- functions --------------------------------------------------------------------------------------------------------
+
+SMALL = np.zeros((8, 8), np.uint8)
+REFUSED: dict[str, Callable[[], object]] = {
+    "load_model": lambda: mattecli.load_model("gone.pth"),
+    "Model.predict": lambda: mattecli.Model().predict(RGB, SMALL),
+    "predict_alpha": lambda: mattecli.predict_alpha(RGB, CODES, "a2u_shared"),  # type: ignore[arg-type]
+    "load_backend": lambda: mattecli.load_backend(backend="jax"),
+    "read_image": lambda: mattecli.read_image([]),  # type: ignore[arg-type]
+    "read_alpha": lambda: mattecli.read_alpha([]),  # type: ignore[arg-type]
+    "read_trimap": lambda: mattecli.read_trimap([]),  # type: ignore[arg-type]
+    "write_image": lambda: mattecli.write_image("a.xyz", RGB),
+    "write_alpha": lambda: mattecli.write_alpha("a.png", OPAQUE, bits=12),  # type: ignore[arg-type]
+    "make_trimap": lambda: mattecli.make_trimap(GREY, erode=-1, dilate=0),
+    "estimate_foreground": lambda: mattecli.estimate_foreground(RGB, SMALL),
+    "composite": lambda: mattecli.composite(RGB, OPAQUE, SMALL),
+    "cutout": lambda: mattecli.cutout(RGB, SMALL),
+    "fit_background": lambda: mattecli.fit_background(RGB, 8, 8, fit="fill"),  # type: ignore[arg-type]
+    "score": lambda: mattecli.score(GREY, GREY, SMALL),
+}
+FUNCTIONS = {row.strip("`"): cells for row, cells in table("Functions").items()}
+
+
+def test_the_table_has_a_row_for_each_public_function() -> None:
+    public = {name for name in mattecli.__all__ if inspect.isfunction(getattr(mattecli, name))}
+    assert set(FUNCTIONS) == public | {"Model.predict"}
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_each_function_refuses_with_its_sentence(name: str) -> None:
+    pattern = sentence(FUNCTIONS[name]["refuses, for example"])
+    if pattern is None:
+        assert name not in REFUSED
+        return
+    with pytest.raises(ValueError, match=f"^{pattern}") as caught:
+        REFUSED[name]()
+    assert isinstance(caught.value, mattecli.MatteError)
+
+
+def test_what_is_exported_is_what_all_lists() -> None:
+    exported = {name for name in dir(mattecli) if not name.startswith("_")}
+    assert exported == set(mattecli.__all__)
+    assert list(mattecli.__all__) == sorted(mattecli.__all__)
+    for name in mattecli.__all__:
+        assert getattr(mattecli, name).__name__ == name
+
+
+@pytest.mark.parametrize(
+    ("kind", "plain_kind"),
+    [
+        (mattecli.InputError, ValueError),
+        (mattecli.UsageError, ValueError),
+        (mattecli.WeightsError, ValueError),
+        (mattecli.DeviceError, RuntimeError),
+    ],
+)
+def test_errors_are_pythons_own_too_and_travel_between_processes(kind: type[Exception], plain_kind: type) -> None:
+    error = pickle.loads(pickle.dumps(kind("the fact; the remedy")))
+    assert isinstance(error, plain_kind)
+    assert isinstance(error, mattecli.MatteError)
+    assert str(error) == "the fact; the remedy"
+
+
+# --- models -----------------------------------------------------------------------------------------------------------
+
+
+def test_predict_alpha_takes_a_model_or_a_backend_in_third_place_or_by_name(model: mattecli.Model) -> None:
+    expected = model.predict(RGB, CODES)
+    for alpha in (
+        mattecli.predict_alpha(RGB, CODES, model),
+        mattecli.predict_alpha(RGB, CODES, model.backend),
+        mattecli.predict_alpha(RGB, CODES, model=model),
+        mattecli.predict_alpha(RGB, CODES, backend=model.backend),
+        mattecli.predict_alpha(RGB, CODES, model, tile=64),
+    ):
+        np.testing.assert_allclose(alpha, expected, atol=1e-4)
+    with pytest.raises(mattecli.UsageError, match="`model` and `backend` are both given"):
+        mattecli.predict_alpha(RGB, CODES, model, backend=model.backend)
+    with pytest.raises(mattecli.DeviceError, match="are allowed by `max_memory`"):
+        mattecli.predict_alpha(RGB, CODES, model, max_memory=2**20)
+
+
+def test_the_default_model_is_loaded_once_for_all_threads_until_it_is_dropped(
+    model: mattecli.Model, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loaded = []
+
+    def load(*_: object, **__: object) -> object:
+        loaded.append(1)
+        return model.backend
+
+    monkeypatch.setattr(model_module, "load_backend", load)
+    mattecli.drop_default_model()
+    alphas: list[Floats] = []
+    threads = [threading.Thread(target=lambda: alphas.append(mattecli.predict_alpha(RGB, CODES))) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(loaded) == 1
+    assert len(alphas) == 8
+    for alpha in alphas:
+        np.testing.assert_array_equal(alpha, model.predict(RGB, CODES))
+    mattecli.drop_default_model()
+    mattecli.predict_alpha(RGB, CODES)
+    assert len(loaded) == 2
+    mattecli.drop_default_model()
+
+
+def test_a_model_travels_with_its_options_and_one_of_a_foreign_backend_does_not(model: mattecli.Model) -> None:
+    options = mattecli.RunOptions(weights=find_checkpoint().path, device="cpu", tile=64)
+    travelled = pickle.loads(pickle.dumps(mattecli.Model(options)))
+    assert travelled.options == options
+    np.testing.assert_allclose(travelled.predict(RGB, CODES), model.predict(RGB, CODES), atol=1e-4)
+    assert pickle.loads(pickle.dumps(model)).options == model.options
+    with pytest.raises(mattecli.UsageError, match="was given a backend cannot be pickled; make it with load_model"):
+        pickle.dumps(mattecli.Model(backend=model.backend))
+
+
+def test_names_of_0_1_0_go_on_working(in_folder: Path) -> None:
+    import mattecli.ops
+
+    Path("photo.png").write_bytes(file_of(RGB))
+    Path("trimap.png").write_bytes(file_of(CODES))
+    backend = mattecli.load_backend(backend="torch", device="cpu")
+    expected = mattecli.predict_alpha(RGB, CODES, backend)
+    row = mattecli.Predictor(backend="torch", device="cpu")({"image": "photo.png", "trimap": "trimap.png"})
+    np.testing.assert_array_equal(row["alpha"], expected)
+    assert hasattr(mattecli.Backend, "run")
+    assert mattecli.ops.KernelPredictor.__name__ == "KernelPredictor"
