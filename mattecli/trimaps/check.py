@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, overload
 
 import cv2
 import numpy as np
@@ -116,9 +116,22 @@ def check_size(
     raise InputError(f"{facts}; make the {what} from the photo at its full size")
 
 
+@overload
+def unknown(trimap: NDArray[np.uint8]) -> NDArray[np.bool_]: ...
+
+
+@overload
+def unknown(trimap: Any) -> Any: ...
+
+
+def unknown(trimap: Any) -> Any:
+    """Where a trimap is unknown: everywhere but at exactly 0 and 255. Takes a NumPy array or a PyTorch tensor."""
+    return (trimap != BACKGROUND) & (trimap != FOREGROUND)
+
+
 def shares(trimap: NDArray[np.uint8]) -> dict[str, float]:
     """The parts of the picture that are background, unknown and foreground, each from 0 to 1."""
     background = np.count_nonzero(trimap == BACKGROUND) / trimap.size
     foreground = np.count_nonzero(trimap == FOREGROUND) / trimap.size
-    unknown = np.count_nonzero((trimap != BACKGROUND) & (trimap != FOREGROUND)) / trimap.size
-    return {"background": background, "unknown": unknown, "foreground": foreground}
+    share = np.count_nonzero(unknown(trimap)) / trimap.size
+    return {"background": background, "unknown": share, "foreground": foreground}
