@@ -1,4 +1,7 @@
-"""Memory for stored maps: blocks of one region of addresses, which serve one map after the other."""
+"""Memory for stored maps, in one region of addresses.
+
+Blocks of the region serve one map after the other.
+"""
 
 from __future__ import annotations
 

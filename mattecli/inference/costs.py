@@ -1,4 +1,4 @@
-"""What a run costs on a backend: the figures that the planner needs."""
+"""What a run costs on a backend, for the planner."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Maps for the run in tiles: stored arrays, and stages that compute any box from other maps.
+"""Maps of the run in tiles: stored, or computed on demand.
 
 A map is anything with `get(box)`. Arrays belong to the backend. Levels count halvings of the padded image.
 """

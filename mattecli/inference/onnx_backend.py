@@ -1,6 +1,7 @@
-"""The ONNX Runtime backend: runs the network's stages, each a model of its own, by an execution provider.
+"""The ONNX Runtime backend: runs the network's stages in sessions.
 
-Weights come from a checkpoint or from a file that `matte export-onnx` wrote. PyTorch is not needed.
+Each stage is a model of its own. Weights come from a checkpoint or from a file that `matte export-onnx` wrote. PyTorch
+is not needed.
 """
 
 from __future__ import annotations

@@ -1,9 +1,10 @@
-"""The exact run in tiles: the alpha of the whole image, computed from windows that fit the memory.
+"""The exact run in tiles, in windows that fit the memory.
 
-The network is not local: pools and norms read whole maps (see `network/affinity.py`). So each of its four predictors
-first makes a pass over all tiles to gather its statistics. Only then can the next maps be computed, tile by tile again.
-Between passes only small maps are stored: those from a quarter of the size down, and the affinities. Each pass computes
-the larger maps anew, unless `keep` is set. The decoder then runs only where an unknown pixel needs it.
+It gives the alpha of the whole image. The network is not local: pools and norms read whole maps (see
+`network/affinity.py`). So each of its four predictors first makes a pass over all tiles to gather its statistics. Only
+then can the next maps be computed, tile by tile again. Between passes only small maps are stored: those from a quarter
+of the size down, and the affinities. Each pass computes the larger maps anew, unless `keep` is set. The decoder then
+runs only where an unknown pixel needs it.
 
 `maps.py` has the maps that pull what they read from each other. Arrays belong to the backend; this module knows neither
 frameworks nor files. Levels count halvings: level 0 is the padded image, level 2 a quarter of its height and width.
@@ -32,7 +33,7 @@ from mattecli.inference.maps import (
     StoredMap,
     TiledAffinity,
 )
-from mattecli.spec import BINS, GROUPS, STRIDE
+from mattecli.spec import BINS, DILATIONS, GROUPS, STRIDE
 from mattecli.system.memory import show_bytes
 
 CELL = 8  # rows and columns of a cell, in pixels of the padded image; the decoder's boxes consist of cells
@@ -83,9 +84,9 @@ class Plan:
 def estimate(backend: Backend, height: int, width: int, *, tile: int, keep: int = 0, host: bool = False) -> Plan:
     """The plan with those choices, for an image of that padded size."""
     pixels, costs = height * width, backend.costs
-    kept = 0 if host else pixels * (STORED_VALUES_PER_PIXEL * costs.value_bytes + STORED_BYTES_PER_PIXEL)
-    kept += pixels * CACHED_VALUES_PER_PIXEL[keep] * costs.value_bytes
-    needed = int(costs.fixed_bytes + kept + costs.tile_bytes * min(tile**2, pixels))
+    stored = 0 if host else pixels * (STORED_VALUES_PER_PIXEL * costs.value_bytes + STORED_BYTES_PER_PIXEL)
+    stored += pixels * CACHED_VALUES_PER_PIXEL[keep] * costs.value_bytes
+    needed = int(costs.fixed_bytes + stored + costs.tile_bytes * min(tile**2, pixels))
     return Plan(tile, keep, host, needed, whole=tile >= max(height, width))
 
 
@@ -133,9 +134,9 @@ class _Run:
         l0: Map = self._computed("layer0", 0, [Read(self.x, 3)])
         fills: list[tuple[StoredMap, Map]] = []
         if self.keep > 1:
-            kept = self._new_map(0, 64)
-            fills.append((kept, l0))
-            l0 = kept
+            stored = self._new_map(0, 64)
+            fills.append((stored, l0))
+            l0 = stored
         affinity0 = self._affinity(0, l0, self.tile, fills=fills)
         halved = self._down(affinity0, l0)
         s0 = self._new_map(1, 1, exact=True)
@@ -164,7 +165,7 @@ class _Run:
         l2, affinity2 = self._down_block(2, l1, 128)
         l3, affinity3 = self._down_block(3, l2, 256)
         mean = self.backend.array(self._pool("pool 4", l3, self.deep_tile)[1])
-        aspp = self._store("ASPP", 4, 256, self._computed("aspp", 4, [Read(l3, 18)], mean))
+        aspp = self._store("ASPP", 4, 256, self._computed("aspp", 4, [Read(l3, max(DILATIONS))], mean))
         d4 = self._new_map(3, 128, zero=True)
         self._fill_cells("decode 4", d4, self._decoded(4, aspp, affinity3, l2), _dilate(cells, 6))
         return d4, affinity2
@@ -175,9 +176,9 @@ class _Run:
         head: Map = self._computed(f"head{number}", level, [Read(x, 1)])
         fills: list[tuple[StoredMap, Map]] = []
         if self.keep or number == 3:  # the head of layer 3 is not larger than the maps to come
-            kept = self._new_map(level, channels)
-            fills.append((kept, head))
-            head = kept
+            stored = self._new_map(level, channels)
+            fills.append((stored, head))
+            head = stored
         affinity = self._affinity(number, head, self.deep_tile, fills=fills)
         s = self._new_map(level + 1, 1, exact=True)
         first = self._new_map(level + 1, channels)
@@ -199,11 +200,11 @@ class _Run:
             needed[box.slices] = cells[box.slices]
             around = box.grow(1).clip(height, width)
             piece = self._new_map(1, 64, zero=True, box=around.finer(CELL // 2))
-            for part in self._cover(_dilate(needed[around.slices], 1), around, CELL // 2):
-                piece.put(part, d2.get(part))
+            for near in self._cover(_dilate(needed[around.slices], 1), around, CELL // 2):
+                piece.put(near, d2.get(near))
             d1 = self._decoded(1, piece, affinity0, self.x)
-            for part in self._cover(needed[around.slices], around, CELL):
-                alpha.put(part, d1.get(part))
+            for inside in self._cover(needed[around.slices], around, CELL):
+                alpha.put(inside, d1.get(inside))
         return self.backend.host(alpha.array)[0, 0]  # type: ignore[no-any-return]
 
     # Statistics
@@ -241,15 +242,14 @@ class _Run:
         """The 6×6 pool of f, (1, C, 6, 6), and its mean, (1, C, 1, 1)."""
         height, width = self._size(f.level)
         row_bins, column_bins = _bins(height), _bins(width)
-        parts = []
+        found = []
         for box in self._each(label, self._tiles(f.level, side)):
-            for kept, source in fills:
-                kept.put(box, source.get(box))
+            for stored, source in fills:
+                stored.put(box, source.get(box))
             rows, spread = _distinct(row_bins[:, box.slices[0]])
-            parts.append((spread, self._call("pool", f.get(box), rows, column_bins[:, box.slices[1]])))
-        sums = np.sum(
-            [spread @ self.backend.host(part) for spread, part in parts], axis=0, dtype=np.float64
-        )  # (C, 7, 7)
+            found.append((spread, self._call("pool", f.get(box), rows, column_bins[:, box.slices[1]])))
+        pieces = [spread @ self.backend.host(piece) for spread, piece in found]
+        sums = np.sum(pieces, axis=0, dtype=np.float64)  # (C, 7, 7)
         sums /= np.outer(row_bins.sum(1), column_bins.sum(1))
         return sums[None, :, :BINS, :BINS], sums[None, :, BINS:, BINS:]
 
@@ -279,24 +279,24 @@ class _Run:
 
     def _store(self, label: str, level: int, channels: int, source: Map) -> StoredMap:
         """Compute a map once, tile by tile, and store it."""
-        kept = self._new_map(level, channels)
-        self._fill(label, self.tile if level < 2 else self.deep_tile, (kept, source))
-        return kept
+        stored = self._new_map(level, channels)
+        self._fill(label, self.tile if level < 2 else self.deep_tile, (stored, source))
+        return stored
 
     def _fill(self, label: str, side: int, *fills: tuple[StoredMap, Map]) -> None:
         """Fill stored maps of one level in one pass."""
         for box in self._each(label, self._tiles(fills[0][0].level, side)):
-            for kept, source in fills:
-                kept.put(box, source.get(box))
+            for stored, source in fills:
+                stored.put(box, source.get(box))
 
-    def _fill_cells(self, label: str, kept: StoredMap, source: Map, cells: NDArray[np.bool_]) -> None:
+    def _fill_cells(self, label: str, stored: StoredMap, source: Map, cells: NDArray[np.bool_]) -> None:
         """Fill a stored map of the decoder where `cells` are set."""
-        scale = 2 if kept.level == 3 else 1  # at an eighth of the size, a box of one cell could not be halved
+        scale = 2 if stored.level == 3 else 1  # at an eighth of the size, a box of one cell could not be halved
         cells = _coarsen(cells, scale)
         height, width = cells.shape
         for tile in self._each(label, list(tiles(height, width, self.deep_tile // CELL // scale))):
-            for box in self._cover(cells[tile.slices], tile, (CELL * scale) >> kept.level):
-                kept.put(box, source.get(box))
+            for box in self._cover(cells[tile.slices], tile, (CELL * scale) >> stored.level):
+                stored.put(box, source.get(box))
 
     # Boxes
 

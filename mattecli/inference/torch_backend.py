@@ -1,4 +1,4 @@
-"""The PyTorch backend: runs the network's stages on a CPU or a CUDA card."""
+"""The PyTorch backend: runs the network's stages on CPU or CUDA."""
 
 from __future__ import annotations
 

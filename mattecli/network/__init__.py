@@ -1,1 +1,1 @@
-"""The A2U matting network of Dai, Lu and Shen (CVPR 2021), its checkpoints, and its input."""
+"""The A2U network of Dai, Lu and Shen (CVPR 2021)."""

@@ -1,4 +1,7 @@
-"""The whole network: a residual encoder, ASPP, and a decoder that upsamples with the encoder's affinities."""
+"""The whole network: encoder, ASPP and decoder.
+
+The encoder is residual, and the decoder upsamples with the encoder's affinities.
+"""
 
 from __future__ import annotations
 

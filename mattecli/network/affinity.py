@@ -1,4 +1,4 @@
-"""The affinity predictor of `mattecli.ops`, and its last step for a run in tiles."""
+"""The affinity predictor, with its steps for a run in tiles."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""The network's building blocks, with the parameter names of the authors' checkpoints.
+"""The network's building blocks.
 
-A block runs on a whole map or on a window of it; `edges` says which sides of the input are sides of the map. There the
-convolutions pad with zeros as usual. At the other sides they do not pad: the output is smaller by their reach, and each
-of its values equals that of the whole map.
+Their parameters have the names of the authors' checkpoints. A block runs on a whole map or on a window of it; `edges`
+says which sides of the input are sides of the map. There the convolutions pad with zeros as usual. At the other sides
+they do not pad: the output is smaller by their reach, and each of its values equals that of the whole map.
 """
 
 from __future__ import annotations
@@ -222,7 +222,7 @@ class ASPP(nn.Module):
         A window needs `mean` (B, C, 1, 1) of the whole map.
         """
         centre = inner(x, self.REACH, edges)
-        branches = [self.aspp1(centre)]  # each (B, C, H, W)
+        branches = [self.aspp1(centre)]  # five of (B, C, H, W), less REACH at inner sides
         for branch, dilation in zip((self.aspp2, self.aspp3, self.aspp4), DILATIONS, strict=True):
             branches.append(branch(inner(x, self.REACH - dilation, edges), edges))
         mean = x if mean is None else mean.to(x.dtype)

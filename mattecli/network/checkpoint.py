@@ -1,4 +1,4 @@
-"""Read and write checkpoints: the authors' pickles, plain state dicts and safetensors."""
+"""Read and write checkpoints: pickles, state dicts and safetensors."""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""A photo and its trimap as the network's input: normalised, and mirrored to multiples of its stride."""
+"""A photo and its trimap as the network's input.
+
+The input is normalised, and mirrored to multiples of the network's stride.
+"""
 
 from __future__ import annotations
 
@@ -41,7 +44,7 @@ class Picture:
     def get(self, box: Box) -> tuple[NDArray[np.generic], ...]:
         """rgb (h, w, 3) and trimap (h, w) of a box, and the scale and shift (4,) that normalise them."""
         trimap = self._cut(self._trimap, box)
-        codes = np.where(unknown_pixels(trimap), np.uint8(UNKNOWN), trimap)
+        codes = np.where(unknown_pixels(trimap), np.uint8(UNKNOWN), trimap)  # the network was trained with 128 only
         return self._cut(self._image, box), codes, self._scale, self._shift
 
     def unknown(self) -> NDArray[np.bool_]:

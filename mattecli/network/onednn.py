@@ -1,4 +1,6 @@
-"""Convolutions that oneDNN finishes in the same pass over the output; plain PyTorch elsewhere.
+"""Convolutions that oneDNN finishes in the same pass.
+
+Without oneDNN they are PyTorch's plain ones.
 
 The fused forms are private functions of PyTorch, which its own compiler uses. They run only after a trial on small maps
 has given the results of the public functions. Arguments are those of `torch.nn.functional.conv2d`, in its order.

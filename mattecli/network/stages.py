@@ -1,7 +1,7 @@
-"""The network cut into stages: functions of windows, from which the run in tiles is put together.
+"""The network cut into stages for the run in tiles.
 
-They use the modules of `A2UNet`, so the network is written once. `mattecli/inference/tiling.py` says what each stage
-reads around its output and in which order the stages run.
+Stages are functions of windows. They use the modules of `A2UNet`, so the network is written once.
+`mattecli/inference/tiling.py` says what each stage reads around its output and in which order the stages run.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Checkpoint tensors in NumPy or PyTorch: whether they fit, and norms folded into convolutions."""
+"""Checkpoint tensors in NumPy or PyTorch: check them, fold norms."""
 
 from __future__ import annotations
 

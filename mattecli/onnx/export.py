@@ -1,4 +1,4 @@
-"""Write the network as one ONNX file for every size, and compare it with PyTorch."""
+"""Write the network as one ONNX file, compared with PyTorch."""
 
 from __future__ import annotations
 

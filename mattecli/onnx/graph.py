@@ -1,4 +1,6 @@
-"""Build ONNX graphs by calling operators: `g.op("Conv", x, …)` adds a node and returns its output.
+"""Build ONNX graphs by calling operators.
+
+`g.op("Conv", x, …)` adds a node and returns its output.
 
 A `Value` is a tensor of the graph. An integer that depends on the input's size is a value with one int64 element;
 Python's arithmetic operators work on it.

@@ -1,4 +1,4 @@
-"""The A2U network as an ONNX graph, and its stages for the run in tiles.
+"""The network and its stages as an ONNX graph.
 
 `mattecli/network/` (a2u.py, blocks.py and stages.py) says what is computed and how the weights are named. The weights
 have their norms folded in (see read_weights.py). Convolutions here always pad with zeros. So a stage that runs on a

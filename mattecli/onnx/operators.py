@@ -94,7 +94,7 @@ def _in_blocks(g: Graph, s: Value, at: Grid) -> Value:
 
 def _windows(g: Graph, x: Value, at: Grid, *, taps: int, step: int) -> Value:
     """The pixels under each block, (B, rows, columns, side², C); positions are `step` pixels apart."""
-    reach = (taps - step) // 2
+    reach = (taps - step) // 2  # the original pads by 2 for 6 taps: two before the 2×2 pixels of a position, two after
     stride, side = step * BLOCK, step * BLOCK + 2 * reach
     height, width = (blocks * stride + 2 * reach for blocks in (at.rows, at.columns))
     x = g.transpose(x, 0, 2, 3, 1)  # so that the channels of a pixel are copied in one piece

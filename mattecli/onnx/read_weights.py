@@ -1,4 +1,7 @@
-"""The network's weights as NumPy arrays, with batch norms folded in; PyTorch is not needed."""
+"""The network's weights as NumPy arrays, with norms folded in.
+
+PyTorch is not needed.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Sessions of ONNX Runtime: choose an execution provider and make sure it is used."""
+"""Sessions of ONNX Runtime, and which execution provider they take."""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""The network's stages as ONNX models of their own, by the names of `mattecli/network/stages.py`."""
+"""The network's stages as ONNX models of their own.
+
+They have the names of `mattecli/network/stages.py`.
+"""
 
 from __future__ import annotations
 

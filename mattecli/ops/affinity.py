@@ -97,8 +97,8 @@ class KernelPredictor(nn.Module):
     def forward(self, x: Tensor) -> Affinity:
         """The affinity of the whole map x (B, C, H, W), H and W even."""
         factors = self.factors(F.adaptive_avg_pool2d(x, self.encode), F.adaptive_avg_pool2d(x, 1))
-        a_u, a_v = self._products(x, factors)
-        s = self.product_sum(self.bnu(a_u), None if a_v is None else self.bnv(a_v))
+        a_u, a_v = self._products(x, factors)  # (B, rank · C, H/2, W/2)
+        s = self.product_sum(self.bnu(a_u), None if a_v is None else self.bnv(a_v))  # (B, groups · rank, H/2, W/2)
         return Affinity(s, factors.p_down, factors.p_up)
 
     def factors(self, pooled: Tensor, mean: Tensor) -> Factors:
@@ -113,7 +113,7 @@ class KernelPredictor(nn.Module):
 
     def product_sum(self, u: Tensor, v: Tensor | None) -> Tensor:
         """s (B, groups · rank, h, w) from φ(Uᵀx) and φ(Vᵀx), each (B, rank · C, h, w), or from the first alone."""
-        product = u if v is None else u * v
+        product = u if v is None else u * v  # (B, rank · C, h, w)
         wide = torch.promote_types(u.dtype, torch.float32)
         channels = u.shape[1] // (self.rank * self.groups)
         if self.rank == self.groups == 1:

@@ -1,4 +1,6 @@
-"""Resampling on a CPU with the kernels of one affinity: 6×6 taps down, 3×3 up.
+"""Resampling on a CPU with the kernels of one affinity.
+
+Kernels have 6×6 taps down and 3×3 taps up.
 
 The input's pixels are the rows of a table. Each output pixel is a weighted sum of some of these rows, a "bag".
 PyTorch's `embedding_bag` sums bags with the kernels' weights in one pass, in float32 for every type of table. The

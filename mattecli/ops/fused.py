@@ -1,8 +1,10 @@
-"""Resampling and correlation by Triton kernels on CUDA: forward and backward read and write each map once.
+"""Resampling and correlation by Triton kernels on CUDA.
 
-They are off by default, because no card has run their check (`benchmarks/resample.py --check`) yet; the environment
-variable MATTECLI_FUSED=1 turns them on. `resample.py` says what is computed. The kernels of all positions are made in
-registers from s and p and never stored. Sums are float32 for every type of map. Results repeat bit for bit.
+Each pass, forward or backward, reads and writes a map once. The Triton kernels are off by default, because no card has
+run their check (`benchmarks/resample.py --check`) yet; the environment variable MATTECLI_FUSED=1 turns them on.
+
+`resample.py` says what is computed. The kernels of all positions are made in registers from s and p and never stored.
+Sums are float32 for every type of map. Results repeat bit for bit.
 """
 
 from __future__ import annotations

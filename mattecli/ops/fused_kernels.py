@@ -1,4 +1,4 @@
-"""Triton kernels for affinity-aware resampling and its 6×6 correlation; `fused.py` launches them.
+"""Triton kernels of resampling and correlation; `fused.py` launches them.
 
 There are three patterns; each is the forward pass of one operator and the backward pass of another:
 

@@ -1,4 +1,4 @@
-"""Kernels from an affinity: a score for each tap, and the norm that makes scores weights.
+"""Kernels from an affinity: a score and weight for each tap.
 
 An affinity s has `rank` numbers for each group of channels at each position of the half-size grid. A vector p has
 `rank` numbers for each tap of each group, in the order (group, tap, rank). The score of a tap is their product summed

@@ -1,8 +1,8 @@
-"""Resampling on any device, with kernels of any size and any number of groups: sums tap by tap, block by block.
+"""Resampling on any device, by sums tap by tap.
 
-Nothing is unfolded: a tap is a shifted view of the map. With `fine` = 1, downsampling, outputs lie on the grid of the
-kernels, and the input has twice its rows and columns. With `fine` = 2, upsampling, the input lies on the grid, and each
-position gives 2×2 outputs.
+Kernels may have any size and any number of groups of channels. Nothing is unfolded: a tap is a shifted view of the map.
+With `fine` = 1, downsampling, outputs lie on the grid of the kernels, and the input has twice its rows and columns.
+With `fine` = 2, upsampling, the input lies on the grid, and each position gives 2×2 outputs.
 """
 
 from __future__ import annotations

@@ -1,4 +1,6 @@
-"""Affinity-aware resampling: each output pixel is a sum of its neighbourhood, weighted by a kernel of its own.
+"""Affinity-aware resampling: the operators and their formulas.
+
+Each output pixel is a sum of its neighbourhood, weighted by a kernel of its own.
 
 s is the affinity map and p a vector of 36 numbers (see `affinity.py`). At a position of the half-size grid:
 
@@ -194,6 +196,7 @@ def _empty_pair(x: Tensor, u: Tensor, v: Tensor, edges: Sequence[bool]) -> tuple
 def _correlate(x: Tensor, kernel: Tensor, edges: Sequence[bool]) -> Tensor:
     _check_even(x)
     kernel, sides, size = kernel.to(x.dtype), Edges(*edges), kernel.shape[-1]
+    # The original pads by 2 for 6 taps; at stride 2 that leaves half the size.
     out = at_edges(lambda x, padding: reference.correlate(x, kernel, padding), x, (size - 1) // 2, sides, stride=2)
     expected = _empty_correlation(x, kernel, edges)
     return out if out.stride() == expected.stride() else expected.copy_(out)

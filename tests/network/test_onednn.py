@@ -68,7 +68,7 @@ class OtherArguments:
 
 @pytest.mark.usefixtures("tried_anew")
 @pytest.mark.parametrize(
-    "found", [SimpleNamespace(), SimpleNamespace(_convolution_pointwise=OtherArguments())], ids=str
+    "found", [SimpleNamespace(), SimpleNamespace(_convolution_pointwise=OtherArguments())], ids=["gone", "changed"]
 )
 def test_without_pytorchs_private_functions_public_ones_give_the_same(
     found: SimpleNamespace, monkeypatch: pytest.MonkeyPatch

@@ -260,5 +260,5 @@ def test_an_exported_file_that_was_tampered_with_is_named(values: Array | None, 
 
 def test_an_exported_file_is_not_exported_again(tmp_path: Path) -> None:
     export_onnx(find_checkpoint(), tmp_path / "a.onnx", compare=False)
-    with pytest.raises(UsageError, match=r"a.onnx is an exported file itself"):
+    with pytest.raises(UsageError, match=r"a.onnx is an exported file already"):
         export_onnx(Checkpoint(tmp_path / "a.onnx"), tmp_path / "b.onnx")

@@ -253,7 +253,7 @@ def test_a_compiler_that_fails_is_warned_about_once_and_not_asked_again(monkeypa
 
 
 @pytest.mark.parametrize(("value", "on"), [(None, False), ("0", False), ("", False), ("1", True)])
-def test_only_matteclis_variable_of_1_turns_them_on_by_choice(value: str | None, on: bool) -> None:
+def test_the_choice_is_off_unless_the_environment_variable_is_1(value: str | None, on: bool) -> None:
     environment = {name: text for name, text in os.environ.items() if name != "MATTECLI_FUSED"}
     environment |= {} if value is None else {"MATTECLI_FUSED": value}
     code = "from mattecli.ops import fused; print(fused.enabled)"
@@ -261,7 +261,7 @@ def test_only_matteclis_variable_of_1_turns_them_on_by_choice(value: str | None,
     assert done.stdout.strip() == str(on)
 
 
-def test_without_that_choice_a_map_on_a_card_is_not_even_tried(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_with_the_choice_off_the_kernels_are_not_even_tried_on_a_card(monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[torch.dtype] = []
 
     def work(dtype: torch.dtype, _device: torch.device, *, grad: bool) -> bool:
@@ -278,7 +278,7 @@ def test_without_that_choice_a_map_on_a_card_is_not_even_tried(monkeypatch: pyte
     assert asked == [torch.bfloat16]
 
 
-def test_the_choice_on_a_cpu_is_another_form(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_choice_on_a_cpu_is_always_another_form(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(fused, "enabled", True)
     assert not fused.usable(torch.zeros(1, 64, 4, 4))
 
