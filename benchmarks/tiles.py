@@ -34,7 +34,7 @@ from mattecli.geometry import WHOLE, Edges
 from mattecli.inference.backend import load_backend
 from mattecli.inference.model import predict_alpha
 from mattecli.inference.tiling import Plan
-from mattecli.network import affinity as kernels
+from mattecli.network import affinity
 from mattecli.network.blocks import Conv
 from mattecli.network.checkpoint import load_a2u
 from mattecli.network.fold import FoldedConv
@@ -105,7 +105,7 @@ class Calls:
     @contextmanager
     def listening(self) -> Iterator[None]:
         """Inside, all convolutions are noted."""
-        forward, correlate, leaky = FoldedConv.forward, sums.correlate, kernels.leaky_conv
+        forward, correlate, leaky = FoldedConv.forward, sums.correlate, affinity.leaky_conv
 
         def note(conv: FoldedConv, x: Tensor, edges: Edges = WHOLE, plus: Tensor | None = None) -> Tensor:
             out = forward(conv, x, edges, plus)
@@ -126,7 +126,7 @@ class Calls:
         with (
             mock.patch.object(FoldedConv, "forward", note),
             mock.patch.object(sums, "correlate", note_kernel),
-            mock.patch.object(kernels, "leaky_conv", note_affinity),
+            mock.patch.object(affinity, "leaky_conv", note_affinity),
         ):
             yield
 

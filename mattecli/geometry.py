@@ -1,4 +1,4 @@
-"""Boxes: rectangles of a map's pixels, the windows that must be read for them, and covers of scattered cells."""
+"""Boxes of pixels, and which sides of a window are edges."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from typing import NamedTuple
 
 
 class Edges(NamedTuple):
-    """Which sides of a window are sides of the whole map: there a convolution pads with zeros.
+    """Which sides of a window are sides of the whole map: edges. There a convolution pads with zeros.
 
-    At any other side the window has a halo, of which each convolution uses up its reach.
+    At the other sides, the inner ones, the window has a halo. Each convolution uses up its own reach of the halo.
     """
 
     top: bool = True
@@ -22,7 +22,7 @@ WHOLE = Edges()
 
 
 class Box(NamedTuple):
-    """Rows top … bottom - 1 and columns left … right - 1 of a map."""
+    """The rows from top to bottom - 1 and the columns from left to right - 1 of a map."""
 
     top: int
     bottom: int
@@ -31,29 +31,29 @@ class Box(NamedTuple):
 
     @property
     def height(self) -> int:
-        """Rows."""
+        """The number of rows."""
         return self.bottom - self.top
 
     @property
     def width(self) -> int:
-        """Columns."""
+        """The number of columns."""
         return self.right - self.left
 
     @property
     def slices(self) -> tuple[slice, slice]:
-        """Indices of its rows and columns."""
+        """Its rows and columns, as indices of an array."""
         return slice(self.top, self.bottom), slice(self.left, self.right)
 
     def grow(self, margin: int) -> Box:
-        """The box with a margin, which may reach over the map's sides."""
+        """The box with a margin around it; it may reach beyond the map."""
         return Box(self.top - margin, self.bottom + margin, self.left - margin, self.right + margin)
 
     def finer(self, factor: int) -> Box:
-        """The same box on a map with `factor` times as many rows and columns."""
+        """The same place on a map with `factor` times as many rows and columns."""
         return Box(*(side * factor for side in self))
 
     def coarser(self, factor: int) -> Box:
-        """The smallest box that holds this one on a map with `factor` times fewer rows and columns."""
+        """The smallest box that holds this place on a map with `factor` times fewer rows and columns."""
         return Box(self.top // factor, -(-self.bottom // factor), self.left // factor, -(-self.right // factor))
 
     def clip(self, height: int, width: int) -> Box:
@@ -61,19 +61,19 @@ class Box(NamedTuple):
         return Box(max(self.top, 0), min(self.bottom, height), max(self.left, 0), min(self.right, width))
 
     def within(self, outer: Box) -> Box:
-        """This box, counted from the top left corner of `outer`."""
+        """This box relative to the top left corner of `outer`."""
         return Box(self.top - outer.top, self.bottom - outer.top, self.left - outer.left, self.right - outer.left)
 
 
 def tiles(height: int, width: int, side: int) -> Iterator[Box]:
-    """Boxes of `side` pixels, less at the right and bottom, that cover a map row by row."""
+    """Boxes of `side`² pixels that cover a map row by row; those at the right and bottom may be smaller."""
     yield from _grid(height, width, side, side)
 
 
 def strips(height: int, width: int, side: int, step: int) -> Iterator[Box]:
-    """Boxes of about `side`² pixels that cover a map: of its whole width as long as they are not too low for that.
+    """Boxes of about `side`² pixels that cover a map. They have the map's whole width unless that makes them too low.
 
-    Their sides lie on multiples of `step`. A strip lies in memory in one piece and has no halo at its left and right.
+    Their sides lie on multiples of `step`. A strip is contiguous in memory and has no halo at its left and right.
     """
     lowest = max(step, side // 8)
     columns = -(-width * lowest // side**2)

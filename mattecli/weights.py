@@ -1,7 +1,7 @@
-"""The checkpoints in the box: where they lie, and whether they are what they should be.
+"""The bundled checkpoints: find them by name and verify them.
 
-A clone (and an editable install) has them in `weights/` beside the package, a wheel inside it. `SHA256SUMS` there names
-each file's hash; the model cards lie beside them.
+A clone or an editable install has them in `weights/` beside the package, a wheel inside the package. `SHA256SUMS` lists
+the hash of each file. The model cards lie beside them.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ DEFAULT = "a2u_shared"
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A checkpoint file; `name` is the file's name without suffix, `expected` its hash where it came in the box."""
+    """A checkpoint file; `name` is the file's name without suffix, `expected` the SHA-256 of a bundled one."""
 
     path: Path
     expected: str | None = None
@@ -30,12 +30,12 @@ class Checkpoint:
 
     @property
     def exported(self) -> bool:
-        """Whether it is a file of `matte export-onnx`, which ONNX Runtime runs."""
+        """Whether `matte export-onnx` wrote it; ONNX Runtime runs such files."""
         return self.path.suffix.lower() == ".onnx"
 
     @property
     def card(self) -> Path | None:
-        """The model card, where there is one."""
+        """The model card beside it, or None."""
         card = self.path.with_suffix(".md")
         return card if card.is_file() else None
 
@@ -50,14 +50,14 @@ class Checkpoint:
 
     @property
     def size(self) -> int:
-        """The file's bytes."""
+        """The file's size in bytes."""
         try:
             return self.path.stat().st_size
         except OSError as error:
             raise WeightsError(f"{self.path} cannot be read ({error.strerror}); install mattecli again") from error
 
     def verify(self) -> None:
-        """Raise WeightsError when a checkpoint of the box is not the one that was shipped."""
+        """Raise WeightsError when a bundled checkpoint is not the one that was published."""
         if self.expected is not None and self.sha256 != self.expected:
             raise WeightsError(
                 f"{self.path} has SHA-256 {self.sha256[:12]}… instead of {self.expected[:12]}…; install mattecli again"
@@ -65,25 +65,25 @@ class Checkpoint:
 
 
 def folder() -> Path:
-    """Where the checkpoints in the box lie."""
+    """The folder of the bundled checkpoints; raises WeightsError when it is missing."""
     package = Path(__file__).parent
     for candidate in (package / "_weights", package.parent / "weights"):
         if (candidate / "SHA256SUMS").is_file():
             return candidate
-    raise WeightsError(f"no weights lie beside {package}; install mattecli again, or name a file as `weights`")
+    raise WeightsError(f"there are no weights beside {package}; install mattecli again, or name a file as `weights`")
 
 
 def shipped() -> list[Checkpoint]:
-    """The checkpoints in the box, by name."""
+    """The bundled checkpoints, sorted by name."""
     sums = (folder() / "SHA256SUMS").read_text(encoding="utf-8").split()
     pairs = zip(sums[::2], sums[1::2], strict=True)
     return sorted((Checkpoint(folder() / name, expected) for expected, name in pairs), key=lambda c: c.name)
 
 
 def find_checkpoint(name: str | Path | None = None) -> Checkpoint:
-    """The checkpoint of that name in the box, or the file at that path; the default one for None.
+    """The bundled checkpoint of that name, or the file at that path; the default checkpoint for None.
 
-    Raises WeightsError when there is neither, or when a file of the box is damaged.
+    Raises WeightsError when there is neither, or when a bundled file is damaged.
     """
     wanted = str(name or DEFAULT)
     for checkpoint in shipped():
@@ -94,4 +94,4 @@ def find_checkpoint(name: str | Path | None = None) -> Checkpoint:
     if path.is_file():
         return Checkpoint(path)
     names = ", ".join(checkpoint.name for checkpoint in shipped())
-    raise WeightsError(f"{wanted} is neither a file nor a checkpoint in the box ({names}); check the path")
+    raise WeightsError(f"{wanted} is neither a file nor a bundled checkpoint ({names}); check the path")

@@ -9,7 +9,7 @@ from mattecli.errors import WeightsError
 from mattecli.network.checkpoint import load_a2u
 
 
-def test_checkpoints_in_the_box_are_as_listed() -> None:
+def test_bundled_checkpoints_are_as_listed() -> None:
     checkpoints = weights.shipped()
     assert weights.DEFAULT in [checkpoint.name for checkpoint in checkpoints]
     for checkpoint in checkpoints:
@@ -38,11 +38,11 @@ def test_a_checkpoint_is_found_by_name_and_by_path(tmp_path: Path, monkeypatch: 
 
 
 def test_an_unknown_name_is_answered_with_the_known_ones() -> None:
-    with pytest.raises(WeightsError, match=r"a3u is neither a file nor a checkpoint in the box \(.*a2u_shared.*\)"):
+    with pytest.raises(WeightsError, match=r"a3u is neither a file nor a bundled checkpoint \(.*a2u_shared.*\)"):
         weights.find_checkpoint("a3u")
 
 
-def test_a_damaged_checkpoint_in_the_box_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_damaged_bundled_checkpoint_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     shutil.copytree(weights.folder(), tmp_path / "weights")
     monkeypatch.setattr(weights, "folder", lambda: tmp_path / "weights")
     path = weights.find_checkpoint().path
@@ -53,6 +53,6 @@ def test_a_damaged_checkpoint_in_the_box_is_refused(tmp_path: Path, monkeypatch:
         weights.find_checkpoint()
 
 
-def test_a_checkpoint_that_is_gone_from_the_box_is_named(tmp_path: Path) -> None:
+def test_a_bundled_checkpoint_that_is_gone_is_named(tmp_path: Path) -> None:
     with pytest.raises(WeightsError, match=r"a2u\.safetensors cannot be read \(No such file or directory\); install"):
         _ = weights.Checkpoint(tmp_path / "a2u.safetensors", "00").size

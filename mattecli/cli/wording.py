@@ -4,15 +4,15 @@ import re
 
 # The library's parameters that options set under the same name.
 _PARAMETERS = (
-    "backend|bits|device|dilate|erode|fit|high|linear|low|max_memory|overwrite|precision|provider|snap|threads|tile|"
-    "weights"
+    "backend|bits|device|dilate|erode|fit|high|linear|low|max_memory|opset|overwrite|pre_post|precision|provider|size|"
+    "snap|threads|tile|weights"
 )
 _MENTION = re.compile(rf"`({_PARAMETERS})(?:=([^`]*))?`")
 
 
 def as_options(message: str) -> str:
     """A message that names options (`--tile 100`) where the library names parameters (`` `tile=100` ``)."""
-    return _MENTION.sub(_option, message)
+    return _MENTION.sub(_option, message.replace("`compare=False`", "--no-check"))
 
 
 def _option(mention: re.Match[str]) -> str:

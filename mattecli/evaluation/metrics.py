@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mattecli.errors import InputError
+from mattecli.trimaps.check import unknown as unknown_pixels
 
 _SIGMA = 1.4
 _HALF_SIZE = 4  # ceil(σ·√(−2·ln(√(2π)·σ·0.01))): the Gaussian is cut where it falls below 0.01
@@ -103,7 +104,7 @@ def _checked(
         raise InputError(f"the trimap is of type {trimap.dtype}; give uint8 with 0, 255 and anything else for unknown")
     if trimap.size == 0:
         raise InputError("there is nothing to score in a matte without pixels; look for what made it")
-    return quantise(prediction), quantise(truth), (trimap != 0) & (trimap != 255)
+    return quantise(prediction), quantise(truth), unknown_pixels(trimap)
 
 
 def _sad(p: Gray, g: Gray, unknown: Mask) -> float:

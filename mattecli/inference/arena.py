@@ -1,4 +1,7 @@
-"""Memory for the maps that are kept from pass to pass: blocks of one region, which serve one map after the other."""
+"""Memory for stored maps, in one region of addresses.
+
+Blocks of the region serve one map after the other.
+"""
 
 from __future__ import annotations
 
@@ -15,66 +18,82 @@ from numpy.typing import NDArray
 
 from mattecli.errors import OutOfMemoryError
 
-CHUNK = 2**20  # blocks are whole numbers of chunks
-# Older Pythons have no name for this flag. Without it the region counts as promised memory, and a `fork`,
-# which promises it once more, fails as soon as the region and what lies right beside it are more than the machine has.
+CHUNK = 2**20  # bytes; a block consists of whole chunks
+# Older Pythons have no name for this flag. Without it the region counts as promised memory. A `fork` promises it once
+# more, and fails if that is more than the machine has.
 NORESERVE = 0x4000 if platform.machine() in ("x86_64", "aarch64") else getattr(mmap, "MAP_NORESERVE", None)
 
 
-_shared: weakref.ref[Arena] | None = None
-_sharing = threading.Lock()
-
-
 class Arena:
-    """A region of addresses as large as the machine's memory, of which only what has been written to takes memory.
+    """A region of addresses as large as the machine's memory; only pages that have been written to take memory.
 
-    What the system gives anew it must find, map and zero page by page, which takes longer than copying a map there. So
-    a block whose map is gone stays, and serves other maps: in the same run, or for the next photo. It is apart from the
-    common heap, which large maps among small blocks that come and go would leave full of holes.
+    The system must find, map and zero each page of new memory, which takes longer than copying a map there. So a block
+    is kept when its map is gone, and serves later maps, of the same photo or another. The region is apart from the
+    common heap, where large maps between small blocks would leave holes.
 
-    Where no such region is to be had (on Windows, with a limit on addresses, or where the system promises no more
-    memory than it has) each block is asked for by itself.
+    Where no such region can be had (on Windows, with a limit on addresses, or where the system promises no more memory
+    than it has) the system is asked for each block. The region is reserved when the first block is taken. All methods
+    may be called from several threads.
     """
 
     def __init__(self) -> None:
-        self._region = _reserve()
-        chunks = len(self._region) // CHUNK if self._region else 0
-        self._used = np.zeros(chunks, bool)  # by a block
-        self._touched = np.zeros(chunks, bool)  # since the system gave it, or was given it back
         self._lock = threading.Lock()
+        self._region: mmap.mmap | None = None
+        self._reserved = False
+        self._used = self._touched = np.zeros(0, bool)
 
     def take(self, size: int, *, zero: bool = False) -> NDArray[np.uint8]:
         """A block of `size` bytes, all zero if `zero`; it is free again when nothing refers to it.
 
-        Raises OutOfMemoryError where there is none.
+        Raises OutOfMemoryError when there is none.
         """
-        if self._region is None:
-            return np.frombuffer(_pages(size), np.uint8, size)
         count = -(-size // CHUNK)
-        with self._lock:  # another thread may free blocks meanwhile, but not take any
-            begins, ends = _runs(~self._used)
-            fitting = begins[ends - begins >= count]
-            if not len(fitting):
-                raise OutOfMemoryError("the memory ran out")
-            chunks = slice(int(fitting[0]), int(fitting[0]) + count)
-            self._used[chunks] = True
-            touched = self._touched[chunks].copy()
-            self._touched[chunks] = True
+        with self._lock:  # meanwhile other threads may free blocks, but not take any
+            if not self._reserved:
+                self._reserve()
+            chunks = self._find(count)
+            if chunks is not None:
+                self._used[chunks] = True
+                touched = self._touched[chunks].copy()
+                self._touched[chunks] = True
+        if self._region is None or chunks is None:
+            return np.frombuffer(_pages(size), np.uint8, size)
         block = np.frombuffer(self._region, np.uint8, size, chunks.start * CHUNK)
         weakref.finalize(block, self._free, chunks).atexit = False
-        if zero:  # what has not been touched is, and stays without memory until it is written to
+        if zero:  # untouched chunks are zero already, and take no memory until they are written to
             for begin, end in zip(*_runs(touched), strict=True):
                 block[begin * CHUNK : end * CHUNK] = 0
         return block
 
+    def _reserve(self) -> None:
+        self._region, self._reserved = _reserve(), True
+        chunks = len(self._region) // CHUNK if self._region else 0
+        self._used = np.zeros(chunks, bool)  # by a block
+        self._touched = np.zeros(chunks, bool)  # written to since the system gave the chunk
+
+    def _find(self, count: int) -> slice | None:
+        """The first free run of `count` chunks; None to ask the system for the block.
+
+        Raises OutOfMemoryError when the region has fewer free chunks, in pieces or in one.
+        """
+        if self._region is None:
+            return None
+        begins, ends = _runs(~self._used)
+        fitting = begins[ends - begins >= count]
+        if len(fitting):
+            return slice(int(fitting[0]), int(fitting[0]) + count)
+        if count > int((ends - begins).sum()):
+            raise OutOfMemoryError("the memory ran out")
+        return None  # there is memory, but the maps of several photos leave no free run of that length
+
     def spare_bytes(self) -> int:
-        """The memory that is held for no map."""
+        """Bytes that are held but not used by a map."""
         return int((self._touched & ~self._used).sum()) * CHUNK
 
     def give_back(self, size: int = sys.maxsize) -> None:
-        """Give the system at least `size` bytes of the memory that is held for no map, or all that there is.
+        """Give the system at least `size` of the bytes that are held but not used, or all of them.
 
-        The last blocks of the region go first: the next maps are laid at its beginning.
+        The end of the region goes first, because new maps are placed at its beginning.
         """
         if self._region is None:
             return
@@ -92,15 +111,8 @@ class Arena:
         self._used[chunks] = False
 
 
-def process_arena() -> Arena:
-    """The process's one arena, which all backends share; it is gone with the last of them."""
-    global _shared
-    with _sharing:
-        arena = None if _shared is None else _shared()
-        if arena is None:
-            arena = Arena()
-            _shared = weakref.ref(arena)
-        return arena
+# The arena of this process. All backends share it, so that a process has one region at most.
+shared = Arena()
 
 
 def _runs(flags: NDArray[np.bool_]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
@@ -110,8 +122,8 @@ def _runs(flags: NDArray[np.bool_]) -> tuple[NDArray[np.intp], NDArray[np.intp]]
 
 
 def _reserve() -> mmap.mmap | None:
-    """The region, or None."""
-    if sys.platform != "linux":  # elsewhere DONTNEED is only a hint, after which memory need not be zero
+    """The region, or None where it cannot be had."""
+    if sys.platform != "linux":  # elsewhere DONTNEED is a hint, and memory may not be zero after it
         return None
     if NORESERVE is None or _promises_are_kept():
         return None
@@ -123,7 +135,7 @@ def _reserve() -> mmap.mmap | None:
 
 
 def _promises_are_kept() -> bool:
-    """Whether Linux promises no more memory than it has, whatever a mapping's flags say."""
+    """Whether Linux promises only memory that it has, regardless of a mapping's flags."""
     try:
         return Path("/proc/sys/vm/overcommit_memory").read_text().strip() == "2"
     except OSError:
@@ -131,13 +143,13 @@ def _promises_are_kept() -> bool:
 
 
 def _pages(size: int) -> mmap.mmap:
-    """Private pages: shared ones, Python's default, cost more to fetch.
+    """Private pages. Shared pages, Python's default, are slower to get.
 
-    Huge ones were slower still: the system must find each in one piece (see benchmarks/README.md).
+    Huge pages are slower too: the system must find each in one piece (see benchmarks/README.md).
     """
     try:
-        if not hasattr(mmap, "MAP_PRIVATE"):  # Windows, where they always are
+        if not hasattr(mmap, "MAP_PRIVATE"):  # Windows, where they always are private
             return mmap.mmap(-1, size)
         return mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
-    except OSError as error:  # there is no other reason for it
+    except OSError as error:  # it has no other reason
         raise OutOfMemoryError("the memory ran out") from error

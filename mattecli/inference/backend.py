@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from mattecli.errors import DeviceError, UsageError
 from mattecli.geometry import WHOLE, Edges
+from mattecli.inference.costs import Costs
 from mattecli.weights import Checkpoint, find_checkpoint
 
 
@@ -24,6 +25,7 @@ class Backend(Protocol):
     device: str  # "cpu", "cuda:0 (NVIDIA …)"
     precision: str  # "fp32", "bf16" or "fp16"
     checkpoint: Checkpoint
+    costs: Costs  # what runs take, for the planner
     value_bytes: int  # of a map's values
     fixed_bytes: int  # of the device's memory, however small the image
     tile_bytes: int  # of the device's memory, for each pixel of a tile

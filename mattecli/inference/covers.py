@@ -1,4 +1,4 @@
-"""Boxes that cover scattered cells of a map at little cost."""
+"""Boxes that cover scattered cells of a map at low cost."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from mattecli.geometry import Box
 
 
 def cover(cells: NDArray[np.bool_], *, margin: float, overhead: float) -> list[Box]:
-    """Boxes of cells that together hold all that are set, chosen so that working on them costs little.
+    """Boxes that together hold all cells that are set, at a low total cost. Boxes do not overlap.
 
-    A box of h × w cells costs (h + 2 · margin) · (w + 2 · margin) + overhead: its pixels with their halo, and what a
-    call costs however small. Starting from the box around all, each is cut in two, straight through, as long as the
-    best cut saves anything; each half shrinks to the cells it holds. Boxes do not overlap.
+    A box of h × w cells costs (h + 2 · margin) · (w + 2 · margin) + overhead: its area with a halo, and the fixed cost
+    of a call. The first box is the one around all cells. A box is cut in two by the straight cut that saves most, as
+    long as a cut saves anything; each half shrinks to the cells it holds.
     """
     return list(_split(cells, Box(0, cells.shape[0], 0, cells.shape[1]), margin, overhead))
 
@@ -42,10 +42,10 @@ def _split(cells: NDArray[np.bool_], box: Box, margin: float, overhead: float) -
 
 
 def _best_cut(cells: NDArray[np.bool_], cost: float, margin: float, overhead: float) -> tuple[float, int]:
-    """What the best cut between two rows saves, and before which row it lies."""
+    """The cost that the best cut between two rows saves, and the row after that cut."""
     if len(cells) < 2:
         return 0.0, 0
-    above = _costs(cells, margin, overhead)[:-1]  # of rows 0 … n for each n
+    above = _costs(cells, margin, overhead)[:-1]  # of the rows up to n, for each n
     below = _costs(cells[::-1], margin, overhead)[::-1][1:]
     gains = cost - above - below
     best = int(np.argmax(gains))
@@ -53,7 +53,7 @@ def _best_cut(cells: NDArray[np.bool_], cost: float, margin: float, overhead: fl
 
 
 def _costs(cells: NDArray[np.bool_], margin: float, overhead: float) -> NDArray[np.float64]:
-    """The cost of the shrunk box around the first n + 1 rows, for each n."""
+    """The cost of the smallest box around the cells of the first n + 1 rows, for each n."""
     seen = np.logical_or.accumulate(cells, axis=0)
     filled = seen.any(1)
     left = np.argmax(seen, axis=1)
@@ -67,5 +67,5 @@ def _costs(cells: NDArray[np.bool_], margin: float, overhead: float) -> NDArray[
 
 
 def _span(places: NDArray[np.intp]) -> tuple[int, int]:
-    """The first place and one past the last."""
+    """The first place, and the last place + 1."""
     return int(places[0]), int(places[-1]) + 1

@@ -1,6 +1,7 @@
-"""The ONNX Runtime backend: the network's parts as models of their own, on a CPU or on what its providers drive.
+"""The ONNX Runtime backend: runs the network's stages in sessions.
 
-Weights come from a checkpoint or from a file that `matte export-onnx` wrote; PyTorch is not needed.
+Each stage is a model of its own. Weights come from a checkpoint or from a file that `matte export-onnx` wrote. PyTorch
+is not needed.
 """
 
 from __future__ import annotations
@@ -13,9 +14,10 @@ from numpy.typing import NDArray
 
 from mattecli.errors import UsageError
 from mattecli.geometry import WHOLE, Edges
+from mattecli.inference.costs import Costs
 from mattecli.onnx.read_weights import read_weights
 from mattecli.onnx.sessions import choose_provider, open_session, translated
-from mattecli.onnx.stages import part
+from mattecli.onnx.stages import stage_model
 from mattecli.system import memory, process
 from mattecli.weights import Checkpoint
 
@@ -23,20 +25,15 @@ Array = NDArray[Any]
 
 # Measured by `benchmarks/runtimes.py --memory`, with a tenth to spare.
 FIXED_BYTES = 300 * 2**20
-OTHER_BYTES = 700 * 2**20  # what OpenVINO takes more for its compiled parts; of the others nothing is known
-TILE_VALUES = 640
+OTHER_BYTES = 700 * 2**20  # more, for the stages that OpenVINO compiles; other providers were not measured
+TILE_VALUES = 640  # of a tile's maps, for each of its pixels, in the largest pass
 
 
 class OnnxBackend:
-    """A2U on ONNX Runtime, in float32. Arrays are NumPy's; maps of a device go to it and back in each call."""
+    """A2U on ONNX Runtime, in float32. Arrays are NumPy arrays; each call copies them to the device and back."""
 
     name = "onnx"
     precision = "fp32"
-    value_bytes = 4
-    tile_bytes = TILE_VALUES * 4
-    frugal_bytes = memory.FRUGAL_BYTES
-    call_pixels = 3000
-    tiles: tuple[int, ...] = (512, 384, 256, 128, 64)
 
     def __init__(
         self, checkpoint: Checkpoint, *, device: str = "auto", provider: str | None = None, precision: str = "auto"
@@ -47,7 +44,17 @@ class OnnxBackend:
         self.checkpoint = checkpoint
         self._provider = choose_provider(device, provider)
         self.device = self._provider.device
-        self.fixed_bytes = FIXED_BYTES + (0 if self.device == "cpu" else OTHER_BYTES)
+        self.costs = Costs(
+            value_bytes=4,
+            fixed_bytes=FIXED_BYTES + (0 if self.device == "cpu" else OTHER_BYTES),
+            tile_bytes=4 * TILE_VALUES,
+            default_budget=memory.FRUGAL_BYTES,
+            call_overhead_pixels=3000,
+            tiles=(512, 384, 256, 128, 64),
+        )
+        self.value_bytes, self.fixed_bytes = self.costs.value_bytes, self.costs.fixed_bytes
+        self.tile_bytes, self.frugal_bytes = self.costs.tile_bytes, self.costs.default_budget
+        self.call_pixels, self.tiles = self.costs.call_overhead_pixels, self.costs.tiles
         self._weights = read_weights(checkpoint.path)
         self._sessions: dict[str, ort.InferenceSession] = {}
         self._ceiling = memory.Ceiling()
@@ -55,7 +62,7 @@ class OnnxBackend:
             process.keep_freed_memory()
 
     def run(self, part: str, *arrays: Array, edges: Edges = WHOLE) -> Array | tuple[Array, ...]:
-        """What a part of the network makes of its arrays."""
+        """The results of a stage of the network."""
         if part == "normalise":
             return _normalise(*arrays)
         session = self._session(part)
@@ -67,7 +74,7 @@ class OnnxBackend:
         return found[0] if len(found) == 1 else tuple(found)
 
     def array(self, values: Array) -> Array:
-        """The values themselves; floats in float32."""
+        """The array itself; floats become float32."""
         return values.astype(np.float32) if values.dtype.kind == "f" else values
 
     def host(self, array: Array) -> Array:
@@ -80,30 +87,30 @@ class OnnxBackend:
         height: int,
         width: int,
         *,
-        exact: bool = False,  # noqa: ARG002 - all is float32
-        host: bool = False,  # noqa: ARG002 - where all maps are
+        exact: bool = False,  # noqa: ARG002 - all maps are float32
+        host: bool = False,  # noqa: ARG002 - all maps are there
         zero: bool = False,
     ) -> Array:
         """A map (1, channels, height, width) to be filled."""
         return (np.zeros if zero else np.empty)((1, channels, height, width), np.float32)
 
     def tidy(self, limit: int) -> None:
-        """Give freed memory back once more than `limit` is held."""
+        """Give freed memory back if the process holds more than `limit` bytes."""
         self._ceiling.enforce(limit)
 
     def free_bytes(self) -> int:
-        """Bytes of RAM that are free now, where all maps are; what a card has is not known."""
+        """Bytes of RAM that are free now: all maps are there, and ONNX Runtime does not tell a card's free memory."""
         return memory.free_bytes()
 
     def _session(self, name: str) -> ort.InferenceSession:
-        """A part's session, opened when it is first asked for."""
+        """The session of a stage, opened at its first use."""
         if name not in self._sessions:
-            self._sessions[name] = open_session(part(name, self._weights).SerializeToString(), self._provider)
+            self._sessions[name] = open_session(stage_model(name, self._weights).SerializeToString(), self._provider)
         return self._sessions[name]
 
 
 def _normalise(rgb: Array, trimap: Array, scale: Array, shift: Array) -> Array:
-    """rgb (h, w, 3) and trimap (h, w) of any type to values · scale + shift, (1, 4, h, w)."""
+    """values · scale + shift of rgb (h, w, 3) and trimap (h, w) of any type: (1, 4, h, w)."""
     planes = np.empty((1, 4, *trimap.shape), np.float32)
     for number in range(4):
         plane = trimap if number == 3 else rgb[..., number]

@@ -1,4 +1,4 @@
-"""The PyTorch backend: the network's parts on a CPU or a CUDA card."""
+"""The PyTorch backend: runs the network's stages on CPU or CUDA."""
 
 from __future__ import annotations
 
@@ -16,7 +16,8 @@ from torch import Tensor
 
 from mattecli.errors import DeviceError, OutOfMemoryError, UsageError
 from mattecli.geometry import WHOLE, Edges
-from mattecli.inference.arena import process_arena
+from mattecli.inference import arena
+from mattecli.inference.costs import Costs
 from mattecli.network.a2u import A2UNet
 from mattecli.network.affinity import AffinityPredictor
 from mattecli.network.checkpoint import load_a2u
@@ -26,20 +27,18 @@ from mattecli.system import memory, process
 from mattecli.weights import Checkpoint
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16, "fp64": torch.float64}
-CALL_PIXELS = {"cpu": 1500, "cuda": 150_000}
+CALL_OVERHEAD_PIXELS = {"cpu": 1500, "cuda": 150_000}
 TILES = {"cpu": (512, 448, 384, 320, 256, 192, 128, 64), "cuda": (2048, 1024, 512, 256, 128, 64)}
 # Measured by `benchmarks/tiles.py --growth` (its table is in benchmarks/README.md), with a tenth to spare.
 FIXED_BYTES = {"cpu": 420 * 2**20, "cuda": 600 * 2**20}
-TILE_VALUES = (
-    620  # a tile's maps, for each of its pixels, at the pass that has the most of them, and the holes they leave
-)
-# A card is fast with large tiles only, and few others want its memory. What needs more than this, above 100 megapixels,
-# keeps its maps in the host's.
-FRUGAL_BYTES = {"cpu": memory.FRUGAL_BYTES, "cuda": (8 * 2**30, 0)}
+TILE_VALUES = 620  # of a tile's maps and the holes they leave, for each of its pixels, in the largest pass
+# A card is fast only with large tiles, and its memory is seldom shared. Photos that need more than this, above 100
+# megapixels, store their maps in the host's memory.
+DEFAULT_BUDGET = {"cpu": memory.FRUGAL_BYTES, "cuda": (8 * 2**30, 0)}
 
 
 class TorchBackend:
-    """A2U on PyTorch. `auto` takes the first CUDA card that works, else the CPU, and float32."""
+    """A2U on PyTorch. `auto` takes the current CUDA card if there is one, else the CPU, and float32."""
 
     name = "torch"
 
@@ -48,41 +47,38 @@ class TorchBackend:
         self.precision = _choose_precision(precision)
         self._device = _choose_device(device)
         if self._device.type == "cpu" and self.precision == "fp16":
-            raise UsageError("`precision=fp16` is for CUDA; on a CPU choose fp32, or bf16 where it has AMX")
+            raise UsageError("`precision=fp16` is for CUDA; on a CPU choose fp32, or bf16 if the CPU has AMX")
         self.device = _describe(self._device)
         if self._device.type == "cpu":
             process.keep_freed_memory()
-        self.value_bytes = DTYPES[self.precision].itemsize
-        self.fixed_bytes = FIXED_BYTES[self._device.type]
-        self.tile_bytes = TILE_VALUES * self.value_bytes
-        self.frugal_bytes = FRUGAL_BYTES[self._device.type]
-        self.call_pixels = CALL_PIXELS[self._device.type]
-        self.tiles = TILES[self._device.type]
+        self.costs = costs(self._device.type, DTYPES[self.precision].itemsize)
+        self.value_bytes, self.fixed_bytes = self.costs.value_bytes, self.costs.fixed_bytes
+        self.tile_bytes, self.frugal_bytes = self.costs.tile_bytes, self.costs.default_budget
+        self.call_pixels, self.tiles = self.costs.call_overhead_pixels, self.costs.tiles
         self._dtype = DTYPES[self.precision]
-        self._exact = torch.promote_types(self._dtype, torch.float32)  # of statistics and affinities
-        self._parts = split(_prepare(load_a2u(checkpoint.path), self._device, self._dtype, self._exact))
-        self._arena = process_arena()
-        self._ceiling = memory.Ceiling(self._arena.give_back)
+        self._exact = torch.promote_types(self._dtype, torch.float32)  # for statistics and affinities
+        self._stages = split(_prepare(load_a2u(checkpoint.path), self._device, self._dtype, self._exact))
+        self._ceiling = memory.Ceiling(arena.shared.give_back)
         self._copies = None
         if self._device.type == "cuda":
             self._copies = torch.cuda.Stream(self._device)  # type: ignore[no-untyped-call]
 
     def run(self, part: str, *arrays: Tensor, edges: Edges = WHOLE) -> Tensor | tuple[Tensor, ...]:
-        """What a part of the network makes of its arrays."""
+        """The results of a stage of the network."""
         fp32 = true_fp32() if self._device.type == "cuda" else nullcontext()
         with torch.inference_mode(), fp32, self._exhaustion():
-            return self._parts[part](*(array.to(self._device) for array in arrays), edges=edges)
+            return self._stages[part](*(array.to(self._device) for array in arrays), edges=edges)
 
     def array(self, values: NDArray[Any]) -> Tensor:
-        """NumPy's array on the device; floats in the type of statistics."""
-        if values.dtype == np.uint16:  # PyTorch hardly computes with it
+        """A NumPy array on the device; floats become the type of statistics."""
+        if values.dtype == np.uint16:  # PyTorch has few operations for it
             values = values.astype(np.int32)
         tensor = torch.from_numpy(np.require(values, requirements=["C", "W"]))  # PyTorch warns of read-only ones
         with self._exhaustion():
             return self._sent(tensor).to(self._exact if tensor.is_floating_point() else tensor.dtype)
 
     def host(self, array: Tensor) -> NDArray[Any]:
-        """An array as NumPy's; waits until it is computed."""
+        """An array as a NumPy array, in float32 or better; waits until it is computed."""
         return array.to("cpu", torch.promote_types(array.dtype, torch.float32)).numpy()
 
     def empty(
@@ -92,7 +88,7 @@ class TorchBackend:
         dtype, device = self._exact if exact else self._dtype, torch.device("cpu") if host else self._device
         shape = (1, height, width, channels)
         if device.type == "cpu":
-            block = self._arena.take(math.prod(shape) * dtype.itemsize, zero=zero)
+            block = arena.shared.take(math.prod(shape) * dtype.itemsize, zero=zero)
             tensor = torch.from_numpy(block).view(dtype).view(shape)
         else:
             with self._exhaustion():
@@ -100,17 +96,17 @@ class TorchBackend:
         return tensor.permute(0, 3, 1, 2)  # channels-last in memory
 
     def tidy(self, limit: int) -> None:
-        """Give freed memory back once more than `limit` is held: blocks of many sizes leave holes in the heap.
+        """Give freed memory back if the process holds more than `limit` bytes; on a CPU only.
 
-        PyTorch's own memory of a CUDA card needs none of that.
+        Blocks of many sizes leave holes in the heap. PyTorch manages a card's memory itself.
         """
         if self._device.type == "cpu":
             self._ceiling.enforce(limit)
 
     def _sent(self, tensor: Tensor) -> Tensor:
-        """The host's tensor on the device; on a card it travels while the tiles before it are still being computed.
+        """A tensor of the host on the device; it is copied to a card while earlier tiles are still being computed.
 
-        Only from pinned memory does a copy go by itself: else this thread waits for it, and the copy for all before it.
+        Only copies from pinned memory are asynchronous. Others make this thread wait for all work before them.
         """
         if self._copies is None:
             return tensor
@@ -118,31 +114,43 @@ class TorchBackend:
             sent = tensor.pin_memory().to(self._device, non_blocking=True)
         computing = torch.cuda.current_stream(self._device)
         computing.wait_stream(self._copies)
-        sent.record_stream(computing)  # or its memory might be given to the next copy while it is still read
+        sent.record_stream(computing)  # or the next copy might get its memory while it is still read
         return sent
 
     @contextmanager
     def _exhaustion(self) -> Iterator[None]:
-        """PyTorch's errors of exhausted memory as ours."""
+        """Raise PyTorch's errors of exhausted memory as ours."""
         try:
             yield
         except torch.OutOfMemoryError as error:
             raise OutOfMemoryError(f"{self.device} ran out of memory") from error
         except RuntimeError as error:
-            if "DefaultCPUAllocator" not in str(error):  # what PyTorch says where a limit is set on the process
+            if "DefaultCPUAllocator" not in str(error):  # PyTorch's words where the process has a memory limit
                 raise
             raise OutOfMemoryError("the memory ran out") from error
 
     def free_bytes(self) -> int:
-        """Bytes of RAM, or of the card's memory, that are free now."""
+        """Bytes of RAM, or of the card's memory, that are free now; memory held for later maps counts as free."""
         if self._device.type == "cuda":
             cached = torch.cuda.memory_reserved(self._device) - torch.cuda.memory_allocated(self._device)
             return int(torch.cuda.mem_get_info(self._device)[0]) + cached
-        return memory.free_bytes() + self._arena.spare_bytes()
+        return memory.free_bytes() + arena.shared.spare_bytes()
+
+
+def costs(device: str, value_bytes: int) -> Costs:
+    """The costs of a run on a device, "cpu" or "cuda", with maps of values of that many bytes."""
+    return Costs(
+        value_bytes=value_bytes,
+        fixed_bytes=FIXED_BYTES[device],
+        tile_bytes=TILE_VALUES * value_bytes,
+        default_budget=DEFAULT_BUDGET[device],
+        call_overhead_pixels=CALL_OVERHEAD_PIXELS[device],
+        tiles=TILES[device],
+    )
 
 
 def _prepare(net: A2UNet, device: torch.device, dtype: torch.dtype, exact: torch.dtype) -> A2UNet:
-    """The network for inference: norms folded, channels-last, and the predictors' small layers in the better type."""
+    """The network for inference: norms folded, channels-last, and the predictors' small layers in the exact type."""
     net = fold_norms(net.double() if dtype == torch.float64 else net).to(device, dtype)
     for module in net.modules():
         if isinstance(module, AffinityPredictor):
@@ -182,7 +190,7 @@ def _choose_device(wanted: str) -> torch.device:
     device = torch.device(wanted if ":" in wanted else f"cuda:{torch.cuda.current_device()}")
     if (device.index or 0) >= torch.cuda.device_count():
         raise DeviceError(
-            f"`device={wanted}` is not there: PyTorch sees {torch.cuda.device_count()} card(s), counted from cuda:0"
+            f"`device={wanted}` does not exist: PyTorch sees {torch.cuda.device_count()} card(s), counted from cuda:0"
         )
     return device
 
@@ -192,14 +200,14 @@ def _describe(device: torch.device) -> str:
 
 
 class _TrueFp32:
-    """Switches TF32 off for as long as anyone is inside: the switches belong to the process, not to a thread."""
+    """Turns TF32 off while any thread is inside; PyTorch has one switch for the whole process."""
 
     def __init__(self) -> None:
         self._lock, self._inside, self._before = threading.Lock(), 0, (False, False)
 
     @contextmanager
     def __call__(self) -> Iterator[None]:
-        """fp32 means fp32: cuDNN's and cuBLAS's TF32, which rounds to 10 bits, is off inside."""
+        """TF32 of cuDNN and cuBLAS, which rounds to 10 bits, is off inside, so that fp32 is exact."""
         with self._lock:
             if not self._inside:
                 self._before = torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32

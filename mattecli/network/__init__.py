@@ -1,1 +1,1 @@
-"""The A2U matting network of Dai, Lu and Shen (CVPR 2021), its checkpoints, and how it reads a photo."""
+"""The A2U network of Dai, Lu and Shen (CVPR 2021)."""

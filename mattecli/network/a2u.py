@@ -1,4 +1,7 @@
-"""The whole network: a residual encoder, ASPP, and a decoder that upsamples with the encoder's affinities."""
+"""The whole network: encoder, ASPP and decoder.
+
+The encoder is residual, and the decoder upsamples with the encoder's affinities.
+"""
 
 from __future__ import annotations
 
@@ -11,19 +14,19 @@ from mattecli.geometry import WHOLE, Edges
 from mattecli.network.affinity import Affinity, AffinityPredictor
 from mattecli.network.blocks import ASPP, Chain, Conv, DecoderLayer, DownBlock, ResidualBlocks, Upsampling, conv_abn
 from mattecli.ops.resample import downsample
+from mattecli.spec import TAPS
 
 
 class A2UNet(nn.Module):
     """A2U matting (Dai, Lu and Shen, CVPR 2021): RGB and trimap in, alpha out.
 
-    Input (B, 4, H, W): RGB in [0, 1] normalised by ImageNet's mean and standard deviation, and the trimap / 255; H and
-    W multiples of 16. Output (B, 1, H, W), not clipped. `shared` predicts one affinity kernel for all channels,
-    otherwise each channel has its own (the paper's channel-wise variant). `upsampling` other than by affinity is for
-    comparisons: the encoder's downsampling stays, the parameters that only make up kernels are not there.
+    Input (B, 4, H, W): RGB and trimap, scaled and shifted as `mattecli/spec.py` says; H and W multiples of 16. Output
+    (B, 1, H, W): alpha, not clipped. `shared` predicts one affinity kernel for all channels; otherwise each channel has
+    its own (the paper's channel-wise variant). `upsampling` other than by affinity is for comparisons: the encoder
+    still downsamples by affinity, and the parameters that only up kernels need are left out.
     """
 
-    STRIDE = 16
-    # Weights of a pixel's two nearest source pixels, along each axis: a checkpoint's mark of the other upsamplings.
+    # Weights of a pixel's two nearest source pixels along each axis. They mark the other upsamplings in a checkpoint.
     TAPS: ClassVar[dict[Upsampling, tuple[float, float]]] = {"nearest": (1.0, 0.0), "bilinear": (0.75, 0.25)}
 
     def __init__(self, *, shared: bool = True, upsampling: Upsampling = "affinity") -> None:
@@ -49,14 +52,14 @@ class A2UNet(nn.Module):
         self.short0 = conv_abn(4, 64, 3)
         self.pred = Chain(conv_abn(32, 1, 3), Conv(1, 1, 3))
         if upsampling in self.TAPS:
-            self.register_buffer("upsampling_taps", torch.tensor(self.TAPS[upsampling]))
+            self.register_buffer(TAPS, torch.tensor(self.TAPS[upsampling]))
 
     def forward(self, x: Tensor) -> Tensor:
         """Alpha (B, 1, H, W), unclipped, of the normalised input x (B, 4, H, W)."""
         l0 = self.layer0(x)  # (B, 64, H, W)
         affinity0 = self.bilinear0(l0)
         l0p = downsample(l0, affinity0.s, affinity0.p_down)  # (B, 64, H/2, W/2)
-        del l0  # the largest map of all
+        del l0  # the largest map
         affinity1 = self.bilinear1(l0p)
         l1 = self.layer1(downsample(l0p, affinity1.s, affinity1.p_down))  # (B, 64, H/4, W/4)
         l2, affinity2 = self.layer2_1(l1)
@@ -71,9 +74,9 @@ class A2UNet(nn.Module):
         return self.pred(d)  # type: ignore[no-any-return]
 
     def decode(self, level: int, d: Tensor, affinity: Affinity, source: Tensor, edges: Edges = WHOLE) -> Tensor:
-        """One level of the decoder: `d` upsampled, the shortcut from `source`, two residual blocks.
+        """One level of the decoder: upsample `d`, add the shortcut from `source`, run two residual blocks.
 
-        At a side that is no edge the output is smaller than `source` by 1 + DecoderLayer.REACH.
+        At a side that is not an edge the output is smaller than `source` by 1 + DecoderLayer.REACH.
         """
         layer, shortcut = getattr(self, f"decoder_layer{level}"), getattr(self, f"short{level - 1}")
         return layer(d, affinity, shortcut(source, edges), edges)  # type: ignore[no-any-return]

@@ -1,8 +1,8 @@
-"""The network's building blocks, under the names their parameters bear in the authors' checkpoints.
+"""The network's building blocks.
 
-Each can run on a whole map or on a window of it: `edges` says which sides of the input are the map's own. There the
-convolutions pad with zeros as always; at the other sides they do not, so that the output is smaller by their reach and
-every value of it is what the whole map would have given.
+Their parameters have the names of the authors' checkpoints. A block runs on a whole map or on a window of it; `edges`
+says which sides of the input are sides of the map. There the convolutions pad with zeros as usual. At the other sides
+they do not pad: the output is smaller by their reach, and each of its values equals that of the whole map.
 """
 
 from __future__ import annotations
@@ -15,8 +15,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from mattecli.geometry import WHOLE, Edges
-from mattecli.network.affinity import LEAK, Affinity, AffinityPredictor
+from mattecli.network.affinity import Affinity, AffinityPredictor
 from mattecli.ops.resample import at_edges, downsample, upsample
+from mattecli.spec import DILATIONS, EPS, LEAK
 
 Upsampling = Literal["affinity", "nearest", "bilinear"]  # how the decoder doubles a map
 
@@ -26,7 +27,6 @@ class ABN(nn.Module):
 
     running_mean: Tensor
     running_var: Tensor
-    EPS = 1e-5
 
     def __init__(self, channels: int, *, linear: bool = False) -> None:
         super().__init__()
@@ -37,15 +37,15 @@ class ABN(nn.Module):
         self.register_buffer("running_var", torch.ones(channels))
 
     def forward(self, x: Tensor) -> Tensor:
-        gamma = self.weight.abs() + self.EPS  # InPlace-ABN keeps its scale positive to be invertible
-        x = F.batch_norm(x, self.running_mean, self.running_var, gamma, self.bias, self.training, 0.1, self.EPS)
+        gamma = self.weight.abs() + EPS  # the original (InPlace-ABN) scales by |γ| + ε, which it can invert
+        x = F.batch_norm(x, self.running_mean, self.running_var, gamma, self.bias, self.training, 0.1, EPS)
         return x if self.linear else F.leaky_relu(x, LEAK, inplace=True)
 
 
 class Conv(nn.Conv2d):
-    """A convolution without bias that keeps the size (up to its stride), on a whole map or a window of one."""
+    """A convolution without bias that keeps the map's size, up to its stride."""
 
-    adds = False  # whether it can add a map to its result
+    adds = False  # whether `forward` can add a map to the result
 
     def __init__(
         self, inputs: int, outputs: int, size: int, *, stride: int = 1, dilation: int = 1, groups: int = 1
@@ -55,16 +55,16 @@ class Conv(nn.Conv2d):
         self.reach = padding
 
     def forward(self, x: Tensor, edges: Edges = WHOLE) -> Tensor:
-        """(B, C, H, W) to (B, C', H', W'), less the reach at each side that is no edge."""
-        if self.dilation != (1, 1):  # oneDNN has a fast way for these only where it need not pad itself
+        """(B, C, H, W) to (B, C', H', W'), less the reach at each side that is not an edge."""
+        if self.dilation != (1, 1):  # oneDNN is fast with these only if it need not pad
             top, bottom, left, right = (self.reach * edge for edge in edges)
             return self.convolve(F.pad(x, (left, right, top, bottom)), (0, 0))
         return at_edges(self.convolve, x, self.reach, edges, stride=self.stride[0])
 
     def convolve(self, x: Tensor, padding: tuple[int, int]) -> Tensor:
-        """The convolution with so many rows and columns of zeros around x."""
+        """The convolution with `padding` rows and columns of zeros around x."""
         if self.groups > 1 and x.device.type == "cpu" and torch.is_grad_enabled():
-            # oneDNN's bfloat16 gradient of depthwise kernels is wrong on maps of 30 rows and more (PyTorch 2.13).
+            # oneDNN's bfloat16 gradient of depthwise kernels is wrong from 30 rows up (PyTorch 2.13).
             with torch.autocast("cpu", enabled=False):
                 wide = x.to(torch.promote_types(x.dtype, torch.float32))
                 out = F.conv2d(
@@ -75,10 +75,10 @@ class Conv(nn.Conv2d):
 
 
 class Chain(nn.Sequential):
-    """One layer after the other; the convolutions among them are told the edges."""
+    """Layers one after the other; convolutions among them get the edges."""
 
     def forward(self, x: Tensor, edges: Edges = WHOLE, plus: Tensor | None = None) -> Tensor:
-        """(B, C, H, W) to (B, C', H', W'), less each convolution's reach at the sides that are no edges, and `plus`."""
+        """(B, C, H, W) to (B, C', H', W'), less each convolution's reach at sides that are not edges, plus `plus`."""
         for layer in self:
             if plus is not None and isinstance(layer, Conv) and layer.adds:
                 x, plus = layer(x, edges, plus), None
@@ -88,7 +88,7 @@ class Chain(nn.Sequential):
 
 
 def inner(x: Tensor, margin: int, edges: Edges) -> Tensor:
-    """x without the margin that convolutions have used up at the sides that are no edges."""
+    """x without the margin that convolutions have used up at the sides that are not edges."""
     height, width = x.shape[2:]
     top, left = margin * (not edges.top), margin * (not edges.left)
     bottom, right = height - margin * (not edges.bottom), width - margin * (not edges.right)
@@ -101,7 +101,7 @@ def conv_abn(inputs: int, outputs: int, size: int) -> Chain:
 
 
 class ResidualBlock(nn.Module):
-    """Two 3×3 convolutions, the input added, leaky ReLU."""
+    """Two 3×3 convolutions; their sum with the input goes through a leaky ReLU."""
 
     REACH = 2
 
@@ -110,7 +110,7 @@ class ResidualBlock(nn.Module):
         self.convs = _two_convs(channels, channels)
 
     def forward(self, x: Tensor, edges: Edges = WHOLE) -> Tensor:
-        """(B, C, H, W), less REACH at each side that is no edge."""
+        """(B, C, H, W), less REACH at each side that is not an edge."""
         return F.leaky_relu_(self.convs(x, edges, inner(x, self.REACH, edges)), LEAK)
 
 
@@ -123,14 +123,14 @@ class ResidualBlocks(nn.Sequential):
         super().__init__(OrderedDict((f"block{n}", ResidualBlock(channels)) for n in (1, 2, 3)))
 
     def forward(self, x: Tensor, edges: Edges = WHOLE) -> Tensor:
-        """(B, C, H, W), less REACH at each side that is no edge."""
+        """(B, C, H, W), less REACH at each side that is not an edge."""
         for block in self:
             x = block(x, edges)
         return x
 
 
 class DownBlock(nn.Module):
-    """A residual block that halves its map: the affinity of its first convolution's output does the downsampling."""
+    """A residual block that halves its map by the affinity of its first convolution's output."""
 
     def __init__(self, inputs: int, outputs: int, *, shared: bool, up_kernels: bool = True) -> None:
         super().__init__()
@@ -141,18 +141,18 @@ class DownBlock(nn.Module):
         self.proj_bn = ABN(outputs, linear=True)
 
     def forward(self, x: Tensor) -> tuple[Tensor, Affinity]:
-        """(B, C, H, W) to (B, C', H/2, W/2), and the affinity that the decoder upsamples with."""
+        """(B, C, H, W) to (B, C', H/2, W/2), and the affinity by which the decoder upsamples."""
         x0 = self.layer1(x)  # (B, C', H, W)
         affinity = self.bilinear(x0)
         return self.tail(downsample(x0, affinity.s, affinity.p_down), x), affinity
 
     def tail(self, halved: Tensor, x: Tensor, edges: Edges = WHOLE) -> Tensor:
-        """What follows the downsampling: `halved` (B, C', h, w), with a halo of 1 at inner sides, and the block's x."""
+        """The rest of the block after downsampling to `halved` (B, C', h, w), which has a halo of 1 at inner sides."""
         return F.leaky_relu_(self.layer2(halved, edges, self.proj_bn(self.proj_conv(x))), LEAK)
 
 
 class DecoderBlock(nn.Module):
-    """A residual block that may change the width."""
+    """A residual block that may change the number of channels."""
 
     REACH = 2
 
@@ -165,7 +165,7 @@ class DecoderBlock(nn.Module):
             self.proj_bn = ABN(outputs, linear=True)
 
     def forward(self, x: Tensor, edges: Edges = WHOLE) -> Tensor:
-        """(B, C, H, W) to (B, C', H, W), less REACH at each side that is no edge."""
+        """(B, C, H, W) to (B, C', H, W), less REACH at each side that is not an edge."""
         skip = inner(x, self.REACH, edges)
         if self.projects:
             skip = self.proj_bn(self.proj_conv(skip))
@@ -173,7 +173,7 @@ class DecoderBlock(nn.Module):
 
 
 class DecoderLayer(nn.Module):
-    """Upsample, by an encoder stage's affinity or without, add that stage's shortcut, then two residual blocks."""
+    """Upsample, by an encoder layer's affinity or without; add that layer's shortcut; run two residual blocks."""
 
     REACH = 2 * DecoderBlock.REACH
 
@@ -184,13 +184,13 @@ class DecoderLayer(nn.Module):
         self.dconv1 = DecoderBlock(outputs, outputs)
 
     def forward(self, x: Tensor, affinity: Affinity, shortcut: Tensor, edges: Edges = WHOLE) -> Tensor:
-        """(B, C, h, w) and a shortcut (B, C, 2h, 2w) to (B, C', 2h, 2w), less REACH at each side that is no edge.
+        """(B, C, h, w) and a shortcut (B, C, 2h, 2w) to (B, C', 2h, 2w), less REACH at each side that is not an edge.
 
         At such a side x is larger than the affinity by one.
         """
         if self.upsampling == "affinity":
             x = upsample(x, affinity.s, affinity.p_up, edges)
-        else:  # the margin of 1 has become one of 2
+        else:  # doubling has turned the margin of 1 into one of 2
             x = inner(F.interpolate(x, scale_factor=2, mode=self.upsampling), 2, edges)
         return self.dconv1(self.dconv(x.add_(shortcut), edges), edges)  # type: ignore[no-any-return]
 
@@ -198,7 +198,6 @@ class DecoderLayer(nn.Module):
 class ASPP(nn.Module):
     """Atrous spatial pyramid pooling (DeepLabv3+) with depthwise dilated convolutions."""
 
-    DILATIONS = (6, 12, 18)
     REACH = max(DILATIONS)
 
     def __init__(self, channels: int) -> None:
@@ -211,17 +210,20 @@ class ASPP(nn.Module):
                 Conv(channels, channels, 1),
                 ABN(channels),
             )
-            for dilation in self.DILATIONS
+            for dilation in DILATIONS
         )
         self.global_avg_pool = nn.Sequential(nn.AdaptiveAvgPool2d(1), Conv(channels, channels, 1), ABN(channels))
         self.bottleneck_conv = conv_abn(5 * channels, channels, 1)
         self.dropout = nn.Dropout(0.5)
 
     def forward(self, x: Tensor, mean: Tensor | None = None, edges: Edges = WHOLE) -> Tensor:
-        """(B, C, H, W), less REACH at each side that is no edge. A window needs the whole map's mean (B, C, 1, 1)."""
+        """(B, C, H, W), less REACH at each side that is not an edge.
+
+        A window needs `mean` (B, C, 1, 1) of the whole map.
+        """
         centre = inner(x, self.REACH, edges)
-        branches = [self.aspp1(centre)]
-        for branch, dilation in zip((self.aspp2, self.aspp3, self.aspp4), self.DILATIONS, strict=True):
+        branches = [self.aspp1(centre)]  # five of (B, C, H, W), less REACH at inner sides
+        for branch, dilation in zip((self.aspp2, self.aspp3, self.aspp4), DILATIONS, strict=True):
             branches.append(branch(inner(x, self.REACH - dilation, edges), edges))
         mean = x if mean is None else mean.to(x.dtype)
         branches.append(self.global_avg_pool(mean).expand_as(centre))

@@ -6,21 +6,21 @@ import copy
 import itertools
 from typing import TypeVar
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from mattecli.geometry import WHOLE, Edges
 from mattecli.network import onednn
 from mattecli.network.blocks import ABN, Conv
+from mattecli.network.tensors import fold_norm
 
 Module = TypeVar("Module", bound=nn.Module)
 
 
 def fold_norms(net: Module) -> Module:
-    """A copy of `net` whose norms are part of its convolutions; it computes what `net.eval()` does, with fewer passes.
+    """A copy of `net` whose batch norms are part of its convolutions: the results of `net.eval()` in fewer passes.
 
-    Scale and shift are worked out in float64, so that in float32 only the order of rounding changes.
+    Weights are folded in float64, so float32 results differ only by the order of rounding.
     """
     net = copy.deepcopy(net).eval()
     for module in list(net.modules()):
@@ -33,22 +33,20 @@ def fold_norms(net: Module) -> Module:
 
 
 class FoldedConv(Conv):
-    """A convolution with the norm after it, and that one's leaky ReLU."""
+    """A convolution that includes the batch norm after it and that norm's leaky ReLU."""
 
     def __init__(self, conv: Conv, norm: ABN) -> None:
         nn.Module.__init__(self)
         self.__dict__.update({name: value for name, value in vars(conv).items() if not name.startswith("_")})
-        gamma = norm.weight.detach().double().abs() + norm.EPS
-        scale = gamma / torch.sqrt(norm.running_var.double() + norm.EPS)
-        shift = norm.bias.detach().double() - norm.running_mean.double() * scale
-        weight = conv.weight.detach().double() * scale[:, None, None, None]
+        arrays = (conv.weight, norm.weight, norm.bias, norm.running_mean, norm.running_var)
+        weight, bias = fold_norm(*(array.detach().double() for array in arrays))
         self.weight = nn.Parameter(weight.to(conv.weight.dtype), requires_grad=False)
-        self.bias = nn.Parameter(shift.to(conv.weight.dtype), requires_grad=False)
+        self.bias = nn.Parameter(bias.to(conv.weight.dtype), requires_grad=False)
         self.leaky = not norm.linear
         self.adds = norm.linear
 
     def forward(self, x: Tensor, edges: Edges = WHOLE, plus: Tensor | None = None) -> Tensor:
-        """As `Conv`; a linear one adds `plus`, a map of the output's size."""
+        """Like `Conv.forward`. A linear convolution also adds `plus`, a map of the output's size."""
         if plus is None:
             return super().forward(x, edges)
         if not onednn.fuses(x):
@@ -60,7 +58,7 @@ class FoldedConv(Conv):
         return onednn.adding_conv(x, plus, self.weight, self.bias, *shape)
 
     def convolve(self, x: Tensor, padding: tuple[int, int]) -> Tensor:
-        """The convolution, and the leaky ReLU in one pass over the output: that counts where convolving is fast."""
+        """The convolution and the leaky ReLU in one pass over the output, which saves time where convolving is fast."""
         if not self.leaky:
             return super().convolve(x, padding)
         return onednn.leaky_conv(x, self.weight, self.bias, self.stride, padding, self.dilation, self.groups)

@@ -1,7 +1,7 @@
-"""The network cut into parts: pure functions of windows, from which a run in tiles is put together.
+"""The network cut into stages for the run in tiles.
 
-They use the modules of `A2UNet`, so there is one mathematics. What each part reads around its output, and in which
-order they run, is told in `mattecli/inference/tiling.py`.
+Stages are functions of windows. They use the modules of `A2UNet`, so the network is written once.
+`mattecli/inference/tiling.py` says what each stage reads around its output and in which order the stages run.
 """
 
 from __future__ import annotations
@@ -16,19 +16,19 @@ from mattecli.network.a2u import A2UNet
 from mattecli.network.affinity import Affinity, AffinityPredictor, Factors, products
 from mattecli.ops.resample import downsample
 
-Part = Callable[..., Tensor | tuple[Tensor, ...]]
+Stage = Callable[..., Tensor | tuple[Tensor, ...]]
 
 
-def split(net: A2UNet) -> dict[str, Part]:
-    """The parts of `net` by name; each takes its arrays, and the window's `edges` as the last argument.
+def split(net: A2UNet) -> dict[str, Stage]:
+    """The stages of `net` by name; each takes its arrays, and the window's `edges` as the last argument.
 
-    Maps are (1, C, h, w) and in the network's own type; statistics, the affinities s and the factors are in float32 or
-    better. `layerN`, `headN` and `tailN` are the pieces of the encoder's stage N, `decodeN` the decoder's levels.
+    Maps are (1, C, h, w) in the network's own type. Statistics, the affinities s and the factors are in float32 or
+    better. `headN`, `tailN` and `layerN` are the pieces of the encoder's layer N, `decodeN` are the decoder's levels.
     """
     dtype = next(net.layer0.parameters()).dtype
     down2, down3 = net.layer2_1, net.layer3_1
     predictors = (net.bilinear0, net.bilinear1, down2.bilinear, down3.bilinear)
-    parts: dict[str, Part] = {
+    stages: dict[str, Stage] = {
         "normalise": _normalise(dtype),
         "pool": pool,
         "moments": moments,
@@ -44,17 +44,17 @@ def split(net: A2UNet) -> dict[str, Part]:
         "aspp": net.dconv_pp,
     }
     for number, predictor in enumerate(predictors):
-        parts[f"factors{number}"] = _factors(predictor)
-        parts[f"affinity{number}"] = _affinity(predictor)
+        stages[f"factors{number}"] = _factors(predictor)
+        stages[f"affinity{number}"] = _affinity(predictor)
     for level in (4, 3, 2, 1):
-        parts[f"decode{level}"] = _decode(net, level)
-    return parts
+        stages[f"decode{level}"] = _decode(net, level)
+    return stages
 
 
-def pool(f: Tensor, rows: Tensor, columns: Tensor, edges: Edges = WHOLE) -> Tensor:  # noqa: ARG001 - all parts take it
-    """Sums (C, m, n) of f (1, C, h, w) over bins: rows (m, h) and columns (n, w) hold 1 where a bin includes it."""
+def pool(f: Tensor, rows: Tensor, columns: Tensor, edges: Edges = WHOLE) -> Tensor:  # noqa: ARG001 - all stages take it
+    """Sums (C, m, n) of f (1, C, h, w) over bins: rows (m, h) and columns (n, w) hold 1 where a bin includes them."""
     by_row = rows.to(f.dtype) @ f[0].permute(1, 2, 0).flatten(1)  # (m, w · C)
-    by_row = by_row.view(len(rows), f.shape[3], f.shape[1]).to(columns.dtype)
+    by_row = by_row.view(len(rows), f.shape[3], f.shape[1]).to(columns.dtype)  # (m, w, C)
     return (columns @ by_row).permute(2, 0, 1)
 
 
@@ -64,11 +64,15 @@ def moments(f: Tensor, u: Tensor, v: Tensor, edges: Edges = WHOLE) -> Tensor:
 
 
 def _mean_variance(a: Tensor) -> Tensor:
-    if a.device.type == "cpu":  # as batch norms do it: in parallel over a channels-last map, which var_mean is not
-        unused = torch.zeros(a.shape[1], dtype=torch.promote_types(a.dtype, torch.float32))
+    """Mean and variance of each channel of a (1, C, h, w): (2, C), in float32 or better."""
+    wide = torch.promote_types(a.dtype, torch.float32)
+    if a.device.type == "cpu" and hasattr(torch, "batch_norm_update_stats"):
+        # PyTorch does not document this function of its batch norms. On a channels-last map it runs in parallel, which
+        # var_mean does not.
+        unused = torch.zeros(a.shape[1], dtype=wide)
         mean, variance = torch.batch_norm_update_stats(a, unused, unused.clone(), 0.0)
         return torch.stack([mean, variance])
-    variance, mean = torch.var_mean(a.to(torch.promote_types(a.dtype, torch.float32)), (0, 2, 3), correction=0)
+    variance, mean = torch.var_mean(a.to(wide), (0, 2, 3), correction=0)
     return torch.stack([mean, variance])
 
 
@@ -77,33 +81,33 @@ def down(f: Tensor, s: Tensor, p_down: Tensor, edges: Edges = WHOLE) -> Tensor:
     return downsample(f, s, p_down, edges)
 
 
-def _normalise(dtype: torch.dtype) -> Part:
-    def part(rgb: Tensor, trimap: Tensor, scale: Tensor, shift: Tensor, edges: Edges = WHOLE) -> Tensor:  # noqa: ARG001
-        """rgb (h, w, 3) and trimap (h, w) of any type to values · scale + shift, (1, 4, h, w)."""
-        planes = torch.empty(*trimap.shape, 4, dtype=scale.dtype, device=scale.device)
+def _normalise(dtype: torch.dtype) -> Stage:
+    def stage(rgb: Tensor, trimap: Tensor, scale: Tensor, shift: Tensor, edges: Edges = WHOLE) -> Tensor:  # noqa: ARG001
+        """values · scale + shift of rgb (h, w, 3) and trimap (h, w) of any type: (1, 4, h, w)."""
+        planes = torch.empty(*trimap.shape, 4, dtype=scale.dtype, device=scale.device)  # (h, w, 4)
         planes[..., :3], planes[..., 3] = rgb, trimap
         return torch.addcmul(shift, planes, scale).to(dtype).permute(2, 0, 1)[None]
 
-    return part
+    return stage
 
 
-def _factors(predictor: AffinityPredictor) -> Part:
-    def part(pooled: Tensor, mean: Tensor, edges: Edges = WHOLE) -> tuple[Tensor, ...]:  # noqa: ARG001
+def _factors(predictor: AffinityPredictor) -> Stage:
+    def stage(pooled: Tensor, mean: Tensor, edges: Edges = WHOLE) -> tuple[Tensor, ...]:  # noqa: ARG001
         return predictor.factors(pooled, mean)
 
-    return part
+    return stage
 
 
-def _affinity(predictor: AffinityPredictor) -> Part:
-    def part(f: Tensor, u: Tensor, v: Tensor, moments: Tensor, edges: Edges = WHOLE) -> Tensor:
+def _affinity(predictor: AffinityPredictor) -> Stage:
+    def stage(f: Tensor, u: Tensor, v: Tensor, moments: Tensor, edges: Edges = WHOLE) -> Tensor:
         return predictor.affinity(f, Factors(u, v, u, v), moments, edges)
 
-    return part
+    return stage
 
 
-def _decode(net: A2UNet, level: int) -> Part:
-    def part(d: Tensor, s: Tensor, source: Tensor, p_up: Tensor, edges: Edges = WHOLE) -> Tensor:
+def _decode(net: A2UNet, level: int) -> Stage:
+    def stage(d: Tensor, s: Tensor, source: Tensor, p_up: Tensor, edges: Edges = WHOLE) -> Tensor:
         out = net.decode(level, d, Affinity(s, p_up, p_up), source, edges)
         return net.pred(out, edges) if level == 1 else out
 
-    return part
+    return stage

@@ -1,4 +1,4 @@
-"""Write the network as one ONNX file that runs at any size, and check it against PyTorch."""
+"""Write the network as one ONNX file, compared with PyTorch."""
 
 from __future__ import annotations
 
@@ -22,29 +22,30 @@ from mattecli.onnx.graph import Graph, Value
 from mattecli.onnx.network import Network, Resample
 from mattecli.onnx.read_weights import PRODUCER, read_weights
 from mattecli.onnx.stages import IR_VERSION, OPSET
-from mattecli.spec import MEAN, STD
+from mattecli.spec import MEAN, SHIFT, STD, STRIDE, padded, scale
 from mattecli.system import memory
 from mattecli.system.files import check_target, whole_file
+from mattecli.trimaps.check import BACKGROUND, FOREGROUND, UNKNOWN
+from mattecli.trimaps.check import unknown as unknown_pixels
 from mattecli.weights import Checkpoint
 
 Ops = Literal["standard", "custom"]
 DOMAIN = "mattecli"  # of the custom operators
-STRIDE = 16
-NEWEST_OPSET = 23  # the newest that has been tried
-# Largest difference from PyTorch in float64: of alphas as a part of the largest, of 8-bit alphas in levels.
+NEWEST_OPSET = 23  # the newest that was tested
+# The largest difference allowed from PyTorch in float64: as a share of the largest alpha, and in levels of 8 bits.
 BOUND, BOUND_FP16 = 1e-4, 1e-2
 LEVELS, LEVELS_FP16 = 1, 3
-CHECK_BYTES = 9000  # what the check takes for each pixel, most of it PyTorch's in float64
-LARGEST = 2**15  # of a fixed size's sides
+CHECK_BYTES = 9000  # memory of the check for each pixel; PyTorch in float64 takes most of it
+LARGEST = 2**15  # side of a fixed size
 
 
 @dataclass(frozen=True)
 class Options:
     """What kind of file to write.
 
-    `ops` custom has the resampling as nodes A2UDownsample and A2UUpsample of the domain `mattecli`, each with a local
-    function as its body. `size` (height, width) fixes the shape and the batch to 1. `pre_post` puts normalising,
-    padding, cropping and the trimap's word on known pixels inside: uint8 photo and trimap in, uint8 alpha out.
+    `ops` "custom" writes the resampling as nodes A2UDownsample and A2UUpsample of the domain `mattecli`, each with a
+    local function as its body. `size` (height, width) fixes the shape, and the batch to 1. `pre_post` adds normalising,
+    padding, cropping and the trimap's known pixels to the graph: uint8 photo and trimap in, uint8 alpha out.
     """
 
     ops: Ops = "standard"
@@ -56,7 +57,7 @@ class Options:
 
 @dataclass(frozen=True)
 class Difference:
-    """How far the file's alpha is from PyTorch's for one input: absolute, and as a part of the largest alpha."""
+    """The difference from PyTorch's alpha for one input: absolute, and as a share of the largest alpha."""
 
     shape: tuple[int, int, int]  # batch, height, width
     absolute: float
@@ -64,7 +65,7 @@ class Difference:
 
     @property
     def size(self) -> str:
-        """The shape in words."""
+        """The shape for a message."""
         batch, height, width = self.shape
         return f"{width}×{height}" + (f" in a batch of {batch}" if batch > 1 else "")
 
@@ -78,33 +79,35 @@ def export_onnx(
     compare: bool = True,
     on_compared: Callable[[Difference], None] = lambda _: None,
 ) -> None:
-    """Write the checkpoint's network, and `compare` the file with PyTorch before it takes its name.
+    """Write the checkpoint's network; with `compare`, check the file against PyTorch before it gets its name.
 
-    Raises UsageError for options that cannot be, WeightsError for the checkpoint, InputError for the output,
-    DeviceError without PyTorch to compare with, MatteError when the file's alpha is not PyTorch's; then nothing is left
-    behind and nothing replaced.
+    Raises UsageError for wrong options, WeightsError for the checkpoint, InputError for the output, DeviceError when
+    PyTorch is needed and not installed, MatteError when the file's alpha differs from PyTorch's. After an error no new
+    file is left, and an old one is unchanged.
     """
     options = options or Options()
     _check_options(options)
     path = Path(path)
     if checkpoint.exported:
-        raise UsageError(f"{checkpoint.path} is an exported file itself; export the checkpoint that it came from")
+        raise UsageError(f"{checkpoint.path} is an exported file already; export the checkpoint it was made from")
     check_target(path, overwrite=overwrite, inputs=[checkpoint.path])
     if compare and importlib.util.find_spec("torch") is None:
-        raise DeviceError("the check of the file needs PyTorch, which is not installed; install it or add --no-check")
+        raise DeviceError(
+            "the check of the file needs PyTorch, which is missing; install it or use `compare=False`"
+        )
     model = build(checkpoint, options)
     try:
         with whole_file(path, overwrite=overwrite) as file:
             file.write(model.SerializeToString(deterministic=True))
             if compare:
                 file.flush()
-                check(Path(file.name), checkpoint, options, on_done=on_compared)
+                check(Path(file.name), checkpoint, options, name=path.name, on_done=on_compared)
     except OSError as error:
         raise InputError(f"{path} cannot be written ({error.strerror}); choose a writable folder with room") from error
 
 
 def build(checkpoint: Checkpoint, options: Options) -> onnx.ModelProto:
-    """The model, checked by ONNX's own checker, with the shapes of its tensors inferred."""
+    """The model with inferred shapes; ONNX's own checker has passed it."""
     weights = read_weights(checkpoint.path)
     graph = Graph(dtype=np.float16 if options.fp16 else np.float32)
     functions: list[onnx.FunctionProto] = []
@@ -132,7 +135,7 @@ def build(checkpoint: Checkpoint, options: Options) -> onnx.ModelProto:
 
 
 def check_sizes(options: Options) -> list[tuple[int, int, int]]:
-    """The shapes (B, H, W) that a file is checked at: the smallest, odd ones, a batch; its own if it has but one."""
+    """The shapes (B, H, W) at which a file is checked: the smallest, odd ones and a batch, or its own fixed shape."""
     if options.size is not None:
         return [(1, *options.size)]
     if options.pre_post:
@@ -141,20 +144,25 @@ def check_sizes(options: Options) -> list[tuple[int, int, int]]:
 
 
 def check(
-    path: Path, checkpoint: Checkpoint, options: Options, *, on_done: Callable[[Difference], None] = lambda _: None
+    path: Path,
+    checkpoint: Checkpoint,
+    options: Options,
+    *,
+    name: str,
+    on_done: Callable[[Difference], None] = lambda _: None,
 ) -> list[Difference]:
-    """Run the file at several sizes with ONNX Runtime on the CPU, and PyTorch in float64 beside it.
+    """Compare the file, called `name` in errors, in ONNX Runtime on the CPU with PyTorch in float64, at several sizes.
 
-    Raises MatteError when a difference is above the bound, DeviceError when ONNX Runtime cannot run the file or the
-    memory does not suffice.
+    Raises MatteError when a difference exceeds the bound, DeviceError when ONNX Runtime cannot run the file or
+    memory is too small.
     """
     needed = CHECK_BYTES * max(height * width for _, height, width in check_sizes(options))
     if needed > memory.free_bytes():
         raise DeviceError(
-            f"the check of {path.name} takes about {memory.show_bytes(needed)}, but only "
-            f"{memory.show_bytes(memory.free_bytes())} are free; add --no-check"
+            f"the check of {name} takes about {memory.show_bytes(needed)} of memory, but only "
+            f"{memory.show_bytes(memory.free_bytes())} are free; free some or give `compare=False`"
         )
-    run, reference = _runtime(path), _reference(checkpoint, options)
+    run, reference = _runtime(path, name), _reference(checkpoint, options)
     found = []
     for number, shape in enumerate(check_sizes(options)):
         given = _input(shape, options, np.random.default_rng(number))
@@ -163,10 +171,10 @@ def check(
         difference = Difference(shape, absolute, absolute / max(float(np.abs(theirs).max()), 1e-12))
         on_done(difference)
         found.append(difference)
-        if not _within(difference, options):  # also where it is NaN
+        if not _within(difference, options):  # NaN is not within either
             raise MatteError(
-                f"at {difference.size} the ONNX file is off by {difference.relative:.1e} of PyTorch's alpha, more than "
-                "may be; it was not kept, please report it"
+                f"at {difference.size} the ONNX file is off by {difference.relative:.1e} of PyTorch's alpha, which is "
+                "too much; the file was deleted, please report this"
             )
     return found
 
@@ -181,7 +189,7 @@ def _within(difference: Difference, options: Options) -> bool:
 
 
 def _whole(g: Graph, network: Network, options: Options) -> tuple[list[onnx.ValueInfoProto], list[onnx.ValueInfoProto]]:
-    """Add the whole network; gives the graph's inputs and outputs."""
+    """Add the whole network; returns the graph's inputs and outputs."""
     batch: str | int = "batch" if options.size is None else 1
     size: tuple[str | int, str | int] = options.size or ("height", "width")
     info = helper.make_tensor_value_info
@@ -207,14 +215,14 @@ def _whole(g: Graph, network: Network, options: Options) -> tuple[list[onnx.Valu
 
 
 def _prepared(g: Graph, image: Value, trimap: Value) -> Value:
-    """The network's input of uint8 pixels: normalised, mirror-padded to multiples of 16."""
+    """The network's input (B, 4, H', W') from uint8 pixels: normalised, mirror-padded to multiples of STRIDE."""
     with g.scope("prepare"):
-        scale = (1 / (255 * np.array(STD))).astype(np.float32).reshape(1, 3, 1, 1)
-        shift = (-np.array(MEAN) / np.array(STD)).astype(np.float32).reshape(1, 3, 1, 1)
-        rgb = g.transpose(g.cast(image, np.float32), 0, 3, 1, 2) * scale + shift
+        *rgb_factors, trimap_factor = scale(255)
+        factors, shift = (np.array(values, np.float32).reshape(1, 3, 1, 1) for values in (rgb_factors, SHIFT[:3]))
+        rgb = g.transpose(g.cast(image, np.float32), 0, 3, 1, 2) * factors + shift  # (B, 3, H, W)
         known = _known(g, trimap)
-        codes = g.op("Where", known, trimap, np.array([128], np.uint8))
-        planes = g.cast(g.op("Unsqueeze", codes, np.array([1])), np.float32) * (1 / 255)
+        codes = g.op("Where", known, trimap, np.array([UNKNOWN], np.uint8))
+        planes = g.cast(g.op("Unsqueeze", codes, np.array([1])), np.float32) * trimap_factor  # (B, 1, H, W)
         x = g.op("Concat", rgb, planes, axis=1)
         for axis in (2, 3):
             x = g.op("Gather", x, _mirrored(g, g.dim(x, axis)), axis=axis)
@@ -222,7 +230,7 @@ def _prepared(g: Graph, image: Value, trimap: Value) -> Value:
 
 
 def _finished(g: Graph, alpha: Value, trimap: Value) -> Value:
-    """uint8 of the network's alpha, the size of the trimap, which has the word where it is sure."""
+    """Alpha as uint8 (B, H, W), cropped to the trimap's size; known pixels have the trimap's value."""
     with g.scope("finish"):
         alpha = g.op("Squeeze", g.cast(alpha, np.float32), np.array([1]))
         alpha = g.slice(alpha, (1, 0, g.dim(trimap, 1)), (2, 0, g.dim(trimap, 2)))
@@ -231,14 +239,15 @@ def _finished(g: Graph, alpha: Value, trimap: Value) -> Value:
 
 
 def _known(g: Graph, trimap: Value) -> Value:
-    black, white = (g.op("Equal", trimap, np.array([value], np.uint8)) for value in (0, 255))
+    """The opposite of `mattecli.trimaps.check.unknown`, as nodes."""
+    black, white = (g.op("Equal", trimap, np.array([value], np.uint8)) for value in (BACKGROUND, FOREGROUND))
     return g.op("Or", black, white)
 
 
 def _mirrored(g: Graph, size: Value) -> Value:
-    """Which row each row of the padded image shows: mirrored without the edge, again and again if need be."""
+    """The row of the image that each row of the padded one shows: mirrored without repeating the edge."""
     place = g.arange((size + (STRIDE - 1)) // STRIDE * STRIDE)
-    period = g.op("Max", (size - 1) * 2, np.array([1]))
+    period = g.op("Max", (size - 1) * 2, np.array([1]))  # small images are mirrored several times
     place = place % period
     return g.op("Min", place, (size - 1) * 2 - place)
 
@@ -267,7 +276,7 @@ def _function(name: str, body: Resample, like: Graph, opset: int) -> onnx.Functi
 
 
 def _facts(checkpoint: Checkpoint, network: Network, options: Options) -> dict[str, str]:
-    """What the file says of itself."""
+    """The file's metadata."""
     licence = "Apache-2.0" if checkpoint.expected is not None else "that of the checkpoint it was made from"
     return {
         "variant": "shared" if network.shared else "unshared",
@@ -285,27 +294,29 @@ def _facts(checkpoint: Checkpoint, network: Network, options: Options) -> dict[s
 
 def _check_options(options: Options) -> None:
     if not OPSET <= options.opset <= NEWEST_OPSET:
-        raise UsageError(f"--opset {options.opset} is not offered; choose {OPSET} to {NEWEST_OPSET}")
+        raise UsageError(f"`opset={options.opset}` is not offered; choose {OPSET} to {NEWEST_OPSET}")
     if options.size is None:
         return
     height, width = options.size
     if not all(1 <= side <= LARGEST for side in options.size):
-        raise UsageError(f"--size {height},{width} is no size; choose sides from 1 to {LARGEST}")
-    if not options.pre_post and any(side % STRIDE for side in options.size):
-        raise UsageError(f"--size {height},{width} is no multiple of {STRIDE} in both; choose one, or add --pre-post")
+        raise UsageError(f"`size={height},{width}` is not a size; choose sides from 1 to {LARGEST}")
+    if not options.pre_post and any(side != padded(side) for side in options.size):
+        raise UsageError(
+            f"`size={height},{width}` is not a multiple of {STRIDE} in both; choose one that is, or add `pre_post=True`"
+        )
 
 
 # The check
 
 
-def _runtime(path: Path) -> Callable[[Any], NDArray[Any]]:
+def _runtime(path: Path, name: str) -> Callable[[Any], NDArray[Any]]:
     from mattecli.onnx.sessions import choose_provider, open_session, translated
 
     session = open_session(path.read_bytes(), choose_provider("cpu", None))
     names = [entry.name for entry in session.get_inputs()]
 
     def run(given: list[NDArray[Any]]) -> NDArray[Any]:
-        with translated(f"running {path.name}"):
+        with translated(f"running {name}"):
             found: NDArray[Any] = session.run(None, dict(zip(names, given, strict=True)))[0]
             return found
 
@@ -325,8 +336,7 @@ def _reference(checkpoint: Checkpoint, options: Options) -> Callable[[Any], NDAr
 
     def levels(image: NDArray[np.uint8], trimap: NDArray[np.uint8]) -> NDArray[np.float64]:
         raw = alpha(network_input(image, trimap)[None])[0, 0, : trimap.shape[0], : trimap.shape[1]]
-        known = (trimap == 0) | (trimap == 255)
-        return np.where(known, trimap, np.rint(255.0 * raw.clip(0, 1)))
+        return np.where(unknown_pixels(trimap), np.rint(255.0 * raw.clip(0, 1)), trimap)
 
     if options.pre_post:
         return lambda given: np.stack([levels(image, trimap) for image, trimap in zip(*given, strict=True)])
@@ -334,7 +344,7 @@ def _reference(checkpoint: Checkpoint, options: Options) -> Callable[[Any], NDAr
 
 
 def _input(shape: tuple[int, int, int], options: Options, rng: np.random.Generator) -> list[NDArray[Any]]:
-    """A made-up picture of soft shapes with a trimap of all three kinds."""
+    """A synthetic picture of soft shapes, and a trimap with all three kinds of pixels."""
     batch, height, width = shape
     rows, columns = np.mgrid[:height, :width] / 23.0
     waves = rng.uniform(0.3, 2, (batch, 3, 2, 1, 1))

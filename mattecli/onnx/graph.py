@@ -1,7 +1,9 @@
-"""Build ONNX graphs by calling operators: `g.conv(x, …)` adds a node and gives its output.
+"""Build ONNX graphs by calling operators.
 
-A `Value` is a tensor of the graph under construction; whole numbers that depend on the input's size are values too, of
-one int64 element, and can be reckoned with as if they were numbers.
+`g.op("Conv", x, …)` adds a node and returns its output.
+
+A `Value` is a tensor of the graph. An integer that depends on the input's size is a value with one int64 element;
+Python's arithmetic operators work on it.
 """
 
 from __future__ import annotations
@@ -17,9 +19,9 @@ from onnx import helper, numpy_helper
 
 
 class Value:
-    """A tensor of a graph, known by its name."""
+    """A tensor of a graph, identified by its name."""
 
-    __array_ufunc__ = None  # so that NumPy leaves `array * value` to us
+    __array_ufunc__ = None  # makes NumPy leave `array * value` to `__rmul__`
 
     def __init__(self, graph: Graph, name: str) -> None:
         self.graph, self.name = graph, name
@@ -39,7 +41,7 @@ class Value:
     __radd__, __rmul__ = __add__, __mul__
 
     def __floordiv__(self, other: Operand) -> Value:
-        """Of whole numbers that are not negative."""
+        """Division of integers that are not negative."""
         return self.graph.op("Div", self, other)
 
     def __truediv__(self, other: Operand) -> Value:
@@ -54,7 +56,7 @@ Dim: TypeAlias = Value | int
 
 
 class Graph:
-    """A graph, or the body of a function, under construction. `dtype` is that of its maps and weights."""
+    """A graph, or the body of a function. `dtype` is the type of its maps and weights."""
 
     def __init__(self, *, dtype: type[np.floating] = np.float32, is_function: bool = False) -> None:
         self.dtype: np.dtype[Any] = np.dtype(dtype)
@@ -67,7 +69,7 @@ class Graph:
 
     @contextmanager
     def scope(self, name: str) -> Iterator[None]:
-        """Nodes and tensors made inside have names that begin with `name/`."""
+        """Names of nodes and tensors that are added inside begin with `name/`."""
         before, self._scope = self._scope, (*self._scope, name)
         try:
             yield
@@ -75,13 +77,13 @@ class Graph:
             self._scope = before
 
     def value(self, name: str) -> Value:
-        """A tensor that comes from outside: an input."""
+        """An input of the graph."""
         return Value(self, name)
 
     def op(self, kind: str, *inputs: Operand | None, domain: str = "", **attributes: Any) -> Value:
-        """Add a node; gives its output.
+        """Add a node and return its output.
 
-        Numbers among the inputs become constants: whole ones int64, others float32.
+        Numbers among the inputs become constants: integers int64, others float32.
         """
         name = self._name(kind)
         given = ["" if value is None else self.constant(value).name for value in inputs]
@@ -89,7 +91,7 @@ class Graph:
         return Value(self, name)
 
     def constant(self, value: Operand) -> Value:
-        """A number or an array as a value; equal ones are one tensor."""
+        """A number or an array as a value; equal constants share one tensor."""
         if isinstance(value, Value):
             return value
         array = np.asarray(value)
@@ -101,14 +103,14 @@ class Graph:
         return self._constants[key]
 
     def weight(self, name: str, array: NDArray[np.floating], *, dtype: Any = None) -> Value:
-        """A weight of the network, in the graph's type or another."""
+        """A weight of the network, in the graph's type or in `dtype`."""
         if name in self.initializers:
             return Value(self, name)
         return self._tensor(name, array.astype(dtype or self.dtype))
 
     def _tensor(self, name: str, array: NDArray[Any]) -> Value:
         tensor = numpy_helper.from_array(array, name)
-        if self.is_function:  # which cannot have initializers
+        if self.is_function:  # functions cannot have initializers
             self.nodes.append(helper.make_node("Constant", [], [name], name=name, value=tensor))
         else:
             self.initializers[name] = tensor
@@ -126,13 +128,13 @@ class Graph:
         return self.op("Shape", x, start=axis, end=axis + 1 or None)
 
     def shape(self, *dims: Dim) -> Value:
-        """Sizes as what Reshape, Expand and others take."""
+        """Sizes as a shape for Reshape, Expand and others."""
         if all(isinstance(d, int) for d in dims):
             return self.constant(np.array(dims, np.int64))
         return self.op("Concat", *(np.array([d], np.int64) if isinstance(d, int) else d for d in dims), axis=0)
 
     def reshape(self, x: Value, *dims: Dim) -> Value:
-        """x with another shape; 0 keeps the size that stands there, -1 is what is left."""
+        """x with another shape; 0 keeps that axis's size, -1 is computed from the rest."""
         return self.op("Reshape", x, self.shape(*dims))
 
     def transpose(self, x: Value, *order: int) -> Value:
@@ -140,7 +142,7 @@ class Graph:
         return self.op("Transpose", x, perm=order)
 
     def slice(self, x: Value, *cuts: tuple[int, Dim, Dim]) -> Value:
-        """x from start to stop along some axes, each (axis, start, stop)."""
+        """x cut along some axes, each given as (axis, start, stop)."""
         axes, starts, stops = zip(*cuts, strict=True)
         return self.op("Slice", x, self.shape(*starts), self.shape(*stops), self.shape(*axes))
 

@@ -1,11 +1,11 @@
-"""The A2U network as an ONNX graph: the whole of it, and its parts for the run in tiles.
+"""The network and its stages as an ONNX graph.
 
-What it computes, and which names its weights bear, is told by `mattecli/network/` (a2u.py, blocks.py and parts.py);
-weights come with their norms folded in (see weights.py). Convolutions here always pad with zeros. A part that runs on a
-window therefore goes wrong near the window's inner sides, by as much as its reach, and cuts that off at its end:
-`edges` (4,) int64 holds 1 for each side (top, bottom, left, right) that is the map's own.
+`mattecli/network/` (a2u.py, blocks.py and stages.py) says what is computed and how the weights are named. The weights
+have their norms folded in (see read_weights.py). Convolutions here always pad with zeros. So a stage that runs on a
+window is wrong near the window's inner sides, as far as its reach; at its end it cuts that margin off. `edges` (4,)
+int64 holds 1 for each side (top, bottom, left, right) that is a side of the map.
 
-With a graph of 16 bits, statistics and affinities are still computed with 32.
+A graph of 16 bits still computes statistics and affinities with 32.
 """
 
 from __future__ import annotations
@@ -18,24 +18,16 @@ from numpy.typing import NDArray
 
 from mattecli.onnx import operators
 from mattecli.onnx.graph import Graph, Value
-
-BINS = 6
-GROUPS = 32  # of the group norms
-LEAK = 0.01
-EPS = 1e-5
-DILATIONS = (6, 12, 18)
-# The predictors' names, and how many channels their maps have.
-PREDICTORS = {"bilinear0": 64, "bilinear1": 64, "layer2_1.bilinear": 128, "layer3_1.bilinear": 256}
-STAGES = {2: 128, 3: 256}
+from mattecli.spec import BINS, DILATIONS, EPS, GROUPS, LEAK, PREDICTORS, VARIANT
 
 Weights = Mapping[str, NDArray[np.float32]]
 Resample = Callable[[Graph, Value, Value, Value], Value]
 
 
 class Network:
-    """Adds the network, or a part of it, to a graph.
+    """Adds the network, or one of its stages, to a graph.
 
-    `downsample` and `upsample` may be replaced, by nodes that stand for them.
+    `downsample` and `upsample` add the nodes of these operators; give others to add custom nodes in their place.
     """
 
     def __init__(
@@ -47,26 +39,27 @@ class Network:
         upsample: Resample = operators.upsample,
     ) -> None:
         self.g, self.weights = graph, weights
-        self.shared = weights["bilinear0.bconv_U.1.weight"].shape[0] == 1
+        self.shared = weights[VARIANT].shape[0] == 1
         self._downsample, self._upsample = downsample, upsample
 
     # The whole
 
     def alpha(self, x: Value) -> Value:
         """Alpha (B, 1, H, W), unclipped, of the normalised input x (B, 4, H, W)."""
-        l0 = self.layer0(x)
+        l0 = self.layer0(x)  # (B, 64, H, W)
         s0, down0, up0 = self.predictor("bilinear0", l0)
-        l0p = self.down(l0, s0, down0, name="bilinear0")
+        l0p = self.down(l0, s0, down0, name="bilinear0")  # (B, 64, H/2, W/2)
         s1, down1, up1 = self.predictor("bilinear1", l0p)
-        l1 = self.blocks("layer1", self.down(l0p, s1, down1, name="bilinear1"))
-        l2, s2, up2 = self._stage(2, l1)
-        l3, s3, up3 = self._stage(3, l2)
+        l1 = self.blocks("layer1", self.down(l0p, s1, down1, name="bilinear1"))  # (B, 64, H/4, W/4)
+        l2, s2, up2 = self._down_block(2, l1)  # (B, 128, H/8, W/8)
+        l3, s3, up3 = self._down_block(3, l2)  # (B, 256, H/16, W/16)
         d = self.aspp(l3, self.g.op("ReduceMean", l3, np.array([2, 3])))
         for level, s, p_up, source in ((4, s3, up3, l2), (3, s2, up2, l1), (2, s1, up1, l0p), (1, s0, up0, x)):
             d = self.decode(level, d, s, source, p_up)
         return d
 
-    def _stage(self, number: int, x: Value) -> tuple[Value, Value, Value]:
+    def _down_block(self, number: int, x: Value) -> tuple[Value, Value, Value]:
+        """Encoder layer 2 or 3: its output, its s and its p_up."""
         head = self.head(number, x)
         s, p_down, p_up = self.predictor(f"layer{number}_1.bilinear", head)
         halved = self.down(head, s, p_down, name=f"layer{number}_1")
@@ -89,7 +82,7 @@ class Network:
                 centred.append((d, self._groups(self._mean(d * d, valid), PREDICTORS[name])))
             return self._affinity(name, centred, at), p_down, p_up
 
-    # The parts
+    # The stages
 
     def layer0(self, x: Value, edges: Value | None = None) -> Value:
         return self._inner(self._conv("layer0.0", x), 3, edges)
@@ -102,16 +95,16 @@ class Network:
         return self._inner(x, 6, edges)
 
     def head(self, number: int, x: Value, edges: Value | None = None) -> Value:
-        """A stage's first convolution."""
+        """The first convolution of encoder layer 2 or 3."""
         return self._inner(self._conv(f"layer{number}_1.layer1.conv1", x), 1, edges)
 
     def down(self, f: Value, s: Value, p_down: Value, edges: Value | None = None, name: str = "down") -> Value:
-        """f halved by s, which lacks the position that the halo of 2 at f's inner sides would give."""
+        """f halved by s. At inner sides f has a halo of 2 pixels, which s does not cover."""
         with self.g.scope(name):
             return self._inner(self._downsample(self.g, f, self._outer(s, edges), p_down), 1, edges)
 
     def tail(self, number: int, halved: Value, x: Value, edges: Value | None = None) -> Value:
-        """What follows a stage's halving; x is the stage's input."""
+        """The rest of encoder layer 2 or 3 after halving; x is the layer's input."""
         prefix = f"layer{number}_1"
         halved = self._inner(self._conv(f"{prefix}.layer2.conv2", halved, linear=True), 1, edges)
         return self._sum(halved, self._conv(f"{prefix}.proj_conv", x, stride=2, linear=True), prefix)
@@ -148,7 +141,7 @@ class Network:
         return self._inner(x, reach, edges)
 
     def pool(self, name: str, f: Value, rows: Value, columns: Value) -> Value:
-        """Sums (B, C, m, n) of f over bins: rows (m, h) and columns (n, w) hold the weight of each pixel in a bin."""
+        """Sums (B, C, m, n) of f over bins; rows (m, h) and columns (n, w) hold each pixel's weight in a bin."""
         g = self.g
         with g.scope(name):
             by_column = g.op("MatMul", self._exact(f), g.transpose(columns, 1, 0))
@@ -172,7 +165,7 @@ class Network:
         return u, v, down, up
 
     def moments(self, f: Value, u: Value, v: Value, edges: Value) -> Value:
-        """Mean and variance of each channel of the products with u, then with v, (4, C), of one image's window."""
+        """Mean and variance (4, C) of each channel of a window's products with u, then with v; for one image."""
         at, valid = self._positions(f, edges)
         rows = []
         for a in self._products(f, u, v, at):
@@ -182,7 +175,7 @@ class Network:
         return self.g.op("Squeeze", self.g.op("Concat", *rows, axis=1), np.array([0, 2]))
 
     def affinity(self, name: str, f: Value, u: Value, v: Value, moments: Value, edges: Value) -> Value:
-        """s (1, 1, h, w) of one image's window, given the `moments` (4, groups) of the whole map."""
+        """s (1, 1, h, w) of a window, given the `moments` (4, groups) of the whole map; for one image."""
         g, channels = self.g, PREDICTORS[name]
         spread = np.repeat(np.eye(GROUPS, dtype=np.float32), channels // GROUPS, axis=1)  # (groups, C)
         moments = g.op("MatMul", moments, spread)
@@ -192,12 +185,12 @@ class Network:
         s = self._affinity(name, [(a_u - mean_u, variance_u), (a_v - mean_v, variance_v)], at)
         return self._inner(s, 1, edges)
 
-    # Statistics: products stand as (B, rows of blocks, columns · 16, C)
+    # Statistics; products have the shape (B, rows of blocks, columns · 16, C)
 
     def _positions(self, f: Value, edges: Value | None) -> tuple[operators.Grid, Value]:
-        """The half-size positions of f in blocks, and which of them count: 1, or 0; (rows of blocks, 1, columns · 16).
+        """The half-size positions of f in blocks, and 1 where they count, else 0: (rows of blocks, 1, columns · 16).
 
-        Those do not that lie beyond the map, or that lack pixels at inner sides.
+        Positions beyond the map do not count, nor positions whose taps cross an inner side.
         """
         g = self.g
         at = operators.grid(g.dim(f, 2) // 2, g.dim(f, 3) // 2)
@@ -219,7 +212,7 @@ class Network:
         return [self._exact(g.op("Reshape", a, g.shape(0, 0, -1, channels))) for a in found]
 
     def _mean(self, a: Value, valid: Value) -> Value:
-        """The mean of a over the positions that count: (B, 1, 1, C). Rows are summed apart, which rounds less."""
+        """The mean of a over the positions that count: (B, 1, 1, C). It sums row by row, which rounds less."""
         g = self.g
         total = g.op("ReduceSum", g.op("MatMul", valid, a), np.array([1]))
         return total / g.op("ReduceSum", valid)
@@ -231,7 +224,7 @@ class Network:
         return self.g.op("MatMul", means, average)
 
     def _affinity(self, name: str, centred: Sequence[tuple[Value, Value]], at: operators.Grid) -> Value:
-        """s (B, 1, h, w) of the products less their means, each with its variance."""
+        """s (B, 1, h, w) of the centred products, each with its variance."""
         g, channels = self.g, PREDICTORS[name]
         factors = []
         for norm, (d, variance) in zip(("bnu.0", "bnv.0"), centred, strict=True):
@@ -249,7 +242,7 @@ class Network:
     def _conv(
         self, name: str, x: Value, *, stride: int = 1, dilation: int = 1, groups: int = 1, linear: bool = False
     ) -> Value:
-        """A convolution that keeps the size but for its stride, its folded norm, and leaky ReLU unless `linear`."""
+        """A convolution that keeps the size up to its stride, with its folded norm, then leaky ReLU unless `linear`."""
         g = self.g
         with g.scope(name):
             weight = self.weights[f"{name}.weight"]
@@ -293,14 +286,14 @@ class Network:
 
 
 def _side(g: Graph, edges: Value, number: int) -> Value:
-    """1 if that side is the map's own, else 0: (1,)"""
+    """1 if that side is a side of the map, else 0: (1,)"""
     return g.slice(edges, (0, number, number + 1))
 
 
 def _bins(g: Graph, size: Value) -> Value:
-    """The weights (7, size) of a pool's six bins, and of a seventh that is the whole.
+    """The weights (7, size) of a pool's six bins, then of the whole as a seventh bin.
 
-    Bin i has the pixels from ⌊i · size / 6⌋ up to ⌈(i + 1) · size / 6⌉, the end left out.
+    Bin i has the pixels from ⌊i · size / 6⌋ to ⌈(i + 1) · size / 6⌉ - 1.
     """
     number = np.arange(BINS)[:, None]
     place = g.arange(size)

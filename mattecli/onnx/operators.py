@@ -1,11 +1,12 @@
-"""A2U's operators in standard ONNX operators, right at every size and batch (formulas: `ops/resample.py`).
+"""A2U's operators in standard ONNX operators, for every size and batch.
 
-Their kernels differ from position to position or from image to image, which no standard operator offers, and unfolding
-a map into the 36 pixels under each kernel takes nine times its memory. Instead positions are taken in blocks of 4×4.
-The pixels under a block (12×12 where the map is halved, 6×6 where it is doubled) are gathered once, the taps of its
-positions are laid out as a matrix with zeros where a pixel is under no tap, and one matrix product does all the sums.
+The formulas are in `mattecli/ops/resample.py`. A2U's kernels differ from position to position, which no standard
+operator allows. Unfolding a map into the 36 pixels under each kernel would take nine times its memory. So positions are
+taken in blocks of 4×4. The pixels under a block (12×12 where the map is halved, 6×6 where it is doubled) are gathered
+once. The taps of its positions become a matrix, with zeros for pixels that are not under a tap. One matrix product then
+does all the sums.
 
-Maps are (B, C, H, W); what is in blocks is (B, rows of blocks, columns of blocks, …).
+Maps are (B, C, H, W); arrays in blocks are (B, rows of blocks, columns of blocks, …).
 """
 
 from __future__ import annotations
@@ -16,11 +17,11 @@ import numpy as np
 
 from mattecli.onnx.graph import Graph, Value
 
-BLOCK = 4  # positions of a block in each direction
+BLOCK = 4  # rows and columns of positions in a block
 
 
 class Grid(NamedTuple):
-    """Positions of a map, h × w of them, and the blocks that hold them; the last ones may reach over the sides."""
+    """The h × w positions of a map and the blocks that hold them; the last blocks may reach beyond the map."""
 
     h: Value
     w: Value
@@ -45,17 +46,19 @@ def downsample(g: Graph, x: Value, s: Value, p: Value) -> Value:
 def upsample(g: Graph, f: Value, s: Value, p: Value) -> Value:
     """Double f (B, C, h, w) with the up kernels of s (B, 1, h, w) and p (B, 36)."""
     at = grid(g.dim(s, 2), g.dim(s, 3))
-    p = g.transpose(g.reshape(p, -1, 9, 4), 0, 2, 1)  # number 4·m + 2·dy + dx is tap m's of that sub-position
+    p = g.transpose(g.reshape(p, -1, 9, 4), 0, 2, 1)  # number 4·m + 2·dy + dx is tap m of sub-position (dy, dx)
     scores = g.reshape(_in_blocks(g, s, at), 0, 0, 0, BLOCK**2, 1, 1) * g.reshape(p, -1, 1, 1, 1, 4, 9)
+    # The original takes a sigmoid of the scores before the softmax.
     kernels = g.cast(g.op("Softmax", g.op("Sigmoid", scores), axis=-1), g.dtype)
     sums = g.op("MatMul", _matrices(g, kernels, taps=3, step=1), _windows(g, f, at, taps=3, step=1))
     return from_blocks(g, sums, Grid(at.h * 2, at.w * 2, at.rows, at.columns), side=2 * BLOCK)
 
 
 def correlate(g: Graph, x: Value, kernels: list[Value], at: Grid, *, shared: bool) -> list[Value]:
-    """x (B, C, H, W) correlated with kernels of each image, (B, C, 6, 6) or `shared` (B, 1, 6, 6); stride 2, padding 2.
+    """x (B, C, H, W) correlated with each image's own kernels, (B, C, 6, 6) or `shared` (B, 1, 6, 6), at stride 2.
 
-    Gives for each kernel the products in blocks, (B, rows, columns, 16, C), at H/2 × W/2 positions.
+    Padding is 2 as in the original. Gives for each kernel the products at H/2 × W/2 positions, in blocks:
+    (B, rows, columns, 16, C).
     """
     windows = _windows(g, x, at, taps=6, step=2)  # (B, rows, columns, 144, C)
     if not shared:
@@ -75,7 +78,9 @@ def correlate(g: Graph, x: Value, kernels: list[Value], at: Grid, *, shared: boo
 
 def from_blocks(g: Graph, blocks: Value, at: Grid, *, side: int = BLOCK) -> Value:
     """The map (B, C, h, w) of blocks (B, rows, columns, side², C)."""
-    blocks = g.transpose(g.reshape(blocks, 0, 0, 0, side, side, -1), 0, 1, 3, 2, 4, 5)  # pixels first: much faster
+    blocks = g.transpose(
+        g.reshape(blocks, 0, 0, 0, side, side, -1), 0, 1, 3, 2, 4, 5
+    )  # pixels before channels, which is much faster
     wide = g.op("Reshape", blocks, g.shape(0, at.rows * side, at.columns * side, -1))
     return g.transpose(g.slice(wide, (1, 0, at.h), (2, 0, at.w)), 0, 3, 1, 2)
 
@@ -88,11 +93,11 @@ def _in_blocks(g: Graph, s: Value, at: Grid) -> Value:
 
 
 def _windows(g: Graph, x: Value, at: Grid, *, taps: int, step: int) -> Value:
-    """The pixels under each block, (B, rows, columns, side², C); from a position to the next it is `step` pixels."""
-    reach = (taps - step) // 2
+    """The pixels under each block, (B, rows, columns, side², C); positions are `step` pixels apart."""
+    reach = (taps - step) // 2  # the original pads by 2 for 6 taps: two before the 2×2 pixels of a position, two after
     stride, side = step * BLOCK, step * BLOCK + 2 * reach
     height, width = (blocks * stride + 2 * reach for blocks in (at.rows, at.columns))
-    x = g.transpose(x, 0, 2, 3, 1)  # a pixel's channels are copied in one piece
+    x = g.transpose(x, 0, 2, 3, 1)  # so that the channels of a pixel are copied in one piece
     x = g.pad(x, (reach, reach), (height - reach - g.dim(x, 1), width - reach - g.dim(x, 2)), (1, 2))
     table = g.op("Reshape", x, g.shape(0, height * width, -1))
     inside = np.arange(side)
@@ -103,13 +108,14 @@ def _windows(g: Graph, x: Value, at: Grid, *, taps: int, step: int) -> Value:
 
 
 def _matrices(g: Graph, kernels: Value, *, taps: int, step: int) -> Value:
-    """Kernels (…, 16 positions, sub-positions, taps²), with three axes before, as matrices (…, outputs, pixels).
+    """Kernels (…, 16 positions, sub-positions, taps²), after three axes, as matrices (…, outputs, pixels).
 
-    Along a row the taps are skewed: read with the pixels' row length, taps that stand in longer rows move on by a step
-    in each. The rows of a matrix are then picked among them and a row of zeros. (To pick single values is wrong in
-    OpenVINO's Gather, 2026.4, where there are more than 2²⁴ of them.)
+    The taps of a row are skewed: each row of taps is padded to be one step longer than a row of pixels, then all are
+    read in rows of pixels, so that the taps move by one step from row to row. The rows of a matrix are picked among
+    them and a row of zeros. Picking single values would be simpler, but OpenVINO's Gather (2026.4) is wrong for more
+    than 2²⁴ of them.
     """
-    share = 2 // step  # outputs of a position in each direction
+    share = 2 // step  # rows and columns of outputs at a position
     side = step * BLOCK + taps - step
     shape = (BLOCK, BLOCK, share, share, taps, taps)  # oy, ox, dy, dx, i, j
     kernels = g.transpose(g.reshape(kernels, 0, 0, -1, *shape), 0, 1, 2, 3, 5, 7, 6, 4, 8)  # oy, dy, i, dx, ox, j

@@ -1,4 +1,4 @@
-"""ONNX Runtime's execution providers: which there are, which one to take, and whether it is really used."""
+"""Sessions of ONNX Runtime, and which execution provider they take."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from onnx import TensorProto, helper
 
 from mattecli.errors import DeviceError, MatteError, OutOfMemoryError, UsageError
 
-# What --provider calls them, the names ONNX Runtime has for them, and what each needs.
+# The names of --provider, and the names in ONNX Runtime.
 PROVIDERS = {
     "cpu": "CPUExecutionProvider",
     "cuda": "CUDAExecutionProvider",
@@ -29,17 +29,17 @@ PROVIDERS = {
     "directml": "DmlExecutionProvider",
 }
 REMEDIES = {
-    "cuda": "`pip install onnxruntime-gpu[cuda,cudnn]` brings CUDA's libraries; no other onnxruntime package beside it",
-    "tensorrt": "install TensorRT's libraries, with no other onnxruntime package beside onnxruntime-gpu",
+    "cuda": "`pip install onnxruntime-gpu[cuda,cudnn]` brings CUDA's libraries; remove other onnxruntime packages",
+    "tensorrt": "install TensorRT's libraries; remove other onnxruntime packages than onnxruntime-gpu",
     "openvino": "install onnxruntime-openvino in place of onnxruntime",
-    "coreml": "run on macOS, whose onnxruntime has it",
+    "coreml": "run on macOS, where onnxruntime includes it",
     "directml": "install onnxruntime-directml in place of onnxruntime on Windows",
 }
 
 
 @dataclass(frozen=True)
 class Provider:
-    """A provider with its options; `device` is what it is called in messages, "cpu" or as in "cuda:0"."""
+    """A provider with its options; `device` is its name in messages, such as "cpu" or "cuda:0"."""
 
     name: str
     device: str
@@ -49,8 +49,8 @@ class Provider:
 def choose_provider(device: str, provider: str | None) -> Provider:
     """The provider for `--device` (auto, cpu or cuda[:N]) and `--provider` (a key of PROVIDERS).
 
-    auto takes CUDA where it works, else the CPU. Raises UsageError when the two contradict each other, DeviceError with
-    reason and remedy when what was asked for cannot be used.
+    auto takes CUDA where it works, else the CPU. Raises UsageError when the two contradict each other, DeviceError when
+    the chosen provider cannot be used.
     """
     match = re.fullmatch(r"auto|cpu|cuda(?::(\d+))?", device)
     if match is None:
@@ -65,7 +65,7 @@ def choose_provider(device: str, provider: str | None) -> Provider:
         raise UsageError(f"`provider` must be one of {', '.join(PROVIDERS)}, not {provider}")
     fitting = {"auto": tuple(PROVIDERS), "cpu": ("cpu",)}.get(device, ("cuda", "tensorrt"))
     if provider not in fitting:
-        raise UsageError(f"`provider={provider}` does not run on `device={device}`; give one of the two")
+        raise UsageError(f"`provider={provider}` does not run on `device={device}`; give only one of the two")
     reason = why_not(provider, number)
     if reason is not None:
         raise DeviceError(
@@ -77,20 +77,20 @@ def choose_provider(device: str, provider: str | None) -> Provider:
 def open_session(model: bytes, provider: Provider) -> ort.InferenceSession:
     """A session that runs on the provider.
 
-    Raises DeviceError when ONNX Runtime took another in its place or cannot open the model, OutOfMemoryError when the
-    memory does not suffice.
+    Raises DeviceError when ONNX Runtime took another provider or cannot open the model, OutOfMemoryError when memory is
+    too small.
     """
     options = ort.SessionOptions()
-    options.log_severity_level = 4  # what it logs of errors, their exceptions say too
+    options.log_severity_level = 4  # its exceptions say what it would log
     options.intra_op_num_threads = threads()
-    # The parts take turns: threads of one that spin for more work would be in the way of the next.
+    # Stages take turns: threads of one that spin for more work would slow down the next.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     if provider.device == "cpu":
-        options.enable_cpu_mem_arena = False  # each part would keep its own peak
+        options.enable_cpu_mem_arena = False  # or each stage would keep its own peak
     options.enable_mem_pattern = False  # windows differ in size
     wanted = [(provider.name, provider.options)]
     if provider.device != "cpu":
-        wanted.append((PROVIDERS["cpu"], {}))  # for the operators that it lacks
+        wanted.append((PROVIDERS["cpu"], {}))  # for operators that the provider does not have
     with translated(f"opening a session on {provider.device}"):
         session = ort.InferenceSession(model, options, providers=wanted, disable_fallback=True)
     if session.get_providers()[0] != provider.name:
@@ -102,7 +102,7 @@ def open_session(model: bytes, provider: Provider) -> ort.InferenceSession:
 
 @contextmanager
 def translated(doing: str) -> Iterator[None]:
-    """ONNX Runtime's errors, whose classes it does not export, as ours."""
+    """Raise ONNX Runtime's errors as ours. It does not export their classes, so their text tells them apart."""
     try:
         yield
     except MatteError:
@@ -119,7 +119,7 @@ def translated(doing: str) -> Iterator[None]:
 
 
 def threads() -> int:
-    """How many threads a session gets: what OMP_NUM_THREADS says, else the physical cores this process may use."""
+    """Threads of a session: OMP_NUM_THREADS, or else the physical cores that this process may use."""
     asked = os.environ.get("OMP_NUM_THREADS", "")
     if asked.isdecimal() and int(asked) > 0:
         return int(asked)
@@ -128,13 +128,13 @@ def threads() -> int:
 
 
 def available() -> list[str]:
-    """The providers that this build of ONNX Runtime has, whether they load or not."""
+    """The providers in this build of ONNX Runtime; they may still fail to load."""
     built = ort.get_available_providers()
     return [provider for provider, name in PROVIDERS.items() if name in built]
 
 
 def why_not(provider: str, number: str = "0") -> str | None:
-    """Why a provider cannot be used here; None if it can. What a session reports decides."""
+    """Why a provider cannot be used here; None if it can. A session on it must open."""
     if provider not in available():
         return "this build of ONNX Runtime does not have it"
     if provider in ("cuda", "tensorrt"):
@@ -158,19 +158,19 @@ def why_not(provider: str, number: str = "0") -> str | None:
 
 
 def remedy(provider: str) -> str:
-    """What to do about a provider that cannot be used."""
+    """How to make a provider usable."""
     return REMEDIES.get(provider, "install onnxruntime again")
 
 
 @cache
 def _preload() -> None:
-    """Load CUDA's libraries that came with PyTorch or NVIDIA's packages; what is missing is found out later."""
+    """Load CUDA's libraries that PyTorch or NVIDIA's packages brought; `why_not` finds out which are missing."""
     with contextlib.redirect_stdout(io.StringIO()):  # it prints what it does not find
         ort.preload_dlls()
 
 
 def _library(provider: str) -> str | None:
-    """The system's own word on why a provider's library does not load, which ONNX Runtime only logs."""
+    """Why the system cannot load a provider's library; ONNX Runtime only logs that."""
     pattern = f"*onnxruntime_providers_{provider}.*"
     for path in (Path(ort.__file__).parent / "capi").glob(pattern):
         try:
@@ -183,7 +183,7 @@ def _library(provider: str) -> str | None:
 
 def _make(provider: str, number: str) -> Provider:
     options: dict[str, dict[str, str]] = {
-        # fp32 means fp32; and room is taken as it is needed, not doubled each time
+        # no TF32, so that fp32 is exact; memory grows by what is needed instead of doubling
         "cuda": {"device_id": number, "use_tf32": "0", "arena_extend_strategy": "kSameAsRequested"},
         "tensorrt": {"device_id": number},
     }

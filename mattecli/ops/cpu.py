@@ -1,20 +1,23 @@
-"""Resampling on a CPU with the kernels of one affinity: 6×6 taps down, 3×3 up.
+"""Resampling on a CPU with the kernels of one affinity.
 
-Each output pixel is a bag of rows of a table, the input's pixels, which PyTorch's `embedding_bag` sums with the
-kernel's weights in one pass, in float32 whatever the table holds. The gradient of the input is the same sum read
-backwards, with the outputs as rows; that of a weight is the dot product of two rows.
+Kernels have 6×6 taps down and 3×3 taps up.
 
-Fine and coarse grid: a coarse position has 2×2 fine pixels (dy, dx), its block, and is tied to 3×3 blocks (i, j), its
-own and those around. So both kinds of kernel hold 36 numbers for each coarse position: the down kernel's 6×6 taps are
-3×3 blocks with 2×2 fine pixels each, and the 2×2 fine pixels have up kernels with 3×3 taps each. Read backwards, a down
-kernel's numbers form an up kernel and the other way round.
+The input's pixels are the rows of a table. Each output pixel is a weighted sum of some of these rows, a "bag".
+PyTorch's `embedding_bag` sums bags with the kernels' weights in one pass, in float32 for every type of table. The
+gradient of the input is the same sum read backwards, with the outputs as rows. The gradient of a weight is the dot
+product of two rows.
+
+Fine and coarse grid: a coarse position has a block of 2×2 fine pixels (dy, dx). Its taps lie in 3×3 blocks (i, j): its
+own and those around it. So both kinds of kernel have 36 numbers for each coarse position. A down kernel's 6×6 taps are
+3×3 blocks of 2×2 fine pixels. The up kernels of the 2×2 fine pixels have 3×3 taps each. Read backwards, the numbers of
+down kernels form up kernels, and the other way round.
 """
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Iterator, Sequence
-from functools import reduce
+from functools import cache, reduce
 from typing import NamedTuple
 
 import torch
@@ -25,10 +28,11 @@ from mattecli.geometry import WHOLE, Edges
 from mattecli.ops.kernels import DOWN_NORM, UP_NORM, Norm, normalise, score_gradient
 from mattecli.ops.reference import empty_map
 
-# Positions worked on at a time, of one or several images; the indices and weights of each take 0.3 kB.
+# Positions computed at a time, of one or several images; each takes 0.3 kB for indices and weights.
 BAND_POSITIONS = 1 << 17
-# Indices are kept for the next map of that size: the windows of a run are mostly of one, and training has few.
-KEPT_BYTES = 64 << 20
+# Memory for the indices of earlier maps. Most windows of a run have one size, and training has few sizes.
+INDEX_BYTES = 64 << 20
+DOT_VALUES = 1 << 22  # values multiplied at a time where PyTorch's own dot products cannot be used
 
 
 def downsample(x: Tensor, s: Tensor, p: Tensor, edges: Edges = WHOLE) -> Tensor:
@@ -44,15 +48,15 @@ def upsample(f: Tensor, s: Tensor, p: Tensor, edges: Edges = WHOLE) -> Tensor:
 def gradients(
     grad: Tensor, x: Tensor, s: Tensor, p: Tensor, edges: Edges, *, fine: bool
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """The gradients of x, s and p: of a downsampling, whose sums are over fine pixels, or of an upsampling."""
+    """The gradients of x, s and p, of a downsampling (`fine`: its taps are fine pixels) or of an upsampling."""
     scores = _down_scores(s, p) if fine else _up_scores(s, p)
     norm: Norm = DOWN_NORM if fine else UP_NORM
-    lines = _lines(x, s.shape[2], s.shape[3], edges, fine=fine)
+    axes = _axes(x, s.shape[2], s.shape[3], edges, fine=fine)
     weights = normalise(scores, norm, dim=-1)
-    grad_x = _transposed(grad, x, weights.to(x.dtype), *lines, fine=fine)
-    (dots,) = _all_dots([grad], x, *lines, fine=fine)
+    grad_x = _transposed(grad, x, weights.to(x.dtype), *axes, fine=fine)
+    (dots,) = _all_dots([grad], x, *axes, fine=fine)
     slopes = score_gradient(dots.view(scores.shape), scores, weights, norm, dim=-1)
-    if not fine:  # (B, h, dy, w, dx, m) to p's own order
+    if not fine:  # (B, h, dy, w, dx, m) to the order of p
         slopes = slopes.permute(0, 1, 3, 5, 2, 4)
     slopes = slopes.reshape(len(x), -1, 36)
     grad_s = (slopes @ p[:, :, None].to(slopes.dtype)).view(s.shape)
@@ -63,20 +67,20 @@ def gradients(
 def correlate_gradients(
     grads: Sequence[Tensor], x: Tensor, kernels: Sequence[Tensor], edges: Edges = WHOLE
 ) -> tuple[Tensor, list[Tensor]]:
-    """The gradients of x and of each kernel (B, 1, 6, 6) that all its channels were correlated with, stride 2."""
+    """The gradients of x and of kernels (B, 1, 6, 6); x was correlated with each of them at stride 2."""
     batch, _, height, width = grads[0].shape
-    lines = _lines(x, height, width, edges, fine=True)
-    parts = []
+    axes = _axes(x, height, width, edges, fine=True)
+    sums = []
     for grad, kernel in zip(grads, kernels, strict=True):
         everywhere = kernel.to(x.dtype).view(batch, 1, 1, 36).expand(batch, height, width, 36)
-        parts.append(_transposed(grad, x, everywhere, *lines, fine=True))
-    dots = _all_dots(grads, x, *lines, fine=True)
-    return reduce(Tensor.add_, parts), [
+        sums.append(_transposed(grad, x, everywhere, *axes, fine=True))
+    dots = _all_dots(grads, x, *axes, fine=True)
+    return reduce(Tensor.add_, sums), [
         numbers.sum((1, 2)).view(kernel.shape).to(kernel.dtype) for numbers, kernel in zip(dots, kernels, strict=True)
     ]
 
 
-# Kernels with their taps side by side
+# Kernels whose taps are the last axis
 
 
 def _down_scores(s: Tensor, p: Tensor) -> Tensor:
@@ -88,8 +92,8 @@ def _up_scores(s: Tensor, p: Tensor) -> Tensor:
     return s[:, 0, :, None, :, None, None] * p[:, None, :, None]  # (B, h, 2, w, 2, 9)
 
 
-def _clear(numbers: Tensor, rows: _Line, columns: _Line, *, fine: bool) -> Tensor:
-    """Set to zero what belongs to taps outside the map; numbers (n, h, w, 36), or (n, h, 2, w, 2, 9) of coarse taps."""
+def _clear(numbers: Tensor, rows: _Axis, columns: _Axis, *, fine: bool) -> Tensor:
+    """Set the numbers of taps outside the map to zero: (n, h, w, 36), or (n, h, 2, w, 2, 9) of coarse taps."""
     if fine:
         taps = numbers.view(-1, rows.length, columns.length, 3, 2, 3, 2)
         by_row, by_column = taps.permute(1, 3, 0, 2, 4, 5, 6), taps.permute(2, 5, 0, 1, 3, 4, 6)
@@ -108,7 +112,7 @@ def _clear(numbers: Tensor, rows: _Line, columns: _Line, *, fine: bool) -> Tenso
 
 def _sum_bands(x: Tensor, s: Tensor, p: Tensor, edges: Edges, *, fine: bool) -> Tensor:
     (height, width), share = s.shape[2:], 1 if fine else 2
-    rows, columns = _lines(x, height, width, edges, fine=fine)
+    rows, columns = _axes(x, height, width, edges, fine=fine)
     sums = []
     for images, top, bottom in _bands(len(x), height, width):
         band, part = s[images, :, top:bottom], rows.part(top, bottom)
@@ -121,8 +125,8 @@ def _sum_bands(x: Tensor, s: Tensor, p: Tensor, edges: Edges, *, fine: bool) -> 
     return _map(sums, x, share * height, share * width)
 
 
-def _transposed(grad: Tensor, x: Tensor, kernel: Tensor, rows: _Line, columns: _Line, *, fine: bool) -> Tensor:
-    """The gradient of x: sums over the outputs that it is a tap of, weighted by the same kernels."""
+def _transposed(grad: Tensor, x: Tensor, kernel: Tensor, rows: _Axis, columns: _Axis, *, fine: bool) -> Tensor:
+    """The gradient of x: sums, with the same weights, over the outputs that each pixel is a tap of."""
     batch, height, width = len(x), rows.size, columns.size
     if fine:
         taps = kernel.reshape(batch, rows.length, columns.length, 3, 2, 3, 2)
@@ -146,8 +150,8 @@ def _transposed(grad: Tensor, x: Tensor, kernel: Tensor, rows: _Line, columns: _
     return _map(sums, x, x.shape[2], x.shape[3])
 
 
-def _all_dots(grads: Sequence[Tensor], x: Tensor, rows: _Line, columns: _Line, *, fine: bool) -> list[Tensor]:
-    """Of each gradient's pixels the dot products with the pixels of x under their taps, in float32 or better."""
+def _all_dots(grads: Sequence[Tensor], x: Tensor, rows: _Axis, columns: _Axis, *, fine: bool) -> list[Tensor]:
+    """For each gradient, the dot products of its pixels with the pixels of x under their taps, in float32 or better."""
     shape = (rows.length, columns.length, 36) if fine else (rows.length, 2, columns.length, 2, 9)
     found: list[list[Tensor]] = [[] for _ in grads]
     for images in _groups(len(x), rows.length * columns.length):
@@ -161,7 +165,7 @@ def _all_dots(grads: Sequence[Tensor], x: Tensor, rows: _Line, columns: _Line, *
 
 
 def _bands(batch: int, height: int, width: int) -> Iterator[tuple[slice, int, int]]:
-    """Images and rows to work on at a time: several images, or a part of one."""
+    """Images and rows to compute at a time: several images, or a part of one."""
     step = max(1, BAND_POSITIONS // width)
     for images in _groups(batch, height * width):
         for top in range(0, height, step):
@@ -180,16 +184,16 @@ def _rows(maps: Tensor) -> Tensor:
 
 
 def _wide(table: Tensor) -> Tensor:
-    """In float32, for which PyTorch has fast dot products."""
+    """In float32 or better, for which PyTorch has fast dot products."""
     return table.to(torch.promote_types(table.dtype, torch.float32))
 
 
 def _map(sums: list[Tensor], like: Tensor, height: int, width: int) -> Tensor:
-    """Rows of all bands and pictures as one map (B, C, height, width) in the layout of `like`."""
+    """The rows of all bands and images as one map (B, C, height, width) in the layout of `like`."""
     rows = sums[0] if len(sums) == 1 else torch.cat(sums)
     size = (len(like), rows.shape[1], height, width)
     strides = (height * width * size[1], 1, width * size[1], size[1])
-    # The same memory under another shape, yet no view, to which autograd would forbid in-place additions.
+    # The same memory with another shape, but not as a view: autograd would forbid in-place additions to a view.
     out = rows.new_empty(0).set_(rows.untyped_storage(), rows.storage_offset(), size, strides)
     return out if like.stride(1) == 1 else empty_map(like, height, width).copy_(out)
 
@@ -200,7 +204,26 @@ def _bags(index: Tensor, table: Tensor, weights: Tensor) -> Tensor:
 
 
 def _dots(index: Tensor, grad: Tensor, table: Tensor) -> Tensor:
-    """Dot products of each bag's gradient with its rows."""
+    """Dot products (bags, taps) of each bag's gradient with the rows of its table that `index` (bags, taps) names."""
+    if _embedding_dots_work():
+        return _embedding_dots(index, grad, table)
+    at_once = max(1, DOT_VALUES // (index.shape[1] * table.shape[1]))
+    pairs = zip(torch.split(index, at_once), torch.split(grad, at_once), strict=True)
+    return torch.cat([torch.einsum("btc,bc->bt", table[rows], gradient) for rows, gradient in pairs])
+
+
+@cache
+def _embedding_dots_work() -> bool:
+    """Whether PyTorch's private function of `embedding_bag` is there and gives dot products; tried once."""
+    index = torch.tensor([[0, 2], [1, 1]], dtype=torch.int32)
+    grad, table = torch.tensor([[1.0, 2.0], [3.0, 4.0]]), torch.arange(6.0).view(3, 2)
+    try:
+        return torch.equal(_embedding_dots(index, grad, table), torch.tensor([[2.0, 14.0], [18.0, 18.0]]))
+    except (AttributeError, RuntimeError, TypeError):  # this PyTorch lacks it, or it takes other arguments
+        return False
+
+
+def _embedding_dots(index: Tensor, grad: Tensor, table: Tensor) -> Tensor:
     count, size = index.shape
     begins = torch.arange(0, count * size, size, dtype=index.dtype)
     bag_of = torch.arange(count, dtype=index.dtype).repeat_interleave(size)
@@ -209,69 +232,72 @@ def _dots(index: Tensor, grad: Tensor, table: Tensor) -> Tensor:
     ).view(count, size)
 
 
-# Which rows a bag holds
+# The rows of a bag
 
 
-class _Line(NamedTuple):
-    """The three blocks that each of some positions in a line is tied to, on a map that has `size` blocks in a line."""
+class _Axis(NamedTuple):
+    """Rows or columns: a run of positions, each with three blocks, on a map of `size` blocks."""
 
     length: int
-    first: int  # block of the first position
-    sign: int  # 1 where they follow each other from left to right, -1 where a map is read backwards
+    first: int  # the first block of the first position
+    sign: int  # 1 if a position's blocks follow each other forwards, -1 if the map is read backwards
     size: int
 
     def blocks(self) -> Tensor:
-        """(length, 3); some may lie outside the map."""
+        """The blocks (length, 3) of all positions; some may lie outside the map."""
         return self.first + torch.arange(self.length, dtype=torch.int32)[:, None] + self.sign * torch.arange(3).int()
 
     def outside(self) -> list[tuple[int, int]]:
-        """Positions and blocks that lie outside the map."""
+        """The pairs (position, number of the block) that lie outside the map."""
         blocks = self.blocks()
         return [(int(i), int(j)) for i, j in ((blocks < 0) | (blocks >= self.size)).nonzero()]
 
-    def part(self, begin: int, end: int) -> _Line:
+    def part(self, begin: int, end: int) -> _Axis:
         return self._replace(length=end - begin, first=self.first + begin)
 
-    def turned(self) -> _Line:
-        """For each block the three positions that are tied to it."""
-        return _Line(self.size, -self.first, -self.sign, self.length)
+    def turned(self) -> _Axis:
+        """The axis read backwards: for each block, the three positions it belongs to."""
+        return _Axis(self.size, -self.first, -self.sign, self.length)
 
     def overlap(self, tap: int) -> tuple[slice, slice]:
-        """The positions whose block number `tap` lies on the map, and these blocks."""
+        """The positions whose block number `tap` lies on the map, and those blocks."""
         begin, end = max(0, -self.first - tap), min(self.length, self.size - self.first - tap)
         end = max(begin, end)
         return slice(begin, end), slice(begin + self.first + tap, end + self.first + tap)
 
 
-def _lines(x: Tensor, height: int, width: int, edges: Edges, *, fine: bool) -> tuple[_Line, _Line]:
-    """Rows and columns of a map x, fine or coarse, under a grid of height × width positions."""
+def _axes(x: Tensor, height: int, width: int, edges: Edges, *, fine: bool) -> tuple[_Axis, _Axis]:
+    """The rows and columns of a map x, fine or coarse, for a grid of height × width positions."""
     share = 2 if fine else 1
     return (
-        _Line(height, -int(edges.top), 1, x.shape[2] // share),
-        _Line(width, -int(edges.left), 1, x.shape[3] // share),
+        _Axis(height, -int(edges.top), 1, x.shape[2] // share),
+        _Axis(width, -int(edges.left), 1, x.shape[3] // share),
     )
 
 
-_kept: dict[tuple[int, _Line, _Line, bool], Tensor] = {}
+_indices: dict[tuple[int, _Axis, _Axis, bool], Tensor] = {}
 _lock = threading.Lock()
 
 
-def _index(images: int, rows: _Line, columns: _Line, *, fine: bool) -> Tensor:
-    """The table's row under each tap, any where there is none: (n·h·w, 36) fine pixels or (n·2h·2w, 9) coarse ones."""
+def _index(images: int, rows: _Axis, columns: _Axis, *, fine: bool) -> Tensor:
+    """The row of the table under each tap: (n·h·w, 36) fine pixels or (n·2h·2w, 9) coarse ones.
+
+    A tap outside the map gets some row of the map; its weight is zero.
+    """
     key = (images, rows, columns, fine)
     with _lock:
-        index = _kept.pop(key, None)
+        index = _indices.pop(key, None)
         if index is None:
             index = _make_index(*key)
-        _kept[key] = index  # the last used come last
-        while len(_kept) > 1 and sum(kept.nbytes for kept in _kept.values()) > KEPT_BYTES:
-            _kept.pop(next(iter(_kept)))
+        _indices[key] = index  # the last used is the last
+        while len(_indices) > 1 and sum(index.nbytes for index in _indices.values()) > INDEX_BYTES:
+            _indices.pop(next(iter(_indices)))
     return index
 
 
-def _make_index(images: int, rows: _Line, columns: _Line, fine: bool) -> Tensor:
-    y, x = (line.blocks().clamp(0, line.size - 1) for line in (rows, columns))
-    height, width = (line.size * (2 if fine else 1) for line in (rows, columns))
+def _make_index(images: int, rows: _Axis, columns: _Axis, fine: bool) -> Tensor:
+    y, x = (axis.blocks().clamp(0, axis.size - 1) for axis in (rows, columns))
+    height, width = (axis.size * (2 if fine else 1) for axis in (rows, columns))
     if fine:
         y, x = ((2 * blocks[..., None] + torch.arange(2).int()).flatten(1) for blocks in (y, x))
     else:

@@ -1,12 +1,16 @@
-"""Resampling and correlation by Triton kernels, for CUDA: each map is read once and written once, forward and backward.
+"""Resampling and correlation by Triton kernels on CUDA.
 
-The plain forms in `resample.py` say what is computed. Here the kernels of all positions are made in registers from s
-and p and never stored, and sums are float32 whatever the map's type. Results and gradients repeat bit for bit.
+Each pass, forward or backward, reads and writes a map once. The Triton kernels are off by default, because no card has
+run their check (`benchmarks/resample.py --check`) yet; the environment variable MATTECLI_FUSED=1 turns them on.
+
+`resample.py` says what is computed. The kernels of all positions are made in registers from s and p and never stored.
+Sums are float32 for every type of map. Results repeat bit for bit.
 """
 
 from __future__ import annotations
 
 import os
+import threading
 import warnings
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -17,14 +21,13 @@ from torch import Tensor
 from mattecli.geometry import WHOLE, Edges
 from mattecli.ops.reference import empty_map
 
-# MATTECLI_FUSED=0 turns the kernels off: to measure what they buy, or to tell whose fault an error is.
-enabled = os.environ.get("MATTECLI_FUSED") != "0"
+enabled = os.environ.get("MATTECLI_FUSED") == "1"
 
 DTYPES = (torch.float32, torch.bfloat16, torch.float16)
 
 
 class Block(NamedTuple):
-    """What one program of a kernel works on, and by how many warps."""
+    """What one program of a kernel works on, and its number of warps."""
 
     rows: int
     columns: int
@@ -32,8 +35,8 @@ class Block(NamedTuple):
     warps: int
 
 
-# Chosen beforehand, for trying them out at run time would cost a single picture seconds: by what the registers hold
-# (`benchmarks/registers.py`). On a card, `benchmarks/resample.py --tune` measures others; no card has done so yet.
+# Fixed, because trying them out at run time would add seconds to a single picture. They were chosen by what the
+# registers hold (`benchmarks/registers.py`). On a card, `benchmarks/resample.py --tune` measures others.
 BLOCKS = {
     "downsample": Block(8, 8, 64, 4),
     "downsample_grad_s": Block(4, 8, 64, 4),
@@ -43,41 +46,47 @@ BLOCKS = {
     "upsample_grad_x": Block(8, 8, 64, 4),
     "correlate": Block(4, 8, 64, 4),
     "correlate_grad_x": Block(4, 8, 64, 4),
-    "correlate_grad_kernel": Block(4, 8, 64, 4),  # as many rows one after the other
+    "correlate_grad_kernel": Block(4, 8, 64, 4),  # its rows one after the other
 }
 
 
 def usable(x: Tensor, *, grad: bool = False) -> bool:
-    """Whether the kernels can work on x: on CUDA, in a type they know, and compiled here without an error.
+    """Whether the kernels are turned on and can work on x: on CUDA, in a type they know, and compiled without an error.
 
-    The first call for a type compiles them on a tiny map, those for gradients if `grad`. If that fails, one warning
-    says why and they stay unused.
+    The first call for a type compiles them and runs them on a tiny map, those for gradients if `grad`. If that fails,
+    one warning says why, and the process does not use them any more.
     """
     return enabled and x.is_cuda and x.dtype in DTYPES and _works(x.dtype, x.device, grad=grad)
 
 
-# Is there a working compiler?
+# The trial run
 
 _tried: dict[tuple[torch.dtype, bool], bool] = {}
+_trying = threading.RLock()
 
 
 def _works(dtype: torch.dtype, device: torch.device, *, grad: bool) -> bool:
-    """Whether the kernels for a type, their gradients included or not, compile and run; tried once in a process."""
+    """Whether the kernels for a type, with those for gradients or without, compile and run; tried once in a process."""
     global enabled
-    if (dtype, grad) not in _tried:
-        try:
-            _try_out(dtype, device, grad=grad)
-        except Exception as error:  # a compiler, a linker, a driver: each fails in its own way
-            enabled = False
-            reason = (str(error).strip() or type(error).__name__).splitlines()[-1]
-            warnings.warn(f"the fused CUDA kernels do not work here, slower ones are used: {reason}", stacklevel=4)
-        _tried[dtype, grad] = enabled
-    return _tried[dtype, grad]
+    with _trying:
+        if enabled and (dtype, grad) not in _tried:
+            try:
+                _try_out(dtype, device, grad=grad)
+            except Exception as error:  # a compiler, a linker, a driver: each fails in its own way
+                enabled = False
+                reason = (str(error).strip() or type(error).__name__).splitlines()[-1]
+                warnings.warn(
+                    f"MATTECLI_FUSED=1 is set, but the fused CUDA kernels do not work here ({reason}); "
+                    "PyTorch's own operators are used instead",
+                    stacklevel=4,
+                )
+            _tried[dtype, grad] = enabled
+        return enabled and _tried[dtype, grad]
 
 
 @torch.no_grad()
 def _try_out(dtype: torch.dtype, device: torch.device, *, grad: bool) -> None:
-    """Run the kernels on a small map of ones, whose sums are known; what is compiled serves large maps too."""
+    """Run the kernels on a small map of ones, whose sums are known. The compiled kernels also serve large maps."""
     x = torch.ones(1, 64, 8, 8, dtype=dtype, device=device).to(memory_format=torch.channels_last)
     s, p = torch.ones(1, 1, 8, 8, device=device), torch.ones(1, 36, device=device)
     u = torch.full((1, 1, 6, 6), 1 / 36, device=device)
@@ -92,24 +101,24 @@ def _try_out(dtype: torch.dtype, device: torch.device, *, grad: bool) -> None:
         ]
         right = right and all(bool(gradient.isfinite().all()) for gradient in gradients)
     if not right:
-        raise ArithmeticError("they compute wrong sums")
+        raise ArithmeticError("they give wrong sums")
 
 
 # Forward and backward
 
 
 def downsample(x: Tensor, s: Tensor, p: Tensor, edges: Edges = WHOLE) -> Tensor:
-    """As `resample.downsample`."""
+    """Like `resample.downsample`."""
     return _resampled("downsample", x, s, p, (s.shape[2], s.shape[3]), edges)
 
 
 def upsample(f: Tensor, s: Tensor, p: Tensor, edges: Edges = WHOLE) -> Tensor:
-    """As `resample.upsample`."""
+    """Like `resample.upsample`."""
     return _resampled("upsample", f, s, p, (2 * s.shape[2], 2 * s.shape[3]), edges)
 
 
 def correlate(x: Tensor, u: Tensor, v: Tensor, edges: Edges = WHOLE) -> tuple[Tensor, Tensor]:
-    """As `resample.correlate` with u and with v, reading x once."""
+    """Like `resample.correlate_pair`; it reads x once."""
     height = x.shape[2] // 2 - (not edges.top) - (not edges.bottom)
     width = x.shape[3] // 2 - (not edges.left) - (not edges.right)
     a_u, a_v = empty_map(x, height, width), empty_map(x, height, width)
@@ -129,9 +138,9 @@ def _resampled(name: str, x: Tensor, s: Tensor, p: Tensor, size: tuple[int, int]
 def resampling_gradients(
     name: str, grad: Tensor, x: Tensor, s: Tensor, p: Tensor, edges: Edges = WHOLE
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """The gradients of x, s and p of the operator `name`: `downsample` or `upsample`.
+    """The gradients of x, s and p, of the operator `name`: "downsample" or "upsample".
 
-    First those of s and p, which leave what the softmaxes divide by to the gradient of x.
+    The gradients of s and p come first: they also store the softmaxes' denominators, which the gradient of x needs.
     """
     out = empty_map(x, x.shape[2], x.shape[3])
     grad, x, numbers_s, numbers_p = _addressable(grad), _addressable(x), _numbers(s), _numbers(p)
@@ -141,7 +150,7 @@ def resampling_gradients(
     parts = torch.empty(len(x), grid[0], 64, device=x.device)
     pointers = [grad, x, numbers_s, numbers_p, grad_s, parts, norm]
     _launch(f"{name}_grad_s", pointers, [grad, x], x, s, edges, grid=grid)
-    # Down, a position's program gives four pixels of the gradient of x; up, one.
+    # Each position of a downsampling has four pixels in the gradient of x, each of an upsampling one.
     over = x[:, :, ::2, ::2] if name == "downsample" else x
     pointers = [grad, numbers_s, numbers_p, norm, out]
     _launch(f"{name}_grad_x", pointers, [grad, out], x, s, edges, over=over)
@@ -154,7 +163,7 @@ def correlate_gradients(
     """The gradients of x, u and v."""
     out = empty_map(x, x.shape[2], x.shape[3])
     x, grad_u, grad_v = _addressable(x), _addressable(grad_u), _addressable(grad_v)
-    if grad_u.stride() != grad_v.stride():  # the kernel reads both by the same
+    if grad_u.stride() != grad_v.stride():  # the kernel reads both with the same strides
         grad_u, grad_v = (grad.contiguous(memory_format=torch.channels_last) for grad in (grad_u, grad_v))
     pointers = [grad_u, grad_v, _taps_first(u), _taps_first(v), out]
     over, shared = x[:, :, ::2, ::2], u.shape[1] == 1
@@ -163,7 +172,7 @@ def correlate_gradients(
 
 
 def _kernel_gradient(grad: Tensor, x: Tensor, kernel: Tensor, edges: Edges) -> Tensor:
-    """The gradient of a correlation's kernel (B, C or 1, 6, 6): strips of rows summed apart, then together."""
+    """The gradient of a correlation's kernel (B, C or 1, 6, 6): sums of strips of rows, which are then added."""
     block = BLOCKS["correlate_grad_kernel"]
     batch, channels, height = grad.shape[:3]
     strips = -(-height // block.rows)
@@ -190,9 +199,10 @@ def _launch(
     grid: tuple[int, ...] | None = None,
     **constants: Any,
 ) -> None:
-    """Start a kernel on `grid`, or with a program for each block of the map `over`.
+    """Start a kernel on `grid`, or with one program for each block of the map `over`.
 
-    Of `strided` it is told the strides, of the larger map x and the half-size grid of `positions` the sizes.
+    The kernel gets the strides of the tensors in `strided`, and the sizes of the larger map x and of `positions`, a map
+    on the half-size grid.
     """
     from mattecli.ops import fused_kernels  # imports Triton
 
@@ -216,25 +226,25 @@ def _launch(
 
 
 def _channels(block: Block, channels: int) -> int:
-    """Channels of a program: a power of two, no more than the map needs."""
+    """Channels of a program: a power of two, not more than the map needs."""
     return min(block.channels, max(16, 1 << (channels - 1).bit_length()))
 
 
 def _tiles(block: Block, grid: Tensor) -> int:
-    """How many blocks cover a map."""
+    """The number of blocks that cover a map."""
     return -(-grid.shape[2] // block.rows) * -(-grid.shape[3] // block.columns)
 
 
 def _addressable(x: Tensor) -> Tensor:
-    """x, copied if its columns lie so far apart that 32-bit numbers would not reach across a row."""
+    """x, copied if its columns are so far apart that a row needs more than 32-bit offsets."""
     return x if x.shape[3] * x.stride(3) < 1 << 31 else x.contiguous(memory_format=torch.channels_last)
 
 
 def _taps_first(kernel: Tensor) -> Tensor:
-    """(B, C or 1, 6, 6) as (B, 36, C or 1): the channels of a tap side by side."""
+    """(B, C or 1, 6, 6) as (B, 36, C or 1), so that a tap's channels are contiguous."""
     return _numbers(kernel.flatten(2).mT)
 
 
 def _numbers(values: Tensor) -> Tensor:
-    """Float32 side by side: a kernel compiled for each type of its small inputs would cost more than it saves."""
+    """Contiguous float32: compiling kernels for each type of their small inputs would cost more than it saves."""
     return values.float().contiguous()

@@ -1,18 +1,17 @@
-"""Triton kernels of the affinity-aware resampling and of its 6×6 correlation; launched by `fused.py`.
+"""Triton kernels of resampling and correlation; `fused.py` launches them.
 
-Three patterns occur, each forward in one operator and backward in another:
+There are three patterns; each is the forward pass of one operator and the backward pass of another:
 
 - gather: a position of the half-size grid reads its 6×6 window (downsample, correlate, the gradient of upsample);
 - spread: a position gives 2×2 pixels, each from the 3×3 positions around (upsample, the gradients of the other two);
 - reduce: products of pixels and gradients, summed over channels or positions (the gradients of s, p and the kernels).
 
-A program works on ROWS × COLUMNS positions × CHANNELS channels; sums are float32. Nothing is added to memory that
-another program adds to, so results repeat bit for bit. Strides are given for batch (b), channel (c), row (y) and column
-(x); a channel stride of 1 makes loads wide. The number of rows or columns before a position's own pixel depends on
-`top` and `left`: 1 at an edge of the map, 0 where the input has a halo. Scores are kept in powers of two, which is what
-the hardware raises to.
+A program works on ROWS × COLUMNS positions × CHANNELS channels; sums are float32. No two programs add to the same
+memory, so results repeat bit for bit. Strides are those of batch (b), channel (c), row (y) and column (x); a channel
+stride of 1 makes loads wide. `top` and `left` are 1 at an edge of the map and 0 where the input has a halo; the rows
+and columns before a position's own pixel depend on them. Scores are powers of two, because the hardware computes 2^x.
 """
-# Triton's decorator has no types, and its kernels take pointers, which have none either.
+# Triton's decorator and the pointers that its kernels take have no types.
 # mypy: disable-error-code="no-untyped-def, no-untyped-call, misc, untyped-decorator, no-any-return"
 
 import triton
@@ -22,7 +21,7 @@ LOG2E = tl.constexpr(1.4426950408889634)
 TAPS = tl.constexpr(36)
 TAPS_PADDED = tl.constexpr(64)
 
-# Sizes change from picture to picture: kernels compiled anew for each kind of number would cost more than they gain.
+# Sizes change from picture to picture: compiling kernels for each kind of number would cost more than it saves.
 SIZES = ["H", "W", "h", "w", "top", "left"]
 
 
@@ -49,14 +48,14 @@ def _pixels(image, channels, present, y, x, H, W, stride_y, stride_x):
 
 @triton.jit
 def _put(image, value, channels, present, y, x, H, W, stride_y, stride_x):
-    """Write pixels, in the map's type; those outside the map are left out."""
+    """Write pixels in the map's type, except those outside the map."""
     pointers = image + (y.to(tl.int64) * stride_y + x * stride_x)[:, None] + channels[None, :]
     tl.store(pointers, value.to(image.dtype.element_ty), mask=_inside(y, x, H, W)[:, None] & present[None, :])
 
 
 @triton.jit
 def _number(values, y, x, h, w):
-    """One number for each position, of a contiguous map h × w, in float32; zero outside."""
+    """One float32 number for each position of a contiguous map h × w; zero outside."""
     return tl.load(values + y.to(tl.int64) * w + x, mask=_inside(y, x, h, w), other=0.0).to(tl.float32)
 
 
@@ -68,7 +67,7 @@ def _score(s, p, tap):
 
 @triton.jit
 def _up_weight(s, p, tap):
-    """The weight of a tap before normalisation: its sigmoid's exponential, which needs no maximum taken off."""
+    """The weight of a tap before normalisation: exp of its sigmoid, which cannot overflow."""
     return tl.exp2(1.0 / (1.0 + tl.exp2(-_score(s, p, tap))) * LOG2E)
 
 
@@ -77,14 +76,14 @@ def _up_weight(s, p, tap):
 
 @triton.jit
 def _vector(p):
-    """p padded with zeros, in powers of two, and which of its numbers are taps."""
+    """p as powers of two, padded with zeros, and a mask of the numbers that are taps."""
     taps = tl.arange(0, TAPS_PADDED)
     return tl.load(p + taps, mask=taps < TAPS, other=0.0).to(tl.float32) * LOG2E, taps < TAPS
 
 
 @triton.jit
 def _peak(s, p):
-    """The largest score at each position: that of the largest p or, where s is negative, of the smallest."""
+    """The largest score at each position: that of the largest p, or of the smallest where s is negative."""
     vector, tap = _vector(p)
     largest = tl.max(tl.where(tap, vector, -float("inf")), 0)
     smallest = tl.min(tl.where(tap, vector, float("inf")), 0)
@@ -118,7 +117,7 @@ def downsample_grad_s(
     grad, x, s, p, grad_s, grad_p, norm, C, H, W, h, w, top, left, grad_b, grad_c, grad_y, grad_x, x_b, x_c, x_y, x_x,
     ROWS: tl.constexpr, COLUMNS: tl.constexpr, CHANNELS: tl.constexpr,
 ):  # fmt: skip
-    """The gradients of s and (each program's part) of p; `norm` becomes log2 of what the softmax divides by."""
+    """The gradient of s, each program's part of the gradient of p, and `norm`: log2 of the softmax's denominator."""
     batch = tl.program_id(1).to(tl.int64)
     row, column = _tile(w, ROWS, COLUMNS)
     taps = tl.arange(0, TAPS_PADDED)[None, :]
@@ -233,7 +232,7 @@ def upsample_grad_s(
     grad, x, s, p, grad_s, grad_p, norm, C, H, W, h, w, top, left, grad_b, grad_c, grad_y, grad_x, x_b, x_c, x_y, x_x,
     ROWS: tl.constexpr, COLUMNS: tl.constexpr, CHANNELS: tl.constexpr,
 ):  # fmt: skip
-    """The gradients of s and (each program's part) of p; `norm` (h, w, 4) becomes what each softmax divides by."""
+    """The gradient of s, each program's part of the gradient of p, and `norm` (h, w, 4): the denominators."""
     batch = tl.program_id(1).to(tl.int64)
     row, column = _tile(w, ROWS, COLUMNS)
     taps = tl.arange(0, TAPS_PADDED)[None, :]
@@ -294,7 +293,7 @@ def upsample_grad_x(
     _put(out + batch * out_b, sums, c * out_c, c < C, row, column, H, W, out_y, out_x)
 
 
-# Correlate: u and v are (B, 36, C), or (B, 36, 1) where all channels share one kernel
+# Correlate: u and v are (B, 36, C), or (B, 36, 1) if all channels share one kernel
 
 
 @triton.jit
@@ -333,7 +332,7 @@ def correlate_grad_x(
     grad_u, grad_v, u, v, out, C, H, W, h, w, top, left, grad_b, grad_c, grad_y, grad_x, out_b, out_c, out_y, out_x,
     SHARED: tl.constexpr, ROWS: tl.constexpr, COLUMNS: tl.constexpr, CHANNELS: tl.constexpr,
 ):  # fmt: skip
-    """As `downsample_grad_x`, with kernels that do not depend on the position."""
+    """Like `downsample_grad_x`, with kernels that do not depend on the position."""
     batch = tl.program_id(2).to(tl.int64)
     row, column = _tile(tl.cdiv(W, 2), ROWS, COLUMNS)
     c = (tl.program_id(1) * CHANNELS + tl.arange(0, CHANNELS)).to(tl.int64)
@@ -359,9 +358,9 @@ def correlate_grad_kernel(
     grad, x, parts, C, H, W, h, w, top, left, grad_b, grad_c, grad_y, grad_x, x_b, x_c, x_y, x_x,
     ROWS: tl.constexpr, COLUMNS: tl.constexpr, CHANNELS: tl.constexpr,
 ):  # fmt: skip
-    """The part of a kernel's gradient that a strip of ROWS rows of positions gives: parts (B, strips, 36, C).
+    """Each strip's part of a kernel's gradient, (B, strips, 36, C); a strip has ROWS rows of positions.
 
-    A program does the nine taps (2a + dy, 2b + dx) of one parity: they read the same quarter of the pixels.
+    A program computes the nine taps (2a + dy, 2b + dx) of one parity, which read the same quarter of the pixels.
     """
     batch = tl.program_id(2).to(tl.int64)
     strip, parity = tl.program_id(0) // 4, tl.program_id(0) % 4

@@ -1,8 +1,8 @@
-"""Kernels from an affinity: scores, and what makes weights of them.
+"""Kernels from an affinity: a score and weight for each tap.
 
-An affinity s has `rank` numbers for each group of channels at each position of the half-size grid, and a vector p has
+An affinity s has `rank` numbers for each group of channels at each position of the half-size grid. A vector p has
 `rank` numbers for each tap of each group, in the order (group, tap, rank). The score of a tap is their product summed
-over the rank; a norm over the taps makes it a weight (Dai, Lu and Shen, CVPR 2021, section 3).
+over the rank. A norm over the taps turns scores into weights (Dai, Lu and Shen, CVPR 2021, section 3).
 """
 
 from __future__ import annotations
@@ -12,11 +12,11 @@ from typing import Final, Literal
 import torch
 from torch import Tensor
 
-Norm = Literal["softmax", "sigmoid", "sigmoid-softmax"]  # over a kernel's taps; sigmoid alone leaves their sum open
+Norm = Literal["softmax", "sigmoid", "sigmoid-softmax"]  # over a kernel's taps; sigmoid alone leaves their sum free
 
-# Of the released models.
+# The norms of the released models.
 DOWN_NORM: Final = "softmax"
-UP_NORM: Final = "sigmoid-softmax"  # the original squashes its up kernels before it normalises them
+UP_NORM: Final = "sigmoid-softmax"  # the original takes a sigmoid of the scores before the softmax
 
 
 def down_kernel(s: Tensor, p: Tensor, *, groups: int = 1, norm: Norm = DOWN_NORM) -> Tensor:
@@ -41,7 +41,7 @@ def normalise(scores: Tensor, norm: Norm, *, dim: int) -> Tensor:
     if norm == "sigmoid":
         return torch.sigmoid(scores)
     if norm == "sigmoid-softmax":
-        # PyTorch's softmax is slow over a few taps; between 0 and 1 it needs no maximum to be safe.
+        # PyTorch's softmax is slow over a few taps. Scores from 0 to 1 cannot overflow, so no maximum is subtracted.
         wide = torch.promote_types(scores.dtype, torch.float32)
         powers = torch.sigmoid(scores).to(wide).exp()
         return (powers / powers.sum(dim, keepdim=True)).to(scores.dtype)
@@ -54,7 +54,10 @@ def score_gradient(grad: Tensor, scores: Tensor, weights: Tensor, norm: Norm, *,
         grad = _through_softmax(grad, weights, dim)
     if norm == "softmax":
         return grad
-    return torch.ops.aten.sigmoid_backward(grad, torch.sigmoid(scores))  # type: ignore[no-any-return]
+    squashed = torch.sigmoid(scores)
+    if not hasattr(torch.ops.aten, "sigmoid_backward"):  # PyTorch does not document it; it takes one pass over the map
+        return grad * (1 - squashed) * squashed
+    return torch.ops.aten.sigmoid_backward(grad, squashed)  # type: ignore[no-any-return]
 
 
 def _through_softmax(grad: Tensor, weights: Tensor, dim: int) -> Tensor:
@@ -63,7 +66,7 @@ def _through_softmax(grad: Tensor, weights: Tensor, dim: int) -> Tensor:
 
 
 def _scores(s: Tensor, p: Tensor, groups: int) -> Tensor:
-    """(B, groups, taps, h, w); a sum of products and no matrix product, which autocast would round to 16 bits."""
+    """Scores (B, groups, taps, h, w) as sums of products: autocast would round a matrix product to 16 bits."""
     s = s.view(len(s), groups, -1, *s.shape[2:])  # (B, groups, rank, h, w)
     p = p.view(len(p), groups, -1, s.shape[2])[..., None, None]  # (B, groups, taps, rank, 1, 1)
     scores = p[:, :, :, 0] * s[:, :, None, 0]

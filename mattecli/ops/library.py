@@ -1,8 +1,8 @@
-"""How the operators are registered with PyTorch: as `torch.ops.mattecli.…`.
+"""Register the operators with PyTorch, as `torch.ops.mattecli.…`.
 
-So autograd, fake and meta tensors, `torch.compile`, `torch.export` and autocast know them. They are registered with the
-dispatcher itself because `torch.library.custom_op` imports the whole of Dynamo at the first call, which takes a second.
-Under autocast a map keeps its type, as in a pooling layer; what kernels are made of may be of a wider one.
+Then they work with autograd, fake and meta tensors, `torch.compile`, `torch.export` and autocast. They are registered
+by `torch.library.Library`, because `torch.library.custom_op` imports all of Dynamo at the first call, which takes a
+second. Under autocast a map keeps its type, as in a pooling layer; s and p may have a wider type.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ LIBRARY = torch.library.Library("mattecli", "FRAGMENT")  # type: ignore[no-untyp
 
 
 def operator(schema: str, fake: Callable[..., object]) -> Callable[[Callable[..., object]], None]:
-    """Register a function as the operator with this schema; `fake` gives empty results of its shapes and layouts."""
+    """Register a function as the operator with this schema; `fake` gives empty results with its shapes and layouts."""
 
     def register(function: Callable[..., object]) -> None:
         name = schema.partition("(")[0]
@@ -30,9 +30,9 @@ def operator(schema: str, fake: Callable[..., object]) -> Callable[[Callable[...
 
 
 def differentiable(name: str) -> None:
-    """Let the operator `name` have the gradients that the operator `name`_backward computes.
+    """Register `name`_backward as the gradient of the operator `name`.
 
-    That takes the gradients of the results, then all that `name` takes, and gives the gradients of its tensors.
+    It takes the gradients of the results, then the arguments of `name`, and gives the gradients of its tensors.
     """
 
     def remember(ctx: Any, inputs: tuple[Any, ...], output: object) -> None:  # noqa: ARG001
@@ -41,7 +41,7 @@ def differentiable(name: str) -> None:
 
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
         x = ctx.saved_tensors[0]
-        if x.stride(1) == 1:  # once here, where a compiler can fuse it, instead of in each sum
+        if x.stride(1) == 1:  # once here, where a compiler can fuse it, rather than in each sum
             grads = tuple(grad.contiguous(memory_format=torch.channels_last) for grad in grads)
         gradients = getattr(torch.ops.mattecli, f"{name}_backward")(*grads, *ctx.saved_tensors, *ctx.others)
         return (*gradients, *(None for _ in ctx.others))

@@ -1,8 +1,8 @@
-"""Resampling on any device, with kernels of any size and any number of groups: sums tap by tap, block by block.
+"""Resampling on any device, by sums tap by tap.
 
-Nothing is unfolded: a tap is a shifted view of the map. With `fine` = 1 the outputs lie on the kernels' grid and the
-input has twice its rows and columns (downsampling); with `fine` = 2 the input lies on the grid and each position gives
-2×2 outputs (upsampling).
+Kernels may have any size and any number of groups of channels. Nothing is unfolded: a tap is a shifted view of the map.
+With `fine` = 1, downsampling, outputs lie on the grid of the kernels, and the input has twice its rows and columns.
+With `fine` = 2, upsampling, the input lies on the grid, and each position gives 2×2 outputs.
 """
 
 from __future__ import annotations
@@ -16,16 +16,16 @@ from torch import Tensor
 
 from mattecli.geometry import WHOLE, Edges
 
-# Elements of a block (channels × positions): on a CPU a block and its taps stay in the cache, yet are large
-# enough for threads to pay; on a GPU few launches matter.
+# Elements of a block (channels × positions). On a CPU a block and its taps fit the cache and are still worth several
+# threads; on a GPU large blocks mean few launches.
 BLOCK_ELEMENTS = {"cpu": 1 << 17, "cuda": 1 << 26}
 
-# The kernels (B, groups, k², fine · rows, fine · columns) of a block of the grid.
+# Gives the kernels (B, groups, k², fine · rows, fine · columns) of a block of the grid.
 Kernels = Callable[[slice, slice], Tensor]
 
 
 def gather(x: Tensor, kernels: Kernels, out: Tensor, size: int, groups: int, fine: int, edges: Edges = WHOLE) -> Tensor:
-    """Write to `out` each of its pixels' weighted sum over size² pixels of x, and return it."""
+    """Fill `out` and return it: each of its pixels is a weighted sum of size² pixels of x."""
     margin = _margin(size, edges)
     source, target = _grouped(x, groups), _grouped(out, groups)
     for rows, columns in _blocks(out, fine):
@@ -71,7 +71,7 @@ def correlate(x: Tensor, kernel: Tensor, padding: tuple[int, int]) -> Tensor:
     kernel = kernel.expand(batch, channels, size, size)
     if batch == 1:
         return F.conv2d(x, kernel[0, :, None], stride=2, padding=padding, groups=channels)
-    if x.device.type == "cpu":  # one call an image keeps the map channels-last; folding the batch in would copy it
+    if x.device.type == "cpu":  # one call for each image keeps the map channels-last, without a copy
         return torch.cat([correlate(x[b : b + 1], kernel[b : b + 1], padding) for b in range(batch)])
     folded = x.reshape(1, batch * channels, *x.shape[2:])
     weight = kernel.reshape(-1, 1, size, size)
@@ -80,7 +80,7 @@ def correlate(x: Tensor, kernel: Tensor, padding: tuple[int, int]) -> Tensor:
 
 
 def correlate_gradients(grad: Tensor, x: Tensor, kernel: Tensor, edges: Edges = WHOLE) -> tuple[Tensor, Tensor]:
-    """The gradients of `correlate`; oneDNN's for grouped 6×6 kernels are many times slower."""
+    """The gradients of `correlate`. Those of oneDNN are many times slower for grouped 6×6 kernels."""
     size = kernel.shape[-1]
     margin, over = _margin(size, edges), (1, 2, 3) if kernel.shape[1] == 1 else (2, 3)
     padded = _padded_zeros(x, margin)
@@ -98,7 +98,7 @@ def correlate_gradients(grad: Tensor, x: Tensor, kernel: Tensor, edges: Edges = 
 
 
 def empty_map(like: Tensor, height: int, width: int) -> Tensor:
-    """An empty map of another size, channels-last where `like`, perhaps a window of a larger map, is."""
+    """An empty map of another size, channels-last if `like` is (which may be a window of a larger map)."""
     layout = torch.channels_last if like.stride(1) == 1 else torch.contiguous_format
     size = (like.shape[0], like.shape[1], height, width)
     return torch.empty(size, dtype=like.dtype, device=like.device, memory_format=layout)
@@ -140,8 +140,8 @@ class _Margin(NamedTuple):
 
 
 def _margin(size: int, edges: Edges) -> _Margin:
-    """How many taps of the outermost positions may lie outside, at each side: none where the map has a halo."""
-    before, after = (size - 1) // 2, size // 2
+    """The rows or columns of taps that lie outside the map at each side; 0 where the map has a halo."""
+    before, after = (size - 1) // 2, size // 2  # as in the original: an even kernel has its extra tap at the end
     return _Margin(before * edges.top, after * edges.bottom, before * edges.left, after * edges.right)
 
 
@@ -157,13 +157,13 @@ def _window(x: Tensor, rows: slice, columns: slice, step: int, size: int, margin
 
 
 def _under(padded: Tensor, rows: slice, columns: slice, step: int, size: int) -> Tensor:
-    """The same part of a map that has the margin already, to be written to."""
+    """The same part of a map that includes the margin, as a view to write to."""
     bottom, right = step * (rows.stop - 1) + size, step * (columns.stop - 1) + size
     return padded[..., step * rows.start : bottom, step * columns.start : right]
 
 
 def _shifted(window: Tensor, tap: tuple[int, int], rows: slice, columns: slice, step: int) -> Tensor:
-    """The view of a window that holds, at each position of the block, the pixel under this tap."""
+    """A view of a window: the pixel under this tap, for each position of the block."""
     bottom = tap[0] + step * (rows.stop - rows.start - 1) + 1
     right = tap[1] + step * (columns.stop - columns.start - 1) + 1
     return window[..., tap[0] : bottom : step, tap[1] : right : step]

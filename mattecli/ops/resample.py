@@ -1,18 +1,20 @@
-"""Affinity-aware resampling: each output pixel is a weighted sum of its neighbourhood, weighted by a kernel of its own.
+"""Affinity-aware resampling: the operators and their formulas.
 
-With s the affinity map and p a vector of 36 numbers (see `predictor.py`), at a position of the half-size grid:
+Each output pixel is a sum of its neighbourhood, weighted by a kernel of its own.
+
+s is the affinity map and p a vector of 36 numbers (see `affinity.py`). At a position of the half-size grid:
 
     down kernel = softmax over 36 taps of (p · s)                                          6×6, stride 2, zero padding 2
     up kernels  = softmax over 9 taps of sigmoid(p · s), one for each of the 2×2 sub-positions       3×3, zero padding 1
 
-A tap outside the map counts as zero and the kernel is not renormalised there (source: the authors' implementation).
-`reassemble_down` and `reassemble_up` do the same with kernels that are given, of any size and for groups of channels.
+A tap outside the map counts as zero, and the kernel is not renormalised there (source: the authors' implementation).
+`reassemble_down` and `reassemble_up` do the same with given kernels, of any size and for groups of channels.
 
-Of each operator there are up to three forms: Triton kernels (`fused.py`) on CUDA, bags of rows (`bags.py`) on a CPU,
-and sums tap by tap (`plain.py`) everywhere. Results are channels-last where the map, or the larger one it is a window
-of, is, and have the map's type.
+An operator has up to three forms: `cpu.py` on a CPU, `reference.py` on any device, and Triton kernels (`fused.py`) on
+CUDA if MATTECLI_FUSED=1 is set. Results have the map's type, and are channels-last if the map is.
 
-A map may be a window of a larger one (see `boxes.Edges`): at its inner sides the input has a halo, which is used up.
+A map may be a window of a larger one (see `geometry.Edges`). At its inner sides the input then has a halo, which is
+used up.
 """
 
 from __future__ import annotations
@@ -26,9 +28,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from mattecli.geometry import WHOLE, Edges
-from mattecli.ops import cpu as bags
-from mattecli.ops import fused
-from mattecli.ops import reference as plain
+from mattecli.ops import cpu, fused, reference
 from mattecli.ops.kernels import DOWN_NORM, UP_NORM, down_kernel, score_gradient, up_kernel
 from mattecli.ops.library import differentiable, operator
 from mattecli.ops.reference import empty_map
@@ -39,7 +39,7 @@ Gradients = tuple[Tensor, Tensor, Tensor]
 def downsample(x: Tensor, s: Tensor, p: Tensor, edges: Edges = WHOLE) -> Tensor:
     """Halve x (B, C, H, W) with the down kernels of s (B, 1, H/2, W/2) and p (B, 36); H and W even.
 
-    At inner sides x has a halo of 2 that s has not.
+    At inner sides x has a halo of 2, which s does not have.
     """
     return torch.ops.mattecli.downsample(x, s, p, list(edges))  # type: ignore[no-any-return]
 
@@ -47,7 +47,7 @@ def downsample(x: Tensor, s: Tensor, p: Tensor, edges: Edges = WHOLE) -> Tensor:
 def upsample(f: Tensor, s: Tensor, p: Tensor, edges: Edges = WHOLE) -> Tensor:
     """Double f (B, C, h, w) with the up kernels of s (B, 1, h, w) and p (B, 36).
 
-    At inner sides f has a halo of 1 that s has not.
+    At inner sides f has a halo of 1, which s does not have.
     """
     return torch.ops.mattecli.upsample(f, s, p, list(edges))  # type: ignore[no-any-return]
 
@@ -55,19 +55,19 @@ def upsample(f: Tensor, s: Tensor, p: Tensor, edges: Edges = WHOLE) -> Tensor:
 def correlate(x: Tensor, kernel: Tensor, edges: Edges = WHOLE) -> Tensor:
     """Correlate each channel of x (B, C, H, W) with its image's own k×k kernel, stride 2, zero padding (k-1)//2.
 
-    The kernel is (B, C, k, k), or (B, 1, k, k) for one that all channels share. Gives (B, C, H/2, W/2). At inner sides
-    x has a halo of 2, and k is 6.
+    The kernel is (B, C, k, k), or (B, 1, k, k) if all channels share it. Gives (B, C, H/2, W/2). Inner sides need k = 6
+    and a halo of 2.
     """
     return torch.ops.mattecli.correlate(x, kernel, list(edges))  # type: ignore[no-any-return]
 
 
 def correlate_pair(x: Tensor, u: Tensor, v: Tensor, edges: Edges = WHOLE) -> tuple[Tensor, Tensor]:
-    """`correlate` with u and with v; on CUDA 6×6 kernels read x once for both."""
+    """`correlate` with u and with v; the fused kernels for 6×6 taps read x once for both."""
     return torch.ops.mattecli.correlate_pair(x, u, v, list(edges))  # type: ignore[no-any-return]
 
 
 def reassemble_down(x: Tensor, kernel: Tensor) -> Tensor:
-    """Halve x (B, C, H, W), H and W even, with kernels (B, groups, k², H/2, W/2), one for each group of channels.
+    """Halve x (B, C, H, W), H and W even, with kernels (B, groups, k², H/2, W/2).
 
     out[c, y, x] = Σ_{i,j} x[c, 2y + i - (k-1)//2, 2x + j - (k-1)//2] · kernel[group of c, k·i + j, y, x].
     """
@@ -75,7 +75,7 @@ def reassemble_down(x: Tensor, kernel: Tensor) -> Tensor:
 
 
 def reassemble_up(f: Tensor, kernel: Tensor) -> Tensor:
-    """Double f (B, C, h, w) with kernels (B, groups, k², 2h, 2w), k odd, one for each group of channels.
+    """Double f (B, C, h, w) with kernels (B, groups, k², 2h, 2w), k odd.
 
     out[c, y, x] = Σ_{i,j} f[c, ⌊y/2⌋ + i - (k-1)/2, ⌊x/2⌋ + j - (k-1)/2] · kernel[group of c, k·i + j, y, x].
     """
@@ -85,9 +85,9 @@ def reassemble_up(f: Tensor, kernel: Tensor) -> Tensor:
 def at_edges(
     convolve: Callable[[Tensor, tuple[int, int]], Tensor], x: Tensor, reach: int, edges: Edges, *, stride: int = 1
 ) -> Tensor:
-    """A convolution of that reach, with zeros around x at its edges only.
+    """A convolution of that reach that pads x with zeros only at its edges.
 
-    `convolve` takes x and how many zeros to put above and below it, and to its left and right.
+    `convolve` takes x and its padding: rows above and below, columns at the left and right.
     """
     top, bottom, left, right = (reach * edge for edge in edges)
     if left != right:
@@ -95,13 +95,13 @@ def at_edges(
     out = convolve(x, (max(top, bottom), left))
     if top == bottom:
         return out
-    # Zeros at an inner side too, whose rows are then dropped: a channels-last map stays in one piece, uncopied.
+    # Pad the inner side too and drop the wrong rows. This leaves a channels-last map in one piece and copies nothing.
     wrong = reach // stride
     return out[:, :, : out.shape[2] - wrong] if edges.top else out[:, :, wrong:]
 
 
-def _has_bags(x: Tensor) -> bool:
-    """PyTorch has fast bags with weights on a CPU only."""
+def _on_cpu(x: Tensor) -> bool:
+    """PyTorch's `embedding_bag` is fast with weights only on a CPU."""
     return x.device.type == "cpu"
 
 
@@ -117,7 +117,7 @@ def _empty_up(f: Tensor, s: Tensor, p: Tensor, edges: Sequence[bool]) -> Tensor:
 
 
 def _empty_gradients(*arguments: Any) -> tuple[Tensor, ...]:
-    """Of all tensors but the results' gradients; the first is a map."""
+    """Empty gradients of all tensors but the results' gradients; the first is a map."""
     *_, x, one, other, _edges = arguments
     return empty_map(x, *x.shape[2:]), one.new_empty(one.shape), other.new_empty(other.shape)
 
@@ -127,10 +127,10 @@ def _downsample(x: Tensor, s: Tensor, p: Tensor, edges: Sequence[bool]) -> Tenso
     sides = _check_window(x, s, p, edges, halo=2, step=2)
     if fused.usable(x):
         return fused.downsample(x, s, p, sides)
-    if _has_bags(x):
-        return bags.downsample(x, s, p, sides)
+    if _on_cpu(x):
+        return cpu.downsample(x, s, p, sides)
     out = empty_map(x, s.shape[2], s.shape[3])
-    return plain.gather(x, lambda rows, columns: down_kernel(s[:, :, rows, columns], p), out, 6, 1, 1, sides)
+    return reference.gather(x, lambda rows, columns: down_kernel(s[:, :, rows, columns], p), out, 6, 1, 1, sides)
 
 
 @operator("upsample(Tensor f, Tensor s, Tensor p, bool[] edges) -> Tensor", _empty_up)
@@ -138,10 +138,10 @@ def _upsample(f: Tensor, s: Tensor, p: Tensor, edges: Sequence[bool]) -> Tensor:
     sides = _check_window(f, s, p, edges, halo=1, step=1)
     if fused.usable(f):
         return fused.upsample(f, s, p, sides)
-    if _has_bags(f):
-        return bags.upsample(f, s, p, sides)
+    if _on_cpu(f):
+        return cpu.upsample(f, s, p, sides)
     out = empty_map(f, 2 * s.shape[2], 2 * s.shape[3])
-    return plain.gather(f, lambda rows, columns: up_kernel(s[:, :, rows, columns], p), out, 3, 1, 2, sides)
+    return reference.gather(f, lambda rows, columns: up_kernel(s[:, :, rows, columns], p), out, 3, 1, 2, sides)
 
 
 @operator(
@@ -151,10 +151,10 @@ def _upsample(f: Tensor, s: Tensor, p: Tensor, edges: Sequence[bool]) -> Tensor:
 def _downsample_backward(grad: Tensor, x: Tensor, s: Tensor, p: Tensor, edges: Sequence[bool]) -> Gradients:
     if fused.usable(x, grad=True):
         return fused.resampling_gradients("downsample", grad, x, s, p, Edges(*edges))
-    if _has_bags(x):
-        return bags.gradients(grad, x, s, p, Edges(*edges), fine=True)
+    if _on_cpu(x):
+        return cpu.gradients(grad, x, s, p, Edges(*edges), fine=True)
     kernel = down_kernel(s, p)
-    grad_x, dots = plain.gather_gradients(grad, x, kernel, 6, 1, Edges(*edges))
+    grad_x, dots = reference.gather_gradients(grad, x, kernel, 6, 1, Edges(*edges))
     slopes = score_gradient(dots[:, 0], p[:, :, None, None] * s, kernel[:, 0], DOWN_NORM, dim=1)  # (B, 36, h, w)
     return grad_x, *_through_product(slopes, s, p)
 
@@ -165,17 +165,17 @@ def _downsample_backward(grad: Tensor, x: Tensor, s: Tensor, p: Tensor, edges: S
 def _upsample_backward(grad: Tensor, f: Tensor, s: Tensor, p: Tensor, edges: Sequence[bool]) -> Gradients:
     if fused.usable(f, grad=True):
         return fused.resampling_gradients("upsample", grad, f, s, p, Edges(*edges))
-    if _has_bags(f):
-        return bags.gradients(grad, f, s, p, Edges(*edges), fine=False)
+    if _on_cpu(f):
+        return cpu.gradients(grad, f, s, p, Edges(*edges), fine=False)
     kernel = up_kernel(s, p)
-    grad_f, dots = plain.gather_gradients(grad, f, kernel, 3, 2, Edges(*edges))
+    grad_f, dots = reference.gather_gradients(grad, f, kernel, 3, 2, Edges(*edges))
     scores = torch.pixel_shuffle(p[:, :, None, None] * s, 2)
     slopes = torch.pixel_unshuffle(score_gradient(dots[:, 0], scores, kernel[:, 0], UP_NORM, dim=1), 2)
     return grad_f, *_through_product(slopes, s, p)
 
 
 def _through_product(slopes: Tensor, s: Tensor, p: Tensor) -> tuple[Tensor, Tensor]:
-    """The gradients of s and p, given that of the scores p · s (B, 36, h, w)."""
+    """The gradients of s and p from the gradient `slopes` (B, 36, h, w) of the scores p · s."""
     grad_s = (slopes * p[:, :, None, None]).sum(1, keepdim=True)
     return grad_s.to(s.dtype), (slopes * s).sum((2, 3)).to(p.dtype)
 
@@ -196,7 +196,8 @@ def _empty_pair(x: Tensor, u: Tensor, v: Tensor, edges: Sequence[bool]) -> tuple
 def _correlate(x: Tensor, kernel: Tensor, edges: Sequence[bool]) -> Tensor:
     _check_even(x)
     kernel, sides, size = kernel.to(x.dtype), Edges(*edges), kernel.shape[-1]
-    out = at_edges(lambda x, padding: plain.correlate(x, kernel, padding), x, (size - 1) // 2, sides, stride=2)
+    # The original pads by 2 for 6 taps; at stride 2 that leaves half the size.
+    out = at_edges(lambda x, padding: reference.correlate(x, kernel, padding), x, (size - 1) // 2, sides, stride=2)
     expected = _empty_correlation(x, kernel, edges)
     return out if out.stride() == expected.stride() else expected.copy_(out)
 
@@ -207,10 +208,10 @@ def _empty_two(grad: Tensor, x: Tensor, kernel: Tensor, edges: Sequence[bool]) -
 
 @operator("correlate_backward(Tensor g, Tensor x, Tensor kernel, bool[] e) -> (Tensor, Tensor)", _empty_two)
 def _correlate_backward(grad: Tensor, x: Tensor, kernel: Tensor, edges: Sequence[bool]) -> tuple[Tensor, Tensor]:
-    if _has_bags(x) and kernel.shape[1:] == (1, 6, 6):
-        grad_x, (grad_kernel,) = bags.correlate_gradients([grad], x, [kernel], Edges(*edges))
+    if _on_cpu(x) and kernel.shape[1:] == (1, 6, 6):
+        grad_x, (grad_kernel,) = cpu.correlate_gradients([grad], x, [kernel], Edges(*edges))
         return grad_x, grad_kernel
-    return plain.correlate_gradients(grad, x, kernel, Edges(*edges))
+    return reference.correlate_gradients(grad, x, kernel, Edges(*edges))
 
 
 @operator("correlate_pair(Tensor x, Tensor u, Tensor v, bool[] edges) -> (Tensor, Tensor)", _empty_pair)
@@ -229,8 +230,8 @@ def _correlate_pair_backward(
 ) -> Gradients:
     if fused.usable(x, grad=True) and u.shape[-1] == 6:
         return fused.correlate_gradients(grad_u, grad_v, x, u, v, Edges(*edges))
-    if _has_bags(x) and u.shape[1:] == v.shape[1:] == (1, 6, 6):
-        grad_x, (du, dv) = bags.correlate_gradients([grad_u, grad_v], x, [u, v], Edges(*edges))
+    if _on_cpu(x) and u.shape[1:] == v.shape[1:] == (1, 6, 6):
+        grad_x, (du, dv) = cpu.correlate_gradients([grad_u, grad_v], x, [u, v], Edges(*edges))
         return grad_x, du, dv
     (one, du), (other, dv) = _correlate_backward_of(grad_u, x, u, edges), _correlate_backward_of(grad_v, x, v, edges)
     return one.add_(other), du, dv
@@ -256,7 +257,7 @@ def _reassemble_down(x: Tensor, kernel: Tensor) -> Tensor:
     size, groups = _check_kernel(x, kernel, kernel.shape[3] * 2, kernel.shape[4] * 2)
     _check_even(x)
     out = empty_map(x, kernel.shape[3], kernel.shape[4])
-    return plain.gather(x, lambda rows, columns: kernel[..., rows, columns], out, size, groups, 1)
+    return reference.gather(x, lambda rows, columns: kernel[..., rows, columns], out, size, groups, 1)
 
 
 @operator("reassemble_up(Tensor f, Tensor kernel) -> Tensor", _empty_reassembled_down)
@@ -268,24 +269,24 @@ def _reassemble_up(f: Tensor, kernel: Tensor) -> Tensor:
     def part(rows: slice, columns: slice) -> Tensor:
         return kernel[..., 2 * rows.start : 2 * rows.stop, 2 * columns.start : 2 * columns.stop]
 
-    return plain.gather(f, part, empty_map(f, *kernel.shape[3:]), size, groups, 2)
+    return reference.gather(f, part, empty_map(f, *kernel.shape[3:]), size, groups, 2)
 
 
 @operator("reassemble_down_backward(Tensor g, Tensor x, Tensor kernel) -> (Tensor, Tensor)", _empty_kernel_gradients)
 def _reassemble_down_backward(grad: Tensor, x: Tensor, kernel: Tensor) -> tuple[Tensor, Tensor]:
-    return plain.gather_gradients(grad, x, kernel, math.isqrt(kernel.shape[2]), 1)
+    return reference.gather_gradients(grad, x, kernel, math.isqrt(kernel.shape[2]), 1)
 
 
 @operator("reassemble_up_backward(Tensor g, Tensor f, Tensor kernel) -> (Tensor, Tensor)", _empty_kernel_gradients)
 def _reassemble_up_backward(grad: Tensor, f: Tensor, kernel: Tensor) -> tuple[Tensor, Tensor]:
-    return plain.gather_gradients(grad, f, kernel, math.isqrt(kernel.shape[2]), 2)
+    return reference.gather_gradients(grad, f, kernel, math.isqrt(kernel.shape[2]), 2)
 
 
 for _name in ("downsample", "upsample", "correlate", "correlate_pair", "reassemble_down", "reassemble_up"):
     differentiable(_name)
 
 
-# What callers may get wrong; errors are of the kind that PyTorch's own operators raise
+# Checks of arguments; they raise RuntimeError, as PyTorch's own operators do
 
 
 def _check_even(x: Tensor) -> None:
@@ -294,7 +295,7 @@ def _check_even(x: Tensor) -> None:
 
 
 def _check_window(x: Tensor, s: Tensor, p: Tensor, edges: Sequence[bool], *, halo: int, step: int) -> Edges:
-    """The sides of a window whose affinity and halo fit it."""
+    """The edges of a window; raises RuntimeError unless affinity and halo fit it."""
     sides = Edges(*edges)
     height = step * s.shape[2] + halo * (2 - sides.top - sides.bottom)
     width = step * s.shape[3] + halo * (2 - sides.left - sides.right)
@@ -308,7 +309,7 @@ def _check_window(x: Tensor, s: Tensor, p: Tensor, edges: Sequence[bool], *, hal
 
 
 def _check_kernel(x: Tensor, kernel: Tensor, height: int, width: int) -> tuple[int, int]:
-    """Size and groups of kernels that fit a map."""
+    """Size and groups of kernels; raises RuntimeError unless they fit the map."""
     groups, taps = kernel.shape[1:3]
     size = math.isqrt(taps)
     if size**2 != taps or x.shape[1] % groups or x.shape[2:] != (height, width):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, overload
 
 import cv2
 import numpy as np
@@ -118,11 +118,6 @@ def as_codes(pixels: NDArray[Any], *, snap: int = 0, name: str = "the trimap") -
     return from_values(pixels, snap=snap, name=name)
 
 
-def unknown(trimap: NDArray[Any]) -> NDArray[np.bool_]:
-    """Where a trimap, uint8 (H, W), is unknown: known are 0, background, and 255, foreground, alone."""
-    return np.asarray((trimap != BACKGROUND) & (trimap != FOREGROUND))
-
-
 def check_size(
     size: tuple[int, int], image_size: tuple[int, int], *, name: str, image_name: str, what: str = "trimap"
 ) -> None:
@@ -138,12 +133,22 @@ def check_size(
     raise InputError(f"{facts}; make the {what} from the photo at its full size")
 
 
+@overload
+def unknown(trimap: NDArray[np.uint8]) -> NDArray[np.bool_]: ...
+
+
+@overload
+def unknown(trimap: Any) -> Any: ...
+
+
+def unknown(trimap: Any) -> Any:
+    """Where a trimap is unknown: everywhere but at exactly 0 and 255. Takes a NumPy array or a PyTorch tensor."""
+    return (trimap != BACKGROUND) & (trimap != FOREGROUND)
+
+
 def shares(trimap: NDArray[np.uint8]) -> dict[str, float]:
     """The shares of background, unknown and foreground pixels, each from 0 to 1."""
     background = np.count_nonzero(trimap == BACKGROUND) / trimap.size
     foreground = np.count_nonzero(trimap == FOREGROUND) / trimap.size
-    return {
-        "background": background,
-        "unknown": np.count_nonzero(unknown(trimap)) / trimap.size,
-        "foreground": foreground,
-    }
+    share = np.count_nonzero(unknown(trimap)) / trimap.size
+    return {"background": background, "unknown": share, "foreground": foreground}

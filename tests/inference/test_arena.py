@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import mmap
 import os
+import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 
 import psutil
 import pytest
@@ -113,6 +115,68 @@ def test_a_process_with_a_region_can_fork() -> None:
         os._exit(0 if block.all() else 1)
     assert os.waitpid(child, 0)[1] == 0
     assert len(beside) == 50
+
+
+@needs_region
+def test_a_process_with_two_backends_has_one_region() -> None:
+    code = """
+import numpy as np, psutil
+from mattecli.inference import tiling
+from mattecli.inference.torch_backend import TorchBackend
+from mattecli.network.inputs import Picture
+from mattecli.weights import find_checkpoint
+
+def addresses():
+    return psutil.Process().memory_info().vms
+
+backends = [TorchBackend(find_checkpoint(), device="cpu") for _ in range(2)]
+picture = Picture(np.zeros((64, 64, 3), np.uint8), np.full((64, 64), 128, np.uint8))
+seen, alphas = [addresses()], []
+for backend in backends:
+    alphas.append(tiling.run(backend, picture, picture.unknown(), tile=64))
+    seen.append(addresses())
+assert np.array_equal(*alphas)
+print(*seen, psutil.virtual_memory().total)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    before, first, second, memory = map(int, done.stdout.split())
+    assert before < memory  # making backends reserves nothing
+    assert first - before > 0.9 * memory
+    assert second - first < 0.1 * memory
+
+
+@needs_region
+def test_threads_that_take_and_free_blocks_at_once_never_share_one() -> None:
+    memory = Arena()
+
+    def work(number: int) -> bool:
+        right = True
+        for turn in range(60):
+            blocks = [memory.take((1 + (number + turn + n) % 3) * MIB, zero=bool(turn % 2)) for n in range(3)]
+            right = right and (turn % 2 == 0 or not any(block.any() for block in blocks))
+            for block in blocks:
+                block[:] = number + 1
+            if turn % 20 == 0:
+                memory.give_back(MIB)
+            right = right and all((block == number + 1).all() for block in blocks)
+        return right
+
+    with ThreadPoolExecutor(4) as pool:
+        assert all(pool.map(work, range(4)))
+
+
+@needs_region
+def test_a_map_that_no_gap_holds_comes_from_the_system(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(arena, "_reserve", lambda: mmap.mmap(-1, 4 * MIB, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS))
+    memory = Arena()
+    blocks = [memory.take(MIB) for _ in range(4)]
+    del blocks[2], blocks[0]  # two free chunks that are not neighbours
+    large = memory.take(2 * MIB)
+    large[:] = 9
+    assert not any((block == 9).any() for block in blocks)
+    assert memory.spare_bytes() == 2 * MIB
+    with pytest.raises(OutOfMemoryError):
+        memory.take(3 * MIB)
 
 
 @needs_region

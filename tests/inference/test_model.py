@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from mattecli.errors import DeviceError, InputError, OutOfMemoryError, UsageError
 from mattecli.geometry import Box
 from mattecli.inference import torch_backend
+from mattecli.inference.costs import Costs
 from mattecli.inference.model import predict_alpha
 from mattecli.inference.plan import plan
 from mattecli.inference.torch_backend import TorchBackend
@@ -28,6 +29,7 @@ class Fake:
     name, precision = "fake", "fp32"
     checkpoint = Checkpoint(Path("fake.safetensors"))
     value_bytes, fixed_bytes, tile_bytes, call_pixels = 4, 2**20, 1000, 1000
+    costs = Costs(4, 2**20, 1000, (2**30, 60), 1000, (512, 256, 128, 64))
     tiles: tuple[int, ...] = (512, 256, 64)
 
     def __init__(self, *, free: int = 2**40, device: str = "cpu") -> None:
@@ -202,8 +204,9 @@ def test_a_card_gets_large_tiles_in_8_gib_and_keeps_the_maps_of_100_megapixels(
 ) -> None:
     card = Fake(device="cuda:0 (a card)")
     card.value_bytes, card.tile_bytes = value_bytes, torch_backend.TILE_VALUES * value_bytes
-    card.fixed_bytes, card.frugal_bytes = torch_backend.FIXED_BYTES["cuda"], torch_backend.FRUGAL_BYTES["cuda"]
-    card.tiles, card.call_pixels = torch_backend.TILES["cuda"], torch_backend.CALL_PIXELS["cuda"]
+    card.fixed_bytes, card.frugal_bytes = torch_backend.FIXED_BYTES["cuda"], torch_backend.DEFAULT_BUDGET["cuda"]
+    card.tiles, card.call_pixels = torch_backend.TILES["cuda"], torch_backend.CALL_OVERHEAD_PIXELS["cuda"]
+    card.costs = torch_backend.costs("cuda", value_bytes)
     side = round((megapixels * 1e6) ** 0.5)
     chosen = plan(side, side, card)
     assert chosen.bytes <= 8 * 2**30

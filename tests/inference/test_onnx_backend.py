@@ -20,7 +20,7 @@ from mattecli.inference.onnx_backend import OnnxBackend
 from mattecli.network.checkpoint import load_a2u, save_a2u
 from mattecli.onnx import sessions as providers
 from mattecli.onnx.sessions import PROVIDERS, choose_provider
-from mattecli.onnx.stages import part
+from mattecli.onnx.stages import stage_model
 from mattecli.weights import Checkpoint, find_checkpoint
 from tests.inference.test_tiling import scene, whole
 from tests.support.reference import seeded_network
@@ -125,7 +125,7 @@ def test_float32_is_float32_on_cuda() -> None:
 
 def test_sessions_opened_in_threads_leave_stdout_alone() -> None:
     before = sys.stdout
-    model = part("pool", {"bilinear0.bconv_U.1.weight": np.zeros((1, 64, 1, 1), np.float32)}).SerializeToString()
+    model = stage_model("pool", {"bilinear0.bconv_U.1.weight": np.zeros((1, 64, 1, 1), np.float32)}).SerializeToString()
     with ThreadPoolExecutor(4) as pool:
         sessions = list(pool.map(lambda _: providers.open_session(model, choose_provider("cpu", None)), range(16)))
     assert len(sessions) == 16

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
@@ -15,7 +16,8 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from mattecli.geometry import WHOLE, Box, Edges, strips
-from mattecli.inference import tiling
+from mattecli.inference import arena, tiling
+from mattecli.inference.maps import ComputedMap, Read
 from mattecli.inference.torch_backend import TorchBackend
 from mattecli.network.a2u import A2UNet
 from mattecli.network.checkpoint import load_a2u, save_a2u
@@ -138,7 +140,7 @@ def test_tiled_alpha_is_the_authors_alpha(case: Case, tmp_path: Path) -> None:
             assert np.abs(alpha - expected[0]).max() / case.expected.std() <= bound
 
 
-READS = {  # each part and how many maps it reads with a halo
+READS = {  # each stage and how many maps it reads with a halo
     "layer0": 1,
     "moments": 1,
     "affinity0": 1,
@@ -156,30 +158,33 @@ READS = {  # each part and how many maps it reads with a halo
 }
 
 
-@pytest.mark.parametrize(("part", "read"), [(part, read) for part, reads in READS.items() for read in range(reads)])
-def test_a_halo_that_is_smaller_by_one_fails(part: str, read: int, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("stage", "read"), [(stage, read) for stage, reads in READS.items() for read in range(reads)])
+def test_a_halo_that_is_smaller_by_one_fails(stage: str, read: int, monkeypatch: pytest.MonkeyPatch) -> None:
     backend, _ = loaded("shipped", "fp32")
-    # long enough for inner sides in the deep part, where halos are wide: ASPP's is 288 pixels of the picture
-    picture = scene(2000, 16, 1.0) if part == "aspp" else scene(480, 48, 1.0)
+    # long enough for inner sides in the deep layers, where halos are wide: ASPP's is 288 pixels of the picture
+    picture = scene(2000, 16, 1.0) if stage == "aspp" else scene(480, 48, 1.0)
     plain = tiling.run(backend, picture, picture.unknown(), tile=64)
-    make = tiling._Run._part
+    make = tiling._Run._computed
+    smaller = 0
 
-    def clipped(run: Any, name: str, level: int, reads: list[tiling.Read], *extra: Any) -> tiling.Computed:
-        if name == part:
-            reads = [*reads]
-            reads[read] = tiling.Read(reads[read].source, reads[read].reach - 1)
+    def clipped(run: Any, name: str, level: int, reads: list[Read], *extra: Any) -> ComputedMap:
+        nonlocal smaller
+        if name == stage:
+            reads, smaller = [*reads], smaller + 1
+            reads[read] = Read(reads[read].source, reads[read].reach - 1)
         return make(run, name, level, reads, *extra)
 
-    monkeypatch.setattr(tiling._Run, "_part", clipped)
+    monkeypatch.setattr(tiling._Run, "_computed", clipped)
     try:
         alpha = tiling.run(backend, picture, picture.unknown(), tile=64)
     except RuntimeError:
-        return  # the windows of its arrays do not even fit together
-    assert np.abs(alpha - plain).max() > 1e-5  # rounding makes some 1e-6
+        alpha = None  # the windows of its arrays do not even fit together
+    assert smaller
+    assert alpha is None or np.abs(alpha - plain).max() > 1e-5  # rounding makes some 1e-6
 
 
 def watched(monkeypatch: pytest.MonkeyPatch) -> tuple[TorchBackend, list[tuple[str, tuple[int, ...]]]]:
-    """A backend, and a list that grows by the name and the output's shape of each part it runs."""
+    """A backend, and a list that grows by the name and the output's shape of each stage it runs."""
     backend, _ = loaded("shipped", "fp32")
     seen: list[tuple[str, tuple[int, ...]]] = []
     run: Callable[..., Any] = TorchBackend.run
@@ -197,7 +202,7 @@ def decoded(monkeypatch: pytest.MonkeyPatch, unknown: NDArray[np.bool_]) -> int:
     backend, seen = watched(monkeypatch)
     picture = scene(*unknown.shape, unknown)
     tiling.run(backend, picture, picture.unknown(), tile=128)
-    return sum(shape[2] * shape[3] for part, shape in seen if part == "decode1")
+    return sum(shape[2] * shape[3] for stage, shape in seen if stage == "decode1")
 
 
 def test_the_decoder_runs_only_near_unknown_pixels(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -217,20 +222,24 @@ def test_what_is_kept_is_not_computed_again(monkeypatch: pytest.MonkeyPatch) -> 
     def runs_of_layer0(keep: int) -> int:
         seen.clear()
         tiling.run(backend, picture, picture.unknown(), tile=64, keep=keep)
-        return sum(part == "layer0" for part, _ in seen)
+        return sum(stage == "layer0" for stage, _ in seen)
 
     nothing, halved, all_of_it = (runs_of_layer0(keep) for keep in (0, 1, 2))
     assert halved * 5 < nothing * 4
     assert all_of_it == len(list(strips(256, 384, 64, 16)))
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux keeps blocks for later maps")
 def test_memory_that_held_another_photo_leaves_nothing_behind() -> None:
-    used, fresh = (TorchBackend(find_checkpoint(), device="cpu") for _ in range(2))
-    before, picture = scene(320, 384, 1.0, seed=1), scene(200, 310, 0.01, seed=2)
-    tiling.run(used, before, before.unknown(), tile=128)
-    assert used._arena.spare_bytes() > 2**20
-    alphas = [tiling.run(backend, picture, picture.unknown(), tile=128) for backend in (used, fresh)]
-    assert np.array_equal(*alphas)
+    backend, _ = loaded("shipped", "fp32")
+    picture = scene(200, 310, 0.01)
+    arena.shared.give_back()
+    expected = tiling.run(backend, picture, picture.unknown(), tile=128)
+    other = arena.shared.take(2**25)
+    other[:] = 255  # four of which are a NaN
+    del other
+    assert arena.shared.spare_bytes() >= 2**25
+    assert np.array_equal(tiling.run(backend, picture, picture.unknown(), tile=128), expected)
 
 
 def test_progress_counts_the_tiles_of_each_pass_in_order() -> None:
@@ -260,7 +269,7 @@ def test_the_estimate_follows_tile_and_maps() -> None:
     plans = [tiling.estimate(backend, 4000, 6000, tile=tile).bytes for tile in (64, 256, 1024)]
     assert plans == sorted(plans)
     kept = tiling.estimate(backend, 4000, 6000, tile=64, keep=2).bytes - plans[0]
-    assert kept == 4000 * 6000 * 4 * tiling.KEEP_VALUES[2]
+    assert kept == 4000 * 6000 * 4 * tiling.CACHED_VALUES_PER_PIXEL[2]
     on_host = tiling.estimate(backend, 4000, 6000, tile=64, host=True)
     assert on_host.bytes < plans[0] / 2
     assert str(on_host) == f"tiles of 64, about {show_bytes(on_host.bytes)}, maps in the host's memory"

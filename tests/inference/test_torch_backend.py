@@ -70,10 +70,10 @@ def test_an_exhausted_memory_is_an_error_of_ours(monkeypatch: pytest.MonkeyPatch
     def exhaust(*_: object, edges: object) -> None:
         raise failure
 
-    monkeypatch.setitem(backend._parts, "layer0", exhaust)
+    monkeypatch.setitem(backend._stages, "layer0", exhaust)
     with pytest.raises(OutOfMemoryError, match="ran out"):
         backend.run("layer0", torch.zeros(1, 4, 16, 16))
-    monkeypatch.setitem(backend._parts, "layer0", lambda *_, **__: 1 / 0)
+    monkeypatch.setitem(backend._stages, "layer0", lambda *_, **__: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         backend.run("layer0", torch.zeros(1, 4, 16, 16))
 

@@ -99,5 +99,5 @@ def test_an_unknown_upsampling_is_refused(tmp_path: Path) -> None:
     state = plain_network("nearest").state_dict()
     state["upsampling_taps"] = torch.tensor([0.5, 0.5])
     save_a2u(state, tmp_path / "odd.safetensors")
-    with pytest.raises(WeightsError, match=r"odd\.safetensors upsamples by \(0\.5, 0\.5\)"):
+    with pytest.raises(WeightsError, match=r"odd\.safetensors upsamples by the weights \(0\.5, 0\.5\)"):
         load_a2u(tmp_path / "odd.safetensors")

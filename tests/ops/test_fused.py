@@ -6,6 +6,8 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import torch
@@ -37,8 +39,11 @@ Tensors = list[Tensor]
 
 @pytest.fixture(autouse=True)
 def _interpreted(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where there is no card the interpreter's kernels are taken in its place, unless a test is about the choice."""
-    if not CUDA and "choice" not in request.node.name:
+    """Turn the kernels on, and without a card let the interpreter run them; tests of the choice itself do neither."""
+    if "choice" in request.node.name:
+        return
+    monkeypatch.setattr(fused, "enabled", True)
+    if not CUDA:
         monkeypatch.setattr(fused, "usable", lambda _x, **_: True)
 
 
@@ -240,14 +245,41 @@ def test_a_compiler_that_fails_is_warned_about_once_and_not_asked_again(monkeypa
     monkeypatch.setattr(fused, "enabled", True)
     monkeypatch.setattr(fused, "_tried", {})
     monkeypatch.setattr(fused, "_try_out", fail)
-    with pytest.warns(UserWarning, match="slower ones are used: .*no C compiler") as caught:
+    with pytest.warns(UserWarning, match=r"MATTECLI_FUSED=1 is set, but .* \(no C compiler\); PyTorch's own") as caught:
         assert not fused._works(torch.float32, torch.device("cpu"), grad=False)
     assert len(caught) == 1
     assert not fused.enabled
     assert not fused._works(torch.float32, torch.device("cpu"), grad=False)
 
 
-def test_the_choice_on_a_cpu_is_another_form() -> None:
+@pytest.mark.parametrize(("value", "on"), [(None, False), ("0", False), ("", False), ("1", True)])
+def test_the_choice_is_off_unless_the_environment_variable_is_1(value: str | None, on: bool) -> None:
+    environment = {name: text for name, text in os.environ.items() if name != "MATTECLI_FUSED"}
+    environment |= {} if value is None else {"MATTECLI_FUSED": value}
+    code = "from mattecli.ops import fused; print(fused.enabled)"
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == str(on)
+
+
+def test_with_the_choice_off_the_kernels_are_not_even_tried_on_a_card(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[torch.dtype] = []
+
+    def work(dtype: torch.dtype, _device: torch.device, *, grad: bool) -> bool:
+        asked.append(dtype)
+        return True
+
+    monkeypatch.setattr(fused, "_works", work)
+    on_card: Any = SimpleNamespace(is_cuda=True, dtype=torch.bfloat16, device=torch.device("cuda"))
+    monkeypatch.setattr(fused, "enabled", False)
+    assert not fused.usable(on_card)
+    assert not asked
+    monkeypatch.setattr(fused, "enabled", True)
+    assert fused.usable(on_card)
+    assert asked == [torch.bfloat16]
+
+
+def test_the_choice_on_a_cpu_is_always_another_form(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fused, "enabled", True)
     assert not fused.usable(torch.zeros(1, 64, 4, 4))
 
 

@@ -1,6 +1,8 @@
 """The operators against their formulas written the obvious way, and what PyTorch expects of an operator."""
 
 from collections.abc import Callable
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import torch
@@ -11,15 +13,16 @@ from mattecli.geometry import WHOLE, Edges
 from mattecli.ops import (
     correlate,
     correlate_pair,
+    cpu,
     down_kernel,
     downsample,
     reassemble_down,
     reassemble_up,
+    reference,
     resample,
     up_kernel,
     upsample,
 )
-from mattecli.ops import reference as plain
 from mattecli.ops.kernels import normalise
 
 DOUBLE, BF16 = torch.float64, torch.bfloat16
@@ -59,11 +62,11 @@ def released_up(f: Tensor, s: Tensor, p: Tensor) -> Tensor:
     return unfolded_up(f, torch.softmax(torch.sigmoid(F.pixel_shuffle(p[:, :, None, None] * s, 2)), 1)[:, None])
 
 
-@pytest.fixture(params=["bags", "plain"])
+@pytest.fixture(params=["cpu", "reference"])
 def form(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
     """Both forms a CPU can run."""
-    if request.param == "plain":
-        monkeypatch.setattr(resample, "_has_bags", lambda _: False)
+    if request.param == "reference":
+        monkeypatch.setattr(resample, "_on_cpu", lambda _: False)
     return str(request.param)
 
 
@@ -142,8 +145,8 @@ def test_blocks_and_bands_do_not_show(monkeypatch: pytest.MonkeyPatch) -> None:
     paired = results()
     monkeypatch.setattr("mattecli.ops.cpu.BAND_POSITIONS", 100)  # a few rows of one
     banded = results()
-    monkeypatch.setattr(resample, "_has_bags", lambda _: False)
-    monkeypatch.setitem(plain.BLOCK_ELEMENTS, "cpu", 8 * 64)  # one row of 64 positions at a time
+    monkeypatch.setattr(resample, "_on_cpu", lambda _: False)
+    monkeypatch.setitem(reference.BLOCK_ELEMENTS, "cpu", 8 * 64)  # one row of 64 positions at a time
     blocked = results()
     for number, (one, *others) in enumerate(zip(whole, paired, banded, blocked, strict=True)):
         assert number >= 4 or (torch.equal(one, others[0]) and torch.equal(one, others[1]))
@@ -160,16 +163,51 @@ def test_the_kernels_of_few_taps_are_pytorchs_softmax() -> None:
         assert torch.allclose(found, expected, rtol=0, atol=error)
 
 
-def test_indices_are_kept_up_to_a_limit(monkeypatch: pytest.MonkeyPatch) -> None:
-    from mattecli.ops import cpu as bags
+def test_indices_are_made_once_while_they_fit_the_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[int] = []
+    make_index = cpu._make_index
 
-    monkeypatch.setattr(bags, "_kept", {})
-    monkeypatch.setattr(bags, "KEPT_BYTES", 20_000)
-    for side in (2, 4, 6, 8, 10):  # positions; an index takes 144 bytes for each
+    def note(images: int, rows: Any, columns: Any, fine: bool) -> Tensor:
+        made.append(rows.length)
+        return make_index(images, rows, columns, fine)
+
+    monkeypatch.setattr(cpu, "_make_index", note)
+    monkeypatch.setattr(cpu, "INDEX_BYTES", 20_000)
+    for side in (12, 10, 2, 10, 8, 8, 2, 10):  # rows of positions; an index takes 144 bytes for each position
         downsample(random(1, 2, 2 * side, 2 * side), random(1, 1, side, side), random(1, 36))
-    assert [rows.length for _, rows, _, _ in bags._kept] == [10]
-    downsample(random(1, 2, 4, 4), random(1, 1, 2, 2), random(1, 36))
-    assert [rows.length for _, rows, _, _ in bags._kept] == [10, 2]
+    # The first takes all room, whatever is there before; 10 and 2 fit together; 8 drives both out.
+    assert made[-5:] == [10, 2, 8, 2, 10]
+
+
+def test_gradients_are_the_same_without_pytorchs_private_functions(monkeypatch: pytest.MonkeyPatch) -> None:
+    x, f, s, p, u = random(2, 5, 12, 16), random(2, 5, 6, 8), random(2, 1, 6, 8), random(2, 36), random(2, 1, 6, 6)
+
+    def gradients() -> list[Tensor]:
+        leaves = [t.clone().requires_grad_() for t in (x, f, s, p, u)]
+        down, up = downsample(leaves[0], *leaves[2:4]), upsample(leaves[1], *leaves[2:4])
+        a, b = correlate_pair(leaves[0], leaves[4], 2 * leaves[4])
+        return list(torch.autograd.grad((down.square() + a * b).sum() + up.square().sum(), leaves))
+
+    with_them = gradients()
+    shapes: list[torch.Size] = []
+    public = torch.einsum
+
+    def note(formula: str, *given: Tensor) -> Tensor:
+        shapes.append(given[0].shape)
+        return public(formula, *given)
+
+    monkeypatch.setattr(torch.ops, "aten", SimpleNamespace())
+    monkeypatch.setattr(cpu, "DOT_VALUES", 36 * 5 * 20)
+    monkeypatch.setattr(cpu.torch, "einsum", note)
+    cpu._embedding_dots_work.cache_clear()
+    try:
+        without = gradients()
+    finally:
+        cpu._embedding_dots_work.cache_clear()
+    assert (20, 36, 5) in shapes  # 20 positions at a time
+    assert sum(shape[0] for shape in shapes) == 2 * 6 * 8 * (3 + 4)  # upsampling has four outputs a position
+    for one, other in zip(with_them, without, strict=True):
+        assert torch.allclose(one, other, rtol=1e-12, atol=1e-12)
 
 
 def test_sums_of_16_bit_maps_are_rounded_once() -> None:

@@ -1,6 +1,6 @@
-"""The authors' network as numbers: seeded weights, inputs, and what their code makes of them in float64.
+"""The authors' network as numbers: seeded weights, inputs, and the outputs of their code in float64.
 
-Run as a script it prints the table of errors that CONTRIBUTING.md names.
+As a script it prints the table of errors in CONTRIBUTING.md.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ FOLDER = Path(__file__).parents[1] / "data" / "reference"
 
 @dataclass(frozen=True)
 class Case:
-    """An input and what the authors' network makes of it; picture, trimap and alpha where it starts from a picture."""
+    """An input and the output of the authors' network; with picture, trimap and alpha if it starts from a picture."""
 
     number: int
     kind: str  # "raw" or "pipeline"
@@ -44,7 +44,7 @@ class Case:
         return seeded_network(self.seed, shared=self.variant == "shared")
 
     def error(self, net: torch.nn.Module, dtype: torch.dtype) -> float:
-        """Largest error of the output, as a part of the expected output's standard deviation."""
+        """The largest error of the output, divided by the expected output's standard deviation."""
         x = torch.tensor(self.x, dtype=dtype).contiguous(memory_format=torch.channels_last)
         with torch.no_grad():
             out = net.to(dtype=dtype)(x).double().numpy()
@@ -74,7 +74,7 @@ def cases() -> Iterator[Case]:
 
 
 def exact_input(image: NDArray[np.uint8], trimap: NDArray[np.uint8]) -> NDArray[np.float64]:
-    """The network's input in float64, worked out apart from `matting.network_input`, which is float32."""
+    """The network's input in float64, computed without the package's own `network_input`, which is float32."""
     rgb = (image / 255 - [0.485, 0.456, 0.406]) / [0.229, 0.224, 0.225]
     known = np.where(trimap == 255, 255, np.where(trimap == 0, 0, 128)) / 255
     planes = np.concatenate([rgb, known[..., None]], axis=2).transpose(2, 0, 1)
@@ -90,7 +90,7 @@ def seeded_network(seed: int, *, shared: bool) -> A2UNet:
 
 
 def _seeded(seed: int, name: str, shape: tuple[int, ...]) -> Tensor:
-    """The weights that the reference numbers were computed with; each follows from its name."""
+    """A tensor of the reference's weights; its name and the seed determine it."""
     g = np.random.Generator(np.random.PCG64([seed, zlib.crc32(name.encode())]))
     n = g.standard_normal(shape)
     if name.endswith("running_mean"):
