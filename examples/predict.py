@@ -12,17 +12,14 @@ here = Path(__file__).parent
 out = Path(sys.argv[1]) if len(sys.argv) > 1 else Path()
 
 photo = mattecli.read_image(here / "astronaut.png")
-trimap = mattecli.read_trimap(here / "astronaut_trimap.png")
-
 model = mattecli.load_model()  # the bundled weights; on CUDA if there is a card
-alpha = model.predict(photo.pixels, trimap)  # float32 (H, W) in [0, 1]
+alpha = model.predict(photo, here / "astronaut_trimap.png")  # float32 (H, W) in [0, 1]
 
 # Half-transparent pixels still contain the old background, so estimate the foreground's own colours first.
-foreground = mattecli.estimate_foreground(photo.pixels, alpha)  # float32 (H, W, 3) in [0, 1]
-street = mattecli.read_image(here / "background.jpg").pixels
-background = mattecli.fit_background(street, *photo.size, fit="cover")
-picture = mattecli.composite(foreground, alpha, background)
+foreground = mattecli.estimate_foreground(photo, alpha)  # float32 (H, W, 3) in [0, 1]
+background = mattecli.fit_background(here / "background.jpg", *photo.size, fit="cover")
+picture = mattecli.composite(foreground, alpha, background)  # float32 (H, W, 3) in [0, 1]
 
 mattecli.write_alpha(out / "alpha.png", alpha, bits=16)
-mattecli.write_image(out / "composite.jpg", mattecli.Image((picture * 255).round().astype("uint8")))
-print(f"{trimap.size} pixels on {model.backend.device}: alpha.png and composite.jpg are in {out.resolve()}")
+mattecli.write_image(out / "composite.jpg", picture)
+print(f"{alpha.size} pixels on {model.backend.device}: alpha.png and composite.jpg are in {out.resolve()}")

@@ -203,15 +203,17 @@ class _TrueFp32:
     """Turns TF32 off while any thread is inside; PyTorch has one switch for the whole process."""
 
     def __init__(self) -> None:
-        self._lock, self._inside, self._before = threading.Lock(), 0, (False, False)
+        self._lock, self._inside = threading.Lock(), 0
+        self._before: list[tuple[Any, str, Any]] = []
 
     @contextmanager
     def __call__(self) -> Iterator[None]:
         """TF32 of cuDNN and cuBLAS, which rounds to 10 bits, is off inside, so that fp32 is exact."""
         with self._lock:
             if not self._inside:
-                self._before = torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32
-                torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = False
+                self._before = [(owner, name, _read(owner, name)) for owner, name, _ in _tf32_switches()]
+                for owner, name, off in _tf32_switches():
+                    setattr(owner, name, off)
             self._inside += 1
         try:
             yield
@@ -219,7 +221,27 @@ class _TrueFp32:
             with self._lock:
                 self._inside -= 1
                 if not self._inside:
-                    torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32 = self._before
+                    for owner, name, value in self._before:
+                        if value is not None:
+                            setattr(owner, name, value)
+
+
+def _tf32_switches() -> list[tuple[Any, str, Any]]:
+    """PyTorch's switches of TF32, each with its value for off: the older ones, which move the newer ones, first."""
+    cudnn, matmul = torch.backends.cudnn, torch.backends.cuda.matmul
+    older = [(cudnn, "allow_tf32", False), (matmul, "allow_tf32", False)]
+    if not hasattr(matmul, "fp32_precision"):  # before PyTorch 2.9
+        return older
+    newer = [matmul, *(getattr(cudnn, part) for part in ("conv", "rnn") if hasattr(cudnn, part))]
+    return older + [(owner, "fp32_precision", "ieee") for owner in newer]
+
+
+def _read(switch: Any, name: str) -> Any:
+    """A switch's value; None where PyTorch refuses to read an older one, for the host has used a newer one."""
+    try:
+        return getattr(switch, name)
+    except RuntimeError:
+        return None
 
 
 true_fp32 = _TrueFp32()

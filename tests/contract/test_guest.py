@@ -196,3 +196,33 @@ del block
 assert psutil.Process().memory_info().rss - before < 50_000_000
 """
     run_host(code, backend)
+
+
+@pytest.mark.parametrize(
+    "chosen",
+    ["pass", "matmul.allow_tf32 = True", "matmul.fp32_precision = 'tf32'", "cudnn.conv.fp32_precision = 'ieee'"],
+)
+def test_a_run_on_cuda_puts_pytorchs_switches_of_tf32_back_however_the_host_has_set_them(chosen: str) -> None:
+    code = f"""
+import torch
+from mattecli.inference.torch_backend import true_fp32
+cudnn, matmul = torch.backends.cudnn, torch.backends.cuda.matmul
+
+def switch(read):
+    try:
+        return read()
+    except RuntimeError:  # the host mixes PyTorch's older and newer switches
+        return "mixed"
+
+def switches():
+    newer = [cudnn.conv, cudnn.rnn, matmul] if hasattr(matmul, "fp32_precision") else []
+    older = [switch(lambda: cudnn.allow_tf32), switch(lambda: matmul.allow_tf32)]
+    return older + [each.fp32_precision for each in newer]
+
+{chosen}
+before = switches()
+with true_fp32(), true_fp32():
+    assert set(switches()) <= {{False, "ieee"}}, switches()
+assert switches() == before, (before, switches())
+"""
+    run_host(code)
