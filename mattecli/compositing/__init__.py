@@ -1,1 +1,1 @@
-"""What a photo and its alpha are turned into."""
+"""Cut-outs, composites and foreground colours, from a photo and its alpha."""

@@ -1,4 +1,4 @@
-"""Checks of the arrays that compositing takes, and strips to work in."""
+"""Checks the arrays that compositing takes, and splits them into strips."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ STRIP = 64  # rows
 
 
 def strips(height: int) -> Iterator[slice]:
+    """Slices of rows that cover a height, from top to bottom."""
     for top in range(0, height, STRIP):
         yield slice(top, min(top + STRIP, height))
 
@@ -38,6 +39,7 @@ def checked_alpha(alpha: NDArray[Any], picture: NDArray[Any]) -> Floats:
 
 
 def checked_colour(colour: Sequence[float] | NDArray[Any]) -> Floats:
+    """Three floats in [0, 1] as an array. Raises `InputError` for anything else."""
     try:
         values = np.asarray(colour, np.float32)
     except (TypeError, ValueError) as error:  # a word, or None
@@ -49,4 +51,5 @@ def checked_colour(colour: Sequence[float] | NDArray[Any]) -> Floats:
 
 
 def size_of(picture: NDArray[Any]) -> str:
+    """Width × height, for messages."""
     return f"{picture.shape[1]}×{picture.shape[0]}"

@@ -1,9 +1,9 @@
-"""Foreground colours under a matte, and pictures put together from them: the compositing equation both ways.
+"""Composites, cut-outs, and backgrounds fitted to a photo's size.
 
     I = αF + (1 − α)B
 
-A photo shows I. Where a hair covers half a pixel, I is half background, and pasted elsewhere it drags the old
-background along as a dark or light halo: hence `estimate_foreground` before `composite` or `cutout`.
+A photo shows I. If a hair covers half a pixel, I is half background. Copied to another picture, it would bring the old
+background along as a dark or light halo. So `estimate_foreground` comes before `composite` or `cutout`.
 """
 
 from __future__ import annotations
@@ -105,7 +105,7 @@ def _contain(picture: NDArray[Any], width: int, height: int, around: Colour | No
     scale = min(width / w, height / h)
     new_w, new_h = min(width, max(1, round(w * scale))), min(height, max(1, round(h * scale)))
     if around is None:
-        # The picture at some 16 pixels, enlarged again, is as good as a very wide blur and costs nothing.
+        # Shrinking the picture to about 16 pixels and enlarging it again is a cheap, very wide blur.
         tiny = 16 / max(width, height)
         hint = _cover(picture, max(1, round(width * tiny)), max(1, round(height * tiny)))
         frame = _resize(hint, width, height)
@@ -124,9 +124,9 @@ def _tile(picture: NDArray[Any], width: int, height: int) -> NDArray[Any]:
 
 
 def _resize(picture: NDArray[Any], width: int, height: int) -> NDArray[Any]:
-    """Shrink by area, which leaves no moiré, then enlarge by cubics, which leave no blocks."""
+    """Shrink by area, to avoid moiré; enlarge with cubic interpolation, to avoid blocks."""
     h, w = picture.shape[:2]
-    if picture.dtype == np.float16:  # OpenCV knows none
+    if picture.dtype == np.float16:  # OpenCV does not support it
         return _resize(picture.astype(np.float32), width, height).astype(np.float16)
     small = cv2.resize(np.ascontiguousarray(picture), (min(w, width), min(h, height)), interpolation=cv2.INTER_AREA)
     if small.shape[:2] != (height, width):

@@ -1,4 +1,4 @@
-"""Estimates the foreground's colours under a matte, free of the background that shines through."""
+"""Estimates foreground colours, free of the old background."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from mattecli.compositing.arrays import Floats, checked_alpha, checked_picture, 
 from mattecli.imaging.colour import decode_srgb, encode_srgb
 from mattecli.imaging.pixels import as_float
 
-# Tiles keep the working set of a pass in the processor's cache and the memory of a 100-megapixel photo in bounds; the
+# Tiles keep the working set of a pass in the processor's cache, and limit the memory for a 100-megapixel photo. The
 # result does not depend on them.
 _TILE = (64, 512)
-# Weights of the smoothness term and Jacobi steps a level, chosen by benchmarks/foreground.py.
+# Weights of the smoothness term, and Jacobi steps per level; chosen with benchmarks/foreground.py.
 _SMOOTH = 1e-3
 _SMOOTH_AT_EDGES = 0.1
 _STEPS_BELOW = 4
 _STEPS_AT_TOP = 1
-# Planes of the pixel statistics that the estimate works on.
+# Planes of the pixel statistics.
 _ALPHA, _ALPHA2, _IMAGE, _ALPHA_IMAGE = 0, 1, slice(2, 5), slice(5, 8)
 
 
@@ -61,7 +61,7 @@ def estimate_foreground(image: NDArray[Any], alpha: NDArray[np.floating], *, lin
 
 
 def _pyramid(image: NDArray[Any], alpha: Floats) -> list[Floats]:
-    """Statistics of every level below the full size: eight planes ᾱ, mean α², mean I, mean αI, each (8, h, w)."""
+    """The statistics of every level below the full size, (8, h, w): the means of α, α², I (3 planes) and αI (3)."""
     height, width = alpha.shape
     if max(height, width) == 1:
         return []
@@ -75,7 +75,7 @@ def _pyramid(image: NDArray[Any], alpha: Floats) -> list[Floats]:
 
 
 def _statistics(image: NDArray[Any], alpha: Floats) -> Floats:
-    """The eight planes of `_pyramid` at full size, where the means are of one pixel."""
+    """The eight planes of `_pyramid` at full size, where each mean is that of one pixel."""
     planes = np.empty((8, *alpha.shape), np.float32)
     planes[_ALPHA] = alpha
     planes[_ALPHA2] = alpha * alpha
@@ -85,7 +85,7 @@ def _statistics(image: NDArray[Any], alpha: Floats) -> Floats:
 
 
 def _halved(planes: Floats) -> Floats:
-    """The mean of each 2 × 2 pixels; at an odd end the last row or column counts twice."""
+    """The mean of each 2 × 2 pixels. At an odd size the last row or column counts twice."""
     height, width = planes.shape[1:]
     result = np.empty((len(planes), (height + 1) // 2, (width + 1) // 2), np.float32)
     for plane, means in zip(planes, result, strict=True):
@@ -104,7 +104,7 @@ def _refine(statistics: Floats, below: Floats) -> Floats:
 
 
 def _finish(image: NDArray[Any], alpha: Floats, below: Floats) -> Floats:
-    """F at full size (H, W, 3). Only where alpha is neither 0 nor 1 is there anything to find out."""
+    """F at full size, (H, W, 3). It is unknown only where alpha is neither 0 nor 1."""
     result = np.empty(image.shape, np.float32)
     for tile, halo, inner in _tiles(*alpha.shape, steps=_STEPS_AT_TOP):
         layers = _enlarged(below, *halo)
@@ -149,7 +149,7 @@ def _relax(statistics: Floats, layers: Floats, steps: int) -> Floats:
 
 
 def _enlarged(below: Floats, rows: slice, columns: slice) -> Floats:
-    """A window of the level below at twice its size, bilinear; the window begins at even numbers."""
+    """A window of the level below at twice its size, bilinear. The window starts at even coordinates."""
     top, left = max(0, rows.start // 2 - 1), max(0, columns.start // 2 - 1)
     window = below[:, top : (rows.stop + 1) // 2 + 1, left : (columns.stop + 1) // 2 + 1]
     size = (2 * window.shape[2], 2 * window.shape[1])
@@ -162,8 +162,8 @@ Window = tuple[slice, slice]
 
 
 def _tiles(height: int, width: int, *, steps: int) -> Iterator[tuple[Window, Window, Window]]:
-    """Windows of a tile, of the tile with all that reaches it in so many steps, and of the first within the second."""
-    reach = steps + steps % 2  # even, so that the windows stay in step with the level below
+    """For each tile: its window, its window with the halo of so many steps, and the first relative to the second."""
+    reach = steps + steps % 2  # even, to stay aligned with the level below
     for top in range(0, height, _TILE[0]):
         rows = slice(top, min(top + _TILE[0], height))
         halo_rows = slice(max(0, rows.start - reach), min(height, rows.stop + reach))

@@ -1,1 +1,1 @@
-"""Pictures: files to arrays and back, colour profiles, depths."""
+"""Image files to arrays and back, with profiles and depths."""

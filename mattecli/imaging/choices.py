@@ -1,4 +1,4 @@
-"""What can be asked for: kinds of output, fits of a background, depths. Nothing to import, for `--help`."""
+"""Choices of outputs, fits and depths; imports nothing, for `--help`."""
 
 from typing import Literal
 

@@ -1,4 +1,7 @@
-"""Colour profiles (ICC.1), through LittleCMS as Pillow offers it (8 bits a channel), and the curve of sRGB."""
+"""Colour profiles (ICC) and the sRGB curve.
+
+Profiles are those of ICC.1. Pillow's LittleCMS converts them, with 8 bits per channel.
+"""
 
 from __future__ import annotations
 
@@ -12,22 +15,22 @@ import PIL.Image
 from numpy.typing import NDArray
 from PIL import ImageCms
 
-_SAME = 4  # levels of 255 between two profiles of sRGB, by their rounded tables
+_SAME = 4  # of 255 levels: sRGB profiles differ that much, because their tables are rounded
 
 
 def space(icc: bytes | None) -> bytes:
-    """The colour space a profile is for (ICC.1, header bytes 16 to 19)."""
+    """The colour space of a profile (ICC.1, header bytes 16 to 19)."""
     return icc[16:20] if icc else b""
 
 
 def same_profile(one: bytes | None, other: bytes | None) -> bool:
-    """Whether two profiles of RGB pictures mean the same; none means sRGB."""
+    """Whether two profiles of RGB pictures mean the same. No profile means sRGB."""
     return one == other or (_is_srgb(one) and _is_srgb(other))
 
 
 @lru_cache(maxsize=16)
 def _is_srgb(icc: bytes | None) -> bool:
-    """Whether a profile leaves colours as they are in sRGB; what it calls itself says little ("Linear sRGB")."""
+    """Whether a profile is sRGB by what it does. Its name is not reliable ("Linear sRGB")."""
     if icc is None:
         return True
     levels = np.linspace(0, 255, 9).astype(np.uint8)
@@ -37,7 +40,7 @@ def _is_srgb(icc: bytes | None) -> bool:
 
 
 def to_profile(pixels: NDArray[Any], icc: bytes | None, target: bytes | None) -> NDArray[np.uint8] | None:
-    """RGB (H, W, 3) of one profile in that of another; None where it is not uint8 or a profile is broken."""
+    """Convert RGB (H, W, 3) to another profile. Returns None if it is not uint8, or if a profile is broken."""
     if pixels.dtype != np.uint8:
         return None
     try:
@@ -61,7 +64,7 @@ def _profile(icc: bytes | None) -> ImageCms.ImageCmsProfile:
 
 
 def to_srgb(picture: PIL.Image.Image, icc: bytes | None) -> tuple[PIL.Image.Image, bytes | None]:
-    """RGB through the picture's profile, with sRGB's; without a profile by Pillow's plain formula, with none."""
+    """The picture in sRGB, with the profile of sRGB. Without a profile: by Pillow's formula, and without a profile."""
     if icc is None and picture.mode != "LAB":
         return picture.convert("RGB"), None
     srgb = ImageCms.createProfile("sRGB")
@@ -69,14 +72,14 @@ def to_srgb(picture: PIL.Image.Image, icc: bytes | None) -> tuple[PIL.Image.Imag
         profile: Any = ImageCms.ImageCmsProfile(io.BytesIO(icc)) if icc else ImageCms.createProfile("LAB")
         flags = ImageCms.Flags.NOOPTIMIZE if picture.mode == "L" else ImageCms.Flags.HIGHRESPRECALC
         transform = ImageCms.buildTransform(profile, srgb, picture.mode, "RGB", flags=flags)
-    except (ImageCms.PyCMSError, OSError):  # broken, or of another colour space than the pixels': as good as none
+    except (ImageCms.PyCMSError, OSError):  # broken, or not for these pixels: treated as no profile
         return picture.convert("RGB"), None
     profile_bytes = bytearray(ImageCms.ImageCmsProfile(srgb).tobytes())
-    profile_bytes[24:36] = struct.pack(">6H", 2000, 1, 1, 0, 0, 0)  # LittleCMS dates it now: other bytes each second
+    profile_bytes[24:36] = struct.pack(">6H", 2000, 1, 1, 0, 0, 0)  # instead of the current time
     if picture.mode != "L":
         return ImageCms.applyTransform(picture, transform) or picture, bytes(profile_bytes)
-    # LittleCMS's quick tables are off by up to 10 of 255 in the shadows of grey; the exact way is slow, so 256 pixels
-    # go through it and the picture looks its values up there.
+    # LittleCMS's fast tables are wrong by up to 10 of 255 levels in dark greys, and its exact conversion is slow. So
+    # only the 256 possible values are converted exactly, and the picture looks its values up.
     ramp = ImageCms.applyTransform(PIL.Image.frombytes("L", (256, 1), bytes(range(256))), transform)
     bands = ramp.split() if ramp else ()
     return PIL.Image.merge("RGB", [picture.point(list(band.tobytes())) for band in bands]), bytes(profile_bytes)

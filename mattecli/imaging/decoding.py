@@ -1,7 +1,7 @@
-"""Files → arrays, by format; `mattecli.imaging.image` is the door to it.
+"""Decodes image files to arrays, by format.
 
-Pillow reads what it can read whole. It reduces 16-bit colour to 8, so 16-bit PNG goes through OpenCV and 16-bit and
-float TIFF through tifffile, with OpenCV for the compressions tifffile lacks.
+Pillow reads most formats. It reduces 16-bit colour to 8 bits, so OpenCV reads 16-bit PNG, and tifffile reads 16-bit and
+float TIFF; OpenCV reads the compressions that tifffile lacks.
 """
 
 from __future__ import annotations
@@ -42,11 +42,11 @@ if "OPENCV_LOG_LEVEL" not in os.environ:  # the same for OpenCV, which prints wa
 _ORIENTATION = 0x0112
 _TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 _PNG = b"\x89PNG\r\n\x1a\n"
-_PNG_SAMPLES = {0: 1, 2: 3, 4: 2}  # by the header's colour type
+_PNG_SAMPLES = {0: 1, 2: 3, 4: 2}  # samples per pixel, by the colour type in the header
 _EXR = b"\x76\x2f\x31\x01"
 _HEIC = (b"heic", b"heix", b"hevc", b"heim", b"heis", b"mif1", b"msf1")
 
-Source = str | Path | bytes  # a file's name, "-" for standard input, or what a file holds
+Source = str | Path | bytes  # the name of a file, "-" for standard input, or the content of a file
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,7 +59,7 @@ class Decoded:
 
 
 def label(source: Source) -> str:
-    """What a message calls this source."""
+    """The name of this source in messages."""
     if isinstance(source, bytes):
         return "the picture in memory"
     return "standard input" if str(source) == "-" else str(source)
@@ -73,8 +73,8 @@ def is_pipe(source: Source) -> bool:
 def decode(source: Source, *, colour_managed: bool) -> Decoded:
     """Read one image: a file, standard input for "-", or bytes.
 
-    `colour_managed`: a grey picture that carries a profile becomes sRGB, because that profile does not fit RGB. Mattes
-    and trimaps are numbers, not colours, and are read as they stand.
+    With `colour_managed`, a grey picture that has a profile is converted to sRGB, because its profile does not fit RGB.
+    Mattes and trimaps are numbers, not colours, and are read without conversion.
     """
     with opened(source) as (handle, head), translated(source):
         if head.startswith(b"\x93NUMPY"):
@@ -154,7 +154,7 @@ def _file(path: Path) -> BinaryIO:
 
 @contextmanager
 def translated(source: Source) -> Iterator[None]:
-    """Turn what a decoder throws into the one sentence of an InputError."""
+    """Turn any exception of a decoder into an `InputError` of one sentence."""
     try:
         yield
     except (MatteError, MemoryError):
@@ -171,14 +171,14 @@ def translated(source: Source) -> Iterator[None]:
 
 
 def _check_room(width: int, height: int, pixel_bytes: int, source: Source) -> None:
-    """Raise `DeviceError` for a picture that the free memory cannot hold twice, as decoders do on the way.
+    """Raise `DeviceError` for a picture that does not fit twice into the free memory, as decoders need it.
 
-    Nothing could catch what comes else: the system ends a process that takes more than there is.
+    Otherwise the system could kill the process, which nothing can catch.
     """
     needed, free = 2 * width * height * pixel_bytes, memory.free_bytes()
     if needed > free:
         raise DeviceError(
-            f"{label(source)} has {width}×{height} pixels, which take about {memory.show_bytes(needed)} to read, but "
+            f"{label(source)} has {width}×{height} pixels; reading it takes about {memory.show_bytes(needed)}, but "
             f"only {memory.show_bytes(free)} are free; free memory or use a machine with more"
         )
 
@@ -214,15 +214,15 @@ def _with_pillow(handle: BinaryIO, head: bytes, source: Source, *, colour_manage
     icc = picture.info.get("icc_profile") or None
     orientation = picture.getexif().get(_ORIENTATION, 1)
     resolution = _turned_resolution(_resolution(picture.info.get("dpi")), orientation)
-    _check_room(picture.width, picture.height, 4, source)  # Pillow holds colours in four bytes
-    picture.load()  # a TIFF is upright after this, and has forgotten its orientation
+    _check_room(picture.width, picture.height, 4, source)  # Pillow holds a colour pixel in four bytes
+    picture.load()  # turns a TIFF upright and drops its orientation tag
     ImageOps.exif_transpose(picture, in_place=True)
     picture, icc = _plain(picture, icc, colour_managed=colour_managed)
     return Decoded(_to_array(picture), icc, resolution)
 
 
 def _to_array(picture: PIL.Image.Image) -> NDArray[Any]:
-    """The pixels, copied in bands: Pillow's way through one string of bytes needs them all three times."""
+    """The pixels, copied in bands. Pillow's own conversion would hold three copies of the picture."""
     first = np.asarray(picture.crop((0, 0, picture.width, 1)))
     pixels = np.empty((picture.height, *first.shape[1:]), first.dtype)
     for top in range(0, picture.height, 256):
@@ -234,11 +234,11 @@ def _to_array(picture: PIL.Image.Image) -> NDArray[Any]:
 def _plain(
     picture: PIL.Image.Image, icc: bytes | None, *, colour_managed: bool
 ) -> tuple[PIL.Image.Image, bytes | None]:
-    """The picture in mode L, I;16, F, RGB or RGBA, with the profile that fits it."""
+    """The picture in mode L, I;16, F, RGB or RGBA, with the profile that fits this mode."""
     if picture.mode in {"CMYK", "LAB"}:
         return to_srgb(picture, icc)
     if picture.mode.startswith("I;16") or picture.mode in {"I", "F"}:
-        # Pillow scales a PGM of more than 8 bits to 16, and holds it in 32.
+        # Pillow scales a PGM of more than 8 bits to 16 bits, in a 32-bit mode.
         deep_pgm = picture.mode == "I" and picture.format == "PPM"
         return picture.convert("I;16") if deep_pgm else picture, None
     grey = picture.mode in {"1", "L", "LA", "La"}
@@ -270,17 +270,17 @@ def _deep_png(handle: BinaryIO, head: bytes, source: Source) -> Decoded:
     handle.seek(0)
     _check_room(*picture.size, 2 * _PNG_SAMPLES.get(head[25], 4), source)
     pixels = _with_opencv(handle)
-    if pixels.ndim == 2 or space(icc) != b"RGB ":  # a grey profile would be wrong for what is made of it, RGB
+    if pixels.ndim == 2 or space(icc) != b"RGB ":  # a grey profile does not fit the RGB that is made of the picture
         icc = None
     clear = picture.info.get("transparency")
-    if pixels.ndim == 2 and isinstance(clear, int):  # one grey that is transparent, which OpenCV minds in RGB only
+    if pixels.ndim == 2 and isinstance(clear, int):  # a transparent grey; OpenCV handles that in RGB only
         opacity = np.where(pixels == clear, 0, 65535).astype(np.uint16)
         pixels = np.dstack([pixels, pixels, pixels, opacity])
     return _upright(Decoded(pixels, icc, resolution), orientation)
 
 
 def _png_exif(handle: BinaryIO) -> bytes:
-    """The EXIF chunk, which may stand behind the pixels where Pillow finds it only by decoding them all."""
+    """The EXIF chunk. It may follow the pixels, where Pillow finds it only after decoding all of them."""
     at = len(_PNG)
     while True:
         handle.seek(at)
@@ -315,7 +315,7 @@ def _tag(page: Any, code: int, default: Any) -> Any:
 
 
 def _deep_tiff(handle: BinaryIO, source: Source) -> Decoded | None:
-    """A TIFF of 16-bit or floating-point grey or RGB(A); None for what Pillow reads as well."""
+    """A TIFF of 16-bit or floating-point grey or RGB(A). Returns None for a TIFF that Pillow can read."""
     with tifffile.TiffFile(handle) as tiff:
         page: Any = tiff.pages.first
         if page.imagewidth * page.imagelength > LARGEST:
@@ -343,7 +343,7 @@ def _deep_tiff(handle: BinaryIO, source: Source) -> Decoded | None:
 
 
 def _tiff_pixels(page: Any, handle: BinaryIO, source: Source) -> tuple[NDArray[Any], bool]:
-    """(H, W) or (H, W, S), and whether they stand upright already."""
+    """Pixels (H, W) or (H, W, S), and whether they are upright already."""
     try:
         pixels: NDArray[Any] = page.asarray()
     except (KeyError, ImportError, ValueError) as error:
@@ -351,7 +351,7 @@ def _tiff_pixels(page: Any, handle: BinaryIO, source: Source) -> tuple[NDArray[A
             raise
         handle.seek(0)
         try:
-            return _with_opencv(handle), True  # OpenCV turns a TIFF by its orientation, whatever its flags
+            return _with_opencv(handle), True  # OpenCV always applies the orientation of a TIFF
         except ValueError:
             raise InputError(
                 f"{label(source)} is truncated or damaged, or its compression ({page.compression.name}) cannot be read "
@@ -363,11 +363,11 @@ def _tiff_pixels(page: Any, handle: BinaryIO, source: Source) -> tuple[NDArray[A
 
 
 def _without_extras(pixels: NDArray[Any], extras: tuple[int, ...]) -> NDArray[Any]:
-    """Grey, RGB or straight RGBA: samples that are neither colour nor alpha go, and premultiplied colour is divided."""
+    """Grey, RGB or straight RGBA. Samples other than colour and alpha are dropped; premultiplied colour is divided."""
     if pixels.ndim == 2:
         return pixels
     colours = 3 if pixels.shape[2] - len(extras) >= 3 else 1
-    # An extra sample without a meaning (0) is a saved selection; a fourth sample without any tag is an alpha.
+    # An extra sample of meaning 0 is a saved selection. A fourth sample without a tag is an alpha channel.
     meaning = extras[0] if extras else 2 if pixels.shape[2] > colours else 0
     if pixels.shape[2] == colours or meaning not in (1, 2):
         return pixels[..., :3] if colours == 3 else pixels[..., 0]
@@ -394,7 +394,7 @@ def _turned_resolution(resolution: tuple[float, float] | None, orientation: int)
 
 
 def _upright(decoded: Decoded, orientation: int) -> Decoded:
-    """Undo the camera's turn (EXIF 2.32, tag 0x0112: where row 0 and column 0 of the file belong)."""
+    """Undo the rotation of the camera (EXIF 2.32, tag 0x0112, says where row 0 and column 0 belong)."""
     pixels = decoded.pixels
     if orientation in (5, 6, 7, 8):
         pixels = np.swapaxes(pixels, 0, 1)

@@ -1,6 +1,6 @@
-"""Arrays → files, by suffix; `mattecli.imaging.image` is the door to it.
+"""Encodes arrays as image files, by suffix.
 
-Nothing that changes from run to run (a date, a program's version) is written, so the same pixels give the same bytes.
+The same pixels give the same bytes: nothing that changes between runs, such as a date or a version, is written.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Format:
-    """What a file format can hold: depths in bits for each channel (32 is floating point), colour, and alpha.
+    """What a file format can hold: depths in bits per channel (32 is floating point), colour and alpha.
 
-    `exact`: grey values come back as they were.
+    `exact` means that grey values are stored without loss.
     """
 
     name: str
@@ -38,7 +38,7 @@ class Format:
     exact: bool = True
 
     def nearest(self, depth: int) -> int:
-        """The depth to write pixels of this depth with: the same, else the next lower, else the lowest there is."""
+        """The depth to write pixels of this depth with: the same, or the next lower, or the lowest that there is."""
         return max((own for own in self.depths if own <= depth), default=min(self.depths))
 
 
@@ -46,7 +46,7 @@ def _png(handle: BinaryIO, image: Image) -> None:
     done, encoded = cv2.imencode(".png", _to_bgr(image.pixels), [cv2.IMWRITE_PNG_COMPRESSION, 4])
     if not done:
         raise ValueError("OpenCV cannot encode it as PNG")
-    after_header = 8 + 25  # signature and IHDR; profile and resolution must stand before the pixels
+    after_header = 8 + 25  # signature and IHDR; profile and resolution must come before the pixels
     handle.write(encoded[:after_header].data)
     if image.icc:
         handle.write(_png_chunk(b"iCCP", b"ICC profile\0\0" + zlib.compress(image.icc, 9)))
@@ -78,7 +78,7 @@ def _tiff(handle: BinaryIO, image: Image) -> None:
         planarconfig=None if grey else "contig",
         extrasamples=["unassalpha"] if not grey and image.pixels.shape[2] == 4 else None,
         compression="zlib",
-        predictor=2 if integers else None,  # tifffile has the floating-point predictor only with imagecodecs
+        predictor=2 if integers else None,  # tifffile needs imagecodecs for the floating-point predictor
         iccprofile=image.icc,
         resolution=image.resolution,
         resolutionunit="inch" if image.resolution else None,
@@ -100,13 +100,13 @@ def _pillow(name: str, **options: Any) -> Callable[[BinaryIO, Image], None]:
 
 
 def _webp(handle: BinaryIO, image: Image) -> None:
-    # A grey picture is a matte: every level counts. `exact` keeps the colours under transparent pixels.
+    # A grey picture is a matte and must be lossless. `exact` keeps the colours of transparent pixels.
     lossless = image.pixels.ndim == 2
     _pillow("WEBP", lossless=lossless, quality=95, alpha_quality=100, exact=True)(handle, image)
 
 
 def _avif(handle: BinaryIO, image: Image) -> None:
-    # As for WebP; quality 100 is lossless where no colours are to be converted.
+    # As for WebP. Quality 100 is lossless if no colours are converted.
     options = {"quality": 95, "subsampling": "4:4:4"} if image.pixels.ndim == 3 else {"quality": 100}
     _pillow("AVIF", **options)(handle, image)
 
@@ -134,7 +134,7 @@ FORMATS = {
     ".avif": Format("AVIF", (8,), True, _avif),
     ".bmp": Format("BMP", (8,), False, _pillow("BMP")),
     ".npy": Format("NumPy", (32,), True, _npy),
-    # EXR's colours are linear and premultiplied by convention, ours are neither: it takes mattes only.
+    # Colours in EXR are linear and premultiplied by convention; ours are neither, so EXR holds mattes only.
     ".exr": Format("EXR", (32,), False, _exr, colour=False),
 }
 

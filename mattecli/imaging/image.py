@@ -12,7 +12,7 @@ from mattecli.errors import InputError
 from mattecli.imaging.colour import same_profile, to_profile
 from mattecli.imaging.pixels import full_scale
 
-# By which folders tell pictures from other files; what a file really is, its content says.
+# Files with these suffixes count as pictures in a folder; the format is read from the content.
 SUFFIXES = frozenset(
     [".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".webp", ".tif", ".tiff", ".bmp", ".heic", ".heif", ".avif"]
 )
@@ -23,12 +23,12 @@ _TYPES: dict[int, Any] = {8: np.uint8, 16: np.uint16, 32: np.float32}
 
 @dataclass(frozen=True, eq=False)
 class Image:
-    """A picture as it lies in memory, upright.
+    """A picture in memory, upright.
 
-    `pixels` are RGB (H, W, 3), straight RGBA (H, W, 4) or grey (H, W), as uint8, uint16 or float32 from 0 to 1 (other
-    floats become float32), in the encoding of the file they came from. `icc` is the profile of these channels,
-    `resolution` pixels per inch (x, y). `transparent` is true where the file hides pixels by an alpha channel that is
-    not among `pixels`: what stands there, nobody has seen. Raises `InputError` for another shape or type.
+    `pixels` are RGB (H, W, 3), straight RGBA (H, W, 4) or grey (H, W). They are uint8, uint16 or float32 from 0 to 1
+    (other floats become float32), in the encoding of their file. `icc` is their colour profile, `resolution` the pixels
+    per inch (x, y). `transparent` is true if the file has an alpha channel that hides pixels and is not in `pixels`.
+    Raises `InputError` for another shape or type.
     """
 
     pixels: NDArray[Any]
@@ -60,15 +60,15 @@ def _depth(pixels: NDArray[Any]) -> int:
 
 
 def to_depth(pixels: NDArray[Any], depth: int) -> NDArray[Any]:
-    """The same picture with 8, 16 or 32 bits (floating point) for each channel, rounded; floats are cut to 0 … 1."""
+    """The same picture with 8, 16 or 32 (floating point) bits per channel, rounded; floats are clipped to [0, 1]."""
     if _depth(pixels) == depth:
         return pixels.astype(_TYPES[depth], copy=False)
     own, full = full_scale(pixels, "the picture"), np.float32({8: 255, 16: 65535, 32: 1}[depth])
     result = np.empty(pixels.shape, _TYPES[depth])
-    rows = max(1, 2**22 // max(1, pixels[0].size))  # in bands, so that a large photo has no second copy in floats
+    rows = max(1, 2**22 // max(1, pixels[0].size))  # in bands, to avoid a second copy of a large photo in floats
     for top in range(0, len(pixels), rows):
         band = pixels[top : top + rows].astype(np.float32)
-        band /= np.float32(own)  # a division: 1/255 as a factor would be off in the last place
+        band /= np.float32(own)  # a division, because a factor of 1/255 gives other last bits
         band *= full
         np.clip(band, 0, full, out=band)
         result[top : top + rows] = band if depth == 32 else np.rint(band, out=band)
@@ -76,9 +76,9 @@ def to_depth(pixels: NDArray[Any], depth: int) -> NDArray[Any]:
 
 
 def in_profile(picture: Image, icc: bytes | None) -> Image | None:
-    """The same colours in another profile's values (None: sRGB's); None where the picture cannot be converted.
+    """The same colours in another profile (None means sRGB). Returns None if the picture cannot be converted.
 
-    That is one of more than 8 bits, for which there is no converter here, or a broken profile.
+    That is the case for more than 8 bits, for which there is no converter here, and for a broken profile.
     """
     if same_profile(picture.icc, icc):
         return picture

@@ -1,4 +1,4 @@
-"""What the values of pixels mean, by their type, and which of them can be meant: every module's one answer."""
+"""Value ranges of pixels: full scale and valid floats, by type."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _INTEGERS: dict[str, int] = {"uint8": 255, "uint16": 65535}
 
 
 def full_scale(pixels: NDArray[Any], name: str) -> int | float:
-    """The value that is white: 255, 65535, or 1.0 for floats. `InputError`, with `name` in it, for other types."""
+    """The value of white: 255, 65535, or 1.0 for floats. Raises `InputError`, which names `name`, for other types."""
     if pixels.dtype.kind == "f":
         return 1.0
     if pixels.dtype.name not in _INTEGERS:
@@ -22,18 +22,18 @@ def full_scale(pixels: NDArray[Any], name: str) -> int | float:
 
 
 def check_range(values: NDArray[Any], name: str) -> None:
-    """Raise `InputError` for floats that are not in [0, 1], NaN included; other types, and no values, pass."""
+    """Raise `InputError` for floats outside [0, 1] or NaN. Other types and empty arrays pass."""
     if values.dtype.kind != "f" or not values.size:
         return
     low, high = float(values.min()), float(values.max())
-    if not (low >= 0 and high <= 1):  # also when one of them is NaN
+    if not (low >= 0 and high <= 1):  # true for NaN, too
         raise InputError(f"{name} has values from {low:g} to {high:g}; give floats in [0, 1]")
 
 
 def as_float(pixels: NDArray[Any]) -> NDArray[np.float32]:
-    """Pixels of a type that `full_scale` knows as float32 in [0, 1]."""
+    """Pixels as float32 in [0, 1]. Takes the types that `full_scale` knows."""
     if pixels.dtype.kind == "u":
-        # a division: 1/255 as a factor would be off in the last place
+        # a division, because a factor of 1/255 gives other last bits
         values: NDArray[np.float32] = np.divide(pixels, np.float32(np.iinfo(pixels.dtype).max), dtype=np.float32)
         return values
     return pixels.astype(np.float32, copy=False)

@@ -1,6 +1,7 @@
 """Reads pictures, mattes and sizes from files, standard input or bytes.
 
-All raise `InputError` for a file they cannot use and `DeviceError` for one that the free memory cannot hold.
+All functions raise `InputError` for a file that they cannot use, and `DeviceError` for one that does not fit into the
+free memory.
 """
 
 from __future__ import annotations
@@ -17,11 +18,11 @@ from mattecli.imaging.pixels import full_scale
 
 
 def read_image(source: Source, *, keep_alpha: bool = False) -> Image:
-    """A photo as RGB (H, W, 3), whatever it is in the file; RGBA (H, W, 4) with `keep_alpha` where the file has alpha.
+    """Read a photo as RGB (H, W, 3); with `keep_alpha`, as RGBA (H, W, 4) if the file has an alpha channel.
 
-    16 bits stay 16 (for AVIF, HEIC and CMYK, Pillow gives 8). CMYK and Lab become sRGB through their profile. A grey
-    photo's profile does not fit RGB: at 8 bits the photo is converted to sRGB with it; at 16 bits it is dropped,
-    because LittleCMS as Pillow offers it would cut the photo to 8.
+    16 bits stay 16, except in AVIF, HEIC and CMYK, where Pillow gives 8. CMYK and Lab are converted to sRGB with their
+    profile. The profile of a grey photo does not fit RGB: at 8 bits the photo is converted to sRGB with it; at 16 bits
+    the profile is dropped, because Pillow's LittleCMS would reduce the photo to 8 bits.
     """
     decoded = decode(source, colour_managed=True)
     pixels, transparent = _checked(decoded.pixels, source), False
@@ -34,10 +35,10 @@ def read_image(source: Source, *, keep_alpha: bool = False) -> Image:
 
 
 def read_alpha(source: Source) -> NDArray[np.float32]:
-    """A matte or mask as float32 (H, W) from 0 to 1, from 8 or 16 bits or floating point (.npy, .tif, .exr).
+    """Read a matte or mask as float32 (H, W) from 0 to 1. The file may have 8 or 16 bits or floats (.npy, .tif, .exr).
 
-    Where the file has an alpha channel that varies (a cut-out), that channel is the matte; otherwise its grey values
-    are. A colour picture is an `InputError`.
+    If the file has an alpha channel that varies (a cut-out), that channel is the matte; otherwise the grey values are.
+    Raises `InputError` for a colour picture.
     """
     pixels = read_values(source)
     if pixels.ndim == 3:
@@ -56,7 +57,7 @@ def read_values(source: Source) -> NDArray[Any]:
 def read_size(source: Source) -> tuple[int, int]:
     """Width and height of the upright picture, without decoding it.
 
-    Standard input ("-") is refused: it can be read only once.
+    Raises `InputError` for a pipe, because it can be read only once.
     """
     return decode_size(source)
 

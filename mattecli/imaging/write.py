@@ -76,9 +76,9 @@ def check_output(
     alpha: bool = False,
     inputs: Iterable[str | Path] = (),
 ) -> Format:
-    """Raise `InputError`, before any heavy work, for an output that could not be written.
+    """Raise `InputError`, before any heavy work, if an output cannot be written; returns the format of the file.
 
-    That is: a format that cannot hold it (`check_format`), or a file that cannot be written (`files.check_target`).
+    See `check_format` for what a format cannot hold, and `files.check_target` for files that cannot be written.
     """
     form = check_format(target, bits=bits, alpha=alpha)
     if str(target) == "-":
@@ -90,9 +90,10 @@ def check_output(
 
 
 def check_format(target: str | Path, *, bits: Bits | None = None, alpha: bool = False) -> Format:
-    """What the format that a suffix names can hold; `InputError` where it lacks what is asked for.
+    """The format of a suffix. Raises `InputError` if it cannot hold what is asked for.
 
-    `bits` is the depth of a matte or trimap, which JPEG cannot hold at all: it changes values. `alpha`: transparency.
+    `bits` is the depth of a matte or trimap; JPEG cannot hold one, because it changes values. `alpha` asks for
+    transparency.
     """
     suffix = ".png" if str(target) == "-" else Path(target).suffix.lower()
     form = FORMATS.get(suffix)
@@ -120,7 +121,7 @@ def _has_alpha(pixels: NDArray[Any]) -> bool:
 
 @contextmanager
 def _translated(target: str | Path) -> Iterator[None]:
-    """Turn what an encoder throws into the one sentence of an InputError."""
+    """Turn any exception of an encoder into an `InputError` of one sentence."""
     try:
         yield
     except (InputError, MemoryError):
@@ -134,7 +135,7 @@ def _translated(target: str | Path) -> Iterator[None]:
 
 @contextmanager
 def _written(target: str | Path, *, overwrite: bool) -> Iterator[BinaryIO]:
-    """A handle whose content becomes the target, or goes to standard output, when the block ends without an error."""
+    """A handle whose content becomes the target, or goes to standard output, if the block ends without an error."""
     if str(target) == "-":
         buffer = io.BytesIO()
         with _translated("standard output"):

@@ -1,4 +1,4 @@
-"""The HTML page of an evaluation: failures first, then the worst images."""
+"""The HTML page of an evaluation: failures first, then the worst."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Files that are whole or not there: what may be written, hidden names, and what a killed process left under them."""
+"""Writes whole files or none, and checks what may be written."""
 
 from __future__ import annotations
 
@@ -24,26 +24,26 @@ _NAME = re.compile(r"\.matte-([0-9a-f]{8})-(\d+)-[0-9a-f]{16}\.tmp")
 
 
 def hidden_beside(path: Path) -> Path:
-    """A name in the same folder for a file that is not finished; it says which process on which machine writes it."""
+    """A temporary name in the same folder. It holds the machine and the process that write the file."""
     return path.with_name(f".matte-{_HOST}-{os.getpid()}-{secrets.token_hex(8)}.tmp")
 
 
 def sweep(folder: Path) -> int:
-    """Remove the temporary files of processes that are gone, and give their number.
+    """Remove the temporary files of processes that have ended, and return how many there were.
 
-    A process of another machine cannot be asked; its files count as left behind when they are a day old.
+    Whether a process on another machine still runs is not known; its files are removed when they are a day old.
     """
     removed = 0
     try:
         with os.scandir(folder) as entries:
             left = [entry.path for entry in entries if _left_behind(entry)]
-    except OSError:  # no such folder, or not readable: nothing of ours to find
+    except OSError:  # a folder that is missing or unreadable holds nothing of ours
         return 0
     for path in left:
         try:
             Path(path).unlink()
             removed += 1
-        except OSError:  # another process was faster, or it may not: the next run tries again
+        except OSError:  # removed by another process, or not permitted: the next run tries again
             continue
     return removed
 
@@ -62,7 +62,7 @@ def _left_behind(entry: os.DirEntry[str]) -> bool:
 
 
 def _runs(pid: int, *, since: float) -> bool:
-    """Whether that process runs and was there at that time: numbers are given again, in a container at each start."""
+    """Whether that process runs and already ran at that time: numbers are reused, in containers at each start."""
     try:
         return psutil.Process(pid).create_time() <= since + 2  # clocks of a process and a file differ a little
     except psutil.NoSuchProcess:
@@ -73,18 +73,18 @@ def _runs(pid: int, *, since: float) -> bool:
 
 @contextmanager
 def whole_file(target: Path, *, overwrite: bool = True) -> Iterator[BinaryIO]:
-    """A handle whose content replaces the target when the block ends, and disappears when it fails.
+    """Open a handle for a new file. It becomes the target when the block ends, and is deleted if the block fails.
 
-    The content is on the disk before the name is. Through a symbolic link its file is written, as a plain write would.
-    Raises OSError; FileExistsError where the target is there, or appears meanwhile, without `overwrite`.
+    The content is on the disk before the file gets its name. A symbolic link is followed, as in an ordinary write.
+    Raises OSError, and FileExistsError if the target exists, or appears meanwhile, and `overwrite` is false.
     """
     path = Path(os.path.realpath(target))
     hidden = hidden_beside(path)
     try:
-        with hidden.open("xb") as handle:  # its permissions are a new file's, by the umask
+        with hidden.open("xb") as handle:  # with the permissions of a new file, by the umask
             yield handle
             handle.flush()
-            os.fsync(handle.fileno())  # a machine that dies after the rename must not leave an empty file
+            os.fsync(handle.fileno())  # a crash after the rename must not leave an empty file
         if overwrite:
             hidden.replace(path)
         else:
@@ -95,7 +95,7 @@ def whole_file(target: Path, *, overwrite: bool = True) -> Iterator[BinaryIO]:
 
 def _take_free_name(hidden: Path, path: Path) -> None:
     try:
-        os.link(hidden, path)  # unlike a rename it fails when somebody wrote the target meanwhile
+        os.link(hidden, path)  # unlike a rename, this fails if the target appeared meanwhile
     except FileExistsError:
         raise
     except OSError:  # a file system without hard links
@@ -107,10 +107,10 @@ def _take_free_name(hidden: Path, path: Path) -> None:
 def check_target(
     target: str | Path, *, overwrite: bool, inputs: Iterable[str | Path] = (), remedy: str = "name another output"
 ) -> None:
-    """Raise `InputError`, before any heavy work, for a file that could not be written.
+    """Raise `InputError`, before any heavy work, if the file cannot be written.
 
-    That is: a folder or a device of that name, a file that exists (unless `overwrite`), one of `inputs`, which is never
-    written to, and a missing or locked folder. `remedy` ends the sentences.
+    Reasons: the name is that of a folder or a device, of an existing file (unless `overwrite`) or of one of `inputs`;
+    or the folder is missing or not writable. `remedy` ends the sentences.
     """
     path = Path(target)
     if path.is_dir():
@@ -133,18 +133,18 @@ def check_target(
 
 
 def make_folder(folder: Path) -> None:
-    """Make a folder for outputs, and those above it, where it is not there yet. `InputError` if it cannot serve."""
+    """Make a folder for outputs, with its parents, if it is missing. Raises `InputError` if that is not possible."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise InputError(f"{folder} cannot be made a folder ({error.strerror}); name another") from error
+        raise InputError(f"the folder {folder} cannot be created ({error.strerror}); name another folder") from error
     if not os.access(folder, os.W_OK | os.X_OK):
         raise InputError(f"{folder} is not writable; name another folder")
 
 
 def same_file(one: str | Path, other: str | Path) -> bool:
-    """Whether two names, of files that may not be there yet, lead to one file."""
+    """Whether two names are those of the same file. The files need not exist."""
     try:
         return Path(one).samefile(other)
-    except OSError:  # one of them is not there
+    except OSError:  # one of them does not exist
         return os.path.realpath(one) == os.path.realpath(other)

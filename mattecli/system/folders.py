@@ -1,4 +1,4 @@
-"""Pictures in folders: which they are, which belong together by name, and in what order people count them."""
+"""Lists pictures in folders, and sorts and compares their names."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from pathlib import Path
 
 from mattecli.errors import InputError
 
-_SHOWN = 5  # names in an error that could list hundreds
+_SHOWN = 5  # names in an error; there may be hundreds
 
 
 def pictures_in(folder: Path, suffixes: Set[str]) -> list[Path]:
-    """The files of a folder, not of its subfolders, that a suffix tells to be pictures; hidden ones are left out.
+    """The pictures in a folder, by suffix. Subfolders and hidden files are left out.
 
-    Raises `InputError` for a folder that cannot be read.
+    Raises `InputError` if the folder cannot be read.
     """
     try:
         return sorted(path for path in folder.iterdir() if path.suffix.lower() in suffixes and path.name[0] != ".")
@@ -24,7 +24,7 @@ def pictures_in(folder: Path, suffixes: Set[str]) -> list[Path]:
 
 
 def by_stem(paths: Iterable[Path], *, ending: str) -> dict[str, list[Path]]:
-    """The files by name without suffix as people read it, and without `ending` where they have it."""
+    """The files by their stem, compared as in `as_read`; a stem that ends in `ending` is given without it."""
     named: dict[str, list[Path]] = {}
     for path in paths:
         named.setdefault(as_read(path.stem).removesuffix(ending), []).append(path)
@@ -32,16 +32,16 @@ def by_stem(paths: Iterable[Path], *, ending: str) -> dict[str, list[Path]]:
 
 
 def as_read(name: str) -> str:
-    """A name for comparisons: `ü` may be one character or, as macOS stores it, two."""
+    """A name in the form for comparisons: `ü` may be stored as one character or, on macOS, as two."""
     return unicodedata.normalize("NFC", name)
 
 
 def natural(name: str) -> list[tuple[int, str]]:
-    """A key that sorts names with numbers as people do: `net_2` before `net_10`."""
+    """A sort key that compares numbers by value: `net_2` comes before `net_10`."""
     return [(int(part), "") if part.isdecimal() else (-1, part) for part in re.split(r"(\d+)", name)]
 
 
 def some(names: Sequence[str]) -> str:
-    """The first few names, and how many there are besides."""
+    """The first few names, and how many more there are."""
     more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
     return ", ".join(names[:_SHOWN]) + more

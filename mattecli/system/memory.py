@@ -1,4 +1,4 @@
-"""How much memory is really free, and how much this process has used."""
+"""How much memory is free, and how much was used."""
 
 from __future__ import annotations
 
@@ -15,14 +15,15 @@ CGROUP = Path("/sys/fs/cgroup")
 OWN_CGROUPS = Path("/proc/self/cgroup")
 SLACK = 128 * 2**20
 
-# Of RAM: what a run is content with if that is enough, at all and for each pixel of the padded image.
+# Default memory budget of a run in RAM: fixed part, and bytes per pixel of the padded image.
 FRUGAL_BYTES = (2**30, 60)
 
 
 def free_bytes(cgroup: Path = CGROUP, own: Path = OWN_CGROUPS) -> int:
-    """Bytes of RAM this process may still take: what the machine has free, or a container or batch job if less.
+    """Bytes of RAM that this process may still take: the machine's free memory, or what its container or job allows.
 
-    `cgroup` is where control groups are mounted, `own` the file that names this process's; those above it count, too.
+    `cgroup` is where control groups are mounted. `own` is the file that names those of this process; the groups above
+    them count, too.
     """
     version_2, version_1 = {PurePosixPath()}, {PurePosixPath()}
     for controllers, name in _own_groups(own):
@@ -39,7 +40,7 @@ def peak_bytes() -> int:
     if sys.platform == "win32":
         return int(psutil.Process().memory_info().peak_wset)
     elif sys.platform == "linux":  # noqa: RET505 - so that mypy reads the other platforms too
-        # getrusage's figure is no less than what the parent held when it started us
+        # getrusage would count the parent's memory at the start of this process
         status = Path("/proc/self/status").read_text(encoding="ascii")
         return int(status.partition("VmHWM:")[2].split()[0]) * 1024
     else:
@@ -67,18 +68,18 @@ def keep_freed_memory() -> None:
 
 
 def held_bytes() -> int:
-    """The RAM this process holds now."""
+    """The RAM that this process holds now, in bytes."""
     return int(_process(os.getpid()).memory_info().rss)
 
 
 @lru_cache(maxsize=1)
 def _process(number: int) -> psutil.Process:
-    """Made once: that takes longer than to ask it."""
+    """Cached, because making the object takes longer than a query."""
     return psutil.Process(number)
 
 
 def give_back_freed_memory() -> None:
-    """Give the system all pages that the C library keeps though nothing lies in them; only glibc can."""
+    """Return to the system all unused pages that the C library keeps. Only glibc can do that."""
     if sys.platform != "linux":
         return
     try:
@@ -90,19 +91,19 @@ def give_back_freed_memory() -> None:
 class Ceiling:
     """Keeps what a process holds below a limit by giving back freed memory, of which `keep_freed_memory` keeps all.
 
-    `release` is called first, to free so many bytes of what is only held in case it is wanted again.
+    `release` is called first. It frees at least so many bytes of memory that is only kept for later use.
     """
 
     def __init__(self, release: Callable[[int], None] = lambda _: None) -> None:
         self._release = release
         self._limit = 0
-        self._others = 0  # what is in use beyond the limit: arrays of the caller's, say
+        self._others = 0  # bytes in use beyond the limit, for example arrays of the caller
 
     def enforce(self, limit: int) -> None:
-        """Should more than `limit` bytes be held, give back what is not in use: little at a time, for it may be wanted.
+        """Give back unused memory if more than `limit` bytes are held: first a part, because the rest may be reused.
 
-        If that does not help, all is given back. What is held after that is in use. Where it is more than the limit,
-        trying again and again would gain nothing and cost much, so that SLACK may be added to it first.
+        If that is not enough, all unused memory is given back. If the process still holds more than the limit, that
+        memory is in use, and trying again at once would only cost time. Then SLACK more bytes may be added first.
         """
         if limit != self._limit:
             self._limit, self._others = limit, 0
@@ -120,7 +121,7 @@ class Ceiling:
 
 
 def parse_bytes(text: str) -> int:
-    """`800M`, `6G`, `6GiB` or a plain number of bytes as a number; raises ValueError for anything else."""
+    """Bytes from a text such as `800M`, `6G`, `6GiB` or a plain number. Raises ValueError for anything else."""
     number = text.strip().upper().removesuffix("B").removesuffix("I")
     power = "KMGT".find(number[-1:]) + 1 if number else 0
     value = float(number[:-1] if power else number)
@@ -130,14 +131,14 @@ def parse_bytes(text: str) -> int:
 
 
 def show_bytes(count: float) -> str:
-    """A number of bytes for people, in MiB or GiB."""
+    """A number of bytes as text, in MiB or GiB."""
     return f"{count / 2**30:.1f} GiB" if count >= 2**30 else f"{count / 2**20:.0f} MiB"
 
 
 def _own_groups(own: Path) -> list[tuple[str, PurePosixPath]]:
-    """Controllers (none in version 2) and name, relative to the mount, of this process's control groups.
+    """This process's control groups: controllers (empty in version 2), and name relative to the mount.
 
-    In a container the names may be those outside of it, which do not exist inside; the mount's root is always there.
+    In a container the names may be those of the host, which do not exist inside; the root of the mount always exists.
     """
     try:
         lines = own.read_text(encoding="utf-8").splitlines()
@@ -149,7 +150,7 @@ def _own_groups(own: Path) -> list[tuple[str, PurePosixPath]]:
 
 
 def _v2_free(cgroup: Path, name: PurePosixPath) -> int | None:
-    """What a version 2 control group leaves; memory that only caches files counts as free."""
+    """Free bytes of a version 2 control group. Memory that only caches files counts as free."""
     group = cgroup / name
     return _group_free(group / "memory.max", group / "memory.current", group / "memory.stat", "inactive_file")
 

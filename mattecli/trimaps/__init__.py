@@ -1,1 +1,1 @@
-"""Trimaps: made, read with their photo, and checked."""
+"""Trimaps: making, reading and checking them."""

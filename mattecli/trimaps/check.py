@@ -46,7 +46,7 @@ def _values(pixels: NDArray[Any], full: int | float) -> tuple[NDArray[Any], int 
         return pixels, full
     lowest, highest = pixels[..., :3].min(axis=2), pixels[..., :3].max(axis=2)
     middle = np.array(full / 2).astype(pixels.dtype)
-    # Nearly black counts by its brightest channel, nearly white by its darkest; a colour is neither.
+    # Nearly black is judged by the brightest channel, nearly white by the darkest; a colour is neither.
     values = np.where(lowest > middle, lowest, np.where(highest < middle, highest, middle))
     if pixels.shape[2] == 4 and np.ptp(pixels[..., 3]) > 0:
         alpha = pixels[..., 3]
@@ -57,27 +57,28 @@ def _values(pixels: NDArray[Any], full: int | float) -> tuple[NDArray[Any], int 
 
 
 def _refuse_photo(pixels: NDArray[Any], full: int | float, name: str) -> None:
-    """Raise for a picture in more colours than anybody paints unknown parts in."""
+    """Raise `InputError` for a picture with more colours than a trimap can have."""
     if pixels.ndim == 2:
         return
     every = max(1, round((pixels.shape[0] * pixels.shape[1] / 2**16) ** 0.5))
     colours = pixels[::every, ::every, :3].reshape(-1, 3)
     vivid = colours[np.ptp(colours, axis=1) > 0.2 * full]
-    if len(np.unique(vivid, axis=0)) > 768:  # borders of three colours, anti-aliased, have fewer blends
-        raise InputError(f"{name} has as many colours as a photo; give a trimap: black, white, and grey where unknown")
+    if len(np.unique(vivid, axis=0)) > 768:  # the anti-aliased borders of three colours have fewer blends
+        raise InputError(f"{name} has as many colours as a photo; give a trimap: white, black, and grey where unknown")
 
 
 def _steps(count: int, full: int | float) -> int | float:
-    """This many steps of 8-bit depth; whole for whole values, so that comparing makes no copy in floats."""
+    """So many 8-bit steps on this scale. An integer for integers, so that comparisons make no copy in floats."""
     return count / 255 if isinstance(full, float) else count * (full // 255)
 
 
 def _refuse_damaged(values: NDArray[Any], full: int | float, name: str) -> None:
-    """Raise where values lie just off an end in places that no border of the trimap explains.
+    """Raise `InputError` for a trimap that JPEG damaged: values near black or white, away from any border.
 
-    A border, anti-aliased or resampled, leaves such values too, but within two pixels of quite other ones. JPEG leaves
-    them all over its 8 × 8 blocks: measured on drawn trimaps, pixels whose 5 × 5 neighbourhood stays at one end are
-    11 % and more of those just off an end after JPEG of quality 50 to 100, and 1 % at most after anti-aliasing.
+    An anti-aliased or resampled border leaves such values, too, but within two pixels of very different ones. JPEG
+    leaves them all over its 8 × 8 blocks. Measured on drawn trimaps: of the pixels near an end, those whose 5 × 5
+    neighbourhood is near the same end are 11 % or more after JPEG of quality 50 to 100, and 1 % at most after
+    anti-aliasing.
     """
     reach = _steps(10, full)
     stray = just_off = 0
@@ -104,20 +105,20 @@ def _refuse_damaged(values: NDArray[Any], full: int | float, name: str) -> None:
 def check_size(
     size: tuple[int, int], image_size: tuple[int, int], *, name: str, image_name: str, what: str = "trimap"
 ) -> None:
-    """Raise `InputError` where a trimap (or another map: `what`) and its photo differ in (width, height)."""
+    """Raise `InputError` if a trimap (or another map, named by `what`) and its photo differ in (width, height)."""
     if size == image_size:
         return
     facts = f"{name} is {size[0]}×{size[1]} but {image_name} is {image_size[0]}×{image_size[1]}"
     if size == image_size[::-1]:
         raise InputError(
-            f"{facts}: one of the two was turned, perhaps by losing its EXIF orientation; turn the {what} by 90° or "
-            "make it from the photo again"
+            f"{facts}: one of them was rotated, perhaps because it lost its EXIF orientation; "
+            f"rotate the {what} by 90° or make it from the photo again"
         )
     raise InputError(f"{facts}; make the {what} from the photo at its full size")
 
 
 def shares(trimap: NDArray[np.uint8]) -> dict[str, float]:
-    """The parts of the picture that are background, unknown and foreground, each from 0 to 1."""
+    """The shares of background, unknown and foreground pixels, each from 0 to 1."""
     background = np.count_nonzero(trimap == BACKGROUND) / trimap.size
     foreground = np.count_nonzero(trimap == FOREGROUND) / trimap.size
     unknown = np.count_nonzero((trimap != BACKGROUND) & (trimap != FOREGROUND)) / trimap.size

@@ -1,7 +1,7 @@
-"""Trimaps: what their values mean, making one from a mask, checking one, showing one.
+"""Makes a trimap from a mask or matte, and previews it.
 
-A trimap is uint8 (H, W): 0 background, 128 unknown, 255 foreground. This module knows no files; names come in only to
-stand in messages.
+A trimap is uint8 (H, W): 0 background, 128 unknown, 255 foreground. This module does not read files; names are only for
+messages.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ def _refuse_flat(lowest: float, highest: float, kind: str, name: str) -> None:
 
 
 def _shrunk(region: NDArray[np.bool_], reach: int) -> NDArray[np.bool_]:
-    """The region without its pixels within `reach` of any pixel outside it."""
+    """The region without the pixels that are within `reach` of a pixel outside it."""
     if reach == 0 or region.all():
         return region
     distance = cv2.distanceTransform(region.view(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
@@ -77,8 +77,10 @@ def _shrunk(region: NDArray[np.bool_], reach: int) -> NDArray[np.bool_]:
 
 
 def overlay(image: NDArray[np.uint8], trimap: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """A preview, uint8 (H, W, 3): the photo (uint8 RGB) green where foreground, red where background, as it is where
-    unknown, with white lines along the borders."""
+    """A preview, uint8 (H, W, 3), of a photo (uint8 RGB) with its trimap.
+
+    Foreground is tinted green and background red; unknown pixels are unchanged. White lines mark the borders.
+    """
     preview = image.copy()
     for value, tint in ((FOREGROUND, (0, 200, 80)), (BACKGROUND, (220, 30, 40))):
         tinted = cv2.addWeighted(image, 0.5, np.full_like(image, tint), 0.5, 0)

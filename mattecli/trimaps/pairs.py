@@ -14,14 +14,14 @@ from mattecli.trimaps.check import check_size, from_values
 def read_trimap(source: Source, *, snap: int = 0) -> NDArray[np.uint8]:
     """A trimap as uint8 (H, W) of 0, 128 and 255: background, unknown, foreground.
 
-    What counts as which, `snap`, and what is refused: see `mattecli.trimaps.check.from_values`.
+    `mattecli.trimaps.check.from_values` says what the values mean, what `snap` does and what is refused.
     """
     pixels = read_values(source)
     return from_values(pixels, snap=snap, name=label(source))
 
 
 def pair_size(photo: Source, trimap: Source) -> tuple[int, int]:
-    """Width and height of a photo and its trimap, from their headers; `InputError` where the two differ."""
+    """Width and height of a photo and its trimap, from their headers. Raises `InputError` if the two differ."""
     size = read_size(photo)
     check_size(
         read_size(trimap), size, name=source_name(trimap, "the trimap"), image_name=source_name(photo, "the image")
@@ -30,7 +30,7 @@ def pair_size(photo: Source, trimap: Source) -> tuple[int, int]:
 
 
 def read_pair(photo: Source, trimap: Source, *, snap: int = 0) -> tuple[Image, NDArray[np.uint8]]:
-    """A photo and its trimap; a wrong size is found before either is decoded, where neither is a pipe."""
+    """Read a photo and its trimap. Different sizes are found before decoding, unless one of them is a pipe."""
     if not any(map(is_pipe, (photo, trimap))):
         pair_size(photo, trimap)
     picture, known = read_image(photo), read_trimap(trimap, snap=snap)
@@ -40,11 +40,11 @@ def read_pair(photo: Source, trimap: Source, *, snap: int = 0) -> tuple[Image, N
 
 
 def trimap_note(unknown: float, trimap: str) -> str | None:
-    """A word to the user about a trimap whose share of unknown pixels is 0 or 1."""
+    """A warning for a trimap with no unknown pixels or only unknown pixels; otherwise None."""
     if unknown == 0:
         return f"{trimap} has no unknown pixels, so the alpha is the trimap itself; mark soft edges grey"
     if unknown == 1:
-        return f"{trimap} has nothing but unknown pixels; mark some sure foreground and background for a good matte"
+        return f"{trimap} has only unknown pixels; mark some sure foreground and background for a good matte"
     return None
 
 

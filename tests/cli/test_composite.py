@@ -253,7 +253,7 @@ def test_sizes_that_are_swapped_speak_of_rotation(folder: Path, run_matte: RunMa
     write_alpha("turned.png", np.ascontiguousarray(alpha().T))
     code, _, err = run_matte("composite", "photo.png", "turned.png", "-b", "white")
     assert code == 3
-    assert "turned.png is 32×48 but photo.png is 48×32: one of the two was turned" in err
+    assert "turned.png is 32×48 but photo.png is 48×32: one of them was rotated" in err
 
 
 def test_an_output_in_the_way_is_found_before_anything_is_read(folder: Path, run_matte: RunMatte) -> None:

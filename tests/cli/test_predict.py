@@ -178,7 +178,7 @@ def test_nothing_known_works_and_says_so(run_matte: RunMatte, photo: Path, trima
     write_image(trimap, Image(np.full((HEIGHT, WIDTH), 128, np.uint8)), overwrite=True)
     code, _, err = run_matte("predict", photo, "-t", trimap)
     assert code == 0
-    assert "trimap.png has nothing but unknown pixels" in err
+    assert "trimap.png has only unknown pixels" in err
 
 
 def refused(run_matte: RunMatte, *args: object) -> tuple[int, str]:
@@ -234,7 +234,7 @@ def test_sizes_differ_by_a_rotation(run_matte: RunMatte, photo: Path, trimap: Pa
     write_image(trimap, Image(trimap_pixels(WIDTH, HEIGHT)), overwrite=True)
     code, sentence = refused(run_matte, photo, "-t", trimap)
     assert code == 3
-    assert "turned" in sentence
+    assert "rotated" in sentence
     assert "EXIF" in sentence
 
 

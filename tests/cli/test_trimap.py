@@ -114,7 +114,11 @@ def test_pipes_at_both_ends(mask: Path, run_matte: RunMatte, monkeypatch: pytest
         (["mask.png", "-o", "t.jpg"], 3, "error: t.jpg would not keep the values of a matte (JPEG is lossy); name a"),
         (["mask.png", "--preview", "photo.jpg"], 3, "error: photo.jpg exists already; name another output"),
         (["mask.png", "--image", "half.png"], 3, "error: mask.png is 160×120 but half.png is 80×60; make the mask"),
-        (["mask.png", "--image", "turned.png"], 3, "error: mask.png is 160×120 but turned.png is 120×160: one of the"),
+        (
+            ["mask.png", "--image", "turned.png"],
+            3,
+            "error: mask.png is 160×120 but turned.png is 120×160: one of them was rotated",
+        ),
         (["photo.jpg"], 3, "error: photo.jpg is a colour picture without transparency; give a grey matte or a cut-out"),
         (["flat.png"], 3, "error: flat.png has the same value everywhere; give a mask with the object white on black"),
     ],

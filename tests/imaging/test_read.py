@@ -554,7 +554,7 @@ def test_a_picture_that_the_memory_cannot_hold_is_refused_before_it_is_decoded(
     monkeypatch.setattr(memory, "free_bytes", lambda: twice)
     read_image(tmp_path / kind)
     monkeypatch.setattr(memory, "free_bytes", lambda: twice - 1)
-    with pytest.raises(DeviceError, match=rf"{kind} has 40×30 pixels, .* but only .* are free; free memory"):
+    with pytest.raises(DeviceError, match=rf"{kind} has 40×30 pixels; .* but only .* are free; free memory"):
         read_image(tmp_path / kind)
 
 

@@ -99,5 +99,5 @@ def test_a_pairs_size_is_known_from_the_headers_and_differing_ones_are_refused(
 
 def test_odd_trimaps_are_told() -> None:
     assert "no unknown pixels" in (trimap_note(0, "t.png") or "")
-    assert "nothing but unknown" in (trimap_note(1, "t.png") or "")
+    assert "has only unknown pixels" in (trimap_note(1, "t.png") or "")
     assert trimap_note(0.4, "t.png") is None

@@ -85,7 +85,7 @@ def test_a_folder_for_outputs_is_made_unless_a_file_stands_there(tmp_path: Path)
     files.make_folder(tmp_path / "a" / "b")
     files.make_folder(tmp_path / "a" / "b")
     (tmp_path / "c").touch()
-    with pytest.raises(InputError, match=r"c cannot be made a folder \(File exists\); name another"):
+    with pytest.raises(InputError, match=r"c cannot be created \(File exists\); name another"):
         files.make_folder(tmp_path / "c")
     assert (tmp_path / "a" / "b").is_dir()
 

@@ -239,8 +239,8 @@ def test_sizes_that_are_swapped_name_the_turn() -> None:
     with pytest.raises(InputError) as turned:
         check_size((600, 800), (800, 600), name="mask.png", image_name="photo.jpg", what="mask")
     assert str(turned.value) == (
-        "mask.png is 600×800 but photo.jpg is 800×600: one of the two was turned, perhaps by losing its EXIF "
-        "orientation; turn the mask by 90° or make it from the photo again"
+        "mask.png is 600×800 but photo.jpg is 800×600: one of them was rotated, perhaps because it lost its EXIF "
+        "orientation; rotate the mask by 90° or make it from the photo again"
     )
 
 
@@ -278,7 +278,7 @@ def test_a_colour_photo_is_called_one(tmp_path: Path) -> None:
     photo[:30, :30] = 0
     photo[30:60, :30] = np.random.default_rng(0).integers(0, 8, (30, 30, 3))  # dark parts are just off black
     for snap in (0, 10):
-        with pytest.raises(InputError, match=r"p\.png has as many colours as a photo; give a trimap: black, white"):
+        with pytest.raises(InputError, match=r"p\.png has as many colours as a photo; give a trimap: white, black"):
             from_values(photo, name="p.png", snap=snap)
 
 
