@@ -6,27 +6,51 @@ import sys
 import tomllib
 from pathlib import Path
 
+import pytest
+
 import mattecli
 from mattecli import errors
 
 ROOT = Path(__file__).parents[2]
-HEAVY = {"torch", "onnxruntime", "onnx", "cv2", "numba", "pymatting", "skimage", "numpy", "PIL", "rich"}
+HEAVY = {"torch", "onnxruntime", "onnx", "cv2", "numba", "pymatting", "skimage", "numpy", "PIL", "rich", "jinja2"}
+# What `--help` may load besides Python's own library: the rooms' light modules, Typer, and what Typer needs.
+OF_TYPER = {
+    *("typer", "shellingham", "rich", "pygments", "markdown_it", "mdurl", "attr"),
+    *("annotated_doc", "annotated_types", "typing_extensions", "typing_inspection", "pydantic", "pydantic_core"),
+}
+LIGHT = {
+    *("_version", "errors", "imaging", "imaging.choices", "compositing", "compositing.outputs"),
+    *("system", "system.process", "inference", "inference.options"),
+}
 
 
-def imported_by(code: str) -> set[str]:
-    """The top-level modules a fresh interpreter has loaded after running `code`."""
-    report = f"import sys\ntry:\n    {code}\nfinally:\n    print('\\n' + ' '.join(sys.modules))"
+def modules_of(code: str) -> set[str]:
+    """The modules that a fresh interpreter loads to run `code`, beyond those that it starts with."""
+    report = (
+        f"import sys\nold = set(sys.modules)\ntry:\n    {code}\nfinally:\n    print(); print(*(set(sys.modules) - old))"
+    )
     output = subprocess.run([sys.executable, "-c", report], stdout=subprocess.PIPE, text=True, check=False).stdout
-    return {name.partition(".")[0] for name in output.splitlines()[-1].split()}
+    return set(output.splitlines()[-1].split())
 
 
-def test_help_imports_nothing_heavy() -> None:
-    run = "sys.argv = ['matte', '--help']; from mattecli.cli import main; main()"
-    assert imported_by(run) & (HEAVY - {"rich"}) == set()  # rich draws the help itself
+def roots(modules: set[str]) -> set[str]:
+    return {name.partition(".")[0] for name in modules}
+
+
+@pytest.mark.parametrize("command", ["", "predict", "batch", "train", "weights convert"])
+def test_help_loads_the_command_line_and_nothing_that_computes(command: str) -> None:
+    run = f"sys.argv = ['matte', *{command.split()!r}, '--help']; from mattecli.cli import main; main()"
+    loaded = modules_of(run)
+    own = {name.removeprefix("mattecli.") for name in loaded if name.startswith("mattecli.")}
+    assert {name for name in own if name.partition(".")[0] != "cli"} <= LIGHT
+    others = {name for name in roots(loaded) - sys.stdlib_module_names if not name.startswith("_sysconfigdata")}
+    assert {"mattecli", "typer"} <= others <= OF_TYPER | {"mattecli"}
 
 
 def test_package_imports_nothing_heavy() -> None:
-    assert imported_by("import mattecli") & HEAVY == set()
+    loaded = modules_of("import mattecli")
+    assert "mattecli" in loaded
+    assert roots(loaded) & HEAVY == set()
 
 
 def test_public_names_are_what_can_be_had() -> None:
