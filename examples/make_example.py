@@ -1,9 +1,9 @@
-"""Make the example's trimap and its new background, and what the tool makes of them.
+"""Make the example's trimap and background, and the results for them.
 
     python examples/make_example.py
 
 The photo, `astronaut.png`, is NASA's portrait of Eileen Collins, in the public domain, as scikit-image carries it
-(`skimage.data.astronaut`). The outline below was traced on it by hand, roughly, as a user would with a lasso.
+(`skimage.data.astronaut`). The outline below was traced roughly by hand, as a user would with a lasso.
 """
 
 from pathlib import Path
@@ -27,7 +27,7 @@ OUTLINE = [
     (304, 236), (320, 240), (335, 258), (345, 280), (355, 305), (362, 330), (362, 350), (380, 345), (400, 343),
     (425, 347), (450, 360), (470, 378), (485, 400), (495, 430), (497, 455), (505, 460), (511, 468), (511, 511),
 ]
-# All of the hair, with room for what sticks out of it; the inner border runs along the face.
+# All of the hair, with room for stray hairs; the inner border runs along the face.
 HAIR = [
     (168, 133), (148, 112), (140, 82), (144, 52), (170, 28), (194, 10), (226, 3), (256, 5), (288, 22), (309, 54),
     (315, 86), (307, 116), (290, 136), (271, 140), (266, 128), (269, 105), (262, 92), (240, 84), (215, 72),
@@ -44,14 +44,14 @@ def polygon(points: list[tuple[int, int]]) -> NDArray[np.uint8]:
 
 
 def trimap() -> NDArray[np.uint8]:
-    """The outline with 7 px of doubt on both sides, and the hair wholly unknown."""
+    """The outline with 7 unknown pixels on both sides; all of the hair is unknown."""
     known = make_trimap(polygon(OUTLINE), erode=7, dilate=7)
     known[polygon(HAIR) > 0] = 128
     return known
 
 
 def background(width: int = 768, height: int = 640) -> NDArray[np.uint8]:
-    """An evening street out of focus: a dark gradient and discs of light."""
+    """A blurred evening street: a dark gradient and discs of light."""
     rng = np.random.default_rng(11)
     rows = np.linspace(0, 1, height)[:, None, None]
     scene = (1 - rows) * np.array([0.10, 0.14, 0.30]) + rows * np.array([0.30, 0.16, 0.14])
@@ -66,9 +66,9 @@ def background(width: int = 768, height: int = 640) -> NDArray[np.uint8]:
 
 
 def results(known: NDArray[np.uint8], scene: NDArray[np.uint8]) -> None:
-    """The alpha, the cut-out and the composite with the weights in the box, and a strip of all for the README."""
+    """The alpha, the cut-out and the composite with the bundled weights, and a strip of all for the README."""
     photo = mattecli.read_image(HERE / "astronaut.png").pixels
-    alpha = mattecli.predict_alpha(photo, known, mattecli.load_backend(device="cpu"))
+    alpha = mattecli.load_model(device="cpu").predict(photo, known)
     foreground = mattecli.estimate_foreground(photo, alpha)
     picture = mattecli.composite(foreground, alpha, mattecli.fit_background(scene, SIZE, SIZE))
     mattecli.write_alpha(HERE / "astronaut_alpha.png", alpha, overwrite=True)
