@@ -1,12 +1,21 @@
 from pathlib import Path
 
-from tests.contract.make_map import BEGIN, DOCUMENT, END, ROOT, entries, new_map, old_map, rooms
+from tests.contract.make_map import BEGIN, DOCUMENT, END, ROOT, entries, first_line, new_map, old_map, rooms
+
+MOST_WORDS = 11
 
 
 def test_the_map_in_contributing_shows_every_module_and_folder_as_it_is() -> None:
     text = DOCUMENT.read_text(encoding="utf-8")
     assert text.count(BEGIN) == text.count(END) == 1
     assert old_map(text) == new_map(), "run `python -m tests.contract.make_map`"
+
+
+def test_every_module_says_in_one_short_sentence_what_it_is() -> None:
+    for path in sorted((ROOT / "mattecli").rglob("*.py")):
+        line = first_line(path)
+        assert line.endswith("."), f"{path}: the docstring's first line is not a whole sentence: {line!r}"
+        assert len(line.split()) <= MOST_WORDS, f"{path}: more than {MOST_WORDS} words: {line}"
 
 
 def test_the_map_has_as_many_modules_as_there_are_files() -> None:
