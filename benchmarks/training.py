@@ -28,12 +28,12 @@ import torch
 from torch import Tensor
 from torch.profiler import ProfilerActivity, profile
 
-from mattecli.training.build import build_feed, build_network
+from mattecli.training.build import build_loader, build_network
 from mattecli.training.config import TrainConfig, config_of
 from mattecli.training.data.dataset import Samples, batches
 from mattecli.training.distributed import training_device
-from mattecli.training.log import Line, read_log
-from mattecli.training.loop import Feed, train
+from mattecli.training.log import LogLine, read_log
+from mattecli.training.loop import BatchLoader, train
 
 # Shares of a profile: ranges that own all that runs inside them, then single operations.
 RANGES = {
@@ -146,9 +146,9 @@ def _config(options: argparse.Namespace, size: int, folder: str, *, workers: int
 def _print_steps(options: argparse.Namespace, size: int, *, workers: int) -> None:
     with tempfile.TemporaryDirectory() as folder:
         config = _config(options, size, folder, workers=workers)
-        feed = build_feed(config, options.device)
-        feed = feed if workers else _the_same(feed)
-        train(config, network=build_network(config), feed=feed, device=options.device)
+        loader = build_loader(config, options.device)
+        loader = loader if workers else _the_same(loader)
+        train(config, network=build_network(config), loader=loader, device=options.device)
         lines = [line for line in read_log(Path(folder) / "log.jsonl") if line["kind"] == "step"][1:]
     pixels, waiting = (_mean_over_time(lines, figure) for figure in ("pixels_per_second", "waiting"))
     data = f"{workers} workers" if workers else "ready"
@@ -156,16 +156,16 @@ def _print_steps(options: argparse.Namespace, size: int, *, workers: int) -> Non
     print(f"| {size} | {options.batch} | {data} | {crops:.2f} | {pixels:,.0f} | {waiting:.1%} |", flush=True)
 
 
-def _mean_over_time(lines: list[Line], figure: str) -> float:
+def _mean_over_time(lines: list[LogLine], figure: str) -> float:
     seconds = [1 / line["pixels_per_second"] for line in lines]
     return float(sum(s * line[figure] for s, line in zip(seconds, lines, strict=True)) / sum(seconds))
 
 
-def _the_same(feed: Feed) -> Feed:
+def _the_same(loader: BatchLoader) -> BatchLoader:
     """The first batch again and again: what the steps cost when data costs nothing."""
 
     def one_batch(**plan: Any) -> Iterator[Mapping[str, Tensor]]:
-        batch = next(feed(**plan))
+        batch = next(loader(**plan))
         while True:
             yield batch
 
@@ -194,10 +194,10 @@ def _shares(options: argparse.Namespace, size: int) -> list[tuple[str, float]]:
     watch = profile(activities=[ProfilerActivity.CPU] + ([ProfilerActivity.CUDA] if cuda else []))
     with tempfile.TemporaryDirectory() as folder:
         config = _config(options, size, folder, workers=0)
-        feed = _watched(
-            _the_same(build_feed(config, options.device)), watch, first=options.interval, last=2 * options.interval
+        loader = _watched(
+            _the_same(build_loader(config, options.device)), watch, first=options.interval, last=2 * options.interval
         )
-        train(config, network=build_network(config), feed=feed, device=options.device)
+        train(config, network=build_network(config), loader=loader, device=options.device)
     parts: Counter[str] = Counter()
     for event in watch.events():  # type: ignore[no-untyped-call]
         if event.device_type.name == "CPU":  # the operation that called a kernel of the card bears its time, too
@@ -206,11 +206,11 @@ def _shares(options: argparse.Namespace, size: int) -> list[tuple[str, float]]:
     return [(part, microseconds / total) for part, microseconds in parts.most_common() if microseconds]
 
 
-def _watched(feed: Feed, watch: profile, *, first: int, last: int) -> Feed:
-    """The feed, with a profiler that runs from one batch to another."""
+def _watched(loader: BatchLoader, watch: profile, *, first: int, last: int) -> BatchLoader:
+    """The batches of a loader, with a profiler that runs from one batch to another."""
 
     def watched(**plan: Any) -> Iterator[Mapping[str, Tensor]]:
-        for k, batch in enumerate(feed(**plan)):
+        for k, batch in enumerate(loader(**plan)):
             if k == first:
                 watch.start()
             if k == last:

@@ -31,10 +31,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from mattecli.imaging.read import read_alpha, read_image
-from mattecli.training.build import build_feed, build_network
+from mattecli.training.build import build_loader, build_network
 from mattecli.training.config import TrainConfig, config_of
-from mattecli.training.log import Line, read_log
-from mattecli.training.loop import Feed, train
+from mattecli.training.log import LogLine, read_log
+from mattecli.training.loop import BatchLoader, train
 from mattecli.training.plots import Panel, draw_panels
 from mattecli.training.state import STATE
 from mattecli.training.validation import ValidationSet
@@ -99,13 +99,13 @@ def _options() -> argparse.Namespace:
 def _run_all(trials: list[Trial], base: Tables, options: argparse.Namespace) -> None:
     """Run what is not finished; a mistake in any trial is told before the first begins."""
     configs = [_config(base, trial.change, options, options.out / trial.folder) for trial in trials]
-    feeds = [_feed(trial, config) for trial, config in zip(trials, configs, strict=True)]
+    loaders = [_feed(trial, config) for trial, config in zip(trials, configs, strict=True)]
     validation = ValidationSet(_reduced(options.validation, options.out / "validation", options.pictures, options.side))
-    for trial, config, feed in zip(trials, configs, feeds, strict=True):
+    for trial, config, loader in zip(trials, configs, loaders, strict=True):
         if not _finished(config.run.folder):
             print(f"{time.strftime('%H:%M')} {trial.question}: {trial.name}", file=sys.stderr, flush=True)
             network = build_network(config)
-            train(config, network=network, feed=feed, device=CPU, validation=validation, resume=True)
+            train(config, network=network, loader=loader, device=CPU, validation=validation, resume=True)
             (config.run.folder / STATE).unlink()  # 100 MB that nobody will resume
 
 
@@ -135,22 +135,22 @@ def _finished(folder: Path) -> bool:
     return log.exists() and any(line["kind"] == "saved" and line["progress"] >= 1 for line in read_log(log))
 
 
-def _feed(trial: Trial, config: TrainConfig) -> Feed:
-    feed = build_feed(config, CPU)
+def _feed(trial: Trial, config: TrainConfig) -> BatchLoader:
+    loader = build_loader(config, CPU)
     if not trial.first:
-        return feed
+        return loader
     easy = replace(config, data=replace(config.data, **trial.first["data"]))
-    return _one_then_other(build_feed(easy, CPU), feed, round(trial.first["until"] * config.run.steps))
+    return _one_then_other(build_loader(easy, CPU), loader, round(trial.first["until"] * config.run.steps))
 
 
-def _one_then_other(one: Feed, other: Feed, batches: int) -> Feed:
-    def feed(*, start: int, **plan: Any) -> Iterator[Mapping[str, Tensor]]:
+def _one_then_other(one: BatchLoader, other: BatchLoader, batches: int) -> BatchLoader:
+    def loader(*, start: int, **plan: Any) -> Iterator[Mapping[str, Tensor]]:
         batch = one(start=start, **plan)
         for _ in range(start, batches):
             yield next(batch)
         yield from other(start=max(start, batches), **plan)
 
-    return feed
+    return loader
 
 
 def _reduced(source: Path, target: Path, pictures: int, side: int) -> Path:
@@ -181,7 +181,7 @@ def _shrunk(plane: NDArray[Any], size: tuple[int, int]) -> NDArray[Any]:
 # The table and the curves
 
 
-def table(done: Mapping[Trial, list[Line]]) -> str:
+def table(done: Mapping[Trial, list[LogLine]]) -> str:
     """A row for each trial, in Markdown, those of a question together."""
     questions = [trial.question for trial in done]
     rows = [
@@ -204,11 +204,11 @@ def table(done: Mapping[Trial, list[Line]]) -> str:
     return "\n".join(rows)
 
 
-def _last_quarter(steps: list[Line]) -> float:
+def _last_quarter(steps: list[LogLine]) -> float:
     return float(np.mean([line["losses"]["alpha"] for line in steps if line["step"] > 0.75 * steps[-1]["step"]]))
 
 
-def _panels(done: Mapping[Trial, list[Line]]) -> list[Panel]:
+def _panels(done: Mapping[Trial, list[LogLine]]) -> list[Panel]:
     """A diagram of the alpha loss for each question and seed, with the trial of the question "base" that is as long.
 
     Only runs of one seed saw the same samples.
@@ -225,11 +225,11 @@ def _panels(done: Mapping[Trial, list[Line]]) -> list[Panel]:
     return panels
 
 
-def _seed(log: list[Line]) -> int:
+def _seed(log: list[LogLine]) -> int:
     return int(next(line for line in log if line["kind"] == "session")["config"]["run"]["seed"])
 
 
-def _curve(log: list[Line], width: int = 5) -> Curve:
+def _curve(log: list[LogLine], width: int = 5) -> Curve:
     """Steps and losses, each the mean over so many lines of the log, without the first ones, which are high."""
     steps = [line for line in log if line["kind"] == "step"]
     width = min(width, len(steps))

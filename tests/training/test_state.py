@@ -9,10 +9,10 @@ from mattecli.network.a2u import A2UNet
 from mattecli.network.checkpoint import load_a2u
 from mattecli.system.files import hidden_beside
 from mattecli.training.config import OptimizerConfig
-from mattecli.training.distributed import Ranks
-from mattecli.training.log import Journal
+from mattecli.training.distributed import Processes
+from mattecli.training.log import RunLog
 from mattecli.training.optimizers import Muon, Optimizers, orthogonal
-from mattecli.training.state import Position, load_state, save_state, save_weights
+from mattecli.training.state import RunState, load_state, save_state, save_weights
 from tests.support.toy import toy_network
 
 CPU = torch.device("cpu")
@@ -24,21 +24,21 @@ def parts(seed: int = 0, name: str = "adamw") -> dict[str, object]:
         "network": network,
         "average": toy_network(seed + 1),
         "optimizers": Optimizers(network, OptimizerConfig(name=name)),  # type: ignore[arg-type]
-        "ranks": Ranks(),
+        "processes": Processes(),
         "device": CPU,
     }
 
 
 def saved(tmp_path: Path) -> Path:
     path = tmp_path / "state.pt"
-    save_state(path, position=Position(step=7, crop_starts=[(0, 0), (5, 1)]), **parts())  # type: ignore[arg-type]
+    save_state(path, run_state=RunState(step=7, crop_starts=[(0, 0), (5, 1)]), **parts())  # type: ignore[arg-type]
     return path
 
 
 def test_a_state_comes_back_whole(tmp_path: Path) -> None:
     before, target = parts(), parts(seed=5)
-    position, generators = load_state(saved(tmp_path), **target)  # type: ignore[arg-type]
-    assert (position.step, position.crop_starts, position.best) == (7, [(0, 0), (5, 1)], float("inf"))
+    found, generators = load_state(saved(tmp_path), **target)  # type: ignore[arg-type]
+    assert (found.step, found.crop_starts, found.best) == (7, [(0, 0), (5, 1)], float("inf"))
     assert generators is not None
     for name in ("network", "average"):
         for key, tensor in before[name].state_dict().items():  # type: ignore[attr-defined]
@@ -63,7 +63,7 @@ def test_what_a_killed_process_left_of_a_state_is_swept_away(tmp_path: Path) -> 
     left = hidden_beside(tmp_path / "state.pt")
     left.write_bytes(b"half a state")
     os.utime(left, (0, 0))  # days ago
-    Journal(tmp_path, writer=True, report=lambda _: None).open(0)
+    RunLog(tmp_path, writer=True, report=lambda _: None).open(0)
     assert [path.name for path in tmp_path.iterdir()] == ["log.jsonl"]
 
 

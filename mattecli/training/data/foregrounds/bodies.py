@@ -5,24 +5,25 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 
-from mattecli.training.data.foregrounds.canvas import Layer, coverage, layer, over, scaled
+from mattecli.training.data.foregrounds.canvas import Premultiplied, coverage, over, premultiplied, scaled
 from mattecli.training.data.foregrounds.colour import Photos, draw_look, relief, texture
-from mattecli.training.data.foregrounds.noise import Field, Parameters, Points, choice, fractal, generator, number, seed
+from mattecli.training.data.foregrounds.noise import Field, Parameters, Points, fractal
+from mattecli.training.data.random import Draw, generator
 
 COAT, CLOTH, SKIN = 0, 1, 2  # materials of a body's parts
 
 
-def draw_body(rng: np.random.Generator, forms: Sequence[str]) -> Parameters:
+def draw_body(draw: Draw, forms: Sequence[str]) -> Parameters:
     """Where the body stands, how large it is and how it is shaped; lengths as parts of the frame."""
     return {
-        "form": choice(rng, forms),
-        "x": number(rng, 0.3, 0.7),
-        "y": number(rng, 0.42, 0.68),
-        "radius": number(rng, 0.2, 0.36),
-        "turn": number(rng, -0.45, 0.45),
-        "stretch": number(rng, 0.8, 1.3),
-        "wobble": number(rng, 0.02, 0.22),
-        "seed": seed(rng),
+        "form": draw.choice(forms),
+        "x": draw.number(0.3, 0.7),
+        "y": draw.number(0.42, 0.68),
+        "radius": draw.number(0.2, 0.36),
+        "turn": draw.number(-0.45, 0.45),
+        "stretch": draw.number(0.8, 1.3),
+        "wobble": draw.number(0.02, 0.22),
+        "seed": draw.seed(),
     }
 
 
@@ -106,7 +107,7 @@ def paint_body(
     photos: Photos,
     *,
     grain: Field | None = None,
-) -> Layer:
+) -> Premultiplied:
     """The parts in their materials' colours, lit; `looks` go by material. `grain` (H, W) multiplies the coat."""
     colours = {material: texture(looks[material], size, photos) for material in {material for _, material in parts}}
     if grain is not None and COAT in colours:
@@ -120,7 +121,7 @@ def paint_body(
         if left < right and top < bottom:  # the rest of the frame need not be touched
             box = (slice(top, bottom), slice(left, right))
             lit = np.minimum(scaled(np.ascontiguousarray(colours[material][box]), light[box]), np.float32(1))
-            picture[box] = over(layer(lit, alpha[box]), np.ascontiguousarray(picture[box]))
+            picture[box] = over(premultiplied(lit, alpha[box]), np.ascontiguousarray(picture[box]))
     return picture
 
 
@@ -162,6 +163,6 @@ def flow(rng: np.random.Generator, size: int, *, angle: float, stray: float) -> 
     return np.float32(angle) + np.float32(stray) * fractal(rng, size, cells=3, octaves=3)
 
 
-def draw_looks(rng: np.random.Generator, coat: str) -> list[Parameters]:
+def draw_looks(draw: Draw, coat: str) -> list[Parameters]:
     """Looks for coat, cloth and skin, in that order."""
-    return [draw_look(rng, coat), draw_look(rng, "any"), draw_look(rng, "skin")]
+    return [draw_look(draw, coat), draw_look(draw, "any"), draw_look(draw, "skin")]

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from mattecli.training.data.foregrounds.noise import Field, Points
 
-Layer = Field  # (size, size, 4): premultiplied red, green, blue and alpha in [0, 1]
+Premultiplied = Field  # (size, size, 4): premultiplied red, green, blue and alpha in [0, 1]
 
 _SHIFT = 4  # binary places of a coordinate handed to OpenCV
 _FAR = 8000  # pixels; OpenCV's fixed point ends at 32767
@@ -58,7 +58,7 @@ class Canvas:
             outline(paths, np.maximum(widths - 0.5, 0)), colours
         )  # the anti-aliased edge itself adds half a pixel
 
-    def picture(self) -> Layer:
+    def picture(self) -> Premultiplied:
         small = cv2.resize(self._pixels, (self.size, self.size), interpolation=cv2.INTER_AREA)
         return small.astype(np.float32) * np.float32(1 / 255)
 
@@ -88,19 +88,19 @@ def scaled(picture: Field, factor: Field) -> Field:
     return cv2.multiply(picture, spread, dst=spread)  # a fresh array costs as much as the product
 
 
-def layer(colour: Field, alpha: Field) -> Layer:
+def premultiplied(colour: Field, alpha: Field) -> Premultiplied:
     """Premultiplied from straight colour (H, W, 3) and alpha (H, W)."""
     red, green, blue = cv2.split(scaled(colour, alpha))
     return cv2.merge([red, green, blue, alpha])
 
 
-def over(top: Layer, bottom: Layer) -> Layer:
+def over(top: Premultiplied, bottom: Premultiplied) -> Premultiplied:
     """Porter and Duff's "over" on premultiplied layers."""
     below = scaled(bottom, 1 - cv2.extractChannel(top, 3))
     return cv2.add(top, below, dst=below)
 
 
-def tint(picture: Layer, factor: Field) -> Layer:
+def tint(picture: Premultiplied, factor: Field) -> Premultiplied:
     """The layer's colour multiplied by a field (H, W), its alpha left alone."""
     alpha = cv2.extractChannel(picture, 3)
     lit = cv2.merge([factor, factor, factor, np.ones_like(factor)])
@@ -108,14 +108,14 @@ def tint(picture: Layer, factor: Field) -> Layer:
     return cv2.min(lit, cv2.merge([alpha] * 4), dst=lit)
 
 
-def blur(picture: Layer, sigma: float) -> Layer:
+def blur(picture: Premultiplied, sigma: float) -> Premultiplied:
     """Gaussian, in pixels; edges mirrored. Below a fifth of a pixel nothing is done."""
     if sigma < 0.2:
         return picture
     return cv2.GaussianBlur(picture, (0, 0), sigma, borderType=cv2.BORDER_REFLECT_101)
 
 
-def finish(picture: Layer, kind: str, *, solid: bool = True) -> Foreground:
+def finish(picture: Premultiplied, kind: str, *, solid: bool = True) -> Foreground:
     """Straight 8-bit colours and alpha from the premultiplied layer; it counts as solid only with some full alpha."""
     alpha = np.rint(np.clip(picture[..., 3], 0, 1) * 255).astype(np.uint8)
     colour = np.rint(np.clip(_straight(picture), 0, 1) * 255).astype(np.uint8)
@@ -123,7 +123,7 @@ def finish(picture: Layer, kind: str, *, solid: bool = True) -> Foreground:
     return Foreground(colour, alpha, kind, solid and full >= 0.005)
 
 
-def _straight(picture: Layer) -> Field:
+def _straight(picture: Premultiplied) -> Field:
     """Unpremultiplied; coarser scales take over as alpha vanishes (pull-push: Gortler et al., Lumigraph, 1996)."""
     height, width = picture.shape[:2]
     if min(height, width) <= 4:

@@ -1,6 +1,5 @@
-"""Seeded random fields and draws, the raw material of every maker."""
+"""Seeded random fields: the raw material of every foreground."""
 
-from collections.abc import Sequence
 from typing import Any
 
 import cv2
@@ -11,36 +10,6 @@ from numpy.typing import NDArray
 Field = NDArray[Any]  # float32 (H, W), or (H, W, C) where said
 Points = NDArray[Any]  # float64 (…, 2), in pixels of the final picture unless said otherwise
 Parameters = dict[str, Any]  # JSON values only
-
-_DIGITS = 6  # of a drawn number: far coarser than what machines may differ by, far finer than a pixel
-
-
-def number(rng: np.random.Generator, low: float, high: float) -> float:
-    """A uniform draw, rounded so that its text is the same everywhere."""
-    return round(low + (high - low) * float(rng.random()), _DIGITS)
-
-
-def whole(rng: np.random.Generator, low: int, high: int) -> int:
-    """A uniform integer, both ends included."""
-    return int(rng.integers(low, high + 1))
-
-
-def choice(rng: np.random.Generator, options: Sequence[str]) -> str:
-    """One of the options; name an option twice to make it twice as likely."""
-    return options[int(rng.integers(len(options)))]
-
-
-def chance(rng: np.random.Generator, probability: float) -> bool:
-    return float(rng.random()) < probability
-
-
-def seed(rng: np.random.Generator) -> int:
-    return int(rng.integers(2**31))
-
-
-def generator(seed: int) -> np.random.Generator:
-    """The same stream on every machine: the bit generator is named, not numpy's default of the day."""
-    return np.random.Generator(np.random.PCG64(seed))
 
 
 def fractal(

@@ -16,7 +16,7 @@ from mattecli.training.data.foregrounds.bodies import (
 from mattecli.training.data.foregrounds.canvas import (
     Canvas,
     Foreground,
-    Layer,
+    Premultiplied,
     blur,
     coverage,
     finish,
@@ -25,56 +25,46 @@ from mattecli.training.data.foregrounds.canvas import (
     tint,
 )
 from mattecli.training.data.foregrounds.colour import Photos, base_colour, strand_colours
-from mattecli.training.data.foregrounds.noise import (
-    Field,
-    Parameters,
-    Points,
-    chance,
-    fractal,
-    generator,
-    number,
-    seed,
-    streaks,
-    whole,
-)
+from mattecli.training.data.foregrounds.noise import Field, Parameters, Points, fractal, streaks
+from mattecli.training.data.random import Draw, generator
 
 
-def draw_hair(rng: np.random.Generator) -> Parameters:
+def draw_hair(draw: Draw) -> Parameters:
     """A head or blob with clumps that lift off at an angle, and single hairs flying about."""
     return {
-        "seed": seed(rng),
-        "body": draw_body(rng, ("head", "head", "blob", "edge")),
-        "looks": draw_looks(rng, "hair"),
-        "clumps": whole(rng, 8, 25),
-        "strands": whole(rng, 15, 110),
-        "length": number(rng, 0.08, 0.38),
-        "width": number(rng, 0.45, 1.1) if chance(rng, 0.7) else number(rng, 1.0, 2.2),
-        "rim": number(rng, -0.4, 0.8),
-        "sheath": whole(rng, 100, 900),
-        "wisp": number(rng, 0.03, 0.2),
-        "dense": number(rng, 0.6, 1.3),
-        "lift": number(rng, 0.15, 1.2),
-        "gravity": number(rng, -0.1, 0.7),
-        "curl": number(rng, 0.0, 0.12) if chance(rng, 0.5) else 0.0,
-        "curls": number(rng, 1.0, 5.0),
-        "gather": number(rng, 0.2, 1.0),
-        "haze": number(rng, 0.2, 0.9),
-        "strays": whole(rng, 5, 70),
-        "back_blur": number(rng, 0.0, 2.5) if chance(rng, 0.5) else 0.0,
-        "blur": number(rng, 0.3, 1.4) if chance(rng, 0.4) else 0.0,
+        "seed": draw.seed(),
+        "body": draw_body(draw, ("head", "head", "blob", "edge")),
+        "looks": draw_looks(draw, "hair"),
+        "clumps": draw.whole(8, 25),
+        "strands": draw.whole(15, 110),
+        "length": draw.number(0.08, 0.38),
+        "width": draw.number(0.45, 1.1) if draw.chance(0.7) else draw.number(1.0, 2.2),
+        "rim": draw.number(-0.4, 0.8),
+        "sheath": draw.whole(100, 900),
+        "wisp": draw.number(0.03, 0.2),
+        "dense": draw.number(0.6, 1.3),
+        "lift": draw.number(0.15, 1.2),
+        "gravity": draw.number(-0.1, 0.7),
+        "curl": draw.number(0.0, 0.12) if draw.chance(0.5) else 0.0,
+        "curls": draw.number(1.0, 5.0),
+        "gather": draw.number(0.2, 1.0),
+        "haze": draw.number(0.2, 0.9),
+        "strays": draw.whole(5, 70),
+        "back_blur": draw.number(0.0, 2.5) if draw.chance(0.5) else 0.0,
+        "blur": draw.number(0.3, 1.4) if draw.chance(0.4) else 0.0,
     }
 
 
-def draw_long_hair(rng: np.random.Generator) -> Parameters:
+def draw_long_hair(draw: Draw) -> Parameters:
     """Locks that hang or blow as long as the frame, with gaps between them."""
-    return draw_hair(rng) | {
-        "body": draw_body(rng, ("head", "head", "blob")),
-        "clumps": whole(rng, 10, 25),
-        "length": number(rng, 0.4, 0.95),
-        "lift": number(rng, 0.05, 0.5),
-        "gravity": number(rng, 0.3, 1.2),
-        "wind": number(rng, -0.8, 0.8),
-        "strays": whole(rng, 10, 90),
+    return draw_hair(draw) | {
+        "body": draw_body(draw, ("head", "head", "blob")),
+        "clumps": draw.whole(10, 25),
+        "length": draw.number(0.4, 0.95),
+        "lift": draw.number(0.05, 0.5),
+        "gravity": draw.number(0.3, 1.2),
+        "wind": draw.number(-0.8, 0.8),
+        "strays": draw.whole(10, 90),
     }
 
 
@@ -266,13 +256,13 @@ def _inner_strands(
     canvas.ribbons(paths[keep], taper(widths, 8)[keep], shades.base(count)[keep])
 
 
-def _faded(picture: Layer, rng: np.random.Generator, level: float) -> Layer:
+def _faded(picture: Premultiplied, rng: np.random.Generator, level: float) -> Premultiplied:
     """Opacity around `level` that varies over the picture, as density does in thin hair."""
     field = fractal(rng, picture.shape[0], cells=4, octaves=3)
     return scaled(picture, np.clip(np.float32(level) * (1 + np.float32(0.6) * field), 0.05, 1))
 
 
-def lit(picture: Layer, rng: np.random.Generator, mass: Field, rim: float) -> Layer:
+def lit(picture: Premultiplied, rng: np.random.Generator, mass: Field, rim: float) -> Premultiplied:
     """Uneven light, and a `rim` of it (below 0: of shade) on what stands off the body, as light from behind makes."""
     size = picture.shape[0]
     small = cv2.GaussianBlur(cv2.resize(mass, (80, 80), interpolation=cv2.INTER_AREA), (0, 0), 2.5)
