@@ -2,7 +2,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,8 +11,7 @@ import pytest
 import torch
 from torch import nn
 
-from mattecli.training import build as parts
-from mattecli.training import distributed
+from mattecli.training import build, distributed
 from mattecli.training.config import TrainConfig, read_config
 from mattecli.training.distributed import Processes
 from tests.support.pictures import cutout, write
@@ -45,17 +43,22 @@ def config(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def toy(monkeypatch: pytest.MonkeyPatch) -> None:
+def toy(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """A toy network and toy samples in place of the real ones."""
+    called = set()
 
     def build_network(config: object) -> nn.Module:
+        called.add("network")
         return toy_network()
 
     def build_loader(config: object, device: object) -> object:
+        called.add("loader")
         return toy_loader
 
-    monkeypatch.setattr(parts, "build_network", build_network)
-    monkeypatch.setattr(parts, "build_loader", build_loader)
+    monkeypatch.setattr(build, "build_network", build_network)
+    monkeypatch.setattr(build, "build_loader", build_loader)
+    yield
+    assert called == {"network", "loader"}
 
 
 def test_the_real_network_trains_on_samples_made_here(config: Path, run_matte: RunMatte) -> None:
@@ -285,10 +288,8 @@ def test_a_signal_saves_and_ends_with_130(config: Path) -> None:
     process = subprocess.Popen(
         command, cwd=Path(__file__).parents[2], stderr=subprocess.PIPE, env=os.environ | {"PYTHONPATH": "."}, text=True
     )
-    log = config.parent / "run" / "log.jsonl"
-    deadline = time.monotonic() + 60
-    while time.monotonic() < deadline and not (log.exists() and '"kind": "step"' in log.read_text()):
-        time.sleep(0.1)
+    assert process.stderr is not None
+    assert any(line.startswith("step ") for line in process.stderr)  # waits for the first one
     process.send_signal(signal.SIGTERM)
     _, err = process.communicate(timeout=60)
     assert process.returncode == 130, err

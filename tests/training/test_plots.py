@@ -22,7 +22,7 @@ def draw(panels: list[Panel], path: Path) -> np.ndarray:
 @pytest.mark.parametrize("logarithmic", [False, True])
 def test_every_line_is_drawn_and_named_whatever_their_number(tmp_path: Path, count: int, logarithmic: bool) -> None:
     series: Series = {f"a long name {n}": [(0.0, n + 1.0), (50.0, n + 1.0)] for n in range(count)}
-    series["other"] = [(0.0, 0.5), (100.0, count + 1.0)]  # sets the limits of the axes
+    series["a name that makes the widest label"] = [(0.0, 0.5), (100.0, count + 1.0)]  # and sets the limits
     hidden = series | {f"a long name {count - 1}": [(0.0, float("nan"))]}
     before = draw([Panel("figures", series, logarithmic)], tmp_path / "before.png")
     without = draw([Panel("figures", hidden, logarithmic)], tmp_path / "without.png")
@@ -37,7 +37,7 @@ def test_panels_without_a_point_are_left_out(tmp_path: Path) -> None:
     one, two = Panel("one", {"a": [(0.0, 1.0), (1.0, 2.0)]}), Panel("two", {"b": [(0.0, 1.0)]})
     height = len(draw([one], tmp_path / "one.png"))
     assert len(draw([one, Panel("none", {"c": []})], tmp_path / "empty.png")) == height
-    assert len(draw([one, two], tmp_path / "two.png")) == 2 * height
+    assert 1.7 < len(draw([one, two], tmp_path / "two.png")) / height < 2.4
     assert len(draw([], tmp_path / "blank.png")) > 0
 
 

@@ -1,4 +1,4 @@
-"""Things with little or nothing solid: webs, dandelions, smoke."""
+"""Foregrounds with little or nothing opaque: webs, dandelions, smoke."""
 
 import numpy as np
 
@@ -10,7 +10,7 @@ from mattecli.training.data.random import Draw, generator
 
 
 def draw_web(draw: Draw) -> Parameters:
-    """Spider's webs: spokes, sagging turns, dew; on a twig in some."""
+    """Draw a spider's web: spokes, sagging spirals and dew, sometimes on a twig."""
     return {
         "seed": draw.seed(),
         "look": draw_look(draw, "pale", sources=("flat", "noise")),
@@ -53,7 +53,7 @@ def make_web(parameters: Parameters, size: int, photos: Photos) -> Foreground:
 
 
 def draw_dandelion(draw: Draw) -> Parameters:
-    """Seed heads: a ball of parachutes on stalks, whole or half blown away, with seeds in the air."""
+    """Draw dandelion seed heads, whole or half blown away, with seeds in the air."""
     return {
         "seed": draw.seed(),
         "look": draw_look(draw, "pale", sources=("flat", "noise")),
@@ -102,7 +102,7 @@ def make_dandelion(parameters: Parameters, size: int, _photos: Photos) -> Foregr
 
 
 def draw_smoke(draw: Draw) -> Parameters:
-    """Smoke, mist, flames and splashes of powder: noise stretched, curled up and thinned out towards the edges."""
+    """Draw smoke, mist, flames or powder: stretched, curled noise that gets thin towards the edges."""
     return {
         "seed": draw.seed(),
         "look": draw_look(draw, "pale", sources=("flat", "gradient", "noise", "photo")),
@@ -210,7 +210,7 @@ def _seeds(
     parameters: Parameters,
     base: Points,
 ) -> None:
-    """Seeds with their stalks and the hairs of their parachutes."""
+    """Seeds with their stalks and parachutes of hairs."""
     count, hairs, pixel = len(tips), int(parameters["hairs"]), canvas.size / 640
     if count == 0:
         return

@@ -1,4 +1,4 @@
-"""Bodies that strands grow on: blobs, heads, plush animals; and the contour with its outward normals."""
+"""Bodies on which strands grow: blobs, heads, plush animals; and their contours with outward normals."""
 
 from collections.abc import Sequence
 
@@ -14,7 +14,7 @@ COAT, CLOTH, SKIN = 0, 1, 2  # materials of a body's parts
 
 
 def draw_body(draw: Draw, forms: Sequence[str]) -> Parameters:
-    """Where the body stands, how large it is and how it is shaped; lengths as parts of the frame."""
+    """Draw the place, size and shape of a body. Lengths are parts of the frame."""
     return {
         "form": draw.choice(forms),
         "x": draw.number(0.3, 0.7),
@@ -38,7 +38,7 @@ def blob(
     wobble: float = 0.1,
     corners: int = 160,
 ) -> Points:
-    """A closed, smooth, irregular outline (corners, 2) in its arguments' units; `stretch` is height over width."""
+    """A closed, smooth, irregular outline (corners, 2) in the units of the arguments. `stretch` is height / width."""
     angle = np.linspace(0, 2 * np.pi, corners, endpoint=False)
     distance = np.ones(corners)
     for wave in range(2, 9):
@@ -49,14 +49,14 @@ def blob(
 
 
 def turned(points: Points, angle: float) -> Points:
-    """Points (…, 2) rotated about the origin, clockwise on the screen."""
+    """Points (…, 2) turned about the origin, clockwise on the screen."""
     cosine, sine = np.cos(angle), np.sin(angle)
     result: Points = points @ np.array([[cosine, sine], [-sine, cosine]])
     return result
 
 
 def body_parts(body: Parameters, size: int) -> list[tuple[Points, int]]:
-    """The outlines that make up a body, in pixels, the last on top, each with its material."""
+    """The outlines of a body in pixels, each with its material; the last one is on top."""
     rng = generator(body["seed"])
     x, y, r, wobble, stretch = body["x"], body["y"], body["radius"], body["wobble"], body["stretch"]
     parts: list[tuple[Points, int]] = []
@@ -108,7 +108,7 @@ def paint_body(
     *,
     grain: Field | None = None,
 ) -> Premultiplied:
-    """The parts in their materials' colours, lit; `looks` go by material. `grain` (H, W) multiplies the coat."""
+    """The parts in the colours of their materials, with light. `grain` (H, W) multiplies the coat."""
     colours = {material: texture(looks[material], size, photos) for material in {material for _, material in parts}}
     if grain is not None and COAT in colours:
         colours[COAT] = scaled(colours[COAT], np.clip(grain, 0.3, 1.9))
@@ -126,7 +126,7 @@ def paint_body(
 
 
 def contour(alpha: Field, *, smooth: int = 9) -> tuple[Points, Points]:
-    """Points along the edge of a body and the unit normals that lead out of it, each (n, 2), about one a pixel.
+    """Points along the edge of a body and the unit normals that point outwards, each (n, 2), about one per pixel.
 
     The frame's border is no edge. Both are empty where the body has none.
     """
@@ -159,10 +159,10 @@ def inner_points(rng: np.random.Generator, alpha: Field, count: int) -> Points:
 
 
 def flow(rng: np.random.Generator, size: int, *, angle: float, stray: float) -> Field:
-    """A smooth field of directions (radians) around `angle`: the lie of a coat; (size, size)."""
+    """A smooth field (size, size) of directions in radians around `angle`: the way a coat lies."""
     return np.float32(angle) + np.float32(stray) * fractal(rng, size, cells=3, octaves=3)
 
 
 def draw_looks(draw: Draw, coat: str) -> list[Parameters]:
-    """Looks for coat, cloth and skin, in that order."""
+    """Draw the looks of coat, cloth and skin, in this order."""
     return [draw_look(draw, coat), draw_look(draw, "any"), draw_look(draw, "skin")]

@@ -1,4 +1,4 @@
-"""What surfaces look like: colours from photographs, correlated noise, gradients and prints, and light on them."""
+"""What surfaces look like: colours from photographs, noise, gradients and prints, and the light on them."""
 
 import colorsys
 from collections.abc import Sequence
@@ -56,7 +56,7 @@ _PALETTES: dict[str, tuple[tuple[tuple[float, float], tuple[float, float], tuple
 
 
 def draw_look(draw: Draw, palette: str, *, sources: Sequence[str] = ()) -> Parameters:
-    """A surface: where its colours come from, its base colour, how far it strays from it and how light falls on it."""
+    """Draw a surface: the source of its colours, its base colour, how far they vary, and the light on it."""
     ranges = _PALETTES[palette]
     hue, saturation, value = ranges[draw.whole(0, len(ranges) - 1)]
     tied = palette != "any"  # hair, fur and plants keep their hue; other things may look like anything
@@ -87,14 +87,14 @@ def base_colour(look: Parameters) -> NDArray[np.float32]:
 
 
 def strand_colours(rng: np.random.Generator, base: Field, spread: float, count: int) -> NDArray[np.float64]:
-    """`count` shades of a colour (3,) or of colours (count, 3): lightness strays most, hue a little; (count, 3)."""
+    """`count` shades (count, 3) of a colour (3,) or colours (count, 3). Lightness varies most, hue a little."""
     light = 1 + spread * (rng.random((count, 1)) * 2 - 1)
     cast = 1 + 0.06 * spread * (rng.random((count, 3)) * 2 - 1)
     return np.clip(base * light * cast, 0.01, 1)
 
 
 def texture(look: Parameters, size: int, photos: Photos) -> Field:
-    """The surface's colours, unlit: (size, size, 3) in [0, 1]. Without photographs, noise stands in for them."""
+    """The colours of a surface without light: (size, size, 3) in [0, 1]. Without photographs it uses noise instead."""
     rng = generator(look["seed"])
     base = base_colour(look)
     source = look["source"]
@@ -124,7 +124,7 @@ def texture(look: Parameters, size: int, photos: Photos) -> Field:
 
 
 def relief(alpha: Field, look: Parameters) -> Field:
-    """A factor of light for the body whose alpha is given, as if it bulged towards us; (size, size), around 1."""
+    """The light on a body with this alpha, as if it was round: factors (size, size) around 1."""
     size = alpha.shape[0]
     small = cv2.resize(alpha, (80, 80), interpolation=cv2.INTER_AREA)
     height = np.sqrt(cv2.GaussianBlur(small, (0, 0), 9, borderType=cv2.BORDER_REPLICATE) + np.float32(0.02))

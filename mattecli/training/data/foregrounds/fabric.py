@@ -1,4 +1,4 @@
-"""Nets, lace and veils: patterns in coordinates that noise has bent, with edges as sharp as a pixel allows."""
+"""Nets, lace and veils: patterns in bent coordinates, with edges one pixel wide."""
 
 import cv2
 import numpy as np
@@ -21,7 +21,7 @@ from mattecli.training.data.random import Draw, generator
 
 
 def draw_net(draw: Draw) -> Parameters:
-    """Wire mesh, string nets and grilles, within a rim or across the frame, with solid things behind some."""
+    """Draw wire mesh, a string net or a grille, in a rim or across the frame, sometimes with something solid behind."""
     return {
         "seed": draw.seed(),
         "look": draw_look(draw, "pale", sources=("flat", "noise", "gradient")),
@@ -74,7 +74,7 @@ def make_net(parameters: Parameters, size: int, photos: Photos) -> Foreground:
 
 
 def draw_lace(draw: Draw) -> Parameters:
-    """A fine mesh with rosettes and a scalloped hem; thread lets a little light through."""
+    """Draw lace: a fine mesh with rosettes and a scalloped hem. Its thread lets some light through."""
     return {
         "seed": draw.seed(),
         "look": draw_look(draw, "pale", sources=("flat", "noise", "gradient")),
@@ -132,7 +132,7 @@ def make_lace(parameters: Parameters, size: int, photos: Photos) -> Foreground:
 
 
 def draw_veil(draw: Draw) -> Parameters:
-    """Thin cloth in folds, doubled in places, on or beside a wearer in some."""
+    """Draw a veil: thin cloth in folds, double in places, sometimes on or beside a wearer."""
     return {
         "seed": draw.seed(),
         "look": draw_look(draw, "pale", sources=("flat", "gradient", "noise", "print")),
@@ -201,7 +201,7 @@ def _drape(rng: np.random.Generator, parameters: Parameters, size: int) -> tuple
 
 
 def _bent(rng: np.random.Generator, size: int, parameters: Parameters) -> tuple[Field, Field]:
-    """Pattern coordinates, one per period: turned, bulged like a barrel, and bent by slow noise."""
+    """Coordinates of a pattern in periods: turned, bulged like a barrel, and bent by slow noise."""
     x, y = grid(size)
     bend = fractal(rng, size, cells=3, octaves=3, channels=2) * np.float32(parameters["bend"])
     x, y = x - np.float32(0.5) + bend[..., 0], y - np.float32(0.5) + bend[..., 1]
@@ -231,7 +231,7 @@ def _centred(u: Field) -> Field:
 
 
 def _edge(inside: Field) -> Field:
-    """Coverage by a region given as a field above 0 within it, one pixel soft wherever its slope is."""
+    """The coverage by the region where a field is above 0, with an edge one pixel wide whatever its slope."""
     dy, dx = np.gradient(inside)
     slope = np.abs(dx) + np.abs(dy) + np.float32(1e-4)
     covered: Field = np.clip(inside / slope + np.float32(0.5), 0, 1)
@@ -239,7 +239,7 @@ def _edge(inside: Field) -> Field:
 
 
 def _outline(rng: np.random.Generator, parameters: Parameters, size: int) -> tuple[Field, Field | None]:
-    """Where there is net, and the solid rim around it if it has one."""
+    """Where the net is, and its solid rim if it has one."""
     if parameters["outline"] == "frame":
         return np.ones((size, size), np.float32), None
     x, y, r = 0.35 + 0.3 * rng.random(), 0.4 + 0.3 * rng.random(), 0.28 + 0.15 * rng.random()
@@ -265,7 +265,7 @@ def _outline(rng: np.random.Generator, parameters: Parameters, size: int) -> tup
 
 
 def _hem(rng: np.random.Generator, parameters: Parameters, size: int, x: Field) -> tuple[Field, Field]:
-    """Where there is lace, and the dense cord along its scalloped lower edge."""
+    """Where the lace is, and the dense cord along its scalloped lower edge."""
     across, down = grid(size)
     scallop = np.abs(np.sin(x * np.float32(np.pi))) * np.float32(0.3 * parameters["motif"])
     low = np.float32(1.25 - parameters["hem"] + 0.1 * rng.random()) + scallop - down

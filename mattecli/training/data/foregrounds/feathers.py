@@ -1,4 +1,4 @@
-"""Feathers: a quill with barbs that cling to vanes, split here and there and turn to down at the root."""
+"""Feathers: a quill with barbs in two vanes that split in places and become down at the root."""
 
 import numpy as np
 
@@ -10,7 +10,7 @@ from mattecli.training.data.random import Draw, generator
 
 
 def draw_feathers(draw: Draw) -> Parameters:
-    """One large feather up to a bunch of nine."""
+    """Draw one large feather, or a bunch of up to nine."""
     count = draw.whole(1, 9)
     return {
         "seed": draw.seed(),
@@ -95,7 +95,7 @@ def _feather(
 
 
 def _down(canvas: Canvas, rng: np.random.Generator, paths: Points, colours: Points) -> None:
-    """Each barb of down as a few curly threads."""
+    """Draw each barb of down as a few curly threads."""
     for _ in range(3):
         count = len(paths)
         if count == 0:

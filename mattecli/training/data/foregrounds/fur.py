@@ -20,7 +20,7 @@ from mattecli.training.data.random import Draw, generator
 
 
 def draw_fur(draw: Draw) -> Parameters:
-    """A body with short strands everywhere on its contour; clumps of them lean together."""
+    """Draw a body with short strands all along its contour. Strands of a clump lean together."""
     return {
         "seed": draw.seed(),
         "body": draw_body(draw, ("animal", "animal", "blob", "edge")),
@@ -41,7 +41,7 @@ def draw_fur(draw: Draw) -> Parameters:
 
 
 def draw_plush(draw: Draw) -> Parameters:
-    """A smooth toy with a tuft or a mane on a part of its contour: most of the edge is plain."""
+    """Draw a smooth toy with a tuft or a mane on a part of its contour. Most of its edge is plain."""
     return draw_fur(draw) | {
         "body": draw_body(draw, ("animal",)),
         "length": draw.number(0.05, 0.2),
@@ -100,7 +100,7 @@ def make_plush(parameters: Parameters, size: int, photos: Photos) -> Foreground:
 
 
 def draw_fringe(draw: Draw) -> Parameters:
-    """Yarn that hangs from a cloth or stands in a row: thick threads of a few colours with gaps between them."""
+    """Draw yarn that hangs from a cloth or stands in a row: thick threads of a few colours with gaps."""
     return {
         "seed": draw.seed(),
         "looks": [draw_look(draw, "any", sources=("flat", "noise", "gradient")) for _ in range(draw.whole(1, 6))],
@@ -166,7 +166,7 @@ def _edge(
     thin: float,
     long: float,
 ) -> None:
-    """Strands rooted along the contour, coloured like the coat below them."""
+    """Strands with their roots on the contour, in the colours of the coat below."""
     size = canvas.size
     pixel = size / 640
     length = parameters["length"] * size * long
@@ -208,7 +208,7 @@ def _edge(
 def _inside(
     canvas: Canvas, rng: np.random.Generator, parameters: Parameters, mass: Field, coat: Field, lie: Field
 ) -> None:
-    """The coat seen from above: strokes that follow its lie, from the top of the frame down, each over the last."""
+    """The coat from above: strokes along its direction, from the top of the frame down, each over the one before."""
     size = canvas.size
     places = inner_points(rng, mass, int(900 * min(1.0, 0.4 + parameters["density"] / 2)))
     if len(places) == 0:
@@ -233,7 +233,7 @@ def _coat_shades(rng: np.random.Generator, coat: Field, cells: np.ndarray, count
 def _fuzz(
     canvas: Canvas, rng: np.random.Generator, paths: np.ndarray, widths: np.ndarray, colours: Field, level: float
 ) -> None:
-    """Loose fibres that stand off the yarn."""
+    """Loose fibres that stand out from the yarn."""
     count = int(700 * level)
     if count == 0:
         return

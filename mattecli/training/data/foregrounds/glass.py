@@ -29,7 +29,7 @@ _PROFILES: dict[str, tuple[tuple[float, float], ...]] = {
 
 
 def draw_glass(draw: Draw) -> Parameters:
-    """One or two vessels of clear or tinted glass, some filled, some with a lid or label."""
+    """Draw one or two vessels of clear or tinted glass, sometimes filled, with a lid or with a label."""
     return {
         "seed": draw.seed(),
         "look": draw_look(draw, "any", sources=("flat", "gradient")),
@@ -65,7 +65,7 @@ def make_glass(parameters: Parameters, size: int, photos: Photos) -> Foreground:
 
 
 def draw_bubbles(draw: Draw) -> Parameters:
-    """A few large soap bubbles to a swarm of drops, thin within and dense at the rim."""
+    """Draw a few large soap bubbles or up to a swarm of drops, thin inside and dense at the rim."""
     return {
         "seed": draw.seed(),
         "look": draw_look(draw, "pale", sources=("flat", "gradient")),
@@ -143,7 +143,7 @@ def _highlights(rng: np.random.Generator, parameters: Parameters, size: int, pla
 
 
 def _outline(form: str, start: float, end: float, *, narrow: float = 1.0) -> Points:
-    """The closed outline of a vessel between two heights, mouth at 0 and foot at 1."""
+    """The closed outline of a vessel between two heights; the mouth is at 0, the foot at 1."""
     heights = np.array([height for height, _ in _PROFILES[form]])
     widths = np.array([width for _, width in _PROFILES[form]])
     t = np.linspace(start, end, 60)
@@ -153,7 +153,7 @@ def _outline(form: str, start: float, end: float, *, narrow: float = 1.0) -> Poi
 
 
 class _Place:
-    """From a vessel's own coordinates to pixels."""
+    """Maps the coordinates of a vessel to pixels."""
 
     def __init__(self, turn: float, corner: tuple[float, float], height: float, stout: float, size: int) -> None:
         cosine, sine = np.cos(turn), np.sin(turn)
@@ -176,7 +176,7 @@ def _bubble(
     tones: Field,
     cast: Field,
 ) -> None:
-    """Puts one bubble over the picture, in place, within its bounding box only."""
+    """Draw one bubble over the picture, in place."""
     size = picture.shape[0]
     left, top = (max(0, int(value - radius * 1.1 - 2)) for value in centre)
     right, bottom = (min(size, int(value + radius * 1.1 + 3)) for value in centre)

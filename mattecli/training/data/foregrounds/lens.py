@@ -1,4 +1,4 @@
-"""What a lens and a moving hand do to a foreground: its colours and its alpha are blurred together, premultiplied."""
+"""Foregrounds out of focus or in motion: colours and alpha are blurred together, premultiplied."""
 
 from collections.abc import Callable, Mapping
 
@@ -16,7 +16,7 @@ Makers = Mapping[str, tuple[_Draw, _Make]]
 
 
 def draw_motion(draw: Draw, makers: Makers) -> Parameters:
-    """Another kind, moved along a line or turned while the shutter was open."""
+    """Draw a foreground of another kind that moved or turned while the shutter was open."""
     of = draw.choice(sorted(makers))
     return {
         "seed": draw.seed(),
@@ -45,7 +45,7 @@ def make_motion(parameters: Parameters, size: int, photos: Photos, makers: Maker
 
 
 def draw_defocus(draw: Draw, makers: Makers) -> Parameters:
-    """Another kind out of focus: all of it, or more and more towards one side or in patches."""
+    """Draw a foreground of another kind out of focus: all of it, or in patches."""
     of = draw.choice(sorted(makers))
     return {
         "seed": draw.seed(),
@@ -74,7 +74,7 @@ def make_defocus(parameters: Parameters, size: int, photos: Photos, makers: Make
 
 
 def disc_blur(picture: Premultiplied, radius: float) -> Premultiplied:
-    """The blur of a round aperture; radii above five pixels are done at a half or a quarter of the size."""
+    """The picture blurred by a disc. Radii above five pixels are done at a half or a quarter of the size."""
     if radius < 0.6:
         return picture
     shrink = 1 if radius <= 3.5 else 2 if radius <= 7 else 4
@@ -101,7 +101,7 @@ def _mixed(first: Premultiplied, second: Premultiplied, share: Field) -> Premult
 
 
 def _moved(parameters: Parameters, size: int, distance: float) -> np.ndarray:
-    """The affine map that moves what lies half a frame from the centre by `distance` pixels."""
+    """The affine map that moves points half a frame from the centre by `distance` pixels."""
     if parameters["way"] == "line":
         dx, dy = np.cos(parameters["angle"]) * distance, np.sin(parameters["angle"]) * distance
         return np.array([[1, 0, dx], [0, 1, dy]], np.float64)

@@ -15,9 +15,9 @@ Parameters = dict[str, Any]  # JSON values only
 def fractal(
     rng: np.random.Generator, size: int, *, cells: float = 3, octaves: int = 6, gain: float = 0.5, channels: int = 1
 ) -> Field:
-    """Correlated noise around 0, mostly within ±1: octaves of random grids, each twice as fine and `gain` as strong.
+    """Correlated noise around 0, mostly within ±1: octaves of random grids, each twice as fine, `gain` times as strong.
 
-    A gain of 0.5 has the 1/f amplitude of natural pictures. (size, size), or (size, size, channels) for more than one.
+    A gain of 0.5 has the 1/f amplitude of natural pictures. Shape (size, size), or (size, size, channels) for several.
     """
     n = max(2, round(cells) + 1)
     field: Field = rng.random((n, n, channels), dtype=np.float32) - np.float32(0.5)
@@ -26,25 +26,27 @@ def fractal(
         if 2 * n > size:
             break
         n, weight = 2 * n, weight * gain
-        # Each octave is added at its own size: the whole costs little more than the last step.
+        # Each octave is added at its own size, so that all cost little more than the last one.
         fine = rng.random((n, n, channels), dtype=np.float32) - np.float32(0.5)
         field = cv2.resize(field, (n, n), interpolation=cv2.INTER_CUBIC).reshape(n, n, channels)
         field = field + np.float32(weight) * fine
         energy += weight * weight
-    result: Field = cv2.resize(field, (size, size), interpolation=cv2.INTER_CUBIC)  # drops a single channel's axis
+    result: Field = cv2.resize(
+        field, (size, size), interpolation=cv2.INTER_CUBIC
+    )  # removes the axis of a single channel
     result *= np.float32(1.8 / energy**0.5)
     return result
 
 
 def grid(size: int) -> tuple[Field, Field]:
-    """x and y of the pixel centres, 0 to 1 across the frame; each (size, size)."""
+    """x and y of the pixel centres, each (size, size), from 0 to 1 across the frame."""
     line = (np.arange(size, dtype=np.float32) + np.float32(0.5)) / np.float32(size)
     x, y = np.meshgrid(line, line)
     return x, y
 
 
 def warp(picture: Field, dx: Field, dy: Field) -> Field:
-    """The picture looked up at (x + dx, y + dy), displacements in pixels; mirrored at its borders."""
+    """The picture sampled at (x + dx, y + dy) in pixels, with mirrored borders."""
     size = picture.shape[0]
     line = np.arange(size, dtype=np.float32)
     return cv2.remap(
@@ -53,9 +55,9 @@ def warp(picture: Field, dx: Field, dy: Field) -> Field:
 
 
 def streaks(rng: np.random.Generator, size: int, *, angle: float, length: int, waviness: float = 0.05) -> Field:
-    """Noise drawn out along `angle` (radians) over `length` pixels, bent by a slow warp: the grain of hair or cloth.
+    """Noise stretched along `angle` (radians) over `length` pixels and bent slowly, like the grain of hair or cloth.
 
-    Around 0, standard deviation 1; (size, size).
+    Shape (size, size), mean around 0, standard deviation 1.
     """
     length = max(3, length | 1)
     kernel = np.zeros((length, length), np.uint8)

@@ -1,4 +1,4 @@
-"""Leaves on twigs, grass, bare branches, flowers and feathers."""
+"""Plants: leaves on twigs, grass, bare branches and flowers."""
 
 import numpy as np
 
@@ -11,7 +11,7 @@ from mattecli.training.data.random import Draw, generator
 
 
 def draw_foliage(draw: Draw) -> Parameters:
-    """A pot plant, bush or branch: twigs with many leaves, dense within and loose outside."""
+    """Draw a pot plant, bush or branch: twigs with many leaves, dense inside and loose outside."""
     return {
         "seed": draw.seed(),
         "look": draw_look(draw, "plant", sources=("photo", "noise", "gradient")),
@@ -57,7 +57,7 @@ def make_foliage(parameters: Parameters, size: int, photos: Photos) -> Foregroun
 
 
 def draw_grass(draw: Draw) -> Parameters:
-    """Blades, reeds and ears that rise from below, with gaps down to the ground."""
+    """Draw grass: blades, reeds and ears that rise from below, with gaps down to the ground."""
     return {
         "seed": draw.seed(),
         "look": draw_look(draw, "plant", sources=("noise", "photo")),
@@ -100,7 +100,7 @@ def make_grass(parameters: Parameters, size: int, photos: Photos) -> Foreground:
 
 
 def draw_twigs(draw: Draw) -> Parameters:
-    """Bare branches, roots or wires that fork into ever thinner ones."""
+    """Draw bare branches, roots or wires that fork into thinner and thinner ones."""
     return {
         "seed": draw.seed(),
         "look": draw_look(draw, "plant", sources=("noise", "photo")) | {"relief": 0.3},
@@ -152,7 +152,7 @@ def make_twigs(parameters: Parameters, size: int, photos: Photos) -> Foreground:
 
 
 def draw_flower(draw: Draw) -> Parameters:
-    """One to three blossoms of narrow or broad petals around a rough heart, with thistles among them."""
+    """Draw one to three flowers with narrow or broad petals, some of them thistles."""
     return {
         "seed": draw.seed(),
         "look": draw_look(draw, "petal", sources=("noise", "gradient", "photo")),
@@ -210,7 +210,7 @@ def _twigs(rng: np.random.Generator, parameters: Parameters, size: int) -> tuple
 
 
 def _leaf_outline(leaves: Points, slender: Points, widest: float, bend: Points) -> tuple[Points, Points]:
-    """Midribs (n, 9, 2) and outlines (n, 18, 2) of leaves given as in `_twigs`."""
+    """Midribs (n, 9, 2) and outlines (n, 18, 2) of leaves in the form that `_twigs` gives."""
     t = np.linspace(0, 1, 9)
     headings = np.stack([np.cos(leaves[:, 2]), np.sin(leaves[:, 2])], 1)
     aside = np.stack([-headings[:, 1], headings[:, 0]], 1)
@@ -302,7 +302,7 @@ def _daisy(canvas: Canvas, rng: np.random.Generator, parameters: Parameters, cen
 
 
 def _thistle(canvas: Canvas, rng: np.random.Generator, parameters: Parameters, centre: Points, radius: float) -> None:
-    """A head of scales with a brush of thin, crooked threads on it."""
+    """A head of scales with a brush of thin, crooked threads on top."""
     turn = -1.57 + (rng.random() - 0.5) * 1.6
     threads = 500
     angle = turn + (rng.random(threads) - 0.5) * (1.8 + 1.6 * rng.random())

@@ -1,4 +1,4 @@
-"""Things with plain, sharp edges: products with holes and handles, wheels, chains and ropes, lettering."""
+"""Objects with plain, sharp edges: products with holes and handles, wheels, chains and ropes, text."""
 
 import numpy as np
 
@@ -45,7 +45,7 @@ _LETTERS: dict[str, tuple[tuple[int, ...], ...]] = {
 
 
 def draw_shape(draw: Draw) -> Parameters:
-    """A product or toy of one to five parts: boxes, discs, blobs, stars; with holes, handles and thin feet."""
+    """Draw a product or toy of one to five parts: boxes, discs, blobs, stars; with holes, handles and thin feet."""
     return {
         "seed": draw.seed(),
         "looks": [draw_look(draw, "any") for _ in range(3)],
@@ -85,7 +85,7 @@ def make_shape(parameters: Parameters, size: int, photos: Photos) -> Foreground:
 
 
 def draw_wheel(draw: Draw) -> Parameters:
-    """Wheels, fans, umbrella ribs: a hub, a rim and thin straight spokes."""
+    """Draw a wheel, fan or umbrella: a hub, a rim and thin straight spokes."""
     return {
         "seed": draw.seed(),
         "look": draw_look(draw, "pale", sources=("noise", "gradient", "flat")),
@@ -144,7 +144,7 @@ def make_wheel(parameters: Parameters, size: int, photos: Photos) -> Foreground:
 
 
 def draw_chain(draw: Draw) -> Parameters:
-    """Chains, ropes, beads and cables hung across the frame."""
+    """Draw a chain, rope, beads or cables that hang across the frame."""
     return {
         "seed": draw.seed(),
         "look": draw_look(draw, "any", sources=("noise", "flat", "gradient")),
@@ -183,7 +183,7 @@ def make_chain(parameters: Parameters, size: int, photos: Photos) -> Foreground:
 
 
 def draw_text(draw: Draw) -> Parameters:
-    """Lettering of several lines, hair-thin to heavy, bent; painted glass and logos have such edges."""
+    """Draw text of several lines, very thin to heavy, and bent, as on painted glass and in logos."""
     return {
         "seed": draw.seed(),
         "look": draw_look(draw, "any"),

@@ -1,4 +1,4 @@
-"""Hair and fur: strands rooted on a body, in clumps that share shade, fall and curl, with stray hairs around them."""
+"""Hair: strands on a body, in clumps that share shade, fall and curl, with stray hairs around them."""
 
 import cv2
 import numpy as np
@@ -30,7 +30,7 @@ from mattecli.training.data.random import Draw, generator
 
 
 def draw_hair(draw: Draw) -> Parameters:
-    """A head or blob with clumps that lift off at an angle, and single hairs flying about."""
+    """Draw a head or blob with clumps that stand off at an angle, and single flying hairs."""
     return {
         "seed": draw.seed(),
         "body": draw_body(draw, ("head", "head", "blob", "edge")),
@@ -56,7 +56,7 @@ def draw_hair(draw: Draw) -> Parameters:
 
 
 def draw_long_hair(draw: Draw) -> Parameters:
-    """Locks that hang or blow as long as the frame, with gaps between them."""
+    """Draw locks as long as the frame that hang or blow, with gaps between them."""
     return draw_hair(draw) | {
         "body": draw_body(draw, ("head", "head", "blob")),
         "clumps": draw.whole(10, 25),
@@ -95,7 +95,7 @@ def make_hair(parameters: Parameters, size: int, photos: Photos, *, kind: str = 
 
 
 class _Shades:
-    """Colours of clumps around the coat's base colour, and of strands around their clump's."""
+    """Colours of clumps, around the base colour of the coat, and of strands, around the colour of their clump."""
 
     def __init__(self, look: Parameters, rng: np.random.Generator) -> None:
         self._base = base_colour(look)
@@ -136,7 +136,7 @@ def curves(
 
 
 def curl(paths: Points, amplitude: Points, turns: Points, phase: Points) -> Points:
-    """Paths with a sideways wave that grows from the root: amplitude in pixels, turns a strand, phase; all (n,)."""
+    """Paths with a sideways wave that grows from the root. Amplitude (pixels), turns per strand and phase are (n,)."""
     t = np.linspace(0, 1, paths.shape[1])[None]
     along = np.gradient(paths, axis=1)
     across = np.stack([-along[..., 1], along[..., 0]], -1)
@@ -147,7 +147,7 @@ def curl(paths: Points, amplitude: Points, turns: Points, phase: Points) -> Poin
 
 
 def taper(widths: Points, steps: int, *, tip: float = 0.15) -> Points:
-    """Widths (n, steps) along strands that are `widths` (n,) at the root and a `tip`th of it at the end."""
+    """Widths (n, steps) along strands: `widths` (n,) at the root, `tip` times that at the end."""
     t = np.linspace(0, 1, steps)
     return widths[:, None] * (tip + (1 - tip) * np.sqrt(1 - t**2))[None]
 
@@ -202,7 +202,7 @@ def _sheath(
     shades: _Shades,
     count: int,
 ) -> None:
-    """Thin hairs all along the contour, most of them nearly in line with it: without them a head has a paper edge."""
+    """Thin hairs all along the contour, most of them nearly parallel to it. Without them a head looks cut out."""
     size = canvas.size
     at = rng.integers(len(roots), size=count)
     cells = roots[at].clip(0, size - 1).astype(np.int64)
@@ -223,7 +223,7 @@ def _sheath(
 def _strays(
     canvas: Canvas, rng: np.random.Generator, parameters: Parameters, roots: Points, normals: Points, shades: _Shades
 ) -> None:
-    """Single long hairs that wander: each a curve with two slow waves of its own."""
+    """Single long hairs, each a curve with two slow waves."""
     size, count = canvas.size, int(parameters["strays"])
     at = rng.integers(len(roots), size=count)
     headings = normals[at] + (rng.random((count, 2)) - 0.5) * 2.2
@@ -240,7 +240,7 @@ def _strays(
 def _inner_strands(
     canvas: Canvas, rng: np.random.Generator, parameters: Parameters, mass: Field, shades: _Shades
 ) -> None:
-    """Strands over the hair's own mass, so that its inside is hair as well."""
+    """Strands over the mass of the hair, so that its inside is hair as well."""
     size = canvas.size
     places = inner_points(rng, mass, 160)
     count = len(places)
@@ -257,13 +257,13 @@ def _inner_strands(
 
 
 def _faded(picture: Premultiplied, rng: np.random.Generator, level: float) -> Premultiplied:
-    """Opacity around `level` that varies over the picture, as density does in thin hair."""
+    """The picture with an opacity around `level` that varies, as density does in thin hair."""
     field = fractal(rng, picture.shape[0], cells=4, octaves=3)
     return scaled(picture, np.clip(np.float32(level) * (1 + np.float32(0.6) * field), 0.05, 1))
 
 
 def lit(picture: Premultiplied, rng: np.random.Generator, mass: Field, rim: float) -> Premultiplied:
-    """Uneven light, and a `rim` of it (below 0: of shade) on what stands off the body, as light from behind makes."""
+    """The picture with uneven light, and a `rim` of light (below 0: of shade) on what stands out from the body."""
     size = picture.shape[0]
     small = cv2.GaussianBlur(cv2.resize(mass, (80, 80), interpolation=cv2.INTER_AREA), (0, 0), 2.5)
     away = 1 - cv2.resize(small, (size, size), interpolation=cv2.INTER_LINEAR)

@@ -1,15 +1,15 @@
 """Short training runs side by side, with one thing changed in each: what helps, and what is noise.
 
-    python benchmarks/trials.py OUT --validation DIR [--photos DIR] [--foregrounds DIR] [--trials FILE]
+    python experiments/trials.py OUT --validation DIR [--photos DIR] [--foregrounds DIR] [--trials FILE]
 
-FILE (trials.toml beside this script) holds `[base]`, the tables of a train.toml, and one `[[trial]]` for each run with
-its `change`. Runs with the same `seed` and crops see the same samples in the same order. Each goes into a folder of
-OUT; a run that is finished there is not done again, so that a stopped session goes on where it was. The table
-(Markdown) goes to stdout, the curves to OUT/curves.png or `--plot`.
+FILE (default: trials.toml beside this script) holds `[base]`, the tables of a train.toml, and a `[[trial]]` with its
+`change` for each run. Runs with the same `seed` and crops see the same samples in the same order. Each run has a folder
+in OUT. Finished runs are not repeated, so a stopped session goes on where it was. The table (Markdown) goes to stdout,
+the curves to OUT/curves.png or `--plot`.
 
-Two figures tell trials apart. *Loss*: the mean of the alpha loss over the last quarter of the steps; each crop is new
-to the network, so it is a test as well, with the same crops for all. *SAD*: the averaged weights on `--pictures`
-pictures of DIR (image/, alpha/, trimap*/), their longest side shrunk to `--side`, the folders of trimaps by turns.
+Two figures compare trials. *Loss* is the mean of the alpha loss over the last quarter of the steps. Each crop is new to
+the network, so it is a test as well, with the same crops for all. *SAD* is that of the averaged weights on `--pictures`
+pictures of DIR (image/, alpha/, trimap*/), shrunk to `--side` pixels, with the folders of trimaps in turn.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ import sys
 import time
 import tomllib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -48,7 +48,7 @@ CPU = torch.device("cpu")
 
 @dataclass(frozen=True, eq=False)
 class Trial:
-    """One run; with `first`, the data of a first share of it (`until`) differ from the rest's."""
+    """One run. With `first`, its first share (`until`) has other data than the rest."""
 
     question: str
     name: str
@@ -85,7 +85,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--photos", action="append", default=[], help="folder of photographs for backgrounds")
     parser.add_argument("--foregrounds", action="append", default=[], help="folder of cut-outs")
     parser.add_argument("--cache", help="folder of ready foregrounds (default: OUT/cache)")
-    parser.add_argument("--pictures", type=int, default=6, help="pictures to judge by")
+    parser.add_argument("--pictures", type=int, default=6, help="pictures to validate on")
     parser.add_argument("--side", type=int, default=400, help="their longest side in pixels")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--report", action="store_true", help="run nothing: table and curves of what is finished")
@@ -97,7 +97,7 @@ def _options() -> argparse.Namespace:
 
 
 def _run_all(trials: list[Trial], base: Tables, options: argparse.Namespace) -> None:
-    """Run what is not finished; a mistake in any trial is told before the first begins."""
+    """Run what is not finished. A mistake in any trial is reported before the first one begins."""
     configs = [_config(base, trial.change, options, options.out / trial.folder) for trial in trials]
     loaders = [_feed(trial, config) for trial, config in zip(trials, configs, strict=True)]
     validation = ValidationSet(_reduced(options.validation, options.out / "validation", options.pictures, options.side))
@@ -106,7 +106,7 @@ def _run_all(trials: list[Trial], base: Tables, options: argparse.Namespace) -> 
             print(f"{time.strftime('%H:%M')} {trial.question}: {trial.name}", file=sys.stderr, flush=True)
             network = build_network(config)
             train(config, network=network, loader=loader, device=CPU, validation=validation, resume=True)
-            (config.run.folder / STATE).unlink()  # 100 MB that nobody will resume
+            (config.run.folder / STATE).unlink()  # 100 MB that nobody will need
 
 
 def _config(base: Tables, change: Tables, options: argparse.Namespace, folder: Path) -> TrainConfig:
@@ -122,7 +122,7 @@ def _config(base: Tables, change: Tables, options: argparse.Namespace, folder: P
 
 
 def _merged(tables: Mapping[str, Any], change: Mapping[str, Any]) -> Tables:
-    """Tables with some keys changed; what is no table is replaced as a whole."""
+    """Tables with some keys changed. Values that are not tables are replaced as a whole."""
     merged = dict(tables)
     for key, value in change.items():
         old = merged.get(key)
@@ -139,7 +139,7 @@ def _feed(trial: Trial, config: TrainConfig) -> BatchLoader:
     loader = build_loader(config, CPU)
     if not trial.first:
         return loader
-    easy = replace(config, data=replace(config.data, **trial.first["data"]))
+    easy = config.replace(data=config.data.replace(**trial.first["data"]))
     return _one_then_other(build_loader(easy, CPU), loader, round(trial.first["until"] * config.run.steps))
 
 
@@ -154,7 +154,7 @@ def _one_then_other(one: BatchLoader, other: BatchLoader, batches: int) -> Batch
 
 
 def _reduced(source: Path, target: Path, pictures: int, side: int) -> Path:
-    """A validation folder of some pictures of another, shrunk, each with one of its trimaps."""
+    """A validation folder with some pictures of another, shrunk, each with one of its trimaps."""
     whole = ValidationSet(source)
     names = list(whole.images)
     kinds = list(whole.trimaps)
@@ -182,7 +182,7 @@ def _shrunk(plane: NDArray[Any], size: tuple[int, int]) -> NDArray[Any]:
 
 
 def table(done: Mapping[Trial, list[LogLine]]) -> str:
-    """A row for each trial, in Markdown, those of a question together."""
+    """A Markdown table with a row for each trial, those of one question together."""
     questions = [trial.question for trial in done]
     rows = [
         "| question | trial | steps | crops | parameters | loss | SAD half-way | SAD | MSE |",
@@ -209,7 +209,7 @@ def _last_quarter(steps: list[LogLine]) -> float:
 
 
 def _panels(done: Mapping[Trial, list[LogLine]]) -> list[Panel]:
-    """A diagram of the alpha loss for each question and seed, with the trial of the question "base" that is as long.
+    """A diagram of the alpha loss for each question and seed, with the trial of question "base" of the same length.
 
     Only runs of one seed saw the same samples.
     """
@@ -230,7 +230,7 @@ def _seed(log: list[LogLine]) -> int:
 
 
 def _curve(log: list[LogLine], width: int = 5) -> Curve:
-    """Steps and losses, each the mean over so many lines of the log, without the first ones, which are high."""
+    """Steps and losses, as means over `width` lines of the log, without the first ones, which are high."""
     steps = [line for line in log if line["kind"] == "step"]
     width = min(width, len(steps))
     losses = np.convolve([line["losses"]["alpha"] for line in steps], np.ones(width) / width, mode="valid")
