@@ -99,7 +99,7 @@ def _options() -> argparse.Namespace:
 def _run_all(trials: list[Trial], base: Tables, options: argparse.Namespace) -> None:
     """Run what is not finished. A mistake in any trial is reported before the first one begins."""
     configs = [_config(base, trial.change, options, options.out / trial.folder) for trial in trials]
-    loaders = [_feed(trial, config) for trial, config in zip(trials, configs, strict=True)]
+    loaders = [_loader(trial, config) for trial, config in zip(trials, configs, strict=True)]
     validation = ValidationSet(_reduced(options.validation, options.out / "validation", options.pictures, options.side))
     for trial, config, loader in zip(trials, configs, loaders, strict=True):
         if not _finished(config.run.folder):
@@ -135,7 +135,7 @@ def _finished(folder: Path) -> bool:
     return log.exists() and any(line["kind"] == "saved" and line["progress"] >= 1 for line in read_log(log))
 
 
-def _feed(trial: Trial, config: TrainConfig) -> BatchLoader:
+def _loader(trial: Trial, config: TrainConfig) -> BatchLoader:
     loader = build_loader(config, CPU)
     if not trial.first:
         return loader

@@ -111,7 +111,9 @@ def _sentence(table: type[Settings], error: ErrorDetails) -> str:
     expected = _description(node, exceeded=kind == "less_than_equal")
     if kind == "finite_number":
         expected = expected.replace("a number", "a finite number")
-    remedy = f"write [{key}]" if node.get("type") == "object" and "properties" in node else "change it"
+    remedy = "change it"
+    if "properties" in node:
+        remedy = f"write [[{key.partition('[')[0]}]]" if "[" in key else f"write [{key}]"
     return f"{key} is {value} but must be {expected}; {remedy}"
 
 

@@ -1,5 +1,7 @@
 import json
 import pickle
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -180,7 +182,7 @@ def test_settings_go_to_worker_processes_and_come_back_equal() -> None:
         ("workers = 2", "write it under [data]"),
         ("run = 3", "run is 3 but must be a table; write [run]"),
         ("crops = 3", "crops is 3 but must be a list of tables"),
-        ("crops = [3]", "crops[0] is 3 but must be a table; write [crops[0]]"),
+        ("crops = [3]", "crops[0] is 3 but must be a table; write [[crops]]"),
         ("data = 3", "data is 3 but must be a table; write [data]"),
         ("[run", "is not a TOML file"),
         ("[loss]\nalpha = 0\ncomposition = 0\nlaplacian = 0", "loss needs a weight above 0"),
@@ -258,3 +260,13 @@ def test_the_paper_example_is_the_authors_recipe() -> None:
     assert config.optimizer.drop_factor == 0.1
     assert config.norms.freeze == 0.0
     assert config.data.origins() == {"own": 1.0}
+
+
+def test_matting_without_training_imports_neither_pydantic_nor_matplotlib() -> None:
+    script = (
+        "import sys, mattecli; mattecli.predict_alpha, mattecli.load_backend\n"
+        "import mattecli.inference.torch_backend, mattecli.inference.onnx_backend\n"
+        "sys.exit(', '.join({'pydantic', 'matplotlib'} & set(sys.modules)) or 0)"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
