@@ -29,7 +29,7 @@ def test_a_resumed_run_with_other_limits_goes_on_from_its_progress_to_one() -> N
     assert longer.progress(300, 301) == 1.0
 
 
-def test_a_resumed_run_with_the_same_limits_keeps_its_timetable() -> None:
+def test_a_resumed_run_with_the_same_limits_keeps_its_schedule() -> None:
     table = Schedule(steps=100)
     assert table.with_limits(100, None, progress=0.3, step=30, seconds=5) is table
 

@@ -91,7 +91,7 @@ def test_a_trimap_that_leaves_nothing_unknown_is_named_at_once(tmp_path: Path, v
         ValidationSet(root)
 
 
-def test_hidden_files_are_no_pictures(tmp_path: Path) -> None:
+def test_hidden_files_are_left_out(tmp_path: Path) -> None:
     root = folder(tmp_path)
     for place in ("image", "alpha", "trimap"):
         (root / place / "._a.png").write_bytes(b"no picture")

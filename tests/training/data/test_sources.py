@@ -157,7 +157,7 @@ def test_bad_folders_are_named_before_anything_is_made(
 
 
 @pytest.mark.parametrize("hidden", ["._a.png", ".thumbnails/a.png"])
-def test_hidden_files_and_folders_are_no_pictures(tmp_path: Path, hidden: str) -> None:
+def test_hidden_files_and_folders_are_left_out(tmp_path: Path, hidden: str) -> None:
     settings = folders(tmp_path)
     before = Sources(DataConfig(**settings))
     for place in ("photos", "cut", "own/fg", "own/bg", "own/alpha"):
@@ -208,7 +208,7 @@ def test_bad_pictures_are_named_when_they_are_read(tmp_path: Path) -> None:
         prepare_cutout(CutoutFiles(tmp_path / "broken.png"), largest_side=512)
 
 
-def test_a_kind_that_there_is_not_is_named() -> None:
+def test_an_unknown_kind_is_named() -> None:
     with pytest.raises(UsageError, match=r"data\.kinds names unicorn"):
         Sources(DataConfig(kinds={"unicorn": 2}))
 

@@ -128,7 +128,7 @@ def paint_body(
 def contour(alpha: Field, *, smooth: int = 9) -> tuple[Points, Points]:
     """Points along the edge of a body and the unit normals that point outwards, each (n, 2), about one per pixel.
 
-    The frame's border is no edge. Both are empty where the body has none.
+    The border of the frame does not count as an edge. Both arrays are empty for a body without an edge.
     """
     size = alpha.shape[0]
     found, _ = cv2.findContours((alpha > 0.5).astype(np.uint8), cv2.RETR_LIST, cv2.CHAIN_APPROX_NONE)
