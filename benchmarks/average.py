@@ -2,8 +2,8 @@
 
     python benchmarks/average.py OUT.safetensors ONE.safetensors OTHER.safetensors [--shares 1 1]
 
-Where a run began from another's weights and its rates stayed small, the mean of both is often better than either
-(Wortsman et al., Model soups, 2022).
+If a run began from the weights of another and its learning rates stayed small, the mean of both is often better than
+either (Wortsman et al., Model soups, 2022).
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("out", type=Path)
     parser.add_argument("checkpoints", type=Path, nargs="+", help="all of one variant")
-    parser.add_argument("--shares", type=float, nargs="+", help="one a checkpoint; default: all equal")
+    parser.add_argument("--shares", type=float, nargs="+", help="one for each checkpoint; default: all equal")
     options = parser.parse_args()
     shares = options.shares or [1.0] * len(options.checkpoints)
     states = [read_state_dict(path) for path in options.checkpoints]
     if len(shares) != len(states):
-        parser.error(f"{len(shares)} shares for {len(states)} checkpoints; give one a checkpoint")
+        parser.error(f"{len(shares)} shares for {len(states)} checkpoints; give one for each checkpoint")
     pairs = list(zip(shares, states, strict=True))
     mean = {name: sum(w * state[name].double() for w, state in pairs) / sum(shares) for name in states[0]}
     save_a2u(mean, options.out)

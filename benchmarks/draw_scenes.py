@@ -1,9 +1,9 @@
-"""Draw the picture of a model card: what weights make of procedural scenes, which anyone can make again.
+"""Draw the picture of a model card: alphas of procedural scenes, which anyone can make again.
 
     python benchmarks/draw_scenes.py weights/a2u_shared.jpg [--weights NAME]
 
-A row for each kind: photo, trimap, the weights' alpha, the true alpha. The kinds are those that training draws, the
-scenes are not among its own: their seed is another, and neither photographs nor cut-outs go in.
+Each row shows photo, trimap, predicted alpha and true alpha of one kind. Training draws the same kinds, but not these
+scenes: they have another seed, and contain neither photographs nor cut-outs.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ def scene(kind: str, number: int) -> Sample:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("picture", type=Path)
-    parser.add_argument("--weights", help="a checkpoint in the box or a file")
+    parser.add_argument("--weights", help="a bundled checkpoint or a file")
     options = parser.parse_args()
     backend = load_backend(options.weights)
     rows = []

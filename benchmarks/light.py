@@ -1,13 +1,12 @@
-"""Do alphas follow the sum of display values, or that of light? For weights and a dataset with true alpha.
+"""Do alphas follow the sum of display values or the sum of light? For weights and a dataset with true alpha.
 
     python benchmarks/light.py DATASET [--weights FILE] [--precision bf16] [--trimaps trimap --trimaps trimap2]
 
-Light adds up linearly where a pixel sees foreground and background at once, before a camera's tone curve; most
-programs, and most data sets for matting, mix the values behind the curve. The same pixel then has two alphas. From the
-alpha found here, and the colours that go with it, the pixel is mixed in display values and taken apart in linear light
-(sRGB's curve, IEC 61966-2-1). The table (Markdown, on stdout) has the SAD of alphas that go a share of the way there.
-The truth only scores, and is not used on the way: weights that have learnt the dataset's mixture have their least SAD
-at 0.
+Where a pixel sees foreground and background, their light adds up linearly, before the tone curve of the camera. Most
+programs and most data sets for matting mix the values after the curve. So the same pixel has two alphas. This script
+predicts an alpha, mixes the pixel by it in display values, and finds its alpha in linear light (sRGB's curve, IEC
+61966-2-1). The Markdown table on stdout has the SAD of alphas that go a share of the way from one to the other. The
+truth is used only for the score. Weights that have learnt the mixture of the dataset have their lowest SAD at 0 %.
 """
 
 from __future__ import annotations
@@ -32,7 +31,7 @@ from mattecli.trimaps.pairs import read_trimap
 
 SHARES = (0.0, 0.25, 0.5, 0.75, 1.0)
 
-_FAINT = 0.02  # squared distance of foreground and background in light, below which an alpha cannot be told from them
+_FAINT = 0.02  # squared distance of foreground and background in light; below it they are too similar to find an alpha
 
 
 def main() -> None:
@@ -40,7 +39,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("dataset", type=Path, help="folder with image/, alpha/ and folders of trimaps")
     parser.add_argument("--trimaps", action="append", metavar="NAME", help="default: trimap and trimap2")
-    parser.add_argument("--weights", help="a checkpoint in the box or a file")
+    parser.add_argument("--weights", help="a bundled checkpoint or a file")
     parser.add_argument("--precision", default="auto")
     options = parser.parse_args()
     backend = load_backend(options.weights, precision=options.precision)
@@ -63,9 +62,9 @@ def main() -> None:
 
 
 def in_light(photo: NDArray[Any], alpha: NDArray[np.float32]) -> NDArray[np.float32]:
-    """The alpha (H, W) in linear light of what is mixed by `alpha` (H, W) in the display values of `photo` (H, W, 3).
+    """The alpha (H, W) in linear light of a mixture that has `alpha` (H, W) in the values of a photo (H, W, 3).
 
-    The colours are estimated from both. Where they are too near each other to tell, alpha stays.
+    The colours are estimated from photo and alpha. Where they are too similar, alpha stays.
     """
     over, under = estimate_foreground(photo, alpha), estimate_foreground(photo, 1 - alpha)
     share = alpha[..., None]

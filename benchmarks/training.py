@@ -1,16 +1,16 @@
-"""How fast `matte train` goes: pixels and crops a second, its waiting for data, and where the time of a step goes.
+"""How fast `matte train` is: pixels and crops a second, waiting for data, and where the time of a step goes.
 
     python benchmarks/training.py [--device cpu] [--size 320 --size 448] [--threads 2] [--workers 1]
                                   [--photos DIR] [--foregrounds DIR] [--cache DIR] [--parts steps data profile]
 
-Three tables (Markdown), each of which `--parts` can leave out:
+It prints three tables in Markdown; `--parts` chooses among them:
 
-- *steps*: the real loop on crops that are there already, then on crops made by `--workers` processes. On CUDA the
-  default is 512 crops in batches of 16, on a CPU 320 and 448 in batches of 2.
-- *data*: crops a second that 1, 2, … up to `--workers` processes make, and nobody uses.
-- *profile*: the shares of a step, from PyTorch's profiler: time on the CPU, or on the card where there is one.
+- *steps*: the real loop, first with crops that are ready, then with crops made by `--workers` processes. The default on
+  CUDA is crops of 512 pixels in batches of 16, on a CPU of 320 and 448 pixels in batches of 2.
+- *data*: crops a second that 1, 2, … up to `--workers` processes make.
+- *profile*: the shares of a step by PyTorch's profiler: time on the CPU, or on the card where there is one.
 
-Run it alone: on a CPU everything that runs beside it counts.
+Run it alone: other programs on the machine change the figures.
 """
 
 from __future__ import annotations
@@ -20,7 +20,6 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -29,14 +28,14 @@ from torch import Tensor
 from torch.profiler import ProfilerActivity, profile
 
 from mattecli.system.process import prepare_process
-from mattecli.training.build import build_feed, build_network
+from mattecli.training.build import build_loader, build_network
 from mattecli.training.config import TrainConfig, config_of
 from mattecli.training.data.dataset import Samples, batches
 from mattecli.training.distributed import training_device
-from mattecli.training.log import Line, read_log
-from mattecli.training.loop import Feed, train
+from mattecli.training.log import LogLine, read_log
+from mattecli.training.loop import BatchLoader, train
 
-# Shares of a profile: ranges that own all that runs inside them, then single operations.
+# Parts of a profile: first ranges that count all that runs inside them, then single operations.
 RANGES = {
     "mattecli::downsample": "resampling",
     "mattecli::upsample": "resampling",
@@ -94,7 +93,7 @@ def main() -> None:
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--device", default="auto")
-    parser.add_argument("--size", type=int, action="append", help="side of the crops; may be given again")
+    parser.add_argument("--size", type=int, action="append", help="side of the crops, pixels; can be repeated")
     parser.add_argument("--batch", type=int)
     parser.add_argument("--interval", type=int, help="steps between two readings (default: 4, or 20 on CUDA)")
     parser.add_argument("--intervals", type=int, default=2, help="intervals to measure, after one to warm up")
@@ -102,7 +101,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--workers", type=int, default=1)
     parser.add_argument("--photos", action="append", default=[], help="folder of photographs for backgrounds")
     parser.add_argument("--foregrounds", action="append", default=[], help="folder of cut-outs")
-    parser.add_argument("--cache", default="", help="folder of ready foregrounds; without, each worker makes its own")
+    parser.add_argument("--cache", default="", help="folder of ready foregrounds; without it each worker makes its own")
     parser.add_argument("--bank", type=int, default=32, help="different procedural foregrounds")
     parser.add_argument("--optimizer", choices=["adamw", "muon"], default="muon")
     parser.add_argument("--precision", choices=["bf16", "fp32"], default="bf16")
@@ -141,15 +140,15 @@ def _config(options: argparse.Namespace, size: int, folder: str, *, workers: int
         "norms": {"freeze": float(options.frozen)},
         "precision": {"dtype": options.precision, "compile": options.compile},
     }
-    return replace(config_of(tables, Path("train.toml")), workers=workers)
+    return config_of(tables, Path("train.toml")).replace(workers=workers)
 
 
 def _print_steps(options: argparse.Namespace, size: int, *, workers: int) -> None:
     with tempfile.TemporaryDirectory() as folder:
         config = _config(options, size, folder, workers=workers)
-        feed = build_feed(config, options.device)
-        feed = feed if workers else _the_same(feed)
-        train(config, network=build_network(config), feed=feed, device=options.device)
+        loader = build_loader(config, options.device)
+        loader = loader if workers else _the_same(loader)
+        train(config, network=build_network(config), loader=loader, device=options.device)
         lines = [line for line in read_log(Path(folder) / "log.jsonl") if line["kind"] == "step"][1:]
     pixels, waiting = (_mean_over_time(lines, figure) for figure in ("pixels_per_second", "waiting"))
     data = f"{workers} workers" if workers else "ready"
@@ -157,16 +156,16 @@ def _print_steps(options: argparse.Namespace, size: int, *, workers: int) -> Non
     print(f"| {size} | {options.batch} | {data} | {crops:.2f} | {pixels:,.0f} | {waiting:.1%} |", flush=True)
 
 
-def _mean_over_time(lines: list[Line], figure: str) -> float:
+def _mean_over_time(lines: list[LogLine], figure: str) -> float:
     seconds = [1 / line["pixels_per_second"] for line in lines]
     return float(sum(s * line[figure] for s, line in zip(seconds, lines, strict=True)) / sum(seconds))
 
 
-def _the_same(feed: Feed) -> Feed:
-    """The first batch again and again: what the steps cost when data costs nothing."""
+def _the_same(loader: BatchLoader) -> BatchLoader:
+    """The first batch again and again: the cost of steps when data costs nothing."""
 
     def one_batch(**plan: Any) -> Iterator[Mapping[str, Tensor]]:
-        batch = next(feed(**plan))
+        batch = next(loader(**plan))
         while True:
             yield batch
 
@@ -174,7 +173,7 @@ def _the_same(feed: Feed) -> Feed:
 
 
 def _data_rate(options: argparse.Namespace, size: int, workers: int) -> float:
-    """Crops a second of worker processes, after as many crops again to fill the cache."""
+    """Crops a second made by worker processes, after as many crops to fill the cache."""
     config = _config(options, size, "unused", workers=workers)
     count: int = 8 * options.batch * workers
     made = batches(Samples(config.data, seed=0), start=0, batch=options.batch, size_of=lambda _: size, workers=workers)
@@ -195,23 +194,23 @@ def _shares(options: argparse.Namespace, size: int) -> list[tuple[str, float]]:
     watch = profile(activities=[ProfilerActivity.CPU] + ([ProfilerActivity.CUDA] if cuda else []))
     with tempfile.TemporaryDirectory() as folder:
         config = _config(options, size, folder, workers=0)
-        feed = _watched(
-            _the_same(build_feed(config, options.device)), watch, first=options.interval, last=2 * options.interval
+        loader = _watched(
+            _the_same(build_loader(config, options.device)), watch, first=options.interval, last=2 * options.interval
         )
-        train(config, network=build_network(config), feed=feed, device=options.device)
+        train(config, network=build_network(config), loader=loader, device=options.device)
     parts: Counter[str] = Counter()
     for event in watch.events():  # type: ignore[no-untyped-call]
-        if event.device_type.name == "CPU":  # the operation that called a kernel of the card bears its time, too
+        if event.device_type.name == "CPU":  # also bears the time of the kernels that it called on the card
             parts[_part_of(event)] += event.self_device_time_total if cuda else event.self_cpu_time_total
     total = sum(parts.values())
     return [(part, microseconds / total) for part, microseconds in parts.most_common() if microseconds]
 
 
-def _watched(feed: Feed, watch: profile, *, first: int, last: int) -> Feed:
-    """The feed, with a profiler that runs from one batch to another."""
+def _watched(loader: BatchLoader, watch: profile, *, first: int, last: int) -> BatchLoader:
+    """The batches of a loader, with a profiler that runs from one batch to another."""
 
     def watched(**plan: Any) -> Iterator[Mapping[str, Tensor]]:
-        for k, batch in enumerate(feed(**plan)):
+        for k, batch in enumerate(loader(**plan)):
             if k == first:
                 watch.start()
             if k == last:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import sys
 import time
@@ -19,6 +18,7 @@ from mattecli.errors import UsageError
 
 if TYPE_CHECKING:
     from mattecli.training.data.config import DataConfig
+    from mattecli.training.data.dataset import Samples
     from mattecli.training.data.sources import Sources
 
 Folders = list[Path] | None
@@ -28,16 +28,24 @@ def train_samples(
     config: Annotated[
         Path | None,
         typer.Argument(
-            metavar="CONFIG", readable=False, help="A train.toml whose samples are shown; built-in ones if left out."
+            metavar="CONFIG",
+            readable=False,
+            help="A train.toml: show the samples of its [data] table. Without it, show those of the default settings.",
         ),
     ] = None,
     output: Annotated[
-        str, typer.Option("--output", "-o", metavar="FILE", help="The contact sheet to write; - for stdout.")
+        str,
+        typer.Option(
+            "--output", "-o", metavar="FILE", help="The contact sheet to write, e.g. sheet.png; - writes it to stdout."
+        ),
     ] = "samples.png",
     photos: Annotated[
         Folders,
         typer.Option(
-            "--photos", metavar="DIR", readable=False, help="Photographs for backgrounds and textures; may be repeated."
+            "--photos",
+            metavar="DIR",
+            readable=False,
+            help="A folder of photographs, for backgrounds and textures. Can be given several times.",
         ),
     ] = None,
     foregrounds: Annotated[
@@ -46,7 +54,7 @@ def train_samples(
             "--foregrounds",
             metavar="DIR",
             readable=False,
-            help="Cut-outs: RGBA files, or NAME_photo with NAME_alpha; may be repeated.",
+            help="A folder of cut-outs: RGBA files, or pairs NAME_photo and NAME_alpha. Can be given several times.",
         ),
     ] = None,
     own: Annotated[
@@ -55,24 +63,38 @@ def train_samples(
             "--own",
             metavar="DIR",
             readable=False,
-            help="Your data: fg/ with alpha/, or RGBA in fg/, and bg/; may be repeated.",
+            help="A folder of your own data: fg/ with alpha/ (or RGBA files in fg/), and bg/. "
+            "Can be given several times.",
         ),
     ] = None,
     cache: Annotated[
         Path | None,
         typer.Option(
-            "--cache", metavar="DIR", readable=False, help="Folder that keeps ready foregrounds for the next time."
+            "--cache", metavar="DIR", readable=False, help="A folder that keeps finished foregrounds for the next time."
         ),
     ] = None,
     kind: Annotated[
         list[str] | None,
-        typer.Option("--kind", metavar="KIND", help="Only this kind of procedural foreground; may be repeated."),
+        typer.Option(
+            "--kind",
+            metavar="KIND",
+            help="Show only this kind of generated foreground, e.g. hair. Can be given several times.",
+        ),
     ] = None,
-    count: Annotated[int, typer.Option("--count", "-n", min=1, max=1000, help="How many samples.")] = 16,
+    count: Annotated[
+        int, typer.Option("--count", "-n", metavar="N", min=1, max=1000, help="Number of samples, 1 to 1000.")
+    ] = 16,
     first: Annotated[int, typer.Option("--first", min=0, metavar="N", help="Number of the first sample.")] = 0,
-    size: Annotated[int, typer.Option("--size", min=32, max=2048, help="Side of a crop in pixels.")] = 320,
-    seed: Annotated[int | None, typer.Option("--seed", min=0, help="The configuration's, or 0, if left out.")] = None,
-    columns: Annotated[int, typer.Option("--columns", min=1, help="Samples to a row.")] = 2,
+    size: Annotated[
+        int, typer.Option("--size", metavar="PIXELS", min=32, max=2048, help="Side of each sample, 32 to 2048 pixels.")
+    ] = 320,
+    seed: Annotated[
+        int | None,
+        typer.Option(
+            "--seed", metavar="N", min=0, help="Seed of the random choices. Default: the one in CONFIG, or 0."
+        ),
+    ] = None,
+    columns: Annotated[int, typer.Option("--columns", metavar="N", min=1, help="Samples in each row.")] = 2,
     overwrite: Overwrite = False,
     quiet: Quiet = False,
     verbose: Verbose = False,
@@ -81,8 +103,8 @@ def train_samples(
 ) -> None:
     """Make a contact sheet of training samples: image, trimap, alpha and foreground colours, side by side.
 
-    Sample N is the same picture whenever it is made with the same seed, here and in training.
-    Options win over the configuration's table of data. Without any folder all is procedural.
+    Sample N of a seed is always the same picture, here and in training.
+    Options replace what CONFIG says. Without any folder, the program generates all pictures.
 
     \b
     Examples:
@@ -92,31 +114,25 @@ def train_samples(
     """
     from mattecli.imaging.image import Image
     from mattecli.imaging.write import check_output, write_image
-    from mattecli.training.data.dataset import Samples
-    from mattecli.training.data.sheet import make_sheet
+    from mattecli.training.plots import contact_sheet
 
     if output == "-" and as_json:
         raise UsageError("--json and -o - both write to standard output; name a file for the picture")
     check_output(output, overwrite=overwrite)
-    data, config_seed = _configuration(config)
     folders = {"photos": photos, "foregrounds": foregrounds, "own": own}
     given: dict[str, object] = {name: tuple(map(str, paths)) for name, paths in folders.items() if paths}
     if cache is not None:
         given["cache"] = str(cache)
-    if kind:
-        given |= {"kinds": _only(kind), "procedural": data.procedural or 1.0, "cutouts": 0.0, "own_share": 0.0}
-    try:
-        samples = Samples(dataclasses.replace(data, **given), seed=config_seed if seed is None else seed)  # type: ignore[arg-type]
-    except UsageError as error:
-        raise UsageError(f"{config}: {error}" if config else str(error)) from error
+    samples = _samples(config, given, kinds=kind, seed=seed)
     check_output(output, overwrite=overwrite, inputs=_inputs(samples.sources, config))
     began = time.perf_counter()
+    made = []
     with _progress(count) as step:
-        sheet = make_sheet(
-            lambda n: samples.sample(n, size), range(first, first + count), columns=min(columns, count), on_done=step
-        )
+        for number in range(first, first + count):
+            made.append(samples.sample(number, size))
+            step(number)
     seconds = time.perf_counter() - began
-    write_image(output, Image(sheet), overwrite=overwrite)
+    write_image(output, Image(contact_sheet(made, columns=min(columns, count))), overwrite=overwrite)
     facts = {
         "output": output,
         "first": first,
@@ -131,8 +147,21 @@ def train_samples(
     terminal.say(f"{name}: {count} samples of {size} pixels in {seconds:.1f} s (image, trimap, alpha, foreground)")
 
 
+def _samples(config: Path | None, given: dict[str, object], *, kinds: list[str] | None, seed: int | None) -> Samples:
+    """The samples of a train.toml or of the default settings, with what the options say."""
+    from mattecli.training.data.dataset import Samples
+
+    data, config_seed = _configuration(config)
+    if kinds:
+        given |= {"kinds": _only(kinds), "procedural": data.procedural or 1.0, "cutouts": 0.0, "own_share": 0.0}
+    try:
+        return Samples(data.replace(**given), seed=config_seed if seed is None else seed)
+    except UsageError as error:
+        raise UsageError(f"{config}: {error}" if config else str(error)) from error
+
+
 def _configuration(path: Path | None) -> tuple[DataConfig, int]:
-    """The data's table and the seed of a train.toml, or the built-in ones."""
+    """The [data] table and the seed of a train.toml, or the default ones."""
     if path is None:
         from mattecli.training.data.config import DataConfig
 
@@ -144,25 +173,25 @@ def _configuration(path: Path | None) -> tuple[DataConfig, int]:
 
 
 def _inputs(sources: Sources, config: Path | None) -> list[Path]:
-    """The users' files, none of which may be written to."""
+    """The files of the user, none of which may be written to."""
     cutouts = [files for group in sources.cutouts.values() for files in group] + sources.own
     pictures = [path for files in cutouts for path in (files.colour, files.alpha) if path is not None]
     return [*sources.photos, *pictures, *([] if config is None else [config])]
 
 
 def _only(kinds: list[str]) -> dict[str, float]:
-    """Weights that leave these kinds."""
+    """Weights that leave only these kinds."""
     from mattecli.training.data.foregrounds import KINDS
 
     for name in kinds:
         if name not in KINDS:
-            raise UsageError(f"--kind {name} is no kind of procedural foreground; there are {', '.join(KINDS)}")
+            raise UsageError(f"--kind {name} is not a kind of generated foreground; choose from {', '.join(KINDS)}")
     return dict.fromkeys(KINDS, 0.0) | dict.fromkeys(kinds, 1.0)
 
 
 @contextmanager
 def _progress(total: int) -> Iterator[Callable[[int], None]]:
-    """A bar on a terminal, silence elsewhere."""
+    """A progress bar on a terminal, nothing elsewhere."""
     if terminal.quiet or not sys.stderr.isatty():
         yield lambda _: None
         return

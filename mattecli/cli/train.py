@@ -1,8 +1,7 @@
-"""`matte train`: train the network as a TOML file says."""
+"""`matte train`: train the network with the settings of a TOML file."""
 
 from __future__ import annotations
 
-import dataclasses
 import math
 import os
 import signal
@@ -28,34 +27,57 @@ T = TypeVar("T")
 
 
 def train(
-    config: Annotated[Path, typer.Argument(metavar="CONFIG", help="A train.toml, such as examples/train.toml.")],
-    run: Annotated[Path | None, typer.Option("--run", metavar="DIR", help="Folder of the run.")] = None,
+    config: Annotated[
+        Path, typer.Argument(metavar="CONFIG", help="The settings of the run: a train.toml, e.g. examples/train.toml.")
+    ],
+    run: Annotated[
+        Path | None,
+        typer.Option("--run", metavar="DIR", help="Folder for the files of the run. Default: folder in CONFIG."),
+    ] = None,
     max_minutes: Annotated[
         float | None,
-        typer.Option("--max-minutes", min=0.01, help="Fit the whole schedule into this time, all sessions together."),
+        typer.Option(
+            "--max-minutes",
+            metavar="MINUTES",
+            min=0.01,
+            help="Fit the whole schedule into this time, over all sessions together, e.g. 120.",
+        ),
     ] = None,
     pause_after: Annotated[
         float | None,
-        typer.Option("--pause-after", min=0.0, help="Save and end this session after so many minutes; then --resume."),
+        typer.Option(
+            "--pause-after",
+            metavar="MINUTES",
+            min=0.0,
+            help="Save and end this session after this time; go on later with --resume.",
+        ),
     ] = None,
-    steps: Annotated[int | None, typer.Option("--steps", min=1, help="Length of the schedule.")] = None,
+    steps: Annotated[
+        int | None,
+        typer.Option("--steps", metavar="N", min=1, help="Length of the run in steps. Default: steps in CONFIG."),
+    ] = None,
     resume: Annotated[
-        bool, typer.Option("--resume", help="Go on with the run in the folder; begin one where there is none.")
+        bool, typer.Option("--resume", help="Go on with the run in the folder, or begin one if there is none.")
     ] = False,
     device: Device = "auto",
     start: Annotated[
-        Path | None, typer.Option("--start", metavar="CHECKPOINT", help="Begin with these weights, not random ones.")
+        Path | None,
+        typer.Option(
+            "--start",
+            metavar="CHECKPOINT",
+            help="Begin with these weights instead of random ones, e.g. a2u.safetensors.",
+        ),
     ] = None,
     quiet: Quiet = False,
     verbose: Verbose = False,
     debug: Debug = False,
 ) -> None:
-    """Train the network, from scratch or from a checkpoint, as a TOML file says.
+    """Train the network with the settings of a TOML file, from random weights or from a checkpoint.
 
     The folder of the run gets log.jsonl, curves.png, samples/, best.safetensors
-    (lowest SAD on the validation pictures), ema.safetensors and weights.safetensors
-    (the averaged and the last weights), and state.pt to resume from.
-    Ctrl-C saves, then ends; a second Ctrl-C ends at once.
+    (lowest error, SAD, on the validation pictures), ema.safetensors and
+    weights.safetensors (the averaged and the last weights), and state.pt to resume from.
+    Ctrl-C saves and then ends; a second Ctrl-C ends at once.
 
     \b
     Examples:
@@ -65,42 +87,42 @@ def train(
       matte train train.toml --start weights/a2u_shared.safetensors --run runs/tuned
       torchrun --nproc-per-node 4 -m mattecli train train.toml
     """
-    from mattecli.training.build import build_feed, build_network
-    from mattecli.training.config import read_config
-    from mattecli.training.distributed import joined_ranks, training_device
-    from mattecli.training.kept import CONFIG
+    from mattecli.training.build import build_loader, build_network
+    from mattecli.training.config import CONFIG, read_config
+    from mattecli.training.distributed import joined_processes, training_device
+    from mattecli.training.log import LOG
     from mattecli.training.loop import train as train_network
     from mattecli.training.validation import ValidationSet
 
     for option, minutes in (("--max-minutes", max_minutes), ("--pause-after", pause_after)):
         if minutes is not None and not math.isfinite(minutes):
-            raise UsageError(f"{option} {minutes} is no time; give a number of minutes")
+            raise UsageError(f"{option} {minutes} is not a time; give a number of minutes, e.g. 60")
     settings = _with_options(read_config(config), run=run, minutes=max_minutes, steps=steps, start=start)
     chosen = training_device(device)
-    with joined_ranks(chosen) as ranks:
-        if not ranks.first:
+    with joined_processes(chosen) as processes:
+        if not processes.first:
             terminal.set_quiet(True)
         _say_beginning(settings, str(chosen), resume=resume)
-        pictures = settings.validation.folder if ranks.first else None  # one process judges for all
+        pictures = settings.validation.folder if processes.first else None  # one process validates for all
         validation = ValidationSet(pictures) if pictures else None
-        feed = _naming(config, build_feed, settings, chosen)
+        loader = _with_file_named(config, build_loader, settings, chosen)
         network = build_network(settings)
         with _shown_lines() as report, _asked_to_stop() as should_stop:
             ending = train_network(
                 settings,
                 network=network,
-                feed=feed,
+                loader=loader,
                 device=chosen,
-                ranks=ranks,
+                processes=processes,
                 validation=validation,
                 resume=resume,
                 pause_minutes=pause_after,
-                report=_keeping(config, settings, report),
+                report=_with_config_written(config, settings, report),
                 should_stop=should_stop,
             )
     folder = settings.run.folder
     if ending == "finished":
-        terminal.say(f"finished: {folder / 'ema.safetensors'} holds the averaged weights, curves.png there the curves")
+        terminal.say(f"finished: {folder / 'ema.safetensors'} has the averaged weights, {folder / LOG} the figures")
         return
     terminal.say(f"{ending}: saved to {folder}; go on with `matte train {folder / CONFIG} --resume`")
     if ending == "interrupted":
@@ -108,14 +130,14 @@ def train(
 
 
 def _with_options(config: TrainConfig, *, run: Path | None, start: Path | None, **limits: Any) -> TrainConfig:
-    """Options of the command line win over the file; their paths are relative to the working folder."""
+    """The settings with what the options say. Their paths are relative to the working folder."""
     given = {name: value for name, value in limits.items() if value is not None}
     given |= {name: value for name, value in {"folder": run, "start": start}.items() if value is not None}
-    return dataclasses.replace(config, run=dataclasses.replace(config.run, **given))
+    return config.replace(run=config.run.replace(**given))
 
 
-def _naming(path: Path, build: Callable[..., T], *arguments: Any) -> T:
-    """What `build` makes; its word about a setting with the file that holds it."""
+def _with_file_named(path: Path, build: Callable[..., T], *arguments: Any) -> T:
+    """Call `build`; name the file in its errors about settings."""
     try:
         return build(*arguments)
     except UsageError as error:
@@ -130,29 +152,29 @@ def _say_beginning(config: TrainConfig, device: str, *, resume: bool) -> None:
         doing = "going on with" if there else "nothing to resume yet, beginning"
         terminal.say(f"{doing} the run in {config.run.folder}")
     limit = f"{config.run.minutes:g} minutes" if config.run.minutes else f"{config.run.steps:,} steps"
-    terminal.say(f"training on {device} for {limit} into {config.run.folder}")
+    terminal.say(f"training on {device} for {limit}, writing to {config.run.folder}")
     if config.validation.folder is None:
-        terminal.warn("no [validation] folder: nothing will tell how good the network is on whole pictures")
+        terminal.warn("no folder in [validation]: the run will not measure how good the network is on whole pictures")
 
 
-def _keeping(
+def _with_config_written(
     path: Path, config: TrainConfig, report: Callable[[dict[str, Any]], None]
 ) -> Callable[[dict[str, Any]], None]:
-    """Keep the settings in the folder of the run as soon as there is one, unless they were read there."""
+    """`report` that also writes the settings into the folder of the run, unless they were read from there."""
     from mattecli.system.files import same_file
-    from mattecli.training.kept import CONFIG, keep_config
+    from mattecli.training.config import CONFIG, write_config
 
-    def keep(line: dict[str, Any]) -> None:
+    def write_and_report(line: dict[str, Any]) -> None:
         if line["kind"] == "session" and not same_file(path, config.run.folder / CONFIG):
-            keep_config(config, of=str(path))
+            write_config(config, source=str(path))
         report(line)
 
-    return keep
+    return write_and_report
 
 
 @contextmanager
 def _asked_to_stop() -> Iterator[Callable[[], bool]]:
-    """Ctrl-C and SIGTERM ask the loop to save and end; a second Ctrl-C ends at once."""
+    """Ctrl-C and SIGTERM ask the loop to save and end. A second Ctrl-C ends at once."""
     asked = False
 
     def ask(number: int, _: FrameType | None) -> None:
@@ -172,7 +194,7 @@ def _asked_to_stop() -> Iterator[Callable[[], bool]]:
 
 @contextmanager
 def _shown_lines() -> Iterator[Callable[[dict[str, Any]], None]]:
-    """A progress bar with the figures on a terminal, a line for each report elsewhere."""
+    """Show the log: a progress bar with figures on a terminal, a line for each entry elsewhere."""
     if terminal.quiet or not sys.stderr.isatty():
         yield lambda line: _say_line(line)
         return
@@ -197,6 +219,8 @@ def _show_line(progress: Progress, task: Any, line: dict[str, Any]) -> None:
         progress.update(task, facts=_facts(line))
     elif line["kind"] == "validation":
         progress.console.print(f"step {line['step']:,}: {_figures(line)}")
+    elif line["kind"] == "note":
+        progress.console.print(line["text"])
 
 
 def _say_line(line: dict[str, Any]) -> None:
@@ -206,13 +230,15 @@ def _say_line(line: dict[str, Any]) -> None:
         terminal.say(f"step {line['step']}: {_figures(line)}")
     elif line["kind"] == "saved":
         terminal.detail(f"step {line['step']}: state saved")
+    elif line["kind"] == "note":
+        terminal.say(line["text"])
 
 
 def _facts(line: dict[str, Any]) -> str:
     skipped = f", {line['skipped']} steps skipped" if line["skipped"] else ""
     return (
         f"loss {line['losses']['loss']:.4f}, {line['crops_per_second']:.1f} crops/s of {line['size']}, "
-        f"waiting {line['waiting']:.0%}, lr {line['lr']:.2e}{skipped}"
+        f"waiting for data {line['waiting']:.0%}, lr {line['lr']:.2e}{skipped}"
     )
 
 

@@ -92,9 +92,7 @@ def export_onnx(
         raise UsageError(f"{checkpoint.path} is an exported file already; export the checkpoint it was made from")
     check_target(path, overwrite=overwrite, inputs=[checkpoint.path])
     if compare and importlib.util.find_spec("torch") is None:
-        raise DeviceError(
-            "the check of the file needs PyTorch, which is missing; install it or use `compare=False`"
-        )
+        raise DeviceError("the check of the file needs PyTorch, which is missing; install it or use `compare=False`")
     model = build(checkpoint, options)
     try:
         with whole_file(path, overwrite=overwrite) as file:

@@ -1,31 +1,28 @@
-"""The parts of a run from its configuration: the A2U network and the samples it learns from."""
+"""Builds what a run needs from its settings: the A2U network and the loader of its samples."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import replace
 from functools import partial
 
 import torch
-from torch import Tensor
 
 from mattecli.errors import UsageError
 from mattecli.network.a2u import A2UNet
 from mattecli.network.checkpoint import load_a2u
 from mattecli.training.config import TrainConfig
 from mattecli.training.data.dataset import Samples, batches
-from mattecli.training.loop import Feed
+from mattecli.training.loop import BatchLoader
 
-# Below this, ASPP's outer taps at dilation 18 and stride 16 see nothing but padding and keep their random start.
-SMALLEST_CROP_OF_ASPP = 304
+# Below this, ASPP's outer taps at dilation 18 and stride 16 see only padding and keep their random start.
+SMALLEST_CROP_OF_ASPP = 304  # pixels
 
 
 def build_network(config: TrainConfig) -> A2UNet:
-    """The network at its start: the checkpoint of the configuration, or random weights drawn from its seed.
+    """The network at its start: a checkpoint, or random weights drawn from the run's seed.
 
-    Where a stage of the run has small crops, ASPP's dilated kernels start as identity: their outer taps get no gradient
-    there, and random ones would wreck inference on whole pictures. Raises WeightsError for a checkpoint that cannot be
-    loaded, UsageError for one of another variant or upsampling.
+    With random weights and small crops, ASPP's dilated kernels start as identity. Their outer taps get no gradient from
+    small crops, and random ones would spoil inference on whole pictures. Raises WeightsError for a checkpoint that
+    cannot be loaded and UsageError for one of another variant or upsampling.
     """
     shared = config.run.variant == "shared"
     if config.run.start is not None:
@@ -44,30 +41,16 @@ def build_network(config: TrainConfig) -> A2UNet:
     return network
 
 
-def build_feed(config: TrainConfig, device: torch.device) -> Feed:
-    """The samples of the configuration, for the loop; raises InputError for folders that cannot be used.
+def build_loader(config: TrainConfig, device: torch.device) -> BatchLoader:
+    """The loader of the run's samples. Raises InputError for folders that cannot be used.
 
-    Worker processes share a cache in any case, if need be in the run's folder: each would make all foregrounds itself.
+    Worker processes always share a cache, if need be in the run's folder. Otherwise each would make all foregrounds.
     """
     data = config.data
     if config.workers and not data.cache:
-        data = replace(data, cache=str(config.run.folder / "cache"))
+        data = data.replace(cache=str(config.run.folder / "cache"))
     samples = Samples(data, seed=config.run.seed)
-    return partial(_batches, samples, config.workers, device.type == "cuda")
-
-
-def _batches(
-    samples: Samples,
-    workers: int,
-    pin: bool,
-    *,
-    start: int,
-    batch: Callable[[int], int],
-    size_of: Callable[[int], int],
-    rank: int,
-    ranks: int,
-) -> Iterator[dict[str, Tensor]]:
-    return batches(samples, start=start, batch=batch, size_of=size_of, workers=workers, rank=rank, ranks=ranks, pin=pin)
+    return partial(batches, samples, workers=config.workers, pin=device.type == "cuda")
 
 
 @torch.no_grad()

@@ -1,53 +1,61 @@
-"""What a training run is told: `train.toml` as frozen dataclasses, each key with a default.
+"""The settings of a training run: the tables of a train.toml, read from and written to a file.
 
-A key that is not known and a value of the wrong type or out of its range are errors that name the key and the file.
-Relative paths are relative to the file that holds them, and `~` is the user's home.
+An unknown key and a value of the wrong type or out of its range are errors that name the file and the key. Relative
+paths start at the folder of the file that holds them, and `~` is the user's home.
 """
 
 from __future__ import annotations
 
-import dataclasses
-import math
+import json
 import tomllib
-import types
-import typing
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Annotated, Any, ClassVar, Literal
+
+import tomli_w
+from pydantic import Field, NonNegativeFloat, PositiveFloat, model_validator
 
 from mattecli.errors import InputError, UsageError
-from mattecli.training.data.config import FOLDERS, DataConfig
-from mattecli.training.ranges import check_ranges
+from mattecli.spec import STRIDE
+from mattecli.system.files import whole_file
+from mattecli.training.data.config import DataConfig
+from mattecli.training.settings import Count, FilePath, Pair, Settings, Several, Share, ShareBelowOne, rule, validated
 
-T = TypeVar("T")
+CONFIG = "config.toml"  # the settings that the folder of a run keeps
+
+_MANY = 4096
+_BatchSize = Annotated[int, Field(ge=1, le=_MANY)]
+_CropSize = Annotated[int, Field(ge=STRIDE, le=_MANY, multiple_of=STRIDE)]
 
 
-@dataclass(frozen=True, kw_only=True)
-class RunConfig:
+class RunConfig(Settings):
     """What is trained, for how long, and where the run's files go."""
 
-    folder: Path = Path("run")
-    seed: int = 0
-    steps: int = 100_000
-    minutes: float | None = None  # fit the schedule into this time, whatever step it reaches
+    table_name: ClassVar[str] = "run"
+
+    folder: FilePath = Path("run")
+    seed: Annotated[int, Field(ge=0, le=2**63 - 1 - _MANY)] = 0  # each process adds its rank
+    steps: Count = 100_000
+    minutes: PositiveFloat | None = None  # fit the schedule into this time, whatever step it reaches
     variant: Literal["shared", "unshared"] = "shared"
     upsampling: Literal["affinity", "nearest", "bilinear"] = "affinity"  # of the decoder; the others to compare with
-    start: Path | None = None  # a checkpoint to begin from; none: random weights
-    log_every: int = 20  # steps
-    save_every: int = 2000  # steps
-    save_minutes: float = 10.0  # and at least this often
-    bad_steps: int = 20  # so many steps running without a finite gradient end the run
+    start: FilePath | None = None  # a checkpoint to begin from; none: random weights
+    log_every: Count = 20  # steps
+    save_every: Count = 2000  # steps
+    save_minutes: NonNegativeFloat = 10.0  # and at least this often
+    bad_steps: Count = 20  # this many steps in a row without a finite gradient end the run
 
 
-@dataclass(frozen=True, kw_only=True)
-class CropStage:
-    """Crops of one part of the run; of several sizes, each batch takes one by its number, so a rerun takes the same."""
+class CropStage(Settings):
+    """Crops of one part of the run. With several sizes the batches take them in turn, the same way in a rerun."""
 
-    until: float = 1.0  # share of the run
-    size: tuple[int, ...] = (512,)
-    batch: int = 16  # pictures at once, for each process
-    accumulate: int = 1  # batches to a step: the gradient is their mean
+    table_name: ClassVar[str] = "crops"
+
+    until: Annotated[float, Field(gt=0, le=1)] = 1.0  # share of the run
+    size: Annotated[tuple[_CropSize, ...], Field(min_length=1), Several] = (512,)  # side, pixels
+    batch: _BatchSize = 16  # pictures at once, for each process
+    accumulate: _BatchSize = 1  # batches to a step, whose gradient is their mean
 
     @property
     def step_batch(self) -> int:
@@ -55,91 +63,118 @@ class CropStage:
         return self.batch * self.accumulate
 
 
-@dataclass(frozen=True, kw_only=True)
-class OptimizerConfig:
-    """The step taken on the gradient, and its size over the run."""
+class OptimizerConfig(Settings):
+    """The optimizer, and its learning rate over the run."""
+
+    table_name: ClassVar[str] = "optimizer"
 
     name: Literal["adamw", "adam", "muon"] = "adamw"
-    lr: float = 4e-4
-    encoder_factor: float = 1.0  # layer0 to layer3 without their operators take lr times this
-    decoder_factor: float = 1.0  # decoder, ASPP, shortcuts, operators and pred take lr times this
-    betas: tuple[float, float] = (0.9, 0.999)
-    eps: float = 1e-8
-    weight_decay: float = 0.01  # not on norms, biases and the operators' generators
-    muon_lr: float = 0.02  # for the convolutions under muon; lr holds for the rest, which AdamW takes
-    muon_momentum: float = 0.95
-    warmup: int = 500  # steps
+    lr: PositiveFloat = 4e-4
+    encoder_factor: NonNegativeFloat = 1.0  # layer0 to layer3 without their operators learn at lr times this
+    decoder_factor: NonNegativeFloat = 1.0  # decoder, ASPP, shortcuts, operators and pred learn at lr times this
+    betas: Annotated[tuple[ShareBelowOne, ShareBelowOne], Pair] = (0.9, 0.999)
+    eps: PositiveFloat = 1e-8
+    weight_decay: NonNegativeFloat = 0.01  # not on norms, biases and the operators' generators
+    muon_lr: PositiveFloat = 0.02  # of the convolutions under muon; all else learns by AdamW at lr
+    muon_momentum: ShareBelowOne = 0.95
+    warmup: Annotated[int, Field(ge=0, le=2**63 - 1)] = 500  # steps
     schedule: Literal["cosine", "steps"] = "cosine"
-    drops: tuple[float, ...] = (2 / 3, 13 / 15)  # shares of the run where `steps` multiplies by drop_factor
-    drop_factor: float = 0.1
-    clip: float = 1.0  # largest norm of the gradient; 0: none
+    drops: Annotated[tuple[Share, ...], Several] = (2 / 3, 13 / 15)  # where `steps` multiplies by drop_factor
+    drop_factor: Annotated[float, Field(gt=0, le=1)] = 0.1
+    clip: NonNegativeFloat = 1.0  # largest norm of the gradient; 0: no clipping
 
 
-@dataclass(frozen=True, kw_only=True)
-class LossConfig:
-    """Weights of the losses, which `training/losses.py` defines."""
+class LossConfig(Settings):
+    """Weights of the losses that `training/losses.py` defines."""
 
-    alpha: float = 1.0
-    composition: float = 0.25
-    laplacian: float = 0.5
-    gradient: float = 0.0
-    known: float = 0.0  # weight of the pixels that the trimap knows; 0: the loss is over the unknown ones
-    charbonnier: float = 0.0  # eps of sqrt(d² + eps²) in alpha and composition; 0: |d|
+    table_name: ClassVar[str] = "loss"
 
+    alpha: NonNegativeFloat = 1.0
+    composition: NonNegativeFloat = 0.25
+    laplacian: NonNegativeFloat = 0.5
+    gradient: NonNegativeFloat = 0.0
+    known: NonNegativeFloat = 0.0  # weight of the known pixels of the trimap; 0: only the unknown ones count
+    charbonnier: NonNegativeFloat = 0.0  # ε of √(d² + ε²) in alpha and composition; 0: |d|
 
-@dataclass(frozen=True, kw_only=True)
-class EmaConfig:
-    """The moving average of the weights, which is what gets judged and shipped; decay 0: the weights themselves."""
-
-    decay: float = 0.9995
-
-
-@dataclass(frozen=True, kw_only=True)
-class NormsConfig:
-    """Batch norm uses its running statistics, and leaves them, in this last share of the run."""
-
-    freeze: float = 0.2
+    @model_validator(mode="after")
+    def _check_weights(self) -> LossConfig:
+        if not any((self.alpha, self.composition, self.laplacian, self.gradient)):
+            raise rule("loss needs a weight above 0; raise alpha, composition, laplacian or gradient")
+        return self
 
 
-@dataclass(frozen=True, kw_only=True)
-class ValidationConfig:
-    """A folder with image/, alpha/ and one or more trimap*/ of whole pictures paired by name; none: no validation."""
+class EmaConfig(Settings):
+    """The moving average of the weights, which is validated and saved as ema.safetensors."""
 
-    folder: Path | None = None
-    every: int = 2000  # steps
+    table_name: ClassVar[str] = "ema"
+
+    decay: ShareBelowOne = 0.9995  # 0: no averaging
+
+
+class NormsConfig(Settings):
+    """When the batch norms stop learning their running statistics and use them instead."""
+
+    table_name: ClassVar[str] = "norms"
+
+    freeze: Share = 0.2  # last share of the run in which they are frozen
+
+
+class ValidationConfig(Settings):
+    """A folder with image/, alpha/ and one or more trimap*/ of whole pictures, paired by name. None: no validation."""
+
+    table_name: ClassVar[str] = "validation"
+
+    folder: FilePath | None = None
+    every: Count = 2000  # steps
     at_start: bool = True
 
 
-@dataclass(frozen=True, kw_only=True)
-class PrecisionConfig:
-    """How the network computes; losses, weights and averages are float32 in any case."""
+class PrecisionConfig(Settings):
+    """How the network computes. Losses, weights and averages are float32 in any case."""
+
+    table_name: ClassVar[str] = "precision"
 
     dtype: Literal["bf16", "fp32"] = "bf16"
     channels_last: bool = True
     compile: bool = False
 
 
-@dataclass(frozen=True, kw_only=True)
-class TrainConfig:
+class TrainConfig(Settings):
     """All tables of a train.toml."""
 
-    run: RunConfig = field(default_factory=RunConfig)
-    data: DataConfig = field(default_factory=DataConfig)
-    workers: int = 0  # processes that make samples; in the file this key stands in [data]
-    crops: tuple[CropStage, ...] = (CropStage(),)
-    optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
-    loss: LossConfig = field(default_factory=LossConfig)
-    ema: EmaConfig = field(default_factory=EmaConfig)
-    norms: NormsConfig = field(default_factory=NormsConfig)
-    validation: ValidationConfig = field(default_factory=ValidationConfig)
-    precision: PrecisionConfig = field(default_factory=PrecisionConfig)
+    names_in_file: ClassVar[Mapping[str, str]] = {"workers": "data.workers"}
+
+    run: RunConfig = RunConfig()
+    data: DataConfig = DataConfig()
+    workers: Annotated[int, Field(ge=0, le=1024)] = 0  # processes that make samples
+    crops: Annotated[tuple[CropStage, ...], Pair] = (CropStage(),)
+    optimizer: OptimizerConfig = OptimizerConfig()
+    loss: LossConfig = LossConfig()
+    ema: EmaConfig = EmaConfig()
+    norms: NormsConfig = NormsConfig()
+    validation: ValidationConfig = ValidationConfig()
+    precision: PrecisionConfig = PrecisionConfig()
+
+    @model_validator(mode="after")
+    def _check_crops(self) -> TrainConfig:
+        if not self.crops:
+            raise rule("crops needs one stage or more; write [[crops]]")
+        bounds = [0.0, *(stage.until for stage in self.crops)]
+        if bounds[-1] != 1.0 or any(end <= begin for begin, end in pairwise(bounds)):
+            raise rule("until must rise from one [[crops]] to the next and end at 1.0; change it")
+        if any(stage.batch == 1 and begin < 1 - self.norms.freeze for stage, begin in zip(self.crops, bounds)):  # noqa: B905
+            raise rule(
+                "crops.batch must be 2 or more while norms are not frozen, because a norm sees one value a picture; "
+                "raise it, or raise freeze in [norms]"
+            )
+        return self
 
 
 def read_config(path: str | Path) -> TrainConfig:
-    """The run that a TOML file describes.
+    """Read the settings of a run from a TOML file.
 
-    Raises InputError when the file cannot be read, UsageError when it is no TOML, names an unknown key, gives a value
-    of the wrong type or out of its range; the message names the key and the file.
+    Raises InputError for a file that cannot be read, and UsageError for one that is not TOML or holds an unknown key or
+    a value of the wrong type or out of its range.
     """
     path = Path(path)
     try:
@@ -149,130 +184,43 @@ def read_config(path: str | Path) -> TrainConfig:
     try:
         tables = tomllib.loads(content)
     except tomllib.TOMLDecodeError as error:
-        raise UsageError(f"{path} is no TOML: {error}; mend that line") from error
+        raise UsageError(f"{path} is not a TOML file: {error}; correct that line") from error
     return config_of(tables, path)
 
 
 def config_of(tables: Mapping[str, Any], path: Path) -> TrainConfig:
-    """The run that the tables of a train.toml describe, read from or standing for the file `path`; errors as above."""
+    """Make the settings of a run from the tables of a train.toml.
+
+    `path` is the file that they are from or stand for. Raises UsageError as `read_config` does.
+    """
     tables = dict(tables)
     if "workers" in tables:
-        raise UsageError(f"{path}: workers is no table of a train.toml; write it under [data]")
-    data = dict(tables["data"]) if isinstance(tables.get("data"), dict) else {}
-    if "workers" in data:  # stands with the data for the user, but is no property of a sample
-        tables["workers"] = data.pop("workers")
-        tables["data"] = data
-    config = _Reader(path).table(TrainConfig, tables, "")
-    check_ranges(config, path)
-    return config
+        raise UsageError(f"{path}: workers is not a table of a train.toml; write it under [data]")
+    data = tables.get("data")
+    if isinstance(data, dict) and "workers" in data:  # in the file beside the data, but it changes no sample
+        tables |= {"workers": data["workers"], "data": {key: data[key] for key in data if key != "workers"}}
+    return validated(TrainConfig, tables, file=path)
 
 
-class _Reader:
-    """TOML values to the types that dataclasses declare."""
+def write_config(config: TrainConfig, *, source: str) -> None:
+    """Write all settings into the folder of the run, so that `read_config` reads the same there.
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
-
-    def table(self, cls: type[T], table: Any, name: str) -> T:
-        if not isinstance(table, dict):
-            raise UsageError(f"{self.path}: {name} is {_kind(table)} but must be a table; write [{name}]")
-        types_ = typing.get_type_hints(cls)
-        known = [f.name for f in dataclasses.fields(typing.cast(Any, cls)) if f.init]
-        prefix = f"{name}." if name else ""
-        for key in table:
-            if key not in known:
-                raise UsageError(f"{self.path}: {prefix}{key} is no key of a train.toml; known are {', '.join(known)}")
-        values = {key: self.value(types_[key], value, prefix + key) for key, value in table.items()}
-        if cls is DataConfig:  # whose folders are plain text
-            values |= {key: self.folders(values[key], prefix + key) for key in FOLDERS if values.get(key)}
-        try:
-            return cls(**values)
-        except UsageError as error:  # a table that checks its own ranges doesn't know the file
-            raise UsageError(f"{self.path}: {error}") from error
-
-    def value(self, kind: Any, value: Any, name: str) -> Any:
-        origin, arguments = typing.get_origin(kind), typing.get_args(kind)
-        if origin in (typing.Union, types.UnionType):
-            kinds = [k for k in arguments if k is not type(None)]
-            return self._first_that_fits(kinds, value, name)
-        if origin is Literal:
-            if value not in arguments:
-                raise UsageError(
-                    f"{self.path}: {name} is {value!r} but must be one of {', '.join(map(repr, arguments))}"
-                )
-            return value
-        if origin in (tuple, list):
-            return self._sequence(origin, arguments, value, name)
-        if origin in (dict, Mapping):
-            return {
-                key: self.value(arguments[1], v, f"{name}.{key}") for key, v in self._need(dict, value, name).items()
-            }
-        if dataclasses.is_dataclass(kind):
-            return self.table(typing.cast(Any, kind), value, name)
-        if kind is Path:
-            return self._from_here(self._need(str, value, name), name)
-        if kind is float and isinstance(value, int) and not isinstance(value, bool):
-            self._check_size(value, name)
-            value = float(value)
-        self._need(kind, value, name)
-        if isinstance(value, int):
-            self._check_size(value, name)
-        if isinstance(value, float) and not math.isfinite(value):
-            raise UsageError(f"{self.path}: {name} is {value} but must be a finite number; mend that key")
-        return value
-
-    def _check_size(self, value: int, name: str) -> None:
-        if abs(value) >= 2**63:  # TOML's own limit, which Python's reader does not hold
-            raise UsageError(f"{self.path}: {name} has more than 64 bits; mend that key")
-
-    def folders(self, names: str | tuple[str, ...], name: str) -> str | tuple[str, ...]:
-        if isinstance(names, str):
-            return str(self._from_here(names, name))
-        return tuple(str(self._from_here(one, name)) for one in names)
-
-    def _from_here(self, text: str, name: str) -> Path:
-        """A path as seen from the file's folder."""
-        try:
-            return self.path.parent / Path(text).expanduser()
-        except RuntimeError as error:
-            raise UsageError(
-                f"{self.path}: {name} is {text!r}, but there is no such home; write the path out"
-            ) from error
-
-    def _first_that_fits(self, kinds: list[Any], value: Any, name: str) -> Any:
-        for kind in kinds[:-1]:
-            try:
-                return self.value(kind, value, name)
-            except UsageError:
-                continue  # the last kind tells the user what is wrong
-        return self.value(kinds[-1], value, name)
-
-    def _sequence(self, origin: type, arguments: tuple[Any, ...], value: Any, name: str) -> Any:
-        if origin is list or arguments[-1] is Ellipsis:
-            values = value if isinstance(value, list) else [value]  # one size is a list of one
-            return origin(self.value(arguments[0], v, f"{name}[{n}]") for n, v in enumerate(values))
-        if len(self._need(list, value, name)) != len(arguments):
-            raise UsageError(f"{self.path}: {name} has {len(value)} values but must have {len(arguments)}")
-        return tuple(self.value(k, v, f"{name}[{n}]") for n, (k, v) in enumerate(zip(arguments, value, strict=True)))
-
-    def _need(self, kind: Any, value: Any, name: str) -> Any:
-        if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
-            raise UsageError(
-                f"{self.path}: {name} is {_kind(value)} but must be {_NAMES.get(kind, kind)}; mend that key"
-            )
-        return value
-
-
-_NAMES: dict[Any, str] = {
-    bool: "true or false",
-    int: "a whole number",
-    float: "a number",
-    str: "a string",
-    list: "a list",
-    dict: "a table",
-    Path: "a path",
-}
-
-
-def _kind(value: object) -> str:
-    return _NAMES.get(type(value), type(value).__name__)
+    The folder of the run becomes the file's own and other paths become absolute. `source` names where the settings are
+    from. Raises InputError for a file that cannot be written.
+    """
+    path = config.run.folder / CONFIG
+    start, validation = (p and p.absolute() for p in (config.run.start, config.validation.folder))
+    lasting = config.replace(
+        run=config.run.replace(folder=Path(), start=start),
+        data=config.data.with_absolute_folders(),
+        validation=config.validation.replace(folder=validation),
+    )
+    tables = lasting.model_dump(mode="json", exclude_none=True)
+    tables["data"]["workers"] = tables.pop("workers")
+    origin = json.dumps(source, ensure_ascii=False)
+    head = f"# The settings of this run, from {origin} and options; `matte train` reads them from here as well.\n\n"
+    try:
+        with whole_file(path) as file:
+            file.write((head + tomli_w.dumps(tables)).encode())
+    except (OSError, UnicodeEncodeError) as error:
+        raise InputError(f"{path} cannot be written ({error}); choose another folder with --run") from error

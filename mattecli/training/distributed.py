@@ -1,4 +1,4 @@
-"""Several processes that train one network, as torchrun starts them; one process is the same with one rank."""
+"""Several processes that train one network, as torchrun starts them. A single process is a world of size 1."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ from torch.nn.parallel import DistributedDataParallel
 
 from mattecli.errors import DeviceError
 
-# The others wait while the first process validates and saves; PyTorch would give up after 10 minutes (NCCL) or 30
-# (Gloo). A process that dies needs no such limit: torchrun ends the others.
-_PATIENCE = timedelta(hours=12)
+# The others wait while the first process validates and saves. PyTorch would give up after 10 minutes (NCCL) or 30
+# (Gloo). A process that dies needs no shorter limit: torchrun ends the others.
+TIMEOUT = timedelta(hours=12)
 
 
 @dataclass(frozen=True)
-class Ranks:
-    """This process's place among those that train together."""
+class Processes:
+    """The processes that train together, seen from this one."""
 
     rank: int = 0
-    world: int = 1
-    control: dist.ProcessGroup | None = None  # a CPU group: what the loop agrees on must not wait for the device
+    world_size: int = 1
+    control: dist.ProcessGroup | None = None  # on the CPU: what the loop agrees on must not wait for the device
 
     @property
     def first(self) -> bool:
@@ -42,61 +42,64 @@ class Ranks:
         return list(map(float, tensor.tolist()))
 
     def gather(self, tensor: Tensor) -> list[Tensor]:
-        """A CPU tensor of each process, in order of rank; shapes are equal."""
+        """The CPU tensors of all processes in order of rank. All must have the same shape."""
         if self.control is None:
             return [tensor]
-        tensors = [torch.empty_like(tensor) for _ in range(self.world)]
+        tensors = [torch.empty_like(tensor) for _ in range(self.world_size)]
         dist.all_gather(tensors, tensor, group=self.control)
         return tensors
 
     def wrap(self, network: nn.Module, device: torch.device) -> nn.Module:
-        """The network whose gradients are the mean over all processes."""
-        if self.world == 1:
+        """The network with gradients that are the mean over all processes."""
+        if self.world_size == 1:
             return network
         return DistributedDataParallel(
             network, device_ids=[device] if device.type == "cuda" else None, gradient_as_bucket_view=True
         )
 
 
-def apart(network: nn.Module) -> AbstractContextManager[None]:
-    """Inside, the gradients of a network from `wrap` add up in each process; the next pass outside joins them."""
+def no_sync(network: nn.Module) -> AbstractContextManager[None]:
+    """Inside, each process adds up gradients of its own; the next pass outside averages them over the processes.
+
+    `network` is from `Processes.wrap`.
+    """
     if isinstance(network, DistributedDataParallel):
         return network.no_sync()
     return nullcontext()
 
 
 @contextmanager
-def joined_ranks(device: torch.device) -> Iterator[Ranks]:
-    """Join the processes that torchrun started (it sets RANK and WORLD_SIZE); alone where there are none."""
-    world = int(os.environ.get("WORLD_SIZE", "1"))
-    if world == 1:
-        yield Ranks()
+def joined_processes(device: torch.device) -> Iterator[Processes]:
+    """Join the processes that torchrun started (it sets RANK and WORLD_SIZE); without torchrun, train alone."""
+    world_size = int(os.environ.get("WORLD_SIZE", "1"))
+    if world_size == 1:
+        yield Processes()
         return
     if device.type == "cuda":
         torch.cuda.set_device(device)
     try:
-        dist.init_process_group("nccl" if device.type == "cuda" else "gloo", timeout=_PATIENCE)
+        dist.init_process_group("nccl" if device.type == "cuda" else "gloo", timeout=TIMEOUT)
     except (RuntimeError, ValueError) as error:
         raise DeviceError(
-            f"the {world} processes cannot reach each other ({error}); start them with torchrun"
+            f"the {world_size} processes cannot reach each other ({error}); start them with torchrun"
         ) from error
     try:
-        yield Ranks(dist.get_rank(), world, dist.new_group(backend="gloo", timeout=_PATIENCE))
+        yield Processes(dist.get_rank(), world_size, dist.new_group(backend="gloo", timeout=TIMEOUT))
     finally:
         dist.destroy_process_group()
 
 
 def training_device(name: str) -> torch.device:
-    """`auto`, `cpu` or `cuda[:N]` as a device that is there; torchrun's processes take the GPU of their local rank.
+    """The device that `auto`, `cpu`, `cuda` or `cuda:N` names; under torchrun `cuda` is the GPU of the local rank.
 
-    Raises DeviceError when CUDA is asked for and cannot be used.
+    Raises DeviceError for a device that does not exist here.
     """
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
     if name == "cpu":
         return torch.device("cpu")
     if name.split(":")[0] != "cuda":
-        raise DeviceError(f"--device {name} is not known to training; take auto, cpu, cuda or cuda:N")
+        raise DeviceError(f"--device {name} is not known to training; choose auto, cpu, cuda or cuda:N")
     if not torch.cuda.is_available():
         built = torch.version.cuda is not None
         fact = "no GPU or driver was found" if built else "this PyTorch was built without CUDA"
@@ -105,6 +108,6 @@ def training_device(name: str) -> torch.device:
     number = name.partition(":")[2] or os.environ.get("LOCAL_RANK", "0")
     if not number.isdigit() or int(number) >= torch.cuda.device_count():
         raise DeviceError(
-            f"--device {name} is not there: PyTorch sees {torch.cuda.device_count()} GPUs; take one of them"
+            f"--device {name} does not exist: PyTorch sees {torch.cuda.device_count()} GPUs; choose one of them"
         )
     return torch.device("cuda", int(number))

@@ -1,4 +1,7 @@
-"""The log of a run and its rates: log.jsonl, a JSON object a line, of kind session, step, validation or saved."""
+"""The log of a run and the rates in it.
+
+log.jsonl has one JSON object a line, of kind session, step, validation, saved or note.
+"""
 
 from __future__ import annotations
 
@@ -10,43 +13,43 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from pydantic import BaseModel
 from torch import Tensor
 
 from mattecli.errors import InputError
 from mattecli.system.files import sweep, whole_file
-from mattecli.training.plots import draw_curves
+from mattecli.training.plots import NO_MATPLOTLIB, draw_curves
 
-Line = dict[str, Any]
+LogLine = dict[str, Any]
 LOG = "log.jsonl"
+CURVES = "curves.png"
 
 
-class Journal:
-    """Writes the log in the folder of the run and shows each line to `report`; one that is no `writer` does neither."""
+class RunLog:
+    """Writes the log into the run's folder and passes each line to `report`. Without `writer` it does neither."""
 
-    def __init__(self, folder: Path, *, writer: bool, report: Callable[[Line], None]) -> None:
+    def __init__(self, folder: Path, *, writer: bool, report: Callable[[LogLine], None]) -> None:
         self.folder, self.writer, self.report = folder, writer, report
         self._path = folder / LOG
 
     def open(self, step: int) -> None:
-        """Make the folder; leave out of an older log what is later than `step`, which is done again.
+        """Make the folder. Remove the lines of an older log after `step`: the run will do those steps again.
 
-        Raises InputError when the folder cannot be written.
+        Raises InputError for a folder that cannot be written.
         """
         if not self.writer:
             return
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             sweep(self.folder)
-            kept = (
-                [line for line in read_log(self._path) if line["step"] <= step] if step and self._path.exists() else []
-            )
+            older = read_log(self._path) if step and self._path.exists() else []
             with whole_file(self._path) as file:
-                file.writelines(f"{json.dumps(line)}\n".encode() for line in kept)
+                file.writelines(f"{json.dumps(line)}\n".encode() for line in older if line["step"] <= step)
         except OSError as error:
-            raise InputError(f"{self.folder} cannot be written ({error}); choose another folder by --run") from error
+            raise InputError(f"{self.folder} cannot be written ({error}); choose another folder with --run") from error
 
-    def tell(self, line: Line) -> None:
-        """Add a line; dataclasses and paths in it become what JSON knows."""
+    def write(self, line: LogLine) -> None:
+        """Add a line. Dataclasses, settings and paths in it become what JSON knows."""
         if not self.writer:
             return
         line = _plain(line)
@@ -54,14 +57,21 @@ class Journal:
             file.write(json.dumps(line) + "\n")
         self.report(line)
 
-    def draw(self) -> None:
-        """Draw the curves of the whole log."""
-        if self.writer:
-            draw_curves(read_log(self._path), self.folder / "curves.png")
+    def draw_curves(self) -> str | None:
+        """Draw the curves of the whole log. Without matplotlib draw nothing and return a sentence that says so."""
+        if not self.writer:
+            return None
+        try:
+            draw_curves(read_log(self._path), self.folder / CURVES)
+        except ModuleNotFoundError as error:
+            if (error.name or "").partition(".")[0] != "matplotlib":
+                raise
+            return NO_MATPLOTLIB
+        return None
 
 
-def read_log(path: Path) -> list[Line]:
-    """The lines of a log.jsonl; a last line that was cut off by a crash is left out."""
+def read_log(path: Path) -> list[LogLine]:
+    """The lines of a log.jsonl, without a last line that a crash cut off."""
     lines = []
     for line in path.read_text(encoding="utf-8").splitlines():
         try:
@@ -72,6 +82,8 @@ def read_log(path: Path) -> list[Line]:
 
 
 def _plain(value: Any) -> Any:
+    if isinstance(value, BaseModel):
+        return value.model_dump(mode="json")
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return {f.name: _plain(getattr(value, f.name)) for f in dataclasses.fields(value)}
     if isinstance(value, Mapping):
@@ -82,16 +94,15 @@ def _plain(value: Any) -> Any:
 
 
 class Meter:
-    """Sums of losses, crops, pixels and waiting; they stay on the device until `read`, the one place that syncs.
+    """Sums of losses, crops, pixels and waiting. They stay on the device until `read`, the only place that syncs.
 
-    `waiting` is the share of the time in which the device had nothing to do for want of data: on a CPU the time spent
-    in fetching a batch, on CUDA the gap on the device itself between the end of a step and the arrival of its next
-    batch.
+    `waiting` is the share of the time in which the device waited for data. On a CPU that is the time to fetch a batch,
+    on CUDA the gap on the device between the end of a step and the arrival of the next batch.
     """
 
     def __init__(self, device: torch.device) -> None:
         self._cuda = device.type == "cuda"
-        self._streak = torch.zeros((), device=device)  # bad steps running, kept over intervals
+        self._streak = torch.zeros((), device=device)  # bad steps in a row, also across readings
         self._begin()
 
     def _begin(self) -> None:
@@ -114,7 +125,7 @@ class Meter:
             self._waited += time.perf_counter() - self._idle_from
 
     def step_ends(self, losses: Mapping[str, Tensor], norm: Tensor, bad: Tensor, crops: int, pixels: int) -> None:
-        """All of a step is queued; `bad` is 1 where it was left out, and its losses are not counted then."""
+        """All of a step is queued. `bad` is 1 for a step that was left out; its losses do not count."""
         self._names = list(losses)
         values = torch.stack([value.detach() for value in losses.values()] + [norm])
         self._streak = (self._streak + 1) * bad
@@ -133,14 +144,14 @@ class Meter:
         self._idle_from = time.perf_counter()
 
     def pause(self) -> None:
-        """What follows until the next step (a validation, a save) is neither waiting nor training: read before it."""
+        """Leave out the time until the next step, for a validation or a save. Call `read` before."""
         self._begin()
 
     def read(self) -> dict[str, Any] | None:
-        """Means since the last reading, None when there was no step; then begin anew.
+        """Means since the last reading, or None when there was no step; then begin again.
 
         Keys: losses (a dict of means), norm, crops_per_second, pixels_per_second, waiting (a share), skipped (steps),
-        streak (the longest row of skipped steps).
+        streak (most skipped steps in a row).
         """
         if self._sums is None:
             return None

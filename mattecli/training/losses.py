@@ -1,13 +1,13 @@
-"""The losses of alpha, all in float32, as means over what the trimap leaves unknown.
+"""The losses of alpha, all in float32, as means over the unknown pixels of the trimap.
 
 With d = α̂ − α (zero where a pixel has no weight), F and B the true colours and w the pixels' weights:
 
 - alpha: Σ w·|d| / Σ w, or its Charbonnier form √(d² + ε²) (Xu et al., Deep Image Matting, 2017, eq. 1);
-- composition: Σ w·Σ_rgb |d·(F − B)| / Σ w (the same, eq. 2), for α̂F + (1−α̂)B − C is d·(F − B); the photo with its
-  camera damage does not enter. The three channels are added, as in the authors' training, so that a weight of 1 counts
-  up to three times alpha's;
+- composition: Σ w·Σ_rgb |d·(F − B)| / Σ w (the same, eq. 2), because α̂F + (1−α̂)B − C is d·(F − B). The damaged photo
+  does not enter. The three channels are added, as in the authors' training: a weight of 1 counts up to three times as
+  much as alpha's;
 - Laplacian: Σ_{i=1..5} 2^{i−1} ‖L_i(α̂) − L_i(α)‖₁ / Σ w (Hou and Liu, Context-Aware Image Matting, 2019, eq. 2; used by
-  FBA matting, 2020). The pyramid is linear, so one pyramid of d will do.
+  FBA matting, 2020). The pyramid is linear, so one pyramid of d is enough;
 - gradient: (‖∂x d‖₁ + ‖∂y d‖₁) / Σ w with central differences (Tang et al., Learning-Based Sampling, 2019; FBA).
 
 The mean is taken in each picture, then over the pictures: a batch split over several processes gives the same loss.
@@ -25,7 +25,8 @@ from torch import Tensor, nn
 
 from mattecli.spec import MEAN, STD
 from mattecli.training.config import LossConfig, TrainConfig
-from mattecli.training.distributed import Ranks, apart
+from mattecli.training.data.trimaps import unknown
+from mattecli.training.distributed import Processes, no_sync
 
 LEVELS = 5  # of the Laplacian pyramid
 
@@ -39,13 +40,12 @@ def matting_losses(
     foreground: Tensor,
     background: Tensor,
 ) -> dict[str, Tensor]:
-    """The weighted sum as `loss`, and each term that has a weight under its own name, unweighted.
+    """The weighted sum as `loss`, and under its own name each term that has a weight, unweighted.
 
     Prediction and alpha are (B, 1, H, W) in [0, 1] (the prediction unclipped), the trimap (B, 1, H, W) with 0, 128 and
     255, the colours (B, 3, H, W) in [0, 1]. A picture without any weighted pixel adds nothing.
     """
-    unknown = (trimap > 0) & (trimap < 255)  # (B, 1, H, W)
-    weight = torch.where(unknown, 1.0, config.known)
+    weight = torch.where(unknown(trimap), 1.0, config.known)  # (B, 1, H, W)
     count = weight.sum((1, 2, 3)).clamp(min=1.0)  # (B,)
     difference = prediction.float() - alpha.float()  # (B, 1, H, W)
     terms: dict[str, Tensor] = {}
@@ -67,8 +67,8 @@ def matting_losses(
 def laplacian_pyramid(image: Tensor, levels: int = LEVELS) -> list[Tensor]:
     """Differences of neighbouring levels of the Gaussian pyramid of image (B, C, H, W), finest first.
 
-    Burt and Adelson, 1983, with the binomial kernel 1 4 6 4 1. Fewer levels when a side would fall under 2 pixels; the
-    coarsest Gaussian level is left out, as in Hou and Liu.
+    Burt and Adelson, 1983, with the binomial kernel 1 4 6 4 1. There are fewer levels when a side
+    would fall below 2 pixels. The coarsest Gaussian level is left out, as in Hou and Liu.
     """
     pyramid = []
     for _ in range(levels):
@@ -100,12 +100,12 @@ def _mean_gradient(difference: Tensor, count: Tensor) -> Tensor:
 
 
 def _blur_and_halve(image: Tensor) -> Tensor:
-    """Every second pixel of the image blurred by the binomial kernel, the border mirrored."""
+    """Every second pixel of the image, blurred by the binomial kernel with mirrored borders."""
     return _halve_rows(_halve_rows(image).transpose(2, 3)).transpose(2, 3)
 
 
 def _halve_rows(image: Tensor) -> Tensor:
-    """By sums, not by a convolution: cuDNN would compute that in TF32."""
+    """Sums instead of a convolution, which cuDNN would compute in TF32."""
     height = image.shape[2]
     padded = F.pad(image, (0, 0, 2, 2), mode="reflect")  # (B, C, h + 4, w)
     rows = [padded[:, :, tap : tap + height : 2] for tap in range(5)]
@@ -113,12 +113,12 @@ def _halve_rows(image: Tensor) -> Tensor:
 
 
 def _expand(small: Tensor, height: int, width: int) -> Tensor:
-    """Twice the size: the binomial kernel over zeros between the pixels, so 1/8, 6/8, 1/8 and 1/2, 1/2 by turns."""
+    """Twice the size: zeros between the pixels, blurred, which gives 1/8, 6/8, 1/8 and 1/2, 1/2 in turn."""
     return _expand_rows(_expand_rows(small, height).transpose(2, 3), width).transpose(2, 3)
 
 
 def _expand_rows(small: Tensor, height: int) -> Tensor:
-    # The big image mirrored at its border: before row 0 comes row 2, which is 1 of the small one; the last repeats.
+    # The large image is mirrored at its border: row −2 is row 2, which is row 1 of the small one; the last one repeats.
     padded = torch.cat([small[:, :, 1:2], small, small[:, :, -1:]], dim=2)  # (B, C, h + 2, w)
     even = (padded[:, :, :-2] + 6 * padded[:, :, 1:-1] + padded[:, :, 2:]) / 8
     odd = (padded[:, :, 1:-1] + padded[:, :, 2:]) / 2
@@ -129,12 +129,12 @@ Batch = Mapping[str, Tensor]
 
 
 class Gradients:
-    """The network as training runs it: over all processes, in the precision asked for, compiled where asked for."""
+    """The network as training runs it: over all processes, in the chosen precision, compiled if so configured."""
 
-    def __init__(self, network: nn.Module, config: TrainConfig, device: torch.device, ranks: Ranks) -> None:
+    def __init__(self, network: nn.Module, config: TrainConfig, device: torch.device, processes: Processes) -> None:
         self._config, self._device = config, device
         self._memory_format = torch.channels_last if config.precision.channels_last else torch.contiguous_format
-        self._wrapped = ranks.wrap(network, device)
+        self._wrapped = processes.wrap(network, device)
         self._model = self._wrapped
         if config.precision.compile:
             self._model = torch.compile(self._model, dynamic=False)  # type: ignore[assignment]
@@ -142,18 +142,18 @@ class Gradients:
         self._std = 255 * torch.tensor(STD, device=device)[:, None, None]
 
     def add(self, batch: Batch, *, at_once: int) -> dict[str, Tensor]:
-        """Add the gradient of the mean loss over a step's pictures, `at_once` in a pass; gives the mean losses.
+        """Add the gradient of the mean loss over a step's pictures, `at_once` in a pass. Gives the mean losses.
 
-        The passes are of one size, so that the mean of their means is that of all pictures.
+        All passes have the same size, so the mean of their means is the mean over all pictures.
         """
         moved = {name: tensor.to(self._device, non_blocking=True) for name, tensor in batch.items()}
         passes = list(zip(*(torch.split(tensor, at_once) for tensor in moved.values()), strict=True))
         found = []
         for number, tensors in enumerate(passes, start=1):
-            with apart(self._wrapped) if number < len(passes) else nullcontext():
+            with no_sync(self._wrapped) if number < len(passes) else nullcontext():
                 losses = self._losses(dict(zip(moved, tensors, strict=True)))
                 loss = losses["loss"]
-                # A loss that is not finite must make the gradient so, in every process.
+                # A loss that is not finite must make the gradient non-finite, in every process.
                 torch.autograd.backward(loss * torch.where(loss.detach().isfinite(), 1 / len(passes), math.nan))
             found.append({name: term.detach() for name, term in losses.items()})
         return {name: torch.stack([losses[name] for losses in found]).mean() for name in found[0]}

@@ -1,4 +1,4 @@
-"""The optimizers of training, each of which leaves out a step whose gradient is not finite, on the device itself."""
+"""The optimizers of training. Each skips a step whose gradient is not finite, without asking the host."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from mattecli.training.config import OptimizerConfig
 
-# Encoder in the authors' recipe, but for the operators (`bilinear…`), which learn at the decoder's rate.
+# The encoder in the authors' recipe. Its operators (`bilinear…`) learn at the decoder's rate.
 _ENCODER = ("layer0.", "layer1.", "layer2_1.", "layer2_2.", "layer3_1.", "layer3_2.")
 _STEPS = 5  # Newton-Schulz iterations
 _COEFFICIENTS = (3.4445, -4.7750, 2.0315)  # Jordan et al.: steepest slope at 0 that still ends near 1
@@ -22,7 +22,7 @@ class Optimizers:
     def __init__(self, network: nn.Module, config: OptimizerConfig, *, bf16: bool = True) -> None:
         matrices, others = _split(network, config)
         kinds = {"adamw": torch.optim.AdamW, "adam": torch.optim.Adam, "muon": torch.optim.AdamW}
-        # fused: one kernel a step, and the only form that can leave out a step without asking the host
+        # fused: one kernel a step, and the only form that can skip a step without asking the host
         self.parts: list[torch.optim.Optimizer] = [
             kinds[config.name](others, lr=config.lr, betas=config.betas, eps=config.eps, fused=True)
         ]
@@ -39,7 +39,7 @@ class Optimizers:
                 group["lr"] = group["full_lr"] * factor
 
     def step(self, *, bad: Tensor) -> None:
-        """One step, or none where `bad` (a float on the device) is 1."""
+        """One step, or none if `bad` (a float on the device) is 1."""
         for part in self.parts:
             part.found_inf = bad  # type: ignore[attr-defined]  # the hook that torch.amp.GradScaler uses
             part.step()
@@ -54,12 +54,12 @@ class Optimizers:
         return [part.state_dict() for part in self.parts]
 
     def load_state_dict(self, states: list[dict[str, Any]]) -> None:
-        """Take over the state of a checkpoint; raises ValueError when it is another optimizer's."""
+        """Load the state of a checkpoint. Raises ValueError for the state of another optimizer."""
         for part, state in zip(self.parts, states, strict=True):
             settings = [{key: value for key, value in g.items() if key != "params"} for g in part.param_groups]
             part.load_state_dict(state)
             for group, own in zip(part.param_groups, settings, strict=True):
-                group.update(own)  # a config changed on resuming counts
+                group.update(own)  # what was changed in the config since then holds
 
 
 def _split(network: nn.Module, config: OptimizerConfig) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
@@ -79,16 +79,16 @@ def _split(network: nn.Module, config: OptimizerConfig) -> tuple[list[dict[str, 
 
 
 def _is_hidden(name: str, parameter: nn.Parameter) -> bool:
-    """Whether a weight maps features to features: no first or last layer, depthwise kernel or generator."""
+    """Whether a weight maps features to features: not the first or last layer, a depthwise kernel or a generator."""
     edge = name.startswith(("layer0.", "short0.", "pred.")) or "bconv" in name
     return parameter.ndim == 4 and not edge and min(parameter.shape[:2]) > 1
 
 
 class Muon(torch.optim.Optimizer):
-    """Momentum whose matrices are made orthogonal (K. Jordan et al., Muon, 2024), convolutions as matrices (O, I·k·k).
+    """Momentum made orthogonal (K. Jordan et al., Muon, 2024), with convolutions as matrices (O, I·k·k).
 
-    PyTorch's own takes 2-D parameters only. Equal shapes go through the iteration together, in bfloat16 with `bf16`.
-    Updates are scaled by √max(1, rows / columns); weight decay is decoupled.
+    PyTorch's own Muon takes only 2-D parameters. Parameters of one shape go through the iteration together, in bfloat16
+    with `bf16`. Updates are scaled by √max(1, rows / columns); weight decay is decoupled.
     """
 
     def __init__(self, groups: Iterable[dict[str, Any]], *, lr: float, momentum: float, bf16: bool = True) -> None:
@@ -97,9 +97,9 @@ class Muon(torch.optim.Optimizer):
 
     @torch.no_grad()
     def step(self) -> None:  # type: ignore[override]
-        """One step on all parameters that have a gradient; none where `found_inf` is 1."""
+        """One step on all parameters that have a gradient; none if `found_inf` is 1."""
         bad: Tensor | None = getattr(self, "found_inf", None)
-        if bad is not None and bad.device.type == "cpu":  # to look at it costs nothing there
+        if bad is not None and bad.device.type == "cpu":  # looking at it costs nothing there
             if bad > 0:
                 return
             bad = None
@@ -134,7 +134,7 @@ class Muon(torch.optim.Optimizer):
 
 
 def orthogonal(matrices: Tensor) -> Tensor:
-    """The nearest matrices with singular values around 1 (0.7 to 1.2), of (N, rows, columns), by Newton-Schulz."""
+    """The matrices (N, rows, columns) with their singular values moved near 1 (0.7 to 1.2), by Newton-Schulz."""
     a, b, c = _COEFFICIENTS
     wide = matrices.shape[1] <= matrices.shape[2]
     x: Tensor = matrices if wide else matrices.transpose(1, 2)

@@ -1,10 +1,10 @@
-"""A run's state on disk: one file from which it goes on exactly, and light ones that hold weights alone."""
+"""The state of a run on disk: one file to go on from exactly, and small files that hold only weights."""
 
 from __future__ import annotations
 
 import pickle
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -15,26 +15,40 @@ from mattecli.errors import InputError, UsageError, WeightsError
 from mattecli.network.checkpoint import save_a2u
 from mattecli.system.files import whole_file
 from mattecli.training.config import TrainConfig
-from mattecli.training.distributed import Ranks
+from mattecli.training.distributed import Processes
 from mattecli.training.log import LOG, read_log
 from mattecli.training.optimizers import Optimizers
-from mattecli.training.schedule import Timetable
+from mattecli.training.schedule import Schedule
 
 STATE = "state.pt"
+WEIGHTS = ("ema.safetensors", "best.safetensors", "weights.safetensors")  # the likeliest to train on with comes first
 _FORMAT = 1
 
 
 @dataclass
-class Position:
-    """Where a run is: with the tensors, all that the next step depends on."""
+class RunState:
+    """How far a run is: with the tensors, all that the next step depends on."""
 
     step: int = 0  # steps done, which is also the number of the next batch
-    seconds: float = 0.0  # spent in all sessions
-    progress: float = 0.0
+    seconds: float = 0.0  # in all sessions
+    progress: float = 0.0  # share of the schedule that is done
     skipped: int = 0  # steps left out because their gradient was not finite
     best: float = float("inf")  # lowest mean SAD on the validation folder
-    crop_starts: list[tuple[int, int]] = field(default_factory=list)  # CropPlan's decisions
-    timetable: Timetable = field(default_factory=lambda: Timetable(1))
+    crop_starts: list[tuple[int, int]] = field(default_factory=list)  # the decisions of CropPlan
+    schedule: Schedule = field(default_factory=lambda: Schedule(1))
+
+    def to_file(self) -> dict[str, Any]:
+        """The plain values that a state file keeps under "position"; their names never change."""
+        values = asdict(self)
+        values["timetable"] = values.pop("schedule")
+        return values
+
+    @staticmethod
+    def from_file(values: Mapping[str, Any]) -> RunState:
+        """The state that `to_file` gave; raises KeyError or TypeError for other values."""
+        values = dict(values)
+        schedule = Schedule(**values.pop("timetable"))
+        return RunState(**values, schedule=schedule)
 
 
 def save_state(
@@ -43,16 +57,16 @@ def save_state(
     network: nn.Module,
     average: nn.Module,
     optimizers: Optimizers,
-    position: Position,
-    ranks: Ranks,
+    run_state: RunState,
+    processes: Processes,
     device: torch.device,
 ) -> None:
-    """Write everything that the run needs to go on, atomically, from the first process; all must call it.
+    """Write everything that the run needs to go on. All processes must call it; the first one writes.
 
-    Raises InputError when the file cannot be written.
+    The file is replaced as a whole or not at all. Raises InputError for a file that cannot be written.
     """
-    generators = ranks.gather(_generators(device))
-    if not ranks.first:
+    generators = processes.gather(_generators(device))
+    if not processes.first:
         return
     content = {
         "format": _FORMAT,
@@ -61,7 +75,7 @@ def save_state(
         "optimizers": optimizers.state_dict(),
         "generators": generators,
         "device": device.type,
-        "position": vars(position) | {"timetable": vars(position.timetable)},
+        "position": run_state.to_file(),
     }
     _write(content, path)
 
@@ -72,31 +86,29 @@ def load_state(
     network: nn.Module,
     average: nn.Module,
     optimizers: Optimizers,
-    ranks: Ranks,
+    processes: Processes,
     device: torch.device,
-) -> tuple[Position, Tensor | None]:
-    """Put a saved state into network, average and optimizers; gives the position and this process's random generators.
+) -> tuple[RunState, Tensor | None]:
+    """Load a saved state into network, average and optimizers.
 
-    The generators (for `set_generators`) are None when the state was saved by another number of processes or on another
-    kind of device: the run then goes on, but not bit by bit. Raises WeightsError when the file is damaged or belongs to
-    another network or optimizer.
+    Gives how far the run was, and the state of this process's random generators for `set_generators`. The latter is
+    None for a state saved by another number of processes or on another kind of device: the run then goes on, but not
+    bit by bit. Raises WeightsError for a file that is damaged or belongs to another network or optimizer.
     """
     content = _read(path)
     try:
         network.load_state_dict(content["network"])
         average.load_state_dict(content["average"])
         optimizers.load_state_dict(content["optimizers"])
-        position = dict(content["position"])
-        position["timetable"] = Timetable(**position["timetable"])
-        found = Position(**position)
+        found = RunState.from_file(content["position"])
         generators = content["generators"]
     except (KeyError, TypeError, ValueError, RuntimeError) as error:
         raise WeightsError(
             f"{path} is the state of another network or optimizer ({_first_line(error)}); resume with the config that "
             "began the run, or begin a new one in another folder with --run"
         ) from error
-    same = len(generators) == ranks.world and content["device"] == device.type
-    return found, generators[ranks.rank] if same else None
+    same = len(generators) == processes.world_size and content["device"] == device.type
+    return found, generators[processes.rank] if same else None
 
 
 def set_generators(state: Tensor, device: torch.device) -> None:
@@ -108,12 +120,53 @@ def set_generators(state: Tensor, device: torch.device) -> None:
 
 
 def save_weights(state: Mapping[str, Tensor], path: Path, *, step: int) -> None:
-    """Write a network's tensors in 16 bits as safetensors, which `load_a2u` reads; bfloat16 where float16 overflows."""
+    """Write a network's tensors as safetensors in float16, or in bfloat16 where a value overflows float16."""
     metadata = {"step": str(step)}
     try:
         save_a2u(state, path, metadata=metadata)
-    except WeightsError:  # a variance above 65504 in the first steps; bfloat16 holds it
+    except WeightsError:  # a variance above 65504 in the first steps
         save_a2u(state, path, dtype=torch.bfloat16, metadata=metadata)
+
+
+def check_new(folder: Path, *, resume: bool) -> None:
+    """Raise InputError for a folder without a state in which a new run would overwrite an older one's log or weights.
+
+    With `resume`, a run that ended before its first save may begin again: its log has no line of kind "saved".
+    """
+    found = [name for name in (LOG, *WEIGHTS) if (folder / name).exists()]
+    if not found:
+        return
+    if resume and LOG in found and not any(line.get("kind") == "saved" for line in read_log(folder / LOG)):
+        return
+    weights = next((name for name in WEIGHTS if name in found), None)
+    start = f", beginning with its weights by --start {folder / weights}" if weights else ""
+    raise InputError(
+        f"{folder} holds an older run ({', '.join(found)}) but no state to resume it from; choose another folder with "
+        f"--run{start}, or move the old files away"
+    )
+
+
+def check_resumed(config: TrainConfig, state: RunState) -> None:
+    """Raise UsageError for a config that cannot go on from a saved state.
+
+    Such a config has fewer stages of crops than the run has reached, or asks for more steps or minutes although the run
+    has finished: its learning rate has fallen to its end by then.
+    """
+    folder = config.run.folder
+    reached = max((stage for _, stage in state.crop_starts), default=0) + 1
+    if reached > len(config.crops):
+        raise UsageError(
+            f"the run in {folder} has reached stage {reached} of its crops, but the config has {len(config.crops)}; "
+            "resume with the [[crops]] that began it, or begin another with --run"
+        )
+    steps, minutes = config.run.steps, config.run.minutes
+    changed = (steps, minutes) != (state.schedule.steps, state.schedule.minutes)
+    more = steps > state.step and (minutes is None or minutes * 60 > state.seconds)
+    if state.progress >= 1 and changed and more:
+        raise UsageError(
+            f"the run in {folder} finished its schedule at step {state.step} and cannot be made longer, because its "
+            f"learning rate has run out; train on in another folder with --start {folder / 'ema.safetensors'} --run DIR"
+        )
 
 
 def _generators(device: torch.device) -> Tensor:
@@ -125,7 +178,7 @@ def _write(content: Mapping[str, Any], path: Path) -> None:
     try:
         with whole_file(path) as file:
             torch.save(content, file)
-    except (OSError, RuntimeError) as error:  # torch tells of a full disk by a RuntimeError
+    except (OSError, RuntimeError) as error:  # PyTorch reports a full disk as a RuntimeError
         raise InputError(f"{path} cannot be written ({_first_line(error)}); free some space there") from error
 
 
@@ -133,59 +186,16 @@ def _read(path: Path) -> Mapping[str, Any]:
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError as error:
-        raise InputError(f"{path} is not there, so there is nothing to resume; start without --resume") from error
+        raise InputError(f"{path} does not exist, so there is nothing to resume; start without --resume") from error
     except (pickle.UnpicklingError, RuntimeError, EOFError, OSError, ValueError, KeyError) as error:
-        raise WeightsError(f"{path} is damaged or no state of a run; start again from ema.safetensors") from error
+        raise WeightsError(f"{path} is damaged or not the state of a run; start again from ema.safetensors") from error
     if not isinstance(content, dict) or content.get("format") != _FORMAT:
         raise WeightsError(
-            f"{path} is no state of a run that this version can resume; start again from ema.safetensors"
+            f"{path} is not a state that this version can resume (it reads format {_FORMAT}); "
+            "start again from ema.safetensors"
         )
     return content
 
 
 def _first_line(error: BaseException) -> str:
     return (str(error).splitlines() or [type(error).__name__])[0].rstrip(".: ")
-
-
-WEIGHTS = ("ema.safetensors", "best.safetensors", "weights.safetensors")  # the likeliest to train on with first
-
-
-def check_new(folder: Path, *, resume: bool) -> None:
-    """Raise InputError for a folder without a state in which a new run would write over an older one's log or weights.
-
-    With `resume` a run that ended before its first save may begin anew: its log tells of no state.
-    """
-    found = [name for name in (LOG, *WEIGHTS) if (folder / name).exists()]
-    if not found:
-        return
-    if resume and LOG in found and not any(line.get("kind") == "saved" for line in read_log(folder / LOG)):
-        return
-    weights = next((name for name in WEIGHTS if name in found), None)
-    start = f", beginning with its weights by --start {folder / weights}" if weights else ""
-    raise InputError(
-        f"{folder} holds an older run ({', '.join(found)}) but no state to resume it from; take another folder by "
-        f"--run{start}, or move what is there away"
-    )
-
-
-def check_resumed(config: TrainConfig, at: Position) -> None:
-    """Raise UsageError for a config that a saved position cannot go on with.
-
-    That is one with fewer stages of crops than the run has come to, and one that asks for more steps or minutes than
-    the run had when it finished: its learning rate has run out by then.
-    """
-    folder = config.run.folder
-    reached = max((stage for _, stage in at.crop_starts), default=0) + 1
-    if reached > len(config.crops):
-        raise UsageError(
-            f"the run in {folder} has come to stage {reached} of its crops, but the config has {len(config.crops)}; "
-            "resume with the [[crops]] that began it, or begin another by --run"
-        )
-    steps, minutes = config.run.steps, config.run.minutes
-    changed = (steps, minutes) != (at.timetable.steps, at.timetable.minutes)
-    more = steps > at.step and (minutes is None or minutes * 60 > at.seconds)
-    if at.progress >= 1 and changed and more:
-        raise UsageError(
-            f"the run in {folder} finished its schedule at step {at.step} and cannot be made longer, for its learning "
-            f"rate has run out; train on in another folder with --start {folder / 'ema.safetensors'} --run DIR"
-        )

@@ -1,4 +1,4 @@
-"""How good the network is on whole pictures, by the papers' figures; crops would tell little."""
+"""How good the network is on whole pictures, in the figures of the papers. Crops would tell little."""
 
 from __future__ import annotations
 
@@ -23,7 +23,8 @@ from mattecli.network.inputs import network_input
 from mattecli.spec import STRIDE
 from mattecli.system.folders import pictures_in
 from mattecli.system.memory import free_bytes, show_bytes
-from mattecli.training.data.pictures import by_name
+from mattecli.training.data.sources import by_name
+from mattecli.training.data.trimaps import unknown
 from mattecli.trimaps.check import check_size
 from mattecli.trimaps.pairs import read_trimap
 
@@ -50,23 +51,23 @@ class Row:
 
 
 @dataclass(frozen=True)
-class Judgement:
-    """What a validation found: the figures for each folder of trimaps, and some crops to look at."""
+class ValidationResult:
+    """The figures for each folder of trimaps, and some crops to look at."""
 
     figures: tuple[Figures, ...]
     rows: tuple[Row, ...]
 
     @property
     def sad(self) -> float:
-        """The mean SAD over all folders of trimaps: what the best checkpoint is chosen by."""
+        """The mean SAD over all folders of trimaps. The best checkpoint has the lowest."""
         return float(np.mean([figures.sad for figures in self.figures]))
 
 
 class ValidationSet:
     """The pictures of a folder with `image/`, `alpha/` and one or more `trimap…/`, paired by name without suffix.
 
-    Raises InputError at once when a folder or a picture's partner is missing, two pictures have one name, sizes differ,
-    or a trimap leaves nothing unknown and so nothing to score.
+    Raises InputError at once for a folder or a partner that is missing, two pictures of one name, sizes that differ,
+    and a trimap without unknown pixels, which leaves nothing to score.
     """
 
     def __init__(self, folder: str | Path) -> None:
@@ -80,14 +81,14 @@ class ValidationSet:
         for name, image in self.images.items():
             for partner, files in [("alpha", self.alphas), *self.trimaps.items()]:
                 if name not in files:
-                    raise InputError(f"{image} has no {partner}/{name}; add it, or take the photo out of the folder")
+                    raise InputError(f"{image} has no {partner}/{name}; add it, or remove the photo from the folder")
         with ThreadPoolExecutor() as pool:
             self._sizes = dict(zip(self.images, pool.map(self._checked_size, self.images), strict=True))
 
     def check_memory(self, device: torch.device) -> None:
-        """Raise DeviceError for a picture that the device's free memory would not hold as a whole.
+        """Raise DeviceError for a picture that does not fit into the free memory as a whole.
 
-        To be asked before training takes memory, and keeps what it has freed.
+        Call it before training, which takes memory and keeps what it has freed.
         """
         name = max(self._sizes, key=lambda name: math.prod(self._sizes[name]))
         width, height = self._sizes[name]
@@ -109,14 +110,14 @@ class ValidationSet:
             check_size(read_size(files[name]), size, **what)
         for files in self.trimaps.values():
             trimap = read_trimap(files[name])
-            if not ((trimap != 0) & (trimap != 255)).any():
+            if not unknown(trimap).any():
                 raise InputError(
-                    f"{files[name]} has no unknown pixel, so there is nothing to score; mark soft edges grey, or take "
-                    "the picture out of the folder"
+                    f"{files[name]} has no unknown pixel, so there is nothing to score; paint soft edges grey, or "
+                    "remove the picture from the folder"
                 )
         return size
 
-    def judge(
+    def validate(
         self,
         network: nn.Module,
         device: torch.device,
@@ -124,11 +125,11 @@ class ValidationSet:
         rows: int = 4,
         should_stop: Callable[[], bool] = lambda: False,
         channels_last: bool = True,
-    ) -> Judgement | None:
-        """Run the network (in evaluation mode) in float32 over all pictures; None when asked to stop before the end.
+    ) -> ValidationResult | None:
+        """Run the network (in evaluation mode) in float32 over all pictures. None: `should_stop` said so.
 
-        `rows` pictures give a crop for the sample sheet. Raises InputError naming a picture that cannot be read,
-        DeviceError naming one that the device's memory does not hold.
+        `rows` pictures give a crop for the sample sheet. Raises InputError for a picture that cannot be read, and
+        DeviceError for one that does not fit into the device's memory.
         """
         found: dict[str, list[Future[Scores]]] = {name: [] for name in self.trimaps}
         crops: list[Row] = []
@@ -145,7 +146,7 @@ class ValidationSet:
                     found[kind].append(pool.submit(score, alpha, truth, trimap))
                     if name in shown and kind == next(iter(self.trimaps)):
                         crops.append(_crop(image, trimap, alpha, truth))
-            return Judgement(tuple(_means(kind, futures) for kind, futures in found.items()), tuple(crops))
+            return ValidationResult(tuple(_means(kind, futures) for kind, futures in found.items()), tuple(crops))
 
     def _alpha(self, name: str, *arguments: Any, channels_last: bool) -> NDArray[np.float32]:
         try:
@@ -175,14 +176,20 @@ def predict(
     if channels_last:
         planes = planes.contiguous(memory_format=torch.channels_last)
     with torch.inference_mode(), true_fp32():
-        raw = network(planes)[0, 0, :height, :width].float().clamp(0, 1).cpu().numpy()
-    return np.where(trimap == 0, np.float32(0), np.where(trimap == 255, np.float32(1), raw)).astype(np.float32)
+        raw = network(planes)[0, 0, :height, :width].float().cpu().numpy()
+    return keep_known(raw, trimap)
+
+
+def keep_known(raw: NDArray[np.float32], trimap: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """The network's output as an alpha: clipped to [0, 1], and the trimap's own value where that is known."""
+    known = np.where(unknown(trimap), raw.clip(0, 1), trimap == 255)
+    return np.asarray(known, np.float32)
 
 
 def _pictures(folder: Path) -> dict[str, Path]:
     """Picture files by name without suffix, sorted."""
     if not folder.is_dir():
-        raise InputError(f"{folder} is not there; a validation folder holds image/, trimap/ and alpha/")
+        raise InputError(f"{folder} does not exist; a validation folder holds image/, trimap/ and alpha/")
     files = by_name(pictures_in(folder, SUFFIXES), folder)
     if not files:
         raise InputError(f"{folder} holds no pictures; put some there or leave [validation] folder out")
@@ -204,7 +211,7 @@ def _crop(
 ) -> Row:
     """The crop around the middle of the picture's soft pixels."""
     height, width = trimap.shape
-    soft = np.argwhere((truth > 0.1) & (truth < 0.9) & (trimap == 128))
+    soft = np.argwhere((truth > 0.1) & (truth < 0.9) & unknown(trimap))
     centre = soft[len(soft) // 2] if len(soft) else np.array([height // 2, width // 2])
     top = int(np.clip(centre[0] - side // 2, 0, max(0, height - side)))
     left = int(np.clip(centre[1] - side // 2, 0, max(0, width - side)))

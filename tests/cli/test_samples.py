@@ -73,8 +73,8 @@ def test_a_train_toml_says_what_is_shown_and_options_win(tmp_path: Path, quick: 
 @pytest.mark.parametrize(
     ("arguments", "code", "sentence"),
     [
-        (("--photos", "nowhere"), 3, "nowhere is no folder"),
-        (("--kind", "unicorn"), 2, "--kind unicorn is no kind"),
+        (("--photos", "nowhere"), 3, "nowhere is not a folder"),
+        (("--kind", "unicorn"), 2, "--kind unicorn is not a kind"),
         (("nowhere.toml",), 3, "nowhere.toml"),
     ],
 )

@@ -1,11 +1,11 @@
-"""The operators that A2U is compared with (`benchmarks/upsamplers.py`), against their papers' formulas."""
+"""The operators that A2U is compared with (`experiments/upsamplers.py`), against their papers' formulas."""
 
 import pytest
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from benchmarks.upsamplers import PAIRS, Carafe, HolisticIndex, Unpooling
+from experiments.upsamplers import PAIRS, Carafe, HolisticIndex, Unpooling
 
 
 def seeded(*shape: int) -> Tensor:

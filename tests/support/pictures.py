@@ -1,4 +1,4 @@
-"""Tiny pictures on disk for the tests of training data."""
+"""Tiny pictures for tests: noise, discs, cut-outs, and folders of them."""
 
 from pathlib import Path
 
@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 
 def write(path: Path, pixels: NDArray[np.uint8]) -> Path:
-    """RGB, RGBA or grey pixels as the file's suffix says."""
+    """Write RGB, RGBA or grey pixels in the format of the suffix."""
     path.parent.mkdir(parents=True, exist_ok=True)
     order = {3: cv2.COLOR_RGB2BGR, 4: cv2.COLOR_RGBA2BGRA}.get(pixels.shape[2] if pixels.ndim == 3 else 0)
     assert cv2.imwrite(str(path), pixels if order is None else cv2.cvtColor(pixels, order))

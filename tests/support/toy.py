@@ -1,6 +1,5 @@
-"""A network, samples and a configuration small enough to train in a test."""
+"""A network, samples and settings that are small enough to train in a test."""
 
-import dataclasses
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -38,18 +37,18 @@ def toy_sample(number: int, size: int) -> dict[str, Tensor]:
     return {"image": mixed, "trimap": trimap, "alpha": alpha, "foreground": colours[0], "background": colours[1]}
 
 
-def toy_feed(
-    *, start: int, batch: Callable[[int], int], size_of: Callable[[int], int], rank: int, ranks: int
+def toy_loader(
+    *, start: int, batch: Callable[[int], int], size_of: Callable[[int], int], rank: int, world_size: int
 ) -> Iterator[dict[str, Tensor]]:
-    """Batches as `dataset.batches` gives them; like a DataLoader it draws from PyTorch's generator when it begins."""
+    """Batches as `dataset.batches` gives them. Like a DataLoader, it draws from PyTorch's generator when it begins."""
     torch.empty((), dtype=torch.int64).random_()
-    number = ranks * sum(batch(k) for k in range(start))
+    number = world_size * sum(batch(k) for k in range(start))
     k = start
     while True:
         first = number + rank * batch(k)
         samples = [toy_sample(n, size_of(k)) for n in range(first, first + batch(k))]
         yield {name: torch.stack([sample[name] for sample in samples]) for name in samples[0]}
-        number += ranks * batch(k)
+        number += world_size * batch(k)
         k += 1
 
 
@@ -64,8 +63,8 @@ def toy_config(folder: Path, **changes: Any) -> TrainConfig:
         validation=ValidationConfig(every=1000),
         precision=PrecisionConfig(dtype="fp32"),
     )
+    tables: dict[str, Any] = {}
     for name, value in changes.items():
         table, _, key = name.partition("__")
-        new = dataclasses.replace(getattr(config, table), **{key: value}) if key else value
-        config = dataclasses.replace(config, **{table: new})
-    return config
+        tables[table] = tables.get(table, getattr(config, table)).replace(**{key: value}) if key else value
+    return config.replace(**tables)

@@ -1,6 +1,4 @@
-from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
@@ -8,20 +6,22 @@ import torch
 from mattecli.errors import UsageError
 from mattecli.network.a2u import A2UNet
 from mattecli.network.checkpoint import save_a2u
-from mattecli.training.build import build_feed, build_network
+from mattecli.training.build import build_loader, build_network
 from mattecli.training.config import RunConfig, TrainConfig
 from mattecli.training.data.config import DataConfig
 
 
-def cache_of(config: TrainConfig) -> Any:
-    return build_feed(config, torch.device("cpu")).args[0].config.cache  # type: ignore[attr-defined]
+def folders_after_building(config: TrainConfig, root: Path) -> list[str]:
+    build_loader(config.replace(run=RunConfig(folder=root / "run")), torch.device("cpu"))
+    return sorted(str(path.relative_to(root)) for path in root.rglob("*"))
 
 
-def test_workers_share_a_cache_in_the_runs_folder_when_none_is_named(tmp_path: Path) -> None:
-    config = TrainConfig(run=RunConfig(folder=tmp_path / "run"), workers=2)
-    assert cache_of(config) == str(tmp_path / "run" / "cache")
-    assert cache_of(replace(config, data=DataConfig(cache=str(tmp_path / "own")))) == str(tmp_path / "own")
-    assert cache_of(replace(config, workers=0)) == ""
+def test_workers_share_a_cache_in_the_folder_of_the_run_when_none_is_named(tmp_path: Path) -> None:
+    config = TrainConfig(workers=2)
+    assert folders_after_building(config, tmp_path / "a") == ["run", "run/cache"]
+    named = config.replace(data=DataConfig(cache=str(tmp_path / "b" / "own")))
+    assert folders_after_building(named, tmp_path / "b") == ["own"]
+    assert folders_after_building(config.replace(workers=0), tmp_path / "c") == []
 
 
 def test_the_configured_upsampling_is_built() -> None:
@@ -34,4 +34,4 @@ def test_a_start_with_another_upsampling_is_refused(tmp_path: Path) -> None:
     config = TrainConfig(run=RunConfig(start=tmp_path / "start.safetensors"))
     with pytest.raises(UsageError, match=r'start\.safetensors has nearest upsampling; set upsampling = "nearest"'):
         build_network(config)
-    assert build_network(replace(config, run=replace(config.run, upsampling="nearest"))).upsampling == "nearest"
+    assert build_network(config.replace(run=config.run.replace(upsampling="nearest"))).upsampling == "nearest"

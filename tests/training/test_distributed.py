@@ -1,25 +1,40 @@
-from datetime import timedelta
-from typing import Any
-
 import pytest
 import torch
-import torch.distributed as dist
 
-from mattecli.training.distributed import joined_ranks
+from mattecli.errors import DeviceError
+from mattecli.training.distributed import Processes, joined_processes, training_device
 
 
-def test_the_others_wait_for_hours_while_the_first_process_validates(monkeypatch: pytest.MonkeyPatch) -> None:
-    patience: list[timedelta] = []
+def test_without_torchrun_a_process_trains_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("WORLD_SIZE", raising=False)
+    with joined_processes(torch.device("cpu")) as processes:
+        assert (processes.rank, processes.world_size, processes.first) == (0, 1, True)
+        assert processes.agree(3.0, False) == [3.0, False]
+        (alone,) = processes.gather(torch.arange(3))
+        assert alone.tolist() == [0, 1, 2]
 
-    def join(*_: Any, timeout: timedelta = timedelta(minutes=10), **__: Any) -> None:
-        patience.append(timeout)
 
+def test_only_rank_0_is_the_first_process() -> None:
+    assert [Processes(rank=rank, world_size=2).first for rank in range(2)] == [True, False]
+
+
+def test_processes_that_do_not_find_each_other_are_a_device_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WORLD_SIZE", "2")
-    monkeypatch.setattr(dist, "init_process_group", join)
-    monkeypatch.setattr(dist, "new_group", join)
-    monkeypatch.setattr(dist, "get_rank", lambda: 1)
-    monkeypatch.setattr(dist, "destroy_process_group", lambda: None)
-    with joined_ranks(torch.device("cpu")) as ranks:
-        assert (ranks.rank, ranks.world) == (1, 2)
-    assert len(patience) == 2
-    assert min(patience) >= timedelta(hours=6)
+    for name in ("RANK", "MASTER_ADDR", "MASTER_PORT"):
+        monkeypatch.delenv(name, raising=False)
+    with (
+        pytest.raises(DeviceError, match=r"the 2 processes cannot reach each other .*; start them with torchrun"),
+        joined_processes(torch.device("cpu")),
+    ):
+        raise AssertionError("joined without an address")
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
+def test_cuda_without_a_gpu_is_a_device_error() -> None:
+    with pytest.raises(DeviceError, match="--device cuda"):
+        training_device("cuda")
+
+
+def test_a_device_that_training_does_not_know_is_named() -> None:
+    with pytest.raises(DeviceError, match="--device mps is not known to training; choose auto, cpu"):
+        training_device("mps")

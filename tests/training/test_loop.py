@@ -2,13 +2,16 @@ import itertools
 import json
 import os
 import socket
+import sys
 from collections.abc import Callable, Iterator
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import cv2
 import pytest
 import torch
+import torch.distributed as dist
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
@@ -18,17 +21,17 @@ from mattecli.network.inputs import network_input
 from mattecli.training import loop
 from mattecli.training.build import build_network
 from mattecli.training.config import CropStage, LossConfig, TrainConfig
-from mattecli.training.distributed import joined_ranks, training_device
+from mattecli.training.distributed import joined_processes
 from mattecli.training.loop import train
 from mattecli.training.optimizers import Optimizers
-from tests.support.toy import toy_config, toy_feed, toy_network, toy_sample
+from tests.support.toy import toy_config, toy_loader, toy_network, toy_sample
 
 CPU = torch.device("cpu")
 
 
 def run(config: TrainConfig, network: nn.Module | None = None, **options: Any) -> tuple[str, nn.Module]:
     network = network or toy_network()
-    return train(config, network=network, feed=options.pop("feed", toy_feed), device=CPU, **options), network
+    return train(config, network=network, loader=options.pop("loader", toy_loader), device=CPU, **options), network
 
 
 def log(folder: Path, kind: str = "step") -> list[dict[str, Any]]:
@@ -40,6 +43,12 @@ def after(steps: int) -> Callable[[], bool]:
     """Asked once after each step, says stop when so many are done."""
     asked = itertools.count(1)
     return lambda: next(asked) >= steps
+
+
+def ticking(*, seconds: float) -> Callable[[], float]:
+    """A clock that goes on by so many seconds each time it is looked at."""
+    ticks = itertools.count(1)
+    return lambda: next(ticks) * seconds
 
 
 @pytest.mark.parametrize("optimizer", ["adamw", "muon"])
@@ -89,8 +98,8 @@ def test_training_shows_the_network_what_matting_shows_it(tmp_path: Path) -> Non
 
 
 def test_the_loss_is_of_the_samples_own_colours_and_alpha(tmp_path: Path) -> None:
-    def feed(**options: Any) -> Iterator[dict[str, Tensor]]:
-        for batch in toy_feed(**options):
+    def loader(**options: Any) -> Iterator[dict[str, Tensor]]:
+        for batch in toy_loader(**options):
             yield batch | {
                 "foreground": torch.full_like(batch["foreground"], 204),
                 "background": batch["alpha"] * 0 + 51,
@@ -100,7 +109,7 @@ def test_the_loss_is_of_the_samples_own_colours_and_alpha(tmp_path: Path) -> Non
     for parameter in network.parameters():
         parameter.data.zero_()
     loss = LossConfig(alpha=1.0, composition=1.0, laplacian=0.0)
-    run(toy_config(tmp_path, run__steps=1, run__log_every=1, loss=loss), network, feed=feed)
+    run(toy_config(tmp_path, run__steps=1, run__log_every=1, loss=loss), network, loader=loader)
     alpha, trimap = (toy_sample(0, 16)[name][0] for name in ("alpha", "trimap"))
     by_hand = float((alpha / 255)[trimap == 128].mean())
     found = log(tmp_path)[0]["losses"]
@@ -140,13 +149,19 @@ def test_each_stage_has_its_crops(tmp_path: Path) -> None:
 
 
 def test_the_run_ends_in_the_time_given_with_the_schedule_done(tmp_path: Path) -> None:
-    config = toy_config(tmp_path, run__steps=10**6, run__minutes=0.05, run__log_every=1)
-    assert run(config)[0] == "finished"
+    config = toy_config(tmp_path, run__steps=10**6, run__minutes=0.5, run__log_every=1)
+    assert run(config, clock=ticking(seconds=0.1))[0] == "finished"
     lines = log(tmp_path)
-    assert lines[-1]["step"] < 10**6
+    assert 20 < lines[-1]["step"] <= 300
+    assert log(tmp_path, "saved")[-1]["seconds"] <= 31
     assert lines[-1]["progress"] == 1.0
     assert lines[-1]["lr"] < 0.1 * max(line["lr"] for line in lines)
     assert {line["size"] for line in lines} == {16, 32}
+
+
+def test_a_run_saves_at_least_as_often_as_minutes_are_given(tmp_path: Path) -> None:
+    run(toy_config(tmp_path, run__save_minutes=0.5), clock=ticking(seconds=10))
+    assert len(log(tmp_path, "saved")) > 1
 
 
 def test_a_paused_run_saves_and_goes_on(tmp_path: Path) -> None:
@@ -203,7 +218,7 @@ def test_a_run_that_is_not_finished_can_be_made_longer(tmp_path: Path) -> None:
 
 def test_resuming_with_fewer_stages_of_crops_is_refused(tmp_path: Path) -> None:
     run(toy_config(tmp_path), should_stop=after(3))
-    with pytest.raises(UsageError, match=r"has come to stage 2 of its crops, but the config has 1"):
+    with pytest.raises(UsageError, match=r"has reached stage 2 of its crops, but the config has 1"):
         run(toy_config(tmp_path, crops=(CropStage(size=(16,), batch=2),)), resume=True)
 
 
@@ -282,7 +297,7 @@ def test_a_step_without_a_finite_gradient_is_left_out(tmp_path: Path, optimizer:
 
 def test_a_gradient_that_stays_non_finite_ends_the_run(tmp_path: Path) -> None:
     config = toy_config(tmp_path, run__steps=100, run__bad_steps=4, run__log_every=5)
-    with pytest.raises(MatteError, match="not finite in 7 steps running up to step 10"):
+    with pytest.raises(MatteError, match="not finite in 7 steps in a row up to step 10"):
         run(config, Failing(lambda step: step > 3 and step != 3))
 
 
@@ -301,22 +316,38 @@ def test_pictures_of_the_run_are_written(tmp_path: Path) -> None:
     assert len(set(map(tuple, curves.reshape(-1, 3)))) > 10  # lines of several colours
 
 
+def test_without_matplotlib_a_run_says_once_that_it_draws_no_curves(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in [name for name in sys.modules if name.partition(".")[0] == "matplotlib"]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "matplotlib", None)  # as if it was not installed
+    assert run(toy_config(tmp_path, run__save_every=2))[0] == "finished"
+    assert not (tmp_path / "curves.png").exists()
+    (note,) = log(tmp_path, "note")
+    assert note["text"].endswith("matplotlib is not installed; pip install 'mattecli[training]'")
+
+
 def test_a_dead_data_worker_is_a_device_error(tmp_path: Path) -> None:
-    def feed(**options: Any) -> Iterator[dict[str, Tensor]]:
-        yield next(toy_feed(**options))
+    def loader(**options: Any) -> Iterator[dict[str, Tensor]]:
+        yield next(toy_loader(**options))
         raise RuntimeError("DataLoader worker (pid 1) is killed by signal: Killed.")
 
     with pytest.raises(DeviceError, match="workers"):
-        run(toy_config(tmp_path), feed=feed)
+        run(toy_config(tmp_path), loader=loader)
 
 
-def train_one_rank(rank: int, folder: str, port: int) -> None:
+def train_one_process(rank: int, folder: str, port: int) -> None:
     os.environ |= {"RANK": str(rank), "WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
     torch.set_num_threads(1)
-    with joined_ranks(CPU) as ranks:
+    with joined_processes(CPU) as processes:
+        assert processes.control is not None
+        for group in (processes.control, dist.group.WORLD):  # the second waits while the first validates
+            assert group._get_backend(CPU).options._timeout >= timedelta(hours=6)
         for passes in (1, 2):
             crops = (CropStage(size=(16,), batch=1, accumulate=passes),)
-            run(toy_config(Path(folder) / f"two-{passes}", crops=crops), toy_network(norm=False), ranks=ranks)
+            config = toy_config(Path(folder) / f"two-{passes}", crops=crops, norms__freeze=1.0)
+            run(config, toy_network(norm=False), processes=processes)
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
@@ -324,7 +355,7 @@ def test_two_processes_equal_one_with_the_double_batch_also_where_they_accumulat
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    torch.multiprocessing.spawn(train_one_rank, (str(tmp_path), port), nprocs=2)  # type: ignore[no-untyped-call]
+    torch.multiprocessing.spawn(train_one_process, (str(tmp_path), port), nprocs=2)  # type: ignore[no-untyped-call]
     for passes in (1, 2):
         crops = (CropStage(size=(16,), batch=2 * passes),)
         run(toy_config(tmp_path / f"one-{passes}", crops=crops), toy_network(norm=False))
@@ -390,9 +421,3 @@ def test_a_start_of_the_other_variant_is_refused(tmp_path: Path) -> None:
     save_a2u(A2UNet(shared=False), tmp_path / "unshared.safetensors")
     with pytest.raises(UsageError, match='variant = "unshared"'):
         build_network(toy_config(tmp_path, run__start=tmp_path / "unshared.safetensors"))
-
-
-@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
-def test_absent_cuda_is_a_device_error() -> None:
-    with pytest.raises(DeviceError, match="--device cuda"):
-        training_device("cuda")

@@ -1,5 +1,3 @@
-import dataclasses
-
 import cv2
 import numpy as np
 import pytest
@@ -9,11 +7,9 @@ from torch import Tensor
 from mattecli.training.config import LossConfig
 from mattecli.training.losses import laplacian_pyramid, matting_losses
 
-NONE = LossConfig(alpha=0.0, composition=0.0, laplacian=0.0, gradient=0.0)
-
 
 def only(**weights: float) -> LossConfig:
-    return dataclasses.replace(NONE, **weights)
+    return LossConfig(**dict.fromkeys(("alpha", "composition", "laplacian", "gradient"), 0.0) | weights)
 
 
 def losses(

@@ -3,13 +3,13 @@ import math
 import pytest
 
 from mattecli.training.config import CropStage, OptimizerConfig
-from mattecli.training.schedule import CropPlan, Timetable, ema_decay, learning_rate_factor
+from mattecli.training.schedule import CropPlan, Schedule, ema_decay, learning_rate_factor
 
 STAGES = (CropStage(until=0.5, size=(320,), batch=8), CropStage(size=(320, 512), batch=4))
 
 
 def test_progress_follows_whichever_of_steps_and_time_is_further() -> None:
-    table = Timetable(steps=100, minutes=10)
+    table = Schedule(steps=100, minutes=10)
     assert table.progress(20, 60) == pytest.approx(0.2)
     assert table.progress(20, 300) == pytest.approx(0.5)
     assert table.progress(20, 600) == 1.0
@@ -17,11 +17,11 @@ def test_progress_follows_whichever_of_steps_and_time_is_further() -> None:
 
 
 def test_time_reserved_for_the_end_makes_the_schedule_end_earlier() -> None:
-    assert Timetable(steps=10**6, minutes=10).progress(0, 540, reserve=60) == 1.0
+    assert Schedule(steps=10**6, minutes=10).progress(0, 540, reserve=60) == 1.0
 
 
 def test_a_resumed_run_with_other_limits_goes_on_from_its_progress_to_one() -> None:
-    first = Timetable(steps=100, minutes=10)
+    first = Schedule(steps=100, minutes=10)
     longer = first.with_limits(300, 20, progress=0.5, step=50, seconds=300)
     assert longer.progress(50, 300) == 0.5
     assert longer.progress(175, 300) == pytest.approx(0.75)
@@ -29,8 +29,8 @@ def test_a_resumed_run_with_other_limits_goes_on_from_its_progress_to_one() -> N
     assert longer.progress(300, 301) == 1.0
 
 
-def test_a_resumed_run_with_the_same_limits_keeps_its_timetable() -> None:
-    table = Timetable(steps=100)
+def test_a_resumed_run_with_the_same_limits_keeps_its_schedule() -> None:
+    table = Schedule(steps=100)
     assert table.with_limits(100, None, progress=0.3, step=30, seconds=5) is table
 
 

@@ -15,7 +15,7 @@ from mattecli.training import validation
 from mattecli.training.loop import train
 from mattecli.training.validation import ValidationSet, predict
 from tests.support.pictures import disc, noise, write
-from tests.support.toy import toy_config, toy_feed
+from tests.support.toy import toy_config, toy_loader
 
 CPU = torch.device("cpu")
 
@@ -45,15 +45,15 @@ def folder(root: Path) -> Path:
 
 
 def test_figures_are_means_for_each_folder_of_trimaps(tmp_path: Path) -> None:
-    judgement = ValidationSet(folder(tmp_path)).judge(Constant(1.0), CPU)
-    assert judgement is not None
+    result = ValidationSet(folder(tmp_path)).validate(Constant(1.0), CPU)
+    assert result is not None
     row, whole = disc()[40] / 255, disc() / 255
-    assert [figures.trimaps for figures in judgement.figures] == ["trimap", "trimap2"]
-    assert judgement.figures[0].sad == pytest.approx((1 - row).sum() / 1000)
-    assert judgement.figures[1].sad == pytest.approx((1 - whole).sum() / 1000)
-    assert judgement.figures[1].mse == pytest.approx(((1 - whole) ** 2).mean())
-    assert judgement.sad == pytest.approx((judgement.figures[0].sad + judgement.figures[1].sad) / 2)
-    assert len(judgement.rows) == 2
+    assert [figures.trimaps for figures in result.figures] == ["trimap", "trimap2"]
+    assert result.figures[0].sad == pytest.approx((1 - row).sum() / 1000)
+    assert result.figures[1].sad == pytest.approx((1 - whole).sum() / 1000)
+    assert result.figures[1].mse == pytest.approx(((1 - whole) ** 2).mean())
+    assert result.sad == pytest.approx((result.figures[0].sad + result.figures[1].sad) / 2)
+    assert len(result.rows) == 2
 
 
 def test_prediction_is_clipped_and_keeps_known_pixels() -> None:
@@ -80,7 +80,7 @@ def test_a_picture_of_another_size_is_named(tmp_path: Path) -> None:
     root = folder(tmp_path)
     write(root / "alpha" / "a.png", disc(60, 60))
     with pytest.raises(InputError, match=r"a\.png is 60×60 but .*a\.jpg is 100×80"):
-        ValidationSet(root).judge(Constant(1.0), CPU)
+        ValidationSet(root).validate(Constant(1.0), CPU)
 
 
 @pytest.mark.parametrize("value", [0, 255])
@@ -91,7 +91,7 @@ def test_a_trimap_that_leaves_nothing_unknown_is_named_at_once(tmp_path: Path, v
         ValidationSet(root)
 
 
-def test_hidden_files_are_no_pictures(tmp_path: Path) -> None:
+def test_hidden_files_are_left_out(tmp_path: Path) -> None:
     root = folder(tmp_path)
     for place in ("image", "alpha", "trimap"):
         (root / place / "._a.png").write_bytes(b"no picture")
@@ -105,7 +105,7 @@ def test_hidden_files_are_no_pictures(tmp_path: Path) -> None:
 def test_two_files_of_one_name_are_named(tmp_path: Path, place: str) -> None:
     root = folder(tmp_path)
     write(root / place / "a.bmp", noise(2))
-    with pytest.raises(InputError, match=rf"{place}/a\.bmp and a\.(png|jpg) have one name"):
+    with pytest.raises(InputError, match=rf"{place}/a\.bmp and a\.(png|jpg) have the same name"):
         ValidationSet(root)
 
 
@@ -117,7 +117,7 @@ def test_a_picture_too_large_for_the_memory_is_named_before_training(
     with pytest.raises(
         DeviceError, match=r"a\.jpg has 100×80 pixels, which take about .* only 400 MiB are free on cpu"
     ):
-        train(toy_config(tmp_path / "run"), network=Constant(0.0), feed=toy_feed, device=CPU, validation=pictures)
+        train(toy_config(tmp_path / "run"), network=Constant(0.0), loader=toy_loader, device=CPU, validation=pictures)
     assert not (tmp_path / "run").exists()
     monkeypatch.setattr(validation, "free_bytes", lambda: 2**30)
     pictures.check_memory(CPU)
@@ -129,7 +129,7 @@ def test_memory_that_runs_out_in_a_validation_is_a_device_error(tmp_path: Path) 
             raise torch.OutOfMemoryError("CUDA out of memory")
 
     with pytest.raises(DeviceError, match=r"in validating .*a\.jpg, 100×80 pixels"):
-        ValidationSet(folder(tmp_path)).judge(Hungry(1.0), CPU)
+        ValidationSet(folder(tmp_path)).validate(Hungry(1.0), CPU)
 
 
 def test_a_validation_runs_without_tf32_and_leaves_the_switches_as_they_were(tmp_path: Path) -> None:
@@ -143,7 +143,7 @@ def test_a_validation_runs_without_tf32_and_leaves_the_switches_as_they_were(tmp
     before = torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32
     try:
         torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = True
-        ValidationSet(folder(tmp_path)).judge(Watching(1.0), CPU)
+        ValidationSet(folder(tmp_path)).validate(Watching(1.0), CPU)
         assert set(seen) == {(False, False)}
         assert torch.backends.cudnn.allow_tf32
         assert torch.backends.cuda.matmul.allow_tf32
@@ -156,10 +156,10 @@ def test_the_figures_are_those_of_evaluate(tmp_path: Path) -> None:
     torch.manual_seed(3)
     network = A2UNet().eval()
     save_a2u(network, tmp_path / "net.safetensors", dtype=torch.float32)
-    judgement = ValidationSet(root).judge(network, CPU)
-    assert judgement is not None
+    result = ValidationSet(root).validate(network, CPU)
+    assert result is not None
     predictor = Predictor(tmp_path / "net.safetensors", backend="torch", device="cpu")
-    for figures in judgement.figures:
+    for figures in result.figures:
         listing = find_cases(root / "alpha", root / figures.trimaps, photos=root / "image")
         found = evaluate(listing, predict=lambda photo, trimap: predictor.alpha(Image(photo), trimap)[0]).mean
         assert found is not None
@@ -168,7 +168,7 @@ def test_the_figures_are_those_of_evaluate(tmp_path: Path) -> None:
 
 
 def test_it_stops_when_asked(tmp_path: Path) -> None:
-    assert ValidationSet(folder(tmp_path)).judge(Constant(1.0), CPU, should_stop=lambda: True) is None
+    assert ValidationSet(folder(tmp_path)).validate(Constant(1.0), CPU, should_stop=lambda: True) is None
 
 
 def test_the_run_keeps_the_weights_with_the_lowest_mean_sad(tmp_path: Path) -> None:
@@ -177,7 +177,7 @@ def test_the_run_keeps_the_weights_with_the_lowest_mean_sad(tmp_path: Path) -> N
     train(
         config,
         network=Constant(0.0),
-        feed=toy_feed,
+        loader=toy_loader,
         device=CPU,
         validation=ValidationSet(folder(tmp_path / "pictures")),
         report=lines.append,

@@ -1,29 +1,30 @@
-"""Colours jittered apart, what a camera and a file do to a picture, and light as 8-bit values stand for it."""
+"""Augmentation: colour jitter, the damage that a camera and a file do to a picture, and light of 8-bit values."""
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
 from functools import cache
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from mattecli.imaging.colour import decode_srgb, encode_srgb
 from mattecli.training.data.config import DataConfig
-from mattecli.training.data.random import Draw
+from mattecli.training.data.random import Draw, generator
 
 Bytes = NDArray[np.uint8]
 Plane = TypeVar("Plane", NDArray[np.uint8], NDArray[np.float32])
 
-_GRAINS = (0.0, 0.0, 0.6, 1.0)  # few, for each has its tile in memory
+_GRAINS = (0.0, 0.0, 0.6, 1.0)  # only a few, because each has its tile in memory
 _LUMA = np.array([0.299, 0.587, 0.114])
 
 
 @dataclass(frozen=True)
 class Jitter:
-    """A change of colours: gamma and contrast first, then saturation, hue, brightness and the channels' gains."""
+    """A change of colours: first gamma and contrast, then saturation, hue, brightness and the gains of the channels."""
 
     gamma: float
     contrast: float
@@ -34,22 +35,22 @@ class Jitter:
 
 
 @dataclass(frozen=True)
-class Camera:
-    """Damage of a composite, in the order it is done; 0 (or None) means none of it."""
+class Degradation:
+    """Damage of a composite, in the order in which it is done. 0 or None: none of this kind."""
 
-    blur: float  # deviation in pixels; the alpha is blurred along
-    resample: float  # shrunk by this factor and enlarged again; the alpha along
+    blur: float  # standard deviation in pixels; the alpha is blurred too
+    resample: float  # shrunk by this factor and enlarged again, the alpha too
     grade: Jitter | None
     sharpen: float  # amount of unsharp masking
-    read_noise: float  # deviation of 255
-    shot_noise: float  # variance for a unit of brightness
-    grain: float  # pixels; demosaicking and denoising leave noise with a grain
-    noise_at: tuple[float, float]  # where in the noise tile
+    read_noise: float  # standard deviation, of 255
+    shot_noise: float  # variance for each unit of brightness
+    grain: float  # size in pixels: demosaicking and denoising leave coarse noise
+    noise_at: tuple[float, float]  # where the crop lies in the noise tile
     jpeg: int  # quality
 
 
 def draw_jitter(draw: Draw, strength: float) -> Jitter:
-    """Draw a change of colours; with strength 0 the colours stay."""
+    """Draw a change of colours. Strength 0 leaves the colours alone."""
     return Jitter(
         gamma=round(math.exp(draw.normal(0.25 * strength)), 6),
         contrast=round(math.exp(draw.normal(0.15 * strength)), 6),
@@ -64,13 +65,13 @@ def draw_jitter(draw: Draw, strength: float) -> Jitter:
     )
 
 
-def draw_camera(draw: Draw, config: DataConfig) -> Camera | None:
-    """Draw the damage of a composite, or None for a clean one."""
+def draw_degradation(draw: Draw, config: DataConfig) -> Degradation | None:
+    """Draw the damage of a composite; None: it stays clean."""
     damaged = draw.chance(config.camera)
     grade = draw_jitter(draw, 0.6)
     warmth = draw.normal(0.12)  # evening sun and lamps tint foreground and background alike
     gains = (round(math.exp(warmth), 6), 1.0, round(math.exp(-warmth), 6))
-    camera = Camera(
+    degradation = Degradation(
         blur=draw.log_uniform(0.3, 1.5) * draw.chance(config.blur),
         resample=draw.uniform(0.45, 0.9) * draw.chance(config.resample),
         grade=Jitter(grade.gamma, grade.contrast, grade.brightness, grade.saturation, 0.0, gains)
@@ -83,7 +84,7 @@ def draw_camera(draw: Draw, config: DataConfig) -> Camera | None:
         noise_at=(draw.uniform(), draw.uniform()),
         jpeg=(40 + draw.integer(56)) * draw.chance(config.jpeg),
     )
-    return camera if damaged else None
+    return degradation if damaged else None
 
 
 def apply_jitter(image: Bytes, jitter: Jitter) -> Bytes:
@@ -94,32 +95,35 @@ def apply_jitter(image: Bytes, jitter: Jitter) -> Bytes:
     return np.asarray(cv2.transform(toned, _colour_matrix(jitter)), np.uint8)
 
 
-def photograph(image: Bytes, alpha: Bytes, camera: Camera | None, *, linear: bool) -> tuple[Bytes, Bytes]:
-    """The composite (H, W, 3) as a camera and its file would give it, and the alpha (H, W) that is true of it.
+def degrade(image: Bytes, alpha: Bytes, degradation: Degradation | None, *, linear: bool) -> tuple[Bytes, Bytes]:
+    """Damage a composite (H, W, 3) as a camera and its file would, and give the alpha (H, W) that is then true.
 
-    What the lens does to edges (blur, resampling) it does to both; noise, tones and JPEG change the picture only.
-    A composite mixed in linear light is blurred and resampled in light too: only then does the changed alpha mix the
-    colours to the changed picture.
+    Blur and resampling change both. Noise, tones and JPEG change only the picture. A composite mixed in linear light is
+    also blurred and resampled in linear light: only then does the changed alpha mix the colours to the changed picture.
     """
-    if camera is None:
+    if degradation is None:
         return image, alpha
-    if camera.blur or camera.resample:
-        image = to_bytes(_through_lens(to_light(image), camera)) if linear else _bytes(_through_lens(image, camera))
-        alpha = _bytes(_through_lens(alpha, camera))
-    if camera.grade:
-        image = apply_jitter(image, camera.grade)
-    if camera.sharpen:
+    if degradation.blur or degradation.resample:
+        image = (
+            to_bytes(_through_lens(to_light(image), degradation))
+            if linear
+            else _bytes(_through_lens(image, degradation))
+        )
+        alpha = _bytes(_through_lens(alpha, degradation))
+    if degradation.grade:
+        image = apply_jitter(image, degradation.grade)
+    if degradation.sharpen:
         smooth = cv2.GaussianBlur(image, (0, 0), 1.2)
-        image = _bytes(cv2.addWeighted(image, 1 + camera.sharpen, smooth, -camera.sharpen, 0))
-    if camera.read_noise:
-        image = _with_noise(image, camera)
-    if camera.jpeg:
-        image = _through_jpeg(image, camera.jpeg)
+        image = _bytes(cv2.addWeighted(image, 1 + degradation.sharpen, smooth, -degradation.sharpen, 0))
+    if degradation.read_noise:
+        image = _with_noise(image, degradation)
+    if degradation.jpeg:
+        image = _through_jpeg(image, degradation.jpeg)
     return image, alpha
 
 
 def _colour_matrix(jitter: Jitter) -> NDArray[np.float32]:
-    """Saturation about the luma axis, hue as a rotation about the grey one, gains and brightness: (3, 4)."""
+    """The matrix (3, 4) of saturation about luma, hue as a rotation about the grey axis, gains and brightness."""
     grey = np.outer(np.ones(3), _LUMA)
     saturate = grey + jitter.saturation * (np.eye(3) - grey)
     angle = math.radians(jitter.hue)
@@ -131,38 +135,36 @@ def _colour_matrix(jitter: Jitter) -> NDArray[np.float32]:
     return np.column_stack([matrix, np.full(3, jitter.brightness)]).astype(np.float32)
 
 
-def _through_lens(plane: Plane, camera: Camera) -> Plane:
-    """A plane (H, W) or (H, W, 3), bytes or float32, blurred, then shrunk and enlarged again."""
-    if camera.blur:
-        plane = cv2.GaussianBlur(plane, (0, 0), camera.blur)  # type: ignore[assignment]
-    if camera.resample:
+def _through_lens(plane: Plane, degradation: Degradation) -> Plane:
+    """Blur a plane (H, W) or (H, W, 3) of bytes or float32, then shrink and enlarge it."""
+    if degradation.blur:
+        plane = cv2.GaussianBlur(plane, (0, 0), degradation.blur)  # type: ignore[assignment]
+    if degradation.resample:
         height, width = plane.shape[:2]
-        small = (max(2, round(width * camera.resample)), max(2, round(height * camera.resample)))
+        small = (max(2, round(width * degradation.resample)), max(2, round(height * degradation.resample)))
         shrunk = cv2.resize(plane, small, interpolation=cv2.INTER_AREA)
         plane = cv2.resize(shrunk, (width, height), interpolation=cv2.INTER_CUBIC)  # type: ignore[assignment]
     return plane
 
 
 def to_light(image: Bytes) -> NDArray[np.float32]:
-    """Linear light of 8-bit sRGB values (IEC 61966-2-1), 0 to 4095, plus the half that `to_bytes` rounds by."""
+    """The linear light of 8-bit sRGB values, from 0 to 4095, plus 0.5 by which `to_bytes` rounds."""
     return np.asarray(cv2.LUT(image, _LIGHT), np.float32)
 
 
 def to_bytes(light: NDArray[np.float32]) -> Bytes:
-    """8-bit sRGB values of light as `to_light` gives it; what lies outside its range is cut."""
+    """The 8-bit sRGB values of light as `to_light` gives it, clipped to its range."""
     return np.asarray(_DISPLAY[np.clip(light, 0, 4095).astype(np.uint16)])
 
 
 def _light_table() -> NDArray[np.float32]:
-    display = np.arange(256) / 255
-    light = np.where(display <= 0.04045, display / 12.92, ((display + 0.055) / 1.055) ** 2.4)
-    return np.asarray(light * 4095 + 0.5, np.float32)  # the half rounds when the fraction is cut off
+    values: Any = np.arange(256) / 255
+    return np.asarray(decode_srgb(values) * 4095 + 0.5, np.float32)  # + 0.5: later the fraction is cut off
 
 
 def _display_table() -> Bytes:
-    light = np.arange(4096) / 4095
-    display = np.where(light <= 0.0031308, light * 12.92, 1.055 * light ** (1 / 2.4) - 0.055)
-    return np.round(display * 255).astype(np.uint8)
+    light: Any = np.arange(4096) / 4095
+    return np.round(encode_srgb(light) * 255).astype(np.uint8)
 
 
 _LIGHT = _light_table()
@@ -174,35 +176,35 @@ _TILE = 1024
 
 @cache
 def _noise_tile(grain: float) -> NDArray[np.float32]:
-    """Normal noise (1024, 1024, 3) of deviation 1, blurred by a deviation of `grain` pixels.
+    """Normal noise (1024, 1024, 3) of standard deviation 1, blurred by a Gaussian of `grain` pixels.
 
-    Drawn once, for a crop's own noise would cost more than the rest of its damage; where a crop's noise begins in the
-    tile is what is drawn for it.
+    It is made once, because noise for each crop would cost more than all its other damage. For each crop only its place
+    in the tile is drawn.
     """
-    rng = np.random.Generator(np.random.PCG64(20210)).standard_normal((_TILE, _TILE, 3), dtype=np.float32)
+    rng = generator(20210).standard_normal((_TILE, _TILE, 3), dtype=np.float32)
     if grain:
         rng = np.asarray(cv2.GaussianBlur(rng, (0, 0), grain, borderType=cv2.BORDER_REFLECT), np.float32)
         rng /= rng.std()
     return rng
 
 
-def _with_noise(image: Bytes, camera: Camera) -> Bytes:
+def _with_noise(image: Bytes, degradation: Degradation) -> Bytes:
     """Read noise and shot noise: variance = read² + gain · brightness."""
     height, width = image.shape[:2]
-    tile = _noise_tile(camera.grain)
+    tile = _noise_tile(degradation.grain)
     if max(height, width) > _TILE:
         tile = np.tile(tile, (-(-height // _TILE) + 1, -(-width // _TILE) + 1, 1))
     top, left = (
-        int(at * (room - side)) for at, room, side in zip(camera.noise_at, tile.shape, image.shape, strict=False)
+        int(at * (room - side)) for at, room, side in zip(degradation.noise_at, tile.shape, image.shape, strict=False)
     )
     noise = tile[top : top + height, left : left + width]
-    deviation = np.sqrt(camera.read_noise**2 + camera.shot_noise * np.arange(256)).astype(np.float32)
+    deviation = np.sqrt(degradation.read_noise**2 + degradation.shot_noise * np.arange(256)).astype(np.float32)
     scaled = cv2.multiply(cv2.LUT(image, deviation), noise)
     return _bytes(cv2.add(image, scaled, dtype=cv2.CV_8U))
 
 
 def _through_jpeg(image: Bytes, quality: int) -> Bytes:
-    # OpenCV's codec straight, not mattecli.imaging.image: this is damage in memory, no file
+    # OpenCV's codec, not mattecli.imaging: this is damage in memory, not a file
     coded = cv2.imencode(".jpg", image[:, :, ::-1], [cv2.IMWRITE_JPEG_QUALITY, quality])[1]
     return _bytes(cv2.imdecode(coded, cv2.IMREAD_COLOR))[:, :, ::-1]
 

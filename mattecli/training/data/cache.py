@@ -1,4 +1,4 @@
-"""Arrays that are dear to make: kept in a folder that worker processes and runs share, or in memory."""
+"""A cache of arrays that take long to make: in a folder that worker processes and runs share, or in memory."""
 
 from __future__ import annotations
 
@@ -18,19 +18,18 @@ from mattecli.system.files import sweep, whole_file
 Bytes = NDArray[np.uint8]
 
 
-class Store:
+class Cache:
     """uint8 arrays by key, each made once.
 
-    With a folder each array is a .npy file there, read through the page cache that all processes share. Without one
-    the arrays used last stay in memory, up to `megabytes` a process.
-
-    Raises `InputError` where the folder cannot be made or written.
+    With a folder each array is a .npy file there, mapped into memory, so that all processes share it. Without one the
+    latest arrays stay in memory, up to `megabytes` for each process. Raises InputError for a folder that cannot be made
+    or written.
     """
 
     def __init__(self, folder: str | Path | None, *, megabytes: int = 1024) -> None:
         self.folder = Path(folder).expanduser() if folder else None
         self._limit = megabytes * 2**20
-        self._kept: OrderedDict[str, Bytes] = OrderedDict()
+        self._arrays: OrderedDict[str, Bytes] = OrderedDict()
         self._bytes = 0
         if self.folder is not None:
             try:
@@ -42,17 +41,17 @@ class Store:
             sweep(self.folder)
 
     def array(self, key: str, make: Callable[[], Bytes]) -> Bytes:
-        """The array of that key; `make` is called where it is not there yet."""
+        """The array of this key. `make` is called if the cache does not have it."""
         if self.folder is not None:
             return self._from_folder(self.folder / f"{key}.npy", make)
-        if key in self._kept:
-            self._kept.move_to_end(key)
-            return self._kept[key]
+        if key in self._arrays:
+            self._arrays.move_to_end(key)
+            return self._arrays[key]
         array = make()
-        self._kept[key] = array
+        self._arrays[key] = array
         self._bytes += array.nbytes
-        while self._bytes > self._limit and len(self._kept) > 1:
-            self._bytes -= self._kept.popitem(last=False)[1].nbytes
+        while self._bytes > self._limit and len(self._arrays) > 1:
+            self._bytes -= self._arrays.popitem(last=False)[1].nbytes
         return array
 
     def _from_folder(self, path: Path, make: Callable[[], Bytes]) -> Bytes:
@@ -62,16 +61,16 @@ class Store:
         return _mapped(path)
 
     def __getstate__(self) -> dict[str, Any]:
-        return self.__dict__ | {"_kept": OrderedDict(), "_bytes": 0}  # a worker starts with nothing in memory
+        return self.__dict__ | {"_arrays": OrderedDict(), "_bytes": 0}  # a worker starts with nothing in memory
 
 
 def key_of(*parts: object) -> str:
-    """A short name for what an array is made from."""
+    """A short key for everything that an array is made from."""
     return hashlib.sha256("\0".join(map(str, parts)).encode()).hexdigest()[:24]
 
 
 def file_stamp(path: Path) -> str:
-    """Changes when the file does."""
+    """A text that changes when the file does."""
     status = path.stat()
     return f"{path.resolve()} {status.st_size} {status.st_mtime_ns}"
 
@@ -88,7 +87,7 @@ def _mapped(path: Path) -> Bytes:
 
 
 def _save(path: Path, array: Bytes) -> None:
-    """Whole or not at all: several processes may make the same array."""
+    """Write the array as a whole or not at all, because several processes may make the same one."""
     try:
         with whole_file(path) as file:
             np.save(file, array, allow_pickle=False)

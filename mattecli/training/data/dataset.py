@@ -24,9 +24,9 @@ Request = tuple[int, int]  # number of a sample, its size
 
 
 class Samples:
-    """All training samples of a configuration and a seed, made when asked for; sample n is always the same.
+    """All training samples of a configuration and a seed. Each is made when it is asked for, always the same way.
 
-    Raises `InputError` at once for a folder that is missing, empty or holds pictures without their pair.
+    Raises InputError at once for a folder that is missing, empty or holds pictures without their partner.
     """
 
     def __init__(self, config: DataConfig, *, seed: int) -> None:
@@ -35,11 +35,11 @@ class Samples:
         self.sources = Sources(config)
 
     def scene(self, n: int) -> Scene:
-        """What is drawn for sample `n`: the same on every machine."""
+        """All that is drawn for sample `n`, the same on every machine."""
         return draw_scene(self.config, self.seed, n)
 
     def sample(self, n: int, size: int) -> Sample:
-        """The pixels of sample `n` as a square crop of `size` pixels."""
+        """The pixels of sample `n`, as a square crop with sides of `size` pixels."""
         return render_scene(self.scene(n), self.sources, size)
 
 
@@ -51,30 +51,30 @@ def batches(
     size_of: Callable[[int], int],
     workers: int,
     rank: int = 0,
-    ranks: int = 1,
+    world_size: int = 1,
     colours: bool = True,
     pin: bool = False,
 ) -> Iterator[dict[str, torch.Tensor]]:
-    """Batches of the schedule from batch number `start` on, without end, the same for any number of workers.
+    """Batches from number `start` on, without end, the same for any number of `workers`.
 
-    Batch k has `batch` (or `batch(k)`) crops of `size_of(k)` pixels, and its samples follow on those of batch k − 1:
-    the number of the batch is the whole data position. With several `ranks` each step takes `ranks` times as many
-    samples, and rank r the r-th part of them.
+    Batch k has `batch` (or `batch(k)`) crops of `size_of(k)` pixels. Its samples follow those of batch k − 1, so the
+    number of a batch says which samples it holds. Of `world_size` processes, each takes its part of every batch: the
+    process of `rank` r the r-th.
 
-    Yields uint8 tensors, RGB where there is colour: `image` (B, 3, S, S), `trimap` (B, 1, S, S) with 0, 128 and 255,
-    `alpha` (B, 1, S, S), and with `colours` `foreground` and `background` (B, 3, S, S); also `number` (B,) int64.
-    `workers` 0 makes them in this process. With `pin` the tensors lie in pinned memory.
+    Yields uint8 tensors: `image` (B, 3, S, S), `trimap` (B, 1, S, S) with 0, 128 and 255, `alpha` (B, 1, S, S), with
+    `colours` also `foreground` and `background` (B, 3, S, S), and `number` (B,) int64. Colours are RGB. Without
+    `workers` this process makes them. With `pin` they lie in pinned memory.
 
-    Raises `InputError` for a picture that turns out unreadable, from the worker as here.
+    Raises InputError for a picture that cannot be read.
     """
-    schedule = _Schedule(start, batch, size_of, rank, ranks)
+    schedule = _Schedule(start, batch, size_of, rank, world_size)
     loader = DataLoader(
         _Numbered(samples),
         batch_sampler=schedule,
         num_workers=workers,
         collate_fn=_Collate(colours),
         worker_init_fn=_set_up_worker if workers else None,
-        # fork would copy a process that already runs torch's and OpenCV's threads
+        # fork would copy a process in which threads of PyTorch and OpenCV already run
         multiprocessing_context=("spawn" if sys.platform == "win32" else "forkserver") if workers else None,
         prefetch_factor=3 if workers else None,
         pin_memory=pin,
@@ -86,22 +86,22 @@ def batches(
 
 
 class _Schedule:
-    """Lists of (number, size), one a batch, without end."""
+    """For each batch a list of (number, size), without end."""
 
     def __init__(
-        self, start: int, batch: int | Callable[[int], int], size_of: Callable[[int], int], rank: int, ranks: int
+        self, start: int, batch: int | Callable[[int], int], size_of: Callable[[int], int], rank: int, world_size: int
     ) -> None:
-        self.start, self.size_of, self.rank, self.ranks = start, size_of, rank, ranks
+        self.start, self.size_of, self.rank, self.world_size = start, size_of, rank, world_size
         self.batch_of = batch if callable(batch) else lambda _: batch
 
     def __iter__(self) -> Iterator[list[Request]]:
-        number = self.ranks * sum(self.batch_of(k) for k in range(self.start))
+        number = self.world_size * sum(self.batch_of(k) for k in range(self.start))
         k = self.start
         while True:
             count, size = self.batch_of(k), self.size_of(k)
             first = number + self.rank * count
             yield [(n, size) for n in range(first, first + count)]
-            number += self.ranks * count
+            number += self.world_size * count
             k += 1
 
 
@@ -112,7 +112,7 @@ class _Numbered(Dataset[Sample | MatteError]):
     def __getitem__(self, request: Any) -> Sample | MatteError:
         try:
             return self.samples.sample(*request)
-        except MatteError as error:  # as a value: the loader would wrap a raised one in its traceback's text
+        except MatteError as error:  # as a value: the loader would put a raised one into the text of its traceback
             return error
 
 
@@ -138,7 +138,7 @@ def _stack(arrays: list[np.ndarray[Any, np.dtype[np.uint8]]]) -> torch.Tensor:
 
 
 def _set_up_worker(_: int) -> None:
-    """One thread a worker, for the workers are the parallelism; Ctrl-C is for the parent, who saves, then ends them."""
+    """One thread for each worker, because the workers are the parallelism. The parent handles Ctrl-C: it saves."""
     prepare_process()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     torch.set_num_threads(1)

@@ -1,8 +1,8 @@
 """A training scene: what is drawn for it, and its pixels.
 
-All that is random in sample n of seed s is drawn first, as a `Scene` of plain numbers that are the same on every
-machine; rendering is a function of the scene, the sources and the size, and draws nothing. So a scene can be logged,
-and rendered by other means.
+All random choices of sample n of seed s are drawn first, as a `Scene` of plain numbers that are the same on every
+machine. Rendering is a function of the scene, the sources and the size, and draws nothing. So a scene can be logged and
+rendered by other means.
 """
 
 from __future__ import annotations
@@ -16,16 +16,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mattecli.training.data.augmentation import (
-    Camera,
+    Degradation,
     Jitter,
     apply_jitter,
-    draw_camera,
+    degrade,
+    draw_degradation,
     draw_jitter,
-    photograph,
     to_bytes,
     to_light,
 )
-from mattecli.training.data.backgrounds import Backdrop, Colour, draw_backdrop, draw_colour, render_backdrop
+from mattecli.training.data.backgrounds import Background, Colour, draw_background, draw_colour, render_background
 from mattecli.training.data.config import DataConfig
 from mattecli.training.data.random import Draw
 from mattecli.training.data.sources import Sources
@@ -41,12 +41,12 @@ _ENOUGH_SOFT = 0.006  # share of a crop's pixels, below which another centre is 
 
 @dataclass(frozen=True)
 class View:
-    """How a source lies in the crop."""
+    """How a picture lies in the crop."""
 
-    centres: tuple[float, float, float]  # soft places to centre on, as shares of their number, tried in turn
-    offset: tuple[float, float]  # of that place from the crop's centre, in crop sides
+    centres: tuple[float, float, float]  # soft places to try as the centre, as shares of their number
+    offset: tuple[float, float]  # of that place from the centre of the crop, in sides of the crop
     zoom: float  # source pixels to a crop pixel
-    whole: float  # above 0: the whole source fills this share of the crop instead
+    whole: float  # above 0: the whole picture fills this share of the crop instead
     rotation: float  # degrees
     shear: float
     stretch: float  # width to height
@@ -55,16 +55,19 @@ class View:
 
 
 @dataclass(frozen=True)
-class Layer:
-    """One foreground: which one, how it lies, its colours."""
+class ForegroundLayer:
+    """One foreground of a scene: which picture, how it lies, its colours."""
 
     origin: str  # procedural, cutouts or own
-    number: int  # of a procedural one
-    group: float
+    number: int  # of a procedural foreground
+    group: float  # of a cut-out: its group, and its place in there, as shares
     pick: float
     view: View
-    tint: tuple[Colour, Colour]  # colours of shadow and light, for a cut-out without colours
+    tint: tuple[Colour, Colour]  # colours of shadow and light, for a grey cut-out
     jitter: Jitter
+
+
+_NAMES_IN_JSON = {"background": "backdrop", "degradation": "camera"}  # as 0.1.0 logged them
 
 
 @dataclass(frozen=True)
@@ -72,27 +75,27 @@ class Scene:
     """Everything that is drawn for a sample."""
 
     number: int
-    layers: tuple[Layer, ...]  # front to back
-    backdrop: Backdrop
-    near: float  # how far the foreground's mean colour moves to the background's; 0 = not
+    layers: tuple[ForegroundLayer, ...]  # front to back
+    background: Background
+    near: float  # how far the mean colour of the foreground moves to the background's; 0: not at all
     linear: bool  # composited in linear light
-    camera: Camera | None
+    degradation: Degradation | None
     trimap: TrimapShape
 
     def as_json(self) -> str:
         """The scene as one line of JSON, the same on every machine."""
-        return json.dumps(asdict(self), separators=(",", ":"))
+        values = {_NAMES_IN_JSON.get(name, name): value for name, value in asdict(self).items()}
+        return json.dumps(values, separators=(",", ":"))
 
 
 @dataclass(frozen=True)
 class Sample:
     """A training sample of S×S pixels, uint8.
 
-    `foreground` and `background` (S, S, 3) are the true colours, undamaged: a composition loss compares alphas in
-    α·F + (1 − α)·B, whose difference is that of the alphas times F − B. It has no use for `image` (S, S, 3), which may
-    be composited in linear light and carries the camera's damage. `alpha` (S, S) has 8 bits, and they are exact: the
-    image is composited with the rounded alpha, and what the lens blurs it blurs in both. `trimap` (S, S) has 0, 128
-    and 255; a known pixel's alpha is its value.
+    `image` (S, S, 3) is the composite, perhaps mixed in linear light and damaged. `alpha` (S, S) is exact although it
+    has 8 bits: the image is mixed with the rounded alpha, and blur changes both. `foreground` and `background`
+    (S, S, 3) are the true colours without damage, for a composition loss: it compares α·F + (1 − α)·B for two alphas.
+    `trimap` (S, S) has 0, 128 and 255; the alpha of a known pixel is the trimap's value.
     """
 
     number: int
@@ -104,7 +107,7 @@ class Sample:
 
 
 def draw_scene(config: DataConfig, seed: int, number: int) -> Scene:
-    """Draw sample `number` of `seed`: a function of the three alone, not of what the folders hold."""
+    """Draw sample `number` of `seed`. It depends on these three alone, not on what the folders hold."""
     draw = Draw(seed, number)
     first, second = _draw_layer(draw, config), _draw_layer(draw, config)
     layers = (first, second) if draw.chance(config.merge) else (first,)
@@ -114,29 +117,29 @@ def draw_scene(config: DataConfig, seed: int, number: int) -> Scene:
         layers=layers,
         near=near if draw.chance(config.near_colours) else 0.0,
         linear=draw.chance(config.linear),
-        backdrop=draw_backdrop(draw, config),
-        camera=draw_camera(draw, config),
+        background=draw_background(draw, config),
+        degradation=draw_degradation(draw, config),
         trimap=draw_trimap(draw, config),
     )
 
 
 def render_scene(scene: Scene, sources: Sources, size: int) -> Sample:
-    """The pixels of a scene as a crop of `size`; the same bytes whenever it is rendered on one machine."""
-    background = render_backdrop(scene.backdrop, sources, size)
+    """The pixels of a scene as a crop with sides of `size`. On one machine they are always the same bytes."""
+    background = render_background(scene.background, sources, size)
     foreground, alpha = merge_layers([_render_layer(layer, sources, size) for layer in scene.layers])
     if scene.near:
         foreground = move_colours(foreground, alpha, background, scene.near)
     alpha = settle_alpha(alpha)
     image = composite_bytes(foreground, alpha, background, linear=scene.linear)
-    image, alpha = photograph(image, alpha, scene.camera, linear=scene.linear)
+    image, alpha = degrade(image, alpha, scene.degradation, linear=scene.linear)
     trimap = render_trimap(alpha, scene.trimap)
     return Sample(scene.number, image, trimap, alpha, foreground, background)
 
 
-def _draw_layer(draw: Draw, config: DataConfig) -> Layer:
+def _draw_layer(draw: Draw, config: DataConfig) -> ForegroundLayer:
     low, high = config.zoom
     origin = draw.weighted(config.origins())
-    return Layer(
+    return ForegroundLayer(
         origin=origin,
         number=draw.integer(config.bank or 2**31),
         group=draw.uniform(),
@@ -157,7 +160,7 @@ def _draw_layer(draw: Draw, config: DataConfig) -> Layer:
     )
 
 
-def _render_layer(layer: Layer, sources: Sources, size: int) -> tuple[Bytes, Bytes]:
+def _render_layer(layer: ForegroundLayer, sources: Sources, size: int) -> tuple[Bytes, Bytes]:
     """Colours (S, S, 3) and alpha (S, S) of a layer in the crop."""
     if layer.origin == "procedural":
         source = sources.procedural(layer.number)
@@ -172,15 +175,15 @@ def _render_layer(layer: Layer, sources: Sources, size: int) -> tuple[Bytes, Byt
 
 
 def _seen(source: Bytes, view: View, size: int) -> Bytes:
-    """The source (h, w, 4) as the view shows it (S, S, 4), with something of its soft region in the crop."""
+    """The source (h, w, 4) as the view shows it, (S, S, 4), placed so that soft pixels lie in the crop."""
     height, width = source.shape[:2]
-    # What ends inside its picture goes on as nothing. What is cut by its border goes on mirrored, for a straight edge
-    # there would be a false one; and little of that is to be seen, so the crop is no larger than the picture.
+    # A foreground that ends inside its picture goes on as nothing. One that the border cuts goes on mirrored, because a
+    # straight edge there would be false. Little of the mirror image shows: the crop is not larger than the picture.
     inside = not any(source[edge].any() for edge in _BORDERS)
     zoom = max(height, width) / (size * view.whole) if view.whole else view.zoom
     if not inside:
         zoom = min(zoom, min(height, width) / size)
-    if zoom > 1.4:  # shrunk with all pixels counted first, for the warp below looks at neighbours only
+    if zoom > 1.4:  # shrink first by averages, because the warp below looks only at neighbours
         small = (max(8, round(width / zoom)), max(8, round(height / zoom)))
         source = _bytes(cv2.resize(source, small, interpolation=cv2.INTER_AREA))
         zoom *= min(small[0] / width, small[1] / height)
@@ -201,7 +204,7 @@ _BORDERS = (np.s_[0, :, 3], np.s_[-1, :, 3], np.s_[:, 0, 3], np.s_[:, -1, 3])
 
 
 def _soft_points(alpha: Bytes) -> NDArray[np.float64]:
-    """Points (n, 2) as x, y in pixels, spread over where the alpha is neither 0 nor 255; all points without any."""
+    """Points (n, 2) as x, y in pixels on soft alpha; without soft alpha, points everywhere."""
     height, width = alpha.shape
     columns, rows = min(_CELLS, width), min(_CELLS, height)
     coarse = cv2.resize(alpha, (columns, rows), interpolation=cv2.INTER_AREA)
@@ -214,9 +217,9 @@ def _soft_points(alpha: Bytes) -> NDArray[np.float64]:
 def _placement(
     view: View, zoom: float, centre: NDArray[np.float64], shape: tuple[int, ...], size: int
 ) -> NDArray[np.float64]:
-    """The affine map (2, 3) from the crop's pixels to the source's.
+    """The affine map (2, 3) from pixels of the crop to pixels of the source.
 
-    The crop stays inside the source where it is smaller, and the source inside the crop where that is larger.
+    The smaller one of crop and source stays inside the other.
     """
     angle = math.radians(view.rotation)
     turn = np.array([[math.cos(angle), -math.sin(angle)], [math.sin(angle), math.cos(angle)]])
@@ -236,33 +239,33 @@ def _soft_share(rgba: Bytes) -> float:
 
 
 def _without_colours(source: Bytes) -> bool:
-    """Whether the source is grey and translucent, as particles are that are meant to be tinted; grey photos are not."""
+    """Whether the source is grey and translucent, like smoke that is meant to be tinted. Grey photos are not."""
     sample = source[::16, ::16].astype(np.int16)
     translucent = np.count_nonzero(sample[:, :, 3] == 255) < 0.3 * np.count_nonzero(sample[:, :, 3])
     return bool(translucent and np.ptp(sample[:, :, :3], axis=2).max() <= 10)
 
 
 def _tinted(colour: Bytes, tint: tuple[Colour, Colour]) -> Bytes:
-    """Greys as a ramp from the first colour to the second."""
+    """Turn greys into a ramp from the first colour to the second."""
     dark, light = np.array(tint[0]), np.array(tint[1])
     ramp = dark + (light - dark) * np.linspace(0, 1, 256)[:, None]
     return _bytes(cv2.LUT(colour, np.round(ramp * 255).astype(np.uint8).reshape(1, 256, 3)))
 
 
 def merge_layers(layers: list[tuple[Bytes, Bytes]]) -> tuple[Bytes, Bytes]:
-    """Front over back: α = 1 − (1 − α₁)(1 − α₂), and the colour that gives the same picture."""
+    """Front over back: α = 1 − (1 − α₁)(1 − α₂), and the colours that give the same picture."""
     (colour, alpha), *behind = layers
     for colour_behind, alpha_behind in behind:
         front, back = alpha.astype(np.float32) / 255, alpha_behind.astype(np.float32) / 255
         both = 1 - (1 - front) * (1 - back)
-        share = np.where(both > 0, front / np.maximum(both, 1e-4), np.float32(0.5))  # of the front in the colour
+        share = np.where(both > 0, front / np.maximum(both, 1e-4), np.float32(0.5))  # of the front's colour
         colour = _bytes(cv2.blendLinear(colour, colour_behind, share, 1 - share))
         alpha = np.round(both * 255).astype(np.uint8)
     return colour, alpha
 
 
 def move_colours(foreground: Bytes, alpha: Bytes, background: Bytes, share: float) -> Bytes:
-    """The foreground with its mean colour moved by a share of the way to the background's near it."""
+    """The foreground with its mean colour moved by this share of the way to the background's mean colour."""
     mine = np.array(cv2.mean(foreground, cv2.inRange(alpha, 32, 255))[:3])
     theirs = np.array(cv2.mean(background, cv2.inRange(alpha, 0, 223))[:3])
     table = np.arange(256)[:, None] + share * (theirs - mine)
@@ -270,9 +273,9 @@ def move_colours(foreground: Bytes, alpha: Bytes, background: Bytes, share: floa
 
 
 def composite_bytes(foreground: Bytes, alpha: Bytes, background: Bytes, *, linear: bool) -> Bytes:
-    """αF + (1 − α)B in display values, or as light adds up by sRGB's curve (IEC 61966-2-1); (H, W, 3).
+    """The composite αF + (1 − α)B, (H, W, 3), in sRGB values or in linear light.
 
-    The one-pass form of `mattecli.compositing.composite.composite` for bytes, ten times as fast.
+    This is `mattecli.compositing.composite.composite` for bytes in one pass, ten times as fast.
     """
     weight = alpha.astype(np.float32) * np.float32(1 / 255)
     if not linear:

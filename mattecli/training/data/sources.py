@@ -1,10 +1,11 @@
-"""Where training scenes take their pictures from: folders of photographs, of cut-outs and of users' own data."""
+"""Where training takes its pictures from: folders of photographs, of cut-outs and of users' own data."""
 
 from __future__ import annotations
 
 import hashlib
+import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -16,16 +17,17 @@ from numpy.typing import NDArray
 
 from mattecli.compositing.foreground import estimate_foreground
 from mattecli.errors import InputError, UsageError
+from mattecli.imaging.image import SUFFIXES
 from mattecli.imaging.read import read_alpha, read_image
+from mattecli.system.folders import as_read, pictures_in
 from mattecli.training.data import foregrounds
-from mattecli.training.data.cache import Store, file_stamp, key_of
+from mattecli.training.data.cache import Cache, file_stamp, key_of
 from mattecli.training.data.config import DataConfig
-from mattecli.training.data.pictures import all_pictures, by_name
-from mattecli.training.data.random import Draw
+from mattecli.training.data.random import Draw, name_at
 
 Bytes = NDArray[np.uint8]
 
-_BANK_SEED = 1_000_003  # foreground number k is the same for every training seed: a cache serves all runs
+_BANK_SEED = 1_000_003  # foreground k is the same for every training seed, so one cache serves all runs
 _VERSION = 2  # of how cut-outs are prepared; part of their cache key
 _FAINT = 24  # of 255
 _SMALLEST = 8  # pixels of a cut-out's shorter side
@@ -34,21 +36,22 @@ _PARTNERS = {"photo": "alpha", "alpha": "photo"}  # endings of a pair's names
 
 @dataclass(frozen=True)
 class CutoutFiles:
-    """One cut-out on disk: an RGBA file, or colours and alpha apart."""
+    """One cut-out on disk: an RGBA file, or a file of colours and one of alpha."""
 
     colour: Path
     alpha: Path | None = None
-    holds_background: bool = False  # the photo still shows its background around and through the foreground
+    holds_background: bool = False  # the photo still shows its background
 
 
 class Sources:
-    """The pictures of a configuration, found at once and read when asked for.
+    """The pictures of a configuration. They are listed at once and read when they are asked for.
 
-    `photo`, `cutout` and `procedural` give arrays that may lie in a file: they must not be written to. A foreground is
-    straight RGBA (H, W, 4) whose colours go on smoothly where its alpha is 0. All uint8.
+    `photo`, `cutout` and `procedural` give uint8 arrays that may be mapped files: do not write to them. A foreground is
+    straight RGBA (H, W, 4); where its alpha is 0 the colours of the neighbourhood go on smoothly.
 
-    Raises `InputError` for a folder that is missing, holds no pictures, a cut-out without its alpha or two of one name;
-    and, when a picture is read, for one that is unreadable or whose colours and alpha differ in size.
+    Raises InputError for a folder that is missing or without pictures, a cut-out without its alpha, and two pictures of
+    one name; when a picture is read, for one that is damaged or whose colours and alpha differ in size. Raises
+    UsageError for weights in `kinds` or `groups` that name nothing or leave nothing.
     """
 
     def __init__(self, config: DataConfig) -> None:
@@ -58,43 +61,46 @@ class Sources:
         own = [_own_folder(Path(folder)) for folder in config.own]
         self.own = [files for pairs, _ in own for files in pairs]
         self.photos += [path for _, backgrounds in own for path in backgrounds]
-        self._store = Store(config.cache or None)
+        self._cache = Cache(config.cache or None)
         self._textures = _Textures(self)
         self._kinds = _weights(config.kinds, foregrounds.KINDS, "data.kinds")
         self._groups = _weights(config.groups, tuple(self.cutouts), "data.groups")
 
     def photo(self, share: float) -> Bytes:
-        """The photograph (H, W, 3) at a share of the list's length, in [0, 1)."""
+        """The photograph (H, W, 3) at this share, in [0, 1), of the list."""
         path = self.photos[int(share * len(self.photos))]
         side = self._config.largest_side
-        return self._store.array(key_of("photo", file_stamp(path), side), lambda: _limited(_read_colours(path), side))
+        return self._cache.array(key_of("photo", file_stamp(path), side), lambda: _limited(_read_colours(path), side))
 
     def cutout(self, origin: str, group: float, share: float) -> Bytes:
-        """The cut-out of origin "cutouts" or "own" at a share of its list; `group`, too, in [0, 1)."""
-        members = self.own if origin == "own" else self.cutouts[_at(self._groups, group)]
+        """The cut-out at this share, in [0, 1), of the list of a group; `origin` is "cutouts" or "own"."""
+        members = self.own if origin == "own" else self.cutouts[name_at(self._groups, group)]
         files = members[int(share * len(members))]
         stamps = [file_stamp(path) for path in (files.colour, files.alpha) if path]
         side = self._config.largest_side
         key = key_of("cutout", _VERSION, files.holds_background, side, *stamps)
-        return self._store.array(key, lambda: prepare_cutout(files, largest_side=side))
+        return self._cache.array(key, lambda: prepare_cutout(files, largest_side=side))
 
     def procedural(self, number: int) -> Bytes:
-        """The procedural foreground of that number, the same for every seed."""
+        """The procedural foreground of this number, the same for every training seed."""
         size = self._config.foreground_size
         draw = Draw(_BANK_SEED, number)
         kind = draw.weighted(self._kinds)
-        parameters = foregrounds.draw_parameters(kind, draw.rng)
+        parameters = foregrounds.draw_parameters(kind, draw)
         key = key_of("procedural", _makers_digest(), kind, parameters, size, self._textures.stamp)
 
         def make() -> Bytes:
             made = foregrounds.make_foreground(kind, parameters, size, photos=self._textures)
             return np.dstack([made.colour, made.alpha])
 
-        return self._store.array(key, make)
+        return self._cache.array(key, make)
 
 
 def prepare_cutout(files: CutoutFiles, *, largest_side: int) -> Bytes:
-    """A cut-out as scenes use it: RGBA with smooth colours under alpha 0, a binary alpha shrunk until it is soft."""
+    """A cut-out as scenes use it: RGBA with smooth colours under alpha 0. A binary alpha is shrunk to make it soft.
+
+    Raises InputError for files that cannot be used.
+    """
     if files.alpha is None:
         pixels = _bytes(read_image(files.colour, keep_alpha=True).pixels)
         if pixels.shape[2] != 4:
@@ -121,19 +127,17 @@ def prepare_cutout(files: CutoutFiles, *, largest_side: int) -> Bytes:
         half = (max(1, width // 2), max(1, height // 2))
         colour, alpha = (_shrink(plane, half) for plane in (colour, alpha))
     colour, alpha = _limited(colour, largest_side), _limited(alpha, largest_side)
-    if min(alpha.shape) < _SMALLEST:  # OpenCV hangs where it is to mirror a line of single pixels
-        raise InputError(
-            f"{name} is {alpha.shape[1]}×{alpha.shape[0]} as training would see it; remove it from the folder"
-        )
+    if min(alpha.shape) < _SMALLEST:  # OpenCV hangs when it mirrors a line of single pixels
+        raise InputError(f"{name} is {alpha.shape[1]}×{alpha.shape[0]} as training sees it; remove it from the folder")
     if not alpha.any():
-        raise InputError(f"{name} has nothing left of its alpha as training would see it; remove it from the folder")
+        raise InputError(f"{name} has nothing left of its alpha as training sees it; remove it from the folder")
     return np.dstack([colour, alpha])
 
 
 def spread_colours(colour: Bytes, alpha: Bytes) -> Bytes:
-    """Colours (H, W, 3) in which pixels of alpha 0 take on what is near them, coarser with the distance.
+    """Colours (H, W, 3) in which pixels of alpha 0 take the colours near them, the coarser the farther away.
 
-    Normalised averages over a pyramid, filled in from coarse to fine (Gortler and others, "The lumigraph", 1996).
+    Weighted averages over a pyramid, filled in from coarse to fine (Gortler and others, "The lumigraph", 1996).
     """
     weight = alpha.astype(np.float32)[:, :, None] * np.float32(1 / 255)
     levels: list[tuple[NDArray[np.float32], NDArray[np.float32]]] = [(colour * weight, weight)]
@@ -150,14 +154,14 @@ def spread_colours(colour: Bytes, alpha: Bytes) -> Bytes:
         sums, weight = levels.pop()
         height, width = sums.shape[:2]
         coarse = np.asarray(cv2.resize(filled, (width, height)), np.float32).reshape(sums.shape)
-        sure = np.minimum(weight * 4, 1)  # little weight is little knowledge
+        sure = np.minimum(weight * 4, 1)  # a small weight says little about the colour
         filled = coarse + (sums / np.maximum(weight, 1e-6) - coarse) * sure
-    visible = alpha[:, :, None] >= 64  # their own colours, untouched
+    visible = alpha[:, :, None] >= 64  # keep their own colours
     return np.where(visible, colour, np.clip(np.round(filled), 0, 255).astype(np.uint8))
 
 
 class _Textures(Sequence[Bytes]):
-    """The photographs as the makers of foregrounds see them: read when looked at."""
+    """The photographs as a sequence, for procedural foregrounds; each is read when it is used."""
 
     def __init__(self, sources: Sources) -> None:
         self._sources = sources
@@ -180,7 +184,7 @@ class _Textures(Sequence[Bytes]):
 
 @cache
 def _makers_digest() -> str:
-    """Changes with the makers' source: foregrounds of an older version are not taken from a cache."""
+    """A digest of the code that makes foregrounds, so that a cache gives none of an older version."""
     folder = Path(foregrounds.__file__).parent
     digest = hashlib.sha256()
     for path in sorted(folder.glob("*.py")):
@@ -195,20 +199,45 @@ def _weights(given: Mapping[str, float], names: tuple[str, ...], setting: str) -
                 f"{setting} names {name}, but there are no cut-outs; name their folders in data.foregrounds"
             )
         if name not in names:
-            raise UsageError(f"{setting} names {name}, which is none of {', '.join(names)}")
+            raise UsageError(f"{setting} names {name}, which is not one of {', '.join(names)}; correct the name")
     filled = {name: float(given.get(name, 1.0)) for name in names}
     if names and (min(filled.values()) < 0 or not any(filled.values())):
         raise UsageError(f"{setting} needs weights of 0 or more, and one above 0; raise one of {', '.join(names)}")
     return filled
 
 
-def _at(weights: dict[str, float], point: float) -> str:
-    rest = point * sum(weights.values())
-    for name, weight in weights.items():
-        rest -= weight
-        if rest < 0:
-            return name
-    return next(name for name in reversed(list(weights)) if weights[name] > 0)
+def all_pictures(folder: Path) -> list[Path]:
+    """The pictures of a folder and its subfolders, sorted, without hidden files and folders.
+
+    Raises InputError for a folder that is missing, cannot be read or holds no pictures.
+    """
+    if not folder.is_dir():
+        raise InputError(f"{folder} is not a folder; name a folder that holds pictures")
+    found: list[Path] = []
+    for parent, folders, _ in os.walk(folder, onerror=_refuse):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        found += [path for path in pictures_in(Path(parent), SUFFIXES) if path.is_file()]
+    if not found:
+        raise InputError(f"{folder} holds no pictures; put PNG, JPEG, WebP or TIFF files there")
+    return sorted(found)
+
+
+def _refuse(error: OSError) -> None:
+    raise InputError(f"{error.filename} cannot be read as a folder ({error.strerror}); check it") from error
+
+
+def by_name(pictures: Iterable[Path], folder: Path) -> dict[str, Path]:
+    """The pictures by their paths in the folder, without suffix, with letters composed as people read them.
+
+    Raises InputError for two pictures of one name, because it is not clear which one is meant.
+    """
+    named: dict[str, Path] = {}
+    for path in pictures:
+        name = as_read(path.relative_to(folder).with_suffix("").as_posix())
+        if name in named:
+            raise InputError(f"{named[name]} and {path.name} have the same name; keep only one of them")
+        named[name] = path
+    return named
 
 
 def _cutouts(folder: Path) -> list[CutoutFiles]:
@@ -231,9 +260,9 @@ def _cutouts(folder: Path) -> list[CutoutFiles]:
 
 
 def _own_folder(folder: Path) -> tuple[list[CutoutFiles], list[Path]]:
-    """Cut-outs of `fg/` with their `alpha/`, and the backgrounds of `bg/`."""
+    """The cut-outs in `fg/` with their alphas in `alpha/`, and the backgrounds in `bg/`."""
     if not (folder / "fg").is_dir():
-        raise InputError(f"{folder} has no folder fg; put foregrounds there, their alphas in alpha, backgrounds in bg")
+        raise InputError(f"{folder} has no folder fg; put foregrounds into it, alphas into alpha, backgrounds into bg")
     colours = by_name(all_pictures(folder / "fg"), folder / "fg")
     backgrounds = all_pictures(folder / "bg") if (folder / "bg").is_dir() else []
     if not (folder / "alpha").is_dir():
@@ -242,13 +271,15 @@ def _own_folder(folder: Path) -> tuple[list[CutoutFiles], list[Path]]:
     pairs = []
     for name, path in colours.items():
         if name not in alphas:
-            raise InputError(f"{path} has no alpha of its name in {folder / 'alpha'}; add it or remove the foreground")
+            raise InputError(
+                f"{path} has no alpha of the same name in {folder / 'alpha'}; add it or remove the foreground"
+            )
         pairs.append(CutoutFiles(path, alphas[name]))
     return pairs, backgrounds
 
 
 def _grouped(cutouts: list[CutoutFiles]) -> dict[str, list[CutoutFiles]]:
-    """By the first word of the name: a set of fifty like pictures is one group, and does not drown five others."""
+    """Cut-outs by the first word of the name: fifty similar pictures are one group and do not outnumber five."""
     groups: dict[str, list[CutoutFiles]] = {}
     for files in cutouts:
         word = re.match(r"[^\W\d_]*", files.colour.stem)
@@ -280,18 +311,18 @@ def _shrink(plane: Bytes, size: tuple[int, int]) -> Bytes:
 
 
 def _closed(alpha: Bytes) -> Bytes:
-    """Without the faint rest that a glow has at its picture's border: it would go on beyond it."""
+    """The alpha without the faint glow that reaches the border of its picture, where it would be cut visibly."""
     rest = max(int(edge.max()) for edge in (alpha[0], alpha[-1], alpha[:, 0], alpha[:, -1]))
     if not 0 < rest <= _FAINT:
         return alpha
-    if alpha.max() <= rest:  # no glow, but a veil as faint as that
+    if alpha.max() <= rest:  # not a glow but a veil as faint as one
         return alpha
     table = np.clip((np.arange(256) - rest) / (255 - rest), 0, 1) * 255
     return np.asarray(cv2.LUT(alpha, np.round(table).astype(np.uint8)), np.uint8)
 
 
 def _is_binary(alpha: Bytes) -> bool:
-    """Whether the edge jumps from 0 to 255 rather than going through what lies between."""
+    """Whether the edge jumps from 0 to 255 without values between."""
     jumps = np.count_nonzero((alpha[:, 1:] == 255) & (alpha[:, :-1] == 0))
     soft = np.count_nonzero((alpha > 0) & (alpha < 255))
     return bool(jumps * 2 > soft)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any, overload
 
 import cv2
 import numpy as np
@@ -12,31 +12,43 @@ from numpy.typing import NDArray
 from mattecli.training.data.config import DataConfig
 from mattecli.training.data.random import Draw, smooth_noise
 
+if TYPE_CHECKING:
+    from torch import Tensor
+
 Bytes = NDArray[np.uint8]
 
-# Of 255. Nobody sees 1 % of a foreground, nor does who draws a trimap: before compositing, alphas up to 2 and from 253
-# are pulled to 0 and 255. It is done once: the picture shows the pulled alpha, and a lens blurs both.
+# Of 255. Nobody sees 1 % of a foreground, and whoever draws a trimap calls it background. So alphas up to 2 become 0
+# and alphas from 253 become 255. This is done once, before compositing: the picture shows the changed alpha.
 SURE = 2
 
 _REFERENCE = 512  # side of the crop that widths are drawn for
 _LEAST_SCALE = 0.25
 
 
+@overload
+def unknown(trimap: NDArray[np.uint8]) -> NDArray[np.bool_]: ...
+@overload
+def unknown(trimap: Tensor) -> Tensor: ...
+def unknown(trimap: Any) -> Any:
+    """Where a trimap of uint8, NumPy's or PyTorch's, is unknown: neither 0 (background) nor 255 (foreground)."""
+    return (trimap != 0) & (trimap != 255)
+
+
 @dataclass(frozen=True)
 class TrimapShape:
-    """How the band of unknown pixels lies around the soft ones; widths in pixels of a 512 crop."""
+    """The band of unknown pixels around the soft ones. Widths are in pixels of a 512 crop."""
 
     foreground: float  # width of the band on the foreground's side
     background: float
     uneven: float  # the widths vary by this share of themselves
-    cells: float  # with so many bumps across the crop
-    brush: float  # known islands thinner than twice this are unknown; 0 = all stay
+    cells: float  # bumps of the uneven width from side to side of the crop
+    brush: float  # known islands thinner than twice this become unknown; 0: all stay known
     sure_foreground: bool  # False: no pixel is known as foreground
     seed: int
 
 
 def draw_trimap(draw: Draw, config: DataConfig) -> TrimapShape:
-    """Draw the shape of a trimap."""
+    """Draw the shape of a trimap from the configured probabilities."""
     low, high = config.loose_dilation if draw.chance(config.loose) else config.dilation
     foreground, background = draw.uniform(low, high), draw.uniform(low, high)
     if draw.chance(0.5):  # one width for both sides, as a tool's dilation makes it
@@ -56,19 +68,19 @@ def draw_trimap(draw: Draw, config: DataConfig) -> TrimapShape:
 
 
 def settle_alpha(alpha: Bytes) -> Bytes:
-    """Pull alphas within `SURE` of 0 and 255 to them and stretch what lies between, so that no step appears."""
+    """Set alphas within `SURE` of 0 and 255 to 0 and 255, and stretch those between, so that no step appears."""
     return _bytes(cv2.LUT(alpha, _SETTLED))
 
 
 def render_trimap(alpha: Bytes, shape: TrimapShape) -> Bytes:
     """The trimap (H, W) of 0, 128 and 255 for an alpha (H, W).
 
-    Every pixel with an alpha between 0 and 255 is unknown, and so is what lies within the drawn width of one. An alpha
-    without any such pixel has its widths around the edge between 0 and 255; one without an edge gets an unknown disc
-    in its middle, for a crop must have something to learn from.
+    Every pixel with an alpha between 0 and 255 is unknown, and so is every pixel within the drawn width of one. An
+    alpha without such pixels has its band along the edge between 0 and 255. An alpha without an edge gets an unknown
+    disc in the middle, because each crop must hold something to learn from.
     """
     size = max(alpha.shape)
-    # A band as wide as in a 512 crop would fill a small crop: the width shrinks with it, but slower.
+    # A band as wide as in a 512 crop would fill a small crop, so the width shrinks with the crop, but slower.
     scale = float(np.clip((size / _REFERENCE) ** 0.5, _LEAST_SCALE, 1.0)) if size < _REFERENCE else 1.0
     width: NDArray[np.float32] | float = 1.0
     if shape.uneven:
@@ -86,7 +98,7 @@ def render_trimap(alpha: Bytes, shape: TrimapShape) -> Bytes:
 
 
 def _deeper(mask: Bytes, depth: Any) -> Bytes:
-    """255 at pixels of the mask that lie more than `depth` inside it; a picture's border is no edge."""
+    """255 at pixels that lie more than `depth` inside the mask. The border of the picture is not an edge."""
     if cv2.countNonZero(mask) == mask.size:
         return mask
     distance = cv2.distanceTransform(mask, cv2.DIST_L2, cv2.DIST_MASK_5)

@@ -15,8 +15,8 @@ def small(**settings: object) -> Samples:
     return Samples(DataConfig(foreground_size=64, bank=2, **settings), seed=4)  # type: ignore[arg-type]
 
 
-def take(count: int, feed: Iterator[dict[str, torch.Tensor]]) -> list[dict[str, torch.Tensor]]:
-    return list(itertools.islice(feed, count))
+def take(count: int, loader: Iterator[dict[str, torch.Tensor]]) -> list[dict[str, torch.Tensor]]:
+    return list(itertools.islice(loader, count))
 
 
 def size_of(k: int) -> int:
@@ -64,10 +64,11 @@ def test_a_start_at_a_later_batch_goes_on_as_if_uninterrupted() -> None:
     assert all(map(equal, whole[2:], rest))
 
 
-def test_ranks_share_the_samples_of_each_step_without_overlap() -> None:
+def test_processes_share_the_samples_of_each_step_without_overlap() -> None:
     samples = small()
     parts = [
-        take(2, batches(samples, start=1, batch=2, size_of=size_of, workers=0, rank=rank, ranks=3)) for rank in range(3)
+        take(2, batches(samples, start=1, batch=2, size_of=size_of, workers=0, rank=rank, world_size=3))
+        for rank in range(3)
     ]
     numbers = [[n for part in parts for n in part[step]["number"].tolist()] for step in range(2)]
     assert numbers == [list(range(6, 12)), list(range(12, 18))]

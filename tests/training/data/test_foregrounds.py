@@ -4,15 +4,15 @@ import json
 import cv2
 import numpy as np
 import pytest
-from numpy.random import PCG64, Generator
 
 from mattecli.training.data.foregrounds import KINDS, Foreground, draw_parameters, make_foreground
+from mattecli.training.data.random import Draw
 
 SIZE = 160
 
 
 def drawn(kind: str, sample: int = 0) -> dict:
-    return draw_parameters(kind, Generator(PCG64([1, sample])))
+    return draw_parameters(kind, Draw(1, sample))
 
 
 def made(kind: str, sample: int = 0, size: int = SIZE, **options) -> Foreground:
@@ -114,4 +114,4 @@ def test_photographs_lend_their_colours() -> None:
 
 def test_an_unknown_kind_is_a_key_error() -> None:
     with pytest.raises(KeyError):
-        draw_parameters("cheese", Generator(PCG64(0)))
+        draw_parameters("cheese", Draw(0))

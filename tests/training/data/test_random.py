@@ -1,15 +1,22 @@
-from types import SimpleNamespace
-
 import numpy as np
 import pytest
 
-from mattecli.training.data.random import Draw, smooth_noise
+from mattecli.training.data.random import Draw, name_at, rounded_down, smooth_noise
 
 
-def test_a_share_stays_below_one_at_the_generators_last_number() -> None:
-    draw = Draw(0)
-    draw.rng = SimpleNamespace(random=lambda: 1 - 2**-53)  # type: ignore[assignment]
-    assert int(draw.uniform() * 10**6) == 10**6 - 1
+def test_the_largest_share_of_a_generator_stays_below_one_when_it_is_rounded() -> None:
+    assert rounded_down(1 - 2**-53) == 0.999999
+
+
+def test_a_name_is_found_at_its_share_of_the_weights_and_never_one_of_weight_0() -> None:
+    weights = {"none": 0.0, "a": 1.0, "b": 3.0, "nor this": 0.0}
+    assert [name_at(weights, share) for share in (0.0, 0.24, 0.26, 0.9999999999999999)] == ["a", "a", "b", "b"]
+
+
+def test_whole_numbers_reach_both_ends() -> None:
+    draw = Draw(2)
+    assert {draw.whole(3, 5) for _ in range(100)} == {3, 4, 5}
+    assert {draw.integer(3) for _ in range(100)} == {0, 1, 2}
 
 
 def test_draws_are_the_generators_in_six_digits() -> None:

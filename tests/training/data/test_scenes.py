@@ -8,7 +8,14 @@ import numpy as np
 import pytest
 
 from mattecli.compositing.composite import composite
-from mattecli.training.data.augmentation import Camera, Jitter, apply_jitter, draw_camera, draw_jitter, photograph
+from mattecli.training.data.augmentation import (
+    Degradation,
+    Jitter,
+    apply_jitter,
+    degrade,
+    draw_degradation,
+    draw_jitter,
+)
 from mattecli.training.data.config import DataConfig
 from mattecli.training.data.random import Draw
 from mattecli.training.data.scenes import Sample, composite_bytes, draw_scene, merge_layers, move_colours, render_scene
@@ -16,7 +23,7 @@ from mattecli.training.data.sources import Sources
 from tests.support.pictures import cutout, disc, folders, noise, write
 
 EVERYTHING = DataConfig(photos=("p",), foregrounds=("f",), own=("o",))
-CLEAN = Camera(
+CLEAN = Degradation(
     blur=0, resample=0, grade=None, sharpen=0, read_noise=0, shot_noise=0, grain=0, noise_at=(0.1, 0.2), jpeg=0
 )
 
@@ -62,15 +69,15 @@ def test_scenes_differ_by_number_and_by_seed() -> None:
 def test_a_probability_changes_only_what_it_concerns() -> None:
     for n in range(20):
         before = draw_scene(EVERYTHING, 0, n)
-        after = draw_scene(replace(EVERYTHING, camera=0, merge=0, near_colours=0, linear=0), 0, n)
-        assert after == replace(before, camera=None, layers=before.layers[:1], near=0.0, linear=False)
+        after = draw_scene(EVERYTHING.replace(camera=0, merge=0, near_colours=0, linear=0), 0, n)
+        assert after == replace(before, degradation=None, layers=before.layers[:1], near=0.0, linear=False)
 
 
 def test_all_origins_and_both_sorts_of_background_appear() -> None:
     scenes = [draw_scene(EVERYTHING, 0, n) for n in range(100)]
     assert {layer.origin for scene in scenes for layer in scene.layers} == {"procedural", "cutouts", "own"}
     assert {len(scene.layers) for scene in scenes} == {1, 2}
-    assert {scene.backdrop.photo < 0 for scene in scenes} == {True, False}
+    assert {scene.background.photo < 0 for scene in scenes} == {True, False}
 
 
 def test_a_scene_renders_to_the_same_bytes_again(tmp_path: Path) -> None:
@@ -191,12 +198,12 @@ def test_jitter_is_the_change_that_it_says() -> None:
 def test_the_alpha_follows_the_lens_and_not_the_file() -> None:
     picture, alpha = noise(0, 96, 96), disc(96, 96, softness=2)
     for change in ({"blur": 1.5}, {"resample": 0.5}):
-        image, moved = photograph(picture, alpha, replace(CLEAN, **change), linear=False)
+        image, moved = degrade(picture, alpha, replace(CLEAN, **change), linear=False)
         assert ((moved > 5) & (moved < 250)).sum() > 1.5 * ((alpha > 5) & (alpha < 250)).sum()
         assert (image != picture).any()
     grade = Jitter(1, 1.2, 10, 1, 0, (1.1, 1, 0.9))
     for change in ({"jpeg": 50}, {"read_noise": 4.0}, {"sharpen": 1.0}, {"grade": grade}):
-        image, same = photograph(picture, alpha, replace(CLEAN, **change), linear=False)
+        image, same = degrade(picture, alpha, replace(CLEAN, **change), linear=False)
         assert (image != picture).any()
         np.testing.assert_array_equal(same, alpha)
 
@@ -207,7 +214,7 @@ def test_a_lens_blurs_the_picture_as_it_was_mixed(change: dict[str, float], line
     dark, bright = (np.full((96, 96, 3), value, np.uint8) for value in ((30, 10, 50), (240, 255, 200)))
     sharp = disc(96, 96, softness=2)
     picture = composite_bytes(bright, sharp, dark, linear=linear)
-    seen, alpha = photograph(picture, sharp, replace(CLEAN, **change), linear=linear)
+    seen, alpha = degrade(picture, sharp, replace(CLEAN, **change), linear=linear)
     expected = composite_bytes(bright, alpha, dark, linear=linear)
     assert ((alpha > 0) & (alpha < 255)).sum() > 200
     # Where the alpha is cut at 0 and 255 the picture may overshoot, and dark light has few levels.
@@ -219,9 +226,9 @@ def test_an_alpha_is_settled_once_so_that_it_is_the_one_in_the_picture(tmp_path:
     config, sources = sources_of(tmp_path, camera=1, blur=0, resample=0, grade=0, sharpen=0, noise=0, jpeg=0, linear=0)
     for n in range(8):
         scene = draw_scene(config, 2, n)
-        assert scene.camera is not None
+        assert scene.degradation is not None
         sample = render_scene(scene, sources, 96)
-        np.testing.assert_array_equal(sample.alpha, render_scene(replace(scene, camera=None), sources, 96).alpha)
+        np.testing.assert_array_equal(sample.alpha, render_scene(replace(scene, degradation=None), sources, 96).alpha)
         expected = composite(sample.foreground, sample.alpha.astype(np.float32) / 255, sample.background) * 255
         assert np.abs(sample.image - expected).max() < 0.51
 
@@ -230,7 +237,7 @@ def test_noise_has_the_variance_of_reading_and_of_light() -> None:
     alpha = np.zeros((256, 256), np.uint8)
     camera = replace(CLEAN, read_noise=3.0, shot_noise=0.2)
     for level in (40, 200):
-        noisy, _ = photograph(np.full((256, 256, 3), level, np.uint8), alpha, camera, linear=False)
+        noisy, _ = degrade(np.full((256, 256, 3), level, np.uint8), alpha, camera, linear=False)
         assert noisy.std() == pytest.approx((9 + 0.2 * level) ** 0.5, rel=0.03)
         assert noisy.mean() == pytest.approx(level, abs=0.2)
 
@@ -250,7 +257,7 @@ def test_noise_has_the_variance_of_reading_and_of_light() -> None:
 def test_damage_stops_at_black_and_white_and_does_not_wrap_around(damage: dict[str, Any], linear: bool) -> None:
     image = np.zeros((96, 96, 3), np.uint8)
     image[:, 48:] = 255
-    damaged, alpha = photograph(image, image[..., 0].copy(), replace(CLEAN, **damage), linear=linear)
+    damaged, alpha = degrade(image, image[..., 0].copy(), replace(CLEAN, **damage), linear=linear)
     assert damaged.dtype == alpha.dtype == np.uint8
     dark, light = np.s_[:, :36], np.s_[:, 60:]  # away from the edge
     assert int(damaged[dark].max()) < 90
@@ -288,10 +295,10 @@ def test_settings_at_the_end_of_their_ranges_give_true_samples(tmp_path: Path, s
 
 
 def test_damage_comes_as_often_as_configured() -> None:
-    assert all(draw_camera(Draw(n), DataConfig(camera=0)) is None for n in range(20))
+    assert all(draw_degradation(Draw(n), DataConfig(camera=0)) is None for n in range(20))
     never = {"noise": 0, "jpeg": 0, "blur": 0, "sharpen": 0, "resample": 0, "grade": 0}
     for n in range(20):
-        camera = draw_camera(
+        camera = draw_degradation(
             Draw(n),
             DataConfig(
                 camera=1,
@@ -300,8 +307,8 @@ def test_damage_comes_as_often_as_configured() -> None:
         )  # type: ignore[arg-type]
         assert camera is not None
         picture = noise(0)
-        np.testing.assert_array_equal(photograph(picture, disc(), camera, linear=False)[0], picture)
-    often = [draw_camera(Draw(n), DataConfig(camera=1, jpeg=1)) for n in range(50)]
+        np.testing.assert_array_equal(degrade(picture, disc(), camera, linear=False)[0], picture)
+    often = [draw_degradation(Draw(n), DataConfig(camera=1, jpeg=1)) for n in range(50)]
     assert {40 <= camera.jpeg <= 95 for camera in often if camera} == {True}
 
 

@@ -12,10 +12,11 @@ from numpy.typing import NDArray
 from mattecli.training.data.foregrounds import airy, fabric, feathers, fur, glass, lens, plants, shapes, strands
 from mattecli.training.data.foregrounds.canvas import Foreground
 from mattecli.training.data.foregrounds.noise import Parameters
+from mattecli.training.data.random import Draw
 
 __all__ = ["KINDS", "Foreground", "draw_parameters", "make_foreground"]
 
-_Draw = Callable[[np.random.Generator], Parameters]
+_Draw = Callable[[Draw], Parameters]
 _Make = Callable[[Parameters, int, Sequence[NDArray[np.uint8]]], Foreground]
 
 _MAKERS: dict[str, tuple[_Draw, _Make]] = {
@@ -52,13 +53,12 @@ _MAKERS["defocus"] = (partial(lens.draw_defocus, makers=_SHARP), partial(lens.ma
 KINDS: tuple[str, ...] = tuple(sorted(_MAKERS))
 
 
-def draw_parameters(kind: str, rng: np.random.Generator) -> Parameters:
-    """All choices that shape a picture of this kind, as JSON values; its `seed` feeds the fine random arrays.
+def draw_parameters(kind: str, draw: Draw) -> Parameters:
+    """All choices that shape a foreground of this kind, as JSON values, the same on every machine.
 
-    With a named bit generator (`Generator(PCG64(…))`) they are equal on every machine. Raises KeyError for a kind that
-    is not in `KINDS`.
+    Its `seed` starts the random arrays of the pixels. Raises KeyError for a kind that is not in `KINDS`.
     """
-    return _MAKERS[kind][0](rng)
+    return _MAKERS[kind][0](draw)
 
 
 def make_foreground(

@@ -1,40 +1,30 @@
-"""Things with little or nothing solid: webs, dandelions, smoke."""
+"""Foregrounds with little or nothing opaque: webs, dandelions, smoke."""
 
 import numpy as np
 
-from mattecli.training.data.foregrounds.canvas import Canvas, Foreground, blur, finish, layer, over, scaled
+from mattecli.training.data.foregrounds.canvas import Canvas, Foreground, blur, finish, over, premultiplied, scaled
 from mattecli.training.data.foregrounds.colour import Photos, base_colour, draw_look, strand_colours, texture
-from mattecli.training.data.foregrounds.noise import (
-    Parameters,
-    Points,
-    chance,
-    fractal,
-    generator,
-    grid,
-    number,
-    seed,
-    warp,
-    whole,
-)
+from mattecli.training.data.foregrounds.noise import Parameters, Points, fractal, grid, warp
 from mattecli.training.data.foregrounds.strands import curl, curves, taper
+from mattecli.training.data.random import Draw, generator
 
 
-def draw_web(rng: np.random.Generator) -> Parameters:
-    """Spider's webs: spokes, sagging turns, dew; on a twig in some."""
+def draw_web(draw: Draw) -> Parameters:
+    """Draw a spider's web: spokes, sagging spirals and dew, sometimes on a twig."""
     return {
-        "seed": seed(rng),
-        "look": draw_look(rng, "pale", sources=("flat", "noise")),
-        "webs": whole(rng, 1, 3),
-        "spokes": whole(rng, 12, 34),
-        "turns": whole(rng, 10, 40),
-        "sag": number(rng, 0.0, 0.35),
-        "width": number(rng, 0.5, 1.9),
-        "opacity": number(rng, 0.35, 1.0),
-        "dew": number(rng, 0.0, 1.0) if chance(rng, 0.5) else 0.0,
-        "torn": number(rng, 0.0, 0.3),
-        "cobweb": whole(rng, 20, 160) if chance(rng, 0.5) else 0,
-        "twig": chance(rng, 0.4),
-        "blur": number(rng, 0.3, 1.5) if chance(rng, 0.35) else 0.0,
+        "seed": draw.seed(),
+        "look": draw_look(draw, "pale", sources=("flat", "noise")),
+        "webs": draw.whole(1, 3),
+        "spokes": draw.whole(12, 34),
+        "turns": draw.whole(10, 40),
+        "sag": draw.number(0.0, 0.35),
+        "width": draw.number(0.5, 1.9),
+        "opacity": draw.number(0.35, 1.0),
+        "dew": draw.number(0.0, 1.0) if draw.chance(0.5) else 0.0,
+        "torn": draw.number(0.0, 0.3),
+        "cobweb": draw.whole(20, 160) if draw.chance(0.5) else 0,
+        "twig": draw.chance(0.4),
+        "blur": draw.number(0.3, 1.5) if draw.chance(0.35) else 0.0,
     }
 
 
@@ -62,22 +52,22 @@ def make_web(parameters: Parameters, size: int, photos: Photos) -> Foreground:
     return finish(blur(picture, parameters["blur"] * size / 640), "web", solid=parameters["twig"])
 
 
-def draw_dandelion(rng: np.random.Generator) -> Parameters:
-    """Seed heads: a ball of parachutes on stalks, whole or half blown away, with seeds in the air."""
+def draw_dandelion(draw: Draw) -> Parameters:
+    """Draw dandelion seed heads, whole or half blown away, with seeds in the air."""
     return {
-        "seed": seed(rng),
-        "look": draw_look(rng, "pale", sources=("flat", "noise")),
-        "heads": whole(rng, 1, 3),
-        "radius": number(rng, 0.22, 0.44),
-        "seeds": whole(rng, 40, 110),
-        "hairs": whole(rng, 9, 18),
-        "chute": number(rng, 0.25, 0.5),
-        "width": number(rng, 0.5, 1.5),
-        "missing": number(rng, 0.0, 0.6),
-        "flying": whole(rng, 0, 12),
-        "opacity": number(rng, 0.5, 1.0),
-        "soft": number(rng, 0.5, 3.0),
-        "blur": number(rng, 0.3, 1.2) if chance(rng, 0.35) else 0.0,
+        "seed": draw.seed(),
+        "look": draw_look(draw, "pale", sources=("flat", "noise")),
+        "heads": draw.whole(1, 3),
+        "radius": draw.number(0.22, 0.44),
+        "seeds": draw.whole(40, 110),
+        "hairs": draw.whole(9, 18),
+        "chute": draw.number(0.25, 0.5),
+        "width": draw.number(0.5, 1.5),
+        "missing": draw.number(0.0, 0.6),
+        "flying": draw.whole(0, 12),
+        "opacity": draw.number(0.5, 1.0),
+        "soft": draw.number(0.5, 3.0),
+        "blur": draw.number(0.3, 1.2) if draw.chance(0.35) else 0.0,
     }
 
 
@@ -111,23 +101,23 @@ def make_dandelion(parameters: Parameters, size: int, _photos: Photos) -> Foregr
     return finish(blur(picture, parameters["blur"] * size / 640), "dandelion")
 
 
-def draw_smoke(rng: np.random.Generator) -> Parameters:
-    """Smoke, mist, flames and splashes of powder: noise stretched, curled up and thinned out towards the edges."""
+def draw_smoke(draw: Draw) -> Parameters:
+    """Draw smoke, mist, flames or powder: stretched, curled noise that gets thin towards the edges."""
     return {
-        "seed": seed(rng),
-        "look": draw_look(rng, "pale", sources=("flat", "gradient", "noise", "photo")),
-        "cells": number(rng, 2.0, 7.0),
-        "gain": number(rng, 0.4, 0.68),
-        "curl": number(rng, 0.05, 0.35),
-        "stretch": number(rng, 0.0, 0.25),
-        "density": number(rng, 0.8, 3.5),
-        "floor": number(rng, -0.35, 0.25),
-        "x": number(rng, 0.3, 0.7),
-        "y": number(rng, 0.35, 0.75),
-        "reach": number(rng, 0.35, 0.7),
-        "flame": chance(rng, 0.2),
-        "sparks": whole(rng, 30, 300) if chance(rng, 0.25) else 0,
-        "blur": number(rng, 0.0, 3.0),
+        "seed": draw.seed(),
+        "look": draw_look(draw, "pale", sources=("flat", "gradient", "noise", "photo")),
+        "cells": draw.number(2.0, 7.0),
+        "gain": draw.number(0.4, 0.68),
+        "curl": draw.number(0.05, 0.35),
+        "stretch": draw.number(0.0, 0.25),
+        "density": draw.number(0.8, 3.5),
+        "floor": draw.number(-0.35, 0.25),
+        "x": draw.number(0.3, 0.7),
+        "y": draw.number(0.35, 0.75),
+        "reach": draw.number(0.35, 0.7),
+        "flame": draw.chance(0.2),
+        "sparks": draw.whole(30, 300) if draw.chance(0.25) else 0,
+        "blur": draw.number(0.0, 3.0),
     }
 
 
@@ -150,7 +140,7 @@ def make_smoke(parameters: Parameters, size: int, photos: Photos) -> Foreground:
         light = warp(puffs, np.full_like(puffs, 6 * size / 640), np.full_like(puffs, -9 * size / 640)) - puffs
         tones = scaled(texture(parameters["look"], size, photos), np.clip(1 - np.float32(0.7) * light, 0.4, 1.5))
         tones = np.clip(tones, 0, 1)
-    picture = blur(layer(tones.astype(np.float32), alpha.astype(np.float32)), parameters["blur"] * size / 640)
+    picture = blur(premultiplied(tones.astype(np.float32), alpha.astype(np.float32)), parameters["blur"] * size / 640)
     if parameters["sparks"]:
         sparks, count = Canvas(size), int(parameters["sparks"])
         places = (rng.random((count, 2)) + rng.random((count, 2)) + rng.random((count, 2))) / 3 * size
@@ -220,7 +210,7 @@ def _seeds(
     parameters: Parameters,
     base: Points,
 ) -> None:
-    """Seeds with their stalks and the hairs of their parachutes."""
+    """Seeds with their stalks and parachutes of hairs."""
     count, hairs, pixel = len(tips), int(parameters["hairs"]), canvas.size / 640
     if count == 0:
         return

@@ -1,28 +1,29 @@
-"""Bodies that strands grow on: blobs, heads, plush animals; and the contour with its outward normals."""
+"""Bodies on which strands grow: blobs, heads, plush animals; and their contours with outward normals."""
 
 from collections.abc import Sequence
 
 import cv2
 import numpy as np
 
-from mattecli.training.data.foregrounds.canvas import Layer, coverage, layer, over, scaled
+from mattecli.training.data.foregrounds.canvas import Premultiplied, coverage, over, premultiplied, scaled
 from mattecli.training.data.foregrounds.colour import Photos, draw_look, relief, texture
-from mattecli.training.data.foregrounds.noise import Field, Parameters, Points, choice, fractal, generator, number, seed
+from mattecli.training.data.foregrounds.noise import Field, Parameters, Points, fractal
+from mattecli.training.data.random import Draw, generator
 
 COAT, CLOTH, SKIN = 0, 1, 2  # materials of a body's parts
 
 
-def draw_body(rng: np.random.Generator, forms: Sequence[str]) -> Parameters:
-    """Where the body stands, how large it is and how it is shaped; lengths as parts of the frame."""
+def draw_body(draw: Draw, forms: Sequence[str]) -> Parameters:
+    """Draw the place, size and shape of a body. Lengths are parts of the frame."""
     return {
-        "form": choice(rng, forms),
-        "x": number(rng, 0.3, 0.7),
-        "y": number(rng, 0.42, 0.68),
-        "radius": number(rng, 0.2, 0.36),
-        "turn": number(rng, -0.45, 0.45),
-        "stretch": number(rng, 0.8, 1.3),
-        "wobble": number(rng, 0.02, 0.22),
-        "seed": seed(rng),
+        "form": draw.choice(forms),
+        "x": draw.number(0.3, 0.7),
+        "y": draw.number(0.42, 0.68),
+        "radius": draw.number(0.2, 0.36),
+        "turn": draw.number(-0.45, 0.45),
+        "stretch": draw.number(0.8, 1.3),
+        "wobble": draw.number(0.02, 0.22),
+        "seed": draw.seed(),
     }
 
 
@@ -37,7 +38,7 @@ def blob(
     wobble: float = 0.1,
     corners: int = 160,
 ) -> Points:
-    """A closed, smooth, irregular outline (corners, 2) in its arguments' units; `stretch` is height over width."""
+    """A closed, smooth, irregular outline (corners, 2) in the units of the arguments. `stretch` is height / width."""
     angle = np.linspace(0, 2 * np.pi, corners, endpoint=False)
     distance = np.ones(corners)
     for wave in range(2, 9):
@@ -48,14 +49,14 @@ def blob(
 
 
 def turned(points: Points, angle: float) -> Points:
-    """Points (…, 2) rotated about the origin, clockwise on the screen."""
+    """Points (…, 2) turned about the origin, clockwise on the screen."""
     cosine, sine = np.cos(angle), np.sin(angle)
     result: Points = points @ np.array([[cosine, sine], [-sine, cosine]])
     return result
 
 
 def body_parts(body: Parameters, size: int) -> list[tuple[Points, int]]:
-    """The outlines that make up a body, in pixels, the last on top, each with its material."""
+    """The outlines of a body in pixels, each with its material; the last one is on top."""
     rng = generator(body["seed"])
     x, y, r, wobble, stretch = body["x"], body["y"], body["radius"], body["wobble"], body["stretch"]
     parts: list[tuple[Points, int]] = []
@@ -106,8 +107,8 @@ def paint_body(
     photos: Photos,
     *,
     grain: Field | None = None,
-) -> Layer:
-    """The parts in their materials' colours, lit; `looks` go by material. `grain` (H, W) multiplies the coat."""
+) -> Premultiplied:
+    """The parts in the colours of their materials, with light. `grain` (H, W) multiplies the coat."""
     colours = {material: texture(looks[material], size, photos) for material in {material for _, material in parts}}
     if grain is not None and COAT in colours:
         colours[COAT] = scaled(colours[COAT], np.clip(grain, 0.3, 1.9))
@@ -120,14 +121,14 @@ def paint_body(
         if left < right and top < bottom:  # the rest of the frame need not be touched
             box = (slice(top, bottom), slice(left, right))
             lit = np.minimum(scaled(np.ascontiguousarray(colours[material][box]), light[box]), np.float32(1))
-            picture[box] = over(layer(lit, alpha[box]), np.ascontiguousarray(picture[box]))
+            picture[box] = over(premultiplied(lit, alpha[box]), np.ascontiguousarray(picture[box]))
     return picture
 
 
 def contour(alpha: Field, *, smooth: int = 9) -> tuple[Points, Points]:
-    """Points along the edge of a body and the unit normals that lead out of it, each (n, 2), about one a pixel.
+    """Points along the edge of a body and the unit normals that point outwards, each (n, 2), about one per pixel.
 
-    The frame's border is no edge. Both are empty where the body has none.
+    The border of the frame does not count as an edge. Both arrays are empty for a body without an edge.
     """
     size = alpha.shape[0]
     found, _ = cv2.findContours((alpha > 0.5).astype(np.uint8), cv2.RETR_LIST, cv2.CHAIN_APPROX_NONE)
@@ -158,10 +159,10 @@ def inner_points(rng: np.random.Generator, alpha: Field, count: int) -> Points:
 
 
 def flow(rng: np.random.Generator, size: int, *, angle: float, stray: float) -> Field:
-    """A smooth field of directions (radians) around `angle`: the lie of a coat; (size, size)."""
+    """A smooth field (size, size) of directions in radians around `angle`: the way a coat lies."""
     return np.float32(angle) + np.float32(stray) * fractal(rng, size, cells=3, octaves=3)
 
 
-def draw_looks(rng: np.random.Generator, coat: str) -> list[Parameters]:
-    """Looks for coat, cloth and skin, in that order."""
-    return [draw_look(rng, coat), draw_look(rng, "any"), draw_look(rng, "skin")]
+def draw_looks(draw: Draw, coat: str) -> list[Parameters]:
+    """Draw the looks of coat, cloth and skin, in this order."""
+    return [draw_look(draw, coat), draw_look(draw, "any"), draw_look(draw, "skin")]

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from mattecli.training.data.foregrounds.noise import Field, Points
 
-Layer = Field  # (size, size, 4): premultiplied red, green, blue and alpha in [0, 1]
+Premultiplied = Field  # (size, size, 4): premultiplied red, green, blue and alpha in [0, 1]
 
 _SHIFT = 4  # binary places of a coordinate handed to OpenCV
 _FAR = 8000  # pixels; OpenCV's fixed point ends at 32767
@@ -19,8 +19,8 @@ class Foreground:
     """A foreground to composite: true alpha and true colours.
 
     `colour` (H, W, 3) is straight RGB, `alpha` (H, W), both uint8; where alpha is 0 the colour goes on smoothly, so
-    that resizing takes in no foreign colour. `solid` is False where nothing is surely foreground (smoke, veils, webs):
-    a trimap may then hold no white.
+    that resizing mixes in no other colour. `solid` is False if nothing is surely foreground (smoke, veils, webs): then
+    a trimap may have no white.
     """
 
     colour: NDArray[np.uint8]
@@ -30,7 +30,7 @@ class Foreground:
 
 
 class Canvas:
-    """Polygons and ribbons drawn opaquely, with anti-aliased edges, on a transparent ground of twice the size.
+    """Draws opaque polygons and ribbons with anti-aliased edges on a transparent picture of twice the size.
 
     Coordinates and widths are in pixels of the final picture. Blending (r, g, b, 255) by coverage into all four
     channels is exactly "over" on premultiplied colours.
@@ -41,24 +41,24 @@ class Canvas:
         self._pixels = np.zeros((2 * size, 2 * size, 4), np.uint8)
 
     def polygon(self, points: Points, colour: Points | tuple[float, float, float]) -> None:
-        """Fills (N, 2) points with an RGB colour in [0, 1]."""
+        """Fill the polygon of points (N, 2) with an RGB colour in [0, 1]."""
         red, green, blue = (float(np.clip(255 * channel, 0, 255)) for channel in colour)
         cv2.fillPoly(self._pixels, [_fixed(points)], (red, green, blue, 255.0), cv2.LINE_AA, _SHIFT)
 
     def polygons(self, points: Points, colours: Points) -> None:
-        """Fills many polygons of as many corners, the last on top: (n, N, 2), (n, 3)."""
+        """Fill polygons (n, N, 2) with colours (n, 3); the last one is on top."""
         shapes = _fixed(points)
         paint = np.concatenate([np.clip(colours, 0, 1) * 255, np.full((len(colours), 1), 255.0)], 1).tolist()
         for shape, colour in zip(shapes, paint, strict=True):
             cv2.fillPoly(self._pixels, [shape], colour, cv2.LINE_AA, _SHIFT)
 
     def ribbons(self, paths: Points, widths: Points, colours: Points) -> None:
-        """Strokes of varying width, the last on top: paths (n, P, 2), widths (n, P) in pixels, colours (n, 3)."""
+        """Draw strokes along paths (n, P, 2) of widths (n, P) in pixels with colours (n, 3); the last one is on top."""
         self.polygons(
             outline(paths, np.maximum(widths - 0.5, 0)), colours
         )  # the anti-aliased edge itself adds half a pixel
 
-    def picture(self) -> Layer:
+    def picture(self) -> Premultiplied:
         small = cv2.resize(self._pixels, (self.size, self.size), interpolation=cv2.INTER_AREA)
         return small.astype(np.float32) * np.float32(1 / 255)
 
@@ -73,7 +73,7 @@ def outline(paths: Points, widths: Points) -> Points:
 
 
 def coverage(size: int, shapes: list[Points], *, holes: bool = False) -> Field:
-    """The part of each pixel that (N, 2) polygons cover together; with `holes`, where an odd number of them lies."""
+    """The part of each pixel that polygons (N, 2) cover together; with `holes`, that an odd number of them covers."""
     mask = np.zeros((2 * size, 2 * size), np.uint8)
     fixed = [_fixed(shape) for shape in shapes]
     for group in [fixed] if holes else [[shape] for shape in fixed]:
@@ -83,48 +83,48 @@ def coverage(size: int, shapes: list[Points], *, holes: bool = False) -> Field:
 
 
 def scaled(picture: Field, factor: Field) -> Field:
-    """All channels of (H, W, C) multiplied by a field (H, W); much faster than broadcasting over a short axis."""
+    """All channels of (H, W, C) times a field (H, W). This is much faster than broadcasting over a short axis."""
     spread = cv2.merge([factor] * picture.shape[2])
-    return cv2.multiply(picture, spread, dst=spread)  # a fresh array costs as much as the product
+    return cv2.multiply(picture, spread, dst=spread)  # a new array would cost as much as the product
 
 
-def layer(colour: Field, alpha: Field) -> Layer:
-    """Premultiplied from straight colour (H, W, 3) and alpha (H, W)."""
+def premultiplied(colour: Field, alpha: Field) -> Premultiplied:
+    """The premultiplied picture of a straight colour (H, W, 3) and an alpha (H, W)."""
     red, green, blue = cv2.split(scaled(colour, alpha))
     return cv2.merge([red, green, blue, alpha])
 
 
-def over(top: Layer, bottom: Layer) -> Layer:
-    """Porter and Duff's "over" on premultiplied layers."""
+def over(top: Premultiplied, bottom: Premultiplied) -> Premultiplied:
+    """Porter and Duff's "over" on premultiplied pictures."""
     below = scaled(bottom, 1 - cv2.extractChannel(top, 3))
     return cv2.add(top, below, dst=below)
 
 
-def tint(picture: Layer, factor: Field) -> Layer:
-    """The layer's colour multiplied by a field (H, W), its alpha left alone."""
+def tint(picture: Premultiplied, factor: Field) -> Premultiplied:
+    """The picture with its colours multiplied by a field (H, W), and its alpha unchanged."""
     alpha = cv2.extractChannel(picture, 3)
     lit = cv2.merge([factor, factor, factor, np.ones_like(factor)])
     cv2.multiply(picture, lit, dst=lit)
     return cv2.min(lit, cv2.merge([alpha] * 4), dst=lit)
 
 
-def blur(picture: Layer, sigma: float) -> Layer:
-    """Gaussian, in pixels; edges mirrored. Below a fifth of a pixel nothing is done."""
+def blur(picture: Premultiplied, sigma: float) -> Premultiplied:
+    """The picture blurred by a Gaussian of `sigma` pixels with mirrored borders; not blurred below 0.2 pixels."""
     if sigma < 0.2:
         return picture
     return cv2.GaussianBlur(picture, (0, 0), sigma, borderType=cv2.BORDER_REFLECT_101)
 
 
-def finish(picture: Layer, kind: str, *, solid: bool = True) -> Foreground:
-    """Straight 8-bit colours and alpha from the premultiplied layer; it counts as solid only with some full alpha."""
+def finish(picture: Premultiplied, kind: str, *, solid: bool = True) -> Foreground:
+    """Straight 8-bit colours and alpha of a premultiplied picture. It is solid only if some alpha is full."""
     alpha = np.rint(np.clip(picture[..., 3], 0, 1) * 255).astype(np.uint8)
     colour = np.rint(np.clip(_straight(picture), 0, 1) * 255).astype(np.uint8)
     full = float(np.count_nonzero(alpha == 255)) / alpha.size
     return Foreground(colour, alpha, kind, solid and full >= 0.005)
 
 
-def _straight(picture: Layer) -> Field:
-    """Unpremultiplied; coarser scales take over as alpha vanishes (pull-push: Gortler et al., Lumigraph, 1996)."""
+def _straight(picture: Premultiplied) -> Field:
+    """Straight colours. Where alpha goes to 0, coarser scales fill in (pull-push: Gortler et al., Lumigraph, 1996)."""
     height, width = picture.shape[:2]
     if min(height, width) <= 4:
         total = picture.sum((0, 1))
@@ -139,6 +139,6 @@ def _straight(picture: Layer) -> Field:
 
 
 def _fixed(points: Points) -> NDArray[np.int32]:
-    # A pixel of the final picture is two here, and OpenCV counts from the middle of the first.
+    # A pixel of the final picture is two pixels here, and OpenCV counts from the middle of the first.
     fixed: NDArray[np.int32] = np.rint((np.clip(points, -_FAR, _FAR) * 2 - 0.5) * 2**_SHIFT).astype(np.int32)
     return fixed

@@ -7,18 +7,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from mattecli.training.data.foregrounds.noise import (
-    Field,
-    Parameters,
-    chance,
-    choice,
-    fractal,
-    generator,
-    grid,
-    number,
-    seed,
-    whole,
-)
+from mattecli.training.data.foregrounds.noise import Field, Parameters, fractal, grid
+from mattecli.training.data.random import Draw, generator
 
 Photos = Sequence[NDArray[np.uint8]]
 
@@ -65,30 +55,30 @@ _PALETTES: dict[str, tuple[tuple[tuple[float, float], tuple[float, float], tuple
 }
 
 
-def draw_look(rng: np.random.Generator, palette: str, *, sources: Sequence[str] = ()) -> Parameters:
-    """A surface: where its colours come from, its base colour, how far it strays from it and how light falls on it."""
+def draw_look(draw: Draw, palette: str, *, sources: Sequence[str] = ()) -> Parameters:
+    """Draw a surface: the source of its colours, its base colour, how far they vary, and the light on it."""
     ranges = _PALETTES[palette]
-    hue, saturation, value = ranges[whole(rng, 0, len(ranges) - 1)]
+    hue, saturation, value = ranges[draw.whole(0, len(ranges) - 1)]
     tied = palette != "any"  # hair, fur and plants keep their hue; other things may look like anything
     if palette in ("hair", "fur"):
         sources = sources or ("noise", "noise", "gradient", "photo")
     return {
-        "source": choice(rng, sources or ("photo", "photo", "photo", "noise", "noise", "gradient", "print", "flat")),
-        "hue": number(rng, *hue),
-        "saturation": number(rng, *saturation),
-        "value": number(rng, *value),
-        "spread": number(rng, 0.05, 0.35) if tied else number(rng, 0.1, 0.6),
-        "tie": number(rng, 0.75, 1.0) if tied else number(rng, 0.0, 0.5),
-        "photo": seed(rng),
-        "crop": [number(rng, 0.0, 1.0), number(rng, 0.0, 1.0), number(rng, 0.15, 0.9)],
-        "soften": number(rng, 0.5, 6.0) if chance(rng, 0.35) else 0.0,
-        "print": choice(rng, ("stripes", "checks", "dots", "blotches")),
-        "period": number(rng, 0.02, 0.14),
-        "second": [number(rng, 0.0, 1.0), number(rng, 0.0, 1.0), number(rng, 0.1, 1.0)],
-        "angle": number(rng, 0.0, 3.141593),
-        "light": number(rng, -3.141593, 3.141593),
-        "relief": number(rng, 0.1, 0.7),
-        "seed": seed(rng),
+        "source": draw.choice(sources or ("photo", "photo", "photo", "noise", "noise", "gradient", "print", "flat")),
+        "hue": draw.number(*hue),
+        "saturation": draw.number(*saturation),
+        "value": draw.number(*value),
+        "spread": draw.number(0.05, 0.35) if tied else draw.number(0.1, 0.6),
+        "tie": draw.number(0.75, 1.0) if tied else draw.number(0.0, 0.5),
+        "photo": draw.seed(),
+        "crop": [draw.number(0.0, 1.0), draw.number(0.0, 1.0), draw.number(0.15, 0.9)],
+        "soften": draw.number(0.5, 6.0) if draw.chance(0.35) else 0.0,
+        "print": draw.choice(("stripes", "checks", "dots", "blotches")),
+        "period": draw.number(0.02, 0.14),
+        "second": [draw.number(0.0, 1.0), draw.number(0.0, 1.0), draw.number(0.1, 1.0)],
+        "angle": draw.number(0.0, 3.141593),
+        "light": draw.number(-3.141593, 3.141593),
+        "relief": draw.number(0.1, 0.7),
+        "seed": draw.seed(),
     }
 
 
@@ -97,14 +87,14 @@ def base_colour(look: Parameters) -> NDArray[np.float32]:
 
 
 def strand_colours(rng: np.random.Generator, base: Field, spread: float, count: int) -> NDArray[np.float64]:
-    """`count` shades of a colour (3,) or of colours (count, 3): lightness strays most, hue a little; (count, 3)."""
+    """`count` shades (count, 3) of a colour (3,) or colours (count, 3). Lightness varies most, hue a little."""
     light = 1 + spread * (rng.random((count, 1)) * 2 - 1)
     cast = 1 + 0.06 * spread * (rng.random((count, 3)) * 2 - 1)
     return np.clip(base * light * cast, 0.01, 1)
 
 
 def texture(look: Parameters, size: int, photos: Photos) -> Field:
-    """The surface's colours, unlit: (size, size, 3) in [0, 1]. Without photographs, noise stands in for them."""
+    """The colours of a surface without light: (size, size, 3) in [0, 1]. Without photographs it uses noise instead."""
     rng = generator(look["seed"])
     base = base_colour(look)
     source = look["source"]
@@ -134,7 +124,7 @@ def texture(look: Parameters, size: int, photos: Photos) -> Field:
 
 
 def relief(alpha: Field, look: Parameters) -> Field:
-    """A factor of light for the body whose alpha is given, as if it bulged towards us; (size, size), around 1."""
+    """The light on a body with this alpha, as if it was round: factors (size, size) around 1."""
     size = alpha.shape[0]
     small = cv2.resize(alpha, (80, 80), interpolation=cv2.INTER_AREA)
     height = np.sqrt(cv2.GaussianBlur(small, (0, 0), 9, borderType=cv2.BORDER_REPLICATE) + np.float32(0.02))

@@ -10,45 +10,34 @@ from mattecli.training.data.foregrounds.canvas import (
     blur,
     coverage,
     finish,
-    layer,
     over,
+    premultiplied,
     scaled,
     tint,
 )
 from mattecli.training.data.foregrounds.colour import Photos, draw_look, texture
-from mattecli.training.data.foregrounds.noise import (
-    Field,
-    Parameters,
-    chance,
-    choice,
-    fractal,
-    generator,
-    grid,
-    number,
-    seed,
-    streaks,
-    whole,
-)
+from mattecli.training.data.foregrounds.noise import Field, Parameters, fractal, grid, streaks
+from mattecli.training.data.random import Draw, generator
 
 
-def draw_net(rng: np.random.Generator) -> Parameters:
-    """Wire mesh, string nets and grilles, within a rim or across the frame, with solid things behind some."""
+def draw_net(draw: Draw) -> Parameters:
+    """Draw wire mesh, a string net or a grille, in a rim or across the frame, sometimes with something solid behind."""
     return {
-        "seed": seed(rng),
-        "look": draw_look(rng, "pale", sources=("flat", "noise", "gradient")),
-        "inside": draw_look(rng, "any"),
-        "mesh": choice(rng, ("square", "diamond", "hexagon", "hexagon")),
-        "period": number(rng, 0.012, 0.11),
-        "wire": number(rng, 0.1, 0.32),
-        "bend": number(rng, 0.0, 0.05),
-        "rough": number(rng, 0.0, 0.15),
-        "turn": number(rng, -0.8, 0.8),
-        "round": number(rng, 0.0, 0.9),
-        "outline": choice(rng, ("frame", "basket", "basket", "blob")),
-        "rim": number(rng, 4.0, 22.0),
-        "things": whole(rng, 0, 4),
-        "sheen": number(rng, 0.0, 0.9),
-        "blur": number(rng, 0.3, 1.5) if chance(rng, 0.4) else 0.0,
+        "seed": draw.seed(),
+        "look": draw_look(draw, "pale", sources=("flat", "noise", "gradient")),
+        "inside": draw_look(draw, "any"),
+        "mesh": draw.choice(("square", "diamond", "hexagon", "hexagon")),
+        "period": draw.number(0.012, 0.11),
+        "wire": draw.number(0.1, 0.32),
+        "bend": draw.number(0.0, 0.05),
+        "rough": draw.number(0.0, 0.15),
+        "turn": draw.number(-0.8, 0.8),
+        "round": draw.number(0.0, 0.9),
+        "outline": draw.choice(("frame", "basket", "basket", "blob")),
+        "rim": draw.number(4.0, 22.0),
+        "things": draw.whole(0, 4),
+        "sheen": draw.number(0.0, 0.9),
+        "blur": draw.number(0.3, 1.5) if draw.chance(0.4) else 0.0,
     }
 
 
@@ -67,9 +56,9 @@ def make_net(parameters: Parameters, size: int, photos: Photos) -> Foreground:
         np.clip(1 - distance / np.maximum(thick, 1e-3), 0, 1) - np.float32(0.5)
     )
     shine = 1 + np.float32(0.35) * fractal(rng, size, cells=5, octaves=3)
-    picture = tint(layer(tones, wires), sheen * shine)
+    picture = tint(premultiplied(tones, wires), sheen * shine)
     if rim is not None:
-        picture = over(layer(scaled(tones, np.clip(shine * np.float32(1.1), 0, 1.2)), rim), picture)
+        picture = over(premultiplied(scaled(tones, np.clip(shine * np.float32(1.1), 0, 1.2)), rim), picture)
     things = Canvas(size)
     for _ in range(parameters["things"]):
         x, y = 0.25 + 0.5 * rng.random(), 0.3 + 0.5 * rng.random()
@@ -84,28 +73,28 @@ def make_net(parameters: Parameters, size: int, photos: Photos) -> Foreground:
     )
 
 
-def draw_lace(rng: np.random.Generator) -> Parameters:
-    """A fine mesh with rosettes and a scalloped hem; thread lets a little light through."""
+def draw_lace(draw: Draw) -> Parameters:
+    """Draw lace: a fine mesh with rosettes and a scalloped hem. Its thread lets some light through."""
     return {
-        "seed": seed(rng),
-        "look": draw_look(rng, "pale", sources=("flat", "noise", "gradient")),
-        "mesh": choice(rng, ("hexagon", "hexagon", "diamond", "square")),
-        "period": number(rng, 0.011, 0.035),
-        "wire": number(rng, 0.18, 0.4),
-        "motif": number(rng, 0.1, 0.3),
-        "petals": whole(rng, 4, 9),
-        "rings": number(rng, 1.5, 4.0),
-        "fill": number(rng, 0.35, 0.49),
-        "density": number(rng, 0.75, 1.0),
-        "bend": number(rng, 0.005, 0.05),
-        "rough": number(rng, 0.0, 0.2),
-        "turn": number(rng, -0.6, 0.6),
-        "round": number(rng, 0.0, 0.6),
-        "hem": number(rng, 0.1, 0.5),
-        "sides": number(rng, 0.0, 0.3),
-        "folds": number(rng, 0.0, 0.5),
-        "backing": chance(rng, 0.3),
-        "blur": number(rng, 0.3, 1.2) if chance(rng, 0.4) else 0.0,
+        "seed": draw.seed(),
+        "look": draw_look(draw, "pale", sources=("flat", "noise", "gradient")),
+        "mesh": draw.choice(("hexagon", "hexagon", "diamond", "square")),
+        "period": draw.number(0.011, 0.035),
+        "wire": draw.number(0.18, 0.4),
+        "motif": draw.number(0.1, 0.3),
+        "petals": draw.whole(4, 9),
+        "rings": draw.number(1.5, 4.0),
+        "fill": draw.number(0.35, 0.49),
+        "density": draw.number(0.75, 1.0),
+        "bend": draw.number(0.005, 0.05),
+        "rough": draw.number(0.0, 0.2),
+        "turn": draw.number(-0.6, 0.6),
+        "round": draw.number(0.0, 0.6),
+        "hem": draw.number(0.1, 0.5),
+        "sides": draw.number(0.0, 0.3),
+        "folds": draw.number(0.0, 0.5),
+        "backing": draw.chance(0.3),
+        "blur": draw.number(0.3, 1.2) if draw.chance(0.4) else 0.0,
     }
 
 
@@ -135,30 +124,30 @@ def make_lace(parameters: Parameters, size: int, photos: Photos) -> Foreground:
     alpha = np.maximum(alpha, hem[1])
     folds = 1 + np.float32(parameters["folds"] * 0.4) * streaks(rng, size, angle=1.57, length=size // 6, waviness=0.08)
     tones = texture(parameters["look"], size, photos)
-    picture = tint(layer(tones, alpha), np.clip(folds, 0.4, 1.5) * (np.float32(0.8) + np.float32(0.2) * motif))
+    picture = tint(premultiplied(tones, alpha), np.clip(folds, 0.4, 1.5) * (np.float32(0.8) + np.float32(0.2) * motif))
     if parameters["backing"]:  # sewn onto dense cloth at the top
         cloth = _edge(np.float32(0.55 * parameters["hem"]) - grid(size)[1] + np.float32(0.03) * np.sin(x * 6.283))
-        picture = over(picture, layer(scaled(tones, np.clip(folds * np.float32(0.75), 0.3, 1)), cloth))
+        picture = over(picture, premultiplied(scaled(tones, np.clip(folds * np.float32(0.75), 0.3, 1)), cloth))
     return finish(blur(picture, parameters["blur"] * size / 640), "lace", solid=parameters["backing"])
 
 
-def draw_veil(rng: np.random.Generator) -> Parameters:
-    """Thin cloth in folds, doubled in places, on or beside a wearer in some."""
+def draw_veil(draw: Draw) -> Parameters:
+    """Draw a veil: thin cloth in folds, double in places, sometimes on or beside a wearer."""
     return {
-        "seed": seed(rng),
-        "look": draw_look(rng, "pale", sources=("flat", "gradient", "noise", "print")),
-        "thin": number(rng, 0.15, 0.6),
-        "folds": number(rng, 0.3, 1.1),
-        "count": number(rng, 2.0, 9.0),
-        "gathered": chance(rng, 0.5),
-        "bend": number(rng, 0.01, 0.12),
-        "turn": number(rng, -0.7, 0.7),
-        "sheets": whole(rng, 1, 3),
-        "weave": number(rng, 0.0, 0.3) if chance(rng, 0.4) else 0.0,
-        "hem": number(rng, 0.0, 3.0),
-        "wearer": draw_body(rng, ("head", "blob")) if chance(rng, 0.45) else {},
-        "looks": draw_looks(rng, "hair"),
-        "blur": number(rng, 0.3, 2.0) if chance(rng, 0.4) else 0.0,
+        "seed": draw.seed(),
+        "look": draw_look(draw, "pale", sources=("flat", "gradient", "noise", "print")),
+        "thin": draw.number(0.15, 0.6),
+        "folds": draw.number(0.3, 1.1),
+        "count": draw.number(2.0, 9.0),
+        "gathered": draw.chance(0.5),
+        "bend": draw.number(0.01, 0.12),
+        "turn": draw.number(-0.7, 0.7),
+        "sheets": draw.whole(1, 3),
+        "weave": draw.number(0.0, 0.3) if draw.chance(0.4) else 0.0,
+        "hem": draw.number(0.0, 3.0),
+        "wearer": draw_body(draw, ("head", "blob")) if draw.chance(0.45) else {},
+        "looks": draw_looks(draw, "hair"),
+        "blur": draw.number(0.3, 2.0) if draw.chance(0.4) else 0.0,
     }
 
 
@@ -178,7 +167,7 @@ def make_veil(parameters: Parameters, size: int, photos: Photos) -> Foreground:
         alpha = np.clip(np.maximum(alpha, hem * np.float32(0.25 * parameters["hem"])) * sheet, 0, 1)
         slope = cv2.Sobel(folds, cv2.CV_32F, 1, 0, ksize=3) * np.float32(size / 640)
         light = np.clip(0.88 + np.float32(0.1) * folds - np.float32(0.6) * np.tanh(slope), 0.35, 1.3)
-        picture = over(tint(layer(tones, alpha), light), picture)
+        picture = over(tint(premultiplied(tones, alpha), light), picture)
     return finish(blur(picture, parameters["blur"] * size / 640), "veil", solid=bool(parameters["wearer"]))
 
 
@@ -212,7 +201,7 @@ def _drape(rng: np.random.Generator, parameters: Parameters, size: int) -> tuple
 
 
 def _bent(rng: np.random.Generator, size: int, parameters: Parameters) -> tuple[Field, Field]:
-    """Pattern coordinates, one per period: turned, bulged like a barrel, and bent by slow noise."""
+    """Coordinates of a pattern in periods: turned, bulged like a barrel, and bent by slow noise."""
     x, y = grid(size)
     bend = fractal(rng, size, cells=3, octaves=3, channels=2) * np.float32(parameters["bend"])
     x, y = x - np.float32(0.5) + bend[..., 0], y - np.float32(0.5) + bend[..., 1]
@@ -242,7 +231,7 @@ def _centred(u: Field) -> Field:
 
 
 def _edge(inside: Field) -> Field:
-    """Coverage by a region given as a field above 0 within it, one pixel soft wherever its slope is."""
+    """The coverage by the region where a field is above 0, with an edge one pixel wide whatever its slope."""
     dy, dx = np.gradient(inside)
     slope = np.abs(dx) + np.abs(dy) + np.float32(1e-4)
     covered: Field = np.clip(inside / slope + np.float32(0.5), 0, 1)
@@ -250,7 +239,7 @@ def _edge(inside: Field) -> Field:
 
 
 def _outline(rng: np.random.Generator, parameters: Parameters, size: int) -> tuple[Field, Field | None]:
-    """Where there is net, and the solid rim around it if it has one."""
+    """Where the net is, and its solid rim if it has one."""
     if parameters["outline"] == "frame":
         return np.ones((size, size), np.float32), None
     x, y, r = 0.35 + 0.3 * rng.random(), 0.4 + 0.3 * rng.random(), 0.28 + 0.15 * rng.random()
@@ -276,7 +265,7 @@ def _outline(rng: np.random.Generator, parameters: Parameters, size: int) -> tup
 
 
 def _hem(rng: np.random.Generator, parameters: Parameters, size: int, x: Field) -> tuple[Field, Field]:
-    """Where there is lace, and the dense cord along its scalloped lower edge."""
+    """Where the lace is, and the dense cord along its scalloped lower edge."""
     across, down = grid(size)
     scallop = np.abs(np.sin(x * np.float32(np.pi))) * np.float32(0.3 * parameters["motif"])
     low = np.float32(1.25 - parameters["hem"] + 0.1 * rng.random()) + scallop - down

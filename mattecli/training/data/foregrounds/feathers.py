@@ -1,30 +1,31 @@
-"""Feathers: a quill with barbs that cling to vanes, split here and there and turn to down at the root."""
+"""Feathers: a quill with barbs in two vanes that split in places and become down at the root."""
 
 import numpy as np
 
 from mattecli.training.data.foregrounds.canvas import Canvas, Foreground, blur, finish, over, scaled, tint
 from mattecli.training.data.foregrounds.colour import Photos, base_colour, draw_look, strand_colours, texture
-from mattecli.training.data.foregrounds.noise import Parameters, Points, chance, fractal, generator, number, seed, whole
+from mattecli.training.data.foregrounds.noise import Parameters, Points, fractal
 from mattecli.training.data.foregrounds.strands import curl, curves, taper
+from mattecli.training.data.random import Draw, generator
 
 
-def draw_feathers(rng: np.random.Generator) -> Parameters:
-    """One large feather up to a bunch of nine."""
-    count = whole(rng, 1, 9)
+def draw_feathers(draw: Draw) -> Parameters:
+    """Draw one large feather, or a bunch of up to nine."""
+    count = draw.whole(1, 9)
     return {
-        "seed": seed(rng),
-        "look": draw_look(rng, "fur", sources=("noise", "print", "photo", "gradient")),
+        "seed": draw.seed(),
+        "look": draw_look(draw, "fur", sources=("noise", "print", "photo", "gradient")),
         "feathers": count,
-        "length": number(rng, 0.85, 1.3) if count < 3 else number(rng, 0.6, 1.0),
-        "vane": number(rng, 0.13, 0.32),
-        "slant": number(rng, 0.35, 1.0),
-        "bend": number(rng, -0.3, 0.3),
-        "down": number(rng, 0.1, 0.5),
-        "loose": number(rng, 0.0, 1.0),
-        "turn": number(rng, -3.141593, 3.141593),
-        "fan": number(rng, 0.2, 1.6),
-        "width": number(rng, 1.2, 3.0),
-        "blur": number(rng, 0.3, 1.8) if chance(rng, 0.4) else 0.0,
+        "length": draw.number(0.85, 1.3) if count < 3 else draw.number(0.6, 1.0),
+        "vane": draw.number(0.13, 0.32),
+        "slant": draw.number(0.35, 1.0),
+        "bend": draw.number(-0.3, 0.3),
+        "down": draw.number(0.1, 0.5),
+        "loose": draw.number(0.0, 1.0),
+        "turn": draw.number(-3.141593, 3.141593),
+        "fan": draw.number(0.2, 1.6),
+        "width": draw.number(1.2, 3.0),
+        "blur": draw.number(0.3, 1.8) if draw.chance(0.4) else 0.0,
     }
 
 
@@ -94,7 +95,7 @@ def _feather(
 
 
 def _down(canvas: Canvas, rng: np.random.Generator, paths: Points, colours: Points) -> None:
-    """Each barb of down as a few curly threads."""
+    """Draw each barb of down as a few curly threads."""
     for _ in range(3):
         count = len(paths)
         if count == 0:

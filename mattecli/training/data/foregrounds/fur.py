@@ -14,40 +14,41 @@ from mattecli.training.data.foregrounds.bodies import (
 )
 from mattecli.training.data.foregrounds.canvas import Canvas, Foreground, blur, coverage, finish, over, scaled, tint
 from mattecli.training.data.foregrounds.colour import Photos, base_colour, draw_look, strand_colours, texture
-from mattecli.training.data.foregrounds.noise import Field, Parameters, chance, fractal, generator, number, seed, whole
+from mattecli.training.data.foregrounds.noise import Field, Parameters, fractal
 from mattecli.training.data.foregrounds.strands import curl, curves, lit, taper
+from mattecli.training.data.random import Draw, generator
 
 
-def draw_fur(rng: np.random.Generator) -> Parameters:
-    """A body with short strands everywhere on its contour; clumps of them lean together."""
+def draw_fur(draw: Draw) -> Parameters:
+    """Draw a body with short strands all along its contour. Strands of a clump lean together."""
     return {
-        "seed": seed(rng),
-        "body": draw_body(rng, ("animal", "animal", "blob", "edge")),
-        "looks": draw_looks(rng, "fur"),
-        "length": number(rng, 0.012, 0.09),
-        "width": number(rng, 0.6, 1.4) if chance(rng, 0.6) else number(rng, 1.2, 2.6),
-        "density": number(rng, 0.8, 2.8),
-        "lie": number(rng, -3.141593, 3.141593),
-        "lean": number(rng, 0.1, 1.3),
-        "clumps": number(rng, 8.0, 40.0),
-        "gather": number(rng, 0.0, 0.9),
-        "curl": number(rng, 0.05, 0.3) if chance(rng, 0.25) else 0.0,
-        "gravity": number(rng, 0.0, 0.5),
-        "down": number(rng, 0.15, 0.8),
-        "rim": number(rng, -0.3, 0.6),
-        "blur": number(rng, 0.3, 1.8) if chance(rng, 0.45) else 0.0,
+        "seed": draw.seed(),
+        "body": draw_body(draw, ("animal", "animal", "blob", "edge")),
+        "looks": draw_looks(draw, "fur"),
+        "length": draw.number(0.012, 0.09),
+        "width": draw.number(0.6, 1.4) if draw.chance(0.6) else draw.number(1.2, 2.6),
+        "density": draw.number(0.8, 2.8),
+        "lie": draw.number(-3.141593, 3.141593),
+        "lean": draw.number(0.1, 1.3),
+        "clumps": draw.number(8.0, 40.0),
+        "gather": draw.number(0.0, 0.9),
+        "curl": draw.number(0.05, 0.3) if draw.chance(0.25) else 0.0,
+        "gravity": draw.number(0.0, 0.5),
+        "down": draw.number(0.15, 0.8),
+        "rim": draw.number(-0.3, 0.6),
+        "blur": draw.number(0.3, 1.8) if draw.chance(0.45) else 0.0,
     }
 
 
-def draw_plush(rng: np.random.Generator) -> Parameters:
-    """A smooth toy with a tuft or a mane on a part of its contour: most of the edge is plain."""
-    return draw_fur(rng) | {
-        "body": draw_body(rng, ("animal",)),
-        "length": number(rng, 0.05, 0.2),
-        "lean": number(rng, 0.0, 0.6),
-        "tufts": whole(rng, 1, 3),
-        "extent": number(rng, 0.05, 0.3),
-        "nap": number(rng, 0.0, 0.008),
+def draw_plush(draw: Draw) -> Parameters:
+    """Draw a smooth toy with a tuft or a mane on a part of its contour. Most of its edge is plain."""
+    return draw_fur(draw) | {
+        "body": draw_body(draw, ("animal",)),
+        "length": draw.number(0.05, 0.2),
+        "lean": draw.number(0.0, 0.6),
+        "tufts": draw.whole(1, 3),
+        "extent": draw.number(0.05, 0.3),
+        "nap": draw.number(0.0, 0.008),
     }
 
 
@@ -98,22 +99,22 @@ def make_plush(parameters: Parameters, size: int, photos: Photos) -> Foreground:
     return finish(blur(lit(picture, rng, alpha, parameters["rim"]), parameters["blur"] * size / 640), "plush")
 
 
-def draw_fringe(rng: np.random.Generator) -> Parameters:
-    """Yarn that hangs from a cloth or stands in a row: thick threads of a few colours with gaps between them."""
+def draw_fringe(draw: Draw) -> Parameters:
+    """Draw yarn that hangs from a cloth or stands in a row: thick threads of a few colours with gaps."""
     return {
-        "seed": seed(rng),
-        "looks": [draw_look(rng, "any", sources=("flat", "noise", "gradient")) for _ in range(whole(rng, 1, 6))],
-        "cloth": draw_look(rng, "any"),
-        "threads": whole(rng, 40, 170),
-        "width": number(rng, 2.0, 11.0),
-        "length": number(rng, 0.25, 0.7),
-        "hem": number(rng, 0.1, 0.5),
-        "slope": number(rng, -0.35, 0.35),
-        "sway": number(rng, -0.35, 0.35),
-        "wave": number(rng, 0.0, 0.05),
-        "fuzz": number(rng, 0.0, 1.0),
-        "turn": number(rng, -0.3, 0.3),
-        "blur": number(rng, 0.3, 1.3) if chance(rng, 0.35) else 0.0,
+        "seed": draw.seed(),
+        "looks": [draw_look(draw, "any", sources=("flat", "noise", "gradient")) for _ in range(draw.whole(1, 6))],
+        "cloth": draw_look(draw, "any"),
+        "threads": draw.whole(40, 170),
+        "width": draw.number(2.0, 11.0),
+        "length": draw.number(0.25, 0.7),
+        "hem": draw.number(0.1, 0.5),
+        "slope": draw.number(-0.35, 0.35),
+        "sway": draw.number(-0.35, 0.35),
+        "wave": draw.number(0.0, 0.05),
+        "fuzz": draw.number(0.0, 1.0),
+        "turn": draw.number(-0.3, 0.3),
+        "blur": draw.number(0.3, 1.3) if draw.chance(0.35) else 0.0,
     }
 
 
@@ -165,7 +166,7 @@ def _edge(
     thin: float,
     long: float,
 ) -> None:
-    """Strands rooted along the contour, coloured like the coat below them."""
+    """Strands with their roots on the contour, in the colours of the coat below."""
     size = canvas.size
     pixel = size / 640
     length = parameters["length"] * size * long
@@ -207,7 +208,7 @@ def _edge(
 def _inside(
     canvas: Canvas, rng: np.random.Generator, parameters: Parameters, mass: Field, coat: Field, lie: Field
 ) -> None:
-    """The coat seen from above: strokes that follow its lie, from the top of the frame down, each over the last."""
+    """The coat from above: strokes along its direction, from the top of the frame down, each over the one before."""
     size = canvas.size
     places = inner_points(rng, mass, int(900 * min(1.0, 0.4 + parameters["density"] / 2)))
     if len(places) == 0:
@@ -232,7 +233,7 @@ def _coat_shades(rng: np.random.Generator, coat: Field, cells: np.ndarray, count
 def _fuzz(
     canvas: Canvas, rng: np.random.Generator, paths: np.ndarray, widths: np.ndarray, colours: Field, level: float
 ) -> None:
-    """Loose fibres that stand off the yarn."""
+    """Loose fibres that stand out from the yarn."""
     count = int(700 * level)
     if count == 0:
         return

@@ -6,27 +6,17 @@ import numpy as np
 from mattecli.training.data.foregrounds.canvas import (
     Canvas,
     Foreground,
-    Layer,
+    Premultiplied,
     blur,
     coverage,
     finish,
-    layer,
     over,
+    premultiplied,
     scaled,
 )
 from mattecli.training.data.foregrounds.colour import Photos, draw_look, texture
-from mattecli.training.data.foregrounds.noise import (
-    Field,
-    Parameters,
-    Points,
-    chance,
-    choice,
-    fractal,
-    generator,
-    number,
-    seed,
-    whole,
-)
+from mattecli.training.data.foregrounds.noise import Field, Parameters, Points, fractal
+from mattecli.training.data.random import Draw, generator
 
 # Half the width at heights from 0 (mouth) to 1 (foot), as parts of the height.
 _PROFILES: dict[str, tuple[tuple[float, float], ...]] = {
@@ -38,28 +28,28 @@ _PROFILES: dict[str, tuple[tuple[float, float], ...]] = {
 }
 
 
-def draw_glass(rng: np.random.Generator) -> Parameters:
-    """One or two vessels of clear or tinted glass, some filled, some with a lid or label."""
+def draw_glass(draw: Draw) -> Parameters:
+    """Draw one or two vessels of clear or tinted glass, sometimes filled, with a lid or with a label."""
     return {
-        "seed": seed(rng),
-        "look": draw_look(rng, "any", sources=("flat", "gradient")),
-        "liquid": draw_look(rng, "any", sources=("flat", "gradient", "noise")),
-        "label": draw_look(rng, "any"),
-        "vessels": whole(rng, 1, 2),
-        "form": choice(rng, sorted(_PROFILES)),
-        "height": number(rng, 0.6, 1.05),
-        "stout": number(rng, 0.8, 1.25),
-        "turn": number(rng, -0.35, 0.35),
-        "clear": number(rng, 0.03, 0.3),
-        "rim": number(rng, 0.4, 1.0),
-        "wall": number(rng, 0.01, 0.04),
-        "tint": number(rng, 0.0, 0.8),
-        "level": number(rng, 0.25, 0.8) if chance(rng, 0.55) else 1.0,
-        "dense": number(rng, 0.3, 1.0),
-        "highlights": whole(rng, 1, 5),
-        "labelled": chance(rng, 0.35),
-        "bumps": number(rng, 0.0, 0.3),
-        "blur": number(rng, 0.4, 1.5),
+        "seed": draw.seed(),
+        "look": draw_look(draw, "any", sources=("flat", "gradient")),
+        "liquid": draw_look(draw, "any", sources=("flat", "gradient", "noise")),
+        "label": draw_look(draw, "any"),
+        "vessels": draw.whole(1, 2),
+        "form": draw.choice(sorted(_PROFILES)),
+        "height": draw.number(0.6, 1.05),
+        "stout": draw.number(0.8, 1.25),
+        "turn": draw.number(-0.35, 0.35),
+        "clear": draw.number(0.03, 0.3),
+        "rim": draw.number(0.4, 1.0),
+        "wall": draw.number(0.01, 0.04),
+        "tint": draw.number(0.0, 0.8),
+        "level": draw.number(0.25, 0.8) if draw.chance(0.55) else 1.0,
+        "dense": draw.number(0.3, 1.0),
+        "highlights": draw.whole(1, 5),
+        "labelled": draw.chance(0.35),
+        "bumps": draw.number(0.0, 0.3),
+        "blur": draw.number(0.4, 1.5),
     }
 
 
@@ -74,20 +64,20 @@ def make_glass(parameters: Parameters, size: int, photos: Photos) -> Foreground:
     return finish(blur(picture, parameters["blur"] * size / 640), "glass", solid=solid)
 
 
-def draw_bubbles(rng: np.random.Generator) -> Parameters:
-    """A few large soap bubbles to a swarm of drops, thin within and dense at the rim."""
+def draw_bubbles(draw: Draw) -> Parameters:
+    """Draw a few large soap bubbles or up to a swarm of drops, thin inside and dense at the rim."""
     return {
-        "seed": seed(rng),
-        "look": draw_look(rng, "pale", sources=("flat", "gradient")),
-        "bubbles": whole(rng, 2, 8) if chance(rng, 0.6) else whole(rng, 12, 45),
-        "radius": number(rng, 0.12, 0.3),
-        "clear": number(rng, 0.02, 0.25),
-        "rim": number(rng, 0.35, 1.0),
-        "sharp": number(rng, 2.5, 10.0),
-        "colourful": number(rng, 0.0, 0.8),
-        "light": number(rng, -3.141593, 3.141593),
-        "wobble": number(rng, 0.0, 0.06),
-        "blur": number(rng, 0.3, 2.5),
+        "seed": draw.seed(),
+        "look": draw_look(draw, "pale", sources=("flat", "gradient")),
+        "bubbles": draw.whole(2, 8) if draw.chance(0.6) else draw.whole(12, 45),
+        "radius": draw.number(0.12, 0.3),
+        "clear": draw.number(0.02, 0.25),
+        "rim": draw.number(0.35, 1.0),
+        "sharp": draw.number(2.5, 10.0),
+        "colourful": draw.number(0.0, 0.8),
+        "light": draw.number(-3.141593, 3.141593),
+        "wobble": draw.number(0.0, 0.06),
+        "blur": draw.number(0.3, 2.5),
     }
 
 
@@ -106,7 +96,9 @@ def make_bubbles(parameters: Parameters, size: int, photos: Photos) -> Foregroun
     return finish(blur(picture, parameters["blur"] * size / 640), "bubbles", solid=False)
 
 
-def _vessel(rng: np.random.Generator, parameters: Parameters, size: int, photos: Photos, x: float, top: float) -> Layer:
+def _vessel(
+    rng: np.random.Generator, parameters: Parameters, size: int, photos: Photos, x: float, top: float
+) -> Premultiplied:
     height, stout = parameters["height"], parameters["stout"]
     outline = _outline(parameters["form"], 0.0, 1.0)
     place = _Place(parameters["turn"], (x, top), height, stout, size)
@@ -123,20 +115,20 @@ def _vessel(rng: np.random.Generator, parameters: Parameters, size: int, photos:
     )  # dark towards the rim, as refraction makes it
     tones = texture(parameters["look"], size, photos)
     tones = scaled(tones * (1 - clear) + clear, shade)
-    picture = layer(tones, opacity.astype(np.float32))
+    picture = premultiplied(tones, opacity.astype(np.float32))
     if parameters["level"] < 1:
         fill = place(_outline(parameters["form"], parameters["level"], 0.94, narrow=0.85))
         wet = coverage(size, [fill])
         body = scaled(texture(parameters["liquid"], size, photos), np.clip(shade + np.float32(0.2), 0.3, 1))
-        picture = over(picture, layer(body, wet * np.float32(parameters["dense"])))
+        picture = over(picture, premultiplied(body, wet * np.float32(parameters["dense"])))
     if parameters["labelled"]:
         low = 0.3 + 0.3 * rng.random()
         patch = coverage(size, [place(_outline(parameters["form"], low, low + 0.15 + 0.2 * rng.random(), narrow=0.97))])
-        picture = over(layer(texture(parameters["label"], size, photos), patch), picture)
+        picture = over(premultiplied(texture(parameters["label"], size, photos), patch), picture)
     return over(_highlights(rng, parameters, size, place), picture)
 
 
-def _highlights(rng: np.random.Generator, parameters: Parameters, size: int, place: "_Place") -> Layer:
+def _highlights(rng: np.random.Generator, parameters: Parameters, size: int, place: "_Place") -> Premultiplied:
     canvas = Canvas(size)
     heights = np.array([height for height, _ in _PROFILES[parameters["form"]]])
     widths = np.array([width for _, width in _PROFILES[parameters["form"]]])
@@ -151,7 +143,7 @@ def _highlights(rng: np.random.Generator, parameters: Parameters, size: int, pla
 
 
 def _outline(form: str, start: float, end: float, *, narrow: float = 1.0) -> Points:
-    """The closed outline of a vessel between two heights, mouth at 0 and foot at 1."""
+    """The closed outline of a vessel between two heights; the mouth is at 0, the foot at 1."""
     heights = np.array([height for height, _ in _PROFILES[form]])
     widths = np.array([width for _, width in _PROFILES[form]])
     t = np.linspace(start, end, 60)
@@ -161,7 +153,7 @@ def _outline(form: str, start: float, end: float, *, narrow: float = 1.0) -> Poi
 
 
 class _Place:
-    """From a vessel's own coordinates to pixels."""
+    """Maps the coordinates of a vessel to pixels."""
 
     def __init__(self, turn: float, corner: tuple[float, float], height: float, stout: float, size: int) -> None:
         cosine, sine = np.cos(turn), np.sin(turn)
@@ -176,7 +168,7 @@ class _Place:
 
 
 def _bubble(
-    picture: Layer,
+    picture: Premultiplied,
     rng: np.random.Generator,
     parameters: Parameters,
     centre: Points,
@@ -184,7 +176,7 @@ def _bubble(
     tones: Field,
     cast: Field,
 ) -> None:
-    """Puts one bubble over the picture, in place, within its bounding box only."""
+    """Draw one bubble over the picture, in place."""
     size = picture.shape[0]
     left, top = (max(0, int(value - radius * 1.1 - 2)) for value in centre)
     right, bottom = (min(size, int(value + radius * 1.1 + 3)) for value in centre)
@@ -210,4 +202,4 @@ def _bubble(
     colour = tones[window] + cast[window] * np.float32(parameters["colourful"])
     colour = np.clip(colour * (1 - glint[..., None]) + glint[..., None], 0.02, 1)
     alpha = ((opacity + (1 - opacity) * glint) * inside).astype(np.float32)
-    picture[window] = over(layer(colour.astype(np.float32), alpha), np.ascontiguousarray(picture[window]))
+    picture[window] = over(premultiplied(colour.astype(np.float32), alpha), np.ascontiguousarray(picture[window]))

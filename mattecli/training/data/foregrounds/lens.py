@@ -1,31 +1,32 @@
-"""What a lens and a moving hand do to a foreground: its colours and its alpha are blurred together, premultiplied."""
+"""Foregrounds out of focus or in motion: colours and alpha are blurred together, premultiplied."""
 
 from collections.abc import Callable, Mapping
 
 import cv2
 import numpy as np
 
-from mattecli.training.data.foregrounds.canvas import Foreground, Layer, finish, layer, scaled
+from mattecli.training.data.foregrounds.canvas import Foreground, Premultiplied, finish, premultiplied, scaled
 from mattecli.training.data.foregrounds.colour import Photos
-from mattecli.training.data.foregrounds.noise import Field, Parameters, chance, choice, fractal, generator, number, seed
+from mattecli.training.data.foregrounds.noise import Field, Parameters, fractal
+from mattecli.training.data.random import Draw, generator
 
-_Draw = Callable[[np.random.Generator], Parameters]
+_Draw = Callable[[Draw], Parameters]
 _Make = Callable[[Parameters, int, Photos], Foreground]
 Makers = Mapping[str, tuple[_Draw, _Make]]
 
 
-def draw_motion(rng: np.random.Generator, makers: Makers) -> Parameters:
-    """Another kind, moved along a line or turned while the shutter was open."""
-    of = choice(rng, sorted(makers))
+def draw_motion(draw: Draw, makers: Makers) -> Parameters:
+    """Draw a foreground of another kind that moved or turned while the shutter was open."""
+    of = draw.choice(sorted(makers))
     return {
-        "seed": seed(rng),
+        "seed": draw.seed(),
         "of": of,
-        "thing": makers[of][0](rng),
-        "way": choice(rng, ("line", "line", "turn", "zoom")),
-        "angle": number(rng, -3.141593, 3.141593),
-        "length": number(rng, 0.012, 0.11),
-        "x": number(rng, 0.0, 1.0),
-        "y": number(rng, 0.0, 1.0),
+        "thing": makers[of][0](draw),
+        "way": draw.choice(("line", "line", "turn", "zoom")),
+        "angle": draw.number(-3.141593, 3.141593),
+        "length": draw.number(0.012, 0.11),
+        "x": draw.number(0.0, 1.0),
+        "y": draw.number(0.0, 1.0),
     }
 
 
@@ -43,17 +44,17 @@ def make_motion(parameters: Parameters, size: int, photos: Photos, makers: Maker
     return finish(picture, "motion", solid=sharp.solid)
 
 
-def draw_defocus(rng: np.random.Generator, makers: Makers) -> Parameters:
-    """Another kind out of focus: all of it, or more and more towards one side or in patches."""
-    of = choice(rng, sorted(makers))
+def draw_defocus(draw: Draw, makers: Makers) -> Parameters:
+    """Draw a foreground of another kind out of focus: all of it, or in patches."""
+    of = draw.choice(sorted(makers))
     return {
-        "seed": seed(rng),
+        "seed": draw.seed(),
         "of": of,
-        "thing": makers[of][0](rng),
-        "radius": number(rng, 1.5, 13.0),
-        "even": chance(rng, 0.5),
-        "patches": number(rng, 1.0, 3.0),
-        "sharpness": number(rng, -0.5, 0.5),
+        "thing": makers[of][0](draw),
+        "radius": draw.number(1.5, 13.0),
+        "even": draw.chance(0.5),
+        "patches": draw.number(1.0, 3.0),
+        "sharpness": draw.number(-0.5, 0.5),
     }
 
 
@@ -72,8 +73,8 @@ def make_defocus(parameters: Parameters, size: int, photos: Photos, makers: Make
     return finish(picture, "defocus", solid=sharp.solid)
 
 
-def disc_blur(picture: Layer, radius: float) -> Layer:
-    """The blur of a round aperture; radii above five pixels are done at a half or a quarter of the size."""
+def disc_blur(picture: Premultiplied, radius: float) -> Premultiplied:
+    """The picture blurred by a disc. Radii above five pixels are done at a half or a quarter of the size."""
     if radius < 0.6:
         return picture
     shrink = 1 if radius <= 3.5 else 2 if radius <= 7 else 4
@@ -90,17 +91,17 @@ def disc_blur(picture: Layer, radius: float) -> Layer:
     return cv2.resize(soft, (size, size), interpolation=cv2.INTER_LINEAR)
 
 
-def _layer(foreground: Foreground) -> Layer:
+def _layer(foreground: Foreground) -> Premultiplied:
     unit = np.float32(1 / 255)
-    return layer(foreground.colour.astype(np.float32) * unit, foreground.alpha.astype(np.float32) * unit)
+    return premultiplied(foreground.colour.astype(np.float32) * unit, foreground.alpha.astype(np.float32) * unit)
 
 
-def _mixed(first: Layer, second: Layer, share: Field) -> Layer:
+def _mixed(first: Premultiplied, second: Premultiplied, share: Field) -> Premultiplied:
     return cv2.add(scaled(first, 1 - share), scaled(second, share))
 
 
 def _moved(parameters: Parameters, size: int, distance: float) -> np.ndarray:
-    """The affine map that moves what lies half a frame from the centre by `distance` pixels."""
+    """The affine map that moves points half a frame from the centre by `distance` pixels."""
     if parameters["way"] == "line":
         dx, dy = np.cos(parameters["angle"]) * distance, np.sin(parameters["angle"]) * distance
         return np.array([[1, 0, dx], [0, 1, dy]], np.float64)

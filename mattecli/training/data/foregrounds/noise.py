@@ -1,6 +1,5 @@
-"""Seeded random fields and draws, the raw material of every maker."""
+"""Seeded random fields: the raw material of every foreground."""
 
-from collections.abc import Sequence
 from typing import Any
 
 import cv2
@@ -12,43 +11,13 @@ Field = NDArray[Any]  # float32 (H, W), or (H, W, C) where said
 Points = NDArray[Any]  # float64 (…, 2), in pixels of the final picture unless said otherwise
 Parameters = dict[str, Any]  # JSON values only
 
-_DIGITS = 6  # of a drawn number: far coarser than what machines may differ by, far finer than a pixel
-
-
-def number(rng: np.random.Generator, low: float, high: float) -> float:
-    """A uniform draw, rounded so that its text is the same everywhere."""
-    return round(low + (high - low) * float(rng.random()), _DIGITS)
-
-
-def whole(rng: np.random.Generator, low: int, high: int) -> int:
-    """A uniform integer, both ends included."""
-    return int(rng.integers(low, high + 1))
-
-
-def choice(rng: np.random.Generator, options: Sequence[str]) -> str:
-    """One of the options; name an option twice to make it twice as likely."""
-    return options[int(rng.integers(len(options)))]
-
-
-def chance(rng: np.random.Generator, probability: float) -> bool:
-    return float(rng.random()) < probability
-
-
-def seed(rng: np.random.Generator) -> int:
-    return int(rng.integers(2**31))
-
-
-def generator(seed: int) -> np.random.Generator:
-    """The same stream on every machine: the bit generator is named, not numpy's default of the day."""
-    return np.random.Generator(np.random.PCG64(seed))
-
 
 def fractal(
     rng: np.random.Generator, size: int, *, cells: float = 3, octaves: int = 6, gain: float = 0.5, channels: int = 1
 ) -> Field:
-    """Correlated noise around 0, mostly within ±1: octaves of random grids, each twice as fine and `gain` as strong.
+    """Correlated noise around 0, mostly within ±1: octaves of random grids, each twice as fine, `gain` times as strong.
 
-    A gain of 0.5 has the 1/f amplitude of natural pictures. (size, size), or (size, size, channels) for more than one.
+    A gain of 0.5 has the 1/f amplitude of natural pictures. Shape (size, size), or (size, size, channels) for several.
     """
     n = max(2, round(cells) + 1)
     field: Field = rng.random((n, n, channels), dtype=np.float32) - np.float32(0.5)
@@ -57,25 +26,27 @@ def fractal(
         if 2 * n > size:
             break
         n, weight = 2 * n, weight * gain
-        # Each octave is added at its own size: the whole costs little more than the last step.
+        # Each octave is added at its own size, so that all cost little more than the last one.
         fine = rng.random((n, n, channels), dtype=np.float32) - np.float32(0.5)
         field = cv2.resize(field, (n, n), interpolation=cv2.INTER_CUBIC).reshape(n, n, channels)
         field = field + np.float32(weight) * fine
         energy += weight * weight
-    result: Field = cv2.resize(field, (size, size), interpolation=cv2.INTER_CUBIC)  # drops a single channel's axis
+    result: Field = cv2.resize(
+        field, (size, size), interpolation=cv2.INTER_CUBIC
+    )  # removes the axis of a single channel
     result *= np.float32(1.8 / energy**0.5)
     return result
 
 
 def grid(size: int) -> tuple[Field, Field]:
-    """x and y of the pixel centres, 0 to 1 across the frame; each (size, size)."""
+    """x and y of the pixel centres, each (size, size), from 0 to 1 across the frame."""
     line = (np.arange(size, dtype=np.float32) + np.float32(0.5)) / np.float32(size)
     x, y = np.meshgrid(line, line)
     return x, y
 
 
 def warp(picture: Field, dx: Field, dy: Field) -> Field:
-    """The picture looked up at (x + dx, y + dy), displacements in pixels; mirrored at its borders."""
+    """The picture sampled at (x + dx, y + dy) in pixels, with mirrored borders."""
     size = picture.shape[0]
     line = np.arange(size, dtype=np.float32)
     return cv2.remap(
@@ -84,9 +55,9 @@ def warp(picture: Field, dx: Field, dy: Field) -> Field:
 
 
 def streaks(rng: np.random.Generator, size: int, *, angle: float, length: int, waviness: float = 0.05) -> Field:
-    """Noise drawn out along `angle` (radians) over `length` pixels, bent by a slow warp: the grain of hair or cloth.
+    """Noise stretched along `angle` (radians) over `length` pixels and bent slowly, like the grain of hair or cloth.
 
-    Around 0, standard deviation 1; (size, size).
+    Shape (size, size), mean around 0, standard deviation 1.
     """
     length = max(3, length | 1)
     kernel = np.zeros((length, length), np.uint8)

@@ -1,46 +1,36 @@
-"""Leaves on twigs, grass, bare branches, flowers and feathers."""
+"""Plants: leaves on twigs, grass, bare branches and flowers."""
 
 import numpy as np
 
 from mattecli.training.data.foregrounds.bodies import turned
 from mattecli.training.data.foregrounds.canvas import Canvas, Foreground, blur, finish, over, scaled, tint
 from mattecli.training.data.foregrounds.colour import Photos, base_colour, draw_look, strand_colours, texture
-from mattecli.training.data.foregrounds.noise import (
-    Field,
-    Parameters,
-    Points,
-    chance,
-    choice,
-    fractal,
-    generator,
-    number,
-    seed,
-    whole,
-)
+from mattecli.training.data.foregrounds.noise import Field, Parameters, Points, fractal
 from mattecli.training.data.foregrounds.strands import curl, curves, taper
+from mattecli.training.data.random import Draw, generator
 
 
-def draw_foliage(rng: np.random.Generator) -> Parameters:
-    """A pot plant, bush or branch: twigs with many leaves, dense within and loose outside."""
+def draw_foliage(draw: Draw) -> Parameters:
+    """Draw a pot plant, bush or branch: twigs with many leaves, dense inside and loose outside."""
     return {
-        "seed": seed(rng),
-        "look": draw_look(rng, "plant", sources=("photo", "noise", "gradient")),
-        "stem": draw_look(rng, "plant", sources=("noise", "flat")),
-        "twigs": whole(rng, 8, 30),
-        "leaves": whole(rng, 8, 30),
-        "length": number(rng, 0.04, 0.17),
-        "slender": number(rng, 0.12, 0.7),
-        "widest": number(rng, 0.3, 0.6),
-        "x": number(rng, 0.25, 0.75),
-        "y": number(rng, 0.6, 1.05),
-        "reach": number(rng, 0.6, 1.15),
-        "fan": number(rng, 0.5, 1.9),
-        "heading": number(rng, -2.3, -0.9),
-        "gravity": number(rng, -0.1, 0.35),
-        "bend": number(rng, 0.0, 0.5),
-        "pot": chance(rng, 0.35),
-        "depth": number(rng, 0.0, 2.5) if chance(rng, 0.5) else 0.0,
-        "blur": number(rng, 0.3, 1.2) if chance(rng, 0.35) else 0.0,
+        "seed": draw.seed(),
+        "look": draw_look(draw, "plant", sources=("photo", "noise", "gradient")),
+        "stem": draw_look(draw, "plant", sources=("noise", "flat")),
+        "twigs": draw.whole(8, 30),
+        "leaves": draw.whole(8, 30),
+        "length": draw.number(0.04, 0.17),
+        "slender": draw.number(0.12, 0.7),
+        "widest": draw.number(0.3, 0.6),
+        "x": draw.number(0.25, 0.75),
+        "y": draw.number(0.6, 1.05),
+        "reach": draw.number(0.6, 1.15),
+        "fan": draw.number(0.5, 1.9),
+        "heading": draw.number(-2.3, -0.9),
+        "gravity": draw.number(-0.1, 0.35),
+        "bend": draw.number(0.0, 0.5),
+        "pot": draw.chance(0.35),
+        "depth": draw.number(0.0, 2.5) if draw.chance(0.5) else 0.0,
+        "blur": draw.number(0.3, 1.2) if draw.chance(0.35) else 0.0,
     }
 
 
@@ -66,22 +56,22 @@ def make_foliage(parameters: Parameters, size: int, photos: Photos) -> Foregroun
     return finish(blur(picture, parameters["blur"] * size / 640), "foliage")
 
 
-def draw_grass(rng: np.random.Generator) -> Parameters:
-    """Blades, reeds and ears that rise from below, with gaps down to the ground."""
+def draw_grass(draw: Draw) -> Parameters:
+    """Draw grass: blades, reeds and ears that rise from below, with gaps down to the ground."""
     return {
-        "seed": seed(rng),
-        "look": draw_look(rng, "plant", sources=("noise", "photo")),
-        "blades": whole(rng, 150, 700),
-        "height": number(rng, 0.35, 0.95),
-        "width": number(rng, 1.2, 8.0),
-        "ground": number(rng, 0.85, 1.05),
-        "spread": number(rng, 0.2, 0.7),
-        "tufts": whole(rng, 1, 14),
-        "wind": number(rng, -0.5, 0.5),
-        "droop": number(rng, 0.0, 0.7),
-        "ears": number(rng, 0.0, 0.25) if chance(rng, 0.5) else 0.0,
-        "depth": number(rng, 0.5, 3.5) if chance(rng, 0.6) else 0.0,
-        "blur": number(rng, 0.3, 1.2) if chance(rng, 0.3) else 0.0,
+        "seed": draw.seed(),
+        "look": draw_look(draw, "plant", sources=("noise", "photo")),
+        "blades": draw.whole(150, 700),
+        "height": draw.number(0.35, 0.95),
+        "width": draw.number(1.2, 8.0),
+        "ground": draw.number(0.85, 1.05),
+        "spread": draw.number(0.2, 0.7),
+        "tufts": draw.whole(1, 14),
+        "wind": draw.number(-0.5, 0.5),
+        "droop": draw.number(0.0, 0.7),
+        "ears": draw.number(0.0, 0.25) if draw.chance(0.5) else 0.0,
+        "depth": draw.number(0.5, 3.5) if draw.chance(0.6) else 0.0,
+        "blur": draw.number(0.3, 1.2) if draw.chance(0.3) else 0.0,
     }
 
 
@@ -109,22 +99,22 @@ def make_grass(parameters: Parameters, size: int, photos: Photos) -> Foreground:
     return finish(blur(tint(picture, height), parameters["blur"] * size / 640), "grass")
 
 
-def draw_twigs(rng: np.random.Generator) -> Parameters:
-    """Bare branches, roots or wires that fork into ever thinner ones."""
+def draw_twigs(draw: Draw) -> Parameters:
+    """Draw bare branches, roots or wires that fork into thinner and thinner ones."""
     return {
-        "seed": seed(rng),
-        "look": draw_look(rng, "plant", sources=("noise", "photo")) | {"relief": 0.3},
-        "stems": whole(rng, 3, 9),
-        "forks": whole(rng, 2, 4),
-        "levels": whole(rng, 3, 4),
-        "thick": number(rng, 10.0, 50.0),
-        "thin": number(rng, 0.42, 0.62),
-        "length": number(rng, 0.3, 0.5),
-        "fan": number(rng, 0.4, 1.3),
-        "crooked": number(rng, 0.02, 0.12),
-        "turn": number(rng, -3.141593, 3.141593),
-        "needles": whole(rng, 300, 1100) if chance(rng, 0.4) else 0,
-        "blur": number(rng, 0.3, 1.5) if chance(rng, 0.35) else 0.0,
+        "seed": draw.seed(),
+        "look": draw_look(draw, "plant", sources=("noise", "photo")) | {"relief": 0.3},
+        "stems": draw.whole(3, 9),
+        "forks": draw.whole(2, 4),
+        "levels": draw.whole(3, 4),
+        "thick": draw.number(10.0, 50.0),
+        "thin": draw.number(0.42, 0.62),
+        "length": draw.number(0.3, 0.5),
+        "fan": draw.number(0.4, 1.3),
+        "crooked": draw.number(0.02, 0.12),
+        "turn": draw.number(-3.141593, 3.141593),
+        "needles": draw.whole(300, 1100) if draw.chance(0.4) else 0,
+        "blur": draw.number(0.3, 1.5) if draw.chance(0.35) else 0.0,
     }
 
 
@@ -161,21 +151,21 @@ def make_twigs(parameters: Parameters, size: int, photos: Photos) -> Foreground:
     return finish(blur(picture, parameters["blur"] * size / 640), "twigs")
 
 
-def draw_flower(rng: np.random.Generator) -> Parameters:
-    """One to three blossoms of narrow or broad petals around a rough heart, with thistles among them."""
+def draw_flower(draw: Draw) -> Parameters:
+    """Draw one to three flowers with narrow or broad petals, some of them thistles."""
     return {
-        "seed": seed(rng),
-        "look": draw_look(rng, "petal", sources=("noise", "gradient", "photo")),
-        "heart": draw_look(rng, "plant", sources=("noise",)),
-        "blossoms": whole(rng, 1, 3),
-        "radius": number(rng, 0.22, 0.5),
-        "petals": whole(rng, 7, 40),
-        "rows": whole(rng, 1, 3),
-        "slender": number(rng, 0.15, 0.6),
-        "form": choice(rng, ("daisy", "daisy", "thistle")),
-        "fray": number(rng, 0.0, 0.05),
-        "sheer": number(rng, 0.0, 0.3) if chance(rng, 0.3) else 0.0,
-        "blur": number(rng, 0.3, 1.5) if chance(rng, 0.35) else 0.0,
+        "seed": draw.seed(),
+        "look": draw_look(draw, "petal", sources=("noise", "gradient", "photo")),
+        "heart": draw_look(draw, "plant", sources=("noise",)),
+        "blossoms": draw.whole(1, 3),
+        "radius": draw.number(0.22, 0.5),
+        "petals": draw.whole(7, 40),
+        "rows": draw.whole(1, 3),
+        "slender": draw.number(0.15, 0.6),
+        "form": draw.choice(("daisy", "daisy", "thistle")),
+        "fray": draw.number(0.0, 0.05),
+        "sheer": draw.number(0.0, 0.3) if draw.chance(0.3) else 0.0,
+        "blur": draw.number(0.3, 1.5) if draw.chance(0.35) else 0.0,
     }
 
 
@@ -220,7 +210,7 @@ def _twigs(rng: np.random.Generator, parameters: Parameters, size: int) -> tuple
 
 
 def _leaf_outline(leaves: Points, slender: Points, widest: float, bend: Points) -> tuple[Points, Points]:
-    """Midribs (n, 9, 2) and outlines (n, 18, 2) of leaves given as in `_twigs`."""
+    """Midribs (n, 9, 2) and outlines (n, 18, 2) of leaves in the form that `_twigs` gives."""
     t = np.linspace(0, 1, 9)
     headings = np.stack([np.cos(leaves[:, 2]), np.sin(leaves[:, 2])], 1)
     aside = np.stack([-headings[:, 1], headings[:, 0]], 1)
@@ -312,7 +302,7 @@ def _daisy(canvas: Canvas, rng: np.random.Generator, parameters: Parameters, cen
 
 
 def _thistle(canvas: Canvas, rng: np.random.Generator, parameters: Parameters, centre: Points, radius: float) -> None:
-    """A head of scales with a brush of thin, crooked threads on it."""
+    """A head of scales with a brush of thin, crooked threads on top."""
     turn = -1.57 + (rng.random() - 0.5) * 1.6
     threads = 500
     angle = turn + (rng.random(threads) - 0.5) * (1.8 + 1.6 * rng.random())

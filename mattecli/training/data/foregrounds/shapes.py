@@ -9,25 +9,15 @@ from mattecli.training.data.foregrounds.canvas import (
     blur,
     coverage,
     finish,
-    layer,
     over,
+    premultiplied,
     scaled,
     tint,
 )
 from mattecli.training.data.foregrounds.colour import Photos, base_colour, draw_look, relief, strand_colours, texture
-from mattecli.training.data.foregrounds.noise import (
-    Parameters,
-    Points,
-    chance,
-    choice,
-    fractal,
-    generator,
-    number,
-    seed,
-    warp,
-    whole,
-)
+from mattecli.training.data.foregrounds.noise import Parameters, Points, fractal, warp
 from mattecli.training.data.foregrounds.strands import curl, curves
+from mattecli.training.data.random import Draw, generator
 
 # Letters as strokes over a grid of 3 × 5 points, numbered row by row from 0 at the top left to 14 at the bottom right.
 _LETTERS: dict[str, tuple[tuple[int, ...], ...]] = {
@@ -54,21 +44,21 @@ _LETTERS: dict[str, tuple[tuple[int, ...], ...]] = {
 }
 
 
-def draw_shape(rng: np.random.Generator) -> Parameters:
-    """A product or toy of one to five parts: boxes, discs, blobs, stars; with holes, handles and thin feet."""
+def draw_shape(draw: Draw) -> Parameters:
+    """Draw a product or toy of one to five parts: boxes, discs, blobs, stars; with holes, handles and thin feet."""
     return {
-        "seed": seed(rng),
-        "looks": [draw_look(rng, "any") for _ in range(3)],
-        "parts": whole(rng, 1, 5),
-        "radius": number(rng, 0.2, 0.42),
-        "holes": whole(rng, 0, 4),
-        "handles": whole(rng, 0, 2),
-        "sticks": whole(rng, 0, 7),
-        "corners": whole(rng, 3, 9),
-        "turn": number(rng, -3.141593, 3.141593),
-        "x": number(rng, 0.3, 0.7),
-        "y": number(rng, 0.35, 0.7),
-        "blur": number(rng, 0.3, 2.0) if chance(rng, 0.5) else 0.0,
+        "seed": draw.seed(),
+        "looks": [draw_look(draw, "any") for _ in range(3)],
+        "parts": draw.whole(1, 5),
+        "radius": draw.number(0.2, 0.42),
+        "holes": draw.whole(0, 4),
+        "handles": draw.whole(0, 2),
+        "sticks": draw.whole(0, 7),
+        "corners": draw.whole(3, 9),
+        "turn": draw.number(-3.141593, 3.141593),
+        "x": draw.number(0.3, 0.7),
+        "y": draw.number(0.35, 0.7),
+        "blur": draw.number(0.3, 2.0) if draw.chance(0.5) else 0.0,
     }
 
 
@@ -87,29 +77,29 @@ def make_shape(parameters: Parameters, size: int, photos: Photos) -> Foreground:
             outlines.append(_part(rng, parameters["corners"], radius * (0.06 + 0.2 * rng.random())) + spot)
         alpha = coverage(size, [part * size for part in outlines], holes=True)
         lit = scaled(tones[index % 3], relief(alpha, parameters["looks"][index % 3]))
-        picture = over(layer(np.clip(lit, 0, 1), alpha), picture)
+        picture = over(premultiplied(np.clip(lit, 0, 1), alpha), picture)
     lines = Canvas(size)
     _handles(lines, rng, parameters, centre * size)
     picture = over(picture, tint(lines.picture(), 1 + np.float32(0.3) * fractal(rng, size, cells=8, octaves=4)))
     return finish(blur(picture, parameters["blur"] * size / 640), "shape")
 
 
-def draw_wheel(rng: np.random.Generator) -> Parameters:
-    """Wheels, fans, umbrella ribs: a hub, a rim and thin straight spokes."""
+def draw_wheel(draw: Draw) -> Parameters:
+    """Draw a wheel, fan or umbrella: a hub, a rim and thin straight spokes."""
     return {
-        "seed": seed(rng),
-        "look": draw_look(rng, "pale", sources=("noise", "gradient", "flat")),
-        "tyre": draw_look(rng, "any", sources=("flat", "noise", "photo")),
-        "wheels": whole(rng, 1, 2),
-        "radius": number(rng, 0.28, 0.6),
-        "spokes": whole(rng, 5, 44),
-        "cross": number(rng, 0.0, 0.7),
-        "spoke": number(rng, 0.7, 4.5),
-        "rim": number(rng, 0.03, 0.16),
-        "hub": number(rng, 0.05, 0.2),
-        "squash": number(rng, 0.45, 1.0),
-        "turn": number(rng, -3.141593, 3.141593),
-        "blur": number(rng, 0.3, 1.5) if chance(rng, 0.4) else 0.0,
+        "seed": draw.seed(),
+        "look": draw_look(draw, "pale", sources=("noise", "gradient", "flat")),
+        "tyre": draw_look(draw, "any", sources=("flat", "noise", "photo")),
+        "wheels": draw.whole(1, 2),
+        "radius": draw.number(0.28, 0.6),
+        "spokes": draw.whole(5, 44),
+        "cross": draw.number(0.0, 0.7),
+        "spoke": draw.number(0.7, 4.5),
+        "rim": draw.number(0.03, 0.16),
+        "hub": draw.number(0.05, 0.2),
+        "squash": draw.number(0.45, 1.0),
+        "turn": draw.number(-3.141593, 3.141593),
+        "blur": draw.number(0.3, 1.5) if draw.chance(0.4) else 0.0,
     }
 
 
@@ -146,26 +136,26 @@ def make_wheel(parameters: Parameters, size: int, photos: Photos) -> Foreground:
         bright = coverage(size, [at(ring * (1 - parameters["rim"])), at(ring * (0.97 - parameters["rim"]))], holes=True)
         shade = np.clip(1 + np.float32(0.4) * fractal(rng, size, cells=4, octaves=4), 0.3, 1.5)
         rims = over(
-            layer(np.broadcast_to(base, (size, size, 3)).copy(), bright),
-            layer(np.clip(scaled(tyre, shade), 0, 1), band),
+            premultiplied(np.broadcast_to(base, (size, size, 3)).copy(), bright),
+            premultiplied(np.clip(scaled(tyre, shade), 0, 1), band),
         )
         picture = over(over(rims, tint(canvas.picture(), shade)), picture)
     return finish(blur(picture, parameters["blur"] * size / 640), "wheel")
 
 
-def draw_chain(rng: np.random.Generator) -> Parameters:
-    """Chains, ropes, beads and cables hung across the frame."""
+def draw_chain(draw: Draw) -> Parameters:
+    """Draw a chain, rope, beads or cables that hang across the frame."""
     return {
-        "seed": seed(rng),
-        "look": draw_look(rng, "any", sources=("noise", "flat", "gradient")),
-        "form": choice(rng, ("links", "links", "rope", "beads", "cable")),
-        "strings": whole(rng, 3, 10),
-        "size": number(rng, 0.02, 0.075),
-        "sag": number(rng, -0.2, 0.9),
-        "wave": number(rng, 0.0, 0.06),
-        "fray": number(rng, 0.0, 1.0),
-        "turn": number(rng, -3.141593, 3.141593),
-        "blur": number(rng, 0.3, 1.6) if chance(rng, 0.4) else 0.0,
+        "seed": draw.seed(),
+        "look": draw_look(draw, "any", sources=("noise", "flat", "gradient")),
+        "form": draw.choice(("links", "links", "rope", "beads", "cable")),
+        "strings": draw.whole(3, 10),
+        "size": draw.number(0.02, 0.075),
+        "sag": draw.number(-0.2, 0.9),
+        "wave": draw.number(0.0, 0.06),
+        "fray": draw.number(0.0, 1.0),
+        "turn": draw.number(-3.141593, 3.141593),
+        "blur": draw.number(0.3, 1.6) if draw.chance(0.4) else 0.0,
     }
 
 
@@ -192,22 +182,22 @@ def make_chain(parameters: Parameters, size: int, photos: Photos) -> Foreground:
     return finish(blur(picture, parameters["blur"] * size / 640), "chain")
 
 
-def draw_text(rng: np.random.Generator) -> Parameters:
-    """Lettering of several lines, hair-thin to heavy, bent; painted glass and logos have such edges."""
+def draw_text(draw: Draw) -> Parameters:
+    """Draw text of several lines, very thin to heavy, and bent, as on painted glass and in logos."""
     return {
-        "seed": seed(rng),
-        "look": draw_look(rng, "any"),
-        "outline": draw_look(rng, "any", sources=("flat",)),
+        "seed": draw.seed(),
+        "look": draw_look(draw, "any"),
+        "outline": draw_look(draw, "any", sources=("flat",)),
         "lines": [
-            "".join(choice(rng, sorted(_LETTERS)) for _ in range(whole(rng, 2, 9))) for _ in range(whole(rng, 1, 5))
+            "".join(draw.choice(sorted(_LETTERS)) for _ in range(draw.whole(2, 9))) for _ in range(draw.whole(1, 5))
         ],
-        "weight": number(rng, 0.05, 0.42),
-        "border": number(rng, 0.04, 0.15) if chance(rng, 0.4) else 0.0,
-        "slant": number(rng, -0.4, 0.4),
-        "turn": number(rng, -0.5, 0.5),
-        "bend": number(rng, 0.0, 0.06),
-        "opacity": number(rng, 0.4, 1.0) if chance(rng, 0.3) else 1.0,
-        "blur": number(rng, 0.3, 2.0) if chance(rng, 0.5) else 0.0,
+        "weight": draw.number(0.05, 0.42),
+        "border": draw.number(0.04, 0.15) if draw.chance(0.4) else 0.0,
+        "slant": draw.number(-0.4, 0.4),
+        "turn": draw.number(-0.5, 0.5),
+        "bend": draw.number(0.0, 0.06),
+        "opacity": draw.number(0.4, 1.0) if draw.chance(0.3) else 1.0,
+        "blur": draw.number(0.3, 2.0) if draw.chance(0.5) else 0.0,
     }
 
 

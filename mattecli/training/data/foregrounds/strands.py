@@ -16,7 +16,7 @@ from mattecli.training.data.foregrounds.bodies import (
 from mattecli.training.data.foregrounds.canvas import (
     Canvas,
     Foreground,
-    Layer,
+    Premultiplied,
     blur,
     coverage,
     finish,
@@ -25,56 +25,46 @@ from mattecli.training.data.foregrounds.canvas import (
     tint,
 )
 from mattecli.training.data.foregrounds.colour import Photos, base_colour, strand_colours
-from mattecli.training.data.foregrounds.noise import (
-    Field,
-    Parameters,
-    Points,
-    chance,
-    fractal,
-    generator,
-    number,
-    seed,
-    streaks,
-    whole,
-)
+from mattecli.training.data.foregrounds.noise import Field, Parameters, Points, fractal, streaks
+from mattecli.training.data.random import Draw, generator
 
 
-def draw_hair(rng: np.random.Generator) -> Parameters:
-    """A head or blob with clumps that lift off at an angle, and single hairs flying about."""
+def draw_hair(draw: Draw) -> Parameters:
+    """Draw a head or blob with clumps that stand off at an angle, and single flying hairs."""
     return {
-        "seed": seed(rng),
-        "body": draw_body(rng, ("head", "head", "blob", "edge")),
-        "looks": draw_looks(rng, "hair"),
-        "clumps": whole(rng, 8, 25),
-        "strands": whole(rng, 15, 110),
-        "length": number(rng, 0.08, 0.38),
-        "width": number(rng, 0.45, 1.1) if chance(rng, 0.7) else number(rng, 1.0, 2.2),
-        "rim": number(rng, -0.4, 0.8),
-        "sheath": whole(rng, 100, 900),
-        "wisp": number(rng, 0.03, 0.2),
-        "dense": number(rng, 0.6, 1.3),
-        "lift": number(rng, 0.15, 1.2),
-        "gravity": number(rng, -0.1, 0.7),
-        "curl": number(rng, 0.0, 0.12) if chance(rng, 0.5) else 0.0,
-        "curls": number(rng, 1.0, 5.0),
-        "gather": number(rng, 0.2, 1.0),
-        "haze": number(rng, 0.2, 0.9),
-        "strays": whole(rng, 5, 70),
-        "back_blur": number(rng, 0.0, 2.5) if chance(rng, 0.5) else 0.0,
-        "blur": number(rng, 0.3, 1.4) if chance(rng, 0.4) else 0.0,
+        "seed": draw.seed(),
+        "body": draw_body(draw, ("head", "head", "blob", "edge")),
+        "looks": draw_looks(draw, "hair"),
+        "clumps": draw.whole(8, 25),
+        "strands": draw.whole(15, 110),
+        "length": draw.number(0.08, 0.38),
+        "width": draw.number(0.45, 1.1) if draw.chance(0.7) else draw.number(1.0, 2.2),
+        "rim": draw.number(-0.4, 0.8),
+        "sheath": draw.whole(100, 900),
+        "wisp": draw.number(0.03, 0.2),
+        "dense": draw.number(0.6, 1.3),
+        "lift": draw.number(0.15, 1.2),
+        "gravity": draw.number(-0.1, 0.7),
+        "curl": draw.number(0.0, 0.12) if draw.chance(0.5) else 0.0,
+        "curls": draw.number(1.0, 5.0),
+        "gather": draw.number(0.2, 1.0),
+        "haze": draw.number(0.2, 0.9),
+        "strays": draw.whole(5, 70),
+        "back_blur": draw.number(0.0, 2.5) if draw.chance(0.5) else 0.0,
+        "blur": draw.number(0.3, 1.4) if draw.chance(0.4) else 0.0,
     }
 
 
-def draw_long_hair(rng: np.random.Generator) -> Parameters:
-    """Locks that hang or blow as long as the frame, with gaps between them."""
-    return draw_hair(rng) | {
-        "body": draw_body(rng, ("head", "head", "blob")),
-        "clumps": whole(rng, 10, 25),
-        "length": number(rng, 0.4, 0.95),
-        "lift": number(rng, 0.05, 0.5),
-        "gravity": number(rng, 0.3, 1.2),
-        "wind": number(rng, -0.8, 0.8),
-        "strays": whole(rng, 10, 90),
+def draw_long_hair(draw: Draw) -> Parameters:
+    """Draw locks as long as the frame that hang or blow, with gaps between them."""
+    return draw_hair(draw) | {
+        "body": draw_body(draw, ("head", "head", "blob")),
+        "clumps": draw.whole(10, 25),
+        "length": draw.number(0.4, 0.95),
+        "lift": draw.number(0.05, 0.5),
+        "gravity": draw.number(0.3, 1.2),
+        "wind": draw.number(-0.8, 0.8),
+        "strays": draw.whole(10, 90),
     }
 
 
@@ -105,7 +95,7 @@ def make_hair(parameters: Parameters, size: int, photos: Photos, *, kind: str = 
 
 
 class _Shades:
-    """Colours of clumps around the coat's base colour, and of strands around their clump's."""
+    """Colours of clumps, around the base colour of the coat, and of strands, around the colour of their clump."""
 
     def __init__(self, look: Parameters, rng: np.random.Generator) -> None:
         self._base = base_colour(look)
@@ -146,7 +136,7 @@ def curves(
 
 
 def curl(paths: Points, amplitude: Points, turns: Points, phase: Points) -> Points:
-    """Paths with a sideways wave that grows from the root: amplitude in pixels, turns a strand, phase; all (n,)."""
+    """Paths with a sideways wave that grows from the root. Amplitude (pixels), turns per strand and phase are (n,)."""
     t = np.linspace(0, 1, paths.shape[1])[None]
     along = np.gradient(paths, axis=1)
     across = np.stack([-along[..., 1], along[..., 0]], -1)
@@ -157,7 +147,7 @@ def curl(paths: Points, amplitude: Points, turns: Points, phase: Points) -> Poin
 
 
 def taper(widths: Points, steps: int, *, tip: float = 0.15) -> Points:
-    """Widths (n, steps) along strands that are `widths` (n,) at the root and a `tip`th of it at the end."""
+    """Widths (n, steps) along strands: `widths` (n,) at the root, `tip` times that at the end."""
     t = np.linspace(0, 1, steps)
     return widths[:, None] * (tip + (1 - tip) * np.sqrt(1 - t**2))[None]
 
@@ -212,7 +202,7 @@ def _sheath(
     shades: _Shades,
     count: int,
 ) -> None:
-    """Thin hairs all along the contour, most of them nearly in line with it: without them a head has a paper edge."""
+    """Thin hairs all along the contour, most of them nearly parallel to it. Without them a head looks cut out."""
     size = canvas.size
     at = rng.integers(len(roots), size=count)
     cells = roots[at].clip(0, size - 1).astype(np.int64)
@@ -233,7 +223,7 @@ def _sheath(
 def _strays(
     canvas: Canvas, rng: np.random.Generator, parameters: Parameters, roots: Points, normals: Points, shades: _Shades
 ) -> None:
-    """Single long hairs that wander: each a curve with two slow waves of its own."""
+    """Single long hairs, each a curve with two slow waves."""
     size, count = canvas.size, int(parameters["strays"])
     at = rng.integers(len(roots), size=count)
     headings = normals[at] + (rng.random((count, 2)) - 0.5) * 2.2
@@ -250,7 +240,7 @@ def _strays(
 def _inner_strands(
     canvas: Canvas, rng: np.random.Generator, parameters: Parameters, mass: Field, shades: _Shades
 ) -> None:
-    """Strands over the hair's own mass, so that its inside is hair as well."""
+    """Strands over the mass of the hair, so that its inside is hair as well."""
     size = canvas.size
     places = inner_points(rng, mass, 160)
     count = len(places)
@@ -266,14 +256,14 @@ def _inner_strands(
     canvas.ribbons(paths[keep], taper(widths, 8)[keep], shades.base(count)[keep])
 
 
-def _faded(picture: Layer, rng: np.random.Generator, level: float) -> Layer:
-    """Opacity around `level` that varies over the picture, as density does in thin hair."""
+def _faded(picture: Premultiplied, rng: np.random.Generator, level: float) -> Premultiplied:
+    """The picture with an opacity around `level` that varies, as density does in thin hair."""
     field = fractal(rng, picture.shape[0], cells=4, octaves=3)
     return scaled(picture, np.clip(np.float32(level) * (1 + np.float32(0.6) * field), 0.05, 1))
 
 
-def lit(picture: Layer, rng: np.random.Generator, mass: Field, rim: float) -> Layer:
-    """Uneven light, and a `rim` of it (below 0: of shade) on what stands off the body, as light from behind makes."""
+def lit(picture: Premultiplied, rng: np.random.Generator, mass: Field, rim: float) -> Premultiplied:
+    """The picture with uneven light, and a `rim` of light (below 0: of shade) on what stands out from the body."""
     size = picture.shape[0]
     small = cv2.GaussianBlur(cv2.resize(mass, (80, 80), interpolation=cv2.INTER_AREA), (0, 0), 2.5)
     away = 1 - cv2.resize(small, (size, size), interpolation=cv2.INTER_LINEAR)

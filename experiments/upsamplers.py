@@ -1,7 +1,7 @@
-"""Pairs of down- and upsampling to compare with A2U, each from its paper's formulas.
+"""Pairs of down- and upsampling to compare with A2U, each from the formulas of its paper.
 
-A pair has `down(x)`, which halves a map (B, C, H, W) and gives with it whatever `up` needs of it later, and
-`up(f, kept)`, which doubles a map of the halved size.
+A pair has `down(x)`, which halves a map (B, C, H, W) and also gives what `up` needs later, and `up(f, kept)`, which
+doubles a map of the halved size.
 """
 
 from __future__ import annotations
@@ -78,7 +78,7 @@ class Unpooling(nn.Module):
 
 
 class Carafe(nn.Module):
-    """Max-pooling, and kernels of 5×5 that are predicted from the map to be upsampled (Wang 2019): first order."""
+    """Max-pooling, and 5×5 kernels predicted from the map to be upsampled (Wang 2019): first order."""
 
     SIZE = 5
 
@@ -98,7 +98,7 @@ class Carafe(nn.Module):
 
 
 class HolisticIndex(nn.Module):
-    """IndexNet's holistic index (Lu 2019): one weight for each pixel, learned from the map, that both ways share."""
+    """IndexNet's holistic index (Lu 2019): one weight for each pixel, learned from the map and shared by both ways."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -110,7 +110,7 @@ class HolisticIndex(nn.Module):
         )
 
     def down(self, x: Tensor) -> tuple[Tensor, Any]:
-        """The mean by weights that sum to one over 2×2 pixels, and for `up` the weights before that."""
+        """The mean by weights that sum to one over 2×2 pixels, and for `up` the weights before normalisation."""
         decoder = torch.sigmoid(self.index(x))  # (B, 4, H/2, W/2)
         encoder = F.pixel_shuffle(torch.softmax(decoder, 1), 2)
         return 4 * F.avg_pool2d(x * encoder, 2), F.pixel_shuffle(decoder, 2)
@@ -121,7 +121,7 @@ class HolisticIndex(nn.Module):
 
 
 class A2U(nn.Module):
-    """The operator of this project; `settings` are those of its predictor."""
+    """The operator of this project. `settings` are those of its `KernelPredictor`."""
 
     def __init__(self, channels: int, **settings: Any) -> None:
         super().__init__()
@@ -130,7 +130,7 @@ class A2U(nn.Module):
         self.halve, self.enlarge = A2UDownsample(groups=groups), A2UUpsample(groups=groups)
 
     def down(self, x: Tensor) -> tuple[Tensor, Any]:
-        """By the map's own kernels, which `up` gets too."""
+        """By kernels predicted from the map, which `up` uses too."""
         affinity = self.predict(x)
         return self.halve(x, affinity), affinity
 

@@ -1,15 +1,15 @@
 """Short training runs side by side, with one thing changed in each: what helps, and what is noise.
 
-    python benchmarks/trials.py OUT --validation DIR [--photos DIR] [--foregrounds DIR] [--trials FILE]
+    python experiments/trials.py OUT --validation DIR [--photos DIR] [--foregrounds DIR] [--trials FILE]
 
-FILE (trials.toml beside this script) holds `[base]`, the tables of a train.toml, and one `[[trial]]` for each run with
-its `change`. Runs with the same `seed` and crops see the same samples in the same order. Each goes into a folder of
-OUT; a run that is finished there is not done again, so that a stopped session goes on where it was. The table
-(Markdown) goes to stdout, the curves to OUT/curves.png or `--plot`.
+FILE (default: trials.toml beside this script) holds `[base]`, the tables of a train.toml, and a `[[trial]]` with its
+`change` for each run. Runs with the same `seed` and crops see the same samples in the same order. Each run has a folder
+in OUT. Finished runs are not repeated, so a stopped session goes on where it was. The table (Markdown) goes to stdout,
+the curves to OUT/curves.png or `--plot`.
 
-Two figures tell trials apart. *Loss*: the mean of the alpha loss over the last quarter of the steps; each crop is new
-to the network, so it is a test as well, with the same crops for all. *SAD*: the averaged weights on `--pictures`
-pictures of DIR (image/, alpha/, trimap*/), their longest side shrunk to `--side`, the folders of trimaps by turns.
+Two figures compare trials. *Loss* is the mean of the alpha loss over the last quarter of the steps. Each crop is new to
+the network, so it is a test as well, with the same crops for all. *SAD* is that of the averaged weights on `--pictures`
+pictures of DIR (image/, alpha/, trimap*/), shrunk to `--side` pixels, with the folders of trimaps in turn.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ import sys
 import time
 import tomllib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -32,10 +32,10 @@ from torch import Tensor
 
 from mattecli.imaging.read import read_alpha, read_image
 from mattecli.system.process import prepare_process
-from mattecli.training.build import build_feed, build_network
+from mattecli.training.build import build_loader, build_network
 from mattecli.training.config import TrainConfig, config_of
-from mattecli.training.log import Line, read_log
-from mattecli.training.loop import Feed, train
+from mattecli.training.log import LogLine, read_log
+from mattecli.training.loop import BatchLoader, train
 from mattecli.training.plots import Panel, draw_panels
 from mattecli.training.state import STATE
 from mattecli.training.validation import ValidationSet
@@ -49,7 +49,7 @@ CPU = torch.device("cpu")
 
 @dataclass(frozen=True, eq=False)
 class Trial:
-    """One run; with `first`, the data of a first share of it (`until`) differ from the rest's."""
+    """One run. With `first`, its first share (`until`) has other data than the rest."""
 
     question: str
     name: str
@@ -86,7 +86,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--photos", action="append", default=[], help="folder of photographs for backgrounds")
     parser.add_argument("--foregrounds", action="append", default=[], help="folder of cut-outs")
     parser.add_argument("--cache", help="folder of ready foregrounds (default: OUT/cache)")
-    parser.add_argument("--pictures", type=int, default=6, help="pictures to judge by")
+    parser.add_argument("--pictures", type=int, default=6, help="pictures to validate on")
     parser.add_argument("--side", type=int, default=400, help="their longest side in pixels")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--report", action="store_true", help="run nothing: table and curves of what is finished")
@@ -98,16 +98,16 @@ def _options() -> argparse.Namespace:
 
 
 def _run_all(trials: list[Trial], base: Tables, options: argparse.Namespace) -> None:
-    """Run what is not finished; a mistake in any trial is told before the first begins."""
+    """Run what is not finished. A mistake in any trial is reported before the first one begins."""
     configs = [_config(base, trial.change, options, options.out / trial.folder) for trial in trials]
-    feeds = [_feed(trial, config) for trial, config in zip(trials, configs, strict=True)]
+    loaders = [_loader(trial, config) for trial, config in zip(trials, configs, strict=True)]
     validation = ValidationSet(_reduced(options.validation, options.out / "validation", options.pictures, options.side))
-    for trial, config, feed in zip(trials, configs, feeds, strict=True):
+    for trial, config, loader in zip(trials, configs, loaders, strict=True):
         if not _finished(config.run.folder):
             print(f"{time.strftime('%H:%M')} {trial.question}: {trial.name}", file=sys.stderr, flush=True)
             network = build_network(config)
-            train(config, network=network, feed=feed, device=CPU, validation=validation, resume=True)
-            (config.run.folder / STATE).unlink()  # 100 MB that nobody will resume
+            train(config, network=network, loader=loader, device=CPU, validation=validation, resume=True)
+            (config.run.folder / STATE).unlink()  # 100 MB that nobody will need
 
 
 def _config(base: Tables, change: Tables, options: argparse.Namespace, folder: Path) -> TrainConfig:
@@ -123,7 +123,7 @@ def _config(base: Tables, change: Tables, options: argparse.Namespace, folder: P
 
 
 def _merged(tables: Mapping[str, Any], change: Mapping[str, Any]) -> Tables:
-    """Tables with some keys changed; what is no table is replaced as a whole."""
+    """Tables with some keys changed. Values that are not tables are replaced as a whole."""
     merged = dict(tables)
     for key, value in change.items():
         old = merged.get(key)
@@ -136,26 +136,26 @@ def _finished(folder: Path) -> bool:
     return log.exists() and any(line["kind"] == "saved" and line["progress"] >= 1 for line in read_log(log))
 
 
-def _feed(trial: Trial, config: TrainConfig) -> Feed:
-    feed = build_feed(config, CPU)
+def _loader(trial: Trial, config: TrainConfig) -> BatchLoader:
+    loader = build_loader(config, CPU)
     if not trial.first:
-        return feed
-    easy = replace(config, data=replace(config.data, **trial.first["data"]))
-    return _one_then_other(build_feed(easy, CPU), feed, round(trial.first["until"] * config.run.steps))
+        return loader
+    easy = config.replace(data=config.data.replace(**trial.first["data"]))
+    return _one_then_other(build_loader(easy, CPU), loader, round(trial.first["until"] * config.run.steps))
 
 
-def _one_then_other(one: Feed, other: Feed, batches: int) -> Feed:
-    def feed(*, start: int, **plan: Any) -> Iterator[Mapping[str, Tensor]]:
+def _one_then_other(one: BatchLoader, other: BatchLoader, batches: int) -> BatchLoader:
+    def loader(*, start: int, **plan: Any) -> Iterator[Mapping[str, Tensor]]:
         batch = one(start=start, **plan)
         for _ in range(start, batches):
             yield next(batch)
         yield from other(start=max(start, batches), **plan)
 
-    return feed
+    return loader
 
 
 def _reduced(source: Path, target: Path, pictures: int, side: int) -> Path:
-    """A validation folder of some pictures of another, shrunk, each with one of its trimaps."""
+    """A validation folder with some pictures of another, shrunk, each with one of its trimaps."""
     whole = ValidationSet(source)
     names = list(whole.images)
     kinds = list(whole.trimaps)
@@ -182,8 +182,8 @@ def _shrunk(plane: NDArray[Any], size: tuple[int, int]) -> NDArray[Any]:
 # The table and the curves
 
 
-def table(done: Mapping[Trial, list[Line]]) -> str:
-    """A row for each trial, in Markdown, those of a question together."""
+def table(done: Mapping[Trial, list[LogLine]]) -> str:
+    """A Markdown table with a row for each trial, those of one question together."""
     questions = [trial.question for trial in done]
     rows = [
         "| question | trial | steps | crops | parameters | loss | SAD half-way | SAD | MSE |",
@@ -205,12 +205,12 @@ def table(done: Mapping[Trial, list[Line]]) -> str:
     return "\n".join(rows)
 
 
-def _last_quarter(steps: list[Line]) -> float:
+def _last_quarter(steps: list[LogLine]) -> float:
     return float(np.mean([line["losses"]["alpha"] for line in steps if line["step"] > 0.75 * steps[-1]["step"]]))
 
 
-def _panels(done: Mapping[Trial, list[Line]]) -> list[Panel]:
-    """A diagram of the alpha loss for each question and seed, with the trial of the question "base" that is as long.
+def _panels(done: Mapping[Trial, list[LogLine]]) -> list[Panel]:
+    """A diagram of the alpha loss for each question and seed, with the trial of question "base" of the same length.
 
     Only runs of one seed saw the same samples.
     """
@@ -226,12 +226,12 @@ def _panels(done: Mapping[Trial, list[Line]]) -> list[Panel]:
     return panels
 
 
-def _seed(log: list[Line]) -> int:
+def _seed(log: list[LogLine]) -> int:
     return int(next(line for line in log if line["kind"] == "session")["config"]["run"]["seed"])
 
 
-def _curve(log: list[Line], width: int = 5) -> Curve:
-    """Steps and losses, each the mean over so many lines of the log, without the first ones, which are high."""
+def _curve(log: list[LogLine], width: int = 5) -> Curve:
+    """Steps and losses, as means over `width` lines of the log, without the first ones, which are high."""
     steps = [line for line in log if line["kind"] == "step"]
     width = min(width, len(steps))
     losses = np.convolve([line["losses"]["alpha"] for line in steps], np.ones(width) / width, mode="valid")

@@ -1,11 +1,11 @@
 """The curve over all runs: crops seen against SAD on the validation pictures.
 
-    python benchmarks/runs.py docs/runs.csv --plot docs/runs.png
-    python benchmarks/runs.py docs/runs.csv --add 65060 runs/eighth --plot docs/runs.png
+    python experiments/runs.py experiments/runs.csv --plot experiments/runs.png
+    python experiments/runs.py experiments/runs.csv --add 65060 runs/eighth --plot experiments/runs.png
 
-The table has a row for each validation and stays when a run's folder has gone. --add puts the runs' rows into it, or
-replaces those it has of the same names: runs that began one from the other, after the number of crops that was seen
-before the first of them. A run's crops count up to where the next began: at its best validation, or at its end.
+The table has a row for each validation, so it stays when the folder of a run is gone. `--add` adds the rows of runs
+that began one from the other, or replaces the rows of the same names. The number before the runs says how many crops
+had been seen before the first. A run counts up to where the next one began: its best validation, or its end.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from mattecli.training.plots import Panel, draw_panels
 
 
 class Point(NamedTuple):
-    """A validation: a row of the table. What is not known of an old one is empty."""
+    """A validation: a row of the table. What is not known of an old one is left empty."""
 
     run: str
     step: str
@@ -31,7 +31,7 @@ class Point(NamedTuple):
 
 
 def main() -> None:
-    """Bring the table up to date, and draw the curve."""
+    """Update the table and draw the curve."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("table", type=Path)
     parser.add_argument("--add", nargs="+", metavar=("BEFORE", "RUN"))
@@ -47,7 +47,7 @@ def main() -> None:
         series: dict[str, list[tuple[float, float]]] = {}
         for point in points:
             series.setdefault(point.run, []).append((point.crops, point.mean))
-        draw_panels([Panel("mean SAD over crops seen, by run", series, logarithmic=True)], options.plot)
+        draw_panels([Panel("mean SAD by run", series, logarithmic=True, x_label="crops seen")], options.plot)
 
 
 def read(table: Path) -> list[Point]:
@@ -60,13 +60,13 @@ def read(table: Path) -> list[Point]:
 
 
 def write(table: Path, points: list[Point]) -> None:
-    """Write the table anew."""
+    """Write the table."""
     with table.open("w", newline="", encoding="utf-8") as lines:
         csv.writer(lines, lineterminator="\n").writerows([Point._fields, *points])
 
 
 def added(seen: int, runs: list[Path]) -> list[Point]:
-    """The validations of runs that began one from the other, the first after so many crops."""
+    """The validations of runs that began one from the other, the first one after `seen` crops."""
     points: list[Point] = []
     own: list[Point] = []
     total = 0
@@ -80,7 +80,7 @@ def added(seen: int, runs: list[Path]) -> list[Point]:
 
 
 def validations(run: Path, seen: int) -> tuple[list[Point], int]:
-    """The validations of a run that began after so many crops; and the crops seen at its end."""
+    """The validations of a run that began after `seen` crops, and the crops seen at its end."""
     found, last = [], 0
     for line in log(run):
         if line["kind"] == "step":

@@ -1,11 +1,11 @@
 """The paper's toy experiment: the same small encoder-decoder, with each pair of operators, reconstructs its input.
 
-    python benchmarks/reconstruction.py [--seeds 3] [--steps 300] [--data FILE] [--plot FILE.png] [--only NAME …]
+    python experiments/reconstruction.py [--seeds 3] [--steps 300] [--data FILE] [--plot FILE.png] [--only NAME …]
 
-The network halves a grey picture twice and doubles it twice, with no shortcut but what an operator itself passes on
-(places, indices, kernels). Pictures are shapes, letters and textures made here (32×32); `--data` takes Fashion-MNIST's
-`train-images-idx3-ubyte.gz`. The table has each figure's mean ± standard deviation over the seeds, on pictures that
-were not trained on; a seed sets weights, pictures and their order, and is the same for all operators.
+The network halves a grey picture twice and doubles it twice. It has no shortcuts except what an operator passes on
+(places, indices, kernels). The pictures are shapes, letters and textures made here (32×32); `--data` takes the file
+`train-images-idx3-ubyte.gz` of Fashion-MNIST. The table has mean ± standard deviation of each figure over the seeds, on
+pictures that were not trained on. A seed sets weights, pictures and their order, and is the same for all operators.
 """
 
 from __future__ import annotations
@@ -22,9 +22,12 @@ import cv2
 import numpy as np
 import torch
 import torch.nn.functional as F
+from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from torch import Tensor, nn
 from upsamplers import PAIRS
+
+from mattecli.training.plots import save_figure
 
 TRAINED, TESTED = 2048, 512
 
@@ -95,7 +98,7 @@ def read_idx(path: Path) -> Tensor:
     content = gzip.decompress(content) if path.suffix == ".gz" else content
     magic, count, height, width = np.frombuffer(content[:16], ">u4")
     if magic != 0x803 or len(content) != 16 + count * height * width:
-        raise SystemExit(f"{path} is no file of pictures in MNIST's format")
+        raise SystemExit(f"{path} is not a file of pictures in MNIST's format")
     pixels = np.frombuffer(content, np.uint8, offset=16).reshape(count, 1, height, width)
     return torch.from_numpy(pixels.astype(np.float32) / 255)
 
@@ -104,7 +107,7 @@ def read_idx(path: Path) -> Tensor:
 
 
 class Figures(NamedTuple):
-    """What a run came to."""
+    """The results of a run."""
 
     psnr: float
     ssim: float
@@ -114,7 +117,7 @@ class Figures(NamedTuple):
 
 
 def run(pair: str, seed: int, steps: int, data: Tensor) -> tuple[Figures, int]:
-    """Train with one seed; the figures on the pictures that were left out, and the operators' parameters."""
+    """Train with one seed. Gives the figures on pictures left out, and the number of parameters of the operators."""
     torch.manual_seed(seed)
     network = Autoencoder(pair)
     order = torch.randperm(len(data), generator=torch.Generator().manual_seed(seed))
@@ -157,28 +160,22 @@ def show(values: list[float], digits: int) -> str:
 
 
 def plot(results: dict[str, list[Figures]], path: Path) -> None:
-    """PSNR of each operator as a bar, a dot for each seed."""
-    rows, left, width = list(results.items()), 250, 480
-    high = max(figures.psnr for _, runs in rows for figures in runs)
-    low = min(figures.psnr for _, runs in rows for figures in runs) - 1
-    image = np.full((40 + 30 * len(rows), left + width + 110, 3), 255, np.uint8)
-    cv2.putText(
-        image, f"PSNR in dB; bars begin at {low:.1f}", (left, 24), cv2.FONT_HERSHEY_SIMPLEX, 0.5, 0, 1, cv2.LINE_AA
-    )
-    for row, (name, runs) in enumerate(rows):
-        y = 52 + 30 * row
-        mean = statistics.mean(figures.psnr for figures in runs)
-        places = [left + round(width * (figures.psnr - low) / (high - low)) for figures in runs]
-        end = left + round(width * (mean - low) / (high - low))
-        colour = (176, 114, 76) if name.startswith("A2U") else (190, 190, 190)
-        cv2.rectangle(image, (left, y - 9), (end, y + 9), colour, -1)
-        for place in places:
-            cv2.circle(image, (place, y), 3, (40, 40, 40), -1, cv2.LINE_AA)
-        cv2.putText(image, name, (8, y + 5), cv2.FONT_HERSHEY_SIMPLEX, 0.5, (30, 30, 30), 1, cv2.LINE_AA)
-        text = (max(end, *places) + 8, y + 5)
-        cv2.putText(image, f"{mean:.2f}", text, cv2.FONT_HERSHEY_SIMPLEX, 0.5, (30, 30, 30), 1, cv2.LINE_AA)
-    if not cv2.imwrite(str(path), image):
-        raise SystemExit(f"{path} could not be written")
+    """PSNR of each operator as a bar, with a dot for each seed."""
+    names = list(results)
+    means = [statistics.mean(figures.psnr for figures in runs) for runs in results.values()]
+    low = min(figures.psnr for runs in results.values() for figures in runs) - 1
+    figure = Figure(figsize=(8.4, 0.6 + 0.32 * len(names)), layout="constrained")
+    axes = figure.add_subplot()
+    colours = ["tab:blue" if name.startswith("A2U") else "lightgrey" for name in names]
+    axes.barh(names, means, color=colours)
+    for row, (mean, runs) in enumerate(zip(means, results.values(), strict=True)):
+        seeds = [run.psnr for run in runs]
+        axes.plot(seeds, [row] * len(seeds), "o", color="black", markersize=3)
+        axes.annotate(f"{mean:.2f}", (max(mean, *seeds), row), xytext=(6, 0), textcoords="offset points", va="center")
+    axes.set_xlim(low, max(max(run.psnr for run in runs) for runs in results.values()) + 1)
+    axes.invert_yaxis()
+    axes.set_title(f"PSNR in dB; bars begin at {low:.1f}", fontsize="medium")
+    save_figure(figure, path)
 
 
 def main() -> None:
