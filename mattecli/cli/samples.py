@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mattecli.cli import terminal
-from mattecli.cli.options import Debug, Json, Overwrite, Quiet, Verbose
+from mattecli.cli.options import Json, Overwrite, whole_number
+from mattecli.cli.progress import progress_bar
+from mattecli.cli.terminal import Terminal
 from mattecli.errors import UsageError
 
 if TYPE_CHECKING:
@@ -31,6 +29,7 @@ def train_samples(
             metavar="CONFIG", readable=False, help="A train.toml whose samples are shown; built-in ones if left out."
         ),
     ] = None,
+    *,
     output: Annotated[
         str, typer.Option("--output", "-o", metavar="FILE", help="The contact sheet to write; - for stdout.")
     ] = "samples.png",
@@ -68,16 +67,25 @@ def train_samples(
         list[str] | None,
         typer.Option("--kind", metavar="KIND", help="Only this kind of procedural foreground; may be repeated."),
     ] = None,
-    count: Annotated[int, typer.Option("--count", "-n", min=1, max=1000, help="How many samples.")] = 16,
-    first: Annotated[int, typer.Option("--first", min=0, metavar="N", help="Number of the first sample.")] = 0,
-    size: Annotated[int, typer.Option("--size", min=32, max=2048, help="Side of a crop in pixels.")] = 320,
-    seed: Annotated[int | None, typer.Option("--seed", min=0, help="The configuration's, or 0, if left out.")] = None,
-    columns: Annotated[int, typer.Option("--columns", min=1, help="Samples to a row.")] = 2,
+    count: Annotated[
+        int, typer.Option("--count", "-n", parser=whole_number(1, 1000), metavar="N", help="How many samples.")
+    ] = 16,
+    first: Annotated[
+        int, typer.Option("--first", parser=whole_number(0), metavar="N", help="Number of the first sample.")
+    ] = 0,
+    size: Annotated[
+        int, typer.Option("--size", parser=whole_number(32, 2048), metavar="PIXELS", help="Side of a crop in pixels.")
+    ] = 320,
+    seed: Annotated[
+        int | None,
+        typer.Option("--seed", parser=whole_number(0), metavar="N", help="The configuration's, or 0, if left out."),
+    ] = None,
+    columns: Annotated[
+        int, typer.Option("--columns", parser=whole_number(1), metavar="N", help="Samples to a row.")
+    ] = 2,
     overwrite: Overwrite = False,
-    quiet: Quiet = False,
-    verbose: Verbose = False,
-    debug: Debug = False,
     as_json: Json = False,
+    terminal: Terminal,
 ) -> None:
     """Make a contact sheet of training samples: image, trimap, alpha and foreground colours, side by side.
 
@@ -111,9 +119,12 @@ def train_samples(
         raise UsageError(f"{config}: {error}" if config else str(error)) from error
     check_output(output, overwrite=overwrite, inputs=_inputs(samples.sources, config))
     began = time.perf_counter()
-    with _progress(count) as step:
+    with progress_bar(terminal, "samples", total=count) as bar:
         sheet = make_sheet(
-            lambda n: samples.sample(n, size), range(first, first + count), columns=min(columns, count), on_done=step
+            lambda n: samples.sample(n, size),
+            range(first, first + count),
+            columns=min(columns, count),
+            on_done=lambda _: bar.advance(),
         )
     seconds = time.perf_counter() - began
     write_image(output, Image(sheet), overwrite=overwrite)
@@ -158,16 +169,3 @@ def _only(kinds: list[str]) -> dict[str, float]:
         if name not in KINDS:
             raise UsageError(f"--kind {name} is no kind of procedural foreground; there are {', '.join(KINDS)}")
     return dict.fromkeys(KINDS, 0.0) | dict.fromkeys(kinds, 1.0)
-
-
-@contextmanager
-def _progress(total: int) -> Iterator[Callable[[int], None]]:
-    """A bar on a terminal, silence elsewhere."""
-    if terminal.quiet or not sys.stderr.isatty():
-        yield lambda _: None
-        return
-    from rich.progress import Progress
-
-    with Progress(console=terminal.console(), transient=True) as progress:
-        task = progress.add_task("samples", total=total)
-        yield lambda _: progress.advance(task)

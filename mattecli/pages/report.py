@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mattecli.batch.report import ReportLine as Line
 from mattecli.batch.report import Run
-from mattecli.batch.work import Line
 from mattecli.compositing.composite import cutout
 from mattecli.compositing.foreground import estimate_foreground
 from mattecli.errors import InputError, MatteError
