@@ -57,8 +57,8 @@ class CompositeOptions:
         typer.Option(
             "--fit",
             metavar="FIT",
-            help="How a background picture gets the photo's size: cover (cut off what is over), contain (show all of "
-            "it), stretch, tile (repeat).",
+            help="How a background picture gets the photo's size: cover (fill it, cut off the rest), contain (show "
+            "all of the picture), stretch, tile (repeat).",
         ),
     ] = "cover"
     around: Annotated[
@@ -96,8 +96,9 @@ def composite(
 ) -> None:
     """Put the foreground of a photo over another background.
 
-    The old background is first removed from the colours of hair and other half-transparent places, so that no halo
-    stays. The result keeps the photo's depth, colour profile and resolution. Over transparent it is a cut-out
+    The old background is first removed from the colours of hair and other
+    half-transparent places, so that no halo stays. The result keeps the photo's
+    depth, colour profile and resolution. Over transparent it is a cut-out
     (RGBA, straight alpha).
 
     \b

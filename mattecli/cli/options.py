@@ -210,8 +210,8 @@ class OutputChoices:
         typer.Option(
             "--fit",
             metavar="FIT",
-            help="How a background picture gets the photo's size: cover (cut off what is over), contain (show all of "
-            "it), stretch, tile (repeat).",
+            help="How a background picture gets the photo's size: cover (fill it, cut off the rest), contain (show "
+            "all of the picture), stretch, tile (repeat).",
         ),
     ] = "cover"
     linear: Annotated[

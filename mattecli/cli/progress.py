@@ -39,11 +39,6 @@ class Bar:
             if note is not None:
                 self._progress.update(self._task, note=note)
 
-    @property
-    def speed(self) -> float | None:
-        """Steps a second, as far as it is known."""
-        return None if self._progress is None else self._progress.tasks[0].speed
-
 
 @contextmanager
 def progress_bar(

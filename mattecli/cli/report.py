@@ -45,7 +45,7 @@ def report(
     words: Annotated[
         list[str],
         typer.Argument(
-            metavar="[merge] REPORT…",
+            metavar="[merge] REPORT",
             help="Reports that `matte batch` wrote with --report. After the word merge they become one.",
             show_default=False,
         ),

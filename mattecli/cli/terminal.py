@@ -81,6 +81,9 @@ def _print_marked(mark: str, style: str, message: str) -> None:
     if sys.stderr.isatty():
         from rich.text import Text
 
-        console().print(Text.assemble((mark, style), " ", message))
+        styled = console()
+        with styled.capture() as captured:
+            styled.print(Text.assemble((mark, style), " ", message))
+        print(captured.get(), end="", file=sys.stderr)  # by print, which a progress bar makes room for
     else:
         print(f"{mark} {message}", file=sys.stderr)

@@ -99,9 +99,10 @@ def trimap(
 ) -> None:
     """Make a trimap from a mask, a rough matte or a cut-out.
 
-    A trimap is white where the foreground is sure and black where the background is sure.
-    It is grey (unknown) between them; there `matte predict` finds the alpha.
-    Choose --erode and --dilate so that the grey covers all hair, fur and blur.
+    A trimap is white where the foreground is sure and black where the background
+    is sure. It is grey (unknown) between them: there `matte predict` finds the
+    alpha. Choose --erode and --dilate so that the grey covers all hair, fur and
+    blur.
 
     \b
     Examples:

@@ -19,7 +19,7 @@ app = typer.Typer(cls=Group, no_args_is_help=True, help="List, show, verify and 
 
 Which = Annotated[
     str | None,
-    typer.Argument(metavar="NAME|FILE", help="A bundled checkpoint or a file; the default checkpoint if left out."),
+    typer.Argument(metavar="NAME|FILE", help="A bundled checkpoint or a file."),
 ]
 
 
@@ -46,7 +46,7 @@ def list_(*, as_json: Json = False, terminal: Terminal) -> None:
 @app.command(cls=Command)
 @expanded
 def show(which: Which = None, *, as_json: Json = False, terminal: Terminal) -> None:
-    """Show what a checkpoint holds, and its model card.
+    """Show what a checkpoint holds, and its model card; without a name, of the default one.
 
     Example: matte weights show a2u.safetensors
     """

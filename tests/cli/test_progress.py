@@ -11,6 +11,7 @@ import pytest
 
 from mattecli.cli.progress import interruptible, passes_bar, progress_bar
 from mattecli.cli.terminal import Terminal
+from mattecli.errors import InputError
 from mattecli.inference.tiling import PASSES
 
 
@@ -36,6 +37,21 @@ def test_a_bar_shows_per_cent_count_elapsed_and_remaining_time(
     assert "2/4" in err
     assert re.search(r"0:00:00 left +(-:--:--|0:00:0\d)", err)
     assert "[dog].png" in err
+
+
+def test_what_is_said_meanwhile_stands_on_lines_of_its_own(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    on_a_terminal(monkeypatch)
+    terminal = Terminal()
+    with progress_bar(terminal, "scoring", total=4) as bar:
+        bar.advance(note="cat.png")
+        terminal.say("said")
+        terminal.warn("warned")
+        terminal.fail(InputError("failed"))
+    err = capsys.readouterr().err
+    for text in ("said", "warning:", "error:"):
+        assert re.search(rf"\r\x1b\[2K(\x1b\[[\d;]*m)*{text}", err), text
 
 
 def test_there_is_no_bar_in_a_file_or_when_quiet(
