@@ -3,11 +3,10 @@
     python benchmarks/batch_kill.py [--rounds 50] [--photos 40]
 
 Each round starts `matte batch` on small photos with an empty output folder, kills it (SIGKILL) at a random moment,
-looks at what it left, and runs the same command to its end. Every fifth moment is any of the time that an undisturbed
-run takes, most of which goes by before its first output; the others lie between its first output and its end. A round
-is right when
+looks at what it left, and runs the same command to its end. Every fifth moment is any moment of an undisturbed run,
+most of which lie before its first output. The others lie between its first output and its end. A round is right when
 
-- each output the killed run left is, byte for byte, what the undisturbed run made;
+- each output that the killed run left is, byte for byte, what the undisturbed run made;
 - the second run skips exactly these, does not touch them, and makes all others;
 - at the end all outputs are those of the undisturbed run, and no other file is there.
 """
@@ -90,7 +89,7 @@ def start(folder: Path, out: str) -> subprocess.Popen[bytes]:
 
 
 def outputs(out: Path) -> dict[str, tuple[bytes, int]]:
-    """The files in an output folder but the batch's own record: content and time."""
+    """The files in an output folder but the batch's own journal: content and time."""
     files = [path for path in out.rglob("*") if path.is_file() and ".matte" not in path.parts]
     return {path.relative_to(out).as_posix(): (path.read_bytes(), path.stat().st_mtime_ns) for path in files}
 

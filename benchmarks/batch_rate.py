@@ -1,9 +1,9 @@
-"""What reading, writing and keeping the record cost a batch beside the network alone.
+"""What reading, writing and the journal cost a batch, compared with the network alone.
 
     python benchmarks/batch_rate.py [--photos 100] [--side 512] [--device cpu]
 
-The same photos go through `predict_alpha`, from arrays in memory, and through the batch, from files to files; in turns
-of a part of them each, so that other programs on the machine disturb both alike. The network is loaded before.
+The same photos go through the network, from arrays in memory, and through the batch, from files to files. Each takes a
+part of them in turns, so that other programs on the machine disturb both alike. The network is loaded before.
 """
 
 from __future__ import annotations
@@ -16,15 +16,15 @@ from pathlib import Path
 import numpy as np
 
 from mattecli.batch.engine import run_jobs
-from mattecli.batch.jobs import Job
 from mattecli.batch.pairing import find_jobs
-from mattecli.batch.work import Line, Settings, Worker
+from mattecli.batch.worker import BatchOptions, Worker
 from mattecli.imaging.image import Image
 from mattecli.imaging.read import read_image
 from mattecli.imaging.write import write_image
-from mattecli.inference.model import predict_alpha
+from mattecli.inference.options import RunOptions
 from mattecli.system.process import prepare_process
 from mattecli.trimaps.pairs import read_trimap
+from mattecli.work.outcome import Done, Job, Outcome
 
 ROOT = Path(__file__).parents[1] / "examples"
 TURNS = 10
@@ -44,35 +44,34 @@ def measure(folder: Path, photos: int, side: int, device: str) -> None:
     """Print both rates and their ratio."""
     make_inputs(folder, photos, side)
     jobs = find_jobs(folder / "photos", folder / "out", trimaps=str(folder / "trimaps")).jobs
-    worker = Worker(Settings(folder / "out", device=device))
+    worker = Worker(BatchOptions(out=folder / "out", run=RunOptions(device=device)))
     worker.load()
     bare(jobs[:1], worker)
-    seconds = {"predict_alpha": 0.0, "batch": 0.0}
+    seconds = {"network": 0.0, "batch": 0.0}
     for turn in range(TURNS):
         part = jobs[turn::TURNS]
-        seconds["predict_alpha"] += bare(part, worker)
+        seconds["network"] += bare(part, worker)
         seconds["batch"] += batch(part, worker)
     worker.journal.close()
     for name, total in seconds.items():
         print(f"{name:14} {photos / total:6.3f} photos of {side}×{side} a second")
-    print(f"rate of the batch to that of predict_alpha: {seconds['predict_alpha'] / seconds['batch']:.3f}")
+    print(f"rate of the batch to that of the network: {seconds['network'] / seconds['batch']:.3f}")
 
 
 def bare(jobs: list[Job], worker: Worker) -> float:
-    """Seconds of `predict_alpha` alone."""
+    """Seconds of `Model.predict` alone."""
     arrays = [(read_image(job.image).pixels, read_trimap(job.trimap)) for job in jobs]
-    backend = worker.predictor.load()
     started = time.perf_counter()
     for photo, trimap in arrays:
-        predict_alpha(photo, trimap, backend)
+        worker.model.predict(photo, trimap)
     return time.perf_counter() - started
 
 
 def batch(jobs: list[Job], worker: Worker) -> float:
     """Seconds of the batch."""
 
-    def on_done(line: Line) -> None:
-        assert line["status"] == "done", line
+    def on_done(outcome: Outcome) -> None:
+        assert isinstance(outcome, Done), outcome
 
     started = time.perf_counter()
     run_jobs(jobs, worker, on_done=on_done)

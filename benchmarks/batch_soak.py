@@ -1,9 +1,9 @@
-"""A thousand photos in one run: does the memory stay where it is?
+"""A thousand photos in one run: does the memory that is held stay the same?
 
     python benchmarks/batch_soak.py [--photos 1000] [--side 96]
 
-Photos of differing sizes up to `--side` pixels go through the batch with alpha and cut-out written. After each photo
-the process's resident memory is taken; the figures are means over a hundred photos.
+Photos of random sizes up to `--side` pixels go through the batch, which writes their alphas and cut-outs. The resident
+memory of the process is taken after each photo. The figures are means over a hundred photos.
 """
 
 from __future__ import annotations
@@ -18,11 +18,13 @@ import psutil
 
 from mattecli.batch.engine import run_jobs
 from mattecli.batch.pairing import find_jobs
-from mattecli.batch.work import Line, Settings, Worker
+from mattecli.batch.worker import BatchOptions, Worker
 from mattecli.imaging.image import Image
 from mattecli.imaging.read import read_image
 from mattecli.imaging.write import write_image
+from mattecli.inference.options import RunOptions
 from mattecli.system.process import prepare_process
+from mattecli.work.outcome import Done, Outcome
 
 PHOTO = Path(__file__).parents[1] / "examples" / "astronaut.png"
 MIB = 2**20
@@ -45,16 +47,16 @@ def main() -> None:
 def soak(folder: Path, photos: int, side: int) -> list[int]:
     """The resident bytes after each photo."""
     make_inputs(folder, photos, side)
-    listing = find_jobs(folder / "photos", folder / "out", trimaps=str(folder / "trimaps"), kinds=["alpha", "cutout"])
-    worker = Worker(Settings(folder / "out", kinds=("alpha", "cutout"), device="cpu"))
+    listed = find_jobs(folder / "photos", folder / "out", trimaps=str(folder / "trimaps"), kinds=["alpha", "cutout"])
+    worker = Worker(BatchOptions(out=folder / "out", run=RunOptions(device="cpu")))
     process = psutil.Process()
     held: list[int] = []
 
-    def on_done(line: Line) -> None:
-        assert line["status"] == "done", line
+    def on_done(outcome: Outcome) -> None:
+        assert isinstance(outcome, Done), outcome
         held.append(process.memory_info().rss)
 
-    run_jobs(listing.jobs, worker, on_done=on_done)
+    run_jobs(listed.jobs, worker, on_done=on_done)
     worker.journal.close()
     assert len(held) == photos
     return held

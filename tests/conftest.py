@@ -4,10 +4,15 @@ import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from mattecli.cli import main, terminal
+from mattecli.cli import main
+from mattecli.inference import model as models
+from mattecli.inference.backend import Backend, load_backend
+from mattecli.inference.model import Model
+from mattecli.inference.options import RunOptions
 
 # The tests' pictures are too small for threads to pay, and threads that wait for a busy core cost seconds.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -16,6 +21,8 @@ DATA = Path(__file__).parent / "data"
 
 RunMatte = Callable[..., tuple[int, str, str]]
 
+_networks: dict[Any, Backend] = {}
+
 
 @pytest.fixture
 def run_matte(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> RunMatte:
@@ -23,8 +30,6 @@ def run_matte(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 
     def run(*args: object) -> tuple[int, str, str]:
         monkeypatch.setattr(sys, "argv", ["matte", *map(str, args)])
-        for switch in ("quiet", "verbose", "debug"):
-            monkeypatch.setattr(terminal, switch, False)
         capfd.readouterr()
         try:
             main()
@@ -35,3 +40,24 @@ def run_matte(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
         return int(code or 0), out, err
 
     return run
+
+
+@pytest.fixture
+def networks_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Load a network with given options only once a session: loading takes longer than matting a small picture."""
+    monkeypatch.setattr(models, "load_backend", _load_once)
+
+
+@pytest.fixture(scope="session")
+def shipped_model() -> Model:
+    """The model with the shipped weights on the CPU, loaded once a session."""
+    return Model(RunOptions(device="cpu"), backend=_load_once(device="cpu"))
+
+
+def _load_once(weights: str | Path | None = None, **options: Any) -> Backend:
+    changed = None if weights is None or not Path(weights).exists() else Path(weights).stat().st_mtime_ns
+    defaults = {"backend": "auto", "device": "auto", "provider": None, "precision": "auto"}
+    key = (weights, changed, *sorted((defaults | options).items()))
+    if key not in _networks:
+        _networks[key] = load_backend(weights, **options)
+    return _networks[key]

@@ -1,4 +1,4 @@
-"""Many photos in one process: some are read ahead and some written behind while the network works on one."""
+"""Many photos in one process: the next are read and the last are written while the network works on one."""
 
 from __future__ import annotations
 
@@ -7,12 +7,10 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from queue import Queue, SimpleQueue
 
-import numpy as np
-from numpy.typing import NDArray
-
-from mattecli.batch.jobs import Job
-from mattecli.batch.work import Line, Loaded, Worker, failure
+from mattecli.batch.worker import ReadJob, Todo, Worker
 from mattecli.system.memory import free_bytes
+from mattecli.work.job import Matte
+from mattecli.work.outcome import Failed, Job, Outcome, Skipped
 
 MOST_PIXELS = 64_000_000  # in flight at a time
 PIXEL_BYTES = 40  # of a photo in flight: 16-bit RGB, trimap, alpha, and the colours of a cut-out while it is written
@@ -23,58 +21,67 @@ def run_jobs(
     jobs: Sequence[Job],
     worker: Worker,
     *,
-    on_done: Callable[[Line], None],
+    on_done: Callable[[Outcome], None],
     on_load: Callable[[str], None] | None = None,
-    stop: threading.Event | None = None,
+    should_stop: Callable[[], bool] = lambda: False,
     readers: int | None = None,
     writers: int | None = None,
+    most_pixels: int = MOST_PIXELS,
 ) -> None:
-    """Do the jobs; `on_done` hears of each in the caller's thread, in the order in which they end; `on_load` of the
-    device that the network runs on.
+    """Do the jobs. `on_done` is called with each outcome, in the caller's thread and in the order in which jobs end.
 
-    A job that fails is a line with its reason. Once `stop` is set no further photo is begun: what is being matted is
-    finished and written, what is only read is dropped. An error of the whole batch (weights, device), or one that
-    `on_done` raises, ends it after the same cleaning up.
+    The network runs in the caller's thread. It is loaded when there is something to matte; `on_load` is then called
+    with its device. `readers` and `writers` are numbers of threads, by default a quarter of the cores each.
+    `most_pixels` are in flight at a time, fewer where the free memory is small.
 
-    The network runs in the caller's thread and is loaded when there is something to matte; `readers` and `writers` are
-    threads, a quarter of the cores each if not given.
+    A job that fails has a Failed as its outcome. Once `should_stop` gives True no further photo is begun: the photo in
+    the network is finished and written, photos that are only read are dropped. An error that concerns the whole batch
+    (weights, device) or that `on_done` raises ends the batch after the same cleaning up.
     """
     threads = max(1, min(8, (os.cpu_count() or 1) // 4))
-    line = _AssemblyLine(jobs, worker, stop or threading.Event(), readers or threads, writers or threads)
+    line = _AssemblyLine(jobs, worker, should_stop, readers or threads, writers or threads, most_pixels)
     try:
-        ready = False
+        loaded = False
         for item in line.items():
-            if not isinstance(item, Loaded):
+            if not isinstance(item, ReadJob):
                 on_done(item)
             elif line.stopped:
-                line.drop(item)
+                line.drop(item.todo)
             else:
-                if not ready:
+                if not loaded:
                     worker.load()
-                    ready = True
+                    loaded = True
                     if on_load is not None:
-                        on_load(worker.predictor.load().device)
+                        on_load(worker.model.backend.device)
                 line.pass_on(item)
-            for done in line.written():
-                on_done(done)
+            for outcome in line.written():
+                on_done(outcome)
         line.finish()
-        for done in line.written():
-            on_done(done)
+        for outcome in line.written():
+            on_done(outcome)
     finally:
         line.close()
 
 
 class _AssemblyLine:
-    """Threads that read and write, and the bounded queues between them and the one that mattes."""
+    """Threads that read and write, and the bounded queues between them and the thread that mattes."""
 
-    def __init__(self, jobs: Sequence[Job], worker: Worker, stop: threading.Event, readers: int, writers: int) -> None:
-        self._jobs, self._worker, self._stop = iter(jobs), worker, stop
+    def __init__(
+        self,
+        jobs: Sequence[Job],
+        worker: Worker,
+        should_stop: Callable[[], bool],
+        readers: int,
+        writers: int,
+        most_pixels: int,
+    ) -> None:
+        self._jobs, self._worker, self._should_stop = iter(jobs), worker, should_stop
         self._next_job = threading.Lock()
-        self._halted = threading.Event()
-        self._room = _Room(lambda: self.stopped)
-        self._read: Queue[Loaded | Line | None] = Queue(readers)  # None: a reader has ended
-        self._to_write: Queue[tuple[Loaded, NDArray[np.float32], Line] | None] = Queue(writers)  # None: end
-        self._done: SimpleQueue[Line] = SimpleQueue()
+        self._closed = threading.Event()
+        self._room = _Room(most_pixels, lambda: self.stopped)
+        self._read: Queue[ReadJob | Outcome | None] = Queue(readers)  # None: a reader has ended
+        self._to_write: Queue[tuple[Todo, Matte] | None] = Queue(writers)  # None: end
+        self._done: SimpleQueue[Outcome] = SimpleQueue()
         self._reading = readers
         self._readers = [threading.Thread(target=self._read_jobs, name="matte-reader") for _ in range(readers)]
         self._writers = [threading.Thread(target=self._write_jobs, name="matte-writer") for _ in range(writers)]
@@ -84,10 +91,10 @@ class _AssemblyLine:
     @property
     def stopped(self) -> bool:
         """Whether no further photo is to be begun."""
-        return self._stop.is_set() or self._halted.is_set()
+        return self._closed.is_set() or self._should_stop()
 
-    def items(self) -> Iterator[Loaded | Line]:
-        """Photos to matte, and lines of those that were done before or failed, until the readers have ended."""
+    def items(self) -> Iterator[ReadJob | Outcome]:
+        """Photos to matte, and outcomes of those that need no matting, until the readers have ended."""
         while self._reading:
             item = self._read.get()
             if item is None:
@@ -95,22 +102,22 @@ class _AssemblyLine:
             else:
                 yield item
 
-    def pass_on(self, loaded: Loaded) -> None:
+    def pass_on(self, read: ReadJob) -> None:
         """Matte a photo and hand it to the writers."""
         try:
-            alpha, facts = self._worker.matte(loaded)
+            matte = self._worker.matte(read)
         except Exception as error:
-            self._done.put(failure(loaded.pending.job, error))
-            self.drop(loaded)
+            self._done.put(Failed.of(read.todo.job, error))
+            self.drop(read.todo)
         else:
-            self._to_write.put((loaded, alpha, facts))
+            self._to_write.put((read.todo, matte))
 
-    def drop(self, loaded: Loaded) -> None:
-        """Let a photo go."""
-        self._room.give_back(loaded.pending.pixels)
+    def drop(self, todo: Todo) -> None:
+        """Make room for other photos: this one is no longer in flight."""
+        self._room.give_back(todo.pixels)
 
-    def written(self) -> Iterator[Line]:
-        """The lines that have come from the writers."""
+    def written(self) -> Iterator[Outcome]:
+        """The outcomes that have come from the writers."""
         while not self._done.empty():
             yield self._done.get()
 
@@ -124,10 +131,10 @@ class _AssemblyLine:
 
     def close(self) -> None:
         """End all threads, whatever has happened."""
-        self._halted.set()
+        self._closed.set()
         for item in self.items():
-            if isinstance(item, Loaded):
-                self.drop(item)
+            if isinstance(item, ReadJob):
+                self.drop(item.todo)
         self.finish()
         for thread in self._readers:
             thread.join()
@@ -143,37 +150,38 @@ class _AssemblyLine:
                 self._read.put(item)
         self._read.put(None)
 
-    def _read_one(self, job: Job) -> Loaded | Line | None:
+    def _read_one(self, job: Job) -> ReadJob | Outcome | None:
         taken = 0
         try:
-            pending = self._worker.prepare(job)
-            if isinstance(pending, dict):
-                return pending
-            if not self._room.take(pending.pixels):
+            todo = self._worker.prepare(job)
+            if isinstance(todo, Skipped):
+                return todo
+            if not self._room.take(todo.pixels):
                 return None
-            taken = pending.pixels
-            return self._worker.read(pending)
+            taken = todo.pixels
+            return self._worker.read(todo)
         except Exception as error:
             self._room.give_back(taken)
-            return failure(job, error)
+            return Failed.of(job, error)
 
     def _write_jobs(self) -> None:
         while (item := self._to_write.get()) is not None:
-            loaded, alpha, facts = item
+            todo, matte = item
+            outcome: Outcome
             try:
-                line = self._worker.write(loaded, alpha, facts)
+                outcome = self._worker.write(todo, matte)
             except Exception as error:
-                line = failure(loaded.pending.job, error)
-            self.drop(loaded)
-            self._done.put(line)
-            del item, loaded, alpha  # not to be held while waiting for the next
+                outcome = Failed.of(todo.job, error)
+            self.drop(todo)
+            self._done.put(outcome)
+            del item, matte  # not to be held while this thread waits for the next
 
 
 class _Room:
     """How many pixels may be in flight; a photo that is larger than all of it goes alone."""
 
-    def __init__(self, stopped: Callable[[], bool]) -> None:
-        self._most = min(MOST_PIXELS, int(free_bytes() * PART / PIXEL_BYTES))
+    def __init__(self, most_pixels: int, stopped: Callable[[], bool]) -> None:
+        self._most = min(most_pixels, int(free_bytes() * PART / PIXEL_BYTES))
         self._stopped = stopped
         self._used = 0
         self._changed = threading.Condition()
@@ -184,7 +192,7 @@ class _Room:
             while self._used and self._used + pixels > self._most:
                 if self._stopped():
                     return False
-                self._changed.wait(timeout=0.5)  # nobody tells this that the batch was stopped
+                self._changed.wait(timeout=0.5)  # a stop does not notify this condition
             self._used += pixels
             return True
 

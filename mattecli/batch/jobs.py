@@ -1,4 +1,4 @@
-"""What a batch is to do: photos with their trimaps and outputs, and what stands in their way, known before any work."""
+"""What a batch is to do: its jobs, and the photos that cannot be matted, both known before any work."""
 
 from __future__ import annotations
 
@@ -12,74 +12,57 @@ from pathlib import Path, PurePosixPath
 
 from mattecli.errors import UsageError
 from mattecli.imaging.choices import Kind
+from mattecli.work.outcome import Failed, Job
 
 OUTPUT = "{dir}/{stem}_{what}.png"
 
 
-@dataclass(frozen=True, slots=True)
-class Job:
-    """One photo. `name` is its path below the folder, with slashes; `outputs` holds a file for each product."""
-
-    name: str
-    image: str
-    trimap: str
-    outputs: dict[Kind, str]
-    background: str | None = None
-
-    @property
-    def inputs(self) -> list[str]:
-        """The files it reads, and a background that is a colour."""
-        return [self.image, self.trimap, *([] if self.background is None else [self.background])]
-
-
-@dataclass(frozen=True, slots=True)
-class Problem:
-    """Something in the folder or manifest that cannot be matted, and why."""
-
-    name: str
-    image: str
-    reason: str
-    trimap: str | None = None
-
-
 @dataclass(frozen=True)
-class Listing:
-    """The jobs, the problems, and, as far as seen, trimaps that no photo asked for and pictures of other formats."""
+class JobList:
+    """What a folder or a manifest asks for.
+
+    `failed` are photos that cannot become jobs. `unused` are trimaps without a photo, `foreign` pictures of formats
+    that are not read, both as far as they were seen.
+    """
 
     jobs: list[Job] = field(default_factory=list)
-    problems: list[Problem] = field(default_factory=list)
+    failed: list[Failed] = field(default_factory=list)
     unused: list[str] = field(default_factory=list)
     foreign: list[str] = field(default_factory=list)
 
-    def only(self, names: Iterable[str]) -> Listing:
-        """The part of it that concerns these images (absolute paths)."""
-        wanted = set(names)
-        return Listing(
+    def __len__(self) -> int:
+        """How many photos there are."""
+        return len(self.jobs) + len(self.failed)
+
+    def only(self, images: Iterable[str]) -> JobList:
+        """The part that concerns these images (absolute paths)."""
+        wanted = set(images)
+        return JobList(
             [job for job in self.jobs if os.path.abspath(job.image) in wanted],
-            [problem for problem in self.problems if os.path.abspath(problem.image) in wanted],
+            [failed for failed in self.failed if os.path.abspath(failed.image) in wanted],
         )
 
-    def shard(self, number: int, count: int) -> Listing:
-        """The part that is machine `number`'s of `count` machines, which are counted from 1.
+    def shard(self, number: int, count: int) -> JobList:
+        """The part of machine `number` of `count` machines, counted from 1.
 
-        It depends on the names alone, and is the same on every system: names are brought to one Unicode form first,
+        It depends on the names alone and is the same on every system. Names are brought to one Unicode form first,
         since macOS decomposes accents that others keep composed.
         """
-        return Listing(
+        return JobList(
             [job for job in self.jobs if _owner(job.name, count) == number],
-            [problem for problem in self.problems if _owner(problem.name, count) == number],
+            [failed for failed in self.failed if _owner(failed.name, count) == number],
             self.unused if number == 1 else [],
             self.foreign if number == 1 else [],
         )
 
 
 def fill(pattern: str, values: Mapping[str, str], *, option: str) -> str:
-    """The pattern with `{key}` replaced; other braces than those of known keys are a `UsageError`."""
+    """The pattern with each `{key}` replaced. Raises UsageError for braces around anything but a known key."""
 
     def value(found: re.Match[str]) -> str:
         if found[1] not in values:
             keys = ", ".join(f"{{{key}}}" for key in values)
-            raise UsageError(f"{option} {pattern} has {found[0]}, which means nothing; use {keys}")
+            raise UsageError(f"{option} {pattern} has {found[0]}, which has no meaning; use {keys}")
         return values[found[1]]
 
     return re.sub(r"\{(\w*)\}", value, pattern)
@@ -92,13 +75,13 @@ def name_values(name: str) -> dict[str, str]:
 
 
 def outputs_of(name: str, out: Path, kinds: Sequence[Kind], pattern: str) -> dict[Kind, str]:
-    """The file of each product of the photo of that name."""
+    """The file of each output of the photo of that name."""
     values = name_values(name)
     return {kind: os.path.normpath(out / fill(pattern, {**values, "what": kind}, option="--name")) for kind in kinds}
 
 
 def check_pattern(pattern: str, kinds: Sequence[Kind]) -> None:
-    """Raise `UsageError` for a pattern of output names that gives all photos, or all products, one name."""
+    """Raise UsageError for a pattern of output names that gives all photos, or all kinds of output, one name."""
     fill(pattern, {"dir": "", "stem": "", "name": "", "what": ""}, option="--name")
     if "{stem}" not in pattern and "{name}" not in pattern:
         raise UsageError(f"--name {pattern} gives every photo the same output; put {{stem}} or {{name}} into it")
@@ -108,31 +91,31 @@ def check_pattern(pattern: str, kinds: Sequence[Kind]) -> None:
         raise UsageError(f"--name {pattern} leads out of the output folder; give a path below it")
 
 
-def without_clashes(listing: Listing, *, scanned: Sequence[str] = ()) -> Listing:
-    """The listing with those jobs as problems whose outputs would meet: another's, an input, or a folder of inputs.
+def without_clashes(listed: JobList, *, scanned: Sequence[str] = ()) -> JobList:
+    """The list, with those jobs failed whose output is also another's output, an input, or in a folder of inputs.
 
-    `scanned` are the folders that the photos and trimaps were looked for in: what is written there would be taken for
-    an input by the next run.
+    `scanned` are the folders in which photos and trimaps were looked for. The next run would take for an input what is
+    written there.
     """
     real = resolver()
     writers: dict[str, list[str]] = {}
-    readers = {real(path) for job in listing.jobs for path in job.inputs}
-    for job in listing.jobs:
+    readers = {real(path) for job in listed.jobs for path in job.inputs}
+    for job in listed.jobs:
         for output in job.outputs.values():
             writers.setdefault(real(output), []).append(job.name)
     folders = [os.path.realpath(folder) for folder in scanned]
-    jobs, problems = [], list(listing.problems)
-    for job in listing.jobs:
+    jobs, failed = [], list(listed.failed)
+    for job in listed.jobs:
         reason = _clash(job, real, writers, readers, folders)
         if reason is None:
             jobs.append(job)
         else:
-            problems.append(Problem(job.name, job.image, reason, job.trimap))
-    return Listing(jobs, problems, listing.unused, listing.foreign)
+            failed.append(Failed(job.name, job.image, reason, job.trimap))
+    return JobList(jobs, failed, listed.unused, listed.foreign)
 
 
 def resolver() -> Callable[[str], str]:
-    """A quick `os.path.realpath` for many files of few folders, good as long as no link changes."""
+    """A fast `os.path.realpath` for many files of few folders, right as long as no link changes."""
     folders: dict[str, str] = {}
 
     def real(path: str) -> str:
@@ -159,7 +142,7 @@ def _clash(
             return f"{output} is an input of this run and is never written to; give --name another pattern"
         for folder in folders:
             if real.startswith(folder + os.sep):
-                return f"{output} lies in {folder}, which holds inputs; name an output folder outside of it"
+                return f"{output} lies in {folder}, which holds inputs; name an output folder outside it"
     return None
 
 

@@ -1,10 +1,11 @@
 """The record beside the outputs: which output was made from which inputs, by which weights and options.
 
-It lies in `.matte/` of the output folder, a file for each process that wrote there, so that machines can share the
-folder. A file's first line says what is the same for all its outputs; each other line is one output. A line is on the
-disk before its output takes its name, with the finished file's size and time. So an output is what a line says if and
-only if it has that size and time: one that was killed on its way is missing and made again, and one that somebody else
-wrote or changed is known as such.
+The journal is the folder `.matte/` in the output folder. It has a file for each process that wrote there, so that
+machines can share the folder. The first line of a file says what all its outputs have in common; each other line is one
+output, with the size and the time of the finished file. The line is on the disk before the output takes its name.
+
+So an output is what a line says exactly when it has that size and time. An output that was not finished is missing and
+is made again. A file that somebody else wrote or changed has another size or time, and is not taken for ours.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ _APART = 2_000_000_000  # ns; file systems keep times to 2 s at worst
 
 
 class Record(NamedTuple):
-    """One output: its size and time, digests of what made it, and what the report says of it and of its run."""
+    """One output: its size and time, digests of what made it, and what reports say of it and of its run."""
 
     size: int
     mtime_ns: int
@@ -34,7 +35,7 @@ class Record(NamedTuple):
 class Journal:
     """What was made in an output folder, by this process and others; safe to use from threads.
 
-    `common` holds the facts that every output of this process shares.
+    `common` are the facts that all outputs of this process share.
     """
 
     def __init__(self, out: Path, *, common: dict[str, Any] | None = None) -> None:
@@ -66,7 +67,7 @@ class Journal:
         return nearest if nearest and abs(nearest.mtime_ns - stat.st_mtime_ns) <= _APART else None
 
     def add(self, output: str | Path, handle: IO[bytes], *, recipe: str, inputs: str, facts: dict[str, Any]) -> None:
-        """Bring the finished file behind `handle` and its line to the disk, before the file takes the output's name."""
+        """Write the finished file behind `handle` and its line to the disk, before the file takes the output's name."""
         handle.flush()
         os.fsync(handle.fileno())
         stat = os.fstat(handle.fileno())
@@ -91,7 +92,7 @@ class Journal:
         return self._file
 
     def _key(self, output: str | Path) -> str:
-        """The output's path below the folder, which may be moved with all it holds; absolute for one elsewhere."""
+        """The path below the folder, which may be moved with its files; the absolute path of a file elsewhere."""
         path = os.path.abspath(output)
         inside = self._out.as_posix().rstrip("/") + "/"
         posix = Path(path).as_posix()
@@ -107,7 +108,7 @@ class Journal:
                 try:
                     line = json.loads(raw)
                 except ValueError:
-                    line = None  # what a crash of the machine left; its output never took its name either
+                    line = None  # left by a crash of the machine; its output never took its name either
                 if isinstance(line, dict):
                     common = line
                 elif isinstance(line, list) and len(line) == 6:

@@ -1,4 +1,4 @@
-"""Photos and trimaps in folders: who belongs to whom, by name."""
+"""Pairs photos with trimaps in folders, by file name."""
 
 from __future__ import annotations
 
@@ -7,20 +7,21 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from mattecli.batch.jobs import OUTPUT, Job, Listing, Problem, fill, name_values, outputs_of, resolver, without_clashes
+from mattecli.batch.jobs import OUTPUT, JobList, fill, name_values, outputs_of, resolver, without_clashes
 from mattecli.errors import InputError
 from mattecli.imaging.choices import Kind
 from mattecli.imaging.image import SUFFIXES
 from mattecli.system.folders import as_read, natural, some
+from mattecli.work.outcome import Failed, Job
 
 TRIMAP_SUFFIXES = SUFFIXES | {".npy"}
-# Pictures to a person, but of formats that are not read: raw photographs, layers, and others.
+# Pictures of formats that are not read: raw photographs, layered files, and others.
 _RAW = (".dng", ".cr2", ".cr3", ".nef", ".arw", ".orf", ".rw2", ".raf", ".pef", ".srw", ".3fr", ".iiq")
 _OTHERS = (".psd", ".psb", ".xcf", ".kra", ".tga", ".gif", ".jp2", ".jxl", ".exr", ".hdr", ".svg", ".eps", ".pdf")
 FOREIGN = frozenset(_RAW + _OTHERS)
 ENDING = "_trimap"
 
-Found = tuple[str, Path, str | None]  # name below the folder, path, and why it is no photo
+Found = tuple[str, Path, str | None]  # name below the folder, path, and why it is not a photo
 Find = Callable[[str], list[str]]
 
 
@@ -33,16 +34,16 @@ def find_jobs(
     pattern: str = OUTPUT,
     background: str | None = None,
     recursive: bool = True,
-) -> Listing:
+) -> JobList:
     """Pair the photos of a folder with their trimaps, and name their outputs.
 
-    `trimaps` is a folder, in which the trimap of `sub/cat.jpg` is `sub/cat` or `sub/cat_trimap` with any picture's
-    suffix, or a path with `{dir}`, `{stem}` and `{name}`; without a suffix it, too, stands for any. A picture that is
-    another's trimap is no photo. `pattern` names the outputs below `out`.
+    `trimaps` is a folder or a pattern. In a folder, the trimap of `sub/cat.jpg` is `sub/cat` or `sub/cat_trimap` with
+    the suffix of any picture. A pattern is a path with `{dir}`, `{stem}` and `{name}`; without a suffix it stands for
+    any. A picture that is the trimap of another is not a photo. `pattern` names the outputs below `out`.
 
-    Links to folders are followed, except back to a folder they lie in; hidden files are left out. What looks like a
-    picture but cannot be matted is a problem. Raises `InputError` where there is no folder, no photo, or where the
-    outputs would lie among the inputs; `UsageError` for a bad pattern.
+    Links to folders are followed, except back to a folder above. Hidden files are left out. What looks like a picture
+    but cannot be matted is a Failed. Raises InputError where there is no folder, where it has no photo, and where the
+    outputs would lie among the inputs; UsageError for a bad pattern.
     """
     in_folder = "{" not in trimaps or Path(trimaps).is_dir()
     folder = Path(trimaps) if in_folder else None
@@ -60,25 +61,25 @@ def find_jobs(
         if reason is None
     }
     taken = {real(path) for paths in trimaps_of.values() for path in paths}
-    listing = Listing(foreign=sorted(foreign, key=natural))
+    listed = JobList(foreign=sorted(foreign, key=natural))
     for name, path, reason in found:
         if reason is not None:
-            listing.problems.append(Problem(name, str(path), reason))
+            listed.failed.append(Failed(name, str(path), reason))
         elif real(str(path)) in taken or (same and path.stem.endswith(ENDING)):
             continue  # a trimap
         elif len(trimaps_of[name]) == 1:
             outputs = outputs_of(name, out, kinds, pattern)
-            listing.jobs.append(Job(name, str(path), trimaps_of[name][0], outputs, background))
+            listed.jobs.append(Job(name, str(path), trimaps_of[name][0], outputs, background))
         else:
-            listing.problems.append(Problem(name, str(path), _unpaired(path, trimaps_of[name], trimaps)))
-    if not listing.jobs and not listing.problems:
+            listed.failed.append(Failed(name, str(path), _unpaired(path, trimaps_of[name], trimaps)))
+    if not listed.jobs and not listed.failed:
         raise InputError(
             f"{images} holds no pictures{'' if recursive else ' outside its subfolders'}; check the folder"
         )
     if folder is not None and not same:
-        listing.unused.extend(path for path in shelves.pictures() if real(path) not in taken)
+        listed.unused.extend(path for path in shelves.pictures() if real(path) not in taken)
     inputs = [images, *([folder] if folder is not None else [])]
-    return without_clashes(listing, scanned=[str(path) for path in inputs] if recursive else [])
+    return without_clashes(listed, scanned=[str(path) for path in inputs] if recursive else [])
 
 
 def _check_folders(images: Path, out: Path, trimaps: Path | None, *, recursive: bool) -> None:
@@ -89,7 +90,7 @@ def _check_folders(images: Path, out: Path, trimaps: Path | None, *, recursive: 
         raise InputError(f"{out} is a file; name a folder for the outputs")
     if trimaps is not None and not trimaps.is_dir():
         raise InputError(
-            f"{trimaps} is no folder; name the trimaps' folder, or a pattern such as 'trimaps/{{dir}}/{{stem}}.png'"
+            f"{trimaps} is not a folder; name the trimaps' folder, or a pattern such as 'trimaps/{{dir}}/{{stem}}.png'"
         )
     real = out.resolve()
     for folder in filter(None, (images, trimaps)):
@@ -107,7 +108,7 @@ def _unpaired(photo: Path, trimaps: list[str], where: str) -> str:
 
 
 def _walk(top: Path, foreign: list[str], *, recursive: bool) -> Iterator[Found]:
-    """All pictures below a folder, and what only looks like one; those that are not read are put into `foreign`."""
+    """All that looks like a picture below a folder; pictures of formats that are not read are put into `foreign`."""
     todo: list[tuple[str, str, frozenset[str]]] = [(str(top), "", frozenset([os.path.realpath(top)]))]
     while todo:
         folder, prefix, above = todo.pop()
@@ -143,7 +144,7 @@ def _look_at(entry: os.DirEntry[str], above: frozenset[str]) -> tuple[bool, str 
             return True, None
         if looks and not entry.is_file():
             os.stat(path)  # raises where it is a link to nowhere or to itself
-            return False, f"{path} is no regular file; name a file or take it out"
+            return False, f"{path} is not a regular file; name a file or take it out"
         if entry.is_symlink() and not looks:
             os.stat(path)
     except OSError as error:
@@ -155,7 +156,7 @@ def _look_at(entry: os.DirEntry[str], above: frozenset[str]) -> tuple[bool, str 
 
 
 class _Shelves:
-    """The pictures of the folders that were asked for, by name without suffix as people read it; each is read once."""
+    """The pictures of folders by name without suffix, as people read it; each folder is read once."""
 
     def __init__(self) -> None:
         self._folders: dict[str, dict[str, list[str]]] = {}
@@ -178,7 +179,7 @@ class _Shelves:
         try:
             folder = _as_it_is_spelt(folder)
             names = sorted(os.listdir(folder))
-        except OSError:  # missing, mostly: its photos are then named as photos without a trimap
+        except OSError:  # mostly a missing folder: its photos are then reported as photos without a trimap
             names = []
         for name in names:
             stem, suffix = os.path.splitext(name)
@@ -188,7 +189,7 @@ class _Shelves:
 
 
 def _as_it_is_spelt(folder: str) -> str:
-    """The folder itself where it is there, else the one whose name, and whose folders' names, read the same."""
+    """The folder if it exists, else the one that reads the same: accents have two spellings in Unicode."""
     if os.path.isdir(folder):
         return folder
     above, name = os.path.split(folder)

@@ -1,9 +1,9 @@
-"""The batch on a Ray cluster: the same jobs, outputs, record and report, by workers on other machines.
+"""The batch on a Ray cluster: the same jobs, outputs, journal and report, by workers on other machines.
 
-What travels are paths and lines of the report. Each worker decodes its photos itself (so that profiles, orientation and
-16 bits survive), loads the weights once, and writes its outputs and its part of the record. All machines must see the
-folders under the same paths. A worker that dies is started again by Ray and its photos are given out once more: those
-that it had finished are in the record, and are not made twice.
+Only paths and outcomes travel. Each worker decodes its photos itself, so that profiles, orientation and 16 bits are
+kept. It loads the weights once, and writes its outputs and its file of the journal. All machines must see the folders
+under the same paths. Ray starts a worker again that died, and gives out its photos once more. The photos that it had
+finished are in the journal and are not made twice.
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ import json
 import logging
 import os
 import socket
-import threading
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
 from typing import Any
@@ -21,10 +20,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mattecli.batch.engine import run_jobs
-from mattecli.batch.jobs import Job
-from mattecli.batch.work import Line, Settings, Worker
+from mattecli.batch.worker import BatchOptions, Worker
 from mattecli.errors import DeviceError, MatteError, UsageError, WeightsError
 from mattecli.system.process import prepare_process
+from mattecli.work.outcome import Done, Failed, Job, Outcome, Skipped
 
 PHOTOS_A_TASK = 8  # what a worker is given at a time, so that it can read ahead; a dead worker's share begins anew
 
@@ -35,89 +34,102 @@ def run_on_ray(
     jobs: Sequence[Job],
     worker: Worker,
     *,
-    on_done: Callable[[Line], None],
+    on_done: Callable[[Outcome], None],
     on_load: Callable[[str], None] | None = None,
-    stop: threading.Event | None = None,
+    should_stop: Callable[[], bool] = lambda: False,
     address: str | None = None,
     workers: int | None = None,
 ) -> None:
-    """As `run_jobs`, on the cluster at `address`: by default the one this machine belongs to, else a new one here.
+    """As `run_jobs`, on the Ray cluster at `address`; by default this machine's cluster, else a new one here.
 
-    `worker` only tells what is done already. Each of the `workers` takes a GPU where the device is one (and, with the
-    device auto, where the cluster has any), else its share of the cluster's processors; by default there is one for
-    each GPU or machine.
+    `worker` only finds out what is done already. `workers` is the number of processes, by default one for each GPU or
+    machine. Each takes a GPU where the device is one (with the device auto, where the cluster has any), else its share
+    of the cluster's processors.
 
     Raises DeviceError where Ray is missing or cannot be reached, and what loading the network raises in a worker.
     """
-    stop = stop or threading.Event()
     todo = []
     for job in jobs:
-        state = _todo(job, worker)
-        if state is None:
+        outcome = _outcome_before(job, worker)
+        if outcome is None:
             todo.append(job)
         else:
-            on_done(state)
-    if not todo or stop.is_set():
+            on_done(outcome)
+    if not todo or should_stop():
         return
     ray = _connect(address)
-    settings = _absolute(worker.settings)
-    count, resources = _share(ray, _wanted(settings), workers)
+    options = _absolute(worker.options)
+    count, resources = _share(ray, _wanted(options), workers)
     rows = [{"job": json.dumps(asdict(_rooted(job)))} for job in todo]
     tasks = max(1, -(-len(rows) // PHOTOS_A_TASK))
     results = ray.data.from_items(rows, override_num_blocks=max(min(tasks, 10_000), count)).map_batches(
         RayWorker,
-        fn_constructor_args=(settings,),
+        fn_constructor_args=(options,),
         batch_size=PHOTOS_A_TASK,
         compute=ray.data.ActorPoolStrategy(size=count),
         **resources,
     )
-    device = None
+    loaded = False
     for row in results.iter_rows():
-        line = json.loads(row["line"])
-        if error := line.get("fatal"):
-            raise {"WeightsError": WeightsError, "DeviceError": DeviceError, "UsageError": UsageError}[error](
-                line["reason"]
-            )
-        if device is None and on_load is not None and (device := line.get("device")):
-            on_load(f"{device}, {count} Ray workers")
-        if line["status"] == "skipped":  # finished by a worker that died before it could tell
-            line["status"] = "done"
-        on_done(line)
-        if stop.is_set():
-            break  # Ray then ends the workers; what they had finished is in the record
+        outcome = _unpack(row["outcome"])
+        if isinstance(outcome, Skipped):  # finished by a worker that died before it could tell
+            outcome = Done(outcome.job, outcome.facts, outcome.facts.get("seconds", 0.0))
+        if isinstance(outcome, Done) and not loaded and on_load is not None:
+            loaded = True
+            on_load(f"{outcome.facts['device']}, {count} Ray workers")
+        on_done(outcome)
+        if should_stop():
+            break  # Ray then ends the workers; what they had finished is in the journal
 
 
 class RayWorker:
-    """What one process of the cluster runs: a callable from batches of jobs to their lines, both as JSON."""
+    """What one process of the cluster runs: a callable from jobs to their outcomes, both as JSON."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, options: BatchOptions) -> None:
         prepare_process()
-        self._settings = settings
+        self._options = options
         self._worker: Worker | None = None
 
     def __call__(self, rows: Rows) -> Rows:
-        """The lines of these jobs, in the order in which they end."""
+        """The outcomes of these jobs, in the order in which they end."""
         jobs = [Job(**json.loads(text)) for text in rows["job"]]
-        lines: list[Line] = []
+        outcomes: list[str] = []
         try:
             if self._worker is None:
-                self._worker = Worker(self._settings)
+                self._worker = Worker(self._options)
                 self._worker.load()
-            run_jobs(jobs, self._worker, on_done=lines.append)
+            run_jobs(jobs, self._worker, on_done=lambda outcome: outcomes.append(_pack(outcome)))
         except MatteError as error:  # Ray would wrap it, and start the worker again and again
-            lines = [{"fatal": type(error).__name__, "reason": str(error)}]
-        return {"line": np.array([json.dumps(line) for line in lines], dtype=object)}
+            outcomes = [json.dumps({"error": type(error).__name__, "message": str(error)})]
+        return {"outcome": np.array(outcomes, dtype=object)}
 
 
-def _todo(job: Job, worker: Worker) -> Line | None:
-    """The line of a job that is done or cannot be; None for one to do."""
-    from mattecli.batch.work import failure
+def _pack(outcome: Outcome) -> str:
+    return json.dumps({"status": outcome.status, **asdict(outcome)})
 
+
+def _unpack(text: str) -> Outcome:
+    """The outcome that was packed. Raises the error that ended the worker."""
+    fields = json.loads(text)
+    if "error" in fields:
+        kinds = {kind.__name__: kind for kind in (WeightsError, DeviceError, UsageError)}
+        raise kinds.get(fields["error"], MatteError)(fields["message"])
+    status = fields.pop("status")
+    if status == Failed.status:
+        return Failed(**fields)
+    job = Job(**fields.pop("job"))
+    if status == Skipped.status:
+        return Skipped(job, **fields)
+    return Done(job, **{**fields, "notes": tuple(fields["notes"])})
+
+
+def _outcome_before(job: Job, worker: Worker) -> Outcome | None:
+    """The outcome of a job that is done or cannot be; None for one to do."""
     try:
         state = worker.todo(job)
     except Exception as error:
-        return failure(job, error)
-    return state if isinstance(state, dict) else None
+        return Failed.of(job, error)
+    return state if isinstance(state, Skipped) else None
 
 
 def _connect(address: str | None) -> Any:
@@ -139,17 +151,17 @@ def _connect(address: str | None) -> Any:
     except (ConnectionError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
         where = f"the Ray cluster at {address}" if address else "a Ray cluster"
         raise DeviceError(f"{where} cannot be reached ({error}); check --ray-address and `ray status`") from error
-    logging.getLogger("ray.data").setLevel(logging.ERROR)  # it tells each run's plan at length
+    logging.getLogger("ray.data").setLevel(logging.ERROR)  # else it prints the plan of each run at length
     context = ray.data.DataContext.get_current()
     context.enable_progress_bars = False
     return ray
 
 
 def _knock(address: str) -> None:
-    """Raise DeviceError where nothing answers at host:port, for which Ray itself would wait minutes."""
+    """Raise DeviceError where nothing answers at host:port; Ray itself would wait minutes."""
     host, colon, port = address.removeprefix("ray://").rpartition(":")
     if not colon or not port.isdecimal():
-        return  # a word of Ray's own, such as auto
+        return  # one of Ray's own words, such as auto
     try:
         socket.create_connection((host, int(port)), timeout=10).close()
     except OSError as error:
@@ -159,11 +171,11 @@ def _knock(address: str) -> None:
         ) from error
 
 
-def _wanted(settings: Settings) -> str:
+def _wanted(options: BatchOptions) -> str:
     """The device that a worker will take, as far as --device or --provider say."""
-    if settings.provider is None:
-        return settings.device
-    return "cuda" if settings.provider in ("cuda", "tensorrt") else "cpu"
+    if options.run.provider is None:
+        return options.run.device
+    return "cuda" if options.run.provider in ("cuda", "tensorrt") else "cpu"
 
 
 def _share(ray: Any, device: str, workers: int | None) -> tuple[int, dict[str, float]]:
@@ -178,12 +190,13 @@ def _share(ray: Any, device: str, workers: int | None) -> tuple[int, dict[str, f
     return count, {"num_cpus": max(1, int(has.get("CPU", 1) // count))}
 
 
-def _absolute(settings: Settings) -> Settings:
-    """The settings with paths that hold in a process with another working directory."""
-    weights = settings.weights
+def _absolute(options: BatchOptions) -> BatchOptions:
+    """The options with paths that hold in a process with another working directory."""
+    weights = options.run.weights
     if weights is not None and os.path.isfile(weights):
         weights = os.path.abspath(weights)
-    return replace(settings, out=type(settings.out)(os.path.abspath(settings.out)), weights=weights)
+    out = type(options.out)(os.path.abspath(options.out))
+    return replace(options, out=out, run=replace(options.run, weights=weights))
 
 
 def _rooted(job: Job) -> Job:

@@ -1,9 +1,8 @@
-"""What came of a batch: a line of JSON for each photo and one for all, read, counted and merged."""
+"""Reports of a batch: a line of JSON for each photo and a summary; written, read, counted and merged."""
 
 from __future__ import annotations
 
 import json
-import re
 import time
 from collections import Counter
 from collections.abc import Iterable
@@ -11,17 +10,19 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
 
-from mattecli.batch.work import Line
-from mattecli.errors import InputError, UsageError
+from mattecli.errors import InputError
 from mattecli.system.files import whole_file
+from mattecli.work.outcome import Done, Failed, Outcome, Skipped
 
-STATUSES = ("done", "skipped", "failed")
+STATUSES = (Done.status, Skipped.status, Failed.status)
+
+ReportLine = dict[str, Any]
 
 
 class Report:
-    """Counts the lines of a run, writes them to a file as they come, and knows when it has failed too often.
+    """Counts the outcomes of a run, writes them to a file as they come, and knows when too many photos have failed.
 
-    `limit` is the number of failures that are too many, None for any.
+    `total` is the number of photos. More than `limit` failures are too many; None is no limit.
     """
 
     def __init__(self, path: Path | None = None, *, total: int, limit: int | None = None) -> None:
@@ -31,23 +32,23 @@ class Report:
         self._started = time.perf_counter()
         self._file = open_report(path) if path is not None else None
 
-    def add(self, line: Line) -> None:
-        """Count a line and write it down."""
-        self.counts[line["status"]] += 1
-        self._put(line)
+    def add(self, outcome: Outcome) -> None:
+        """Count an outcome and write its line."""
+        self.counts[outcome.status] += 1
+        self._put(outcome.to_json())
 
     @property
-    def hopeless(self) -> bool:
-        """Whether more photos have failed than may."""
-        return self.limit is not None and self.counts["failed"] > self.limit
+    def too_many_failures(self) -> bool:
+        """Whether more photos have failed than may fail."""
+        return self.limit is not None and self.counts[Failed.status] > self.limit
 
     @property
     def exit_code(self) -> int:
         """130 when interrupted, 1 when any photo failed, else 0."""
-        return 130 if self.interrupted else 1 if self.counts["failed"] else 0
+        return 130 if self.interrupted else 1 if self.counts[Failed.status] else 0
 
-    def summary(self) -> Line:
-        """The line for all: how many photos there are, how many of each status, how many were not begun."""
+    def summary(self) -> ReportLine:
+        """The last line: how many photos there are, how many of each status, and how many were not begun."""
         counts = {status: self.counts[status] for status in STATUSES}
         seconds = time.perf_counter() - self._started
         return {
@@ -67,7 +68,7 @@ class Report:
             self._file.close()
             self._file = None
 
-    def _put(self, line: Line) -> None:
+    def _put(self, line: ReportLine) -> None:
         if self._file is not None:
             self._file.write(json.dumps(line) + "\n")
             self._file.flush()  # so that a run that is killed leaves what it knew
@@ -77,8 +78,8 @@ class Report:
 class Run:
     """A report that was read: a line for each photo, and the summary where the run came to its end."""
 
-    lines: list[Line] = field(default_factory=list)
-    summary: Line | None = None
+    lines: list[ReportLine] = field(default_factory=list)
+    summary: ReportLine | None = None
 
     def count(self, status: str) -> int:
         """How many photos have this status."""
@@ -90,15 +91,15 @@ class Run:
 
 
 def open_report(path: Path) -> IO[str]:
-    """A report's file, empty. An older report is replaced, since a run that is resumed tells all again; no other file.
+    """An empty file for a report. An older report is replaced, since a resumed run reports all photos again.
 
-    Raises InputError.
+    Raises InputError for a file that cannot be written, and for one that is not a report.
     """
     if path.exists() and path.stat().st_size:
         try:
             read_report(path)
         except InputError as error:
-            raise InputError(f"{path} exists already and is no report; name another file with --report") from error
+            raise InputError(f"{path} exists already and is not a report; name another file with --report") from error
     try:
         return path.open("w", encoding="utf-8")
     except OSError as error:
@@ -106,14 +107,14 @@ def open_report(path: Path) -> IO[str]:
 
 
 def read_report(path: Path) -> Run:
-    """The lines of a report; a last one that was cut off when the run was killed is left out. Raises InputError."""
+    """Read a report. A last line that was cut off when the run was killed is left out. Raises InputError."""
     try:
         texts = path.read_text(encoding="utf-8").split("\n")  # what follows the last line's end is empty, or cut off
     except OSError as error:
         raise InputError(f"{path} cannot be read ({error.strerror}); check its name") from error
     except UnicodeDecodeError as error:
-        raise InputError(f"{path} is no report of `matte batch` (no UTF-8); name one made with --report") from error
-    lines: list[Line] = []
+        raise InputError(f"{path} is not a report of `matte batch` (not UTF-8); name one made with --report") from error
+    lines: list[ReportLine] = []
     summary = None
     for number, text in enumerate(texts, start=1):
         line = _parsed(text)
@@ -124,22 +125,22 @@ def read_report(path: Path) -> Run:
         elif line is not None and line.get("status") in STATUSES and isinstance(line.get("image"), str):
             lines.append(line)
         else:
-            raise InputError(f"{path} line {number} is no line of a report; name a file that --report made")
+            raise InputError(f"{path} line {number} is not a line of a report; name a file that --report made")
     if not lines and summary is None:
-        raise InputError(f"{path} is no report of `matte batch`; name a file that --report made")
+        raise InputError(f"{path} is not a report of `matte batch`; name a file that --report made")
     return Run(lines, summary)
 
 
 def merge(runs: Iterable[Run]) -> Run:
-    """One report from several: of an image that is in more than one, the last report's lines count.
+    """One report from several. Of an image that is in several reports, the lines of the last report count.
 
-    Their seconds are added up, so they are the machines' time; the merged report is interrupted when any is.
+    Seconds are added up, so they are the time of all machines. The merged report is interrupted if any report is.
     """
-    kept: dict[tuple[str, str], list[Line]] = {}  # a manifest may list an image several times
+    kept: dict[tuple[str, str], list[ReportLine]] = {}  # a manifest may list an image several times
     seconds = 0.0
     interrupted = False
     for run in runs:
-        fresh: dict[tuple[str, str], list[Line]] = {}
+        fresh: dict[tuple[str, str], list[ReportLine]] = {}
         for line in run.lines:
             fresh.setdefault((line["image"], str(line.get("name"))), []).append(line)
         kept |= fresh
@@ -160,14 +161,6 @@ def write_run(target: Path, run: Run) -> None:
                 handle.write(json.dumps(line).encode() + b"\n")
     except OSError as error:
         raise InputError(f"{target} cannot be written ({error.strerror}); name another file or folder") from error
-
-
-def failure_limit(text: str, total: int) -> int:
-    """How many failures `--max-failures` allows of that many photos: `5`, or `10%`."""
-    found = re.fullmatch(r"(\d+)(%?)", text.strip())
-    if found is None or (found[2] and int(found[1]) > 100):
-        raise UsageError(f"--max-failures {text} is neither a number nor a percentage; write for example 20 or 5%")
-    return total * int(found[1]) // 100 if found[2] else int(found[1])
 
 
 def _parsed(text: str) -> dict[str, Any] | None:

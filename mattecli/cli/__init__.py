@@ -11,8 +11,9 @@ import sys
 import typer
 
 from mattecli._version import __version__
-from mattecli.cli import terminal, weights
+from mattecli.cli import weights
 from mattecli.cli.batch import batch
+from mattecli.cli.command import Command, Group, expanded
 from mattecli.cli.composite import composite
 from mattecli.cli.doctor import doctor
 from mattecli.cli.evaluate import evaluate
@@ -20,6 +21,7 @@ from mattecli.cli.export import export_onnx
 from mattecli.cli.predict import predict
 from mattecli.cli.report import report
 from mattecli.cli.samples import train_samples
+from mattecli.cli.terminal import Terminal
 from mattecli.cli.train import train
 from mattecli.cli.trimap import trimap
 from mattecli.errors import DeviceError, InputError, MatteError, UsageError, WeightsError
@@ -30,6 +32,7 @@ EXIT_CODES = {UsageError: 2, InputError: 3, WeightsError: 4, DeviceError: 5, Mat
 
 app = typer.Typer(
     name="matte",
+    cls=Group,
     help="Find the alpha matte of a photo: hair, fur, glass and lace, from the photo and a trimap.",
     no_args_is_help=True,
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -40,7 +43,7 @@ app = typer.Typer(
 
 def _show_version(value: bool) -> None:
     if value:
-        terminal.data(f"matte {__version__}\n")
+        Terminal().data(f"matte {__version__}\n")
         raise typer.Exit
 
 
@@ -63,7 +66,7 @@ for command in (
     export_onnx,
     doctor,
 ):  # the order of `matte --help`
-    app.command()(command)
+    app.command(cls=Command)(expanded(command))
 app.add_typer(weights.app, name="weights")
 
 
@@ -85,6 +88,7 @@ def main() -> None:
             stream.reconfigure(errors="backslashreplace")
     if signal.getsignal(signal.SIGTERM) == signal.SIG_DFL:  # a batch system's or `docker stop`'s word
         signal.signal(signal.SIGTERM, _end)
+    terminal = Terminal(debug="--debug" in sys.argv)  # for errors that come before a command has its own
     try:
         app(prog_name="matte")
     except MatteError as error:

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import json
 import time
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mattecli.cli import terminal
-from mattecli.cli.options import Debug, Json, Overwrite, Quiet, Verbose
-from mattecli.cli.parsing import check_composite_options
+from mattecli.cli.options import Json, Overwrite, check_composite_options
+from mattecli.cli.terminal import Terminal
 from mattecli.compositing.outputs import (
     check_composite_output,
     check_memory,
-    make_product,
+    make_output,
     parse_colour,
     photo_note,
     profile_note,
@@ -29,94 +29,92 @@ if TYPE_CHECKING:
     from mattecli.imaging.image import Image
 
 
-def composite(
-    photo: Annotated[str, typer.Argument(metavar="PHOTO", help="The photo; - reads standard input.")],
-    alpha: Annotated[str, typer.Argument(metavar="ALPHA", help="Its alpha matte, of the same size; - likewise.")],
+@dataclass(frozen=True, kw_only=True)
+class CompositeOptions:
+    """The background, and how the photo is put over it."""
+
     background: Annotated[
         str,
         typer.Option(
             "--background",
             "-b",
-            metavar="FILE|COLOUR|transparent",
-            help="A picture, '#00b140', a CSS colour name, or transparent.",
+            metavar="BACKGROUND",
+            help="A picture's file, a colour such as '#00b140' or white, or transparent.",
         ),
-    ],
+    ]
     output: Annotated[
         str | None,
         typer.Option(
-            "--output", "-o", metavar="FILE", help="What to write; PHOTO_composite.png if left out, - for stdout."
+            "--output",
+            "-o",
+            metavar="FILE",
+            help="File to write, such as out.jpg; `-` writes to standard output.",
+            show_default="PHOTO_composite.png",
         ),
-    ] = None,
+    ] = None
     fit: Annotated[
-        Fit, typer.Option("--fit", help="How a background picture of another size is brought to the photo's.")
-    ] = "cover",
+        Fit,
+        typer.Option(
+            "--fit",
+            metavar="FIT",
+            help="How a background picture gets the photo's size: cover (fill it, cut off the rest), contain (show "
+            "all of the picture), stretch, tile (repeat).",
+        ),
+    ] = "cover"
     around: Annotated[
         str | None,
         typer.Option(
-            "--around", metavar="COLOUR", help="With --fit contain: what surrounds it; a blurred copy if left out."
+            "--around",
+            metavar="COLOUR",
+            help="With --fit contain: the colour around the picture, such as black.",
+            show_default="a blurred copy of the picture",
         ),
-    ] = None,
+    ] = None
     linear: Annotated[
         bool, typer.Option("--linear", help="Mix in linear light, not in the file's own (sRGB) values.")
-    ] = False,
+    ] = False
     keep_colours: Annotated[
         bool,
         typer.Option(
-            "--keep-colours", "--keep-colors", help="Use the photo's colours as they are, old background included."
+            "--keep-colours",
+            "--keep-colors",
+            help="Use the photo's colours as they are, with the old background in half-transparent places.",
         ),
-    ] = False,
+    ] = False
+
+
+def composite(
+    photo: Annotated[str, typer.Argument(metavar="PHOTO", help="The photo; `-` reads standard input.")],
+    alpha: Annotated[
+        str, typer.Argument(metavar="ALPHA", help="Its alpha matte, of the same size; `-` reads standard input.")
+    ],
+    *,
+    options: CompositeOptions,
     overwrite: Overwrite = False,
     as_json: Json = False,
-    quiet: Quiet = False,
-    verbose: Verbose = False,
-    debug: Debug = False,
+    terminal: Terminal,
 ) -> None:
     """Put the foreground of a photo over another background.
 
-    The colours of hair and other half-transparent places are freed of the old background first, so that no halo stays.
-    The result keeps the photo's depth, colour profile and resolution; over transparent it is a cut-out (straight RGBA).
+    The old background is first removed from the colours of hair and other
+    half-transparent places, so that no halo stays. The result keeps the photo's
+    depth, colour profile and resolution. Over transparent it is a cut-out
+    (RGBA, straight alpha).
 
+    \b
     Examples:
-
-        matte composite photo.jpg photo_alpha.png -b beach.jpg -o out.jpg
-
-        matte composite photo.jpg photo_alpha.png -b '#00b140'
-
-        matte composite photo.jpg photo_alpha.png -b transparent -o cutout.png
+      matte composite photo.jpg photo_alpha.png -b beach.jpg -o out.jpg
+      matte composite photo.jpg photo_alpha.png -b '#00b140'
+      matte composite photo.jpg photo_alpha.png -b transparent -o cutout.png
     """
     started = time.perf_counter()
-    inputs = [photo, alpha, background]
-    if inputs.count("-") > 1:
-        raise UsageError(
-            "standard input can be read only once; name a file for all but one of photo, alpha, background"
-        )
-    surround = _surround(around, fit)
-    check_composite_options(background, fit=fit, linear=linear)
-    target = _target(photo, output)
-    if target == "-" and as_json:
-        raise UsageError("--json and -o - both write to standard output; name a file for the picture")
-    check_composite_output(target, background, overwrite=overwrite, inputs=inputs)
+    target = _check_options(photo, alpha, options, as_json=as_json)
+    check_composite_output(target, options.background, overwrite=overwrite, inputs=[photo, alpha, options.background])
 
-    from mattecli.imaging.image import Image
-    from mattecli.imaging.read import read_alpha, read_image
     from mattecli.imaging.write import write_image
     from mattecli.system.memory import peak_bytes
-    from mattecli.trimaps.check import check_size
 
-    under = read_background(background)
-    picture, matte = read_image(photo), read_alpha(alpha)
-    check_size((matte.shape[1], matte.shape[0]), picture.size, name=alpha, image_name=photo, what="alpha")
-    if isinstance(under, Image):
-        if note := profile_note(picture, photo, under, background):
-            terminal.warn(note)
-        terminal.detail(f"{background}: {_facts(under)}, brought to {_facts(picture)} (--fit {fit})")
-    if note := photo_note(picture, photo):
-        terminal.warn(note)
-    own_colours = picture.pixels if keep_colours else None
-    check_memory(picture)
-    result = make_product(
-        "composite", picture, matte, background=under, fit=fit, around=surround, linear=linear, foreground=own_colours
-    )
+    result = _composite(photo, alpha, options, terminal)
     write_image(target, result, overwrite=overwrite)
 
     seconds = time.perf_counter() - started
@@ -127,17 +125,59 @@ def composite(
     facts = {
         "image": photo,
         "alpha": alpha,
-        "background": background,
+        "background": options.background,
         "output": target,
         "width": result.size[0],
         "height": result.size[1],
-        "fit": fit,
-        "linear": linear,
-        "foreground": "photo" if keep_colours else "estimated",
+        "fit": options.fit,
+        "linear": options.linear,
+        "foreground": "photo" if options.keep_colours else "estimated",
         "seconds": round(seconds, 3),
         "peak_bytes": peak_bytes(),
     }
     terminal.data(json.dumps(facts) + "\n")
+
+
+def _check_options(photo: str, alpha: str, options: CompositeOptions, *, as_json: bool) -> str:
+    """The file to write. Raises UsageError for options that do not go together."""
+    if [photo, alpha, options.background].count("-") > 1:
+        raise UsageError(
+            "standard input can be read only once; name a file for all but one of photo, alpha, background"
+        )
+    _surround(options)
+    check_composite_options(options.background, fit=options.fit, linear=options.linear)
+    target = _target(photo, options.output)
+    if target == "-" and as_json:
+        raise UsageError("--json and -o - both write to standard output; name a file for the picture")
+    return target
+
+
+def _composite(photo: str, alpha: str, options: CompositeOptions, terminal: Terminal) -> Image:
+    from mattecli.imaging.image import Image
+    from mattecli.imaging.read import read_alpha, read_image
+    from mattecli.trimaps.check import check_size
+
+    background = read_background(options.background)
+    picture, matte = read_image(photo), read_alpha(alpha)
+    check_size((matte.shape[1], matte.shape[0]), picture.size, name=alpha, image_name=photo, what="alpha")
+    if isinstance(background, Image):
+        if note := profile_note(picture, photo, background, options.background):
+            terminal.warn(note)
+        sizes = f"{_facts(background)}, brought to {_facts(picture)}"
+        terminal.detail(f"{options.background}: {sizes} (--fit {options.fit})")
+    if note := photo_note(picture, photo):
+        terminal.warn(note)
+    check_memory(picture)
+    return make_output(
+        "composite",
+        picture,
+        matte,
+        background=background,
+        fit=options.fit,
+        around=_surround(options),
+        linear=options.linear,
+        foreground=picture.pixels if options.keep_colours else None,
+    )
 
 
 def _target(photo: str, output: str | None) -> str:
@@ -148,14 +188,17 @@ def _target(photo: str, output: str | None) -> str:
     return str(Path(photo).with_name(f"{Path(photo).stem}_composite.png"))
 
 
-def _surround(around: str | None, fit: Fit) -> Colour | None:
-    if around is None:
+def _surround(options: CompositeOptions) -> Colour | None:
+    """The colour of --around. Raises UsageError where it is not a colour, or would not be seen."""
+    if options.around is None:
         return None
-    if fit != "contain":
-        raise UsageError(f"--around colours what --fit contain leaves free, but the fit is {fit}; add --fit contain")
-    colour = parse_colour(around)
+    if options.fit != "contain":
+        raise UsageError(
+            f"--around colours what --fit contain leaves free, but the fit is {options.fit}; add --fit contain"
+        )
+    colour = parse_colour(options.around)
     if colour is None:
-        raise UsageError(f"{around!r} is no colour; write '#00b140' or a CSS colour name")
+        raise UsageError(f"{options.around!r} is not a colour; write '#00b140' or a CSS colour name")
     return colour
 
 

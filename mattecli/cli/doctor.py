@@ -7,25 +7,26 @@ import json
 
 import typer
 
-from mattecli.cli import terminal
-from mattecli.cli.options import Debug, Json, Quiet
+from mattecli.cli.options import Json
+from mattecli.cli.terminal import Terminal
+
+MARKS = {"ok": "ok     ", "note": "note   ", "problem": "PROBLEM"}
 
 
-def doctor(quiet: Quiet = False, as_json: Json = False, debug: Debug = False) -> None:
-    """Show versions, devices, providers, weights and free memory, and time a matte; exit code 1 if anything is wrong.
+def doctor(*, as_json: Json = False, terminal: Terminal) -> None:
+    """Show versions, devices, providers, weights and free memory, and time a matte.
 
-    With `--quiet` it shows only what is wrong.
+    The exit code is 1 if anything is wrong. With `--quiet` it shows only what is wrong.
 
     Example: matte doctor
     """
-    from mattecli.cli.examine import examine
+    from mattecli.cli.runtime import examine
 
     findings = []
     for finding in examine():
         findings.append(finding)
         if not as_json and (not terminal.quiet or finding.verdict == "problem"):
-            mark = {"ok": "ok     ", "note": "note   ", "problem": "PROBLEM"}[finding.verdict]
-            terminal.data(f"{mark} {finding.subject}: {finding.text}\n")
+            terminal.data(f"{MARKS[finding.verdict]} {finding.subject}: {finding.text}\n")
     if as_json:
         terminal.data(json.dumps([dataclasses.asdict(finding) for finding in findings]) + "\n")
     if any(finding.verdict == "problem" for finding in findings):

@@ -6,21 +6,27 @@ import json
 import time
 from typing import TYPE_CHECKING, Any
 
-from mattecli.cli import terminal
+from mattecli.cli.terminal import Terminal, printable
 from mattecli.errors import DeviceError, MatteError
 
 if TYPE_CHECKING:
-    from mattecli.batch.jobs import Job, Listing
-    from mattecli.batch.work import Worker
-    from mattecli.inference.backend import Backend
+    from mattecli.batch.jobs import JobList
+    from mattecli.batch.worker import Worker
+    from mattecli.inference.model import Model
+    from mattecli.work.outcome import Job
+
+TRIAL = 512  # side of the picture that is timed, in pixels
 
 
-def show_plan(listing: Listing, worker: Worker, *, as_json: bool) -> int:
-    """Print each pair and the whole; gives the exit code, 1 where a photo would fail."""
+def show_plan(jobs: JobList, worker: Worker, terminal: Terminal, *, as_json: bool) -> int:
+    """Print each pair and the sum; gives the exit code, 1 where a photo would fail."""
     from mattecli.system.memory import show_bytes
 
-    lines = [_problem(problem.name, problem.image, problem.reason) for problem in listing.problems]
-    lines += [_plan(job, worker) for job in listing.jobs]
+    lines: list[dict[str, Any]] = [
+        {"name": failed.name, "image": failed.image, "status": "failed", "reason": failed.reason}
+        for failed in jobs.failed
+    ]
+    lines += [_plan(job, worker) for job in jobs.jobs]
     todo = _with_memory([line for line in lines if line["status"] == "to do"], worker)
     summary: dict[str, Any] = {
         "total": len(lines),
@@ -45,16 +51,12 @@ def show_plan(listing: Listing, worker: Worker, *, as_json: bool) -> int:
     return int(summary["failed"] > 0)
 
 
-def _problem(name: str, image: str, reason: str) -> dict[str, Any]:
-    return {"name": name, "image": image, "status": "failed", "reason": reason}
-
-
 def _plan(job: Job, worker: Worker) -> dict[str, Any]:
-    from mattecli.batch.work import describe
     from mattecli.trimaps.pairs import pair_size
+    from mattecli.work.outcome import Skipped, describe
 
     try:
-        if isinstance(worker.todo(job), dict):
+        if isinstance(worker.todo(job), Skipped):
             return {**describe(job), "status": "skipped"}
         width, height = pair_size(job.image, job.trimap)
     except MatteError as error:
@@ -63,34 +65,23 @@ def _plan(job: Job, worker: Worker) -> dict[str, Any]:
 
 
 def _with_memory(todo: list[dict[str, Any]], worker: Worker) -> list[dict[str, Any]]:
-    """Add to each line how its photo would be run; those that would not fit become failures and are left out."""
-    from mattecli.inference.plan import plan
-
-    settings = worker.settings
+    """Add to each line how its photo would be run. Those that would not fit become failures and are left out."""
     if todo:
-        worker.predictor.load()  # a device that is not there is the batch's error, not a photo's
+        worker.model.load()  # a device that is missing is an error of the whole batch
     for line in todo:
         try:
-            chosen = plan(
-                line["height"],
-                line["width"],
-                worker.predictor.load(),
-                tile=settings.tile,
-                max_memory=settings.max_memory,
-                name=line["image"],
-            )
+            chosen = worker.model.plan(line["height"], line["width"], name=line["image"])
         except DeviceError as error:
             line |= {"status": "failed", "reason": str(error)}
         else:
-            line |= {"tile": "off" if chosen.whole else chosen.tile, "peak_bytes": chosen.bytes}
+            line |= {"tile": chosen.label, "peak_bytes": chosen.bytes}
     return [line for line in todo if line["status"] == "to do"]
 
 
 def _costs(todo: list[dict[str, Any]], megapixels: float, worker: Worker) -> dict[str, Any]:
-
-    backend = worker.predictor.load()
+    backend = worker.model.backend
     return {
-        "seconds": round(megapixels * seconds_a_megapixel(backend), 1),
+        "seconds": round(megapixels * seconds_a_megapixel(worker.model), 1),
         "peak_bytes": max(line["peak_bytes"] for line in todo),
         "free_bytes": backend.free_bytes(),
         "device": backend.device,
@@ -98,7 +89,6 @@ def _costs(todo: list[dict[str, Any]], megapixels: float, worker: Worker) -> dic
 
 
 def _shown(line: dict[str, Any]) -> str:
-    from mattecli.cli.follow import printable
     from mattecli.system.memory import show_bytes
 
     if line["status"] == "failed":
@@ -117,18 +107,16 @@ def _duration(seconds: float) -> str:
     return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s" if minutes else f"{seconds:.1f} s"
 
 
-TRIAL = 512  # side of the trial's picture, in pixels
-
-
-def seconds_a_megapixel(backend: Backend) -> float:
-    """What the network takes for a megapixel, from a made-up picture without known pixels; the second of two runs."""
+def seconds_a_megapixel(model: Model) -> float:
+    """What the network takes for a megapixel: the second of two runs over noise without known pixels."""
     import numpy as np
 
-    from mattecli.inference.model import predict_alpha
+    from mattecli.inference.model import Model
 
+    trial = Model(backend=model.backend)  # in any tiles and memory: only the photos must keep to the options
     photo = np.random.default_rng(0).integers(0, 256, (TRIAL, TRIAL, 3), np.uint8)
     trimap = np.full((TRIAL, TRIAL), 128, np.uint8)
-    predict_alpha(photo, trimap, backend)
+    trial.predict(photo, trimap)
     started = time.perf_counter()
-    predict_alpha(photo, trimap, backend)
+    trial.predict(photo, trimap)
     return (time.perf_counter() - started) / (TRIAL * TRIAL / 1e6)

@@ -3,59 +3,89 @@
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from mattecli.cli import terminal
-from mattecli.cli.options import Debug, Json, Overwrite, Quiet, Verbose, Weights
+from mattecli.cli.options import Json, Overwrite
+from mattecli.cli.terminal import Terminal
 from mattecli.errors import UsageError
 
 if TYPE_CHECKING:
     from mattecli.onnx.export import Difference
 
 
-def export_onnx(
-    output: Annotated[Path, typer.Argument(metavar="FILE", readable=False, help="What to write, a2u.onnx say.")],
-    weights: Weights = None,
+def parse_size(text: Any) -> tuple[int, int]:
+    """`--size`: height and width."""
+    parts = str(text).replace("x", ",").split(",")
+    if len(parts) != 2 or not all(part.strip().isdecimal() and len(part) < 9 for part in parts):
+        raise ValueError(f"must be height and width, such as 720,1280, not {text}")
+    return int(parts[0]), int(parts[1])
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExportOptions:
+    """What the file holds."""
+
+    weights: Annotated[
+        str | None,
+        typer.Option(
+            "--weights",
+            "-w",
+            metavar="NAME|FILE",
+            help="A bundled checkpoint (see `matte weights list`) or a file: .safetensors, .pth.",
+            show_default="a2u_shared",
+        ),
+    ] = None
     ops: Annotated[
         Literal["standard", "custom"],
         typer.Option(
-            "--ops", help="custom: A2U's resampling as nodes of its own, for runtimes that have kernels for it."
+            "--ops",
+            metavar="standard|custom",
+            help="standard: ONNX's own operators only. custom: A2U's resampling as nodes of its own, for runtimes that "
+            "have kernels for it.",
         ),
-    ] = "standard",
-    fp16: Annotated[bool, typer.Option("--fp16", help="Weights and maps in 16 bits; half the size.")] = False,
-    opset: Annotated[int, typer.Option("--opset", metavar="N", help="Version of ONNX's operators.")] = 18,
+    ] = "standard"
+    fp16: Annotated[bool, typer.Option("--fp16", help="Weights and maps in 16 bits: half the size.")] = False
+    opset: Annotated[int, typer.Option("--opset", metavar="N", help="Version of ONNX's operators, such as 18.")] = 18
     size: Annotated[
-        str | None,
-        typer.Option("--size", metavar="H,W", help="One fixed size, for runtimes that need it. [default: any]"),
-    ] = None,
+        tuple[int, int] | None,
+        typer.Option(
+            "--size",
+            parser=parse_size,
+            metavar="H,W",
+            help="One fixed height and width, such as 720,1280, for runtimes that need it.",
+            show_default="any",
+        ),
+    ] = None
     pre_post: Annotated[
-        bool, typer.Option("--pre-post", help="8-bit photo and trimap in, 8-bit alpha out, of any size.")
-    ] = False,
+        bool, typer.Option("--pre-post", help="Take an 8-bit photo and trimap of any size, give an 8-bit alpha.")
+    ] = False
     check: Annotated[
         bool, typer.Option("--check/--no-check", help="Compare the file with PyTorch before it is kept.")
-    ] = True,
+    ] = True
+
+
+def export_onnx(
+    output: Annotated[Path, typer.Argument(metavar="FILE", help="The file to write, such as a2u.onnx.")],
+    *,
+    wanted: ExportOptions,
     overwrite: Overwrite = False,
-    quiet: Quiet = False,
-    verbose: Verbose = False,
     as_json: Json = False,
-    debug: Debug = False,
+    terminal: Terminal,
 ) -> None:
-    """Write the network as one ONNX file: any batch, any height and width that are multiples of 16.
+    """Write the network as one ONNX file, for any batch, and any height and width that are multiples of 16.
 
+    \b
     Examples:
-
-        matte export-onnx a2u.onnx
-
-        matte export-onnx a2u_u8.onnx --pre-post
-
-        matte export-onnx a2u_720p.onnx --fp16 --size 720,1280
+      matte export-onnx a2u.onnx
+      matte export-onnx a2u_u8.onnx --pre-post
+      matte export-onnx a2u_720p.onnx --fp16 --size 720,1280
     """
     if output.suffix.lower() != ".onnx":
-        raise UsageError(f"{output} does not end in .onnx, by which other tools know such files; add that")
-    fixed = None if size is None else _parse_size(size)
+        raise UsageError(f"{output} does not end in .onnx, the suffix of such files; add it")
 
     from mattecli.onnx.export import Options
     from mattecli.onnx.export import export_onnx as export
@@ -67,10 +97,10 @@ def export_onnx(
         compared.append(difference)
         terminal.detail(f"{difference.size}: off by {difference.relative:.1e} of the largest alpha")
 
-    checkpoint = find_checkpoint(weights)
-    options = Options(ops=ops, fp16=fp16, opset=opset, size=fixed, pre_post=pre_post)
-    export(checkpoint, output, options=options, overwrite=overwrite, compare=check, on_compared=show)
-    terminal.say(f"{checkpoint.name} → {output} ({output.stat().st_size / 1e6:.1f} MB, opset {opset})")
+    checkpoint = find_checkpoint(wanted.weights)
+    options = Options(ops=wanted.ops, fp16=wanted.fp16, opset=wanted.opset, size=wanted.size, pre_post=wanted.pre_post)
+    export(checkpoint, output, options=options, overwrite=overwrite, compare=wanted.check, on_compared=show)
+    terminal.say(f"{checkpoint.name} → {output} ({output.stat().st_size / 1e6:.1f} MB, opset {wanted.opset})")
     if compared:
         worst = max(compared, key=lambda difference: difference.relative)
         sizes = ", ".join(difference.size for difference in compared)
@@ -82,20 +112,13 @@ def export_onnx(
             "output": str(output),
             "bytes": output.stat().st_size,
             "weights": {"name": checkpoint.name, "sha256": checkpoint.sha256},
-            "ops": ops,
-            "opset": opset,
-            "precision": "fp16" if fp16 else "fp32",
-            "size": fixed,
-            "pre_post": pre_post,
+            "ops": wanted.ops,
+            "opset": wanted.opset,
+            "precision": "fp16" if wanted.fp16 else "fp32",
+            "size": wanted.size,
+            "pre_post": wanted.pre_post,
             "compared": [
                 {"batch": n, "height": h, "width": w, "relative": d.relative} for d in compared for n, h, w in [d.shape]
             ],
         }
         terminal.data(json.dumps(facts) + "\n")
-
-
-def _parse_size(text: str) -> tuple[int, int]:
-    parts = text.replace("x", ",").split(",")
-    if len(parts) != 2 or not all(part.strip().isdecimal() and len(part) < 9 for part in parts):
-        raise UsageError(f"--size {text!r} is no size; give height and width, such as 720,1280")
-    return int(parts[0]), int(parts[1])

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import json
-import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mattecli.cli import terminal
-from mattecli.cli.options import Debug, Json, Overwrite, Quiet, Verbose
+from mattecli.cli.options import Json, Overwrite, whole_number
+from mattecli.cli.progress import progress_bar
+from mattecli.cli.terminal import Terminal, printable
 from mattecli.errors import UsageError
 
 if TYPE_CHECKING:
@@ -21,39 +20,52 @@ if TYPE_CHECKING:
 MERGE = "merge"
 
 
+@dataclass(frozen=True, kw_only=True)
+class ReportOptions:
+    """What is written."""
+
+    page: Annotated[
+        Path | None, typer.Option("--html", metavar="FILE", help="Write a page with pictures, such as run.html.")
+    ] = None
+    pictures: Annotated[
+        int,
+        typer.Option(
+            "--pictures",
+            parser=whole_number(0),
+            metavar="N",
+            help="How many photos the page shows with pictures, the slowest first.",
+        ),
+    ] = 200
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", metavar="FILE", help="With merge: the report to write.")
+    ] = None
+
+
 def report(
     words: Annotated[
         list[str],
         typer.Argument(
-            metavar="[merge] REPORT…", help="Files that --report of `matte batch` wrote.", show_default=False
+            metavar="[merge] REPORT",
+            help="Reports that `matte batch` wrote with --report. After the word merge they become one.",
+            show_default=False,
         ),
     ],
     *,
-    page: Annotated[
-        Path | None, typer.Option("--html", metavar="FILE", help="Write a page to look at, in one file.")
-    ] = None,
-    pictures: Annotated[
-        int, typer.Option("--pictures", min=0, metavar="N", help="How many photos the page shows, the slowest first.")
-    ] = 200,
-    output: Annotated[
-        Path | None, typer.Option("--output", "-o", metavar="FILE", help="With merge: the report to write.")
-    ] = None,
+    options: ReportOptions,
     overwrite: Overwrite = False,
     as_json: Json = False,
-    quiet: Quiet = False,
-    verbose: Verbose = False,
-    debug: Debug = False,
+    terminal: Terminal,
 ) -> None:
-    """Sum up the report of a batch, show it as a page, or merge several.
+    """Sum up the report of a batch, show it as a page, or merge several reports.
 
     Of an image that is in several reports, the last one counts.
 
+    \b
     Examples:
-
-        matte report run.jsonl --html run.html
-
-        matte report merge shard-*.jsonl -o run.jsonl
+      matte report run.jsonl --html run.html
+      matte report merge shard-*.jsonl -o run.jsonl
     """
+    page, output = options.page, options.output
     merging = words[0] == MERGE
     paths = [Path(word) for word in (words[1:] if merging else words)]
     if not paths:
@@ -76,20 +88,27 @@ def report(
     if output is not None:
         write_run(output, run)
         terminal.say(f"{len(paths)} reports → {output}")
-    _tell(run, as_json=as_json)
+    _tell(run, terminal, as_json=as_json)
     if page is not None:
         from mattecli.pages.report import write_report_page
 
-        with _progress(min(pictures, len(run.lines) - run.count("failed"))) as on_done:
-            title = paths[0].name if len(paths) == 1 else str(output)
-            write_report_page(page, run, title=f"Batch: {title}", shown=pictures, overwrite=overwrite, on_done=on_done)
+        title = paths[0].name if len(paths) == 1 else str(output)
+        total = min(options.pictures, len(run.lines) - run.count("failed"))
+        with progress_bar(terminal, "pictures", total=total) as bar:
+            write_report_page(
+                page,
+                run,
+                title=f"Batch: {title}",
+                shown=options.pictures,
+                overwrite=overwrite,
+                on_done=bar.advance,
+            )
         terminal.say(f"page: {page}")
 
 
-def _tell(run: Run, *, as_json: bool) -> None:
+def _tell(run: Run, terminal: Terminal, *, as_json: bool) -> None:
     """The counts, and the failures by name."""
     from mattecli.batch.report import STATUSES
-    from mattecli.cli.follow import printable
 
     counts = {status: run.count(status) for status in STATUSES}
     if as_json:
@@ -103,17 +122,3 @@ def _tell(run: Run, *, as_json: bool) -> None:
     for line in run.lines:
         if line["status"] == "failed":
             terminal.data(f"failed: {printable(line['name'])}: {printable(line['reason'])}\n")
-
-
-@contextmanager
-def _progress(total: int) -> Iterator[Callable[[], None] | None]:
-    """A bar on a terminal, nothing elsewhere."""
-    if terminal.quiet or not sys.stderr.isatty():
-        yield None
-        return
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    columns = [TextColumn("pictures"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()]
-    with Progress(*columns, console=terminal.console(), transient=True) as progress:
-        task = progress.add_task("", total=total)
-        yield lambda: progress.advance(task)

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import json
-import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mattecli.cli import terminal
-from mattecli.cli.options import Debug, Json, Overwrite, Quiet, Verbose
+from mattecli.cli.options import Json, Overwrite, whole_number
+from mattecli.cli.progress import progress_bar
+from mattecli.cli.terminal import Terminal
 from mattecli.errors import UsageError
 
 if TYPE_CHECKING:
@@ -33,6 +31,7 @@ def train_samples(
             help="A train.toml: show the samples of its [data] table. Without it, show those of the default settings.",
         ),
     ] = None,
+    *,
     output: Annotated[
         str,
         typer.Option(
@@ -82,24 +81,33 @@ def train_samples(
         ),
     ] = None,
     count: Annotated[
-        int, typer.Option("--count", "-n", metavar="N", min=1, max=1000, help="Number of samples, 1 to 1000.")
+        int,
+        typer.Option("--count", "-n", parser=whole_number(1, 1000), metavar="N", help="Number of samples, 1 to 1000."),
     ] = 16,
-    first: Annotated[int, typer.Option("--first", min=0, metavar="N", help="Number of the first sample.")] = 0,
+    first: Annotated[
+        int, typer.Option("--first", parser=whole_number(0), metavar="N", help="Number of the first sample.")
+    ] = 0,
     size: Annotated[
-        int, typer.Option("--size", metavar="PIXELS", min=32, max=2048, help="Side of each sample, 32 to 2048 pixels.")
+        int,
+        typer.Option(
+            "--size", parser=whole_number(32, 2048), metavar="PIXELS", help="Side of each sample, 32 to 2048 pixels."
+        ),
     ] = 320,
     seed: Annotated[
         int | None,
         typer.Option(
-            "--seed", metavar="N", min=0, help="Seed of the random choices. Default: the one in CONFIG, or 0."
+            "--seed",
+            parser=whole_number(0),
+            metavar="N",
+            help="Seed of the random choices. Default: the one in CONFIG, or 0.",
         ),
     ] = None,
-    columns: Annotated[int, typer.Option("--columns", metavar="N", min=1, help="Samples in each row.")] = 2,
+    columns: Annotated[
+        int, typer.Option("--columns", parser=whole_number(1), metavar="N", help="Samples in each row.")
+    ] = 2,
     overwrite: Overwrite = False,
-    quiet: Quiet = False,
-    verbose: Verbose = False,
-    debug: Debug = False,
     as_json: Json = False,
+    terminal: Terminal,
 ) -> None:
     """Make a contact sheet of training samples: image, trimap, alpha and foreground colours, side by side.
 
@@ -127,10 +135,10 @@ def train_samples(
     check_output(output, overwrite=overwrite, inputs=_inputs(samples.sources, config))
     began = time.perf_counter()
     made = []
-    with _progress(count) as step:
+    with progress_bar(terminal, "samples", total=count) as bar:
         for number in range(first, first + count):
             made.append(samples.sample(number, size))
-            step(number)
+            bar.advance()
     seconds = time.perf_counter() - began
     write_image(output, Image(contact_sheet(made, columns=min(columns, count))), overwrite=overwrite)
     facts = {
@@ -187,16 +195,3 @@ def _only(kinds: list[str]) -> dict[str, float]:
         if name not in KINDS:
             raise UsageError(f"--kind {name} is not a kind of generated foreground; choose from {', '.join(KINDS)}")
     return dict.fromkeys(KINDS, 0.0) | dict.fromkeys(kinds, 1.0)
-
-
-@contextmanager
-def _progress(total: int) -> Iterator[Callable[[int], None]]:
-    """A progress bar on a terminal, nothing elsewhere."""
-    if terminal.quiet or not sys.stderr.isatty():
-        yield lambda _: None
-        return
-    from rich.progress import Progress
-
-    with Progress(console=terminal.console(), transient=True) as progress:
-        task = progress.add_task("samples", total=total)
-        yield lambda _: progress.advance(task)

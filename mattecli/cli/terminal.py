@@ -3,126 +3,90 @@
 from __future__ import annotations
 
 import sys
-import time
 import traceback
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, ClassVar
+
+import typer
 
 from mattecli.cli.wording import as_options
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-quiet = False
-verbose = False
-debug = False
 
+@dataclass(frozen=True, kw_only=True)
+class Terminal:
+    """Where a command prints, and how much; each command gets one from its options."""
 
-def set_quiet(value: bool) -> None:
-    """Keep everything but errors from stderr."""
-    global quiet
-    quiet = value
+    panel: ClassVar[str] = "Messages"
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print errors only.")] = False
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Print details too.")] = False
+    debug: Annotated[bool, typer.Option("--debug", help="Show the tracebacks of errors.")] = False
 
+    @property
+    def shows_bars(self) -> bool:
+        """Whether a progress bar can be seen."""
+        return not self.quiet and sys.stderr.isatty()
 
-def set_verbose(value: bool) -> None:
-    """Show the details too."""
-    global verbose
-    verbose = value
+    def say(self, message: str) -> None:
+        """One line of what is going on, unless `--quiet`."""
+        if not self.quiet:
+            print(as_options(message), file=sys.stderr)
 
+    def say_device(self, device: str, *, auto: bool) -> None:
+        """One line with the device that the network runs on, and whether it was chosen automatically."""
+        self.say(f"device: {device}" + (" (auto)" if auto else ""))
 
-def set_debug(value: bool) -> None:
-    """Show tracebacks."""
-    global debug
-    debug = value
+    def detail(self, message: str) -> None:
+        """One line that only `--verbose` shows."""
+        if self.verbose:
+            self.say(message)
+
+    def warn(self, message: str) -> None:
+        """Something that the user should know and that does not stop the run."""
+        if not self.quiet:
+            _print_marked("warning:", "yellow", message)
+
+    def data(self, text: str) -> None:
+        """Write a result to stdout."""
+        sys.stdout.write(text)
+        sys.stdout.flush()
+
+    def fail(self, error: BaseException, *, cause: BaseException | None = None) -> None:
+        """Show an error as its one sentence; with `--debug` after its traceback, or that of its cause."""
+        if self.debug:
+            traceback.print_exception(cause or error)
+        _print_marked("error:", "red", str(error))
+
+    def fail_unexpectedly(self, error: BaseException) -> None:
+        """Show a bug: what it was, and how to see where."""
+        if self.debug:
+            traceback.print_exception(error)
+        what = f"a bug in matte: {type(error).__name__}: {error}"
+        _print_marked("error:", "red", f"{what}; run again with --debug for the traceback and report it")
 
 
 def console() -> Console:
-    """Rich's console on stderr; it is plain text where stderr is no terminal or `NO_COLOR` is set."""
+    """Rich's console on stderr; it prints plain text where stderr is not a terminal or `NO_COLOR` is set."""
     from rich.console import Console
 
     return Console(stderr=True, highlight=False, soft_wrap=True)
 
 
-def say(message: str) -> None:
-    """One line of what is going on, unless `--quiet`."""
-    if not quiet:
-        print(as_options(message), file=sys.stderr)
+def printable(text: str) -> str:
+    """A message on one line that names options: names of files may hold line breaks and control codes of terminals."""
+    return "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in as_options(text))
 
 
-def detail(message: str) -> None:
-    """One line that only `--verbose` shows."""
-    if verbose and not quiet:
-        print(as_options(message), file=sys.stderr)
-
-
-def warn(message: str) -> None:
-    """Something the user should know and that does not stop the run."""
-    if not quiet:
-        _marked("warning:", "yellow", message)
-
-
-@contextmanager
-def passes(names: Sequence[str], *, after: float = 1.0) -> Iterator[Callable[[str, int, int], None]]:
-    """A bar for a run that goes through these passes; it is told a pass, its tiles done and its tiles in all.
-
-    Only on a terminal, and only if the run takes longer than `after` seconds.
-    """
-    if quiet or not sys.stderr.isatty():
-        yield lambda *_: None
-        return
-    from rich.progress import BarColumn, Progress, TextColumn
-
-    started = time.monotonic()
-    columns = (TextColumn("part {task.fields[part]}"), BarColumn(), TextColumn("{task.fields[tiles]}"))
-    with Progress(*columns, console=console(), transient=True, redirect_stdout=False) as progress:
-        task = progress.add_task("", total=len(names), part="", tiles="", visible=False)
-
-        def show(name: str, done: int, total: int) -> None:
-            progress.update(
-                task,
-                completed=names.index(name) + done / max(total, 1),
-                part=f"{names.index(name) + 1}/{len(names)}",
-                tiles=f"{name}, tile {done}/{total}",
-                visible=time.monotonic() - started > after,
-            )
-
-        yield show
-
-
-def data(text: str | bytes) -> None:
-    """Write a result to stdout."""
-    if isinstance(text, bytes):
-        sys.stdout.buffer.write(text)
-        sys.stdout.buffer.flush()
-    else:
-        sys.stdout.write(text)
-        sys.stdout.flush()
-
-
-def fail(error: BaseException, *, cause: BaseException | None = None) -> None:
-    """Show an error as its one sentence, with the traceback (of its cause) before it under `--debug`."""
-    if debug:
-        traceback.print_exception(cause or error)
-    _marked("error:", "red", str(error))
-
-
-def fail_unexpectedly(error: BaseException) -> None:
-    """Show a bug: what it was and how to see where."""
-    if debug:
-        traceback.print_exception(error)
-    _marked(
-        "error:",
-        "red",
-        f"a bug in matte: {type(error).__name__}: {error}; run again with --debug for the traceback and report it",
-    )
-
-
-def _marked(mark: str, style: str, message: str) -> None:
+def _print_marked(mark: str, style: str, message: str) -> None:
     message = as_options(message)
     if sys.stderr.isatty():
         from rich.text import Text
 
-        console().print(Text.assemble((mark, style), " ", message))
+        styled = console()
+        with styled.capture() as captured:
+            styled.print(Text.assemble((mark, style), " ", message))
+        print(captured.get(), end="", file=sys.stderr)  # by print, which a progress bar makes room for
     else:
         print(f"{mark} {message}", file=sys.stderr)

@@ -2,25 +2,20 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
-import os
-import signal
-import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
-from types import FrameType
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
-from mattecli.cli import terminal
-from mattecli.cli.options import Debug, Device, Quiet, Verbose
+from mattecli.cli.options import Device
+from mattecli.cli.progress import Bar, interruptible, progress_bar
+from mattecli.cli.terminal import Terminal
 from mattecli.errors import UsageError
 
 if TYPE_CHECKING:
-    from rich.progress import Progress
-
     from mattecli.training.config import TrainConfig
 
 T = TypeVar("T")
@@ -30,6 +25,7 @@ def train(
     config: Annotated[
         Path, typer.Argument(metavar="CONFIG", help="The settings of the run: a train.toml, e.g. examples/train.toml.")
     ],
+    *,
     run: Annotated[
         Path | None,
         typer.Option("--run", metavar="DIR", help="Folder for the files of the run. Default: folder in CONFIG."),
@@ -68,9 +64,7 @@ def train(
             help="Begin with these weights instead of random ones, e.g. a2u.safetensors.",
         ),
     ] = None,
-    quiet: Quiet = False,
-    verbose: Verbose = False,
-    debug: Debug = False,
+    terminal: Terminal,
 ) -> None:
     """Train the network with the settings of a TOML file, from random weights or from a checkpoint.
 
@@ -101,13 +95,17 @@ def train(
     chosen = training_device(device)
     with joined_processes(chosen) as processes:
         if not processes.first:
-            terminal.set_quiet(True)
-        _say_beginning(settings, str(chosen), resume=resume)
+            terminal = dataclasses.replace(terminal, quiet=True)
+        _say_beginning(settings, str(chosen), terminal, resume=resume)
         pictures = settings.validation.folder if processes.first else None  # one process validates for all
         validation = ValidationSet(pictures) if pictures else None
         loader = _with_file_named(config, build_loader, settings, chosen)
         network = build_network(settings)
-        with _shown_lines() as report, _asked_to_stop() as should_stop:
+        message = "saving, then ending; press Ctrl-C again to end without saving"
+        with (
+            progress_bar(terminal, "training", total=1.0, count=False) as bar,
+            interruptible(terminal, message) as interrupted,
+        ):
             ending = train_network(
                 settings,
                 network=network,
@@ -117,8 +115,8 @@ def train(
                 validation=validation,
                 resume=resume,
                 pause_minutes=pause_after,
-                report=_with_config_written(config, settings, report),
-                should_stop=should_stop,
+                report=_with_config_written(config, settings, lambda line: _show_line(line, terminal, bar)),
+                should_stop=interrupted.is_set,
             )
     folder = settings.run.folder
     if ending == "finished":
@@ -144,7 +142,7 @@ def _with_file_named(path: Path, build: Callable[..., T], *arguments: Any) -> T:
         raise UsageError(f"{path}: {error}") from error
 
 
-def _say_beginning(config: TrainConfig, device: str, *, resume: bool) -> None:
+def _say_beginning(config: TrainConfig, device: str, terminal: Terminal, *, resume: bool) -> None:
     from mattecli.training.state import STATE
 
     there = (config.run.folder / STATE).exists()
@@ -172,66 +170,18 @@ def _with_config_written(
     return write_and_report
 
 
-@contextmanager
-def _asked_to_stop() -> Iterator[Callable[[], bool]]:
-    """Ctrl-C and SIGTERM ask the loop to save and end. A second Ctrl-C ends at once."""
-    asked = False
-
-    def ask(number: int, _: FrameType | None) -> None:
-        nonlocal asked
-        if asked and number == signal.SIGINT:
-            raise KeyboardInterrupt
-        asked = True
-        os.write(2, b"\nsaving, then ending; press Ctrl-C again to end without saving\n")
-
-    before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield lambda: asked
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-
-@contextmanager
-def _shown_lines() -> Iterator[Callable[[dict[str, Any]], None]]:
-    """Show the log: a progress bar with figures on a terminal, a line for each entry elsewhere."""
-    if terminal.quiet or not sys.stderr.isatty():
-        yield lambda line: _say_line(line)
-        return
-    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
-
-    columns = [
-        TextColumn("step {task.fields[step]:,}"),
-        BarColumn(),
-        TextColumn("{task.percentage:>4.1f}%"),
-        TimeElapsedColumn(),
-        TimeRemainingColumn(elapsed_when_finished=True),
-        TextColumn("{task.fields[facts]}"),
-    ]
-    with Progress(*columns, console=terminal.console()) as progress:
-        task = progress.add_task("train", total=1.0, step=0, facts="making the first samples")
-        yield lambda line: _show_line(progress, task, line)
-
-
-def _show_line(progress: Progress, task: Any, line: dict[str, Any]) -> None:
-    progress.update(task, completed=line["progress"], step=line["step"])
-    if line["kind"] == "step":
-        progress.update(task, facts=_facts(line))
-    elif line["kind"] == "validation":
-        progress.console.print(f"step {line['step']:,}: {_figures(line)}")
-    elif line["kind"] == "note":
-        progress.console.print(line["text"])
-
-
-def _say_line(line: dict[str, Any]) -> None:
-    if line["kind"] == "step":
-        terminal.say(f"step {line['step']} ({line['progress']:.1%}): {_facts(line)}")
-    elif line["kind"] == "validation":
+def _show_line(line: dict[str, Any], terminal: Terminal, bar: Bar) -> None:
+    """Move the bar on, and say what is new: on a terminal the losses stand behind the bar."""
+    facts = _facts(line) if line["kind"] == "step" else None
+    bar.set(line["progress"], None if facts is None else f"step {line['step']:,}: {facts}")
+    if line["kind"] == "validation":
         terminal.say(f"step {line['step']}: {_figures(line)}")
-    elif line["kind"] == "saved":
-        terminal.detail(f"step {line['step']}: state saved")
     elif line["kind"] == "note":
         terminal.say(line["text"])
+    elif line["kind"] == "saved":
+        terminal.detail(f"step {line['step']}: state saved")
+    elif facts is not None and not terminal.shows_bars:
+        terminal.say(f"step {line['step']} ({line['progress']:.1%}): {facts}")
 
 
 def _facts(line: dict[str, Any]) -> str:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mattecli.cli import terminal
-from mattecli.cli.options import Debug, Json, Overwrite, Quiet, Verbose
+from mattecli.cli.options import Json, Overwrite, share, whole_number
+from mattecli.cli.terminal import Terminal
 
 if TYPE_CHECKING:
     import numpy as np
@@ -18,50 +20,89 @@ if TYPE_CHECKING:
     from mattecli.imaging.image import Image
 
 
-def trimap(
-    mask: Annotated[
-        str, typer.Argument(metavar="MASK", help="A mask, a rough matte or a cut-out (its alpha); - reads stdin.")
-    ],
+@dataclass(frozen=True, kw_only=True)
+class TrimapFiles:
+    """The files beside the mask."""
+
     output: Annotated[
         str | None,
         typer.Option(
-            "--output", "-o", metavar="FILE", help="The trimap to write; MASK_trimap.png if left out, - for stdout."
+            "--output",
+            "-o",
+            metavar="FILE",
+            help="The trimap to write; `-` writes to standard output.",
+            show_default="MASK_trimap.png",
         ),
-    ] = None,
-    erode: Annotated[
-        int, typer.Option(min=0, metavar="PIXELS", help="How far the unknown part reaches into the foreground.")
-    ] = 10,
-    dilate: Annotated[
-        int, typer.Option(min=0, metavar="PIXELS", help="How far the unknown part reaches into the background.")
-    ] = 15,
-    low: Annotated[
-        float, typer.Option(min=0, max=1, metavar="0…1", help="Mask values up to this are background.")
-    ] = 0.05,
-    high: Annotated[
-        float, typer.Option(min=0, max=1, metavar="0…1", help="Mask values from this on are foreground.")
-    ] = 0.95,
+    ] = None
     preview: Annotated[
         str | None,
         typer.Option(
+            "--preview",
             metavar="FILE",
-            help="Also write the photo with the trimap laid over it: green, red, and as it is if unknown.",
+            help="Also write the photo with the trimap over it: foreground green, background red, unknown unchanged.",
         ),
-    ] = None,
+    ] = None
     image: Annotated[
         str | None,
-        typer.Option(metavar="PHOTO", help="The photo the mask belongs to: sizes are compared, --preview shows it."),
-    ] = None,
-    overwrite: Overwrite = False,
-    quiet: Quiet = False,
-    verbose: Verbose = False,
-    debug: Debug = False,
-    as_json: Json = False,
-) -> None:
-    """Make a trimap from a hard mask, a rough matte or a cut-out.
+        typer.Option(
+            "--image", metavar="PHOTO", help="The photo of the mask: the sizes are compared, and --preview shows it."
+        ),
+    ] = None
 
-    It is black where the background is sure, white where the object is sure,
-    and grey between them, where the alpha is to be found.
-    Choose --erode and --dilate so that the grey holds all hair, fur and blur.
+
+@dataclass(frozen=True, kw_only=True)
+class Band:
+    """How wide the unknown part is, and which values of the mask are sure."""
+
+    erode: Annotated[
+        int,
+        typer.Option(
+            "--erode",
+            parser=whole_number(0),
+            metavar="PIXELS",
+            help="How far the unknown part reaches into the foreground, in pixels.",
+        ),
+    ] = 10
+    dilate: Annotated[
+        int,
+        typer.Option(
+            "--dilate",
+            parser=whole_number(0),
+            metavar="PIXELS",
+            help="How far the unknown part reaches into the background, in pixels; 40 or more for long hair.",
+        ),
+    ] = 15
+    low: Annotated[
+        float,
+        typer.Option(
+            "--low", parser=share, metavar="0…1", help="Mask values up to this are background; black is 0, white is 1."
+        ),
+    ] = 0.05
+    high: Annotated[
+        float, typer.Option("--high", parser=share, metavar="0…1", help="Mask values from this up are foreground.")
+    ] = 0.95
+
+
+def trimap(
+    mask: Annotated[
+        str,
+        typer.Argument(
+            metavar="MASK", help="A mask, a rough matte or a cut-out (its alpha is taken); `-` reads standard input."
+        ),
+    ],
+    *,
+    files: TrimapFiles,
+    band: Band,
+    overwrite: Overwrite = False,
+    as_json: Json = False,
+    terminal: Terminal,
+) -> None:
+    """Make a trimap from a mask, a rough matte or a cut-out.
+
+    A trimap is white where the foreground is sure and black where the background
+    is sure. It is grey (unknown) between them: there `matte predict` finds the
+    alpha. Choose --erode and --dilate so that the grey covers all hair, fur and
+    blur.
 
     \b
     Examples:
@@ -70,43 +111,53 @@ def trimap(
       matte trimap cutout.png -o trimap.png --erode 5 --dilate 40
       rembg i -om photo.jpg - | matte trimap - -o trimap.png
     """
-    from mattecli.imaging.decoding import is_pipe
     from mattecli.imaging.image import Image
-    from mattecli.imaging.read import read_alpha, read_image, read_size
+    from mattecli.imaging.read import read_alpha, read_image
     from mattecli.imaging.write import check_output, write_image
-    from mattecli.trimaps.check import check_size, shares
+    from mattecli.trimaps.check import shares
     from mattecli.trimaps.make import make_trimap
 
-    target = _target(mask, output, image=image, preview=preview, as_json=as_json)
-    inputs = [mask] if image is None else [mask, image]
-    for written in [target] if preview is None else [target, preview]:
+    target = _target(mask, files, as_json=as_json)
+    inputs = [mask] if files.image is None else [mask, files.image]
+    for written in [target] if files.preview is None else [target, files.preview]:
         check_output(written, overwrite=overwrite, bits=8 if written == target else None, inputs=inputs)
     matte = read_alpha(mask)
     height, width = matte.shape
     name = "standard input" if mask == "-" else mask
-    shown = read_image(image) if image is not None and is_pipe(image) else None  # it can be read only once
-    if image is not None:
-        size = read_size(image) if shown is None else shown.size
-        check_size((width, height), size, name=name, image_name=image, what="mask")
-    made = make_trimap(matte, erode=erode, dilate=dilate, low=low, high=high, name=name)
+    photo = None if files.image is None else _checked_photo(files.image, (width, height), name)
+    made = make_trimap(matte, **dataclasses.asdict(band), name=name)
     write_image(target, Image(made), overwrite=overwrite)
-    if preview is not None:
-        _write_preview(preview, shown or read_image(image or mask), made, overwrite=overwrite)
+    if files.preview is not None:
+        photo = photo or read_image(files.image or mask)
+        _write_preview(files.preview, photo, made, terminal, overwrite=overwrite)
     parts = shares(made)
-    _report("standard output" if target == "-" else target, width, height, parts)
+    _report("standard output" if target == "-" else target, (width, height), parts, terminal)
     if as_json:
-        facts = {"mask": mask, "image": image, "output": target, "preview": preview, "width": width, "height": height}
-        terminal.data(json.dumps({**facts, **parts, "erode": erode, "dilate": dilate, "low": low, "high": high}) + "\n")
+        names = {"mask": mask, "image": files.image, "output": target, "preview": files.preview}
+        facts = {**names, "width": width, "height": height, **parts, **dataclasses.asdict(band)}
+        terminal.data(json.dumps(facts) + "\n")
 
 
-def _target(mask: str, output: str | None, *, image: str | None, preview: str | None, as_json: bool) -> str:
-    """The trimap's file, once the names are known to make sense together."""
+def _checked_photo(photo: str, size: tuple[int, int], mask: str) -> Image | None:
+    """The photo if it comes through a pipe, which can be read only once. Raises InputError for another size."""
+    from mattecli.imaging.decoding import is_pipe
+    from mattecli.imaging.read import read_image, read_size
+    from mattecli.trimaps.check import check_size
+
+    shown = read_image(photo) if is_pipe(photo) else None
+    check_size(size, read_size(photo) if shown is None else shown.size, name=mask, image_name=photo, what="mask")
+    return shown
+
+
+def _target(mask: str, files: TrimapFiles, *, as_json: bool) -> str:
+    """The trimap's file. Raises UsageError for names that do not go together."""
     from mattecli.errors import UsageError
     from mattecli.imaging.decoding import is_pipe
     from mattecli.system.files import same_file
 
+    output, image, preview = files.output, files.image, files.preview
     if output is None and mask == "-":
-        raise UsageError("the mask comes from standard input and gives the trimap no name; name one with -o")
+        raise UsageError("the mask comes from standard input and gives the trimap no name; name a file with -o")
     if output == "-" and as_json:
         raise UsageError("-o - and --json both write to standard output; name a file with -o")
     if "-" in (image, preview):
@@ -120,7 +171,7 @@ def _target(mask: str, output: str | None, *, image: str | None, preview: str | 
     return target
 
 
-def _write_preview(preview: str, photo: Image, made: NDArray[np.uint8], *, overwrite: bool) -> None:
+def _write_preview(preview: str, photo: Image, made: NDArray[np.uint8], terminal: Terminal, *, overwrite: bool) -> None:
     from mattecli.imaging.image import Image, to_depth
     from mattecli.imaging.write import write_image
     from mattecli.trimaps.make import overlay
@@ -130,11 +181,11 @@ def _write_preview(preview: str, photo: Image, made: NDArray[np.uint8], *, overw
     terminal.detail(f"{preview}: green is foreground, red is background, the rest is unknown")
 
 
-def _report(name: str, width: int, height: int, parts: dict[str, float]) -> None:
+def _report(name: str, size: tuple[int, int], parts: dict[str, float], terminal: Terminal) -> None:
     for part in ("foreground", "background"):
         if not parts[part]:
             terminal.warn(f"{name} has no sure {part}; try smaller --erode and --dilate, or another --high and --low")
     terminal.say(
-        f"{name}: {width}×{height}, {parts['foreground']:.1%} foreground, {parts['unknown']:.1%} unknown, "
+        f"{name}: {size[0]}×{size[1]}, {parts['foreground']:.1%} foreground, {parts['unknown']:.1%} unknown, "
         f"{parts['background']:.1%} background"
     )

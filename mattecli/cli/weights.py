@@ -1,4 +1,4 @@
-"""`matte weights`: what lies in the box, and other people's checkpoints made safe to load."""
+"""`matte weights`: the bundled checkpoints, and other people's made safe to load."""
 
 from __future__ import annotations
 
@@ -8,22 +8,25 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mattecli.cli import terminal
-from mattecli.cli.options import Debug, Json, Overwrite, Quiet, Verbose
+from mattecli.cli.command import Command, Group, expanded
+from mattecli.cli.options import Json, Overwrite
+from mattecli.cli.terminal import Terminal
 
 if TYPE_CHECKING:
     from mattecli.weights import Checkpoint
 
-app = typer.Typer(no_args_is_help=True, help="List, show, verify and convert checkpoints.")
+app = typer.Typer(cls=Group, no_args_is_help=True, help="List, show, verify and convert checkpoints.")
 
 Which = Annotated[
-    str | None, typer.Argument(metavar="[NAME|FILE]", help="In the box or a file; the default one if left out.")
+    str | None,
+    typer.Argument(metavar="NAME|FILE", help="A bundled checkpoint or a file."),
 ]
 
 
-@app.command("list")
-def list_(as_json: Json = False, debug: Debug = False) -> None:
-    """The checkpoints in the box.
+@app.command("list", cls=Command)
+@expanded
+def list_(*, as_json: Json = False, terminal: Terminal) -> None:
+    """List the bundled checkpoints; * marks the default one.
 
     Example: matte weights list --json
     """
@@ -40,9 +43,10 @@ def list_(as_json: Json = False, debug: Debug = False) -> None:
         terminal.data(json.dumps(rows) + "\n")
 
 
-@app.command()
-def show(which: Which = None, as_json: Json = False, debug: Debug = False) -> None:
-    """What a checkpoint holds, and its model card.
+@app.command(cls=Command)
+@expanded
+def show(which: Which = None, *, as_json: Json = False, terminal: Terminal) -> None:
+    """Show what a checkpoint holds, and its model card; without a name, of the default one.
 
     Example: matte weights show a2u.safetensors
     """
@@ -59,9 +63,10 @@ def show(which: Which = None, as_json: Json = False, debug: Debug = False) -> No
         terminal.data("\n" + checkpoint.card.read_text(encoding="utf-8"))
 
 
-@app.command()
-def verify(which: Which = None, quiet: Quiet = False, as_json: Json = False, debug: Debug = False) -> None:
-    """Check that a checkpoint is whole, fits the network and is the one that was shipped; all in the box by default.
+@app.command(cls=Command)
+@expanded
+def verify(which: Which = None, *, as_json: Json = False, terminal: Terminal) -> None:
+    """Check that a checkpoint is whole, fits the network and is the one that was shipped; by default all bundled ones.
 
     Example: matte weights verify a2u.safetensors
     """
@@ -78,23 +83,23 @@ def verify(which: Which = None, quiet: Quiet = False, as_json: Json = False, deb
             terminal.say(f"{checkpoint.path}: {origin}, {facts['variant']}, {facts['parameters']:,} parameters")
 
 
-@app.command()
+@app.command(cls=Command)
+@expanded
 def convert(
     source: Annotated[
         Path,
         typer.Argument(
-            readable=False, help="A checkpoint: the authors' .pth, a state dict, safetensors, or a name from the box."
+            metavar="SOURCE", help="A checkpoint: the authors' .pth, a state dict, .safetensors, or a bundled name."
         ),
     ],
-    target: Annotated[Path, typer.Argument(readable=False, help="The safetensors file to write.")],
+    target: Annotated[Path, typer.Argument(metavar="TARGET", help="The .safetensors file to write.")],
+    *,
     half: Annotated[bool, typer.Option("--half/--full", help="16-bit or 32-bit numbers.")] = False,
     overwrite: Overwrite = False,
-    quiet: Quiet = False,
-    verbose: Verbose = False,
     as_json: Json = False,
-    debug: Debug = False,
+    terminal: Terminal,
 ) -> None:
-    """Rewrite a checkpoint as safetensors, which cannot carry code.
+    """Rewrite a checkpoint as safetensors, a format that cannot carry code.
 
     Example: matte weights convert a2u_matting.pth a2u.safetensors
     """
@@ -106,7 +111,7 @@ def convert(
     if checkpoint.exported:
         raise WeightsError(f"{source} is an exported file without norms; convert the checkpoint that it came from")
     if target.suffix != ".safetensors":
-        raise UsageError(f"{target} does not end in .safetensors, which is what convert writes; rename it")
+        raise UsageError(f"{target} does not end in .safetensors, the format that convert writes; rename it")
     check_target(target, overwrite=overwrite, inputs=[checkpoint.path])
 
     import torch
@@ -138,7 +143,7 @@ def _facts(checkpoint: Checkpoint) -> dict[str, str | int]:
 
 
 def _exported_facts(checkpoint: Checkpoint) -> dict[str, str | int]:
-    """What a file of `matte export-onnx` says of itself, after a look at its tensors."""
+    """The facts in a file of `matte export-onnx`, with the number of its tensors."""
     from mattecli.onnx.read_weights import read_exported
 
     state, facts = read_exported(checkpoint.path)

@@ -1,4 +1,4 @@
-"""What a photo and its alpha are turned into, for every command that writes more than the alpha."""
+"""Outputs: the alpha, cut-out, foreground or composite that a photo and its alpha are turned into."""
 
 from __future__ import annotations
 
@@ -12,14 +12,12 @@ from mattecli.imaging.choices import Bits, Colour, Fit, Kind
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from mattecli.imaging.choices import Bits, Colour
     from mattecli.imaging.image import Image
-
 
 _ROWS = 512  # of a composite in floats at a time
 
 
-def make_product(
+def make_output(
     kind: Kind,
     photo: Image,
     alpha: NDArray[Any],
@@ -32,12 +30,14 @@ def make_product(
 ) -> Image:
     """Turn a photo and its alpha, (H, W) in [0, 1], into a picture with the photo's depth, profile and resolution.
 
-    `alpha` gives the matte as floats (write it with `write_alpha`, which knows the depths), `foreground` RGB, `cutout`
-    straight RGBA. `composite` puts the foreground over `background`, a picture or a colour of sRGB, brought into the
-    photo's colour space where that can be done (`profile_note`), and gives opaque RGB; over None, which is transparent,
-    it is the cut-out. `foreground`, (H, W, 3), are the colours to use: those of
-    `estimate_foreground` where several products share them, or the photo's own; left out, they are estimated, in the
-    light that they are mixed in, and `check_memory` is called first.
+    `alpha` gives the matte as floats (write it with `write_alpha`, which knows the depths). `foreground` gives RGB,
+    `cutout` straight RGBA. `composite` puts the foreground over `background` and gives opaque RGB; a background of None
+    is transparent and gives the cut-out.
+
+    A background is a picture or a colour of sRGB. It is converted to the photo's colour profile where that is possible
+    (see `profile_note`). `fit` brings a picture to the photo's size; `around` is the colour that `contain` leaves
+    around it. `foreground`, (H, W, 3), are the colours to use. Without it they are estimated: in linear light for a
+    composite that is `linear`. Raises DeviceError where the memory does not suffice for the estimate.
     """
     import numpy as np
 
@@ -48,7 +48,7 @@ def make_product(
     if kind == "alpha":
         return Image(alpha, None, photo.resolution)
     if kind not in get_args(Kind):
-        raise UsageError(f"{kind!r} is no product; use one of {', '.join(get_args(Kind))}")
+        raise UsageError(f"{kind!r} is not a kind of output; use one of {', '.join(get_args(Kind))}")
     if foreground is None:
         check_memory(photo)
         in_light = linear and kind == "composite" and background is not None
@@ -79,9 +79,9 @@ def make_product(
 
 
 def check_memory(photo: Image) -> None:
-    """Raise `DeviceError` where a product other than the alpha would not fit into what is free.
+    """Raise DeviceError where the free memory is too small for an output other than the alpha.
 
-    To be called before a network's run, too: nothing can catch the kernel's kill, and the run would be lost.
+    Call it before the network runs, too. When memory is exhausted the kernel kills the process, and the run is lost.
     """
     from mattecli.system.memory import free_bytes, show_bytes
 
@@ -96,7 +96,10 @@ def check_memory(photo: Image) -> None:
 
 
 def read_background(text: str) -> Image | Colour | None:
-    """What `--background` names: a CSS colour as three floats, `transparent` as None, anything else as a picture."""
+    """What `--background` names: a CSS colour as three floats, `transparent` as None, anything else as a picture.
+
+    Raises UsageError for text that is neither, InputError for a picture that cannot be read or is transparent.
+    """
     if text.lower() == "transparent":
         return None
     if (colour := parse_colour(text)) is not None:
@@ -113,24 +116,32 @@ def read_background(text: str) -> Image | Colour | None:
     return picture
 
 
+def is_picture(background: str) -> bool:
+    """Whether `--background` names a picture's file, not a colour and not `transparent`. Nothing is opened."""
+    return background.lower() != "transparent" and parse_colour(background) is None
+
+
 def parse_colour(text: str) -> Colour | None:
-    """`#00b140`, `#0b4`, `rgb(0, 177, 64)` or a CSS name as three floats in [0, 1]; None for any other text."""
-    from PIL import ImageColor  # a table of names and no pixels, hence not in mattecli.imaging.image
+    """`#00b140`, `#0b4`, `rgb(0, 177, 64)` or a CSS name as three floats in [0, 1]; None for any other text.
+
+    Raises UsageError for a text that is meant as a colour and is not one, or not an opaque one.
+    """
+    from PIL import ImageColor  # a table of names without pixels, so it does not belong to mattecli.imaging.image
 
     try:
         red, green, blue, *opacity = ImageColor.getrgb(text)
     except ValueError as error:
         if text.startswith("#") and not Path(text).suffix:
-            raise UsageError(f"{text!r} is no colour; write # and three or six hexadecimal digits") from error
+            raise UsageError(f"{text!r} is not a colour; write # and three or six hexadecimal digits") from error
         return None
     if max(red, green, blue) > 255:
-        raise UsageError(f"{text!r} is no colour; its values end at 255")
+        raise UsageError(f"{text!r} is not a colour; its values end at 255")
     if opacity:
         raise UsageError(f"{text!r} is a half-transparent colour; give an opaque one, or transparent")
     return red / 255, green / 255, blue / 255
 
 
-def write_product(
+def write_output(
     kind: Kind,
     target: str | Path,
     photo: Image,
@@ -144,20 +155,23 @@ def write_product(
     overwrite: bool = False,
     ready: Callable[[BinaryIO], None] | None = None,
 ) -> None:
-    """Write one product whole or not at all; see `make_product`, and `write_alpha` for `bits`, the alpha's depth."""
+    """Write one output whole or not at all; see `make_output`, and `write_alpha` for `bits`, the alpha's depth.
+
+    `ready` is called with the finished file before it takes its name. Raises InputError and DeviceError.
+    """
     from mattecli.imaging.write import write_alpha, write_image
 
     if kind == "alpha":
         write_alpha(target, alpha, bits=bits, overwrite=overwrite, like=photo, ready=ready)
     else:
-        product = make_product(kind, photo, alpha, background=background, fit=fit, linear=linear, foreground=foreground)
-        write_image(target, product, overwrite=overwrite, ready=ready)
+        made = make_output(kind, photo, alpha, background=background, fit=fit, linear=linear, foreground=foreground)
+        write_image(target, made, overwrite=overwrite, ready=ready)
 
 
-def check_product(
+def check_output_file(
     kind: Kind, target: str, *, bits: Bits, background: str | None, overwrite: bool, inputs: Iterable[str]
 ) -> None:
-    """Raise `InputError`, before any heavy work, for a file that could not hold this product or be written."""
+    """Raise InputError, before any heavy work, for a file that cannot hold this output or cannot be written."""
     if kind == "alpha":
         from mattecli.imaging.write import check_output
 
@@ -168,24 +182,24 @@ def check_product(
 
 
 def check_composite_output(target: str, background: str, *, overwrite: bool, inputs: Iterable[str]) -> None:
-    """Raise `InputError`, before any heavy work, for a file that could not hold a composite over this background."""
+    """Raise InputError, before any heavy work, for a file that cannot hold a composite over this background."""
     from mattecli.imaging.write import check_output
 
     transparent = background.lower() == "transparent"
     form = check_output(target, overwrite=overwrite, alpha=transparent, inputs=inputs)
     if not form.colour:
-        raise InputError(f"{target} can hold a matte only, no colours; name a .tif or .png file")
+        raise InputError(f"{target} can hold only a matte, not colours; name a .tif or .png file")
 
 
 def photo_note(photo: Image, name: str) -> str | None:
-    """A word to the user about a photo that hides some of its pixels."""
+    """A warning about a photo that is transparent in places; None for any other."""
     if photo.transparent:
-        return f"{name} is transparent in places, and the colours hidden there are used; flatten it on a colour first"
+        return f"{name} is transparent in places, and its hidden colours are used; flatten it on a colour first"
     return None
 
 
 def profile_note(photo: Image, photo_name: str, background: Image, background_name: str) -> str | None:
-    """A word to the user where a background's colours cannot be brought into the photo's colour space."""
+    """A warning where a background's colours cannot be converted to the photo's colour profile; else None."""
     from mattecli.imaging.image import Image, in_profile
 
     corner = Image(background.pixels[:1, :1], background.icc)
@@ -204,7 +218,7 @@ def _in_colours_of(photo: Image, background: Image) -> Image:
 
 
 def _colour_in_colours_of(photo: Image, colour: Colour) -> Colour:
-    """A colour, which users give in sRGB, in the photo's profile; as it is where that is sRGB's, or broken."""
+    """A colour of sRGB converted to the photo's profile; unchanged where that is sRGB, or broken."""
     import numpy as np
 
     from mattecli.imaging.image import Image, in_profile

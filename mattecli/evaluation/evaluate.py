@@ -1,10 +1,11 @@
-"""Score a folder of mattes, or a model, against a benchmark's truth.
+"""Scores a folder of mattes, or a model, against a benchmark's true alphas.
 
-A benchmark is its trimaps and true alphas. Every trimap is one image to score, so that a prediction that is missing or
-broken is a failure with a name and never a gap in a mean. Files belong together by name without suffix.
+A benchmark is a folder of trimaps and a folder of true alphas. Every trimap is one image to score. A prediction that is
+missing or broken is a failure with a name, so that no mean leaves out an image unseen. Files belong together when they
+have the same name without suffix.
 
-Composition-1k has one truth `NAME.png` for the composites `NAME_0.png` … `NAME_19.png`: a trimap without a truth of its
-own name takes the truth that is left when `_` and the number are cut off.
+Composition-1k has one true alpha `NAME.png` for the composites `NAME_0.png` to `NAME_19.png`. So a trimap without a
+truth of its own name takes the truth whose name is left when `_` and the number are cut off.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from collections.abc import Callable, Set
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, astuple, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,19 +24,22 @@ from numpy.typing import NDArray
 from mattecli.errors import InputError, MatteError, UsageError
 from mattecli.evaluation.metrics import Scores, quantise, score
 from mattecli.imaging import image
+from mattecli.imaging.choices import Kind
 from mattecli.imaging.read import read_alpha, read_image
-from mattecli.imaging.write import write_alpha
 from mattecli.system.folders import by_stem, natural, pictures_in, some
 from mattecli.trimaps.pairs import read_trimap
+from mattecli.work.job import OutputOptions, find_matte, read_inputs, write_outputs
+from mattecli.work.outcome import Job
+
+if TYPE_CHECKING:
+    from mattecli.inference.model import Model
 
 SUFFIXES = image.SUFFIXES | {".exr", ".npy"}
-
-Predict = Callable[[NDArray[Any], NDArray[np.uint8]], NDArray[np.float32]]
 
 
 @dataclass(frozen=True)
 class Case:
-    """One image to score: a trimap, its truth, and the prediction's file or the photo to make it from."""
+    """One image to score: its trimap, its true alpha, and the prediction or the photo to make one from."""
 
     name: str
     truth: Path
@@ -50,7 +54,7 @@ class Case:
 
 @dataclass(frozen=True)
 class Scored:
-    """An image with its errors, in the units papers print."""
+    """An image with its errors, in the units of papers."""
 
     name: str
     scores: Scores
@@ -58,7 +62,7 @@ class Scored:
 
 @dataclass(frozen=True)
 class Failed:
-    """An image that has no score, and why; `cause` where an exception was behind it."""
+    """An image without a score, and why; `cause` is the exception that led to it, if any."""
 
     name: str
     reason: str
@@ -66,8 +70,8 @@ class Failed:
 
 
 @dataclass(frozen=True)
-class Listing:
-    """What there is to score; what cannot be, known from names alone; predictions that nothing asks for."""
+class CaseList:
+    """What there is to score; `failed` has no pair of files, `unused` are predictions without a trimap."""
 
     cases: tuple[Case, ...]
     failed: tuple[Failed, ...] = ()
@@ -80,7 +84,7 @@ class Listing:
 
 @dataclass(frozen=True, eq=False)
 class Pictures:
-    """The arrays of one scored image: uint8 (H, W), the photo (H, W, 3) as it was read."""
+    """The arrays of one scored image: uint8 (H, W); the photo is (H, W, 3) as it was read."""
 
     prediction: NDArray[np.uint8]
     truth: NDArray[np.uint8]
@@ -90,7 +94,7 @@ class Pictures:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """What came of a benchmark, images in the order of their names."""
+    """The scores of a benchmark, images in the order of their names."""
 
     images: tuple[Scored, ...]
     failed: tuple[Failed, ...] = ()
@@ -103,7 +107,7 @@ class Evaluation:
 
     @property
     def mean_of_scored(self) -> Scores | None:
-        """The mean over the images that have a score: a benchmark's figure only where none failed."""
+        """The mean over the images that have a score. It is the benchmark's figure only if none failed."""
         if not self.images:
             return None
         columns = zip(*(astuple(image.scores) for image in self.images), strict=True)
@@ -111,7 +115,7 @@ class Evaluation:
 
     @property
     def mean(self) -> Scores | None:
-        """The benchmark's figure; None where an image failed, for a mean over fewer is not comparable."""
+        """The benchmark's figure; None if an image failed, since a mean over fewer images is not comparable."""
         return None if self.failed else self.mean_of_scored
 
     def as_json(self) -> dict[str, Any]:
@@ -127,14 +131,14 @@ class Evaluation:
         }
 
 
-def find_cases(truths: Path, trimaps: Path, *, predictions: Path | None = None, photos: Path | None = None) -> Listing:
-    """Pair the files of a benchmark's folders by name, not looking into subfolders.
+def find_cases(truths: Path, trimaps: Path, *, predictions: Path | None = None, photos: Path | None = None) -> CaseList:
+    """Pair the files of a benchmark's folders by name, without their subfolders.
 
-    A truth or prediction may end in `_alpha` and a trimap in `_trimap`, as `matte predict` and its users name them.
-    Photos are required where there are no predictions.
+    The name of a truth or prediction may end in `_alpha` and that of a trimap in `_trimap`, as `matte predict` names
+    them. Photos are required where there are no predictions.
 
-    Raises `InputError` for a folder that is missing or empty, for two files of one name, for a trimap that two truths
-    could belong to, and when no trimap has a truth at all.
+    Raises InputError for a folder that is missing, empty or has pictures in subfolders, for two files of one name, for
+    a trimap that two truths fit, and when no trimap has a truth.
     """
     truth_of = _by_name(truths, ending="_alpha")
     trimap_of = _by_name(trimaps, ending="_trimap")
@@ -160,7 +164,7 @@ def find_cases(truths: Path, trimaps: Path, *, predictions: Path | None = None, 
         for name in truth_of.keys() - set(pairs.values())
     ]
     unused = [path for name, path in sources["prediction"].items() if name not in pairs]
-    return Listing(
+    return CaseList(
         tuple(sorted(cases, key=lambda case: natural(case.name))),
         tuple(sorted(failed, key=lambda failure: natural(failure.name))),
         tuple(sorted(unused, key=lambda path: natural(path.name))),
@@ -168,9 +172,9 @@ def find_cases(truths: Path, trimaps: Path, *, predictions: Path | None = None, 
 
 
 def evaluate(
-    listing: Listing,
+    listed: CaseList,
     *,
-    predict: Predict | None = None,
+    model: Model | None = None,
     snap: int = 0,
     save: Path | None = None,
     overwrite: bool = False,
@@ -178,26 +182,19 @@ def evaluate(
     look: Callable[[Scored, Pictures], None] | None = None,
     on_done: Callable[[Scored | Failed], None] | None = None,
 ) -> Evaluation:
-    """Score every case, `workers` at a time; an image that cannot be scored is a failure and does not stop the run.
+    """Score every case, `workers` at a time. An image that cannot be scored is a failure and does not stop the run.
 
-    A case's prediction is read where it has one; otherwise `predict` is given the photo, RGB (H, W, 3), and the trimap,
-    uint8 (H, W) of 0, 128 and 255, for an alpha, float32 (H, W) in [0, 1]. `save` is an existing folder that keeps the
-    alphas as 8-bit PNG files, which would score the same. `snap` is for trimaps that went through JPEG, see
-    `mattecli.trimaps.check.from_values`.
+    The prediction of a case is read if it has one, else `model` makes it from the photo. `save` is an existing folder
+    that keeps the alphas of the model as 8-bit PNG files, which give the same scores. `snap` is for trimaps that went
+    through JPEG, see `mattecli.trimaps.check.from_values`.
 
-    `look` sees each scored image's arrays before they are dropped, in the worker's thread; `on_done` is called in the
-    caller's, in the order of the cases.
+    `look` is called with the arrays of each scored image before they are dropped, in the worker's thread. `on_done` is
+    called in the caller's thread, in the order of the cases.
     """
 
     def work(case: Case) -> Scored | Failed:
         try:
-            pictures = _load(case, predict, snap)
-            if save is not None:
-                write_alpha(
-                    save / f"{case.name}.png",
-                    pictures.prediction.astype(np.float32) / np.float32(255),
-                    overwrite=overwrite,
-                )
+            pictures = _load(case, model, snap=snap, save=save, overwrite=overwrite)
             scored = Scored(case.name, score(pictures.prediction, pictures.truth, pictures.trimap))
             if look is not None:
                 look(scored, pictures)
@@ -212,39 +209,54 @@ def evaluate(
     outcomes = []
     pool = ThreadPoolExecutor(workers)
     try:
-        for outcome in pool.map(work, listing.cases):
+        for outcome in pool.map(work, listed.cases):
             outcomes.append(outcome)
             if on_done is not None:
                 on_done(outcome)
     finally:
         pool.shutdown(cancel_futures=True)
-    failed = [*listing.failed, *(outcome for outcome in outcomes if isinstance(outcome, Failed))]
+    failed = [*listed.failed, *(outcome for outcome in outcomes if isinstance(outcome, Failed))]
     return Evaluation(
         tuple(outcome for outcome in outcomes if isinstance(outcome, Scored)),
         tuple(sorted(failed, key=lambda failure: natural(failure.name))),
-        listing.unused,
+        listed.unused,
     )
 
 
-def _load(case: Case, predict: Predict | None, snap: int) -> Pictures:
-    """Read, or let the model make, what is scored; InputError where sizes differ or nothing is unknown."""
+def _load(case: Case, model: Model | None, *, snap: int, save: Path | None, overwrite: bool) -> Pictures:
+    """The arrays to score. Raises InputError where they do not fit together, and what the model raises."""
     truth = quantise(read_alpha(case.truth))
+    if case.prediction is not None:
+        return _read(case, case.prediction, truth, snap)
+    if case.photo is None or model is None:
+        raise UsageError(f"{case.name} has no prediction; give one, or a photo and a model to make it from")
+    outputs: dict[Kind, str] = {} if save is None else {"alpha": str(save / f"{case.name}.png")}
+    job = Job(case.name, str(case.photo), str(case.trimap), outputs)
+    inputs = read_inputs(job, snap=snap)
+    _require_trimap(case, inputs.trimap, truth)
+    _require_size(case.photo, inputs.photo.pixels, case.truth, truth, "give the photo at its full size")
+    matte = find_matte(job, inputs, model)
+    write_outputs(job, matte, OutputOptions(), background=None, replaces=dict.fromkeys(outputs, overwrite))
+    return Pictures(quantise(matte.alpha), truth, inputs.trimap, inputs.photo.pixels)
+
+
+def _read(case: Case, file: Path, truth: NDArray[np.uint8], snap: int) -> Pictures:
+    """The arrays of a case whose prediction is a file."""
     trimap = read_trimap(case.trimap, snap=snap)
-    _require_size(case.trimap, trimap, case.truth, truth, "the trimap belongs to another image")
-    if not ((trimap != 0) & (trimap != 255)).any():
-        raise InputError(f"{case.trimap} has no unknown pixel, so there is nothing to score; take it out of the set")
+    _require_trimap(case, trimap, truth)
     photo = None
     if case.photo is not None:
         photo = read_image(case.photo).pixels
         _require_size(case.photo, photo, case.truth, truth, "give the photo at its full size")
-    if case.prediction is not None:
-        prediction = quantise(read_alpha(case.prediction))
-        _require_size(case.prediction, prediction, case.truth, truth, "make the prediction at the photo's full size")
-    elif photo is not None and predict is not None:
-        prediction = quantise(predict(photo, trimap))
-    else:
-        raise UsageError(f"{case.name} has no prediction; give one, or a photo and a model to make it from")
+    prediction = quantise(read_alpha(file))
+    _require_size(file, prediction, case.truth, truth, "make the prediction at the photo's full size")
     return Pictures(prediction, truth, trimap, photo)
+
+
+def _require_trimap(case: Case, trimap: NDArray[np.uint8], truth: NDArray[np.uint8]) -> None:
+    _require_size(case.trimap, trimap, case.truth, truth, "the trimap belongs to another image")
+    if not ((trimap != 0) & (trimap != 255)).any():
+        raise InputError(f"{case.trimap} has no unknown pixel, so there is nothing to score; take it out of the set")
 
 
 def _require_size(path: Path, pixels: NDArray[Any], truth: Path, matte: NDArray[Any], remedy: str) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mattecli.batch.report import Run
+from mattecli.batch.report import ReportLine, Run
 from mattecli.compositing.composite import cutout
 from mattecli.errors import InputError, MatteError
 from mattecli.imaging.image import to_depth
@@ -22,8 +22,6 @@ from mattecli.trimaps.pairs import read_trimap
 
 SIDE = 360  # longest side of the pictures, in pixels
 SHOWN = 200  # photos with pictures: the page of a million photos must still open
-
-Line = dict[str, Any]  # one photo's line of the report, as JSON gives it
 
 
 @dataclass(frozen=True)
@@ -98,7 +96,7 @@ def _notes(run: Run) -> list[str]:
     return notes
 
 
-def _photo(line: Line) -> _Photo:
+def _photo(line: ReportLine) -> _Photo:
     try:
         pictures = _pictures(line)
     except MatteError as error:
@@ -109,7 +107,7 @@ def _photo(line: Line) -> _Photo:
     return _Photo(line["name"], _seconds(line), line.get("unknown", 0), list(_facts(line)), note, **pictures)
 
 
-def _facts(line: Line) -> Iterator[tuple[str, str]]:
+def _facts(line: ReportLine) -> Iterator[tuple[str, str]]:
     """What the report knows of a photo, rounded for reading."""
     if line["status"] == "skipped":
         yield "done", "in an earlier run"
@@ -123,7 +121,7 @@ def _facts(line: Line) -> Iterator[tuple[str, str]]:
         yield "tile", str(line["tile"])
 
 
-def _pictures(line: Line) -> dict[str, Any]:
+def _pictures(line: ReportLine) -> dict[str, Any]:
     """The fields of `_Photo` that come from the photo's files."""
     photo = to_depth(shrunk(read_image(line["image"]).pixels, SIDE), 8)
     shown = {"photo": photo, "trimap": shrunk(read_trimap(line["trimap"], snap=10), SIDE)}
@@ -146,7 +144,7 @@ def _pictures(line: Line) -> dict[str, Any]:
     }
 
 
-def _output(line: Line) -> tuple[NDArray[np.float32] | None, NDArray[Any] | None]:
+def _output(line: ReportLine) -> tuple[NDArray[np.float32] | None, NDArray[Any] | None]:
     """The alpha, if an output holds one; otherwise another picture that was written."""
     output = line["output"]
     files = output if isinstance(output, dict) else {"": output}
@@ -157,7 +155,7 @@ def _output(line: Line) -> tuple[NDArray[np.float32] | None, NDArray[Any] | None
         return None, read_image(source, keep_alpha=True).pixels  # raises if this is not a picture either
 
 
-def _seconds(line: Line) -> float:
+def _seconds(line: ReportLine) -> float:
     return float(line.get("seconds", 0))
 
 

@@ -3,173 +3,195 @@
 from __future__ import annotations
 
 import threading
-import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from mattecli.batch import engine
 from mattecli.batch.engine import run_jobs
-from mattecli.batch.jobs import Job
-from mattecli.batch.work import Line, Loaded, Pending, Settings, Worker
+from mattecli.batch.worker import BatchOptions, ReadJob, Todo, Worker
 from mattecli.errors import DeviceError, InputError
 from mattecli.imaging.image import Image
+from mattecli.inference.model import Model
+from mattecli.work.job import Inputs, Matte
+from mattecli.work.outcome import Done, Failed, Job, Outcome, Skipped
 
 PIXELS = 1000
-
-
-class Pretender(Worker):
-    """Steps that note what happens and fail where the job's name says so."""
-
-    def __init__(self, tmp_path: Path, **sleeps: float) -> None:
-        super().__init__(Settings(tmp_path))
-        self.sleeps, self.lock = sleeps, threading.Lock()
-        self.in_flight = self.most = self.loads = 0
-        self.threads: dict[str, set[str]] = {"read": set(), "matte": set(), "write": set()}
-
-    def _step(self, step: str, job: Job) -> None:
-        self.threads[step].add(threading.current_thread().name)
-        time.sleep(self.sleeps.get(step, 0))
-        if job.name.startswith(f"bad {step}"):
-            raise InputError(f"{job.name} is bad")
-        if job.name.startswith(f"bug {step}"):
-            raise ZeroDivisionError
-
-    def load(self) -> None:
-        self.loads += 1
-        self.predictor._backend = Device()  # type: ignore[assignment]
-
-    def prepare(self, job: Job) -> Pending | Line:
-        return {"name": job.name, "status": "skipped"} if job.name.startswith("old") else Pending(job, {}, {}, PIXELS)
-
-    def read(self, pending: Pending) -> Loaded:
-        with self.lock:
-            self.in_flight += 1
-            self.most = max(self.most, self.in_flight)
-        try:
-            self._step("read", pending.job)
-        except Exception:
-            self._leave()
-            raise
-        return Loaded(pending, Image(np.zeros((1, 1, 3), np.uint8)), np.zeros((1, 1), np.uint8), 0.5, 0.0)
-
-    def matte(self, loaded: Loaded) -> tuple[Any, Line]:
-        try:
-            self._step("matte", loaded.pending.job)
-        except Exception:
-            self._leave()
-            raise
-        return np.zeros((1, 1), np.float32), {}
-
-    def write(self, loaded: Loaded, _alpha: Any, _facts: Line) -> Line:
-        try:
-            self._step("write", loaded.pending.job)
-        finally:
-            self._leave()
-        return {"name": loaded.pending.job.name, "status": "done"}
-
-    def _leave(self) -> None:
-        with self.lock:
-            self.in_flight -= 1
+SOON = 20  # seconds within which threads that run at the same time surely meet
 
 
 class Device:
     device = "a device"
 
 
+class ToyWorker(Worker):
+    """Counts photos in flight, and fails where the job's name says so; `on_step` is called in each step."""
+
+    def __init__(self, out: Path, on_step: Callable[[str, Job], None] = lambda *_: None) -> None:
+        super().__init__(BatchOptions(out=out), model=Model(backend=Device()))  # type: ignore[arg-type]
+        self.on_step = on_step
+        self.loads = self.in_flight = self.most = 0
+        self.changed = threading.Condition()
+        self.threads: dict[str, set[str]] = {"read": set(), "matte": set(), "write": set()}
+
+    def wait_for(self, in_flight: int) -> None:
+        """Wait until so many photos are in flight."""
+        with self.changed:
+            assert self.changed.wait_for(lambda: self.most >= in_flight, SOON), f"{self.most} in flight"
+
+    def load(self) -> None:
+        self.loads += 1
+
+    def prepare(self, job: Job) -> Todo | Skipped:
+        return Skipped(job) if job.name.startswith("old") else Todo(job, {}, {}, PIXELS)
+
+    def read(self, todo: Todo) -> ReadJob:
+        self._count(1)
+        self._step("read", todo.job)
+        return ReadJob(todo, Inputs(Image(np.zeros((1, 1, 3), np.uint8)), np.zeros((1, 1), np.uint8), 0.5, 0.0))
+
+    def matte(self, read: ReadJob) -> Matte:
+        self._step("matte", read.todo.job)
+        return Matte(read.inputs, np.zeros((1, 1), np.float32), "off", 0.0)
+
+    def write(self, todo: Todo, _matte: Matte) -> Done | Skipped:
+        self._step("write", todo.job)
+        self._count(-1)
+        return Done(todo.job, {}, 0.0)
+
+    def _step(self, step: str, job: Job) -> None:
+        self.threads[step].add(threading.current_thread().name)
+        try:
+            self.on_step(step, job)
+            if job.name.startswith(f"bad {step}"):
+                raise InputError(f"{job.name} is bad")
+            if job.name.startswith(f"bug {step}"):
+                raise ZeroDivisionError
+        except Exception:
+            self._count(-1)
+            raise
+
+    def _count(self, by: int) -> None:
+        with self.changed:
+            self.in_flight += by
+            self.most = max(self.most, self.in_flight)
+            self.changed.notify_all()
+
+
 def jobs(*names: str) -> list[Job]:
     return [Job(name, name, "t", {}) for name in names]
 
 
-def run(worker: Worker, todo: list[Job], **options: Any) -> dict[str, Line]:
-    lines: dict[str, Line] = {}
-    run_jobs(todo, worker, on_done=lambda line: lines.update({line["name"]: line}), **options)
-    assert not [thread.name for thread in threading.enumerate() if thread.name.startswith("matte-")]
-    return lines
+def matte_threads() -> list[str]:
+    return [thread.name for thread in threading.enumerate() if thread.name.startswith("matte-")]
 
 
-def test_every_job_ends_in_a_line_whatever_fails(tmp_path: Path) -> None:
+def run(worker: Worker, todo: list[Job], **options: Any) -> dict[str, Outcome]:
+    outcomes: dict[str, Outcome] = {}
+    run_jobs(todo, worker, on_done=lambda outcome: outcomes.update({outcome.name: outcome}), **options)
+    assert not matte_threads()
+    return outcomes
+
+
+def test_every_job_has_an_outcome_whatever_fails(tmp_path: Path) -> None:
     bad = [f"{kind} {step}" for kind in ("bad", "bug") for step in ("read", "matte", "write")]
     names = [f"{prefix} {n}" for n in range(10) for prefix in ("good", "old", *bad)]
-    lines = run(Pretender(tmp_path), jobs(*names), readers=3, writers=2)
-    assert set(lines) == set(names)
-    for name, line in lines.items():
-        assert line["status"] == {"g": "done", "o": "skipped", "b": "failed"}[name[0]], name
-        assert name[:3] != "bug" or ("ZeroDivisionError" in line["reason"] and "in _step" in line["traceback"])
-        assert name[:3] != "bad" or line["reason"] == f"{name} is bad"
+    outcomes = run(ToyWorker(tmp_path), jobs(*names), readers=3, writers=2)
+    assert set(outcomes) == set(names)
+    for name, outcome in outcomes.items():
+        assert type(outcome) is {"g": Done, "o": Skipped, "b": Failed}[name[0]], name
+        if isinstance(outcome, Failed) and name.startswith("bug"):
+            assert "ZeroDivisionError" in outcome.reason
+            assert "in _step" in (outcome.traceback or "")
+        elif isinstance(outcome, Failed):
+            assert (outcome.reason, outcome.traceback) == (f"{name} is bad", None)
 
 
 def test_nothing_to_matte_loads_no_network(tmp_path: Path) -> None:
-    worker = Pretender(tmp_path)
+    worker = ToyWorker(tmp_path)
     assert len(run(worker, jobs("old 1", "old 2", "bad read"))) == 3
     assert worker.loads == 0
 
 
 def test_the_network_is_loaded_once_and_its_device_told(tmp_path: Path) -> None:
-    worker, told = Pretender(tmp_path), []
+    worker, told = ToyWorker(tmp_path), []
     run(worker, jobs("a", "b", "c"), on_load=told.append)
     assert (worker.loads, told) == (1, ["a device"])
 
 
 def test_a_network_that_cannot_be_loaded_ends_the_batch(tmp_path: Path) -> None:
-    worker = Pretender(tmp_path)
+    class Broken(ToyWorker):
+        def load(self) -> None:
+            raise DeviceError("no such device")
 
-    def load() -> None:
-        raise DeviceError("no such device")
-
-    worker.load = load  # type: ignore[method-assign]
     with pytest.raises(DeviceError, match="no such device"):
-        run(worker, jobs(*map(str, range(50))), readers=3)
-    assert not [thread.name for thread in threading.enumerate() if thread.name.startswith("matte-")]
+        run(Broken(tmp_path), jobs(*map(str, range(50))), readers=3)
+    assert not matte_threads()
 
 
 def test_reading_matting_and_writing_overlap(tmp_path: Path) -> None:
-    worker = Pretender(tmp_path, read=0.02, matte=0.02, write=0.02)
-    started = time.perf_counter()
-    run(worker, jobs(*map(str, range(20))))
-    assert time.perf_counter() - started < 0.02 * 20 * 3 * 0.75
+    meeting = threading.Barrier(3)  # of the three steps on three photos; it breaks where one would wait for another
+
+    def on_step(step: str, job: Job) -> None:
+        if (step, job.name) in [("write", "1"), ("matte", "2"), ("read", "3")]:
+            meeting.wait(SOON)
+
+    worker = ToyWorker(tmp_path, on_step)
+    outcomes = run(worker, jobs("1", "2", "3", "4"), readers=1, writers=1)
+    assert all(isinstance(outcome, Done) for outcome in outcomes.values()), outcomes
     assert worker.threads["matte"] == {"MainThread"}
     assert not worker.threads["read"] & worker.threads["write"]
 
 
-def test_few_photos_are_in_flight_however_many_there_are(tmp_path: Path) -> None:
-    for slow in ("read", "matte", "write"):
-        worker = Pretender(tmp_path, **{slow: 0.002})
-        run(worker, jobs(*map(str, range(100))), readers=2, writers=2)
-        # each queue holds two, and each thread one
-        assert worker.most <= 2 + 2 + 1 + 2 + 2, slow
+@pytest.mark.parametrize(
+    ("slow", "most"),
+    [
+        ("matte", 2 + 2 + 1),  # each reader has one in its hands, two wait, one is in the network
+        ("write", 2 + 2 + 1 + 2 + 2),  # two more wait for the writers, which have one each
+    ],
+)
+def test_few_photos_are_in_flight_however_many_there_are(tmp_path: Path, slow: str, most: int) -> None:
+    def on_step(step: str, job: Job) -> None:
+        if step == slow:
+            worker.wait_for(most)
+
+    worker = ToyWorker(tmp_path, on_step)
+    assert len(run(worker, jobs(*map(str, range(100))), readers=2, writers=2)) == 100
+    assert worker.most <= 2 + 2 + 1 + 2 + 2
 
 
-def test_large_photos_wait_for_room_and_one_too_large_goes_alone(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    for allowed, most in ((3 * PIXELS, 3), (PIXELS // 2, 1)):
-        monkeypatch.setattr(engine, "MOST_PIXELS", allowed)
-        worker = Pretender(tmp_path, matte=0.001)
-        assert len(run(worker, jobs(*map(str, range(30))), readers=4, writers=4)) == 30
-        assert worker.most == most
+@pytest.mark.parametrize(("allowed", "most"), [(3 * PIXELS, 3), (PIXELS // 2, 1)])
+def test_large_photos_wait_for_room_and_one_too_large_goes_alone(tmp_path: Path, allowed: int, most: int) -> None:
+    def on_step(step: str, job: Job) -> None:
+        if step == "matte":
+            worker.wait_for(most)
+
+    worker = ToyWorker(tmp_path, on_step)
+    assert len(run(worker, jobs(*map(str, range(30))), readers=4, writers=4, most_pixels=allowed)) == 30
+    assert worker.most == most
 
 
 def test_stopping_finishes_what_is_matted_and_begins_nothing_more(tmp_path: Path) -> None:
-    stop = threading.Event()
-    worker = Pretender(tmp_path, matte=0.005)
-    lines: list[Line] = []
-
-    def on_done(line: Line) -> None:
-        lines.append(line)
-        stop.set()
-
-    run_jobs(jobs(*map(str, range(100))), worker, on_done=on_done, stop=stop, readers=2, writers=2)
-    assert 1 <= len(lines) < 10
-    assert not [thread.name for thread in threading.enumerate() if thread.name.startswith("matte-")]
+    outcomes: list[Outcome] = []
+    run_jobs(
+        jobs(*map(str, range(100))),
+        ToyWorker(tmp_path),
+        on_done=outcomes.append,
+        should_stop=lambda: bool(outcomes),
+        readers=2,
+        writers=2,
+    )
+    assert 1 <= len(outcomes) < 10
+    assert all(isinstance(outcome, Done) for outcome in outcomes)
+    assert not matte_threads()
 
 
 def test_an_interrupt_in_the_midst_ends_all_threads(tmp_path: Path) -> None:
-    def on_done(line: Line) -> None:
+    def on_done(outcome: Outcome) -> None:
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        run_jobs(jobs(*map(str, range(100))), Pretender(tmp_path), on_done=on_done, readers=3, writers=3)
-    assert not [thread.name for thread in threading.enumerate() if thread.name.startswith("matte-")]
+        run_jobs(jobs(*map(str, range(100))), ToyWorker(tmp_path), on_done=on_done, readers=3, writers=3)
+    assert not matte_threads()

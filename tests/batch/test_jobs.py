@@ -6,37 +6,38 @@ from pathlib import Path
 
 import pytest
 
-from mattecli.batch.jobs import Job, Listing, Problem, check_pattern, outputs_of
+from mattecli.batch.jobs import JobList, check_pattern, outputs_of
 from mattecli.errors import UsageError
+from mattecli.work.outcome import Failed, Job
 
 
-def listing(count: int) -> Listing:
+def listed(count: int) -> JobList:
     jobs = [Job(f"d/{n}.jpg", f"/in/d/{n}.jpg", "t", {"alpha": f"/out/{n}"}) for n in range(count)]
-    return Listing(jobs, [Problem("bad.jpg", "/in/bad.jpg", "why")], ["left.png"])
+    return JobList(jobs, [Failed("bad.jpg", "/in/bad.jpg", "why")], ["left.png"])
 
 
 def test_shards_split_a_folder_without_rest_or_overlap() -> None:
-    whole = listing(500)
+    whole = listed(500)
     parts = [whole.shard(number, 4) for number in range(1, 5)]
     names = [job.name for part in parts for job in part.jobs]
     assert sorted(names) == sorted(job.name for job in whole.jobs)
     assert min(len(part.jobs) for part in parts) > 90
-    assert [len(part.problems) for part in parts].count(1) == 1
+    assert [len(part.failed) for part in parts].count(1) == 1
     assert [part.unused for part in parts] == [["left.png"], [], [], []]
 
 
 def test_a_shard_depends_on_the_name_alone_in_any_unicode_form() -> None:
     # Known answers: machines that disagree on them would matte some photos twice and others never.
     names = ["a.jpg", "sub/b.jpg", "café.jpg", "cafe\N{COMBINING ACUTE ACCENT}.jpg", "raw\udcff.jpg"]
-    listed = Listing([Job(name, name, "t", {}) for name in names])
-    owners = {job.name: number for number in range(1, 6) for job in listed.shard(number, 5).jobs}
+    whole = JobList([Job(name, name, "t", {}) for name in names])
+    owners = {job.name: number for number in range(1, 6) for job in whole.shard(number, 5).jobs}
     assert [owners[name] for name in names] == [5, 4, 5, 5, 1]
 
 
 def test_only_keeps_what_is_named() -> None:
-    part = listing(3).only(["/in/d/1.jpg", "/in/bad.jpg"])
+    part = listed(3).only(["/in/d/1.jpg", "/in/bad.jpg"])
     assert [job.name for job in part.jobs] == ["d/1.jpg"]
-    assert [problem.name for problem in part.problems] == ["bad.jpg"]
+    assert [failed.name for failed in part.failed] == ["bad.jpg"]
 
 
 def test_output_names_follow_the_pattern() -> None:
@@ -52,7 +53,7 @@ def test_output_names_follow_the_pattern() -> None:
         ("{dir}/{stem}.png", "gives alpha and cutout the same file"),
         ("../{stem}_{what}.png", "leads out of the output folder"),
         ("/{stem}_{what}.png", "leads out of the output folder"),
-        ("{stem}_{kind}.png", "has {kind}, which means nothing"),
+        ("{stem}_{kind}.png", "has {kind}, which has no meaning"),
     ],
 )
 def test_patterns_that_cannot_work_are_refused(pattern: str, told: str) -> None:

@@ -42,7 +42,7 @@ def test_json_lines_say_the_same(data: Path, tmp_path: Path) -> None:
     assert (job.name, job.trimap) == ("cat, grey.png", str(data / "t.png"))
 
 
-def test_lines_that_cannot_be_matted_are_problems(data: Path, tmp_path: Path) -> None:
+def test_lines_that_cannot_be_matted_have_failed(data: Path, tmp_path: Path) -> None:
     manifest = data / "pairs.csv"
     manifest.write_text(
         'image,trimap,output\n"cat, grey.png",t.png,a.png\ngone.png,t.png,b.png\n"cat, grey.png",,c.png\n,t.png,d.png\n'
@@ -50,10 +50,10 @@ def test_lines_that_cannot_be_matted_are_problems(data: Path, tmp_path: Path) ->
         '"cat, grey.png",t.png,b{1}.png\n',
         encoding="utf-8",
     )
-    listing = read_manifest(manifest, tmp_path / "out")
-    assert [job.outputs["alpha"] for job in listing.jobs] == [str(tmp_path / "out/a.png")]
-    told = [problem.reason for problem in listing.problems]
-    assert any("gone.png, of" in reason and "is no file" in reason for reason in told)
+    listed = read_manifest(manifest, tmp_path / "out")
+    assert [job.outputs["alpha"] for job in listed.jobs] == [str(tmp_path / "out/a.png")]
+    told = [failed.reason for failed in listed.failed]
+    assert any("gone.png, of" in reason and "is not a file" in reason for reason in told)
     assert any("names no trimap in line 4" in reason for reason in told)
     assert any("names no image in line 5" in reason for reason in told)
     assert sum("output of two lines" in reason for reason in told) == 2
@@ -62,22 +62,22 @@ def test_lines_that_cannot_be_matted_are_problems(data: Path, tmp_path: Path) ->
     assert len(told) == 7
 
 
-def test_a_colour_that_is_none_is_the_problem_of_its_line(data: Path, tmp_path: Path) -> None:
+def test_what_is_not_a_colour_fails_its_line(data: Path, tmp_path: Path) -> None:
     manifest = data / "pairs.csv"
     manifest.write_text('image,trimap,background\n"cat, grey.png",t.png,red\n"cat, grey.png",t.png,#12345\n')
-    listing = read_manifest(manifest, tmp_path / "out", pattern="{stem}.png")
-    (problem,) = listing.problems
-    assert problem.reason.startswith("line 3: '#12345' is no colour")
-    assert len(listing.jobs) == 1
+    listed = read_manifest(manifest, tmp_path / "out", pattern="{stem}.png")
+    (failed,) = listed.failed
+    assert failed.reason.startswith("line 3: '#12345' is not a colour")
+    assert len(listed.jobs) == 1
 
 
-def test_several_products_need_several_outputs_and_composites_a_background(data: Path, tmp_path: Path) -> None:
+def test_several_kinds_need_several_outputs_and_composites_a_background(data: Path, tmp_path: Path) -> None:
     manifest = data / "pairs.jsonl"
     rows = [{"image": "cat, grey.png", "trimap": "t.png", "output": "one.png", "background": "red"}]
     rows += [{"image": "cat, grey.png", "trimap": "t.png", "output": "{stem}-{what}.png"}]
     manifest.write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
-    told = [problem.reason for problem in read_manifest(manifest, tmp_path, kinds=["alpha", "composite"]).problems]
-    assert "names one output for 2 products in line 1" in told[0]
+    told = [failed.reason for failed in read_manifest(manifest, tmp_path, kinds=["alpha", "composite"]).failed]
+    assert "names one output for 2 kinds of output in line 1" in told[0]
     assert "names no background in line 2" in told[1]
 
 
@@ -88,9 +88,9 @@ def test_several_products_need_several_outputs_and_composites_a_background(data:
         ("p.csv", b"image,trimap,mask\na,b,c\n", "has a column 'mask'"),
         ("p.csv", b"image,trimap\na,b,c\n", "has a column 'a column without a name'"),
         ("p.csv", b"image,trimap\n", "lists no image"),
-        ("p.csv", b"image,trimap\n\xff\xfe,b\n", "is no text in UTF-8"),
-        ("p.jsonl", b'{"image": "a"\n', "line 1 is no JSON"),
-        ("p.jsonl", b'["a", "b"]\n', "line 1 is no JSON object"),
+        ("p.csv", b"image,trimap\n\xff\xfe,b\n", "is not text in UTF-8"),
+        ("p.jsonl", b'{"image": "a"\n', "line 1 is not JSON"),
+        ("p.jsonl", b'["a", "b"]\n', "line 1 is not a JSON object"),
     ],
 )
 def test_a_manifest_that_is_none_says_why(tmp_path: Path, name: str, text: bytes, told: str) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from mattecli.batch.jobs import Listing
+from mattecli.batch.jobs import JobList
 from mattecli.batch.pairing import find_jobs
 from mattecli.errors import InputError, UsageError
 from tests.support.batches import make_folders, write_photo, write_trimap
@@ -15,28 +15,28 @@ from tests.support.batches import make_folders, write_photo, write_trimap
 Folders = tuple[Path, Path, Path]
 
 
-def pairs(listing: Listing) -> dict[str, str]:
-    return {job.name: job.trimap for job in listing.jobs}
+def pairs(listed: JobList) -> dict[str, str]:
+    return {job.name: job.trimap for job in listed.jobs}
 
 
-def reasons(listing: Listing) -> dict[str, str]:
-    return {problem.name: problem.reason for problem in listing.problems}
+def reasons(listed: JobList) -> dict[str, str]:
+    return {failed.name: failed.reason for failed in listed.failed}
 
 
 def test_photos_and_trimaps_pair_by_name_in_mirrored_trees(folders: Folders) -> None:
     photos, trimaps, out = folders
     (trimaps / "b.png").rename(trimaps / "b_trimap.png")
-    listing = find_jobs(photos, out, trimaps=str(trimaps), kinds=["alpha", "cutout"])
-    assert pairs(listing) == {
+    listed = find_jobs(photos, out, trimaps=str(trimaps), kinds=["alpha", "cutout"])
+    assert pairs(listed) == {
         "a.png": str(trimaps / "a.png"),
         "b.png": str(trimaps / "b_trimap.png"),
         "sub/c.png": str(trimaps / "sub/c.png"),
     }
-    assert listing.jobs[2].outputs == {
+    assert listed.jobs[2].outputs == {
         "alpha": str(out / "sub/c_alpha.png"),
         "cutout": str(out / "sub/c_cutout.png"),
     }
-    assert (listing.problems, listing.unused) == ([], [])
+    assert (listed.failed, listed.unused) == ([], [])
 
 
 def test_names_pair_as_people_read_them(tmp_path: Path) -> None:
@@ -46,8 +46,8 @@ def test_names_pair_as_people_read_them(tmp_path: Path) -> None:
     write_photo(photos / "Zo\u00eb.png")
     write_trimap(trimaps / "Zoe\u0308.png")  # the same name as macOS stores it
     for where in (str(trimaps), f"{trimaps}/{{stem}}.png"):
-        listing = find_jobs(photos, tmp_path / "out", trimaps=where)
-        assert pairs(listing) == {"Zo\u00eb.png": str(trimaps / "Zoe\u0308.png")}
+        listed = find_jobs(photos, tmp_path / "out", trimaps=where)
+        assert pairs(listed) == {"Zo\u00eb.png": str(trimaps / "Zoe\u0308.png")}
 
 
 def test_subfolders_pair_as_people_read_them(tmp_path: Path) -> None:
@@ -60,18 +60,18 @@ def test_subfolders_pair_as_people_read_them(tmp_path: Path) -> None:
     write_trimap(trimaps / "Zoe\u0308/Mu\u0308nchen/a.png")
     write_trimap(trimaps / "Zoe/b.png")  # somebody else's
     for where in (str(trimaps), f"{trimaps}/{{dir}}/{{stem}}.png"):
-        listing = find_jobs(photos, tmp_path / "out", trimaps=where)
-        assert pairs(listing) == {"Zo\u00eb/M\u00fcnchen/a.png": str(trimaps / "Zoe\u0308/Mu\u0308nchen/a.png")}
-        assert set(reasons(listing)) == {"Zo\u00eb/b.png"}
+        listed = find_jobs(photos, tmp_path / "out", trimaps=where)
+        assert pairs(listed) == {"Zo\u00eb/M\u00fcnchen/a.png": str(trimaps / "Zoe\u0308/Mu\u0308nchen/a.png")}
+        assert set(reasons(listed)) == {"Zo\u00eb/b.png"}
 
 
 def test_pictures_of_formats_that_are_not_read_are_told(folders: Folders) -> None:
     photos, trimaps, out = folders
     for name in ("raw.DNG", "sub/layers.psd", "notes.txt"):
         (photos / name).write_bytes(b"x")
-    listing = find_jobs(photos, out, trimaps=str(trimaps))
-    assert listing.foreign == [str(photos / "raw.DNG"), str(photos / "sub/layers.psd")]
-    assert listing.shard(2, 2).foreign == []
+    listed = find_jobs(photos, out, trimaps=str(trimaps))
+    assert listed.foreign == [str(photos / "raw.DNG"), str(photos / "sub/layers.psd")]
+    assert listed.shard(2, 2).foreign == []
 
 
 def test_without_recursion_subfolders_are_left_alone(folders: Folders) -> None:
@@ -81,8 +81,8 @@ def test_without_recursion_subfolders_are_left_alone(folders: Folders) -> None:
 
 def test_jobs_come_in_the_order_people_count(tmp_path: Path) -> None:
     photos, trimaps, out = make_folders(tmp_path, ["p10.png", "p9.png", "p1.png"])
-    listing = find_jobs(photos, out, trimaps=str(trimaps))
-    assert [job.name for job in listing.jobs] == ["p1.png", "p9.png", "p10.png"]
+    listed = find_jobs(photos, out, trimaps=str(trimaps))
+    assert [job.name for job in listed.jobs] == ["p1.png", "p9.png", "p10.png"]
 
 
 @pytest.mark.parametrize(
@@ -97,8 +97,8 @@ def test_jobs_come_in_the_order_people_count(tmp_path: Path) -> None:
 def test_a_pattern_finds_trimaps(tmp_path: Path, pattern: str, name: str) -> None:
     photo = write_photo(tmp_path / "photos/sub/cat.jpg")
     write_trimap(tmp_path / name)
-    listing = find_jobs(photo.parents[1], tmp_path / "out", trimaps=str(tmp_path / pattern))
-    assert list(pairs(listing)) == ["sub/cat.jpg"], reasons(listing)
+    listed = find_jobs(photo.parents[1], tmp_path / "out", trimaps=str(tmp_path / pattern))
+    assert list(pairs(listed)) == ["sub/cat.jpg"], reasons(listed)
 
 
 def test_trimaps_beside_the_photos_are_no_photos(tmp_path: Path) -> None:
@@ -106,38 +106,38 @@ def test_trimaps_beside_the_photos_are_no_photos(tmp_path: Path) -> None:
     write_trimap(tmp_path / "photos/sub/cat_trimap.png")
     write_photo(tmp_path / "photos/dog.jpg")
     for trimaps in (tmp_path / "photos", tmp_path / "photos/{dir}/{stem}_trimap.png"):
-        listing = find_jobs(tmp_path / "photos", tmp_path / "out", trimaps=str(trimaps))
-        assert pairs(listing) == {"sub/cat.jpg": str(tmp_path / "photos/sub/cat_trimap.png")}
-        assert list(reasons(listing)) == ["dog.jpg"]
+        listed = find_jobs(tmp_path / "photos", tmp_path / "out", trimaps=str(trimaps))
+        assert pairs(listed) == {"sub/cat.jpg": str(tmp_path / "photos/sub/cat_trimap.png")}
+        assert list(reasons(listed)) == ["dog.jpg"]
 
 
 def test_a_photo_is_never_its_own_trimap(tmp_path: Path) -> None:
     write_photo(tmp_path / "photos/dog.png")
-    listing = find_jobs(tmp_path / "photos", tmp_path / "out", trimaps=str(tmp_path / "photos/{stem}.png"))
-    assert "has no trimap" in reasons(listing)["dog.png"]
+    listed = find_jobs(tmp_path / "photos", tmp_path / "out", trimaps=str(tmp_path / "photos/{stem}.png"))
+    assert "has no trimap" in reasons(listed)["dog.png"]
 
 
-def test_missing_and_ambiguous_trimaps_are_problems_and_left_over_ones_are_told(folders: Folders) -> None:
+def test_missing_and_ambiguous_trimaps_have_failed_and_left_over_ones_are_told(folders: Folders) -> None:
     photos, trimaps, out = folders
     (trimaps / "a.png").unlink()
     write_trimap(trimaps / "b.tif")
     write_trimap(trimaps / "sub/nobody.png")
-    listing = find_jobs(photos, out, trimaps=str(trimaps))
-    assert list(pairs(listing)) == ["sub/c.png"]
-    assert reasons(listing)["a.png"].startswith(f"{photos / 'a.png'} has no trimap in {trimaps}; ")
-    assert f"several trimaps: {trimaps / 'b.png'}, {trimaps / 'b.tif'}; keep one" in reasons(listing)["b.png"]
-    assert listing.unused == [str(trimaps / "sub/nobody.png")]
+    listed = find_jobs(photos, out, trimaps=str(trimaps))
+    assert list(pairs(listed)) == ["sub/c.png"]
+    assert reasons(listed)["a.png"].startswith(f"{photos / 'a.png'} has no trimap in {trimaps}; ")
+    assert f"several trimaps: {trimaps / 'b.png'}, {trimaps / 'b.tif'}; keep one" in reasons(listed)["b.png"]
+    assert listed.unused == [str(trimaps / "sub/nobody.png")]
 
 
-def test_outputs_that_clash_are_problems_of_both_photos(folders: Folders) -> None:
+def test_outputs_that_clash_fail_both_photos(folders: Folders) -> None:
     photos, trimaps, out = folders
     write_photo(photos / "a.jpg")
-    listing = find_jobs(photos, out, trimaps=str(trimaps))
-    assert set(pairs(listing)) == {"b.png", "sub/c.png"}
-    assert f"{out / 'a_alpha.png'} is also the output of a.png; " in reasons(listing)["a.jpg"]
-    assert "is also the output of a.jpg; " in reasons(listing)["a.png"]
+    listed = find_jobs(photos, out, trimaps=str(trimaps))
+    assert set(pairs(listed)) == {"b.png", "sub/c.png"}
+    assert f"{out / 'a_alpha.png'} is also the output of a.png; " in reasons(listed)["a.jpg"]
+    assert "is also the output of a.jpg; " in reasons(listed)["a.png"]
     both = find_jobs(photos, out, trimaps=str(trimaps), pattern="{dir}/{name}_{what}.png")
-    assert (len(both.jobs), both.problems) == (4, [])
+    assert (len(both.jobs), both.failed) == (4, [])
 
 
 def test_outputs_among_the_inputs_are_refused(folders: Folders) -> None:
@@ -146,19 +146,19 @@ def test_outputs_among_the_inputs_are_refused(folders: Folders) -> None:
         with pytest.raises(InputError, match=r"lies in .*name a folder outside"):
             find_jobs(photos, out, trimaps=str(trimaps))
     assert len(find_jobs(photos, photos / "mattes", trimaps=str(trimaps), recursive=False).jobs) == 2
-    listing = find_jobs(photos, photos.parent, trimaps=str(trimaps), pattern="photos/{stem}_{what}.png")
-    assert all("which holds inputs" in reason for reason in reasons(listing).values())
-    assert listing.jobs == []
+    listed = find_jobs(photos, photos.parent, trimaps=str(trimaps), pattern="photos/{stem}_{what}.png")
+    assert all("which holds inputs" in reason for reason in reasons(listed).values())
+    assert listed.jobs == []
 
 
-def test_an_output_that_is_an_input_is_a_problem(folders: Folders, tmp_path: Path) -> None:
+def test_an_output_that_is_an_input_has_failed(folders: Folders, tmp_path: Path) -> None:
     photos, trimaps, _ = folders
     (tmp_path / "out").symlink_to(trimaps)
-    listing = find_jobs(photos, tmp_path, trimaps=str(tmp_path / "trimaps/{dir}/{stem}.png"), pattern="out/{stem}.png")
-    assert "is an input of this run" in reasons(listing)["a.png"]
+    listed = find_jobs(photos, tmp_path, trimaps=str(tmp_path / "trimaps/{dir}/{stem}.png"), pattern="out/{stem}.png")
+    assert "is an input of this run" in reasons(listed)["a.png"]
 
 
-def test_what_only_looks_like_a_photo_is_a_problem(folders: Folders) -> None:
+def test_what_only_looks_like_a_photo_has_failed(folders: Folders) -> None:
     photos, trimaps, out = folders
     (photos / "folder.jpg").mkdir()
     (photos / "sub/back").symlink_to(photos)
@@ -168,15 +168,15 @@ def test_what_only_looks_like_a_photo_is_a_problem(folders: Folders) -> None:
     os.mkfifo(photos / "pipe.png")
     (photos / "notes.txt").write_text("no picture")
     (photos / ".hidden.png").write_text("no picture")
-    listing = find_jobs(photos, out, trimaps=str(trimaps))
-    assert set(pairs(listing)) == {"a.png", "b.png", "sub/c.png"}
-    found = reasons(listing)
+    listed = find_jobs(photos, out, trimaps=str(trimaps))
+    assert set(pairs(listed)) == {"a.png", "b.png", "sub/c.png"}
+    found = reasons(listed)
     assert set(found) == {"folder.jpg", "sub/back", "circle.png", "circle", "gone.png", "pipe.png"}
     assert "is a folder with a picture's name" in found["folder.jpg"]
     assert "is a link back to" in found["sub/back"]
     assert "it is a link in a circle" in found["circle.png"]
     assert "No such file" in found["gone.png"]
-    assert "is no regular file" in found["pipe.png"]
+    assert "is not a regular file" in found["pipe.png"]
 
 
 def test_links_to_folders_elsewhere_are_followed(folders: Folders, tmp_path: Path) -> None:
@@ -194,11 +194,11 @@ def test_folders_that_are_none_are_named(folders: Folders, tmp_path: Path) -> No
     for images, where, target, told in [
         (tmp_path / "nowhere", trimaps, out, "nowhere does not exist; name a folder of photos"),
         (photos / "a.png", trimaps, out, "a.png is a file; name a folder of photos"),
-        (photos, tmp_path / "nowhere", out, "nowhere is no folder; name the trimaps' folder"),
+        (photos, tmp_path / "nowhere", out, "nowhere is not a folder; name the trimaps' folder"),
         (photos, trimaps, photos / "a.png", "a.png is a file; name a folder for the outputs"),
         (empty, trimaps, out, "empty holds no pictures; check the folder"),
     ]:
         with pytest.raises(InputError, match=told):
             find_jobs(images, target, trimaps=str(where))
-    with pytest.raises(UsageError, match=r"has \{star\}, which means nothing; use \{dir\}, \{stem\}, \{name\}"):
+    with pytest.raises(UsageError, match=r"has \{star\}, which has no meaning; use \{dir\}, \{stem\}, \{name\}"):
         find_jobs(photos, out, trimaps="{star}.png")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import secrets
 import signal
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -17,8 +16,10 @@ import mattecli
 from mattecli.batch.engine import run_jobs
 from mattecli.batch.pairing import find_jobs
 from mattecli.batch.ray import run_on_ray
-from mattecli.batch.work import Line, Settings, Worker
+from mattecli.batch.worker import BatchOptions, Worker
 from mattecli.errors import WeightsError
+from mattecli.inference.options import RunOptions
+from mattecli.work.outcome import Done, Failed, Outcome, Skipped
 from tests.conftest import RunMatte
 from tests.support.batches import SIDE, lines_of, make_folders, outputs_in
 
@@ -42,31 +43,32 @@ def test_two_workers_of_which_one_is_killed_lose_nothing(cluster: Any, tmp_path:
     names = [f"{n}.png" for n in range(60)]
     photos, trimaps, out = make_folders(tmp_path, names)
     (photos / "7.png").write_bytes(b"no picture")
-    listing = find_jobs(photos, out, trimaps=str(trimaps))
-    lines: list[Line] = []
+    listed = find_jobs(photos, out, trimaps=str(trimaps))
+    outcomes: list[Outcome] = []
     killed: list[int] = []
 
-    def on_done(line: Line) -> None:
-        lines.append(line)
-        if len(lines) == 3:
+    def on_done(outcome: Outcome) -> None:
+        outcomes.append(outcome)
+        if len(outcomes) == 3:
             victim = next(iter(_workers()))
             os.kill(victim, signal.SIGKILL)
             killed.append(len(outputs_in(out)))
 
     out.mkdir()
-    worker = Worker(Settings(out, device="cpu"))
-    run_on_ray(listing.jobs, worker, on_done=on_done, stop=threading.Event(), workers=2)
+    worker = Worker(BatchOptions(out=out, run=RunOptions(device="cpu")))
+    run_on_ray(listed.jobs, worker, on_done=on_done, workers=2)
     assert killed[0] < 59  # there was something left to do
-    assert sorted(line["name"] for line in lines) == sorted(names)
-    assert {line["name"] for line in lines if line["status"] != "done"} == {"7.png"}
-    assert next(line["reason"] for line in lines if line["name"] == "7.png").endswith(
-        "PNG, JPEG, WebP, TIFF, BMP or AVIF"
-    )
+    assert sorted(outcome.name for outcome in outcomes) == sorted(names)
+    (failed,) = (outcome for outcome in outcomes if not isinstance(outcome, Done))
+    assert isinstance(failed, Failed)
+    assert (failed.name, "7.png is not an image that can be read" in failed.reason) == ("7.png", True)
     assert outputs_in(out) == {f"{n}_alpha.png" for n in range(60) if n != 7}
 
-    again: list[Line] = []
-    run_jobs(listing.jobs, Worker(Settings(out, device="cpu")), on_done=again.append)  # one record for both engines
-    assert [line["status"] for line in again].count("skipped") == 59
+    again: list[Outcome] = []
+    run_jobs(
+        listed.jobs, Worker(BatchOptions(out=out, run=RunOptions(device="cpu"))), on_done=again.append
+    )  # one record for both engines
+    assert sum(isinstance(outcome, Skipped) for outcome in again) == 59
 
 
 def test_the_command_makes_the_same_files_as_without_ray(cluster: Any, tmp_path: Path, run_matte: RunMatte) -> None:
@@ -86,7 +88,7 @@ def test_weights_that_no_worker_can_load_end_the_run(cluster: Any, tmp_path: Pat
     photos, trimaps, out = make_folders(tmp_path, ["a.png"])
     weights = tmp_path / "weights.safetensors"
     weights.write_bytes(b"no weights")
-    worker = Worker(Settings(out, device="cpu", weights=str(weights)))
+    worker = Worker(BatchOptions(out=out, run=RunOptions(device="cpu", weights=str(weights))))
     jobs = find_jobs(photos, out, trimaps=str(trimaps)).jobs
     with pytest.raises(WeightsError, match=r"weights.safetensors"):
         run_on_ray(jobs, worker, on_done=print, workers=1)

@@ -7,8 +7,17 @@ from pathlib import Path
 
 import pytest
 
-from mattecli.batch.report import Report, Run, failure_limit, merge, read_report, write_run
-from mattecli.errors import InputError, UsageError
+from mattecli.batch.report import Report, Run, merge, read_report, write_run
+from mattecli.errors import InputError
+from mattecli.work.outcome import Done, Failed, Job
+
+
+def done(image: str) -> Done:
+    return Done(Job(image, f"/in/{image}", "/in/t.png", {"alpha": f"/out/{image}"}), {}, 0.5)
+
+
+def failed(image: str) -> Failed:
+    return Failed(image, f"/in/{image}", "why")
 
 
 def line(image: str, status: str = "done") -> dict[str, str]:
@@ -18,8 +27,8 @@ def line(image: str, status: str = "done") -> dict[str, str]:
 def test_lines_are_in_the_file_as_soon_as_they_are_known(tmp_path: Path) -> None:
     path = tmp_path / "run.jsonl"
     report = Report(path, total=4)
-    report.add(line("a"))
-    report.add(line("b", "failed"))
+    report.add(done("a"))
+    report.add(failed("b"))
     assert [entry["name"] for entry in read_report(path).lines] == ["a", "b"]
     report.close()
     run = read_report(path)
@@ -37,12 +46,12 @@ def test_lines_are_in_the_file_as_soon_as_they_are_known(tmp_path: Path) -> None
 
 def test_the_report_owns_the_exit_code() -> None:
     report = Report(total=3, limit=1)
-    report.add(line("a"))
-    assert (report.exit_code, report.hopeless) == (0, False)
-    report.add(line("b", "failed"))
-    assert (report.exit_code, report.hopeless) == (1, False)
-    report.add(line("c", "failed"))
-    assert report.hopeless
+    report.add(done("a"))
+    assert (report.exit_code, report.too_many_failures) == (0, False)
+    report.add(failed("b"))
+    assert (report.exit_code, report.too_many_failures) == (1, False)
+    report.add(failed("c"))
+    assert report.too_many_failures
     report.interrupted = True
     assert report.exit_code == 130
 
@@ -51,12 +60,12 @@ def test_an_older_report_is_replaced_and_nothing_else(tmp_path: Path) -> None:
     path = tmp_path / "run.jsonl"
     for _ in range(2):
         report = Report(path, total=1)
-        report.add(line("a"))
+        report.add(done("a"))
         report.close()
     assert len(path.read_text().splitlines()) == 2
     for text in ("a,b\n", '{"some": "json"}\n', "\xff"):
         path.write_text(text, encoding="latin-1")
-        with pytest.raises(InputError, match=r"run.jsonl exists already and is no report; name another"):
+        with pytest.raises(InputError, match=r"run.jsonl exists already and is not a report; name another"):
             Report(path, total=1)
         assert path.read_text(encoding="latin-1") == text
     with pytest.raises(InputError, match="cannot be written"):
@@ -73,7 +82,7 @@ def test_a_report_that_was_cut_off_is_read_as_far_as_it_goes(tmp_path: Path) -> 
 def test_a_broken_line_in_the_midst_is_an_error(tmp_path: Path) -> None:
     path = tmp_path / "run.jsonl"
     path.write_text(json.dumps(line("a")) + "\n{\n" + json.dumps(line("b")) + "\n", encoding="utf-8")
-    with pytest.raises(InputError, match="line 2 is no line of a report"):
+    with pytest.raises(InputError, match="line 2 is not a line of a report"):
         read_report(path)
 
 
@@ -88,15 +97,6 @@ def test_merging_adds_shards_and_lets_the_last_line_of_an_image_count(tmp_path: 
     killed = merge([one, Run([line("d")])]).summary
     assert killed is not None
     assert killed["interrupted"]
-
-
-def test_a_limit_of_failures_is_a_number_or_a_share() -> None:
-    assert failure_limit("20", 1000) == 20
-    assert failure_limit("5%", 130) == 6
-    assert failure_limit("0", 10) == 0
-    for text in ("few", "-1", "101%", "1.5"):
-        with pytest.raises(UsageError, match="neither a number nor a percentage"):
-            failure_limit(text, 10)
 
 
 def test_merging_keeps_all_lines_of_an_image_that_one_run_has_several_times() -> None:

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import json
 import os
-import random
 import re
 import shutil
 import signal
 import socket
-import subprocess
 import sys
 import threading
 from pathlib import Path
@@ -17,12 +15,13 @@ from typing import Any
 
 import pytest
 
-from mattecli.batch.work import Worker
+from mattecli.batch import worker as worker_module
 from mattecli.imaging.read import read_alpha, read_image
-from mattecli.inference import backend as backends
 from mattecli.weights import find_checkpoint
+from mattecli.work.outcome import Job
 from tests.conftest import RunMatte
 from tests.support.batches import SIDE, lines_of, make_folders, outputs_in, write_photo, write_trimap
+from tests.support.fresh import modules_after
 
 Folders = tuple[Path, Path, Path]
 ALPHAS = {"a_alpha.png", "b_alpha.png", "sub/c_alpha.png"}
@@ -32,23 +31,6 @@ ALPHAS = {"a_alpha.png", "b_alpha.png", "sub/c_alpha.png"}
 def folders(tmp_path: Path) -> Folders:
     """Three photos with trimaps, one of them in a subfolder; and where the outputs go."""
     return make_folders(tmp_path)
-
-
-@pytest.fixture(autouse=True)
-def _one_network(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Load each network once for all tests of this module, which takes most of a small batch's time."""
-    load = backends.load_backend
-
-    def cached(weights: str | None = None, **options: Any) -> backends.Backend:
-        key = (weights, *sorted(options.items()))
-        if key not in _networks:
-            _networks[key] = load(weights, **options)
-        return _networks[key]
-
-    monkeypatch.setattr(backends, "load_backend", cached)
-
-
-_networks: dict[Any, backends.Backend] = {}
 
 
 def test_a_folder_becomes_a_folder_of_alphas_as_predict_makes_them(
@@ -68,15 +50,10 @@ def test_a_second_run_does_nothing_and_loads_nothing(folders: Folders, run_matte
     photos, trimaps, out = folders
     run_matte("batch", photos, out, "-t", trimaps)
     before = {path: path.stat().st_mtime_ns for path in out.rglob("*.png")}
-    code = (
-        "import sys; from mattecli.cli import main; sys.argv = ['matte', *sys.argv[1:]]; main()\n"
-        "sys.exit('torch was loaded' if 'torch' in sys.modules else 0)"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", code, "batch", photos, out, "-t", trimaps], capture_output=True, text=True, check=False
-    )
-    assert (done.returncode, done.stdout) == (0, "")
-    assert done.stderr.startswith("0 done, 3 skipped, 0 failed")
+    modules = modules_after("batch", photos, out, "-t", trimaps)
+    assert "mattecli" in modules
+    assert not modules & {"torch", "onnxruntime"}
+    assert "0 done, 3 skipped, 0 failed" in run_matte("batch", photos, out, "-t", trimaps)[2]
     assert {path: path.stat().st_mtime_ns for path in out.rglob("*.png")} == before
 
 
@@ -142,7 +119,7 @@ def test_files_of_others_are_not_overwritten_and_named(folders: Folders, run_mat
     assert read_alpha(out / "a_alpha.png").shape == (SIDE, SIDE)
 
 
-def test_all_products_in_one_pass(folders: Folders, run_matte: RunMatte, tmp_path: Path) -> None:
+def test_all_kinds_of_output_in_one_pass(folders: Folders, run_matte: RunMatte, tmp_path: Path) -> None:
     photos, trimaps, out = folders
     beach = write_photo(tmp_path / "beach.png", number=12)
     kinds = ("alpha", "cutout", "foreground", "composite")
@@ -353,16 +330,16 @@ def test_names_that_are_no_text_are_matted_too(tmp_path: Path, run_matte: RunMat
         (["photos", "-t", "trimaps"], "is the only folder given"),
         (["photos", "out"], "the photos need trimaps"),
         (["photos", "out", "-t", "trimaps", "--manifest", "m.csv"], "a manifest names the photos and trimaps"),
-        (["photos", "out", "-t", "trimaps", "--shard", "0/4"], "--shard 0/4 is no part of a whole"),
-        (["photos", "out", "-t", "trimaps", "--shard", "5/4"], "--shard 5/4 is no part of a whole"),
-        (["photos", "out", "-t", "trimaps", "--what", "alpha,hair"], "--what 'hair' is unknown"),
+        (["photos", "out", "-t", "trimaps", "--shard", "0/4"], "--shard must be 1/4 to 4/4 for four machines, not 0/4"),
+        (["photos", "out", "-t", "trimaps", "--shard", "5/4"], "--shard must be 1/4 to 4/4 for four machines, not 5/4"),
+        (["photos", "out", "-t", "trimaps", "--what", "alpha,hair"], "not 'hair'"),
         (["photos", "out", "-t", "trimaps", "--what", "composite"], "a composite needs a background"),
         (["photos", "out", "-t", "trimaps", "--what", "alpha", "-b", "red"], "--background is for composites"),
         (["photos", "out", "-t", "trimaps", "--what", "cutout", "--bits", "16"], "--bits 16 is the depth of an alpha"),
         (["photos", "out", "-t", "trimaps", "--name", "{stem}.png", "--what", "alpha,cutout"], "the same file"),
-        (["photos", "out", "-t", "trimaps", "--max-failures", "many"], "neither a number nor a percentage"),
+        (["photos", "out", "-t", "trimaps", "--max-failures", "many"], "must be a number or a percentage"),
         (["photos", "out", "-t", "trimaps", "--workers", "2"], "add --engine ray"),
-        (["photos", "out", "-t", "trimaps", "--max-memory", "much"], "is no amount of memory"),
+        (["photos", "out", "-t", "trimaps", "--max-memory", "much"], "must be an amount of memory"),
     ],
 )
 def test_options_that_contradict_each_other_are_usage_errors(
@@ -380,10 +357,10 @@ def test_options_that_contradict_each_other_are_usage_errors(
         (["photos", "out", "-t", "trimaps", "--bits", "float"], 3, "cannot hold floating point (PNG); name a .tif"),
         (["photos", "out", "-t", "trimaps", "--name", "{stem}.gif"], 3, "unknown suffix .gif"),
         (["photos", "out", "-t", "trimaps", "--name", "{stem}.jpg", "--what", "cutout"], 3, "cannot hold transparency"),
-        (["photos", "out", "-t", "nowhere"], 3, "nowhere is no folder"),
+        (["photos", "out", "-t", "nowhere"], 3, "nowhere is not a folder"),
         (["photos", "photos/out", "-t", "trimaps"], 3, "name a folder outside"),
         (["photos", "out", "-t", "trimaps", "--report", "nowhere/run.jsonl"], 3, "cannot be written"),
-        (["photos", "out", "-t", "trimaps", "--report", "photos/a.png"], 3, "exists already and is no report"),
+        (["photos", "out", "-t", "trimaps", "--report", "photos/a.png"], 3, "exists already and is not a report"),
         (["photos", "out", "-t", "trimaps", "--retry-failed", "gone.jsonl"], 3, "gone.jsonl cannot be read"),
         (["photos", "out", "-t", "trimaps", "--weights", "gone.safetensors"], 4, "neither a file nor a checkpoint"),
         (["photos", "out", "-t", "trimaps", "--device", "cuda:99"], 5, "--device cuda:99"),
@@ -431,28 +408,28 @@ def test_quiet_says_nothing_and_failures_still_count(folders: Folders, run_matte
     assert (code, stdout, err.count("\n")) == (1, "", 1)
 
 
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_the_first_interrupt_finishes_what_is_in_work_and_reports(
-    tmp_path: Path, run_matte: RunMatte, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, run_matte: RunMatte, monkeypatch: pytest.MonkeyPatch, number: signal.Signals
 ) -> None:
     photos, trimaps, out = make_folders(tmp_path, [f"{n}.png" for n in range(12)])
-    handlers = signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)
-    matte = Worker.matte
+    find_matte, begun = worker_module.find_matte, []
 
-    def interrupted(self: Worker, loaded: Any) -> Any:
-        if loaded.pending.job.name == "4.png":
-            os.kill(os.getpid(), random.choice([signal.SIGINT, signal.SIGTERM]))
-        return matte(self, loaded)
+    def interrupted(job: Job, *args: Any, **options: Any) -> Any:
+        begun.append(job.name)
+        if len(begun) == 5:
+            os.kill(os.getpid(), number)
+        return find_matte(job, *args, **options)
 
-    monkeypatch.setattr(Worker, "matte", interrupted)
+    monkeypatch.setattr(worker_module, "find_matte", interrupted)
     code, _, err = run_matte("batch", photos, out, "-t", trimaps, "--report", tmp_path / "run.jsonl")
+    assert (code, len(begun)) == (130, 5)
+    assert "finishing the photos in work; press Ctrl-C again to drop them" in err
     summary = lines_of(tmp_path / "run.jsonl")["summary"]
-    assert code == 130, err
-    assert (summary["interrupted"], summary["failed"], summary["left"] >= 5) == (True, 0, True)
-    assert len(outputs_in(out)) == summary["done"] >= 5
-    assert (signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)) == handlers
-    monkeypatch.setattr(Worker, "matte", matte)
+    assert summary.items() >= {"interrupted": True, "done": 5, "failed": 0, "left": 7}.items()
+    assert outputs_in(out) == {name.replace(".png", "_alpha.png") for name in begun}
     code, _, err = run_matte("batch", photos, out, "-t", trimaps)
-    assert (code, f"{summary['left']} done, {summary['done']} skipped" in err) == (0, True), err
+    assert (code, "7 done, 5 skipped" in err) == (0, True), err
 
 
 def test_the_second_interrupt_drops_what_is_in_work(
@@ -460,15 +437,15 @@ def test_the_second_interrupt_drops_what_is_in_work(
 ) -> None:
     photos, trimaps, out = make_folders(tmp_path, [f"{n}.png" for n in range(6)])
 
-    def stuck(self: Worker, loaded: Any) -> Any:
+    def interrupted_twice(*_: object) -> None:
         for _ in range(2):
             os.kill(os.getpid(), signal.SIGINT)
         raise AssertionError("was not interrupted")
 
-    monkeypatch.setattr(Worker, "matte", stuck)
+    monkeypatch.setattr(worker_module, "find_matte", interrupted_twice)
     code, _, _ = run_matte("batch", photos, out, "-t", trimaps, "--report", tmp_path / "run.jsonl")
     assert code == 130
-    assert lines_of(tmp_path / "run.jsonl")["summary"]["left"] == 6
+    assert lines_of(tmp_path / "run.jsonl")["summary"].items() >= {"interrupted": True, "left": 6}.items()
     assert outputs_in(out) == set()
     assert not [thread for thread in threading.enumerate() if thread.name.startswith("matte-")]
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from mattecli.compositing import composite as compositing
 from mattecli.compositing.foreground import estimate_foreground
-from mattecli.compositing.outputs import make_product, parse_colour, read_background
+from mattecli.compositing.outputs import make_output, parse_colour, read_background
 from mattecli.errors import DeviceError, InputError, UsageError
 from mattecli.imaging.choices import Colour, Fit
 from mattecli.imaging.image import Image
@@ -208,7 +208,7 @@ def test_quiet_prints_nothing_and_verbose_the_details(folder: Path, run_matte: R
     [
         (["-b", "nosuch.jpg"], 3, "nosuch.jpg"),
         (["-b", "grren"], 2, "'grren' is neither a file nor a colour"),
-        (["-b", "#12"], 2, "'#12' is no colour"),
+        (["-b", "#12"], 2, "'#12' is not a colour"),
         (["-b", "#00b14080"], 2, "half-transparent"),
         (["-b", "rgb(300, 0, 0)"], 2, "end at 255"),
         (["-b", "transparent", "-o", "out.jpg"], 3, "out.jpg cannot hold transparency"),
@@ -217,7 +217,11 @@ def test_quiet_prints_nothing_and_verbose_the_details(folder: Path, run_matte: R
         (["-b", ""], 2, "'' is neither a file nor a colour"),
         (["-b", "clear.png"], 3, "clear.png is transparent in places, where a background has no colour; flatten it"),
         (["-b", "white", "--fit", "stretch"], 2, "--fit stretch is for a background picture, and white is a colour"),
-        (["-b", "transparent", "--linear"], 2, "--linear would do nothing, for nothing is put over a background"),
+        (
+            ["-b", "transparent", "--linear"],
+            2,
+            "--linear would do nothing, because no background is put under the foreground",
+        ),
         (["-b", "transparent", "--linear", "--fit", "tile"], 2, "--linear and --fit tile would do nothing"),
         (["-b", "white", "-o", "out.xyz"], 3, "unknown suffix .xyz"),
         (["-b", "white", "-o", "nosuch/out.png"], 3, "the folder nosuch does not exist"),
@@ -225,7 +229,7 @@ def test_quiet_prints_nothing_and_verbose_the_details(folder: Path, run_matte: R
         (["-b", "white", "-o", "photo.png", "--overwrite"], 3, "photo.png is an input"),
         (["-b", "beach.png", "-o", "beach.png", "--overwrite"], 3, "beach.png is an input"),
         (["-b", "beach.png", "--around", "red"], 2, "add --fit contain"),
-        (["-b", "beach.png", "--fit", "contain", "--around", "beach.png"], 2, "'beach.png' is no colour"),
+        (["-b", "beach.png", "--fit", "contain", "--around", "beach.png"], 2, "'beach.png' is not a colour"),
         (["-b", "white", "-o", "-", "--json"], 2, "both write to standard output"),
     ],
 )
@@ -299,11 +303,11 @@ def photo() -> Image:
 def test_products_keep_the_photos_depth_profile_and_resolution(photo: Image) -> None:
     matte = alpha(600, 7)
     for kind, channels in (("cutout", 4), ("foreground", 3)):
-        product = make_product(kind, photo, matte)  # type: ignore[arg-type]
+        product = make_output(kind, photo, matte)  # type: ignore[arg-type]
         assert product.pixels.shape == (600, 7, channels)
         assert product.pixels.dtype == np.uint16
         assert (product.icc, product.resolution) == (b"profile", (72.0, 72.0))
-    over = make_product("composite", photo, matte, background=GREEN)
+    over = make_output("composite", photo, matte, background=GREEN)
     assert over.pixels.shape == (600, 7, 3)
     assert over.pixels.dtype == np.uint16
     assert over.icc == b"profile"
@@ -311,13 +315,13 @@ def test_products_keep_the_photos_depth_profile_and_resolution(photo: Image) -> 
 
 def test_a_picture_behind_a_photo_is_in_place_from_top_to_bottom(photo: Image) -> None:
     picture = np.random.default_rng(3).integers(0, 65536, photo.pixels.shape, np.uint16)
-    over = make_product("composite", photo, np.zeros((600, 7), np.float32), background=Image(picture))
+    over = make_output("composite", photo, np.zeros((600, 7), np.float32), background=Image(picture))
     np.testing.assert_array_equal(over.pixels, picture)
 
 
 def test_a_matte_has_the_photos_resolution_and_not_its_profile(photo: Image) -> None:
     matte = alpha(600, 7)
-    product = make_product("alpha", photo, matte)
+    product = make_output("alpha", photo, matte)
     assert product.pixels is matte
     assert (product.icc, product.resolution) == (None, (72.0, 72.0))
 
@@ -325,11 +329,11 @@ def test_a_matte_has_the_photos_resolution_and_not_its_profile(photo: Image) -> 
 def test_products_of_one_photo_share_its_estimated_foreground(photo: Image, monkeypatch: pytest.MonkeyPatch) -> None:
     matte = alpha(600, 7)
     colours = estimate_foreground(photo.pixels, matte)
-    alone = [make_product("cutout", photo, matte), make_product("composite", photo, matte, background=GREEN)]
+    alone = [make_output("cutout", photo, matte), make_output("composite", photo, matte, background=GREEN)]
     monkeypatch.setattr("mattecli.compositing.foreground.estimate_foreground", None)
     shared = [
-        make_product("cutout", photo, matte, foreground=colours),
-        make_product("composite", photo, matte, background=GREEN, foreground=colours),
+        make_output("cutout", photo, matte, foreground=colours),
+        make_output("composite", photo, matte, background=GREEN, foreground=colours),
     ]
     for one, other in zip(alone, shared, strict=True):
         np.testing.assert_array_equal(one.pixels, other.pixels)
@@ -340,14 +344,14 @@ def test_a_product_that_does_not_fit_into_free_memory_is_not_begun(
 ) -> None:
     monkeypatch.setattr("mattecli.system.memory.free_bytes", lambda: 600 * 7 * 28 - 1)
     with pytest.raises(DeviceError, match="7×600 pixels together takes 0 MiB of memory, but 0 MiB is free"):
-        make_product("foreground", photo, alpha(600, 7))
+        make_output("foreground", photo, alpha(600, 7))
     monkeypatch.setattr("mattecli.system.memory.free_bytes", lambda: 600 * 7 * 28)
-    make_product("foreground", photo, alpha(600, 7))
+    make_output("foreground", photo, alpha(600, 7))
 
 
 def test_an_unknown_product_is_refused_with_those_there_are(photo: Image) -> None:
     with pytest.raises(UsageError, match="use one of alpha, cutout, foreground, composite"):
-        make_product("shadow", photo, alpha(600, 7))  # type: ignore[arg-type]
+        make_output("shadow", photo, alpha(600, 7))  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
@@ -398,7 +402,7 @@ def test_a_photo_that_hides_pixels_is_warned_of(folder: Path, run_matte: RunMatt
     PIL.Image.new("RGBA", (48, 32), (9, 9, 9, 254)).save("clear.png")
     code, _, err = run_matte("composite", "clear.png", "photo_alpha.png", "-b", "white")
     assert code == 0
-    assert "warning: clear.png is transparent in places, and the colours hidden there are used; flatten it" in err
+    assert "warning: clear.png is transparent in places, and its hidden colours are used; flatten it" in err
 
 
 def test_colours_that_are_kept_need_room_too(

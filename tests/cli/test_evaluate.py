@@ -6,17 +6,14 @@ import json
 import os
 import shutil
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 
-from mattecli.errors import WeightsError
 from mattecli.imaging.image import Image
 from mattecli.imaging.read import read_image
 from mattecli.imaging.write import write_image
+from mattecli.weights import find_checkpoint
 from tests.conftest import DATA, RunMatte
 
 CASES = DATA / "metric_cases"
@@ -39,24 +36,6 @@ def data(tmp_path: Path) -> Path:
 
 def _benchmark(data: Path) -> list[object]:
     return ["--alpha", data / "truth", "--trimaps", data / "trimaps"]
-
-
-@pytest.fixture
-def model(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
-    """A stand-in for the network: the photo's red is its alpha; gives the list of what it was loaded with."""
-    loaded: list[dict[str, Any]] = []
-
-    def load(weights: object = None, **options: Any) -> SimpleNamespace:
-        loaded.append({"weights": weights, **options})
-        checkpoint = SimpleNamespace(name="tiny", sha256="0123")
-        return SimpleNamespace(name="torch", device="cpu", precision="fp32", checkpoint=checkpoint)
-
-    def predict(image: NDArray[Any], trimap: NDArray[np.uint8], backend: object, **_: object) -> NDArray[np.float32]:
-        return image[..., 0].astype(np.float32) / np.float32(255)
-
-    monkeypatch.setattr("mattecli.inference.backend.load_backend", load)
-    monkeypatch.setattr("mattecli.inference.model.predict_alpha", predict)
-    return loaded
 
 
 def test_the_table_has_each_image_and_the_mean(run_matte: RunMatte, data: Path) -> None:
@@ -129,38 +108,35 @@ def test_left_over_predictions_are_warned_of(run_matte: RunMatte, data: Path) ->
     assert "dog.png" in err
 
 
-def test_a_model_runs_over_photos_and_its_alphas_are_kept(
-    run_matte: RunMatte, data: Path, model: list[dict[str, Any]]
-) -> None:
-    arguments = ["evaluate", "--images", data / "photos", *_benchmark(data), "--json"]
-    code, out, err = run_matte(*arguments, "--save", data / "kept", "--weights", "w", "--precision", "bf16")
-    assert code == 0
-    assert model == [
-        {"weights": "w", "backend": "auto", "device": "auto", "provider": None, "precision": "bf16"},
-    ]
-    assert "device: cpu (auto)" in err
+def test_a_model_runs_over_photos_and_its_alphas_are_kept(run_matte: RunMatte, data: Path) -> None:
+    arguments = ["evaluate", "--images", data / "photos", *_benchmark(data), "--device", "cpu", "--json"]
+    code, out, err = run_matte(*arguments, "--save", data / "kept", "--tile", 64)
+    assert (code, err) == (0, "device: cpu\n")
     run = json.loads(out)
-    assert run["weights"] == {"name": "tiny", "sha256": "0123"}
-    assert (run["device"], run["precision"]) == ("cpu", "fp32")
+    checkpoint = find_checkpoint()
+    assert run["weights"] == {"name": checkpoint.name, "sha256": checkpoint.sha256}
+    assert (run["device"], run["backend"], run["precision"]) == ("cpu", "torch", "fp32")
     folder = json.loads(run_matte("evaluate", data / "kept", *_benchmark(data), "--json")[1])
     assert folder["images"] == run["images"]
-    assert folder["mean"]["conn"] == pytest.approx(1.13512, rel=1e-5)
+    photo, trimap = data / "photos/cat1.png", data / "trimaps/cat1.png"
+    run_matte("predict", photo, "-t", trimap, "-o", data / "alone.png", "--device", "cpu", "--tile", 64)
+    assert (data / "kept/cat1.png").read_bytes() == (data / "alone.png").read_bytes()
 
 
-def test_kept_alphas_are_not_overwritten_unasked(run_matte: RunMatte, data: Path, model: list[dict[str, Any]]) -> None:
+def test_kept_alphas_are_not_overwritten_unasked(run_matte: RunMatte, data: Path) -> None:
     arguments = ["evaluate", "--images", data / "photos", *_benchmark(data), "--save", data / "kept"]
     (data / "kept").mkdir()
     (data / "kept" / "cat4.png").write_bytes(b"mine")
     code, _, err = run_matte(*arguments)
     assert code == 3
     assert "cat4.png exists already" in err
-    assert not model
+    assert "device" not in err
     assert [path.name for path in (data / "kept").iterdir()] == ["cat4.png"]
     assert run_matte(*arguments, "--overwrite")[0] == 0
     assert len(list((data / "kept").iterdir())) == 5
 
 
-def test_alphas_are_never_kept_among_the_inputs(run_matte: RunMatte, data: Path, model: list[dict[str, Any]]) -> None:
+def test_alphas_are_never_kept_among_the_inputs(run_matte: RunMatte, data: Path) -> None:
     before = (data / "truth" / "cat0.png").read_bytes()
     arguments = ["evaluate", "--images", data / "photos", *_benchmark(data), "--overwrite", "--save", data / "truth"]
     code, _, err = run_matte(*arguments)
@@ -198,7 +174,10 @@ def test_a_page_is_written_though_images_failed(run_matte: RunMatte, data: Path)
         (["predictions", "--save", "kept"], "--save: only for a model's run"),
         (["predictions", "--weights", "w", "--device", "cpu"], "--weights, --device: only for a model's run"),
         (["predictions", "--images", "photos"], "--images only serves the page"),
-        (["--images", "photos", "--save", "kept", "--tile", "abc"], "error: --tile abc is no tile"),
+        (
+            ["--images", "photos", "--save", "kept", "--tile", "abc"],
+            "error: --tile must be auto, off or a multiple of 16",
+        ),
     ],
 )
 def test_options_that_make_no_sense_together_are_usage_errors(
@@ -211,20 +190,15 @@ def test_options_that_make_no_sense_together_are_usage_errors(
     assert not (data / "kept").exists()
 
 
-def test_a_missing_folder_is_bad_input_and_missing_weights_are_code_4(
-    run_matte: RunMatte, data: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_missing_folder_is_bad_input_and_missing_weights_are_code_4(run_matte: RunMatte, data: Path) -> None:
     code, out, err = run_matte("evaluate", data / "nowhere", *_benchmark(data))
     assert (code, out) == (3, "")
     assert "nowhere cannot be read as a folder" in err
 
-    def load(weights: object = None, **options: Any) -> None:
-        raise WeightsError("w is not there; check the path")
-
-    monkeypatch.setattr("mattecli.inference.backend.load_backend", load)
-    code, _, err = run_matte("evaluate", "--images", data / "photos", *_benchmark(data))
+    weights = ("--weights", data / "gone.safetensors")
+    code, _, err = run_matte("evaluate", "--images", data / "photos", *_benchmark(data), *weights)
     assert code == 4
-    assert err == "error: w is not there; check the path\n"
+    assert "gone.safetensors is neither a file nor a checkpoint" in err
 
 
 def test_a_trimap_that_jpeg_damaged_names_snap_and_is_scored_with_it(run_matte: RunMatte, data: Path) -> None:
@@ -257,9 +231,7 @@ def test_a_page_replaces_no_file_that_is_read(run_matte: RunMatte, data: Path, n
     assert (data / "truth" / "cat1.png").read_bytes() == before
 
 
-def test_a_kept_alpha_that_is_a_link_to_an_input_is_found(
-    run_matte: RunMatte, data: Path, model: list[dict[str, Any]]
-) -> None:
+def test_a_kept_alpha_that_is_a_link_to_an_input_is_found(run_matte: RunMatte, data: Path) -> None:
     (data / "kept").mkdir()
     (data / "kept" / "cat1.png").symlink_to(data / "truth" / "cat1.png")
     arguments = ["evaluate", "--images", data / "photos", *_benchmark(data), "--save", data / "kept", "--overwrite"]

@@ -43,10 +43,10 @@ def test_export_without_the_check_says_so(run_matte: RunMatte, tmp_path: Path) -
     ("arguments", "code", "sentence"),
     [
         (["a.pb"], 2, "a.pb does not end in .onnx"),
-        (["a.onnx", "--size", "64"], 2, "--size '64' is no size; give height and width, such as 720,1280"),
+        (["a.onnx", "--size", "64"], 2, "--size must be height and width, such as 720,1280, not 64"),
         (["a.onnx", "--size", "64,65"], 2, "--size 64,65 is not a multiple of 16"),
         (["a.onnx", "--size", "0,16"], 2, "--size 0,16 is not a size; choose sides from 1 to 32768"),
-        (["a.onnx", "--size", "9999999999,16"], 2, "is no size"),
+        (["a.onnx", "--size", "9999999999,16"], 2, "must be height and width"),
         (["a.onnx", "--opset", "9"], 2, "--opset 9 is not offered"),
         (["a.onnx", "--weights", "nothing.pth"], 4, "nothing.pth is neither a file nor a bundled checkpoint"),
         (["nowhere/a.onnx"], 3, "nowhere"),

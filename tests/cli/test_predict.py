@@ -4,6 +4,7 @@ import json
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import threading
@@ -322,13 +323,13 @@ def test_output_folder_not_writable(run_matte: RunMatte, photo: Path, trimap: Pa
     [
         ("--cutout --foreground", "use --what"),
         ("--cutout -b red", "use --what"),
-        ("--what alpha,matte --out-dir .", "'matte' is unknown"),
+        ("--what alpha,matte --out-dir .", "--what must list alpha, cutout, foreground, composite .*, not 'matte'"),
         ("--what alpha,composite --out-dir .", "a composite needs both"),
         ("--what alpha,cutout -o a.png", "give --out-dir DIR instead"),
         ("--what alpha --cutout --out-dir .", "leave --cutout"),
         ("--json -o -", "both write to standard output"),
         ("--cutout --bits 16", "no alpha|none is written"),
-        ("--max-memory lots", "no amount of memory"),
+        ("--max-memory lots", "must be an amount of memory such as 800M or 6G, not lots"),
         ("--device tpu", "--device must be auto, cpu, cuda or cuda:N, not tpu"),
         ("-b bleu", "neither a file nor a colour"),
         ("--linear", "--linear would do nothing"),
@@ -360,9 +361,9 @@ def test_interrupt_ends_with_130(
     run_matte: RunMatte, photo: Path, trimap: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def interrupt(*_: object, **__: object) -> None:
-        raise KeyboardInterrupt
+        os.kill(os.getpid(), signal.SIGINT)
 
-    monkeypatch.setattr("mattecli.inference.model.predict_alpha", interrupt)
+    monkeypatch.setattr("mattecli.work.job.find_matte", interrupt)
     assert run_matte("predict", photo, "-t", trimap)[0] == 130
     assert not photo.with_name("photo_alpha.png").exists()
 
@@ -405,7 +406,6 @@ def test_too_little_memory_for_a_product_is_found_before_the_run(
     run_matte: RunMatte, photo: Path, known: Path, monkeypatch: pytest.MonkeyPatch, what: str
 ) -> None:
     monkeypatch.setattr("mattecli.system.memory.free_bytes", lambda *_: 2 * 90 * 70 * 4)  # enough to read it
-    monkeypatch.setattr("mattecli.inference.model.predict_alpha", None)
     code, sentence = refused(run_matte, photo, "-t", known, "--what", what)
     assert code == 5
     assert "pixels together takes" in sentence
@@ -417,7 +417,7 @@ def test_the_alpha_is_safe_before_anything_else_is_made(
     def fail(*_: object) -> None:
         raise MemoryError
 
-    monkeypatch.setattr("mattecli.compositing.foreground.estimate_foreground", fail)
+    monkeypatch.setattr("mattecli.work.job.estimate_foreground", fail)
     assert run_matte("predict", photo, "-t", known, "--what", "cutout,alpha")[0] == 5
     assert photo.with_name("photo_alpha.png").is_file()
 
@@ -451,7 +451,6 @@ def test_an_exr_is_refused_before_the_run(
     run_matte: RunMatte, photo: Path, known: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(cv2, "haveImageWriter", lambda _: False)
-    monkeypatch.setattr("mattecli.inference.backend.load_backend", None)
     code, sentence = refused(run_matte, photo, "-t", known, "-o", tmp_path / "a.exr")
     assert code == 3
     assert "a.exr cannot be written" in sentence

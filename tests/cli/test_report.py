@@ -55,7 +55,7 @@ def test_wrong_uses_say_what_is_right(reports: list[Path], run_matte: RunMatte, 
         ([reports[0], "-o", "x"], 2, "several reports are joined by `matte report merge"),
         (["merge", *reports, "-o", reports[0], "--overwrite"], 3, "is an input of this run"),
         (["merge", *reports, "-o", tmp_path / "photos"], 3, "is a folder"),
-        ([tmp_path / "photos/0.png"], 3, "is no report of `matte batch`"),
+        ([tmp_path / "photos/0.png"], 3, "is not a report of `matte batch`"),
         ([tmp_path / "gone.jsonl"], 3, "gone.jsonl cannot be read"),
     ]:
         actual, _, err = run_matte("report", *arguments)

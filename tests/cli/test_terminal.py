@@ -6,42 +6,41 @@ import sys
 
 import pytest
 
-from mattecli.cli import terminal
+from mattecli.cli.terminal import Terminal, printable
 from mattecli.errors import InputError
 
 
-@pytest.fixture(autouse=True)
-def _switches_off(monkeypatch: pytest.MonkeyPatch) -> None:
-    for switch in ("quiet", "verbose", "debug"):
-        monkeypatch.setattr(terminal, switch, False)
-
-
-def test_results_go_to_stdout_and_everything_else_to_stderr(capsysbinary: pytest.CaptureFixture[bytes]) -> None:
+def test_results_go_to_stdout_and_everything_else_to_stderr(capsys: pytest.CaptureFixture[str]) -> None:
+    terminal = Terminal()
     terminal.data("text ")
-    terminal.data(b"\x00bytes")
     terminal.say("said")
     terminal.warn("warned")
     terminal.fail(InputError("failed"))
-    out, err = capsysbinary.readouterr()
-    assert out == b"text \x00bytes"
-    assert err == b"said\nwarning: warned\nerror: failed\n"
+    assert capsys.readouterr() == ("text ", "said\nwarning: warned\nerror: failed\n")
 
 
-def test_details_are_for_the_verbose_and_quiet_leaves_only_errors(capsys: pytest.CaptureFixture[str]) -> None:
-    terminal.detail("unseen")
-    terminal.set_verbose(True)
-    terminal.detail("seen")
-    assert capsys.readouterr().err == "seen\n"
-    terminal.set_quiet(True)
-    terminal.detail("unseen")
-    terminal.say("unseen")
-    terminal.warn("unseen")
+@pytest.mark.parametrize(
+    ("switches", "shown"),
+    [
+        ({}, "said\nwarning: warned\nerror: failed\n"),
+        ({"verbose": True}, "detail\nsaid\nwarning: warned\nerror: failed\n"),
+        ({"quiet": True}, "error: failed\n"),
+        ({"quiet": True, "verbose": True}, "error: failed\n"),
+    ],
+)
+def test_details_are_for_the_verbose_and_quiet_leaves_only_errors(
+    capsys: pytest.CaptureFixture[str], switches: dict[str, bool], shown: str
+) -> None:
+    terminal = Terminal(**switches)
+    terminal.detail("detail")
+    terminal.say("said")
+    terminal.warn("warned")
     terminal.fail(InputError("failed"))
-    assert capsys.readouterr().err == "error: failed\n"
+    assert capsys.readouterr() == ("", shown)
 
 
 def test_debug_shows_where_an_error_came_from(capsys: pytest.CaptureFixture[str]) -> None:
-    terminal.set_debug(True)
+    terminal = Terminal(debug=True)
     try:
         raise ZeroDivisionError("nothing to divide")
     except ZeroDivisionError as error:
@@ -62,7 +61,11 @@ def test_marks_are_coloured_on_a_terminal_unless_told_otherwise(
     monkeypatch.delenv("NO_COLOR", raising=False)
     if no_color:
         monkeypatch.setenv("NO_COLOR", "1")
-    terminal.warn("[red]a file's name[/red]")
+    Terminal().warn("[red]a file's name[/red]")
     err = capsys.readouterr().err
     assert "[red]a file's name[/red]" in err
     assert ("\x1b[33m" in err) is not no_color
+
+
+def test_a_name_is_printed_on_one_line_without_control_codes() -> None:
+    assert printable("a\nb\x1b[31m é 🦊") == "a\\nb\\x1b[31m é 🦊"

@@ -101,7 +101,7 @@ def test_pipes_at_both_ends(mask: Path, run_matte: RunMatte, monkeypatch: pytest
 @pytest.mark.parametrize(
     ("args", "code", "sentence"),
     [
-        (["-"], 2, "error: the mask comes from standard input and gives the trimap no name; name one with -o"),
+        (["-"], 2, "error: the mask comes from standard input and gives the trimap no name; name a file with -o"),
         (["mask.png", "-o", "-", "--json"], 2, "error: -o - and --json both write to standard output; name a file"),
         (["mask.png", "--image", "-"], 2, "error: --image and --preview take no -; only MASK and -o can be standard"),
         (["-", "-o", "t.png", "--preview", "p.png"], 2, "error: --preview shows a photo and the mask comes from"),

@@ -1,9 +1,9 @@
-"""Pairing a benchmark's files, and what becomes of images that cannot be scored."""
+"""Pairing a benchmark's files, and what happens to images that cannot be scored."""
 
 from __future__ import annotations
 
 import shutil
-import time
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from mattecli.evaluation.metrics import Scores, score
 from mattecli.imaging.image import Image
 from mattecli.imaging.read import read_image
 from mattecli.imaging.write import write_alpha, write_image
+from mattecli.inference.model import Model
 from tests.conftest import DATA
 
 CASES = DATA / "metric_cases"
@@ -82,16 +83,16 @@ def test_composition_1k_pairs_each_truth_with_its_twenty_composites(benchmark: B
     for f, foreground in enumerate(foregrounds):
         for composite in range(20):
             benchmark.add_image(f"{foreground}_{composite}", (f * 20 + composite) / 255, truth=foreground)
-    listing = find_cases(benchmark.alpha, benchmark.trimaps, predictions=benchmark.predictions)
-    assert not listing.failed
-    assert not listing.unused
-    assert len(listing.cases) == 80
-    for case in listing.cases:
+    listed = find_cases(benchmark.alpha, benchmark.trimaps, predictions=benchmark.predictions)
+    assert not listed.failed
+    assert not listed.unused
+    assert len(listed.cases) == 80
+    for case in listed.cases:
         assert case.truth.stem == case.name.rpartition("_")[0]
         assert case.prediction is not None
         assert case.trimap.name == case.prediction.name == f"{case.name}.png"
-    assert [case.name for case in listing.cases if case.truth.stem == "sieve"] == [f"sieve_{n}" for n in range(20)]
-    mean = evaluate(listing).mean
+    assert [case.name for case in listed.cases if case.truth.stem == "sieve"] == [f"sieve_{n}" for n in range(20)]
+    mean = evaluate(listed).mean
     assert mean is not None
     assert mean.sad == pytest.approx(60 * 39.5 / 255 / 1000)
 
@@ -99,8 +100,8 @@ def test_composition_1k_pairs_each_truth_with_its_twenty_composites(benchmark: B
 def test_numbered_pictures_with_truths_of_their_own_are_no_composites(benchmark: Benchmark) -> None:
     for name in ("cat", "cat_1", "cat_2"):
         benchmark.add_image(name, 0.2)
-    listing = find_cases(benchmark.alpha, benchmark.trimaps, predictions=benchmark.predictions)
-    assert [(case.name, case.truth.stem) for case in listing.cases] == [(n, n) for n in ("cat", "cat_1", "cat_2")]
+    listed = find_cases(benchmark.alpha, benchmark.trimaps, predictions=benchmark.predictions)
+    assert [(case.name, case.truth.stem) for case in listed.cases] == [(n, n) for n in ("cat", "cat_1", "cat_2")]
 
 
 def test_a_trimap_that_two_truths_fit_is_an_error_that_names_it(benchmark: Benchmark) -> None:
@@ -210,10 +211,14 @@ def test_an_empty_folder_of_predictions_fails_every_image(benchmark: Benchmark) 
     assert result.mean_of_scored is None
 
 
-def _half(photo: NDArray[Any], trimap: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """A model that gives the photo's red as alpha."""
-    assert photo.shape == (*trimap.shape, 3)
-    return photo[..., 0].astype(np.float32) / np.float32(255.3)
+class Red(Model):
+    """A model that gives the photo's red as alpha, and fails on a photo whose red is 3."""
+
+    def predict(self, image: NDArray[Any], trimap: NDArray[np.uint8], **_: Any) -> NDArray[np.float32]:
+        assert image.shape == (*trimap.shape, 3)
+        if image[0, 0, 0] == 3:
+            raise ZeroDivisionError("nothing to divide")
+        return image[..., 0].astype(np.float32) / np.float32(255.3)
 
 
 def test_a_model_s_saved_alphas_score_as_its_run_did(benchmark: Benchmark, tmp_path: Path) -> None:
@@ -221,9 +226,9 @@ def test_a_model_s_saved_alphas_score_as_its_run_did(benchmark: Benchmark, tmp_p
     for name in ("cat", "dog"):
         benchmark.add(benchmark.alpha, name, generator.integers(0, 256, (8, 10), np.uint8))
         benchmark.add(benchmark.trimaps, name, benchmark.trimap)
-        benchmark.add(benchmark.photos, name, generator.integers(0, 256, (8, 10, 3), np.uint8))
-    listing = find_cases(benchmark.alpha, benchmark.trimaps, photos=benchmark.photos)
-    run = evaluate(listing, predict=_half, save=benchmark.predictions)
+        benchmark.add(benchmark.photos, name, generator.integers(4, 256, (8, 10, 3), np.uint8))
+    listed = find_cases(benchmark.alpha, benchmark.trimaps, photos=benchmark.photos)
+    run = evaluate(listed, model=Red(), save=benchmark.predictions)
     assert sorted(path.name for path in benchmark.predictions.iterdir()) == ["cat.png", "dog.png"]
     assert benchmark.evaluate() == run
     assert len({image.scores.sad for image in run.images}) == 2
@@ -236,19 +241,20 @@ def test_a_model_that_fails_on_one_photo_goes_on_with_the_next(benchmark: Benchm
         benchmark.add(benchmark.photos, name, np.full((8, 10, 3), len(name), np.uint8))
     (benchmark.photos / "missing.png").unlink()
     benchmark.add(benchmark.photos, "large", np.zeros((16, 20, 3), np.uint8))
-
-    def predict(photo: NDArray[Any], trimap: NDArray[np.uint8]) -> NDArray[np.float32]:
-        if photo[0, 0, 0] == len("bug"):
-            raise ZeroDivisionError("nothing to divide")
-        return _half(photo, trimap)
-
-    result = evaluate(find_cases(benchmark.alpha, benchmark.trimaps, photos=benchmark.photos), predict=predict)
+    result = evaluate(find_cases(benchmark.alpha, benchmark.trimaps, photos=benchmark.photos), model=Red())
     assert [image.name for image in result.images] == ["fine"]
     assert [failed.name for failed in result.failed] == ["bug", "large", "missing"]
     assert "bug in matte: ZeroDivisionError: nothing to divide" in result.failed[0].reason
     assert isinstance(result.failed[0].cause, ZeroDivisionError)
     assert "large.png is 20×16" in result.failed[1].reason
     assert "no photo of this name" in result.failed[2].reason
+
+
+def test_a_case_with_neither_prediction_nor_model_has_failed(benchmark: Benchmark) -> None:
+    benchmark.add_image("cat", 0.2)
+    benchmark.add(benchmark.photos, "cat", np.zeros((8, 10, 3), np.uint8))
+    (failed,) = evaluate(find_cases(benchmark.alpha, benchmark.trimaps, photos=benchmark.photos)).failed
+    assert "has no prediction; give one" in failed.reason
 
 
 def test_every_image_is_told_in_order_and_its_arrays_are_shown(benchmark: Benchmark) -> None:
@@ -299,14 +305,20 @@ def test_an_interrupt_leaves_the_images_that_have_not_begun(benchmark: Benchmark
     for number in range(40):
         benchmark.add_image(f"frame_{number}", 0.2)
     begun: list[str] = []
+    interrupted = threading.Event()
+
+    def look(scored: Scored, _: Pictures) -> None:
+        begun.append(scored.name)
+        assert len(begun) == 1 or interrupted.wait(20)
 
     def interrupt(_: Scored | Failed) -> None:
+        interrupted.set()
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
         evaluate(
             find_cases(benchmark.alpha, benchmark.trimaps, predictions=benchmark.predictions),
-            look=lambda scored, _: (begun.append(scored.name), time.sleep(0.02))[0],
+            look=look,
             on_done=interrupt,
         )
     assert len(begun) < 20

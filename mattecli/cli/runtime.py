@@ -1,4 +1,4 @@
-"""What this installation can do: versions, devices, providers, weights, memory, and one matte to prove it."""
+"""Examines this installation: versions, devices, providers, weights, memory, and one timed matte."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from mattecli.errors import MatteError
 from mattecli.system import memory
 
 Verdict = Literal["ok", "note", "problem"]
-# Packages that install the same module: with two of them, what works is chance.
+# Packages that install the same module over each other. With two of them it is chance what works.
 RIVALS = (
     ("onnxruntime", "onnxruntime-gpu", "onnxruntime-openvino", "onnxruntime-directml"),
     ("opencv-python", "opencv-python-headless", "opencv-contrib-python", "opencv-contrib-python-headless"),
@@ -28,7 +28,7 @@ VERSIONS = ("torch", *RIVALS[0], "onnx", *RIVALS[1], "numpy", "pillow", "typer",
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that was looked at: what, how it stands, and what to do where that is a problem."""
+    """One thing that was examined: what, what was found, and what to do about a problem."""
 
     subject: str
     text: str
@@ -36,7 +36,7 @@ class Finding:
 
 
 def examine() -> Iterator[Finding]:
-    """Look at everything, one thing after the other; the slow ones (devices, the matte) come last."""
+    """Examine one thing after the other; the slow ones (devices, the matte) come last."""
     yield from _versions()
     yield from _rivals()
     yield Finding("memory", f"{memory.show_bytes(memory.free_bytes())} of RAM free")
@@ -45,7 +45,7 @@ def examine() -> Iterator[Finding]:
     yield from _guarded("ONNX Runtime", _providers)
     for backend in ("torch", "onnx"):
         if importlib.util.find_spec({"torch": "torch", "onnx": "onnxruntime"}[backend]) is not None:
-            yield from _guarded(f"a matte with --backend {backend}", partial(_matte, backend))
+            yield from _guarded(f"a matte with --backend {backend}", partial(time_matte, backend))
 
 
 def example() -> tuple[Path, Path] | None:
@@ -97,7 +97,7 @@ def _weights() -> Iterator[Finding]:
 
 def _torch() -> Iterator[Finding]:
     if importlib.util.find_spec("torch") is None:
-        yield Finding("PyTorch", "not installed: no training, no export's check; ONNX Runtime mattes", "note")
+        yield Finding("PyTorch", "not installed: no training, and exports are not checked; ONNX Runtime mattes", "note")
         return
     import torch
 
@@ -130,44 +130,46 @@ def _providers() -> Iterator[Finding]:
             yield Finding(f"{name} (--provider {provider})", text, "ok" if reason is None else "note")
     missing = [provider for provider in PROVIDERS if provider not in available()]
     if missing:
-        yield Finding("ONNX Runtime", f"this build has no {', '.join(missing)}", "note")
+        yield Finding("ONNX Runtime", f"this build lacks {', '.join(missing)}", "note")
 
 
 def _guarded(subject: str, look: Callable[[], Iterator[Finding]]) -> Iterator[Finding]:
-    """What `look` finds; whatever it raises is a finding too, for a broken installation is what a doctor is for."""
+    """What `look` finds. Any exception is a finding too, since the doctor is there for broken installations."""
     try:
         yield from look()
     except Exception as error:
         yield Finding(subject, f"{type(error).__name__}: {error}; install it again", "problem")
 
 
-def _matte(backend: str) -> Iterator[Finding]:
+def time_matte(backend: str) -> Iterator[Finding]:
     """One timed matte of the example, after one to warm up."""
-    from mattecli.inference.backend import load_backend
-    from mattecli.inference.model import predict_alpha
-    from mattecli.trimaps.pairs import read_pair
+    from mattecli.inference.model import Model
+    from mattecli.inference.options import RunOptions
+    from mattecli.work.job import find_matte, read_inputs
+    from mattecli.work.outcome import Job
 
     subject = f"a matte with --backend {backend}"
     pair = example()
     if pair is None:
-        yield Finding(subject, "the example's photo is not there; install mattecli again", "problem")
+        yield Finding(subject, "the example's photo is missing; install mattecli again", "problem")
         return
     try:
         started = time.perf_counter()
-        photo, trimap = read_pair(*pair)
-        runner = load_backend(backend=backend)
-        predict_alpha(photo.pixels, trimap, runner)
+        job = Job("example", str(pair[0]), str(pair[1]), outputs={})
+        inputs = read_inputs(job)
+        model = Model(RunOptions(backend=backend))
+        find_matte(job, inputs, model)
         first = time.perf_counter() - started
         started = time.perf_counter()
-        predict_alpha(photo.pixels, trimap, runner)
+        find_matte(job, inputs, model)
         again = time.perf_counter() - started
     except MatteError as error:
         yield Finding(subject, str(error), "problem")
         return
-    width, height = photo.size
+    width, height = inputs.photo.size
     megapixels = width * height / 1e6
     yield Finding(
         subject,
-        f"{width}×{height} on {runner.device} in {again:.2f} s ({again / megapixels:.1f} s a megapixel); "
+        f"{width}×{height} on {model.backend.device} in {again:.2f} s ({again / megapixels:.1f} s a megapixel); "
         f"the first, with loading, {first:.2f} s",
     )

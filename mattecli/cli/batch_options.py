@@ -1,0 +1,146 @@
+"""The options of `matte batch`."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, ClassVar, Literal
+
+import typer
+
+from mattecli.cli.options import whole_number
+
+NAMES = "{dir}/{stem}_{what}.png"  # as in batch.jobs, which is too heavy to import for --help
+
+
+@dataclass(frozen=True)
+class FailureLimit:
+    """How many photos may fail: a number, or a percentage of all."""
+
+    number: int
+    percent: bool = False
+
+    def of(self, total: int) -> int:
+        """The number of that many photos."""
+        return total * self.number // 100 if self.percent else self.number
+
+
+def parse_failure_limit(text: Any) -> FailureLimit:
+    """`--max-failures`: `20`, or `5%`."""
+    found = re.fullmatch(r"(\d+)(%?)", str(text).strip())
+    if found is None or (found[2] and int(found[1]) > 100):
+        raise ValueError(f"must be a number or a percentage, such as 20 or 5%, not {text}")
+    return FailureLimit(int(found[1]), bool(found[2]))
+
+
+def parse_shard(text: Any) -> tuple[int, int]:
+    """`--shard`: `3/16` is the third part of sixteen."""
+    number, _, count = str(text).partition("/")
+    if not (number.isdecimal() and count.isdecimal() and 1 <= int(number) <= int(count)):
+        raise ValueError(f"must be 1/4 to 4/4 for four machines, not {text}")
+    return int(number), int(count)
+
+
+@dataclass(frozen=True, kw_only=True)
+class PhotoOptions:
+    """Which photos, which trimaps, and what the outputs are called."""
+
+    panel: ClassVar[str] = "Photos"
+    trimaps: Annotated[
+        str | None,
+        typer.Option(
+            "--trimaps",
+            "-t",
+            metavar="DIR|PATTERN",
+            help="Folder of trimaps with the photos' names, or these ending in _trimap, in the same subfolders. Or a "
+            "pattern such as 'masks/{dir}/{stem}.png': {dir} is the photo's folder below IMAGES, {stem} its name "
+            "without suffix, {name} with it.",
+        ),
+    ] = None
+    manifest: Annotated[
+        Path | None,
+        typer.Option(
+            "--manifest",
+            metavar="FILE",
+            help="CSV or JSON lines with image, trimap, output and background, instead of IMAGES and --trimaps.",
+        ),
+    ] = None
+    recursive: Annotated[
+        bool, typer.Option("--recursive/--no-recursive", help="Take the photos of subfolders too.")
+    ] = True
+    name: Annotated[
+        str,
+        typer.Option(
+            "--name", metavar="PATTERN", help="Names of the outputs below OUT, from {dir}, {stem}, {name} and {what}."
+        ),
+    ] = NAMES
+    retry_failed: Annotated[
+        Path | None,
+        typer.Option("--retry-failed", metavar="REPORT", help="Only the photos that failed in this report."),
+    ] = None
+    shard: Annotated[
+        tuple[int, int] | None,
+        typer.Option(
+            "--shard", parser=parse_shard, metavar="I/N", help="Only part I of N, such as 3/16: one for each machine."
+        ),
+    ] = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunChoices:
+    """How the run goes: what is done again, when it stops, what it reports, and where it runs."""
+
+    panel: ClassVar[str] = "Run"
+    redo: Annotated[bool, typer.Option("--redo", help="Matte again what is done already.")] = False
+    compare: Annotated[
+        Literal["time", "content"],
+        typer.Option(
+            "--compare",
+            metavar="time|content",
+            help="How a second run sees that an input changed: by its size and time, or by its content (slower).",
+        ),
+    ] = "time"
+    max_failures: Annotated[
+        FailureLimit | None,
+        typer.Option(
+            "--max-failures",
+            parser=parse_failure_limit,
+            metavar="N|P%",
+            help="Stop when more photos than this have failed, such as 20 or 5%.",
+        ),
+    ] = None
+    report: Annotated[
+        Path | None,
+        typer.Option(
+            "--report",
+            metavar="FILE",
+            help="Write a line of JSON for each photo here; `matte report` makes a page of it.",
+        ),
+    ] = None
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Only show what would be done, how long it takes, and the memory.")
+    ] = False
+    engine: Annotated[
+        Literal["local", "ray"],
+        typer.Option("--engine", metavar="local|ray", help="Run on this machine, or on a Ray cluster."),
+    ] = "local"
+    ray_address: Annotated[
+        str | None,
+        typer.Option(
+            "--ray-address",
+            metavar="HOST:PORT",
+            help="The cluster, for --engine ray.",
+            show_default="this machine's, else a new one here",
+        ),
+    ] = None
+    workers: Annotated[
+        int | None,
+        typer.Option(
+            "--workers",
+            parser=whole_number(1),
+            metavar="N",
+            help="Number of processes, for --engine ray.",
+            show_default="one for each GPU or machine",
+        ),
+    ] = None

@@ -1,0 +1,120 @@
+"""Commands as Typer takes them: groups of options as dataclasses, plain help, and usage errors of one sentence."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import inspect
+import re
+import sys
+from collections.abc import Callable, Iterator
+from copy import copy
+from typing import Annotated, Any, get_args, get_type_hints
+
+import typer
+from typer.core import TyperArgument, TyperCommand, TyperGroup, TyperOption
+from typer.models import OptionInfo
+
+from mattecli.errors import UsageError
+
+
+def expanded(command: Callable[..., None]) -> Callable[..., None]:
+    """The command with an option for each field of those parameters that are dataclasses.
+
+    The fields are annotated as Typer's options are. A class variable `panel` names the group in `--help`.
+    """
+    groups: dict[str, type[Any]] = {}
+    parameters: list[inspect.Parameter] = []
+    for parameter in inspect.signature(command, eval_str=True).parameters.values():
+        if dataclasses.is_dataclass(parameter.annotation) and isinstance(parameter.annotation, type):
+            groups[parameter.name] = parameter.annotation
+            parameters += _options(parameter.annotation)
+        else:
+            parameters.append(_option(parameter.name, parameter.annotation, parameter.default))
+
+    def run(**values: Any) -> None:
+        for name, group in groups.items():
+            values[name] = group(**{field.name: values.pop(field.name) for field in dataclasses.fields(group)})
+        command(**values)
+
+    functools.update_wrapper(run, command)
+    del run.__wrapped__  # type: ignore[attr-defined]  # Typer is to read the signature below
+    run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    run.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
+    return run
+
+
+def _options(group: type[Any]) -> Iterator[inspect.Parameter]:
+    hints = get_type_hints(group, include_extras=True)
+    for field in dataclasses.fields(group):
+        default = inspect.Parameter.empty if field.default is dataclasses.MISSING else field.default
+        yield _option(field.name, hints[field.name], default, panel=getattr(group, "panel", None))
+
+
+def _option(name: str, annotation: Any, default: Any, *, panel: str | None = None) -> inspect.Parameter:
+    kind, *extras = get_args(annotation)
+    (info,) = map(copy, extras)
+    if info.parser is not None:
+        kind = Any  # Typer refuses unions, and the parser decides anyway
+    info.readable = False  # Typer must not refuse files: we do, with other exit codes and remedies
+    if panel is not None and isinstance(info, OptionInfo):
+        info.rich_help_panel = panel
+    return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=Annotated[kind, info])
+
+
+class Command(TyperCommand):
+    """A command whose help names no Python types: neither `<bool>` nor `<str>`, and no braces in the usage line."""
+
+    def get_params(self, ctx: Any) -> list[Any]:
+        """The parameters, made plain."""
+        return _plain(super().get_params(ctx))
+
+    def collect_usage_pieces(self, ctx: Any) -> list[str]:
+        """`[OPTIONS] IMAGE`; an argument that may be left out is in brackets."""
+        return [piece.replace("{", "").replace("}", "") for piece in super().collect_usage_pieces(ctx)]
+
+
+class Group(TyperGroup):
+    """Commands whose usage errors are raised as our UsageError, so that they are shown as all errors are."""
+
+    def get_params(self, ctx: Any) -> list[Any]:
+        """The parameters, made plain."""
+        return _plain(super().get_params(ctx))
+
+    def main(self, *args: Any, **extra: Any) -> Any:
+        """Run the command line and exit. Raises UsageError."""
+        try:
+            code = super().main(*args, **{**extra, "standalone_mode": False})
+        except typer.Abort:
+            sys.exit(1)
+        except typer.TyperException as error:
+            if not error.format_message():  # a command without arguments, whose help has been shown
+                sys.exit(error.exit_code)
+            raise UsageError(_sentence(error)) from error
+        sys.exit(code or 0)
+
+
+def _plain(params: list[Any]) -> list[Any]:
+    for param in params:
+        if isinstance(param, TyperOption) and param.is_flag and param.metavar is None:
+            param.metavar = ""
+        elif isinstance(param, TyperArgument):
+            param.display_type_rich = lambda ctx: None  # type: ignore[method-assign]  # noqa: ARG005
+    return params
+
+
+def _sentence(error: typer.TyperException) -> str:
+    """A usage error of Typer in one sentence that names the option and says where help is."""
+    context, parameter = getattr(error, "ctx", None), getattr(error, "param", None)
+    remedy = f"; see `{context.command_path} --help`" if context is not None else ""
+    if parameter is None:
+        message = error.format_message().rstrip(".")
+        return message if message.endswith("?") else message + remedy
+    name = parameter.opts[0] if isinstance(parameter, TyperOption) else parameter.display_name_raw
+    message = error.message.removeprefix("Value error, ").rstrip(".").replace("Input should be", "must be")
+    if not message:
+        return f"{name} is missing{remedy}"
+    if found := re.fullmatch(r"(.+) is not one of (.+)", message):
+        *others, last = found[2].replace("'", "").split(", ")
+        message = f"must be {' or '.join(filter(None, [', '.join(others), last]))}, not {found[1]}"
+    return f"{name} {message}" if message.startswith("must") else f"{name}: {message}"

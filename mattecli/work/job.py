@@ -1,0 +1,208 @@
+"""From a photo's files to its outcome: `run_job`, and the steps that it is made of.
+
+A batch calls the steps one by one, each in a thread of its own, so that the network does not wait for the disk.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mattecli.compositing.foreground import estimate_foreground
+from mattecli.compositing.outputs import (
+    check_memory,
+    check_output_file,
+    photo_note,
+    profile_note,
+    read_background,
+    write_output,
+)
+from mattecli.imaging.choices import Bits, Colour, Fit, Kind
+from mattecli.imaging.image import Image
+from mattecli.system.memory import peak_bytes
+from mattecli.trimaps.check import shares
+from mattecli.trimaps.pairs import read_pair, trimap_note
+from mattecli.work.outcome import Done, Job
+
+if TYPE_CHECKING:
+    from mattecli.inference.backend import Backend
+    from mattecli.inference.model import Model
+    from mattecli.inference.tiling import Plan, Progress
+
+
+@dataclass(frozen=True, kw_only=True)
+class OutputOptions:
+    """How outputs are made.
+
+    `bits` is the depth of the alpha. `fit` says how a background picture is brought to the photo's size. `linear` mixes
+    composites in linear light.
+    """
+
+    bits: Bits = 8
+    fit: Fit = "cover"
+    linear: bool = False
+
+
+@dataclass(frozen=True, eq=False)
+class Inputs:
+    """A photo and its trimap, uint8 (H, W) of 0, 128 and 255; the unknown share, and the seconds that reading took."""
+
+    photo: Image
+    trimap: NDArray[np.uint8]
+    unknown: float
+    seconds: float
+
+
+@dataclass(frozen=True, eq=False)
+class Matte:
+    """Inputs with their alpha, float32 (H, W) in [0, 1]; the side of its tiles, and the seconds up to here."""
+
+    inputs: Inputs
+    alpha: NDArray[np.float32]
+    tile: int | str  # "off" where one tile holds the whole image
+    seconds: float
+
+    def facts(self) -> dict[str, Any]:
+        """What reports and the journal say of the matte."""
+        width, height = self.inputs.photo.size
+        return {
+            "width": width,
+            "height": height,
+            "unknown": round(self.inputs.unknown, 6),
+            "tile": self.tile,
+            "seconds": round(self.seconds, 3),
+        }
+
+
+def run_job(
+    job: Job,
+    model: Model,
+    *,
+    options: OutputOptions | None = None,
+    overwrite: bool = False,
+    on_note: Callable[[str], None] | None = None,
+    on_load: Callable[[Backend], None] | None = None,
+    on_plan: Callable[[Plan], None] | None = None,
+    progress: Progress | None = None,
+) -> Done:
+    """Read a photo and its trimap, matte it, and write its outputs, the alpha first.
+
+    All that can be refused is refused before the network is loaded. `on_note` is called with what the user should know,
+    as soon as it is known. `on_load` is called with the network's backend, `on_plan` and `progress` as `predict_alpha`
+    calls them. Raises InputError, WeightsError, DeviceError and UsageError.
+    """
+    options = options or OutputOptions()
+    started = time.perf_counter()
+    check_outputs(job, options, overwrite=overwrite)
+    inputs = read_inputs(job, snap=model.options.snap)
+    background = None if job.background is None else read_background(job.background)
+    if on_note is not None:
+        for note in find_notes(job, inputs, background):
+            on_note(note)
+    matte = find_matte(job, inputs, model, on_load=on_load, on_plan=on_plan, progress=progress)
+    replaces = dict.fromkeys(job.outputs, overwrite)
+    notes = write_outputs(job, matte, options, background=background, replaces=replaces)
+    facts = {**backend_facts(model.backend), **matte.facts()}
+    return Done(job, facts, time.perf_counter() - started, notes, peak_bytes())
+
+
+def check_outputs(job: Job, options: OutputOptions, *, overwrite: bool = False) -> None:
+    """Raise InputError, before any heavy work, for a file that cannot be written or cannot hold its output."""
+    for kind, output in job.outputs.items():
+        check_output_file(
+            kind, output, bits=options.bits, background=job.background, overwrite=overwrite, inputs=job.inputs
+        )
+
+
+def read_inputs(job: Job, *, snap: int = 0) -> Inputs:
+    """Read and check the photo and its trimap; see `read_pair`. Raises InputError."""
+    started = time.perf_counter()
+    photo, trimap = read_pair(job.image, job.trimap, snap=snap)
+    return Inputs(photo, trimap, shares(trimap)["unknown"], time.perf_counter() - started)
+
+
+def find_matte(
+    job: Job,
+    inputs: Inputs,
+    model: Model,
+    *,
+    on_load: Callable[[Backend], None] | None = None,
+    on_plan: Callable[[Plan], None] | None = None,
+    progress: Progress | None = None,
+) -> Matte:
+    """Run the network; see `run_job`. Raises DeviceError where the memory is too small for it or for the outputs."""
+    started = time.perf_counter()
+    if set(job.outputs) - {"alpha"}:
+        check_memory(inputs.photo)  # before the run, whose work would be lost
+    if on_load is not None:
+        on_load(model.backend)
+    plans: list[Plan] = []
+
+    def note_plan(chosen: Plan) -> None:
+        plans.append(chosen)
+        if on_plan is not None:
+            on_plan(chosen)
+
+    alpha = model.predict(inputs.photo.pixels, inputs.trimap, name=job.image, on_plan=note_plan, progress=progress)
+    tile = plans[-1].label if plans else "off"
+    return Matte(inputs, alpha, tile, inputs.seconds + time.perf_counter() - started)
+
+
+def write_outputs(
+    job: Job,
+    matte: Matte,
+    options: OutputOptions,
+    *,
+    background: Image | Colour | None,
+    replaces: Mapping[Kind, bool],
+    record: Callable[[Kind], Callable[[BinaryIO], None]] | None = None,
+) -> tuple[str, ...]:
+    """Make and write the outputs that `replaces` names, the alpha first, since it took the longest; gives the notes.
+
+    `replaces` says of each output whether its file may replace another. `record` gives for a kind what is called with
+    the finished file before it takes its name. Outputs share one estimate of the foreground's colours; a composite in
+    linear light has one of its own. Raises InputError and DeviceError.
+    """
+    photo = matte.inputs.photo
+    alone = "composite" if options.linear and background is not None else ""
+    colours = None
+    for kind in sorted(replaces, key=lambda kind: kind != "alpha"):
+        if kind not in ("alpha", alone) and colours is None:
+            colours = estimate_foreground(photo.pixels, matte.alpha)
+        write_output(
+            kind,
+            job.outputs[kind],
+            photo,
+            matte.alpha,
+            foreground=None if kind == alone else colours,
+            background=background,
+            fit=options.fit,
+            linear=options.linear,
+            bits=options.bits,
+            overwrite=replaces[kind],
+            ready=None if record is None else record(kind),
+        )
+    return find_notes(job, matte.inputs, background if "composite" in replaces else None)
+
+
+def find_notes(job: Job, inputs: Inputs, background: Image | Colour | None) -> tuple[str, ...]:
+    """What the user should know of a photo, its trimap and its background."""
+    notes = [trimap_note(inputs.unknown, job.trimap), photo_note(inputs.photo, job.image)]
+    if isinstance(background, Image):
+        notes.append(profile_note(inputs.photo, job.image, background, job.background or "the background"))
+    return tuple(note for note in notes if note)
+
+
+def backend_facts(backend: Backend) -> dict[str, Any]:
+    """What reports, the journal and `--json` say of the network that ran."""
+    return {
+        "device": backend.device,
+        "backend": backend.name,
+        "precision": backend.precision,
+        "weights": {"name": backend.checkpoint.name, "sha256": backend.checkpoint.sha256},
+    }

@@ -1,0 +1,138 @@
+"""Jobs, and what became of them: done, skipped or failed."""
+
+from __future__ import annotations
+
+import os
+import traceback as tracebacks
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+from mattecli.compositing.outputs import is_picture
+from mattecli.errors import MatteError
+from mattecli.imaging.choices import Kind
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One photo with its trimap, and a file for each output that is to be made of it.
+
+    `name` stands for the photo in reports; in a batch it is the photo's path below the folder, with slashes.
+    `background` is a picture's file, a colour or `transparent`; composites need one.
+    """
+
+    name: str
+    image: str
+    trimap: str
+    outputs: dict[Kind, str]
+    background: str | None = None
+
+    @property
+    def inputs(self) -> list[str]:
+        """The files that the job reads."""
+        pictures = [] if self.background is None or not is_picture(self.background) else [self.background]
+        return [self.image, self.trimap, *pictures]
+
+
+@dataclass(frozen=True)
+class Done:
+    """A photo whose outputs were written.
+
+    `facts` say what was matted and how, with the keys of reports: width, height, unknown, tile, device, backend,
+    precision and weights. `seconds` is the time it took, `notes` what the user should know of it, and `peak_bytes` the
+    most memory that the process had held by then.
+    """
+
+    status: ClassVar[str] = "done"
+    job: Job
+    facts: Mapping[str, Any]
+    seconds: float
+    notes: tuple[str, ...] = ()
+    peak_bytes: int | None = None
+
+    @property
+    def name(self) -> str:
+        """The photo's name in reports."""
+        return self.job.name
+
+    def to_json(self) -> dict[str, Any]:
+        """The photo's line in a report."""
+        line = {**describe(self.job), "status": self.status, **self.facts, "seconds": round(self.seconds, 3)}
+        if self.notes:
+            line["note"] = "; ".join(self.notes)
+        if self.peak_bytes is not None:
+            line["peak_bytes"] = self.peak_bytes
+        return line
+
+
+@dataclass(frozen=True)
+class Skipped:
+    """A photo whose outputs were there already; `facts` are those of the run that made them."""
+
+    status: ClassVar[str] = "skipped"
+    job: Job
+    facts: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def name(self) -> str:
+        """The photo's name in reports."""
+        return self.job.name
+
+    def to_json(self) -> dict[str, Any]:
+        """The photo's line in a report."""
+        return {**describe(self.job), "status": self.status, **self.facts}
+
+
+@dataclass(frozen=True)
+class Failed:
+    """A photo that could not be matted, and why; `traceback` only where a bug was the reason.
+
+    Without `outputs` the photo never became a job: its trimap was missing, for example.
+    """
+
+    status: ClassVar[str] = "failed"
+    name: str
+    image: str
+    reason: str
+    trimap: str | None = None
+    outputs: Mapping[Kind, str] = field(default_factory=dict)
+    background: str | None = None
+    traceback: str | None = None
+
+    @classmethod
+    def of(cls, job: Job, error: Exception) -> Failed:
+        """The outcome of a job that raised `error`. An error that is not a MatteError is a bug in mattecli."""
+        traceback = None
+        if isinstance(error, MatteError):
+            reason = str(error)
+        elif isinstance(error, MemoryError):
+            reason = f"{job.image} needs more memory than there is; free some, or matte it alone"
+        else:
+            reason = f"{job.image} met a bug in matte: {type(error).__name__}: {error}; please report it"
+            traceback = "".join(tracebacks.format_exception(error))
+        return cls(job.name, job.image, reason, job.trimap, job.outputs, job.background, traceback)
+
+    def to_json(self) -> dict[str, Any]:
+        """The photo's line in a report."""
+        line = {**_describe(self), "status": self.status, "reason": self.reason}
+        return line if self.traceback is None else {**line, "traceback": self.traceback}
+
+
+Outcome = Done | Skipped | Failed
+
+
+def describe(job: Job) -> dict[str, Any]:
+    """The part of a report's line that says which photo it is about, with absolute paths."""
+    return _describe(job)
+
+
+def _describe(photo: Job | Failed) -> dict[str, Any]:
+    line: dict[str, Any] = {"name": photo.name, "image": os.path.abspath(photo.image)}
+    if photo.trimap is not None:
+        line["trimap"] = os.path.abspath(photo.trimap)
+    if photo.outputs:
+        outputs = {kind: os.path.abspath(output) for kind, output in photo.outputs.items()}
+        line["output"] = next(iter(outputs.values())) if len(outputs) == 1 else outputs
+    if photo.background is not None:
+        line["background"] = os.path.abspath(photo.background) if is_picture(photo.background) else photo.background
+    return line

@@ -1,0 +1,161 @@
+"""One photo of a batch: what the command's tests cannot reach."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from mattecli.batch.pairing import find_jobs
+from mattecli.batch.worker import BatchOptions, ReadJob, Todo, Worker
+from mattecli.errors import InputError
+from mattecli.imaging.choices import Kind
+from mattecli.inference.options import RunOptions
+from mattecli.system.files import hidden_beside
+from mattecli.weights import find_checkpoint
+from mattecli.work.job import Matte, OutputOptions
+from mattecli.work.outcome import Done, Job, Skipped
+
+Folders = tuple[Path, Path, Path]
+
+
+def read(worker: Worker, job: Job) -> ReadJob:
+    todo = worker.prepare(job)
+    assert isinstance(todo, Todo)
+    return worker.read(todo)
+
+
+def write(worker: Worker, item: ReadJob) -> Done | Skipped:
+    matte = Matte(item.inputs, np.zeros(item.inputs.trimap.shape, np.float32), "off", 0.1)
+    outcome = worker.write(item.todo, matte)
+    worker.journal.close()
+    return outcome
+
+
+def worker_for(out: Path, *, run: dict[str, Any] | None = None, **outputs: Any) -> Worker:
+    return Worker(BatchOptions(out=out, run=RunOptions(**(run or {})), outputs=OutputOptions(**outputs)))
+
+
+def test_a_photo_that_another_process_has_just_done_is_no_failure(folders: Folders) -> None:
+    photos, trimaps, out = folders
+    job = find_jobs(photos, out, trimaps=str(trimaps)).jobs[0]
+    ours, other = worker_for(out), worker_for(out)
+    item = read(ours, job)
+    assert isinstance(write(other, read(other, job)), Done)
+    assert isinstance(write(ours, item), Skipped)
+    assert isinstance(ours.prepare(job), Skipped)
+
+
+def test_a_file_that_somebody_else_wrote_meanwhile_is_left_alone(folders: Folders) -> None:
+    photos, trimaps, out = folders
+    job = find_jobs(photos, out, trimaps=str(trimaps)).jobs[0]
+    worker = worker_for(out)
+    item = read(worker, job)
+    Path(job.outputs["alpha"]).write_bytes(b"retouched")
+    with pytest.raises(InputError, match="exists already"):
+        write(worker, item)
+    assert Path(job.outputs["alpha"]).read_bytes() == b"retouched"
+
+
+def test_preparing_removes_what_dead_processes_left(folders: Folders, monkeypatch: pytest.MonkeyPatch) -> None:
+    photos, trimaps, out = folders
+    job = find_jobs(photos, out, trimaps=str(trimaps)).jobs[2]
+    output = Path(job.outputs["alpha"])
+    output.parent.mkdir(parents=True)
+    with monkeypatch.context() as patched:
+        patched.setattr("os.getpid", lambda: 2**30)  # a process that does not exist
+        left = hidden_beside(output)
+    left.touch()
+    worker_for(out).prepare(job)
+    assert list(output.parent.iterdir()) == []
+
+
+def test_only_the_outputs_that_an_option_is_for_are_made_anew(folders: Folders) -> None:
+    photos, trimaps, out = folders
+    kinds: tuple[Kind, ...] = ("alpha", "cutout", "composite")
+    job = find_jobs(photos, out, trimaps=str(trimaps), kinds=kinds, background="red").jobs[0]
+    worker = worker_for(out)
+    write(worker, read(worker, job))
+    for change, changed in [
+        ({"bits": 16}, {"alpha"}),
+        ({"linear": True}, {"composite"}),
+        ({"fit": "tile"}, {"composite"}),
+        ({"run": {"snap": 4}}, {"alpha", "cutout", "composite"}),
+        ({"run": {"device": "cpu", "tile": 64, "max_memory": 2**30}}, set()),
+    ]:
+        todo = worker_for(out, **change).todo(job)  # type: ignore[arg-type]
+        assert (set(todo.replaces) if isinstance(todo, Todo) else set()) == changed, change
+    todo = worker.todo(replace(job, background="blue"))
+    assert isinstance(todo, Todo)
+    assert todo.replaces == {"composite": True}
+
+
+# Computed by the code of 0.1.0. A digest that changes would have all photos of all users matted again.
+@pytest.mark.parametrize(
+    ("kind", "background", "options", "digest"),
+    [
+        ("alpha", "white", {}, "cc5f30914831bbd1d2d378d6"),
+        ("alpha", "white", {"bits": 16}, "301cc939bf0052d6d47539b1"),
+        ("alpha", "white", {"bits": "float"}, "088f988b6bad7f7b92c4f413"),
+        ("alpha", "white", {"run": {"snap": 7, "precision": "fp32"}}, "144f141f57621983fce47e68"),
+        ("cutout", "white", {}, "ae33ded58ed19aa1f6814bac"),
+        ("foreground", "white", {}, "3be53e02725adcc50c60e914"),
+        ("foreground", None, {"run": {"precision": "bf16"}}, "2c303fd8248aaeab30cecef4"),
+        ("composite", "white", {}, "b5486f8a2cd9465007503d44"),
+        ("composite", "white", {"linear": True}, "fb3530203b3c60c5040ed54b"),
+        ("composite", "beach.png", {"fit": "contain"}, "07e278b740d2f166b3077b79"),
+        (
+            "composite",
+            "beach.png",
+            {"fit": "tile", "linear": True, "run": {"snap": 3, "precision": "fp16"}},
+            "448387f8e29f7f8570bcf684",
+        ),
+        ("composite", "transparent", {}, "781d084b4c45f051a4037b00"),
+        ("composite", None, {}, "e0efbfd4d139324e10048357"),
+    ],
+)
+def test_recipes_have_the_digests_of_0_1_0(
+    tmp_path: Path, kind: Kind, background: str | None, options: dict[str, Any], digest: str
+) -> None:
+    assert find_checkpoint().sha256.startswith("3dacd74d5800"), "new weights have new recipes: compute them again"
+    job = Job("a.png", "/in/a.png", "/in/t.png", {kind: "/out/a.png"}, background)
+    assert worker_for(tmp_path, **options).recipe(kind, job) == digest
+
+
+JOURNAL_0_1_0 = """\
+{"device":"cpu","backend":"torch","precision":"fp32","weights":{"name":"a2u_shared","sha256":"3dacd7"}}
+["a_alpha.png",6,1700000000123456789,"cc5f30914831bbd1d2d378d6","2d92f9c6bb12fda2950f7ae6",\
+{"width":32,"height":32,"unknown":0.375,"tile":"off","seconds":0.221}]
+"""
+
+
+def test_what_a_journal_of_0_1_0_calls_done_stays_done(tmp_path: Path) -> None:
+    (tmp_path / "out/.matte").mkdir(parents=True)
+    (tmp_path / "out/.matte/made-0123456789abcdef.jsonl").write_text(JOURNAL_0_1_0, encoding="utf-8")
+    photo, trimap, output = tmp_path / "a.png", tmp_path / "t.png", tmp_path / "out/a_alpha.png"
+    for path, content in ((photo, b"p" * 100), (trimap, b"t" * 50), (output, b"matted")):
+        path.write_bytes(content)
+        os.utime(path, ns=(1_700_000_000_123_456_789, 1_700_000_000_123_456_789))
+    job = Job("a.png", str(photo), str(trimap), {"alpha": str(output)})
+    outcome = worker_for(tmp_path / "out").todo(job)
+    assert isinstance(outcome, Skipped)
+    assert outcome.to_json() == {
+        "name": "a.png",
+        "image": str(photo),
+        "trimap": str(trimap),
+        "output": str(output),
+        "status": "skipped",
+        "device": "cpu",
+        "backend": "torch",
+        "precision": "fp32",
+        "weights": {"name": "a2u_shared", "sha256": "3dacd7"},
+        "width": 32,
+        "height": 32,
+        "unknown": 0.375,
+        "tile": "off",
+        "seconds": 0.221,
+    }

@@ -1,0 +1,122 @@
+"""Groups of options, plain help, and usage errors of one sentence."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Annotated
+
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from mattecli.cli import app
+from mattecli.cli.command import Command, expanded
+from tests.conftest import RunMatte
+
+COMMANDS = [
+    ["predict"],
+    ["batch"],
+    ["report"],
+    ["composite"],
+    ["trimap"],
+    ["evaluate"],
+    ["train"],
+    ["train-samples"],
+    ["export-onnx"],
+    ["doctor"],
+    ["weights", "list"],
+    ["weights", "show"],
+    ["weights", "verify"],
+    ["weights", "convert"],
+]
+
+
+def test_all_commands_are_looked_at_here() -> None:
+    group = typer.main.get_command(app)
+    names = [[name] for name in group.commands if name != "weights"]  # type: ignore[attr-defined]
+    names += [["weights", name] for name in group.commands["weights"].commands]  # type: ignore[attr-defined]
+    assert names == COMMANDS
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
+def test_help_has_an_example_and_no_names_of_python_types(run_matte: RunMatte, command: list[str]) -> None:
+    code, out, _ = run_matte(*command, "--help")
+    assert code == 0
+    assert f"matte {' '.join(command)} " in re.sub(r"Usage: [^\n]*", "", out) or command == ["doctor"]
+    assert "Example" in out
+    assert not re.search(r"<\w+>|<=|\{[A-Z]", out), out
+    assert re.search(r"Usage: matte [\w -]+ \[OPTIONS\][^{}]*\n", out), out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["predict", "a.png", "-t", "b.png", "--bits", "9"], "--bits must be 8, 16 or float, not 9"),
+        (["predict", "a.png", "-t", "b.png", "--snap", "101"], "--snap must be a whole number from 0 to 100, not 101"),
+        (["predict", "a.png", "-t", "b.png", "--backend", "tf"], "--backend must be auto, torch or onnx, not 'tf'"),
+        (["predict", "a.png", "-t", "b.png", "--fit", "fill"], "--fit must be cover, contain, stretch or tile"),
+        (["predict", "a.png", "-t", "b.png", "--tile", "100"], "--tile must be auto, off or a multiple of 16 from 64"),
+        (["predict", "a.png", "-t", "b.png", "--max-memory", "x"], "--max-memory must be an amount of memory such as"),
+        (["predict", "a.png", "-t", "b.png", "--what", "hair"], "--what must list alpha, cutout, foreground"),
+        (["predict", "a.png", "--trimap"], "Option '--trimap' requires an argument"),
+        (["predict", "a.png", "--no-such"], "No such option: --no-such"),
+        (["predict"], "IMAGE is missing; see `matte predict --help`"),
+        (["trimap", "m.png", "--low", "2"], "--low must be a number from 0 to 1, not 2"),
+        (["trimap", "m.png", "--erode", "-1"], "--erode must be a whole number from 0 up, not -1"),
+        (["batch", "a", "b", "--shard", "5/4"], "--shard must be 1/4 to 4/4 for four machines, not 5/4"),
+        (["batch", "a", "b", "--max-failures", "101%"], "--max-failures must be a number or a percentage, such as 20"),
+        (["batch", "a", "b", "--workers", "0"], "--workers must be a whole number from 1 up, not 0"),
+        (["export-onnx", "a.onnx", "--size", "720"], "--size must be height and width, such as 720,1280, not 720"),
+        (["export-onnx", "a.onnx", "--opset", "new"], "--opset must be a valid integer"),
+        (["evaluate"], "--alpha is missing; see `matte evaluate --help`"),
+        (["predikt"], "No such command 'predikt'. Did you mean 'predict'?"),
+        (["--no-such"], "No such option: --no-such; see `matte --help`"),
+    ],
+)
+def test_what_the_parser_refuses_is_one_sentence_that_names_it(
+    run_matte: RunMatte, arguments: list[str], sentence: str
+) -> None:
+    code, out, err = run_matte(*arguments)
+    assert (code, out) == (2, "")
+    assert err.startswith(f"error: {sentence}")
+    assert err.count("\n") == 1
+
+
+def test_a_missing_trimap_says_what_a_trimap_is_and_how_to_get_one(run_matte: RunMatte) -> None:
+    code, _, err = run_matte("predict", "photo.jpg")
+    assert code == 2
+    assert "white where the foreground is sure" in err
+    assert "`matte trimap mask.png`" in err
+
+
+def test_without_arguments_there_is_help(run_matte: RunMatte) -> None:
+    for arguments in ([], ["weights"]):
+        code, out, err = run_matte(*arguments)
+        assert (code, err) == (2, "")
+        assert "Usage: matte" in out
+
+
+@pytest.mark.parametrize("arguments", [["--debug", "predict"], ["predict", "--bits", "9", "--debug"]])
+def test_debug_shows_where_a_usage_error_came_from(run_matte: RunMatte, arguments: list[str]) -> None:
+    assert "Traceback" in run_matte(*arguments)[2]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Animal:
+    """Two options."""
+
+    legs: Annotated[int | None, typer.Option("--legs", parser=int)] = None
+    tail: Annotated[bool, typer.Option("--tail")] = False
+
+
+def test_the_fields_of_a_dataclass_become_options() -> None:
+    seen: list[object] = []
+
+    def count(name: Annotated[str, typer.Argument()], *, animal: Animal) -> None:
+        seen.extend([name, animal])
+
+    small = typer.Typer()
+    small.command(cls=Command)(expanded(count))
+    assert CliRunner().invoke(small, ["cat", "--legs", "4", "--tail"]).exit_code == 0
+    assert seen == ["cat", Animal(legs=4, tail=True)]

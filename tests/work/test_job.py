@@ -1,0 +1,149 @@
+"""One photo from its files to its outcome."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from mattecli.errors import DeviceError, InputError, WeightsError
+from mattecli.imaging.choices import Kind
+from mattecli.imaging.image import Image
+from mattecli.imaging.read import read_alpha, read_image
+from mattecli.imaging.write import write_image
+from mattecli.inference.model import Model
+from mattecli.inference.options import RunOptions
+from mattecli.work import job as jobs
+from mattecli.work.job import OutputOptions, run_job
+from mattecli.work.outcome import Job
+from tests.support.batches import SIDE, write_photo, write_trimap
+
+KINDS: tuple[Kind, ...] = ("composite", "cutout", "foreground", "alpha")
+
+
+@pytest.fixture
+def photo(tmp_path: Path) -> Path:
+    return write_photo(tmp_path / "photo.png")
+
+
+@pytest.fixture
+def trimap(tmp_path: Path) -> Path:
+    return write_trimap(tmp_path / "trimap.png")
+
+
+def job_of(photo: Path, trimap: Path, *kinds: Kind, background: str | None = None) -> Job:
+    return Job(
+        "photo", str(photo), str(trimap), {kind: str(photo.parent / f"{kind}.png") for kind in kinds}, background
+    )
+
+
+class Unloadable(Model):
+    """A model whose weights are missing: what is refused before is refused without a network."""
+
+    @property
+    def backend(self) -> Any:
+        raise WeightsError("the weights are missing")
+
+
+def test_all_outputs_are_written_and_the_facts_are_gathered(photo: Path, trimap: Path, shipped_model: Model) -> None:
+    job = job_of(photo, trimap, *KINDS, background="#00b140")
+    plans: list[Any] = []
+    devices: list[str] = []
+    done = run_job(job, shipped_model, on_load=lambda backend: devices.append(backend.device), on_plan=plans.append)
+    assert all(Path(output).is_file() for output in job.outputs.values())
+    assert (devices, len(plans), done.notes) == (["cpu"], 1, ())
+    assert {key: done.facts[key] for key in ("width", "height", "unknown", "tile", "device", "precision")} == {
+        "width": SIDE,
+        "height": SIDE,
+        "unknown": 0.375,
+        "tile": "off",
+        "device": "cpu",
+        "precision": "fp32",
+    }
+    assert done.facts["weights"]["name"] == "a2u_shared"
+    assert done.seconds > 0
+    alpha = read_alpha(job.outputs["alpha"])
+    assert np.array_equal(read_image(job.outputs["cutout"], keep_alpha=True).pixels[..., 3], np.rint(alpha * 255))
+    assert (read_image(job.outputs["composite"]).pixels[alpha == 0] == (0x00, 0xB1, 0x40)).all()
+
+
+def test_outputs_share_their_colours_but_a_linear_composite_has_its_own(
+    photo: Path, trimap: Path, shipped_model: Model
+) -> None:
+    estimates: list[bytes] = []
+    for linear in (False, True):
+        job = job_of(photo, trimap, *KINDS, background="white")
+        run_job(job, shipped_model, options=OutputOptions(linear=linear), overwrite=True)
+        estimates += [Path(job.outputs[kind]).read_bytes() for kind in ("cutout", "foreground", "composite")]
+    assert estimates[:2] == estimates[3:5]
+    assert estimates[2] != estimates[5]
+    alone = job_of(photo, trimap, "composite", background="white")
+    run_job(alone, shipped_model, options=OutputOptions(linear=True), overwrite=True)
+    assert Path(alone.outputs["composite"]).read_bytes() == estimates[5]
+
+
+def test_the_alpha_is_safe_before_anything_else_is_made(
+    photo: Path, trimap: Path, shipped_model: Model, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written: list[list[str]] = []
+
+    def fail(*_: object) -> None:
+        written.append([path.name for path in photo.parent.iterdir()])
+        raise MemoryError
+
+    monkeypatch.setattr(jobs, "estimate_foreground", fail)
+    with pytest.raises(MemoryError):
+        run_job(job_of(photo, trimap, "cutout", "alpha"), shipped_model)
+    assert sorted(written[0]) == ["alpha.png", "photo.png", "trimap.png"]
+
+
+def test_what_can_be_refused_is_refused_without_a_network(photo: Path, trimap: Path, tmp_path: Path) -> None:
+    (tmp_path / "alpha.png").write_bytes(b"mine")
+    model = Unloadable(RunOptions())
+    with pytest.raises(InputError, match=r"alpha.png exists already"):
+        run_job(job_of(photo, trimap, "alpha"), model)
+    with pytest.raises(InputError, match=r"photo.png is an input"):
+        run_job(Job("photo", str(photo), str(trimap), {"alpha": str(photo)}), model, overwrite=True)
+    with pytest.raises(InputError, match=r"gone.png"):
+        run_job(job_of(tmp_path / "gone.png", trimap, "cutout"), model)
+    with pytest.raises(InputError, match=r"beach.png"):
+        run_job(job_of(photo, trimap, "composite", background=str(tmp_path / "beach.png")), model)
+    with pytest.raises(WeightsError):
+        run_job(job_of(photo, trimap, "cutout"), model)
+    assert (tmp_path / "alpha.png").read_bytes() == b"mine"
+
+
+def test_too_little_memory_for_an_output_is_found_before_the_network_is_loaded(
+    photo: Path, trimap: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mattecli.system.memory.free_bytes", lambda *_: 8 * SIDE * SIDE)  # enough to read it
+    with pytest.raises(DeviceError, match=r"putting .* together takes"):
+        run_job(job_of(photo, trimap, "cutout"), Unloadable(RunOptions()))
+
+
+def test_notes_come_as_soon_as_they_are_known_and_again_with_the_outcome(
+    photo: Path, tmp_path: Path, shipped_model: Model
+) -> None:
+    known = tmp_path / "known.png"
+    write_image(known, Image(np.full((SIDE, SIDE), 255, np.uint8)))
+    notes: list[str] = []
+
+    def on_load(_: object) -> None:
+        notes.append("loaded")
+
+    done = run_job(job_of(photo, known, "alpha"), shipped_model, on_note=notes.append, on_load=on_load)
+    assert "known.png has no unknown pixels" in notes[0]
+    assert (notes[1:], done.notes) == (["loaded"], (notes[0],))
+    assert done.facts["tile"] == "off"
+    assert (read_alpha(photo.with_name("alpha.png")) == 1).all()
+
+
+def test_snap_is_the_models(photo: Path, tmp_path: Path, shipped_model: Model) -> None:
+    pixels = read_image(write_trimap(tmp_path / "lossy.png")).pixels[..., 0]
+    pixels[pixels == 0] = 3
+    write_image(tmp_path / "lossy.png", Image(pixels), overwrite=True)
+    job = job_of(photo, tmp_path / "lossy.png", "alpha")
+    snapping = Model(RunOptions(device="cpu", snap=4), backend=shipped_model.backend)
+    assert run_job(job, snapping).facts["unknown"] == 0.375
