@@ -1,4 +1,4 @@
-"""Image matting with the A2U network: the alpha matte of a photo from a trimap.
+"""Image matting with the A2U network: alpha mattes from trimaps.
 
     import mattecli
 

@@ -1,1 +1,1 @@
-"""A folder of photos, matted in one run that can be killed, resumed, and spread over machines."""
+"""Folders of photos: resumable batches, also on several machines."""

@@ -1,4 +1,4 @@
-"""Many photos in one process: the next are read and the last are written while the network works on one."""
+"""Runs many photos in one process; reading and writing overlap."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a batch is to do: its jobs, and the photos that cannot be matted, both known before any work."""
+"""What a batch will do: photos, trimaps, outputs, early problems."""
 
 from __future__ import annotations
 

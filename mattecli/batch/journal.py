@@ -1,4 +1,4 @@
-"""The record beside the outputs: which output was made from which inputs, by which weights and options.
+"""The record of finished outputs, which lets a batch resume.
 
 The journal is the folder `.matte/` in the output folder. It has a file for each process that wrote there, so that
 machines can share the folder. The first line of a file says what all its outputs have in common; each other line is one

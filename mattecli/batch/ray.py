@@ -1,4 +1,4 @@
-"""The batch on a Ray cluster: the same jobs, outputs, journal and report, by workers on other machines.
+"""Runs a batch on a Ray cluster.
 
 Only paths and outcomes travel. Each worker decodes its photos itself, so that profiles, orientation and 16 bits are
 kept. It loads the weights once, and writes its outputs and its file of the journal. All machines must see the folders

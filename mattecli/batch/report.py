@@ -1,4 +1,4 @@
-"""Reports of a batch: a line of JSON for each photo and a summary; written, read, counted and merged."""
+"""The report of a batch, one JSON line per photo."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One photo of a batch: whether it is done already, the steps that are left, and the record of them."""
+"""One photo of a batch: is it done, remaining steps, record."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Commands as Typer takes them: groups of options as dataclasses, plain help, and usage errors of one sentence."""
+"""Commands for Typer: option groups as dataclasses, plain help and errors."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`matte evaluate`: the papers' four errors of a folder of mattes, or of a model."""
+"""`matte evaluate`: SAD, MSE, Grad and Conn against true alphas."""
 
 from __future__ import annotations
 

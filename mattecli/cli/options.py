@@ -1,4 +1,4 @@
-"""Options that mean the same in every command, each written once; parsers raise ValueError with what must be given."""
+"""Options that mean the same in every command, each written once."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`matte predict`: the alpha matte of one photo, or what is made from it."""
+"""`matte predict`: the alpha, cut-out or composite of one photo."""
 
 from __future__ import annotations
 

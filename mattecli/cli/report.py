@@ -1,4 +1,4 @@
-"""`matte report`: what came of a batch, in words, as a page, or merged from several machines."""
+"""`matte report`: sums up, shows or merges reports of batches."""
 
 from __future__ import annotations
 

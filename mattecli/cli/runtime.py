@@ -1,4 +1,4 @@
-"""Examines this installation: versions, devices, providers, weights, memory, and one timed matte."""
+"""Examines this installation: versions, devices, providers, weights, memory, one matte."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the user sees: data on stdout, everything else on stderr, rich only where a terminal reads it."""
+"""All output: data to stdout, everything else to stderr."""
 
 from __future__ import annotations
 

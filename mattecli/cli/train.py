@@ -1,4 +1,4 @@
-"""`matte train`: train the network with the settings of a TOML file."""
+"""`matte train`: trains the network as a TOML file says."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`matte trimap`: a trimap from a mask, a rough matte or a cut-out."""
+"""`matte trimap`: a trimap from a mask, matte or cut-out."""
 
 from __future__ import annotations
 

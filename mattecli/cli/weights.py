@@ -1,4 +1,4 @@
-"""`matte weights`: the bundled checkpoints, and other people's made safe to load."""
+"""`matte weights`: lists, checks and converts checkpoints."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The library's messages in the words of the command line: parameters become options."""
+"""Puts the library's messages into the words of the command line."""
 
 import re
 

@@ -35,9 +35,9 @@ def checked_colour(colour: Sequence[float] | NDArray[Any]) -> Floats:
     try:
         values = np.asarray(colour, np.float32)
     except (TypeError, ValueError) as error:  # a word, or None
-        raise InputError(f"{colour!r} is no colour; give three floats in [0, 1]") from error
+        raise InputError(f"{colour!r} is not a colour; give three floats in [0, 1]") from error
     if values.shape != (3,):
-        raise InputError(f"{colour!r} is no colour; give three floats in [0, 1]")
+        raise InputError(f"{colour!r} is not a colour; give three floats in [0, 1]")
     check_range(values, "the colour")
     return values
 

@@ -26,11 +26,10 @@ from mattecli.imaging.pixels import as_float, full_scale
 def composite(foreground: Given, alpha: Given, background: Given | Colour, *, linear: bool = False) -> Floats:
     """Put a foreground over a background: αF + (1 − α)B, (H, W, 3) in [0, 1].
 
-    `foreground` is (H, W, 3) with straight colours, `background` a picture of the same size or one colour (three floats
-    in [0, 1]); pictures are uint8, uint16 or floats in [0, 1], and may differ in depth. What else may be given: see
-    docs/api.md. The sum is taken in the values
-    as they are, as designers' tools do; with `linear` in linear light, by the transfer functions of sRGB
-    (IEC 61966-2-1). Raises `InputError` for other shapes, types and ranges.
+    `foreground` is (H, W, 3) with straight colours. `background` is a picture of the same size, or one colour (three
+    floats in [0, 1]). Pictures are uint8, uint16 or floats in [0, 1], and may differ in depth; docs/api.md says what
+    else is accepted. The sum is computed on the values as they are, as design software does, or with `linear` in linear
+    light, by the transfer functions of sRGB (IEC 61966-2-1). Raises `InputError` for other shapes, types and ranges.
     """
     colours = given_picture(foreground, "the foreground")
     matte = checked_alpha(alpha, colours)
@@ -68,8 +67,8 @@ def _is_row(background: object) -> bool:
 def cutout(image: Given, alpha: Given, *, foreground: Given | None = None) -> Floats:
     """A photo's foreground on a transparent background: straight RGBA (H, W, 4) in [0, 1].
 
-    The foreground's colours are estimated from photo and alpha (`estimate_foreground`). Where they are known already,
-    `foreground` gives them, (H, W, 3), and the photo is not looked at. Errors as in `composite`.
+    The foreground's colours are estimated from the photo and the alpha (`estimate_foreground`). If you have them
+    already, give them as `foreground`, (H, W, 3); then the photo is not used. Errors are those of `composite`.
     """
     if foreground is None:
         colours: NDArray[Any] = estimate_foreground(image, alpha)
@@ -86,12 +85,12 @@ def cutout(image: Given, alpha: Given, *, foreground: Given | None = None) -> Fl
 def fit_background(
     background: Given, width: int, height: int, *, fit: Fit = "cover", around: Colour | None = None
 ) -> NDArray[Any]:
-    """Bring a background picture (h, w, 3) to (height, width, 3); its type stays.
+    """Fit a background picture (h, w, 3) to (height, width, 3), with the same type.
 
-    `cover` fills the frame and cuts off what stands over on two sides, `contain` shows the whole picture in the middle,
-    on the colour `around` or, without one, on a blurred copy of itself; `stretch` pulls it to the frame; `tile` repeats
-    it at its own size from the top left corner. Raises `UsageError` for another word or a size of nothing, `InputError`
-    for another shape or type.
+    `cover` fills the frame and crops the picture. `contain` shows the whole picture in the middle; around it is the
+    colour `around`, or a blurred copy of the picture. `stretch` changes the proportions. `tile` repeats the picture at
+    its own size from the top left corner. Raises `UsageError` for another word or an empty size, `InputError` for
+    another shape or type.
     """
     picture = given_picture(background, "the background")
     if width < 1 or height < 1:

@@ -29,21 +29,20 @@ _ALPHA, _ALPHA2, _IMAGE, _ALPHA_IMAGE = 0, 1, slice(2, 5), slice(5, 8)
 def estimate_foreground(image: Given, alpha: Given, *, linear: bool = False) -> Floats:
     """Estimate the foreground's colours, free of the background that shines through: (H, W, 3) in [0, 1].
 
-    `image` is (H, W, 3) of uint8, uint16, or floats in [0, 1], `alpha` (H, W) of floats in [0, 1]; what else may be
-    given: see docs/api.md. Where alpha is 1 the
-    result is the image itself; where it is 0 the colours of the foreground nearby go on, so that a cut-out may be
-    resized. With `linear` the image is taken to be a mixture of linear light (sRGB's), as `composite` makes one.
-    Raises `InputError` for other shapes, types and ranges.
+    `image` is (H, W, 3) of uint8, uint16 or floats in [0, 1], `alpha` is (H, W) of floats in [0, 1]; docs/api.md says
+    what else is accepted. Where alpha is 1 the result is the image itself. Where alpha is 0 the colours of the nearby
+    foreground continue, so that a cut-out can be resized. With `linear` the image counts as a mixture in linear light
+    (sRGB), as `composite` makes it. Raises `InputError` for other shapes, types and ranges.
 
     The cost is that of Germer et al., "Fast Multi-Level Foreground Estimation" (ICPR 2020), in F and B:
 
         Σᵢ |αᵢFᵢ + (1 − αᵢ)Bᵢ − Iᵢ|²  +  Σᵢⱼ (ε + ω|αᵢ − αⱼ|) (|Fᵢ − Fⱼ|² + |Bᵢ − Bⱼ|²)    j: the four neighbours of i
 
-    solved from one pixel up to the full size, each level starting from the one below. Where that paper shrinks image
-    and alpha, here a pixel of a smaller level carries the mean of the data term over the pixels it stands for, which
-    keeps what their differing alphas say of F and B apart.
+    It is solved from one pixel up to the full size; each level starts from the one below. The paper shrinks image and
+    alpha for smaller levels. Here a pixel of a smaller level has the mean of the data term over the pixels that it
+    stands for, which keeps the information in their different alphas.
 
-    Beside image and alpha it takes 19 bytes a pixel at its peak, of which the result is 12; `linear` takes 12 more.
+    The peak memory, besides image and alpha, is 19 bytes per pixel, 12 of them for the result; `linear` takes 12 more.
     """
     photo = given_picture(image, "the image")
     matte = checked_alpha(alpha, photo)

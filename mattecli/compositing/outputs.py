@@ -1,4 +1,4 @@
-"""Outputs: the alpha, cut-out, foreground or composite that a photo and its alpha are turned into."""
+"""Makes and writes alphas, cut-outs, foregrounds and composites."""
 
 from __future__ import annotations
 

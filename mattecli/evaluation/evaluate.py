@@ -1,4 +1,4 @@
-"""Scores a folder of mattes, or a model, against a benchmark's true alphas.
+"""Scores a folder of mattes, or a model, against true alphas.
 
 A benchmark is a folder of trimaps and a folder of true alphas. Every trimap is one image to score. A prediction that is
 missing or broken is a failure with a name, so that no mean leaves out an image unseen. Files belong together when they

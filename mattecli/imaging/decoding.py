@@ -29,7 +29,7 @@ from mattecli.system import memory, process
 if TYPE_CHECKING:
     from PIL.ImageFile import ImageFile
 
-LARGEST = 2**30  # pixels; OpenCV stops there too
+LARGEST = 2**30  # pixels; OpenCV has the same limit
 
 _ORIENTATION = 0x0112
 _TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
@@ -58,7 +58,7 @@ def label(source: Source) -> str:
 
 
 def is_pipe(source: Source) -> bool:
-    """Whether this can be read only once: standard input, a shell's <(…), a named pipe."""
+    """Whether this can be read only once: standard input, a shell's `<(…)`, a named pipe."""
     return isinstance(source, (str, Path)) and (str(source) == "-" or Path(source).is_fifo())
 
 
@@ -163,7 +163,7 @@ def translated(source: Source) -> Iterator[None]:
         ) from error
     except (PIL.Image.DecompressionBombError, PIL.Image.DecompressionBombWarning) as error:  # a warning made an error
         raise _too_large(source) from error
-    except Exception as error:  # on damaged files decoders raise whatever their parsers stumble over
+    except Exception as error:  # damaged files make decoders raise all kinds of exceptions
         reason = " ".join(str(error).split()) or type(error).__name__
         raise InputError(f"{label(source)} is truncated or damaged ({reason}); export or copy it again") from error
 

@@ -1,4 +1,4 @@
-"""What callers of the library give for a picture or a matte, as an array: the table in docs/api.md is about this."""
+"""Turns what callers give for a picture or matte into arrays."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Given = NDArray[Any] | PIL.Image.Image | Image | str | Path | bytes
 
 
 def given_name(given: object, otherwise: str) -> str:
-    """What a message calls it: a file by its name, everything else `otherwise`."""
+    """The name in messages: that of a file, or `otherwise`."""
     return label(given) if isinstance(given, (str, Path)) else otherwise
 
 
@@ -88,7 +88,7 @@ def given_levels(given: Given, name: str) -> NDArray[Any]:
 
 
 def given_values(given: Given, name: str) -> NDArray[Any]:
-    """The values of a picture as they stand, whatever they mean: an array as it is, a file by `read_values`."""
+    """The values of a picture without conversion: an array unchanged, a file as `read_values` reads it."""
     if isinstance(given, np.ndarray):
         return _flat(given)
     if isinstance(given, Image):
@@ -106,7 +106,7 @@ def _flat(pixels: NDArray[Any]) -> NDArray[Any]:
 
 
 def _from_pillow(picture: PIL.Image.Image, name: str, *, colour_managed: bool) -> NDArray[Any]:
-    with translated(name):  # its file may be read only now
+    with translated(name):  # Pillow may read the file only now
         return from_pillow(picture, colour_managed=colour_managed).pixels
 
 

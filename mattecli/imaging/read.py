@@ -53,7 +53,7 @@ def matte_of(pixels: NDArray[Any], name: str) -> NDArray[Any]:
 
 
 def read_values(source: Source) -> NDArray[Any]:
-    """A file's values as they stand in it, whatever its profile: (H, W), RGB (H, W, 3) or RGBA (H, W, 4)."""
+    """The values of a file, without colour conversion: (H, W), RGB (H, W, 3) or RGBA (H, W, 4)."""
     return normal(decode(source, colour_managed=False).pixels, label(source))
 
 
@@ -86,14 +86,14 @@ def normal(pixels: NDArray[Any], name: str) -> NDArray[Any]:
 
 def _unit_range(pixels: NDArray[np.float32], name: str) -> NDArray[np.float32]:
     low, high = float(pixels.min()), float(pixels.max())
-    if not (low >= -0.05 and high <= 1.05):  # also when one is NaN; a little over is what resampling leaves
+    if not (low >= -0.05 and high <= 1.05):  # true for NaN, too; resampling may exceed the range a little
         raise InputError(f"{name} holds floating-point values from {low:g} to {high:g}; scale them to the range 0 to 1")
     return np.clip(pixels, 0, 1) if low < 0 or high > 1 else pixels
 
 
 def _grey(colour: NDArray[Any], name: str) -> NDArray[Any]:
-    """The one channel of a grey picture that was saved as RGB."""
+    """One channel of a grey picture that was saved as RGB."""
     low, high = colour.min(axis=2), colour.max(axis=2)
-    if float((high - low).max()) > 0.02 * full_scale(colour, name):  # lossy formats tint grey a little
+    if float((high - low).max()) > 0.02 * full_scale(colour, name):  # lossy formats tint grey slightly
         raise InputError(f"{name} is a colour picture without transparency; give a grey matte or a cut-out")
     return colour[..., 1]

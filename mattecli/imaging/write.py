@@ -35,16 +35,16 @@ def write_image(
     `image` is an `Image`, which brings a profile and a resolution along, or its pixels alone: an array as `Image` takes
     it, or a PIL image.
 
-    PNG takes 8 and 16 bits, TIFF floats too, JPEG, WebP, AVIF and BMP 8; a deeper picture is rounded to the deepest the
-    format has. `.npy` is always float32, `.exr` too and for mattes only. JPEG has quality 95 and no chroma subsampling;
-    WebP and AVIF are lossless for grey. Profile and resolution are kept where the format has a place for them. `ready`
-    is given the handle of the finished file before the file takes its name.
+    PNG holds 8 and 16 bits, TIFF also floats, and JPEG, WebP, AVIF and BMP 8 bits. A deeper picture is rounded to the
+    greatest depth of the format. `.npy` and `.exr` are always float32; `.exr` holds mattes only. JPEG has quality 95
+    and no chroma subsampling; WebP and AVIF are lossless for grey. Profile and resolution are kept if the format can
+    hold them. `ready` is called with the handle of the finished file before the file gets its name.
     """
     picture = image if isinstance(image, Image) else Image(given_values(image, "the picture"))
     check_range(picture.pixels, "the picture")
     form = check_output(target, overwrite=overwrite, alpha=_has_alpha(picture.pixels))
     if picture.pixels.ndim == 3 and not form.colour:
-        raise InputError(f"{target} can hold a matte only, no colours; name a .tif or .png file")
+        raise InputError(f"{target} can hold only a matte, not colours; name a .tif or .png file")
     picture = Image(to_depth(picture.pixels, form.nearest(picture.depth)), picture.icc, picture.resolution)
     with _written(target, overwrite=overwrite) as handle:
         form.save(handle, picture)
@@ -138,7 +138,7 @@ def _translated(target: str | Path) -> Iterator[None]:
         raise
     except FileExistsError as error:
         raise InputError(f"{target} exists already; name another output or use `overwrite=True`") from error
-    except Exception as error:  # encoders raise what they like: a full disk, a side too long for the format
+    except Exception as error:  # for example a full disk, or a side too long for the format
         reason = getattr(error, "strerror", None) or error or type(error).__name__
         raise InputError(f"{target} cannot be written ({reason}); name another file, folder or format") from error
 

@@ -1,4 +1,4 @@
-"""Matting with rows in and rows out, for engines that send work to other processes and machines."""
+"""Matting for row engines such as Ray Data, Spark and Daft."""
 
 from __future__ import annotations
 

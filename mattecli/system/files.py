@@ -122,7 +122,7 @@ def check_target(
             raise InputError(f"{target} is an input of this run and is never written to; {remedy}")
         if not overwrite:
             raise InputError(f"{target} exists already; {remedy} or use `overwrite=True`")
-    # a symbolic link's file is what will be written, also one that is not there yet
+    # a symbolic link is followed, even if its file does not exist yet
     folder = Path(os.path.realpath(path)).parent if path.is_symlink() else path.parent
     if not folder.exists():
         raise InputError(f"{target} cannot be written: the folder {folder} does not exist; create it first")

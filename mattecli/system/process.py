@@ -1,4 +1,4 @@
-"""What is set up in a process that is ours, and in no other: a library is a guest and changes nothing in its host."""
+"""Sets up a process of our own, never a host's."""
 
 from __future__ import annotations
 
@@ -8,18 +8,18 @@ import os
 import sys
 
 _OPENCV = {
-    "OPENCV_LOG_LEVEL": "SILENT",  # it prints lines of its own C++ code beside our one sentence
+    "OPENCV_LOG_LEVEL": "SILENT",  # it prints messages of its own beside our sentence
     "OPENCV_IO_ENABLE_OPENEXR": "1",
 }
 _ours = False
 
 
 def prepare_process() -> None:
-    """Set this process up as one of ours: for the command line, its workers and benchmarks, before they do anything.
+    """Set this process up as our own. The command line, its workers and benchmarks call it before anything else.
 
-    OpenCV and tifffile print nothing of their own, OpenCV reads and writes OpenEXR where its build can, Pillow reads
-    pictures of more than 89 megapixels, and memory that a network frees is kept for its next maps. Variables of
-    OpenCV's that are set in the environment stay as they are.
+    Effects: OpenCV and tifffile print no messages. OpenCV reads and writes OpenEXR if its build can. Pillow reads
+    pictures of more than 89 megapixels. Memory that a network frees is kept for its next maps. OpenCV's variables that
+    are already set in the environment do not change.
     """
     global _ours
     if _ours:
@@ -39,11 +39,10 @@ def is_ours() -> bool:
 
 
 def keep_freed_memory() -> None:
-    """Let the C library keep what is freed instead of giving it back to the system; only in a process that is ours.
+    """Make the C library keep freed memory instead of returning it to the system; only in a process of our own.
 
-    A network frees and asks for the same large maps over and over; given back, each page of them must be fetched and
-    zeroed anew, which can take longer than the arithmetic. Only glibc hands back so eagerly, and only there is anything
-    done.
+    A network frees and allocates the same large maps again and again. Each page that was returned must be fetched and
+    zeroed again, which can take longer than the arithmetic. Only glibc returns memory so early, so only glibc is set.
     """
     if not _ours or sys.platform != "linux":
         return

@@ -1,4 +1,4 @@
-"""Builds what a run needs from its settings: the A2U network and the loader of its samples."""
+"""Builds the parts of a run from its configuration."""
 
 from __future__ import annotations
 

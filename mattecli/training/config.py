@@ -1,4 +1,4 @@
-"""The settings of a training run: the tables of a train.toml, read from and written to a file.
+"""The settings of a training run, as `train.toml` gives them.
 
 An unknown key and a value of the wrong type or out of its range are errors that name the file and the key. Relative
 paths start at the folder of the file that holds them, and `~` is the user's home.

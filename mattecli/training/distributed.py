@@ -1,4 +1,4 @@
-"""Several processes that train one network, as torchrun starts them. A single process is a world of size 1."""
+"""Training in several processes, as torchrun starts them."""
 
 from __future__ import annotations
 

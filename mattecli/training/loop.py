@@ -1,4 +1,4 @@
-"""The training loop. `train` reads from top to bottom; `_Run` holds what its steps share."""
+"""The training loop."""
 
 from __future__ import annotations
 

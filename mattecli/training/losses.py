@@ -1,4 +1,4 @@
-"""The losses of alpha, all in float32, as means over the unknown pixels of the trimap.
+"""The losses of alpha, over the unknown pixels.
 
 With d = α̂ − α (zero where a pixel has no weight), F and B the true colours and w the pixels' weights:
 

@@ -1,4 +1,4 @@
-"""The optimizers of training. Each skips a step whose gradient is not finite, without asking the host."""
+"""The optimizers; a step with non-finite gradients is left out."""
 
 from __future__ import annotations
 

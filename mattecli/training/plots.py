@@ -1,4 +1,4 @@
-"""Pictures of training: curves, drawn with matplotlib, and sheets of samples and results."""
+"""Pictures of a run: curves and sample crops."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The base of all tables of settings: frozen, checked by pydantic, with errors of one sentence."""
+"""The base of all tables of settings, checked by pydantic."""
 
 from __future__ import annotations
 

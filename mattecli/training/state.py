@@ -1,4 +1,4 @@
-"""The state of a run on disk: one file to go on from exactly, and small files that hold only weights."""
+"""Saves and resumes a run's state, and saves its weights."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How good the network is on whole pictures, in the figures of the papers. Crops would tell little."""
+"""Validation on whole pictures, by SAD, MSE, Grad and Conn."""
 
 from __future__ import annotations
 

@@ -15,15 +15,15 @@ BACKGROUND, UNKNOWN, FOREGROUND = 0, 128, 255
 
 
 def from_values(pixels: NDArray[Any], *, snap: int = 0, name: str = "the trimap") -> NDArray[np.uint8]:
-    """The trimap a picture means: black is background, white foreground, everything else unknown.
+    """Turn a picture into a trimap: black is background, white is foreground, everything else is unknown.
 
-    `pixels`: (H, W), RGB (H, W, 3) or RGBA (H, W, 4) of uint8, uint16 or floats from 0 to 1; only the exact ends count
-    as known. Of bool, True is foreground and False background. `snap` (in steps of 1/255) pulls values that close to
-    an end to it first.
+    `pixels`: (H, W), RGB (H, W, 3) or RGBA (H, W, 4) of uint8, uint16 or floats from 0 to 1. Only the exact ends of the
+    range are known. In bool, True is foreground and False is background. Values within `snap` steps of 1/255 of an end
+    are set to that end first.
 
-    Transparency: where it is the same everywhere it says nothing. With one single colour all over, the alpha channel
-    is the trimap. Otherwise the trimap was painted on a transparent layer: transparent is background (editors leave
-    any colour there), a half-transparent edge is unknown.
+    Transparency: an alpha channel with one value everywhere is ignored. If all pixels have the same colour, the alpha
+    channel is the trimap. Otherwise the trimap was painted on a transparent layer: transparent pixels are background
+    (editors leave any colour there), half-transparent ones are unknown.
 
     Raises `InputError` for a trimap that JPEG damaged (without `snap`), for label numbers such as 0, 1, 2, for a colour
     photo, and for another shape, type or range.

@@ -27,14 +27,13 @@ def make_trimap(
 ) -> NDArray[np.uint8]:
     """A trimap, uint8 (H, W) of 0, 128 and 255, from a hard mask or a soft matte.
 
-    `mask`: (H, W), bool, uint8, uint16 or float from 0 to 1, a PIL image, or a file. Values up to `low` are background,
-    from `high` on foreground, those between unknown (`low` and `high` from 0 to 1). Then the unknown part grows by
-    `erode` pixels into the foreground and by `dilate` pixels into the background, in Euclidean distance; the picture's
-    edge does not count as a border. Any radius takes the same time.
+    `mask` is (H, W) of bool, uint8, uint16 or float from 0 to 1, a PIL image, or a file. Values up to `low` are
+    background, values from `high` on are foreground, and values between them are unknown (both from 0 to 1). Then the
+    unknown part grows by `erode` pixels into the foreground and by `dilate` pixels into the background, in Euclidean
+    distance. The edge of the picture is not a border. The time does not depend on the radius.
 
-    Raises `UsageError` for a negative radius or `low` ≥ `high`, `InputError` for a mask that holds one value only or
-    label numbers such as 0 and 1, for floats outside of 0 to 1, and for another shape or type; `name` stands in the
-    sentence.
+    Raises `UsageError` for a negative radius or `low` ≥ `high`. Raises `InputError`, which names `name`, for a mask
+    with only one value or with label numbers such as 0 and 1, for floats outside 0 to 1, and for another shape or type.
     """
     if erode < 0 or dilate < 0:
         raise UsageError(f"`erode` and `dilate` must be 0 or more pixels, not {erode} and {dilate}")

@@ -1,4 +1,4 @@
-"""From a photo's files to its outcome: `run_job`, and the steps that it is made of.
+"""Runs one job, from a photo's files to its outcome.
 
 A batch calls the steps one by one, each in a thread of its own, so that the network does not wait for the disk.
 """

@@ -245,7 +245,7 @@ def test_unusable_arrays_are_refused_by_name(image: NDArray[Any], alpha: NDArray
     ("background", "sentence"),
     [
         (GOOD[:3], "the background is 5×3 but the foreground is 5×4"),
-        ((0.1, 0.2), "is no colour"),
+        ((0.1, 0.2), "is not a colour"),
         ((0.0, 177.0, 64.0), "the colour has values from 0 to 177"),
     ],
 )
@@ -340,7 +340,7 @@ def test_an_unknown_fit_is_refused_with_those_there_are() -> None:
     [
         ("red", "red does not exist"),
         (None, "the background is a NoneType; give a NumPy array, a PIL image"),
-        (("a", "b", "c"), "is no colour; give three floats"),
+        (("a", "b", "c"), "is not a colour; give three floats"),
     ],
 )
 def test_a_background_that_is_neither_a_picture_nor_a_colour_is_refused(background: Any, sentence: str) -> None:

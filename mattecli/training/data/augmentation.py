@@ -1,4 +1,4 @@
-"""Augmentation: colour jitter, the damage that a camera and a file do to a picture, and light of 8-bit values."""
+"""Augmentation: colour jitter, camera and file artefacts, light."""
 
 from __future__ import annotations
 

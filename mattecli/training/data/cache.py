@@ -1,4 +1,4 @@
-"""A cache of arrays that take long to make: in a folder that worker processes and runs share, or in memory."""
+"""Keeps expensive arrays in a shared folder or in memory."""
 
 from __future__ import annotations
 

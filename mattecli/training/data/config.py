@@ -1,4 +1,4 @@
-"""The `[data]` table of a train.toml: what training samples are made of."""
+"""The `[data]` table: what training samples are made of."""
 
 from __future__ import annotations
 

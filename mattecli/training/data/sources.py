@@ -1,4 +1,4 @@
-"""Where training takes its pictures from: folders of photographs, of cut-outs and of users' own data."""
+"""Sources of training pictures: folders of photographs and cut-outs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Bodies on which strands grow: blobs, heads, plush animals; and their contours with outward normals."""
+"""Bodies that strands grow on: blobs, heads, plush animals."""
 
 from collections.abc import Sequence
 

@@ -1,4 +1,4 @@
-"""Feathers: a quill with barbs in two vanes that split in places and become down at the root."""
+"""Feathers: a quill, barbs, vanes and down."""
 
 import numpy as np
 

@@ -1,4 +1,4 @@
-"""Foregrounds out of focus or in motion: colours and alpha are blurred together, premultiplied."""
+"""Blurs a foreground as lenses and motion do, premultiplied."""
 
 from collections.abc import Callable, Mapping
 
