@@ -27,6 +27,7 @@ from mattecli.imaging import image
 from mattecli.imaging.choices import Kind
 from mattecli.imaging.read import read_alpha, read_image
 from mattecli.system.folders import by_stem, natural, pictures_in, some
+from mattecli.trimaps.check import unknown
 from mattecli.trimaps.pairs import read_trimap
 from mattecli.work.job import OutputOptions, find_matte, read_inputs, write_outputs
 from mattecli.work.outcome import Job
@@ -255,7 +256,7 @@ def _read(case: Case, file: Path, truth: NDArray[np.uint8], snap: int) -> Pictur
 
 def _require_trimap(case: Case, trimap: NDArray[np.uint8], truth: NDArray[np.uint8]) -> None:
     _require_size(case.trimap, trimap, case.truth, truth, "the trimap belongs to another image")
-    if not ((trimap != 0) & (trimap != 255)).any():
+    if not unknown(trimap).any():
         raise InputError(f"{case.trimap} has no unknown pixel, so there is nothing to score; take it out of the set")
 
 

@@ -16,9 +16,9 @@ from mattecli.weights import Checkpoint, find_checkpoint
 
 
 class Backend(Protocol):
-    """What a run asks of a framework: to hold arrays and to run the network's parts on them.
+    """Holds arrays and runs the network's stages on them.
 
-    Arrays are the backend's own; others only slice and assign them along their last two axes, rows and columns.
+    Arrays are the backend's own. Other code only slices and assigns them along their last two axes, rows and columns.
     """
 
     name: str  # "torch" or "onnx"
@@ -26,15 +26,11 @@ class Backend(Protocol):
     precision: str  # "fp32", "bf16" or "fp16"
     checkpoint: Checkpoint
     costs: Costs  # what runs take, for the planner
-    value_bytes: int  # of a map's values
-    fixed_bytes: int  # of the device's memory, however small the image
-    tile_bytes: int  # of the device's memory, for each pixel of a tile
-    frugal_bytes: tuple[int, int]  # what `auto` is content with: at all, and for each pixel of the padded image
-    call_pixels: int  # how many pixels of the decoder take as long as a call costs in itself
-    tiles: tuple[int, ...]  # the tiles that `auto` tries, best first
 
-    def run(self, part: str, *arrays: Any, edges: Edges = WHOLE) -> Any:
-        """What a part of the network (see `network/parts.py`) makes of windows, whose `edges` are sides of the image.
+    def run(self, stage: str, *arrays: Any, edges: Edges = WHOLE) -> Any:
+        """The results of a stage of the network (see `network/stages.py`) on windows.
+
+        `edges` says which sides of the windows are sides of the image.
 
         Raises OutOfMemoryError when the device's memory does not suffice.
         """

@@ -48,28 +48,25 @@ class OnnxBackend:
             value_bytes=4,
             fixed_bytes=FIXED_BYTES + (0 if self.device == "cpu" else OTHER_BYTES),
             tile_bytes=4 * TILE_VALUES,
-            default_budget=memory.FRUGAL_BYTES,
+            default_budget=memory.DEFAULT_BUDGET,
             call_overhead_pixels=3000,
             tiles=(512, 384, 256, 128, 64),
         )
-        self.value_bytes, self.fixed_bytes = self.costs.value_bytes, self.costs.fixed_bytes
-        self.tile_bytes, self.frugal_bytes = self.costs.tile_bytes, self.costs.default_budget
-        self.call_pixels, self.tiles = self.costs.call_overhead_pixels, self.costs.tiles
         self._weights = read_weights(checkpoint.path)
         self._sessions: dict[str, ort.InferenceSession] = {}
         self._ceiling = memory.Ceiling()
         if self.device == "cpu":
             process.keep_freed_memory()
 
-    def run(self, part: str, *arrays: Array, edges: Edges = WHOLE) -> Array | tuple[Array, ...]:
+    def run(self, stage: str, *arrays: Array, edges: Edges = WHOLE) -> Array | tuple[Array, ...]:
         """The results of a stage of the network."""
-        if part == "normalise":
+        if stage == "normalise":
             return _normalise(*arrays)
-        session = self._session(part)
+        session = self._session(stage)
         given = [np.ascontiguousarray(array, np.float32) for array in arrays]
         names = [entry.name for entry in session.get_inputs()]
         feeds = dict(zip(names, [*given, np.array(edges, np.int64)], strict=False))
-        with translated(f"in {part} on {self.device}"):
+        with translated(f"in {stage} on {self.device}"):
             found = session.run(None, feeds)
         return found[0] if len(found) == 1 else tuple(found)
 

@@ -9,7 +9,7 @@ from typing import Literal
 from mattecli.errors import DeviceError, UsageError
 from mattecli.inference.backend import Backend
 from mattecli.inference.tiling import Plan, estimate
-from mattecli.spec import STRIDE
+from mattecli.spec import STRIDE, padded
 from mattecli.system.memory import show_bytes
 
 Tile = int | Literal["auto", "off"]
@@ -29,21 +29,20 @@ def plan(
     """How an image of that size will be run, and the memory that is estimated to take.
 
     `tile` is a number of pixels N (a tile has N × N, or as many in another shape), `off` for the whole image at once,
-    or `auto`: the best of the backend's tiles that fits. What is allowed is what is free, and `max_memory` bytes if
-    less; without that, `auto` takes no more than the backend's `frugal_bytes` if it can do with those.
+    or `auto`: the best of the backend's tiles that fits. The limit is the free memory, or `max_memory` bytes if that is
+    less. Without `max_memory`, `auto` stays within the backend's default budget where a plan does.
 
-    Raises DeviceError with the numbers when there is less: on a CPU nothing catches an exhausted memory, the kernel
-    just ends the process.
+    Raises DeviceError with the numbers when no plan fits. On a CPU the system would end the process instead.
     """
-    padded = height + -height % STRIDE, width + -width % STRIDE
-    plans = _candidates(*padded, backend, tile)
+    rows, columns = padded(height), padded(width)
+    plans = _candidates(rows, columns, backend, tile)
     free = backend.free_bytes()
     allowed = free if max_memory is None else min(free, max_memory)
     limits = [allowed]
     if tile == "auto" and max_memory is None:
-        flat, each = backend.frugal_bytes
-        frugal = flat + each * padded[0] * padded[1]
-        limits.insert(0, min(allowed, int(0.95 * frugal)))  # a little to spare, for the holes in the heap
+        fixed, each = backend.costs.default_budget
+        budget = fixed + each * rows * columns
+        limits.insert(0, min(allowed, int(0.95 * budget)))  # a little to spare, for the holes in the heap
     for limit in limits:
         for fitting in plans:
             if fitting.bytes <= limit:
@@ -68,8 +67,8 @@ def _candidates(height: int, width: int, backend: Backend, tile: Tile) -> list[P
             raise UsageError(f"`tile` must be auto, off or a multiple of {STRIDE} from {SMALLEST_TILE} up, not {tile}")
         sides: Sequence[int] = [tile]
     else:
-        sides = backend.tiles
-    worthwhile = max(WORTHWHILE_TILE, math.isqrt(backend.call_pixels))
+        sides = backend.costs.tiles
+    worthwhile = max(WORTHWHILE_TILE, math.isqrt(backend.costs.call_overhead_pixels))
     sides = list(dict.fromkeys(min(side, whole) for side in sides))
     # What is not computed again saves more than a large tile, unless tiles get so small that halos and calls count.
     on_device = [

@@ -34,7 +34,7 @@ FIXED_BYTES = {"cpu": 420 * 2**20, "cuda": 600 * 2**20}
 TILE_VALUES = 620  # of a tile's maps and the holes they leave, for each of its pixels, in the largest pass
 # A card is fast only with large tiles, and its memory is seldom shared. Photos that need more than this, above 100
 # megapixels, store their maps in the host's memory.
-DEFAULT_BUDGET = {"cpu": memory.FRUGAL_BYTES, "cuda": (8 * 2**30, 0)}
+DEFAULT_BUDGET = {"cpu": memory.DEFAULT_BUDGET, "cuda": (8 * 2**30, 0)}
 
 
 class TorchBackend:
@@ -52,9 +52,6 @@ class TorchBackend:
         if self._device.type == "cpu":
             process.keep_freed_memory()
         self.costs = costs(self._device.type, DTYPES[self.precision].itemsize)
-        self.value_bytes, self.fixed_bytes = self.costs.value_bytes, self.costs.fixed_bytes
-        self.tile_bytes, self.frugal_bytes = self.costs.tile_bytes, self.costs.default_budget
-        self.call_pixels, self.tiles = self.costs.call_overhead_pixels, self.costs.tiles
         self._dtype = DTYPES[self.precision]
         self._exact = torch.promote_types(self._dtype, torch.float32)  # for statistics and affinities
         self._stages = split(_prepare(load_a2u(checkpoint.path), self._device, self._dtype, self._exact))
@@ -63,11 +60,11 @@ class TorchBackend:
         if self._device.type == "cuda":
             self._copies = torch.cuda.Stream(self._device)  # type: ignore[no-untyped-call]
 
-    def run(self, part: str, *arrays: Tensor, edges: Edges = WHOLE) -> Tensor | tuple[Tensor, ...]:
+    def run(self, stage: str, *arrays: Tensor, edges: Edges = WHOLE) -> Tensor | tuple[Tensor, ...]:
         """The results of a stage of the network."""
         fp32 = true_fp32() if self._device.type == "cuda" else nullcontext()
         with torch.inference_mode(), fp32, self._exhaustion():
-            return self._stages[part](*(array.to(self._device) for array in arrays), edges=edges)
+            return self._stages[stage](*(array.to(self._device) for array in arrays), edges=edges)
 
     def array(self, values: NDArray[Any]) -> Tensor:
         """A NumPy array on the device; floats become the type of statistics."""

@@ -15,6 +15,7 @@ from mattecli.evaluation.evaluate import Evaluation, Pictures, Scored
 from mattecli.evaluation.metrics import Scores
 from mattecli.imaging.image import to_depth
 from mattecli.pages.page import check_page, data_uri, shrunk, write_page
+from mattecli.trimaps.check import unknown
 
 SIDE = 400  # longest side of the pictures, in pixels
 SHOWN = 100  # images with pictures: the page of a large set must still open quickly
@@ -103,8 +104,7 @@ def difference(prediction: NDArray[np.uint8], truth: NDArray[np.uint8], trimap: 
     strength = np.minimum(np.abs(error) / _FULL_COLOUR, 1)[..., None]
     colour = np.where((error > 0)[..., None], _TOO_OPAQUE, _TOO_TRANSPARENT)
     mixed = np.rint(_WHITE * (1 - strength) + colour * strength).astype(np.uint8)
-    known = (trimap == 0) | (trimap == 255)
-    return np.where(known[..., None], _KNOWN, mixed)
+    return np.where(unknown(trimap)[..., None], mixed, _KNOWN)
 
 
 def _thumbnails(pictures: Pictures) -> dict[str, str]:

@@ -16,7 +16,7 @@ OWN_CGROUPS = Path("/proc/self/cgroup")
 SLACK = 128 * 2**20
 
 # Default memory budget of a run in RAM: fixed part, and bytes per pixel of the padded image.
-FRUGAL_BYTES = (2**30, 60)
+DEFAULT_BUDGET = (2**30, 60)
 
 
 def free_bytes(cgroup: Path = CGROUP, own: Path = OWN_CGROUPS) -> int:

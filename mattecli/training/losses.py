@@ -25,8 +25,8 @@ from torch import Tensor, nn
 
 from mattecli.spec import MEAN, STD
 from mattecli.training.config import LossConfig, TrainConfig
-from mattecli.training.data.trimaps import unknown
 from mattecli.training.distributed import Processes, no_sync
+from mattecli.trimaps.check import unknown
 
 LEVELS = 5  # of the Laplacian pyramid
 

@@ -24,8 +24,7 @@ from mattecli.spec import STRIDE
 from mattecli.system.folders import pictures_in
 from mattecli.system.memory import free_bytes, show_bytes
 from mattecli.training.data.sources import by_name
-from mattecli.training.data.trimaps import unknown
-from mattecli.trimaps.check import check_size
+from mattecli.trimaps.check import check_size, unknown
 from mattecli.trimaps.pairs import read_trimap
 
 

@@ -28,13 +28,10 @@ class Fake:
 
     name, precision = "fake", "fp32"
     checkpoint = Checkpoint(Path("fake.safetensors"))
-    value_bytes, fixed_bytes, tile_bytes, call_pixels = 4, 2**20, 1000, 1000
-    costs = Costs(4, 2**20, 1000, (2**30, 60), 1000, (512, 256, 128, 64))
-    tiles: tuple[int, ...] = (512, 256, 64)
+    costs = Costs(4, 2**20, 1000, (2**30, 60), 1000, (512, 256, 64))
 
     def __init__(self, *, free: int = 2**40, device: str = "cpu") -> None:
         self.free, self.device = free, device
-        self.frugal_bytes = (2**30, 60)
 
     def free_bytes(self) -> int:
         return self.free
@@ -203,9 +200,6 @@ def test_a_card_gets_large_tiles_in_8_gib_and_keeps_the_maps_of_100_megapixels(
     megapixels: int, value_bytes: int
 ) -> None:
     card = Fake(device="cuda:0 (a card)")
-    card.value_bytes, card.tile_bytes = value_bytes, torch_backend.TILE_VALUES * value_bytes
-    card.fixed_bytes, card.frugal_bytes = torch_backend.FIXED_BYTES["cuda"], torch_backend.DEFAULT_BUDGET["cuda"]
-    card.tiles, card.call_pixels = torch_backend.TILES["cuda"], torch_backend.CALL_OVERHEAD_PIXELS["cuda"]
     card.costs = torch_backend.costs("cuda", value_bytes)
     side = round((megapixels * 1e6) ** 0.5)
     chosen = plan(side, side, card)

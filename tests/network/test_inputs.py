@@ -18,7 +18,7 @@ from mattecli.network.inputs import Picture, network_input
 from mattecli.onnx import export
 from mattecli.onnx.graph import Graph
 from mattecli.training.config import TrainConfig
-from mattecli.training.distributed import Ranks
+from mattecli.training.distributed import Processes
 from mattecli.training.losses import Gradients
 from mattecli.weights import find_checkpoint
 from tests.support.reference import exact_input
@@ -57,7 +57,7 @@ def by_onnx_graph(image: NDArray[np.uint8], trimap: NDArray[np.uint8]) -> Array:
 
 def by_training(image: NDArray[np.uint8], trimap: NDArray[np.uint8]) -> Array:
     """As training makes it, of crops that need no padding."""
-    gradients = Gradients(torch.nn.Identity(), TrainConfig(), torch.device("cpu"), Ranks())
+    gradients = Gradients(torch.nn.Identity(), TrainConfig(), torch.device("cpu"), Processes())
     batch = {"image": torch.from_numpy(image).permute(2, 0, 1)[None], "trimap": torch.from_numpy(trimap)[None, None]}
     return gradients.input(batch)[0].numpy()
 

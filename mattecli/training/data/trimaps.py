@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, overload
+from typing import TYPE_CHECKING, Any
 
 import cv2
 import numpy as np
@@ -11,9 +11,10 @@ from numpy.typing import NDArray
 
 from mattecli.training.data.config import DataConfig
 from mattecli.training.data.random import Draw, smooth_noise
+from mattecli.trimaps.check import unknown
 
 if TYPE_CHECKING:
-    from torch import Tensor
+    pass
 
 Bytes = NDArray[np.uint8]
 
@@ -23,15 +24,6 @@ SURE = 2
 
 _REFERENCE = 512  # side of the crop that widths are drawn for
 _LEAST_SCALE = 0.25
-
-
-@overload
-def unknown(trimap: NDArray[np.uint8]) -> NDArray[np.bool_]: ...
-@overload
-def unknown(trimap: Tensor) -> Tensor: ...
-def unknown(trimap: Any) -> Any:
-    """Where a trimap of uint8, NumPy's or PyTorch's, is unknown: neither 0 (background) nor 255 (foreground)."""
-    return (trimap != 0) & (trimap != 255)
 
 
 @dataclass(frozen=True)
@@ -114,7 +106,7 @@ def _nearer(mask: Bytes, distance: float) -> Bytes:
 
 
 def _with_something_unknown(trimap: Bytes) -> Bytes:
-    if not (trimap == 128).any():
+    if not (unknown(trimap)).any():
         height, width = trimap.shape
         cv2.circle(trimap, (width // 2, height // 2), max(1, min(height, width) // 6), 128, -1)
     return trimap
