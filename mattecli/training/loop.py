@@ -11,6 +11,7 @@ from typing import Any, Literal, Protocol
 
 import torch
 from torch import Tensor, nn
+from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from mattecli.errors import DeviceError, MatteError, UsageError
 from mattecli.system.process import keep_freed_memory
@@ -331,7 +332,8 @@ class _Run:
     def _update_average(self) -> None:
         keep = ema_decay(self.config.ema.decay, self.state.step)
         with torch.no_grad():
-            torch._foreach_lerp_(self.averaged, self.weights, 1 - keep)
+            average = get_ema_multi_avg_fn(keep)  # type: ignore[no-untyped-call]
+            average(self.averaged, self.weights, self.state.step)
 
     def _buffers(self) -> list[Tensor]:
         modules = (self.network, self.average)
@@ -346,7 +348,8 @@ class _Run:
             for buffer, good in zip(buffers, self.good_buffers, strict=True):
                 if not bool(buffer.isfinite().all()):
                     buffer.copy_(good)
-        torch._foreach_copy_(self.good_buffers, buffers)
+        for good, buffer in zip(self.good_buffers, buffers, strict=True):
+            good.copy_(buffer)
 
     @torch.no_grad()
     def _batch_rows(self, batch: Batch, rows: int = 4) -> list[Row]:
