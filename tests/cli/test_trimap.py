@@ -235,5 +235,5 @@ def test_a_terminated_run_leaves_no_half_file(mask: Path) -> None:
         process.stdout.readline()
         assert len(list(mask.parent.iterdir())) == len(before) + 1
         process.terminate()
-        assert process.wait(20) == 143
+        assert process.wait(50) == 143  # long: other tests may keep the machine busy
     assert sorted(mask.parent.iterdir()) == before
