@@ -23,7 +23,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from mattecli.spec import SHIFT, scale
+from mattecli.spec import MEAN, STD
 from mattecli.training.config import LossConfig, TrainConfig
 from mattecli.training.distributed import Processes, no_sync
 from mattecli.trimaps.check import unknown
@@ -138,8 +138,8 @@ class Gradients:
         self._model = self._wrapped
         if config.precision.compile:
             self._model = torch.compile(self._model, dynamic=False)  # type: ignore[assignment]
-        self._scale = torch.tensor(scale(255), device=device)[:, None, None]  # (4, 1, 1)
-        self._shift = torch.tensor(SHIFT, device=device)[:, None, None]
+        self._mean = 255 * torch.tensor(MEAN, device=device)[:, None, None]
+        self._std = 255 * torch.tensor(STD, device=device)[:, None, None]
 
     def add(self, batch: Batch, *, at_once: int) -> dict[str, Tensor]:
         """Add the gradient of the mean loss over a step's pictures, `at_once` in a pass. Gives the mean losses.
@@ -160,8 +160,8 @@ class Gradients:
 
     def input(self, batch: Batch) -> Tensor:
         """The network's input (B, 4, S, S) from uint8 photos and trimaps, on the device."""
-        planes = torch.cat([batch["image"], batch["trimap"]], dim=1).float()
-        return (planes * self._scale + self._shift).contiguous(memory_format=self._memory_format)
+        image = (batch["image"].float() - self._mean) / self._std
+        return torch.cat([image, batch["trimap"] / 255], dim=1).contiguous(memory_format=self._memory_format)
 
     def _losses(self, batch: Batch) -> dict[str, Tensor]:
         with torch.autocast(self._device.type, torch.bfloat16, enabled=self._config.precision.dtype == "bf16"):

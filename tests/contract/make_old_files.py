@@ -58,15 +58,15 @@ def patch_parts(patch: Callable[[object, str, object], None], *, feed: bool) -> 
     The only place of the old files' tests that knows a module inside the package.
     """
     from mattecli.training import build
-    from tests.support.toy import toy_feed, toy_network
+    from tests.support.toy import toy_loader, toy_network
 
     def small(**asked: Any) -> Iterator[Any]:
         size = asked.pop("size_of")
-        return toy_feed(**asked | {"batch": lambda _: 2, "size_of": lambda number: min(32, size(number))})
+        return toy_loader(**asked | {"batch": lambda _: 2, "size_of": lambda number: min(32, size(number))})
 
     patch(build, "build_network", lambda _: toy_network())
     if feed:
-        patch(build, "build_feed", lambda *_: small)
+        patch(build, "build_loader", lambda *_: small)
 
 
 def described(path: Path) -> dict[str, Any]:

@@ -22,7 +22,7 @@ WRONG = json.loads((CONFIGS / "wrong.json").read_text(encoding="utf-8"))
 FOREIGN = re.compile(  # what other libraries say, and what only a programmer understands
     r"(?i:pydantic|validation error|input should|type=|input_value|https?://|traceback|<class)|Error\b|\bNone\b"
 )
-REMEDY = re.compile(r"\b(must|mend|write|give|name|names|raise|known are|choose|put|holds)\b")
+REMEDY = re.compile(r"\b(must|mend|write|give|name|names|raise|known are|known here are|correct|choose|put|holds)\b")
 
 
 @pytest.fixture
