@@ -5,19 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from mattecli.errors import InputError, MatteError
 from mattecli.imaging.decoding import Source
-from mattecli.imaging.image import Image
 from mattecli.inference.model import Model
 from mattecli.inference.options import RunOptions
 from mattecli.trimaps.pairs import read_pair, source_name
 
 if TYPE_CHECKING:
     from mattecli.inference.backend import Backend
-    from mattecli.inference.tiling import Plan
 
 Row = dict[str, Any]
 
@@ -40,16 +35,6 @@ class Predictor:
     def load(self) -> Backend:
         """The network with its weights, loaded at the first call and then kept."""
         return self.model.backend
-
-    def alpha(
-        self, photo: Image, trimap: NDArray[np.uint8], *, name: str = "the image"
-    ) -> tuple[NDArray[np.float32], int | str]:
-        """The alpha, float32 (H, W), of a photo and a trimap that are read already, and the tile it was made in ("off"
-        for the whole at once). Errors are those of `Model.predict`; `name` stands in them.
-        """
-        plans: list[Plan] = []
-        alpha = self.model.predict(photo.pixels, trimap, name=name, on_plan=plans.append)
-        return alpha, plans[-1].label if plans else "off"
 
     def __call__(self, row: Row) -> Row:
         """The row with `alpha` and `error`."""

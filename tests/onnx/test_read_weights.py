@@ -50,7 +50,7 @@ def test_files_that_do_not_serve_are_named(tmp_path: Path, monkeypatch: pytest.M
     with pytest.raises(WeightsError, match="holds no A2U network"):
         read_weights(tmp_path / "other.safetensors")
     save_a2u(A2UNet(upsampling="nearest"), tmp_path / "nearest.safetensors")
-    with pytest.raises(WeightsError, match="only --backend torch"):
+    with pytest.raises(WeightsError, match="only `backend=torch`"):
         read_weights(tmp_path / "nearest.safetensors")
     torch.save(load_a2u(find_checkpoint().path).state_dict(), tmp_path / "a2u.pth")
     monkeypatch.setattr(weights.importlib.util, "find_spec", lambda _: None)  # as where PyTorch is not installed

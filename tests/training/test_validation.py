@@ -7,8 +7,8 @@ from torch import Tensor, nn
 
 from mattecli.errors import DeviceError, InputError
 from mattecli.evaluation.evaluate import evaluate, find_cases
-from mattecli.imaging.image import Image
-from mattecli.inference.rows import Predictor
+from mattecli.inference.model import Model
+from mattecli.inference.options import RunOptions
 from mattecli.network.a2u import A2UNet
 from mattecli.network.checkpoint import save_a2u
 from mattecli.training import validation
@@ -158,10 +158,10 @@ def test_the_figures_are_those_of_evaluate(tmp_path: Path) -> None:
     save_a2u(network, tmp_path / "net.safetensors", dtype=torch.float32)
     result = ValidationSet(root).validate(network, CPU)
     assert result is not None
-    predictor = Predictor(tmp_path / "net.safetensors", backend="torch", device="cpu")
+    model = Model(RunOptions(weights=tmp_path / "net.safetensors", backend="torch", device="cpu"))
     for figures in result.figures:
         listing = find_cases(root / "alpha", root / figures.trimaps, photos=root / "image")
-        found = evaluate(listing, predict=lambda photo, trimap: predictor.alpha(Image(photo), trimap)[0]).mean
+        found = evaluate(listing, model=model).mean
         assert found is not None
         for name in ("sad", "mse", "grad", "conn"):
             assert getattr(figures, name) == pytest.approx(getattr(found, name), rel=1e-3, abs=1e-4), name
