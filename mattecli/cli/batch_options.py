@@ -53,7 +53,7 @@ class PhotoOptions:
             "--trimaps",
             "-t",
             metavar="DIR|PATTERN",
-            help="Folder of trimaps with the photos' names, or these ending in _trimap, in the same subfolders. Or a "
+            help="Folder of trimaps: for cat.jpg it holds cat.png or cat_trimap.png, for sub/cat.jpg sub/cat.png. Or a "
             "pattern such as 'masks/{dir}/{stem}.png': {dir} is the photo's folder below IMAGES, {stem} its name "
             "without suffix, {name} with it.",
         ),

@@ -41,7 +41,7 @@ class PredictOptions:
             "--trimap",
             "-t",
             metavar="FILE",
-            help="Trimap file: white = foreground, black = background, grey = unknown; needed. `-` reads standard "
+            help="Trimap file (required): white = foreground, black = background, grey = unknown. `-` reads standard "
             "input. `matte trimap mask.png` makes one from a mask.",
         ),
     ] = None
@@ -51,13 +51,18 @@ class PredictOptions:
             "--output",
             "-o",
             metavar="FILE",
-            help="File to write, such as matte.png; `-` writes to standard output.",
-            show_default="IMAGE_alpha.png",
+            help="File to write, such as matte.png; `-` writes PNG to standard output. Default: IMAGE_alpha.png "
+            "beside the photo, IMAGE_cutout.png with --cutout, and so on.",
+            show_default=False,
         ),
     ] = None
     cutout: Annotated[
         bool,
-        typer.Option("--cutout", help="Write an RGBA cut-out (straight alpha) instead of the alpha matte."),
+        typer.Option(
+            "--cutout",
+            help="Write an RGBA cut-out (straight alpha), free of the old background's colours, instead of the alpha "
+            "matte.",
+        ),
     ] = False
     foreground: Annotated[
         bool, typer.Option("--foreground", help="Write the foreground's colours instead of the alpha matte.")

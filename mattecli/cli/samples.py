@@ -28,7 +28,7 @@ def train_samples(
         typer.Argument(
             metavar="CONFIG",
             readable=False,
-            help="A train.toml: show the samples of its [data] table. Without it, show those of the default settings.",
+            help="A train.toml: show the samples of its table `data`. Without it, show those of the default settings.",
         ),
     ] = None,
     *,

@@ -46,7 +46,7 @@ def list_(*, as_json: Json = False, terminal: Terminal) -> None:
 @app.command(cls=Command)
 @expanded
 def show(which: Which = None, *, as_json: Json = False, terminal: Terminal) -> None:
-    """Show what a checkpoint holds, and its model card; without a name, of the default one.
+    """Show what a checkpoint holds, and its model card. Without a name: the default checkpoint.
 
     Example: matte weights show a2u.safetensors
     """
@@ -66,7 +66,7 @@ def show(which: Which = None, *, as_json: Json = False, terminal: Terminal) -> N
 @app.command(cls=Command)
 @expanded
 def verify(which: Which = None, *, as_json: Json = False, terminal: Terminal) -> None:
-    """Check that a checkpoint is whole, fits the network and is the one that was shipped; by default all bundled ones.
+    """Check that a checkpoint is whole and fits the network, and that a bundled one is unchanged. Default: all bundled.
 
     Example: matte weights verify a2u.safetensors
     """
