@@ -70,7 +70,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("dataset", type=Path, help="folder with image/, alpha/ and folders of trimaps")
     parser.add_argument("--trimaps", action="append", metavar="NAME", help="default: trimap and trimap2")
     parser.add_argument("--methods", nargs="+", choices=METHODS, default=METHODS)
-    parser.add_argument("--weights", help="a checkpoint in the box or a file")
+    parser.add_argument("--weights", help="a bundled checkpoint or a file")
     parser.add_argument("--device", default="auto")
     parser.add_argument("--precision", default="auto")
     parser.add_argument("--rounding", action="store_true", help="also say how far --precision is from fp32")

@@ -22,7 +22,7 @@ ReportLine = dict[str, Any]
 class Report:
     """Counts the outcomes of a run, writes them to a file as they come, and knows when too many photos have failed.
 
-    `total` is the number of photos. More than `limit` failures are too many; None is no limit.
+    `total` is the number of photos. More than `limit` failures are too many; None means no limit.
     """
 
     def __init__(self, path: Path | None = None, *, total: int, limit: int | None = None) -> None:

@@ -242,7 +242,7 @@ class OutputChoices:
 
 
 def check_composite_options(background: str | None, *, fit: str, linear: bool) -> None:
-    """Raise UsageError for options without an effect over this background; None is no composite at all."""
+    """Raise UsageError for options without an effect over this background; None means that no composite is made."""
     from mattecli.compositing.outputs import parse_colour
 
     if background is None or background.lower() == "transparent":
