@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mattecli.errors import InputError, MatteError
-from mattecli.imaging.decoding import Source
 from mattecli.imaging.image import Image
+from mattecli.imaging.open import Source
 from mattecli.inference.model import Model
 from mattecli.inference.options import RunOptions
 from mattecli.trimaps.pairs import read_pair, source_name

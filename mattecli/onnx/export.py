@@ -1,4 +1,4 @@
-"""Writes an ONNX file of the network, once it agrees with PyTorch."""
+"""Writes the network as an ONNX file that agrees with PyTorch."""
 
 from __future__ import annotations
 
