@@ -362,7 +362,11 @@ def test_options_that_contradict_each_other_are_usage_errors(
         (["photos", "out", "-t", "trimaps", "--report", "nowhere/run.jsonl"], 3, "cannot be written"),
         (["photos", "out", "-t", "trimaps", "--report", "photos/a.png"], 3, "exists already and is not a report"),
         (["photos", "out", "-t", "trimaps", "--retry-failed", "gone.jsonl"], 3, "gone.jsonl cannot be read"),
-        (["photos", "out", "-t", "trimaps", "--weights", "gone.safetensors"], 4, "neither a file nor a checkpoint"),
+        (
+            ["photos", "out", "-t", "trimaps", "--weights", "gone.safetensors"],
+            4,
+            "neither a file nor a bundled checkpoint",
+        ),
         (["photos", "out", "-t", "trimaps", "--device", "cuda:99"], 5, "--device cuda:99"),
     ],
 )

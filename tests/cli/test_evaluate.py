@@ -198,7 +198,7 @@ def test_a_missing_folder_is_bad_input_and_missing_weights_are_code_4(run_matte:
     weights = ("--weights", data / "gone.safetensors")
     code, _, err = run_matte("evaluate", "--images", data / "photos", *_benchmark(data), *weights)
     assert code == 4
-    assert "gone.safetensors is neither a file nor a checkpoint" in err
+    assert "gone.safetensors is neither a file nor a bundled checkpoint" in err
 
 
 def test_a_trimap_that_jpeg_damaged_names_snap_and_is_scored_with_it(run_matte: RunMatte, data: Path) -> None:
