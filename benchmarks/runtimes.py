@@ -30,7 +30,7 @@ from numpy.typing import NDArray
 
 from mattecli.inference.backend import load_backend
 from mattecli.inference.model import predict_alpha
-from mattecli.onnx.export import Options, build
+from mattecli.onnx.whole import Options, build
 from mattecli.system.memory import peak_bytes
 from mattecli.system.process import keep_freed_memory, prepare_process
 from mattecli.weights import Checkpoint, find_checkpoint

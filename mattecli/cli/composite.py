@@ -6,7 +6,7 @@ import json
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -112,21 +112,23 @@ def composite(
     check_composite_output(target, options.background, overwrite=overwrite, inputs=[photo, alpha, options.background])
 
     from mattecli.imaging.write import write_image
-    from mattecli.system.memory import peak_bytes
 
     result = _composite(photo, alpha, options, terminal)
     write_image(target, result, overwrite=overwrite)
-
     seconds = time.perf_counter() - started
-    terminal.detail(f"{_facts(result)}, {seconds:.1f} s")
-    if not as_json:
+    terminal.detail(f"{_size(result)}, {seconds:.1f} s")
+    if as_json:
+        files = {"image": photo, "alpha": alpha, "background": options.background, "output": target}
+        terminal.data(json.dumps(files | _facts(result, options, seconds)) + "\n")
+    else:
         terminal.say(f"{photo} → {'standard output' if target == '-' else target}")
-        return
-    facts = {
-        "image": photo,
-        "alpha": alpha,
-        "background": options.background,
-        "output": target,
+
+
+def _facts(result: Image, options: CompositeOptions, seconds: float) -> dict[str, Any]:
+    """The fields of `--json` beside the files."""
+    from mattecli.system.memory import peak_bytes
+
+    return {
         "width": result.size[0],
         "height": result.size[1],
         "fit": options.fit,
@@ -135,7 +137,6 @@ def composite(
         "seconds": round(seconds, 3),
         "peak_bytes": peak_bytes(),
     }
-    terminal.data(json.dumps(facts) + "\n")
 
 
 def _check_options(photo: str, alpha: str, options: CompositeOptions, *, as_json: bool) -> str:
@@ -163,7 +164,7 @@ def _composite(photo: str, alpha: str, options: CompositeOptions, terminal: Term
     if isinstance(background, Image):
         if note := profile_note(picture, photo, background, options.background):
             terminal.warn(note)
-        sizes = f"{_facts(background)}, brought to {_facts(picture)}"
+        sizes = f"{_size(background)}, brought to {_size(picture)}"
         terminal.detail(f"{options.background}: {sizes} (--fit {options.fit})")
     if note := photo_note(picture, photo):
         terminal.warn(note)
@@ -202,5 +203,5 @@ def _surround(options: CompositeOptions) -> Colour | None:
     return colour
 
 
-def _facts(image: Image) -> str:
+def _size(image: Image) -> str:
     return f"{image.size[0]}×{image.size[1]}, {image.depth} bits"

@@ -14,7 +14,8 @@ from mattecli.cli.terminal import Terminal
 from mattecli.errors import UsageError
 
 if TYPE_CHECKING:
-    from mattecli.onnx.export import Difference
+    from mattecli.onnx.check import Difference
+    from mattecli.weights import Checkpoint
 
 
 def parse_size(text: Any) -> tuple[int, int]:
@@ -87,8 +88,8 @@ def export_onnx(
     if output.suffix.lower() != ".onnx":
         raise UsageError(f"{output} does not end in .onnx, the suffix of such files; add it")
 
-    from mattecli.onnx.export import Options
     from mattecli.onnx.export import export_onnx as export
+    from mattecli.onnx.whole import Options
     from mattecli.weights import find_checkpoint
 
     compared: list[Difference] = []
@@ -101,24 +102,32 @@ def export_onnx(
     options = Options(ops=wanted.ops, fp16=wanted.fp16, opset=wanted.opset, size=wanted.size, pre_post=wanted.pre_post)
     export(checkpoint, output, options=options, overwrite=overwrite, compare=wanted.check, on_compared=show)
     terminal.say(f"{checkpoint.name} → {output} ({output.stat().st_size / 1e6:.1f} MB, opset {wanted.opset})")
-    if compared:
-        worst = max(compared, key=lambda difference: difference.relative)
-        sizes = ", ".join(difference.size for difference in compared)
-        terminal.say(f"largest difference from PyTorch at {sizes}: {worst.relative:.1e} of the largest alpha")
-    else:
-        terminal.say("not compared with PyTorch (--no-check)")
+    terminal.say(_comparison(compared))
     if as_json:
-        facts = {
-            "output": str(output),
-            "bytes": output.stat().st_size,
-            "weights": {"name": checkpoint.name, "sha256": checkpoint.sha256},
-            "ops": wanted.ops,
-            "opset": wanted.opset,
-            "precision": "fp16" if wanted.fp16 else "fp32",
-            "size": wanted.size,
-            "pre_post": wanted.pre_post,
-            "compared": [
-                {"batch": n, "height": h, "width": w, "relative": d.relative} for d in compared for n, h, w in [d.shape]
-            ],
-        }
-        terminal.data(json.dumps(facts) + "\n")
+        terminal.data(json.dumps(_facts(output, checkpoint, wanted, compared)) + "\n")
+
+
+def _comparison(compared: list[Difference]) -> str:
+    """The result of the check in one sentence."""
+    if not compared:
+        return "not compared with PyTorch (--no-check)"
+    worst = max(compared, key=lambda difference: difference.relative)
+    sizes = ", ".join(difference.size for difference in compared)
+    return f"largest difference from PyTorch at {sizes}: {worst.relative:.1e} of the largest alpha"
+
+
+def _facts(output: Path, checkpoint: Checkpoint, wanted: ExportOptions, compared: list[Difference]) -> dict[str, Any]:
+    """The fields of `--json`."""
+    return {
+        "output": str(output),
+        "bytes": output.stat().st_size,
+        "weights": {"name": checkpoint.name, "sha256": checkpoint.sha256},
+        "ops": wanted.ops,
+        "opset": wanted.opset,
+        "precision": "fp16" if wanted.fp16 else "fp32",
+        "size": wanted.size,
+        "pre_post": wanted.pre_post,
+        "compared": [
+            {"batch": n, "height": h, "width": w, "relative": d.relative} for d in compared for n, h, w in [d.shape]
+        ],
+    }

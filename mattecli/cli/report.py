@@ -65,7 +65,30 @@ def report(
       matte report run.jsonl --html run.html
       matte report merge shard-*.jsonl -o run.jsonl
     """
+    from mattecli.batch.report import merge, read_report, write_run
+    from mattecli.pages.page import check_page
+    from mattecli.system.files import check_target
+
     page, output = options.page, options.output
+    paths = _reports(words, output)
+    if page is not None:
+        check_page(page, overwrite=overwrite, inputs=paths)
+    if output is not None:
+        check_target(output, overwrite=overwrite, inputs=paths, remedy="name another file")
+    runs = [read_report(path) for path in paths]
+    run = runs[0]
+    if output is not None:
+        run = merge(runs)
+        write_run(output, run)
+        terminal.say(f"{len(paths)} reports → {output}")
+    _tell(run, terminal, as_json=as_json)
+    if page is not None:
+        title = paths[0].name if len(paths) == 1 else str(output)
+        _write_page(page, run, title, options.pictures, terminal, overwrite=overwrite)
+
+
+def _reports(words: list[str], output: Path | None) -> list[Path]:
+    """The files to read. Raises UsageError unless it is one of them, or `merge`, some of them and an output."""
     merging = words[0] == MERGE
     paths = [Path(word) for word in (words[1:] if merging else words)]
     if not paths:
@@ -74,36 +97,17 @@ def report(
         raise UsageError("merge writes a new report; name it with -o")
     if not merging and (output is not None or len(paths) > 1):
         raise UsageError(f"several reports are joined by `matte report merge {paths[0]} … -o FILE`")
+    return paths
 
-    from mattecli.batch.report import merge, read_report, write_run
-    from mattecli.pages.page import check_page
-    from mattecli.system.files import check_target
 
-    if page is not None:
-        check_page(page, overwrite=overwrite, inputs=paths)
-    if output is not None:
-        check_target(output, overwrite=overwrite, inputs=paths, remedy="name another file")
-    runs = [read_report(path) for path in paths]
-    run = merge(runs) if merging else runs[0]
-    if output is not None:
-        write_run(output, run)
-        terminal.say(f"{len(paths)} reports → {output}")
-    _tell(run, terminal, as_json=as_json)
-    if page is not None:
-        from mattecli.pages.report import write_report_page
+def _write_page(page: Path, run: Run, title: str, pictures: int, terminal: Terminal, *, overwrite: bool) -> None:
+    """Write the HTML page, with a bar for its pictures."""
+    from mattecli.pages.report import write_report_page
 
-        title = paths[0].name if len(paths) == 1 else str(output)
-        total = min(options.pictures, len(run.lines) - run.count("failed"))
-        with progress_bar(terminal, "pictures", total=total) as bar:
-            write_report_page(
-                page,
-                run,
-                title=f"Batch: {title}",
-                shown=options.pictures,
-                overwrite=overwrite,
-                on_done=bar.advance,
-            )
-        terminal.say(f"page: {page}")
+    total = min(pictures, len(run.lines) - run.count("failed"))
+    with progress_bar(terminal, "pictures", total=total) as bar:
+        write_report_page(page, run, title=f"Batch: {title}", shown=pictures, overwrite=overwrite, on_done=bar.advance)
+    terminal.say(f"page: {page}")
 
 
 def _tell(run: Run, terminal: Terminal, *, as_json: bool) -> None:

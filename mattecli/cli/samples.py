@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -22,56 +23,45 @@ if TYPE_CHECKING:
 Folders = list[Path] | None
 
 
-def train_samples(
-    config: Annotated[
-        Path | None,
-        typer.Argument(
-            metavar="CONFIG",
-            readable=False,
-            help="A train.toml: show the samples of its table `data`. Without it, show those of the default settings.",
-        ),
-    ] = None,
-    *,
+@dataclass(frozen=True, kw_only=True)
+class SampleOptions:
+    """Which samples are shown, what they are made of, and where the sheet goes."""
+
     output: Annotated[
         str,
         typer.Option(
             "--output", "-o", metavar="FILE", help="The contact sheet to write, e.g. sheet.png; - writes it to stdout."
         ),
-    ] = "samples.png",
+    ] = "samples.png"
     photos: Annotated[
         Folders,
         typer.Option(
             "--photos",
             metavar="DIR",
-            readable=False,
             help="A folder of photographs, for backgrounds and textures. Can be given several times.",
         ),
-    ] = None,
+    ] = None
     foregrounds: Annotated[
         Folders,
         typer.Option(
             "--foregrounds",
             metavar="DIR",
-            readable=False,
             help="A folder of cut-outs: RGBA files, or pairs NAME_photo and NAME_alpha. Can be given several times.",
         ),
-    ] = None,
+    ] = None
     own: Annotated[
         Folders,
         typer.Option(
             "--own",
             metavar="DIR",
-            readable=False,
             help="A folder of your own data: fg/ with alpha/ (or RGBA files in fg/), and bg/. "
             "Can be given several times.",
         ),
-    ] = None,
+    ] = None
     cache: Annotated[
         Path | None,
-        typer.Option(
-            "--cache", metavar="DIR", readable=False, help="A folder that keeps finished foregrounds for the next time."
-        ),
-    ] = None,
+        typer.Option("--cache", metavar="DIR", help="A folder that keeps finished foregrounds for the next time."),
+    ] = None
     kind: Annotated[
         list[str] | None,
         typer.Option(
@@ -79,20 +69,20 @@ def train_samples(
             metavar="KIND",
             help="Show only this kind of generated foreground, e.g. hair. Can be given several times.",
         ),
-    ] = None,
+    ] = None
     count: Annotated[
         int,
         typer.Option("--count", "-n", parser=whole_number(1, 1000), metavar="N", help="Number of samples, 1 to 1000."),
-    ] = 16,
+    ] = 16
     first: Annotated[
         int, typer.Option("--first", parser=whole_number(0), metavar="N", help="Number of the first sample.")
-    ] = 0,
+    ] = 0
     size: Annotated[
         int,
         typer.Option(
             "--size", parser=whole_number(32, 2048), metavar="PIXELS", help="Side of each sample, 32 to 2048 pixels."
         ),
-    ] = 320,
+    ] = 320
     seed: Annotated[
         int | None,
         typer.Option(
@@ -101,10 +91,29 @@ def train_samples(
             metavar="N",
             help="Seed of the random choices. Default: the one in CONFIG, or 0.",
         ),
-    ] = None,
+    ] = None
     columns: Annotated[
         int, typer.Option("--columns", parser=whole_number(1), metavar="N", help="Samples in each row.")
-    ] = 2,
+    ] = 2
+
+    def settings(self) -> dict[str, object]:
+        """The keys of [data] that the options replace."""
+        folders = {"photos": self.photos, "foregrounds": self.foregrounds, "own": self.own}
+        given: dict[str, object] = {name: tuple(map(str, paths)) for name, paths in folders.items() if paths}
+        return given if self.cache is None else given | {"cache": str(self.cache)}
+
+
+def train_samples(
+    config: Annotated[
+        Path | None,
+        typer.Argument(
+            metavar="CONFIG",
+            help="A train.toml: show the samples of its \\[data] table. "  # \\[: not Rich's markup
+            "Without it, show those of the default settings.",
+        ),
+    ] = None,
+    *,
+    options: SampleOptions,
     overwrite: Overwrite = False,
     as_json: Json = False,
     terminal: Terminal,
@@ -124,46 +133,37 @@ def train_samples(
     from mattecli.imaging.write import check_output, write_image
     from mattecli.training.plots import contact_sheet
 
+    output, count, size = options.output, options.count, options.size
     if output == "-" and as_json:
         raise UsageError("--json and -o - both write to standard output; name a file for the picture")
     check_output(output, overwrite=overwrite)
-    folders = {"photos": photos, "foregrounds": foregrounds, "own": own}
-    given: dict[str, object] = {name: tuple(map(str, paths)) for name, paths in folders.items() if paths}
-    if cache is not None:
-        given["cache"] = str(cache)
-    samples = _samples(config, given, kinds=kind, seed=seed)
+    samples = _samples(config, options)
     check_output(output, overwrite=overwrite, inputs=_inputs(samples.sources, config))
     began = time.perf_counter()
     made = []
     with progress_bar(terminal, "samples", total=count) as bar:
-        for number in range(first, first + count):
+        for number in range(options.first, options.first + count):
             made.append(samples.sample(number, size))
             bar.advance()
     seconds = time.perf_counter() - began
-    write_image(output, Image(contact_sheet(made, columns=min(columns, count))), overwrite=overwrite)
-    facts = {
-        "output": output,
-        "first": first,
-        "count": count,
-        "size": size,
-        "seed": samples.seed,
-        "seconds": round(seconds, 3),
-    }
+    write_image(output, Image(contact_sheet(made, columns=min(options.columns, count))), overwrite=overwrite)
     if as_json:
-        terminal.data(json.dumps(facts) + "\n")
+        facts = {"output": output, "first": options.first, "count": count, "size": size, "seed": samples.seed}
+        terminal.data(json.dumps(facts | {"seconds": round(seconds, 3)}) + "\n")
     name = "standard output" if output == "-" else output
     terminal.say(f"{name}: {count} samples of {size} pixels in {seconds:.1f} s (image, trimap, alpha, foreground)")
 
 
-def _samples(config: Path | None, given: dict[str, object], *, kinds: list[str] | None, seed: int | None) -> Samples:
+def _samples(config: Path | None, options: SampleOptions) -> Samples:
     """The samples of a train.toml or of the default settings, with what the options say."""
     from mattecli.training.data.dataset import Samples
 
     data, config_seed = _configuration(config)
-    if kinds:
-        given |= {"kinds": _only(kinds), "procedural": data.procedural or 1.0, "cutouts": 0.0, "own_share": 0.0}
+    given = options.settings()
+    if options.kind:
+        given |= {"kinds": _only(options.kind), "procedural": data.procedural or 1.0, "cutouts": 0.0, "own_share": 0.0}
     try:
-        return Samples(data.replace(**given), seed=config_seed if seed is None else seed)
+        return Samples(data.replace(**given), seed=config_seed if options.seed is None else options.seed)
     except UsageError as error:
         raise UsageError(f"{config}: {error}" if config else str(error)) from error
 

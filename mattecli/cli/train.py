@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
@@ -16,20 +17,23 @@ from mattecli.cli.terminal import Terminal
 from mattecli.errors import UsageError
 
 if TYPE_CHECKING:
+    import torch
+
     from mattecli.training.config import TrainConfig
+    from mattecli.training.distributed import Processes
+    from mattecli.training.loop import Ending
 
 T = TypeVar("T")
 
 
-def train(
-    config: Annotated[
-        Path, typer.Argument(metavar="CONFIG", help="The settings of the run: a train.toml, e.g. examples/train.toml.")
-    ],
-    *,
+@dataclass(frozen=True, kw_only=True)
+class TrainOptions:
+    """What replaces the settings of the file, and how this session goes."""
+
     run: Annotated[
         Path | None,
         typer.Option("--run", metavar="DIR", help="Folder for the files of the run. Default: folder in CONFIG."),
-    ] = None,
+    ] = None
     max_minutes: Annotated[
         float | None,
         typer.Option(
@@ -38,7 +42,7 @@ def train(
             min=0.01,
             help="Fit the whole schedule into this time, over all sessions together, e.g. 120.",
         ),
-    ] = None,
+    ] = None
     pause_after: Annotated[
         float | None,
         typer.Option(
@@ -47,15 +51,15 @@ def train(
             min=0.0,
             help="Save and end this session after this time; go on later with --resume.",
         ),
-    ] = None,
+    ] = None
     steps: Annotated[
         int | None,
         typer.Option("--steps", metavar="N", min=1, help="Length of the run in steps. Default: steps in CONFIG."),
-    ] = None,
+    ] = None
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on with the run in the folder, or begin one if there is none.")
-    ] = False,
-    device: Device = "auto",
+    ] = False
+    device: Device = "auto"
     start: Annotated[
         Path | None,
         typer.Option(
@@ -63,7 +67,27 @@ def train(
             metavar="CHECKPOINT",
             help="Begin with these weights instead of random ones, e.g. a2u.safetensors.",
         ),
-    ] = None,
+    ] = None
+
+    def check(self) -> None:
+        """Raise UsageError for times that are not finite."""
+        for option, minutes in (("--max-minutes", self.max_minutes), ("--pause-after", self.pause_after)):
+            if minutes is not None and not math.isfinite(minutes):
+                raise UsageError(f"{option} {minutes} is not a time; give a number of minutes, e.g. 60")
+
+    def applied_to(self, config: TrainConfig) -> TrainConfig:
+        """The settings with what the options say. Paths of options are relative to the working folder."""
+        options = {"folder": self.run, "minutes": self.max_minutes, "steps": self.steps, "start": self.start}
+        given = {name: value for name, value in options.items() if value is not None}
+        return config.replace(run=config.run.replace(**given))
+
+
+def train(
+    config: Annotated[
+        Path, typer.Argument(metavar="CONFIG", help="The settings of the run: a train.toml, e.g. examples/train.toml.")
+    ],
+    *,
+    options: TrainOptions,
     terminal: Terminal,
 ) -> None:
     """Train the network with the settings of a TOML file, from random weights or from a checkpoint.
@@ -81,57 +105,56 @@ def train(
       matte train train.toml --start weights/a2u_shared.safetensors --run runs/tuned
       torchrun --nproc-per-node 4 -m mattecli train train.toml
     """
-    from mattecli.training.build import build_loader, build_network
-    from mattecli.training.config import CONFIG, read_config
+    from mattecli.training.config import read_config
     from mattecli.training.distributed import joined_processes, training_device
-    from mattecli.training.log import LOG
-    from mattecli.training.loop import train as train_network
-    from mattecli.training.validation import ValidationSet
 
-    for option, minutes in (("--max-minutes", max_minutes), ("--pause-after", pause_after)):
-        if minutes is not None and not math.isfinite(minutes):
-            raise UsageError(f"{option} {minutes} is not a time; give a number of minutes, e.g. 60")
-    settings = _with_options(read_config(config), run=run, minutes=max_minutes, steps=steps, start=start)
-    chosen = training_device(device)
-    with joined_processes(chosen) as processes:
+    options.check()
+    settings = options.applied_to(read_config(config))
+    device = training_device(options.device)
+    with joined_processes(device) as processes:
         if not processes.first:
             terminal = dataclasses.replace(terminal, quiet=True)
-        _say_beginning(settings, str(chosen), terminal, resume=resume)
-        pictures = settings.validation.folder if processes.first else None  # one process validates for all
-        validation = ValidationSet(pictures) if pictures else None
-        loader = _with_file_named(config, build_loader, settings, chosen)
-        network = build_network(settings)
-        message = "saving, then ending; press Ctrl-C again to end without saving"
-        with (
-            progress_bar(terminal, "training", total=1.0, count=False) as bar,
-            interruptible(terminal, message) as interrupted,
-        ):
-            ending = train_network(
-                settings,
-                network=network,
-                loader=loader,
-                device=chosen,
-                processes=processes,
-                validation=validation,
-                resume=resume,
-                pause_minutes=pause_after,
-                report=_with_config_written(config, settings, lambda line: _show_line(line, terminal, bar)),
-                should_stop=interrupted.is_set,
-            )
-    folder = settings.run.folder
-    if ending == "finished":
-        terminal.say(f"finished: {folder / 'ema.safetensors'} has the averaged weights, {folder / LOG} the figures")
-        return
-    terminal.say(f"{ending}: saved to {folder}; go on with `matte train {folder / CONFIG} --resume`")
+        _say_beginning(settings, str(device), terminal, resume=options.resume)
+        ending = _train(config, settings, options, device, processes, terminal)
+    _say_ending(ending, settings.run.folder, terminal)
     if ending == "interrupted":
         raise typer.Exit(130)
 
 
-def _with_options(config: TrainConfig, *, run: Path | None, start: Path | None, **limits: Any) -> TrainConfig:
-    """The settings with what the options say. Their paths are relative to the working folder."""
-    given = {name: value for name, value in limits.items() if value is not None}
-    given |= {name: value for name, value in {"folder": run, "start": start}.items() if value is not None}
-    return config.replace(run=config.run.replace(**given))
+def _train(
+    path: Path,
+    settings: TrainConfig,
+    options: TrainOptions,
+    device: torch.device,
+    processes: Processes,
+    terminal: Terminal,
+) -> Ending:
+    """Build the parts of the run and train, with a bar; the first Ctrl-C or SIGTERM saves and ends."""
+    from mattecli.training.build import build_loader, build_network
+    from mattecli.training.loop import train as train_network
+    from mattecli.training.validation import ValidationSet
+
+    pictures = settings.validation.folder if processes.first else None  # one process validates for all
+    validation = ValidationSet(pictures) if pictures else None
+    loader = _with_file_named(path, build_loader, settings, device)
+    network = build_network(settings)
+    message = "saving, then ending; press Ctrl-C again to end without saving"
+    with (
+        progress_bar(terminal, "training", total=1.0, count=False) as bar,
+        interruptible(terminal, message) as interrupted,
+    ):
+        return train_network(
+            settings,
+            network=network,
+            loader=loader,
+            device=device,
+            processes=processes,
+            validation=validation,
+            resume=options.resume,
+            pause_minutes=options.pause_after,
+            report=_with_config_written(path, settings, lambda line: _show_line(line, terminal, bar)),
+            should_stop=interrupted.is_set,
+        )
 
 
 def _with_file_named(path: Path, build: Callable[..., T], *arguments: Any) -> T:
@@ -153,6 +176,16 @@ def _say_beginning(config: TrainConfig, device: str, terminal: Terminal, *, resu
     terminal.say(f"training on {device} for {limit}, writing to {config.run.folder}")
     if config.validation.folder is None:
         terminal.warn("no folder in [validation]: the run will not measure how good the network is on whole pictures")
+
+
+def _say_ending(ending: Ending, folder: Path, terminal: Terminal) -> None:
+    from mattecli.training.config import CONFIG
+    from mattecli.training.log import LOG
+
+    if ending == "finished":
+        terminal.say(f"finished: {folder / 'ema.safetensors'} has the averaged weights, {folder / LOG} the figures")
+    else:
+        terminal.say(f"{ending}: saved to {folder}; go on with `matte train {folder / CONFIG} --resume`")
 
 
 def _with_config_written(

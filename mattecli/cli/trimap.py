@@ -140,7 +140,7 @@ def trimap(
 
 def _checked_photo(photo: str, size: tuple[int, int], mask: str) -> Image | None:
     """The photo if it comes through a pipe, which can be read only once. Raises InputError for another size."""
-    from mattecli.imaging.decoding import is_pipe
+    from mattecli.imaging.open import is_pipe
     from mattecli.imaging.read import read_image, read_size
     from mattecli.trimaps.check import check_size
 
@@ -152,7 +152,7 @@ def _checked_photo(photo: str, size: tuple[int, int], mask: str) -> Image | None
 def _target(mask: str, files: TrimapFiles, *, as_json: bool) -> str:
     """The trimap's file. Raises UsageError for names that do not go together."""
     from mattecli.errors import UsageError
-    from mattecli.imaging.decoding import is_pipe
+    from mattecli.imaging.open import is_pipe
     from mattecli.system.files import same_file
 
     output, image, preview = files.output, files.image, files.preview

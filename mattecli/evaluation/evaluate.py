@@ -62,7 +62,7 @@ class Scored:
 
 
 @dataclass(frozen=True)
-class Failed:
+class Unscored:
     """An image without a score, and why; `cause` is the exception that led to it, if any."""
 
     name: str
@@ -75,7 +75,7 @@ class CaseList:
     """What there is to score; `failed` has no pair of files, `unused` are predictions without a trimap."""
 
     cases: tuple[Case, ...]
-    failed: tuple[Failed, ...] = ()
+    failed: tuple[Unscored, ...] = ()
     unused: tuple[Path, ...] = ()
 
     def files(self) -> list[Path]:
@@ -98,7 +98,7 @@ class Evaluation:
     """The scores of a benchmark, images in the order of their names."""
 
     images: tuple[Scored, ...]
-    failed: tuple[Failed, ...] = ()
+    failed: tuple[Unscored, ...] = ()
     unused: tuple[Path, ...] = ()
 
     @property
@@ -155,13 +155,13 @@ def find_cases(truths: Path, trimaps: Path, *, predictions: Path | None = None, 
     for name, truth_name in pairs.items():
         files = {kind: found.get(name) for kind, found in sources.items()}
         if truth_name is None:
-            failed.append(Failed(name, f"{trimap_of[name]} has no truth in {truths}; add it or take the trimap out"))
+            failed.append(Unscored(name, f"{trimap_of[name]} has no truth in {truths}; add it or take the trimap out"))
         elif files[required] is None:
-            failed.append(Failed(name, f"{folder} has no {required} of this name; add it and run again"))
+            failed.append(Unscored(name, f"{folder} has no {required} of this name; add it and run again"))
         else:
             cases.append(Case(name, truth_of[truth_name], trimap_of[name], files["prediction"], files["photo"]))
     failed += [
-        Failed(name, f"{truth_of[name]} has no trimap in {trimaps}; add it or take the truth out")
+        Unscored(name, f"{truth_of[name]} has no trimap in {trimaps}; add it or take the truth out")
         for name in truth_of.keys() - set(pairs.values())
     ]
     unused = [path for name, path in sources["prediction"].items() if name not in pairs]
@@ -181,7 +181,7 @@ def evaluate(
     overwrite: bool = False,
     workers: int = 1,
     look: Callable[[Scored, Pictures], None] | None = None,
-    on_done: Callable[[Scored | Failed], None] | None = None,
+    on_done: Callable[[Scored | Unscored], None] | None = None,
 ) -> Evaluation:
     """Score every case, `workers` at a time. An image that cannot be scored is a failure and does not stop the run.
 
@@ -193,18 +193,18 @@ def evaluate(
     called in the caller's thread, in the order of the cases.
     """
 
-    def work(case: Case) -> Scored | Failed:
+    def work(case: Case) -> Scored | Unscored:
         try:
             pictures = _load(case, model, snap=snap, save=save, overwrite=overwrite)
             scored = Scored(case.name, score(pictures.prediction, pictures.truth, pictures.trimap))
             if look is not None:
                 look(scored, pictures)
         except MatteError as error:
-            return Failed(case.name, str(error), error)
+            return Unscored(case.name, str(error), error)
         except MemoryError as error:
-            return Failed(case.name, "it needs more memory than there is; free some, or score it alone", error)
+            return Unscored(case.name, "it needs more memory than there is; free some, or score it alone", error)
         except Exception as error:  # a bug must not cost the other images their scores
-            return Failed(case.name, f"a bug in matte: {type(error).__name__}: {error}; please report it", error)
+            return Unscored(case.name, f"a bug in matte: {type(error).__name__}: {error}; please report it", error)
         return scored
 
     outcomes = []
@@ -216,7 +216,7 @@ def evaluate(
                 on_done(outcome)
     finally:
         pool.shutdown(cancel_futures=True)
-    failed = [*listed.failed, *(outcome for outcome in outcomes if isinstance(outcome, Failed))]
+    failed = [*listed.failed, *(outcome for outcome in outcomes if isinstance(outcome, Unscored))]
     return Evaluation(
         tuple(outcome for outcome in outcomes if isinstance(outcome, Scored)),
         tuple(sorted(failed, key=lambda failure: natural(failure.name))),

@@ -10,8 +10,9 @@ import PIL.Image
 from numpy.typing import NDArray
 
 from mattecli.errors import InputError
-from mattecli.imaging.decoding import from_pillow, label, translated
+from mattecli.imaging.decoding import from_pillow
 from mattecli.imaging.image import Image
+from mattecli.imaging.open import label, translated
 from mattecli.imaging.pixels import as_float, check_range, full_scale
 from mattecli.imaging.read import matte_of, normal, read_alpha, read_image, read_values
 

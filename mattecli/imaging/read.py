@@ -12,8 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mattecli.errors import InputError
-from mattecli.imaging.decoding import Source, decode, decode_size, label
+from mattecli.imaging.decoding import decode, decode_size
 from mattecli.imaging.image import Image, to_depth
+from mattecli.imaging.open import Source, label
 from mattecli.imaging.pixels import full_scale
 
 

@@ -1,8 +1,7 @@
-"""The training loop."""
+"""The training loop: steps, validation and saves in turn."""
 
 from __future__ import annotations
 
-import copy
 import math
 import time
 from collections.abc import Callable, Iterator
@@ -11,17 +10,17 @@ from typing import Any, Literal, Protocol
 
 import torch
 from torch import Tensor, nn
-from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from mattecli.errors import DeviceError, MatteError, UsageError
 from mattecli.system.process import keep_freed_memory
+from mattecli.training.average import Average, FiniteBuffers
 from mattecli.training.config import TrainConfig
 from mattecli.training.distributed import Processes
 from mattecli.training.log import LogLine, Meter, RunLog
 from mattecli.training.losses import Batch, Gradients
 from mattecli.training.optimizers import Optimizers
 from mattecli.training.plots import draw_samples
-from mattecli.training.schedule import CropPlan, Schedule, ema_decay, learning_rate_factor
+from mattecli.training.schedule import CropPlan, Schedule, learning_rate_factor
 from mattecli.training.state import (
     STATE,
     RunState,
@@ -144,14 +143,13 @@ class _Run:
         memory_format = torch.channels_last if config.precision.channels_last else torch.contiguous_format
         self.network = network.to(device=device, memory_format=memory_format)  # type: ignore[call-overload]
         self.network.train()
-        self.average = copy.deepcopy(self.network).eval().requires_grad_(False)
-        self.weights, self.averaged = _floats(self.network), _floats(self.average)
+        self.average = Average(self.network)
+        self.buffers = FiniteBuffers(self.network, self.average.network)
         self.optimizers = Optimizers(self.network, config.optimizer, bf16=config.precision.dtype == "bf16")
         self.gradients = Gradients(self.network, config, device, processes)
         self.state = RunState(schedule=Schedule(config.run.steps, config.run.minutes))
         self.plan = CropPlan(config.crops, lead=3 * config.workers + 8)
         self.meter = Meter(device)
-        self.good_buffers = [buffer.clone() for buffer in self._buffers()]
         self.frozen = False
         self.factor = 0.0  # of the learning rates, at the last step
         self.began = self.session_began = 0.0  # until the clock starts
@@ -175,13 +173,13 @@ class _Run:
             self.state, generators = load_state(
                 path,
                 network=self.network,
-                average=self.average,
+                average=self.average.network,
                 optimizers=self.optimizers,
                 processes=self.processes,
                 device=self.device,
             )
             check_resumed(self.config, self.state)
-            self.good_buffers = [buffer.clone() for buffer in self._buffers()]
+            self.buffers.keep()
             self.state.schedule = self.state.schedule.with_limits(
                 self.config.run.steps,
                 self.config.run.minutes,
@@ -243,7 +241,7 @@ class _Run:
         bad = (~norm.isfinite()).float()
         self.optimizers.step(bad=bad)
         self.optimizers.zero_grad()
-        self._update_average()
+        self.average.update(decay=config.ema.decay, step=self.state.step)
         count, _, height, width = batch["alpha"].shape
         crops = self.processes.world_size * count
         self.meter.step_ends(losses, norm, bad, crops, crops * height * width)
@@ -254,7 +252,9 @@ class _Run:
         found = self.meter.read()
         if found is None:
             return
-        self._restore_buffers(found["skipped"])
+        if found["skipped"]:
+            self.buffers.restore()
+        self.buffers.keep()
         self.state.skipped += found["skipped"]
         streak = found.pop("streak")
         stage = self.plan.stage(self.state.step - 1)
@@ -277,7 +277,7 @@ class _Run:
             else:
                 channels_last = self.config.precision.channels_last
                 result = self.validation.validate(
-                    self.average, self.device, should_stop=should_stop, channels_last=channels_last
+                    self.average.network, self.device, should_stop=should_stop, channels_last=channels_last
                 )
                 if result is not None:
                     best = result.sad < self.state.best
@@ -286,7 +286,9 @@ class _Run:
                     self.draw_curves()
                     draw_samples(result.rows, samples)
                     if best:
-                        save_weights(self.average.state_dict(), self.folder / "best.safetensors", step=self.state.step)
+                        save_weights(
+                            self.average.network.state_dict(), self.folder / "best.safetensors", step=self.state.step
+                        )
         self.reserve["validation"] = self.clock() - began
         self.meter.pause()
 
@@ -298,7 +300,7 @@ class _Run:
         save_state(
             self.folder / STATE,
             network=self.network,
-            average=self.average,
+            average=self.average.network,
             optimizers=self.optimizers,
             run_state=self.state,
             processes=self.processes,
@@ -306,7 +308,7 @@ class _Run:
         )
         if self.processes.first:
             save_weights(self.network.state_dict(), self.folder / "weights.safetensors", step=self.state.step)
-            save_weights(self.average.state_dict(), self.folder / "ema.safetensors", step=self.state.step)
+            save_weights(self.average.network.state_dict(), self.folder / "ema.safetensors", step=self.state.step)
         self.saved = self.clock()
         self.reserve["save"] = self.saved - began
         self._log("saved")
@@ -329,33 +331,11 @@ class _Run:
                     module.eval()
             self.frozen = True
 
-    def _update_average(self) -> None:
-        keep = ema_decay(self.config.ema.decay, self.state.step)
-        with torch.no_grad():
-            average = get_ema_multi_avg_fn(keep)  # type: ignore[no-untyped-call]
-            average(self.averaged, self.weights, self.state.step)
-
-    def _buffers(self) -> list[Tensor]:
-        modules = (self.network, self.average)
-        return [buffer for module in modules for buffer in module.buffers() if buffer.is_floating_point()]
-
-    def _restore_buffers(self, skipped: int) -> None:
-        """Replace running statistics that a non-finite picture spoilt by the last good ones."""
-        if not self.good_buffers:
-            return
-        buffers = self._buffers()
-        if skipped:
-            for buffer, good in zip(buffers, self.good_buffers, strict=True):
-                if not bool(buffer.isfinite().all()):
-                    buffer.copy_(good)
-        for good, buffer in zip(self.good_buffers, buffers, strict=True):
-            good.copy_(buffer)
-
     @torch.no_grad()
     def _batch_rows(self, batch: Batch, rows: int = 4) -> list[Row]:
         """Rows for the sample sheet from the first pictures of a batch, with the averaged weights' alpha."""
         first = {name: batch[name][:rows].to(self.device) for name in ("image", "trimap", "alpha")}
-        raw = self.average(self.gradients.input(first)).float()[:, 0].cpu().numpy()  # (rows, S, S)
+        raw = self.average.network(self.gradients.input(first)).float()[:, 0].cpu().numpy()  # (rows, S, S)
         photos, trimaps = first["image"].permute(0, 2, 3, 1).cpu().numpy(), first["trimap"][:, 0].cpu().numpy()
         truths = (first["alpha"][:, 0] / 255).cpu().numpy()
         return [Row(*planes) for planes in zip(photos, trimaps, keep_known(raw, trimaps), truths, strict=True)]
@@ -365,8 +345,3 @@ class _Run:
         self.log.write(
             {"kind": kind, "step": self.state.step, "progress": self.state.progress, "seconds": seconds} | facts
         )
-
-
-def _floats(module: nn.Module) -> list[Tensor]:
-    """Parameters and floating-point buffers, in the same order for equal modules."""
-    return [*module.parameters(), *(buffer for buffer in module.buffers() if buffer.is_floating_point())]

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from mattecli.imaging.decoding import Source, is_pipe, label
 from mattecli.imaging.given import Given, given_name, given_values
 from mattecli.imaging.image import Image
+from mattecli.imaging.open import Source, is_pipe, label
 from mattecli.imaging.read import read_image, read_size, read_values
 from mattecli.trimaps.check import as_codes, check_size, from_values
 

@@ -12,7 +12,7 @@ import pytest
 from numpy.typing import NDArray
 
 from mattecli.errors import InputError
-from mattecli.evaluation.evaluate import Evaluation, Failed, Pictures, Scored, evaluate, find_cases
+from mattecli.evaluation.evaluate import Evaluation, Pictures, Scored, Unscored, evaluate, find_cases
 from mattecli.evaluation.metrics import Scores, score
 from mattecli.imaging.image import Image
 from mattecli.imaging.read import read_image
@@ -281,7 +281,7 @@ def test_the_json_has_a_mean_only_when_nothing_failed() -> None:
     assert whole["images"][0] == {"name": "a", "sad": 1, "mse": 0.1, "grad": 3, "conn": 4}
     assert whole["mean"] == whole["mean_of_scored"] == {"sad": 1.5, "mse": 0.2, "grad": 4, "conn": 6}
     assert whole["total"] == 2
-    part = Evaluation((one,), (Failed("b", "unreadable"),)).as_json()
+    part = Evaluation((one,), (Unscored("b", "unreadable"),)).as_json()
     assert part["mean"] is None
     assert part["mean_of_scored"] == {"sad": 1, "mse": 0.1, "grad": 3, "conn": 4}
     assert part["failed"] == [{"name": "b", "reason": "unreadable"}]
@@ -311,7 +311,7 @@ def test_an_interrupt_leaves_the_images_that_have_not_begun(benchmark: Benchmark
         begun.append(scored.name)
         assert len(begun) == 1 or interrupted.wait(20)
 
-    def interrupt(_: Scored | Failed) -> None:
+    def interrupt(_: Scored | Unscored) -> None:
         interrupted.set()
         raise KeyboardInterrupt
 

@@ -15,7 +15,7 @@ from mattecli.geometry import WHOLE, Box
 from mattecli.inference.onnx_backend import OnnxBackend
 from mattecli.inference.torch_backend import TorchBackend
 from mattecli.network.inputs import Picture, network_input
-from mattecli.onnx import export
+from mattecli.onnx import whole
 from mattecli.onnx.graph import Graph
 from mattecli.training.config import TrainConfig
 from mattecli.training.distributed import Processes
@@ -45,7 +45,7 @@ def by_backend(
 def by_onnx_graph(image: NDArray[np.uint8], trimap: NDArray[np.uint8]) -> Array:
     """As a file that was exported with pre-processing makes it."""
     g = Graph()
-    out = export._prepared(g, g.value("image"), g.value("trimap"))
+    out = whole._prepared(g, g.value("image"), g.value("trimap"))
     info = helper.make_tensor_value_info
     inputs = [info(name, TensorProto.UINT8, None) for name in ("image", "trimap")]
     outputs = [info(out.name, TensorProto.FLOAT, None)]

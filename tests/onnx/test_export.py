@@ -19,8 +19,10 @@ from mattecli.inference.backend import load_backend
 from mattecli.inference.model import predict_alpha
 from mattecli.network.a2u import A2UNet
 from mattecli.network.checkpoint import load_a2u, save_a2u
-from mattecli.onnx import export
-from mattecli.onnx.export import Options, build, check_sizes, export_onnx
+from mattecli.onnx import check
+from mattecli.onnx.check import check_sizes
+from mattecli.onnx.export import export_onnx
+from mattecli.onnx.whole import Options, build
 from mattecli.ops import resample
 from mattecli.weights import Checkpoint, find_checkpoint
 from tests.support.reference import seeded_network
@@ -181,23 +183,23 @@ def test_a_file_that_is_not_pytorchs_is_not_kept_and_replaces_nothing(
     path.write_bytes(b"mine")
     with pytest.raises(InputError, match="exists already"):
         export_onnx(find_checkpoint(), path)
-    real = export._reference
+    real = check._reference
 
     def wrong(checkpoint: Checkpoint, options: Options) -> Any:
         alpha = real(checkpoint, options)
         return lambda given: alpha(given) + 0.01
 
-    monkeypatch.setattr(export, "_reference", wrong)
+    monkeypatch.setattr(check, "_reference", wrong)
     with pytest.raises(MatteError, match=r"at 16×16 the ONNX file is off by .*e-03"):
         export_onnx(find_checkpoint(), path, overwrite=True)
     for error in (300.0, float("nan")):
-        monkeypatch.setattr(export, "_reference", lambda *given, e=error: lambda x: real(*given)(x) * 0 + e)
+        monkeypatch.setattr(check, "_reference", lambda *given, e=error: lambda x: real(*given)(x) * 0 + e)
         for options in (Options(), Options(pre_post=True)):
             with pytest.raises(MatteError, match="the ONNX file is off by"):
                 export_onnx(find_checkpoint(), path, options=options, overwrite=True)
-    monkeypatch.setattr(export.memory, "free_bytes", lambda: 1000)
+    monkeypatch.setattr(check.memory, "free_bytes", lambda: 1000)
     with pytest.raises(
-        DeviceError, match=r"the check of a.onnx takes about .* but only 0 MiB are free; .*compare=False"
+        DeviceError, match=r"the check of a.onnx takes about .* but only 0 MiB are free; .*`compare=False`"
     ):
         export_onnx(find_checkpoint(), path, overwrite=True)
     assert path.read_bytes() == b"mine"

@@ -10,7 +10,7 @@ import PIL.Image
 import pytest
 
 from mattecli.errors import InputError
-from mattecli.evaluation.evaluate import Evaluation, Failed, Pictures, Scored
+from mattecli.evaluation.evaluate import Evaluation, Pictures, Scored, Unscored
 from mattecli.evaluation.metrics import Scores
 from mattecli.pages import evaluation as evaluation_page
 from mattecli.pages.evaluation import EvaluationPage, difference
@@ -40,7 +40,7 @@ def _page(
 
 
 def test_the_page_loads_nothing_from_elsewhere(tmp_path: Path) -> None:
-    text = _page(tmp_path, Evaluation((_scored("a", 1), _scored("b", 2)), (Failed("c", "x"),)))
+    text = _page(tmp_path, Evaluation((_scored("a", 1), _scored("b", 2)), (Unscored("c", "x"),)))
     page = Page(text)
     assert not page.open
     assert len(page.loads) == 10
@@ -51,7 +51,7 @@ def test_the_page_loads_nothing_from_elsewhere(tmp_path: Path) -> None:
 
 def test_failures_stand_on_top_and_the_worst_image_first(tmp_path: Path) -> None:
     images = tuple(_scored(name, sad) for name, sad in [("cat", 2), ("dog", 9), ("eel", 5)])
-    text = Page(_page(tmp_path, Evaluation(images, (Failed("bat", "bat.png is <broken>"),)))).text
+    text = Page(_page(tmp_path, Evaluation(images, (Unscored("bat", "bat.png is <broken>"),)))).text
     places = [text.index(word) for word in ("Failed (1)", "bat.png is <broken>", "1 dog", "2 eel", "3 cat")]
     assert places == sorted(places)
 
@@ -60,7 +60,7 @@ def test_a_mean_without_the_failed_images_says_so(tmp_path: Path) -> None:
     images = (_scored("cat", 2), _scored("dog", 3))
     assert "Mean of all 2 images" in Page(_page(tmp_path, Evaluation(images))).text
     (tmp_path / "page.html").unlink()
-    text = Page(_page(tmp_path, Evaluation(images, (Failed("bat", "missing"),)))).text
+    text = Page(_page(tmp_path, Evaluation(images, (Unscored("bat", "missing"),)))).text
     assert "Mean of all" not in text
     assert "Mean of the 2 images with a score, not of all 3: 1 failed" in text
     assert "2.500 SAD" in text
@@ -150,6 +150,6 @@ def test_a_page_ends_in_html_and_replaces_no_input(tmp_path: Path) -> None:
 
 
 def test_a_page_without_any_score_still_names_the_failures(tmp_path: Path) -> None:
-    text = Page(_page(tmp_path, Evaluation((), (Failed("cat", "no prediction"),)))).text
+    text = Page(_page(tmp_path, Evaluation((), (Unscored("cat", "no prediction"),)))).text
     assert "No image has a score" in text
     assert "no prediction" in text

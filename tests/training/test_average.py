@@ -1,0 +1,45 @@
+import torch
+from torch import nn
+
+from mattecli.training.average import Average, FiniteBuffers
+
+
+def network() -> nn.Module:
+    torch.manual_seed(0)
+    return nn.Sequential(nn.Conv2d(2, 3, 1), nn.BatchNorm2d(3))
+
+
+def test_the_average_moves_by_the_rest_of_its_decay() -> None:
+    net = network()
+    average = Average(net)
+    before = [value.clone() for value in average.network.state_dict().values()]
+    with torch.no_grad():
+        for value in (*net.parameters(), net[1].running_mean, net[1].running_var):
+            value.add_(1)
+    average.update(decay=0.75, step=10**6)
+    changed = [name for name in net.state_dict() if not name.endswith("num_batches_tracked")]
+    for name, old in zip(net.state_dict(), before, strict=True):
+        expected = old + 0.25 if name in changed else old
+        torch.testing.assert_close(average.network.state_dict()[name], expected)
+
+
+def test_early_averages_forget_the_random_start() -> None:
+    net = network()
+    average = Average(net)
+    with torch.no_grad():
+        net[0].weight.fill_(1)
+    average.update(decay=0.999, step=1)  # keeps 2/11
+    start = network()[0].weight
+    torch.testing.assert_close(average.network[0].weight, 2 / 11 * start + 9 / 11, rtol=1e-5, atol=1e-6)
+
+
+def test_only_buffers_that_are_not_finite_get_the_values_that_were_kept() -> None:
+    net = network()
+    buffers = FiniteBuffers(net)
+    net[1].running_mean.fill_(0.5)
+    buffers.keep()
+    net[1].running_mean[1] = float("nan")
+    net[1].running_var.fill_(7.0)
+    buffers.restore()
+    assert net[1].running_mean.tolist() == [0.5] * 3
+    assert net[1].running_var.tolist() == [7.0] * 3
