@@ -33,7 +33,7 @@ from torch import Tensor
 from mattecli.geometry import WHOLE, Edges
 from mattecli.inference.backend import load_backend
 from mattecli.inference.model import predict_alpha
-from mattecli.inference.tiling import Plan
+from mattecli.inference.plan import Plan
 from mattecli.network import affinity
 from mattecli.network.blocks import Conv
 from mattecli.network.checkpoint import load_a2u

@@ -17,6 +17,7 @@ from mattecli.cli.command import Command, Group, expanded
 from mattecli.cli.composite import composite
 from mattecli.cli.doctor import doctor
 from mattecli.cli.evaluate import evaluate
+from mattecli.cli.exit_codes import exit_code
 from mattecli.cli.export import export_onnx
 from mattecli.cli.predict import predict
 from mattecli.cli.report import report
@@ -24,11 +25,8 @@ from mattecli.cli.samples import train_samples
 from mattecli.cli.terminal import Terminal
 from mattecli.cli.train import train
 from mattecli.cli.trimap import trimap
-from mattecli.errors import DeviceError, InputError, MatteError, UsageError, WeightsError
+from mattecli.errors import DeviceError, MatteError
 from mattecli.system.process import prepare_process
-
-# The exit code of an error is that of the first class here that it belongs to.
-EXIT_CODES = {UsageError: 2, InputError: 3, WeightsError: 4, DeviceError: 5, MatteError: 1}
 
 app = typer.Typer(
     name="matte",
@@ -75,11 +73,6 @@ def _end(number: int, _frame: object) -> None:
     sys.exit(128 + number)
 
 
-def exit_code(error: MatteError) -> int:
-    """The exit code that tells scripts what kind of error ended the command."""
-    return next(code for kind, code in EXIT_CODES.items() if isinstance(error, kind))
-
-
 def main() -> None:
     """Run the command line and exit with the code of its errors."""
     prepare_process()
@@ -99,14 +92,14 @@ def main() -> None:
             DeviceError("the memory ran out; close other programs, take a smaller picture, or give the container more"),
             cause=error,
         )
-        sys.exit(EXIT_CODES[DeviceError])
+        sys.exit(exit_code(DeviceError("")))
     except ModuleNotFoundError as error:
         if error.name != "torch":
             terminal.fail_unexpectedly(error)
             sys.exit(1)
         what = "this needs PyTorch, which is not installed; `pip install torch`, or see `matte doctor` for what works"
         terminal.fail(DeviceError(what), cause=error)
-        sys.exit(EXIT_CODES[DeviceError])
+        sys.exit(exit_code(DeviceError("")))
     except Exception as error:  # a bug of ours: named, never swallowed
         terminal.fail_unexpectedly(error)
         sys.exit(1)

@@ -25,7 +25,7 @@ from mattecli.errors import UsageError
 from mattecli.imaging.choices import Kind
 
 if TYPE_CHECKING:
-    from mattecli.inference.tiling import Plan
+    from mattecli.inference.plan import Plan
     from mattecli.work.outcome import Done, Job
 
 FACTS = ("width", "height", "unknown", "device", "backend", "precision", "tile", "weights")

@@ -16,8 +16,8 @@ from mattecli.imaging.given import Given, given_name, given_picture
 from mattecli.inference import tiling
 from mattecli.inference.backend import Backend, load_backend
 from mattecli.inference.options import RunOptions
-from mattecli.inference.plan import SMALLEST_TILE, Tile, plan
-from mattecli.inference.tiling import Plan, Progress, estimate
+from mattecli.inference.plan import SMALLEST_TILE, Plan, Tile, estimate, plan
+from mattecli.inference.tiling import Progress
 from mattecli.network.inputs import Picture
 from mattecli.spec import STRIDE
 from mattecli.trimaps.check import check_size

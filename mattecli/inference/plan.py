@@ -4,17 +4,58 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Literal
 
 from mattecli.errors import DeviceError, UsageError
 from mattecli.inference.backend import Backend
-from mattecli.inference.tiling import Plan, estimate
 from mattecli.spec import STRIDE, padded
 from mattecli.system.memory import show_bytes
 
 Tile = int | Literal["auto", "off"]
 SMALLEST_TILE = 64
 WORTHWHILE_TILE = 256
+
+# Stored at the peak for each pixel of the image: values of maps, and bytes of affinities, alpha and the photo.
+STORED_VALUES_PER_PIXEL = 11
+STORED_BYTES_PER_PIXEL = 11.5
+# By `keep`: layer0's output has 64 values a pixel, 16 when halved. The head of layer 2 is stored when less else is.
+CACHED_VALUES_PER_PIXEL = (0, 20, 84)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How an image is run: in tiles of `tile`² pixels.
+
+    `keep` stores more maps, which each pass would otherwise compute again: 1 stores layer0's halved output and the head
+    of layer 2, 2 also layer0's whole output. They take CACHED_VALUES_PER_PIXEL. `host` stores all maps in the host's
+    memory rather than the device's. `bytes` is the estimated peak of the device's memory.
+    """
+
+    tile: int
+    keep: int
+    host: bool
+    bytes: int
+    whole: bool  # one tile holds the whole image
+
+    @property
+    def label(self) -> int | str:
+        """The tile as `--tile` names it: `off` if one tile holds the whole image."""
+        return "off" if self.whole else self.tile
+
+    def __str__(self) -> str:
+        """The tile and the memory, for a message."""
+        how = "the whole image at once" if self.whole else f"tiles of {self.tile}"
+        return f"{how}, about {show_bytes(self.bytes)}" + (", maps in the host's memory" if self.host else "")
+
+
+def estimate(backend: Backend, height: int, width: int, *, tile: int, keep: int = 0, host: bool = False) -> Plan:
+    """The plan with those choices, for an image of that padded size."""
+    pixels, costs = height * width, backend.costs
+    stored = 0 if host else pixels * (STORED_VALUES_PER_PIXEL * costs.value_bytes + STORED_BYTES_PER_PIXEL)
+    stored += pixels * CACHED_VALUES_PER_PIXEL[keep] * costs.value_bytes
+    needed = int(costs.fixed_bytes + stored + costs.tile_bytes * min(tile**2, pixels))
+    return Plan(tile, keep, host, needed, whole=tile >= max(height, width))
 
 
 def plan(

@@ -13,7 +13,7 @@ frameworks nor files. Levels count halvings: level 0 is the padded image, level 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -33,17 +33,11 @@ from mattecli.inference.maps import (
     StoredMap,
     TiledAffinity,
 )
+from mattecli.inference.plan import estimate
 from mattecli.spec import BINS, DILATIONS, GROUPS, STRIDE
-from mattecli.system.memory import show_bytes
 
 CELL = 8  # rows and columns of a cell, in pixels of the padded image; the decoder's boxes consist of cells
 DEEP = 2  # factor by which tiles of the deep layers are larger: their maps are small and their halos wide
-
-# Stored at the peak for each pixel of the image: values of maps, and bytes of affinities, alpha and the photo.
-STORED_VALUES_PER_PIXEL = 11
-STORED_BYTES_PER_PIXEL = 11.5
-# By `keep`: layer0's output has 64 values a pixel, 16 when halved. The head of layer 2 is stored when less else is.
-CACHED_VALUES_PER_PIXEL = (0, 20, 84)
 
 # The passes in order, as `progress` names them. Pools and moments are the statistics of predictors 0 to 3.
 PASSES = (
@@ -53,41 +47,6 @@ PASSES = (
 )
 
 Progress = Callable[[str, int, int], None]  # called with the pass, the tiles done and the number of tiles
-
-
-@dataclass(frozen=True)
-class Plan:
-    """How an image is run: in tiles of `tile`² pixels.
-
-    `keep` stores more maps, which each pass would otherwise compute again: 1 stores layer0's halved output and the head
-    of layer 2, 2 also layer0's whole output. They take CACHED_VALUES_PER_PIXEL. `host` stores all maps in the host's
-    memory rather than the device's. `bytes` is the estimated peak of the device's memory.
-    """
-
-    tile: int
-    keep: int
-    host: bool
-    bytes: int
-    whole: bool  # one tile holds the whole image
-
-    @property
-    def label(self) -> int | str:
-        """The tile as `--tile` names it: `off` if one tile holds the whole image."""
-        return "off" if self.whole else self.tile
-
-    def __str__(self) -> str:
-        """The tile and the memory, for a message."""
-        how = "the whole image at once" if self.whole else f"tiles of {self.tile}"
-        return f"{how}, about {show_bytes(self.bytes)}" + (", maps in the host's memory" if self.host else "")
-
-
-def estimate(backend: Backend, height: int, width: int, *, tile: int, keep: int = 0, host: bool = False) -> Plan:
-    """The plan with those choices, for an image of that padded size."""
-    pixels, costs = height * width, backend.costs
-    stored = 0 if host else pixels * (STORED_VALUES_PER_PIXEL * costs.value_bytes + STORED_BYTES_PER_PIXEL)
-    stored += pixels * CACHED_VALUES_PER_PIXEL[keep] * costs.value_bytes
-    needed = int(costs.fixed_bytes + stored + costs.tile_bytes * min(tile**2, pixels))
-    return Plan(tile, keep, host, needed, whole=tile >= max(height, width))
 
 
 def run(

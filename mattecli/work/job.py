@@ -32,7 +32,8 @@ from mattecli.work.outcome import Done, Job
 if TYPE_CHECKING:
     from mattecli.inference.backend import Backend
     from mattecli.inference.model import Model
-    from mattecli.inference.tiling import Plan, Progress
+    from mattecli.inference.plan import Plan
+    from mattecli.inference.tiling import Progress
 
 
 @dataclass(frozen=True, kw_only=True)

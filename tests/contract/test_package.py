@@ -10,7 +10,7 @@ import pytest
 
 import mattecli
 from mattecli import errors
-from mattecli.cli import exit_code
+from mattecli.cli.exit_codes import exit_code
 
 ROOT = Path(__file__).parents[2]
 HEAVY = {"torch", "onnxruntime", "onnx", "cv2", "numba", "pymatting", "skimage", "numpy", "PIL", "rich", "jinja2"}

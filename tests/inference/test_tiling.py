@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from mattecli.geometry import WHOLE, Box, Edges, strips
 from mattecli.inference import arena, tiling
 from mattecli.inference.maps import ComputedMap, Read
+from mattecli.inference.plan import CACHED_VALUES_PER_PIXEL, estimate
 from mattecli.inference.torch_backend import TorchBackend
 from mattecli.network.a2u import A2UNet
 from mattecli.network.checkpoint import load_a2u, save_a2u
@@ -266,14 +267,14 @@ def test_bf16_stays_close() -> None:
 
 def test_the_estimate_follows_tile_and_maps() -> None:
     backend, _ = loaded("shipped", "fp32")
-    plans = [tiling.estimate(backend, 4000, 6000, tile=tile).bytes for tile in (64, 256, 1024)]
+    plans = [estimate(backend, 4000, 6000, tile=tile).bytes for tile in (64, 256, 1024)]
     assert plans == sorted(plans)
-    kept = tiling.estimate(backend, 4000, 6000, tile=64, keep=2).bytes - plans[0]
-    assert kept == 4000 * 6000 * 4 * tiling.CACHED_VALUES_PER_PIXEL[2]
-    on_host = tiling.estimate(backend, 4000, 6000, tile=64, host=True)
+    kept = estimate(backend, 4000, 6000, tile=64, keep=2).bytes - plans[0]
+    assert kept == 4000 * 6000 * 4 * CACHED_VALUES_PER_PIXEL[2]
+    on_host = estimate(backend, 4000, 6000, tile=64, host=True)
     assert on_host.bytes < plans[0] / 2
     assert str(on_host) == f"tiles of 64, about {show_bytes(on_host.bytes)}, maps in the host's memory"
-    assert (on_host.label, tiling.estimate(backend, 60, 64, tile=64).label) == (64, "off")
+    assert (on_host.label, estimate(backend, 60, 64, tile=64).label) == (64, "off")
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA card here")
