@@ -72,7 +72,7 @@ def main() -> None:
     done = {
         trial: read_log(options.out / trial.folder / "log.jsonl")
         for trial in trials
-        if _finished(options.out / trial.folder)
+        if finished(options.out / trial.folder)
     }
     print(table(done))
     draw_panels(_panels(done), options.plot or options.out / "curves.png")
@@ -103,7 +103,7 @@ def _run_all(trials: list[Trial], base: Tables, options: argparse.Namespace) -> 
     loaders = [_loader(trial, config) for trial, config in zip(trials, configs, strict=True)]
     validation = ValidationSet(_reduced(options.validation, options.out / "validation", options.pictures, options.side))
     for trial, config, loader in zip(trials, configs, loaders, strict=True):
-        if not _finished(config.run.folder):
+        if not finished(config.run.folder):
             print(f"{time.strftime('%H:%M')} {trial.question}: {trial.name}", file=sys.stderr, flush=True)
             network = build_network(config)
             train(config, network=network, loader=loader, device=CPU, validation=validation, resume=True)
@@ -119,19 +119,20 @@ def _config(base: Tables, change: Tables, options: argparse.Namespace, folder: P
             "cache": str(Path(options.cache or options.out / "cache").resolve()),
         },
     }
-    return config_of(_merged(_merged(base, pictures), change), options.trials)
+    return config_of(merged(merged(base, pictures), change), options.trials)
 
 
-def _merged(tables: Mapping[str, Any], change: Mapping[str, Any]) -> Tables:
+def merged(tables: Mapping[str, Any], change: Mapping[str, Any]) -> Tables:
     """Tables with some keys changed. Values that are not tables are replaced as a whole."""
-    merged = dict(tables)
+    result = dict(tables)
     for key, value in change.items():
-        old = merged.get(key)
-        merged[key] = _merged(old, value) if isinstance(old, dict) and isinstance(value, dict) else value
-    return merged
+        old = result.get(key)
+        result[key] = merged(old, value) if isinstance(old, dict) and isinstance(value, dict) else value
+    return result
 
 
-def _finished(folder: Path) -> bool:
+def finished(folder: Path) -> bool:
+    """Whether the run in a folder has reached its end."""
     log = folder / "log.jsonl"
     return log.exists() and any(line["kind"] == "saved" and line["progress"] >= 1 for line in read_log(log))
 

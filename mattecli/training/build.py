@@ -33,12 +33,12 @@ def build_network(config: TrainConfig) -> A2UNet:
         if network.upsampling != config.run.upsampling:
             found = network.upsampling
             raise UsageError(f'{config.run.start} has {found} upsampling; set upsampling = "{found}" in [run]')
-        return network
+        return _with_dropout(network, config)
     torch.manual_seed(config.run.seed)
     network = A2UNet(shared=shared, upsampling=config.run.upsampling)
     if min(min(stage.size) for stage in config.crops) < SMALLEST_CROP_OF_ASPP:
         _centre_dilated_kernels(network)
-    return network
+    return _with_dropout(network, config)
 
 
 def build_loader(config: TrainConfig, device: torch.device) -> BatchLoader:
@@ -51,6 +51,12 @@ def build_loader(config: TrainConfig, device: torch.device) -> BatchLoader:
         data = data.replace(cache=str(config.run.folder / "cache"))
     samples = Samples(data, seed=config.run.seed)
     return partial(batches, samples, workers=config.workers, pin=device.type == "cuda")
+
+
+def _with_dropout(network: A2UNet, config: TrainConfig) -> A2UNet:
+    """The network with the configured dropout, which a checkpoint does not store and inference does not use."""
+    network.dconv_pp.dropout.p = config.run.dropout
+    return network
 
 
 @torch.no_grad()

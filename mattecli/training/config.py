@@ -40,6 +40,7 @@ class RunConfig(Settings):
     minutes: PositiveFloat | None = None  # fit the schedule into this time, whatever step it reaches
     variant: Literal["shared", "unshared"] = "shared"
     upsampling: Literal["affinity", "nearest", "bilinear"] = "affinity"  # of the decoder; the others to compare with
+    dropout: ShareBelowOne = 0.5  # share of ASPP's output that each step sets to 0
     start: FilePath | None = None  # a checkpoint to begin from; none: random weights
     log_every: Count = 20  # steps
     save_every: Count = 2000  # steps
@@ -94,6 +95,9 @@ class LossConfig(Settings):
     laplacian: NonNegativeFloat = 0.5
     gradient: NonNegativeFloat = 0.0
     known: NonNegativeFloat = 0.0  # weight of the known pixels of the trimap; 0: only the unknown ones count
+    soft: NonNegativeFloat = 1.0  # weight of the unknown pixels whose true alpha is neither 0 nor 1; the others have 1
+    overshoot: NonNegativeFloat = 1.0  # factor of the part of a prediction below 0 or above 1, which inference clips
+    mean: Literal["pictures", "pixels"] = "pictures"  # each picture counts alike, or each pixel of the batch
     charbonnier: NonNegativeFloat = 0.0  # ε of √(d² + ε²) in alpha and composition; 0: |d|
 
     @model_validator(mode="after")

@@ -10,7 +10,10 @@ With d = α̂ − α (zero where a pixel has no weight), F and B the true colour
   FBA matting, 2020). The pyramid is linear, so one pyramid of d is enough;
 - gradient: (‖∂x d‖₁ + ‖∂y d‖₁) / Σ w with central differences (Tang et al., Learning-Based Sampling, 2019; FBA).
 
-The mean is taken in each picture, then over the pictures: a batch split over several processes gives the same loss.
+By default the mean is taken in each picture, then over the pictures: a batch split over several processes gives the
+same loss. A pixel then counts more when its picture has few unknown pixels. With `mean = "pixels"` the sums over the
+pictures that go through the network at once are divided by the Σ w of all of them. Each pixel then counts alike, as in
+SAD.
 """
 
 from __future__ import annotations
@@ -29,6 +32,8 @@ from mattecli.training.distributed import Processes, no_sync
 from mattecli.trimaps.check import unknown
 
 LEVELS = 5  # of the Laplacian pyramid
+SOFT = 0.02  # an alpha more than this away from 0 and from 1 is soft
+_FLOOR = 0.01  # of all pixels at once: the smallest Σ w to divide by, or a few pixels would make the whole step
 
 
 def matting_losses(
@@ -45,9 +50,13 @@ def matting_losses(
     Prediction and alpha are (B, 1, H, W) in [0, 1] (the prediction unclipped), the trimap (B, 1, H, W) with 0, 128 and
     255, the colours (B, 3, H, W) in [0, 1]. A picture without any weighted pixel adds nothing.
     """
-    weight = torch.where(unknown(trimap), 1.0, config.known)  # (B, 1, H, W)
-    count = weight.sum((1, 2, 3)).clamp(min=1.0)  # (B,)
-    difference = prediction.float() - alpha.float()  # (B, 1, H, W)
+    prediction, alpha = prediction.float(), alpha.float()
+    weight = _weight(config, alpha, trimap)  # (B, 1, H, W)
+    count = _count(weight, config.mean)  # (B,) or ()
+    difference = prediction - alpha  # (B, 1, H, W)
+    if config.overshoot != 1:
+        clipped = prediction.clamp(0, 1)
+        difference = clipped - alpha + config.overshoot * (prediction - clipped)
     terms: dict[str, Tensor] = {}
     if config.alpha:
         terms["alpha"] = _mean(_size(difference, config.charbonnier) * weight, count)
@@ -78,6 +87,21 @@ def laplacian_pyramid(image: Tensor, levels: int = LEVELS) -> list[Tensor]:
         pyramid.append(image - _expand(small, image.shape[-2], image.shape[-1]))
         image = small
     return pyramid
+
+
+def _weight(config: LossConfig, alpha: Tensor, trimap: Tensor) -> Tensor:
+    is_unknown = unknown(trimap)
+    weight = torch.where(is_unknown, 1.0, config.known)
+    if config.soft == 1:
+        return weight
+    return torch.where(is_unknown & (alpha > SOFT) & (alpha < 1 - SOFT), config.soft, weight)
+
+
+def _count(weight: Tensor, mean: str) -> Tensor:
+    """What the sum of each picture is divided by before the mean over the pictures."""
+    if mean == "pictures":
+        return weight.sum((1, 2, 3)).clamp(min=1.0)  # (B,)
+    return weight.sum().clamp(min=_FLOOR * weight.numel()) / len(weight)  # ()
 
 
 def _size(difference: Tensor, eps: float) -> Tensor:

@@ -29,6 +29,22 @@ def test_the_configured_upsampling_is_built() -> None:
     assert (network.upsampling, network.shared) == ("bilinear", False)
 
 
+@pytest.mark.parametrize("has_start", [False, True])
+def test_the_configured_dropout_is_trained_with(tmp_path: Path, has_start: bool) -> None:
+    save_a2u(A2UNet(), tmp_path / "start.safetensors")
+    run = RunConfig(start=tmp_path / "start.safetensors" if has_start else None)
+    picture = torch.rand(1, 4, 32, 32, generator=torch.Generator().manual_seed(0))
+
+    def differ(run: RunConfig) -> bool:
+        network = build_network(TrainConfig(run=run)).eval()  # norms as they are, for a batch of one
+        network.dconv_pp.dropout.train()
+        with torch.no_grad():
+            return not torch.equal(network(picture), network(picture))
+
+    assert differ(run)
+    assert not differ(run.replace(dropout=0.0))
+
+
 def test_a_start_with_another_upsampling_is_refused(tmp_path: Path) -> None:
     save_a2u(A2UNet(upsampling="nearest"), tmp_path / "start.safetensors")
     config = TrainConfig(run=RunConfig(start=tmp_path / "start.safetensors"))

@@ -210,6 +210,10 @@ def test_settings_go_to_worker_processes_and_come_back_equal() -> None:
         ("[optimizer]\nmuon_momentum = 1", "optimizer.muon_momentum is 1 but must be a number from 0 to below 1"),
         ("[optimizer]\nbetas = [0.9, 1.0]", "optimizer.betas[1] is 1 but must be a number from 0 to below 1"),
         ("[optimizer]\ndrops = [0.5, 2]", "optimizer.drops[1] is 2 but must be a number from 0 to 1"),
+        ("[loss]\nsoft = -1", "loss.soft is -1 but must be a number of 0 or more"),
+        ("[loss]\novershoot = -1", "loss.overshoot is -1 but must be a number of 0 or more"),
+        ('[loss]\nmean = "crops"', 'loss.mean is "crops" but must be one of "pictures", "pixels"'),
+        ("[run]\ndropout = 1", "run.dropout is 1 but must be a number from 0 to below 1"),
         ("[norms]\nfreeze = 1.5", "norms.freeze is 1.5 but must be a number from 0 to 1"),
     ],
 )

@@ -1,3 +1,5 @@
+from typing import Any
+
 import cv2
 import numpy as np
 import pytest
@@ -8,7 +10,7 @@ from mattecli.training.config import LossConfig
 from mattecli.training.losses import laplacian_pyramid, matting_losses
 
 
-def only(**weights: float) -> LossConfig:
+def only(**weights: Any) -> LossConfig:
     return LossConfig(**dict.fromkeys(("alpha", "composition", "laplacian", "gradient"), 0.0) | weights)
 
 
@@ -48,6 +50,40 @@ def test_each_picture_counts_alike() -> None:
     trimap = torch.tensor([[128, 128], [128, 0]]).reshape(2, 1, 1, 2)
     prediction = torch.tensor([[0.1, 0.3], [0.8, 0.0]]).reshape(2, 1, 1, 2)
     assert losses(only(alpha=1), prediction, alpha, trimap)["alpha"].item() == pytest.approx((0.2 + 0.8) / 2)
+
+
+def test_soft_pixels_count_by_their_weight() -> None:
+    # an alpha of 0.01 is as good as 0, and a known pixel is not soft whatever it holds
+    prediction, alpha = row(0.7, 0.11, 0.8, 0.4), row(0.5, 0.01, 1.0, 0.5)
+    found = losses(only(alpha=1, soft=3), prediction, alpha, row(128, 128, 128, 255))
+    assert found["alpha"].item() == pytest.approx((3 * 0.2 + 0.1 + 0.2) / 5)
+
+
+def test_each_pixel_of_the_batch_counts_alike_when_asked_to() -> None:
+    alpha = torch.zeros(2, 1, 8, 8)
+    trimap = torch.zeros(2, 1, 8, 8)
+    trimap[0, 0, :, :3], trimap[1, 0, 0, :2] = 128, 128  # 24 and 2 pixels
+    prediction = torch.where(trimap > 0, torch.tensor([0.1, 0.8]).reshape(2, 1, 1, 1), 9.0)
+    config = only(alpha=1, gradient=1, laplacian=1, composition=1)
+    found = losses(config.replace(mean="pixels"), prediction, alpha, trimap)
+    assert found["alpha"].item() == pytest.approx((24 * 0.1 + 2 * 0.8) / 26)
+    alone = [losses(config, *(x[k : k + 1] for x in (prediction, alpha, trimap))) for k in range(2)]
+    for name in ("alpha", "composition", "laplacian", "gradient"):
+        by_pixels = (24 * alone[0][name] + 2 * alone[1][name]) / 26
+        assert found[name].item() == pytest.approx(by_pixels.item(), rel=1e-5)
+
+
+def test_a_few_pixels_do_not_make_the_whole_step() -> None:
+    trimap = torch.zeros(1, 1, 20, 20)
+    trimap[0, 0, 0, 0] = 128
+    found = losses(only(alpha=1, mean="pixels"), torch.ones(1, 1, 20, 20), torch.zeros(1, 1, 20, 20), trimap)
+    assert found["alpha"].item() == pytest.approx(1 / (0.01 * 400))
+
+
+def test_overshoot_costs_what_it_is_told_to() -> None:
+    prediction, alpha = row(1.5, -0.5, 0.7, 1.5), row(1.0, 0.0, 0.5, 0.5)
+    found = losses(only(alpha=1, overshoot=0.1), prediction, alpha, torch.full_like(alpha, 128))
+    assert found["alpha"].item() == pytest.approx((0.05 + 0.05 + 0.2 + 0.55) / 4)
 
 
 def test_charbonnier_rounds_the_corner() -> None:

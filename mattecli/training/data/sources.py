@@ -57,7 +57,8 @@ class Sources:
     def __init__(self, config: DataConfig) -> None:
         self._config = config
         self.photos: list[Path] = [path for folder in config.photos for path in all_pictures(Path(folder))]
-        self.cutouts = _grouped([files for folder in config.foregrounds for files in _cutouts(Path(folder))])
+        cutouts = [files for folder in config.foregrounds for files in _cutouts(Path(folder))]
+        self.cutouts = _grouped(cutouts, tuple(config.groups))
         own = [_own_folder(Path(folder)) for folder in config.own]
         self.own = [files for pairs, _ in own for files in pairs]
         self.photos += [path for _, backgrounds in own for path in backgrounds]
@@ -278,12 +279,19 @@ def _own_folder(folder: Path) -> tuple[list[CutoutFiles], list[Path]]:
     return pairs, backgrounds
 
 
-def _grouped(cutouts: list[CutoutFiles]) -> dict[str, list[CutoutFiles]]:
-    """Cut-outs by the first word of the name: fifty similar pictures are one group and do not outnumber five."""
+def _grouped(cutouts: list[CutoutFiles], starts: tuple[str, ...]) -> dict[str, list[CutoutFiles]]:
+    """Cut-outs by the first word of the name: fifty similar pictures are one group and do not outnumber five.
+
+    A name that begins with one of `starts` is in the group of the longest such start instead. A start ends where a word
+    or number of the name ends: render_1 does not take render_10.
+    """
+    longest_first = sorted(starts, key=len, reverse=True)
     groups: dict[str, list[CutoutFiles]] = {}
     for files in cutouts:
-        word = re.match(r"[^\W\d_]*", files.colour.stem)
-        groups.setdefault((word[0] if word else "") or "other", []).append(files)
+        name = files.colour.stem
+        start = next((s for s in longest_first if re.match(rf"{re.escape(s)}(?![^\W_])", name)), None)
+        word = re.match(r"[^\W\d_]*", name)
+        groups.setdefault(start or (word[0] if word else "") or "other", []).append(files)
     return groups
 
 

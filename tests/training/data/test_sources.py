@@ -46,6 +46,20 @@ def test_weights_choose_among_the_groups(tmp_path: Path) -> None:
         np.testing.assert_array_equal(inside, noise(2)[40, 50])
 
 
+def test_a_longer_start_of_a_name_makes_a_group_of_its_own(tmp_path: Path) -> None:
+    for name in ("render_hair_1", "render_hair_2", "render_hairy_1", "render_1", "render_10", "leaf_1"):
+        write(tmp_path / f"{name}.png", cutout())
+    groups = {"render": 2.0, "render_hair": 3.0, "render_1": 0.0}
+    sources = Sources(DataConfig(foregrounds=(str(tmp_path),), groups=groups))
+    names = {group: sorted(files.colour.stem for files in members) for group, members in sources.cutouts.items()}
+    assert names == {
+        "leaf": ["leaf_1"],
+        "render": ["render_10", "render_hairy_1"],
+        "render_1": ["render_1"],
+        "render_hair": ["render_hair_1", "render_hair_2"],
+    }
+
+
 def test_a_pair_whose_photo_holds_its_background_loses_that_background(tmp_path: Path) -> None:
     alpha = disc(radius=25, softness=20)
     weight = alpha[:, :, None] / 255

@@ -1,0 +1,63 @@
+"""What `experiments/paired.py` says of two runs whose errors are known."""
+
+import argparse
+from pathlib import Path
+
+import pytest
+
+from experiments.paired import START, change, read_judged, read_trials, run_config, table
+
+TRIALS = Path(__file__).parents[2] / "experiments" / "paired.toml"
+
+
+def options(tmp_path: Path) -> argparse.Namespace:
+    return argparse.Namespace(
+        start=tmp_path / "a.safetensors", photos=[], foregrounds=["cut"], cache=None, out=tmp_path
+    )
+
+
+def facts(crops: str, *errors: float) -> str:
+    per_class = {name: list(errors) for name in ("all", "soft", "0", "1")}
+    pixels = {name: [10] * len(errors) for name in per_class}
+    parts = ["seen", "unseen"] * (len(errors) // 2)
+    text = f'"error": {per_class}, "pixels": {pixels}, "part": {parts}'.replace("'", '"')
+    return f'{{"crops": "{crops}", {text}}}'
+
+
+def test_a_change_that_is_the_same_in_every_crop_is_certain() -> None:
+    assert change([0.9, 1.8, 4.5], [1.0, 2.0, 5.0]) == "-10.0 [-10.0, -10.0]"
+
+
+def test_a_change_of_one_crop_alone_is_not_told_from_none() -> None:
+    figure, low, high = (float(part.strip("[],")) for part in change([1.0] * 19 + [2.0], [1.0] * 20).split())
+    assert figure == 5.0
+    assert low == 0.0
+    assert high > 10
+
+
+def test_what_is_held_out_is_trained_on_by_no_variant(tmp_path: Path) -> None:
+    trials = read_trials(TRIALS)
+    changes = [variant.change for variant in trials.variants]
+    changes.append({"data": {"kinds": dict.fromkeys(trials.kinds, 5.0), "groups": dict.fromkeys(trials.groups, 5.0)}})
+    for tables in changes:
+        data = run_config(trials, tables, options(tmp_path), tmp_path).data
+        assert all(data.kinds[kind] == 0 for kind in trials.kinds)
+        assert all(data.groups[group] == 0 for group in trials.groups)
+
+
+def test_runs_are_compared_crop_by_crop_with_the_one_they_name(tmp_path: Path) -> None:
+    (tmp_path / "judged").mkdir()
+    (tmp_path / "judged/start.json").write_text(facts("a", 2.0, 4.0))
+    (tmp_path / "judged/base.json").write_text(facts("a", 1.0, 4.0))
+    text = table(read_judged(read_trials(TRIALS), tmp_path))
+    assert "| base | start | 0.2500 | -16.7 [" in text
+    assert "| -50.0 [-50.0, -50.0] | +0.0 [+0.0, +0.0] |" in text  # of the seen and the unseen kinds
+    assert f"| {START} | {START} | 0.3000 |" in text
+
+
+def test_errors_on_different_crops_are_not_compared(tmp_path: Path) -> None:
+    (tmp_path / "judged").mkdir()
+    (tmp_path / "judged/start.json").write_text(facts("a", 2.0, 4.0))
+    (tmp_path / "judged/base.json").write_text(facts("b", 1.0, 4.0))
+    with pytest.raises(SystemExit, match="different crops"):
+        read_judged(read_trials(TRIALS), tmp_path)
