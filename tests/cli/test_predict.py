@@ -364,7 +364,11 @@ def test_interrupt_ends_with_130(
         os.kill(os.getpid(), signal.SIGINT)
 
     monkeypatch.setattr("mattecli.work.job.find_matte", interrupt)
-    assert run_matte("predict", photo, "-t", trimap)[0] == 130
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs ignore Ctrl-C
+    try:
+        assert run_matte("predict", photo, "-t", trimap)[0] == 130
+    finally:
+        signal.signal(signal.SIGINT, before)
     assert not photo.with_name("photo_alpha.png").exists()
 
 
