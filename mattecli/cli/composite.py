@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from mattecli.cli.options import Json, Overwrite, check_composite_options
+from mattecli.cli.options import FitOption, Json, Overwrite, check_composite_options
 from mattecli.cli.terminal import Terminal
 from mattecli.compositing.outputs import (
     check_composite_output,
@@ -22,7 +22,6 @@ from mattecli.compositing.outputs import (
     read_background,
 )
 from mattecli.errors import UsageError
-from mattecli.imaging.choices import Fit
 
 if TYPE_CHECKING:
     from mattecli.imaging.choices import Colour
@@ -52,15 +51,7 @@ class CompositeOptions:
             show_default="PHOTO_composite.png",
         ),
     ] = None
-    fit: Annotated[
-        Fit,
-        typer.Option(
-            "--fit",
-            metavar="FIT",
-            help="How a background picture gets the photo's size: cover (fill it, cut off the rest), contain (show "
-            "all of the picture), stretch, tile (repeat).",
-        ),
-    ] = "cover"
+    fit: FitOption = "cover"
     around: Annotated[
         str | None,
         typer.Option(

@@ -205,15 +205,7 @@ class OutputChoices:
             help="Make a composite over this: a picture's file, a colour such as '#00b140' or white, or transparent.",
         ),
     ] = None
-    fit: Annotated[
-        Fit,
-        typer.Option(
-            "--fit",
-            metavar="FIT",
-            help="How a background picture gets the photo's size: cover (fill it, cut off the rest), contain (show "
-            "all of the picture), stretch, tile (repeat).",
-        ),
-    ] = "cover"
+    fit: FitOption = "cover"
     linear: Annotated[
         bool, typer.Option("--linear", help="Mix composites in linear light, not in the file's own (sRGB) values.")
     ] = False
@@ -256,6 +248,15 @@ def check_composite_options(background: str | None, *, fit: str, linear: bool) -
         raise UsageError(f"--fit {fit} is for a background picture, and {background} is a colour; leave it out")
 
 
+FitOption = Annotated[
+    Fit,
+    typer.Option(
+        "--fit",
+        metavar="FIT",
+        help="How a background picture gets the photo's size: cover (fill it, cut off the rest), contain (show "
+        "all of the picture), stretch, tile (repeat).",
+    ),
+]
 OutputFolder = Annotated[
     Path | None,
     typer.Option("--out-dir", metavar="DIR", help="Folder for the outputs; it is made if it does not exist."),
