@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -10,7 +10,9 @@ from numpy.typing import NDArray
 
 from mattecli.errors import InputError
 from mattecli.imaging.colour import same_profile, to_profile
+from mattecli.imaging.metadata import Metadata
 from mattecli.imaging.pixels import full_scale
+from mattecli.imaging.space import CICP, Space
 
 # Files with these suffixes count as pictures in a folder; the format is read from the content.
 SUFFIXES = frozenset(
@@ -25,16 +27,20 @@ _TYPES: dict[int, Any] = {8: np.uint8, 16: np.uint16, 32: np.float32}
 class Image:
     """A picture in memory, upright.
 
-    `pixels` are RGB (H, W, 3), straight RGBA (H, W, 4) or grey (H, W). They are uint8, uint16 or float32 from 0 to 1
-    (other floats become float32), in the encoding of their file. `icc` is their colour profile, `resolution` the pixels
-    per inch (x, y). `transparent` is true if the file has an alpha channel that hides pixels and is not in `pixels`.
-    Raises `InputError` for another shape or type.
+    `pixels` are RGB (H, W, 3), straight RGBA (H, W, 4) or grey (H, W). They are uint8, uint16 or float32 (other floats
+    become float32), in the encoding of their file. White is 255, 65535 or 1.0; floats of scene-linear pictures may lie
+    outside of 0 to 1. `icc`, `cicp` and `named_space` say what the numbers mean as colours: see `space`. `resolution`
+    is the pixels per inch (x, y). `transparent` is true if the file has an alpha channel that hides pixels and is not
+    in `pixels`. `metadata` is what the file says of the picture besides. Raises `InputError` for another shape or type.
     """
 
     pixels: NDArray[Any]
     icc: bytes | None = None
     resolution: tuple[float, float] | None = None
     transparent: bool = False
+    cicp: CICP | None = None
+    named_space: str | None = None
+    metadata: Metadata = field(default_factory=Metadata)
 
     def __post_init__(self) -> None:
         shape = self.pixels.shape
@@ -43,6 +49,11 @@ class Image:
         full_scale(self.pixels, "the picture")  # raises for another type
         if self.pixels.dtype.kind == "f":
             object.__setattr__(self, "pixels", self.pixels.astype(np.float32, copy=False))
+
+    @property
+    def space(self) -> Space:
+        """What the numbers mean as colours."""
+        return Space(self.icc, self.cicp, self.named_space)
 
     @property
     def depth(self) -> int:
