@@ -1,4 +1,4 @@
-"""What a file says of its picture besides pixels, colours and resolution."""
+"""What a file says of its picture besides the pixels."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How pictures are read and written; imports nothing heavy, for `--help`."""
+"""Options of reading and writing; imports nothing, for `--help`."""
 
 from __future__ import annotations
 
