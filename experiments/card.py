@@ -1,0 +1,248 @@
+"""Train for some minutes on a CUDA card: check the Triton kernels, train from a checkpoint, keep the averages.
+
+    python experiments/card.py OUT --photos DIR --foregrounds DIR [--start FILE]     the first call
+    python experiments/card.py OUT --photos DIR --foregrounds DIR --resume           the rest of the schedule
+    python experiments/card.py OUT --photos DIR --foregrounds DIR --tiny             a trial without a card
+
+For a card that is lent for a quarter of an hour. The schedule has `--total` minutes. A call ends `--minutes` after its
+start, so a run may take two calls. From the third minute on OUT holds ema.safetensors and log.jsonl, besides train.log
+and kernels.json.
+
+First the operators run with and without the Triton kernels, forward and backward, in processes of their own. Training
+uses the kernels only if they are as near to float32 as the plain operators are. If a batch does not fit into the card's
+memory, or compiling fails, the run begins again with a smaller batch, then without compiling. card.toml has the
+settings.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shutil
+import subprocess
+import sys
+import threading
+import time
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import tomli_w
+
+SETTINGS = Path(__file__).with_suffix(".toml")
+OPERATORS = ("downsample", "upsample", "correlate_pair")
+CHECK_SECONDS = 90
+SAVED = ("ema.safetensors", "log.jsonl")
+WORKER_BYTES = 400_000_000  # of shared memory that a worker's batches take
+SWITCH = "MATTECLI_FUSED"
+FINAL_CODES = (0, 2, 3)  # done, or a mistake that a smaller batch does not mend
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """The size of a batch, how many make a step, and whether the network is compiled."""
+
+    batch: int
+    accumulate: int
+    compiled: bool
+
+
+def run_operators(target: Path) -> None:
+    """Save results, gradients and milliseconds of each operator, as this process runs it and in float32."""
+    import torch
+
+    import mattecli.ops  # noqa: F401  registers torch.ops.mattecli
+
+    found: dict[str, Any] = {}
+    for dtype in (torch.float32, torch.bfloat16):
+        random = torch.Generator().manual_seed(7)
+        large = torch.randn((2, 64, 128, 96), generator=random).cuda().to(dtype)
+        small = torch.randn((2, 64, 64, 48), generator=random).cuda().to(dtype)
+        large, small = (x.contiguous(memory_format=torch.channels_last) for x in (large, small))
+        shapes = ((2, 1, 64, 48), (2, 36), (2, 1, 6, 6), (2, 1, 6, 6))
+        scores, kernel, u, v = (torch.randn(shape, generator=random).cuda() for shape in shapes)
+        inputs = ((large, scores, kernel), (small, scores, kernel), (large, u, v))
+        for name, given in zip(OPERATORS, inputs, strict=True):
+            exact, _ = _timed(name, [x.float() for x in given])
+            own, milliseconds = _timed(name, list(given))
+            row = {"own": own, "exact": exact, "ms": milliseconds}
+            found[f"{name} {str(dtype).removeprefix('torch.')}"] = row
+    torch.save(found, target)
+
+
+def _timed(name: str, given: list[Any]) -> tuple[list[Any], float]:
+    """An operator's results and gradients as float32 on the CPU, and the milliseconds of both together."""
+    import torch
+
+    leaves = [x.detach().clone().requires_grad_() for x in given]
+
+    def once() -> list[Any]:
+        results = getattr(torch.ops.mattecli, name)(*leaves, [True] * 4)
+        results = results if isinstance(results, tuple) else (results,)
+        return [*results, *torch.autograd.grad([x.float().square().mean() for x in results], leaves)]
+
+    values = [x.detach().float().cpu() for x in once()]
+    torch.cuda.synchronize()
+    began = time.perf_counter()
+    for _ in range(20):
+        once()
+    torch.cuda.synchronize()
+    return values, (time.perf_counter() - began) * 50
+
+
+def kernels_are_right(out: Path) -> bool:
+    """Whether the Triton kernels are as near to float32 as the plain operators; writes OUT/kernels.json."""
+    import torch
+
+    found: dict[str, Any] = {}
+    for switch in "01":
+        target = out / f"kernels_{switch}.pt"
+        command = [sys.executable, __file__, str(target), "--operators"]
+        try:
+            code: int | str = subprocess.run(
+                command, env=os.environ | {SWITCH: switch}, timeout=CHECK_SECONDS, check=False
+            ).returncode
+        except subprocess.TimeoutExpired:
+            code = f"no answer in {CHECK_SECONDS} s"
+        if code:
+            print(f"the check with {SWITCH}={switch} ended with {code}", flush=True)
+            return False
+        found[switch] = torch.load(target)
+        target.unlink()
+    table = {name: compared(name, found["1"][name], plain) for name, plain in found["0"].items()}
+    for name, row in table.items():
+        print(name, row, flush=True)
+    (out / "kernels.json").write_text(json.dumps(table, indent=1))
+    return all(row["right"] for row in table.values())
+
+
+def compared(name: str, fused: dict[str, Any], plain: dict[str, Any]) -> dict[str, Any]:
+    """The largest relative errors of both forms against float32, and whether the fused one is as good.
+
+    `name` ends with the type that they computed in. Sums in another order differ by rounding, which `allowed` covers.
+    """
+
+    def error(values: list[Any]) -> float:
+        pairs = zip(values, plain["exact"], strict=True)
+        return max(float((value - truth).norm() / truth.norm().clamp_min(1e-12)) for value, truth in pairs)
+
+    errors = error(fused["own"]), error(plain["own"])
+    allowed = 1e-4 if name.endswith("float32") else 1e-2
+    right = errors[0] <= max(allowed, 1.5 * errors[1])
+    return {"fused": errors[0], "plain": errors[1], "right": right, "ms": [fused["ms"], plain["ms"]]}
+
+
+def settings(options: argparse.Namespace, attempt: Attempt) -> dict[str, Any]:
+    """The tables of the train.toml of an attempt."""
+    tables = tomllib.loads(SETTINGS.read_text())
+    tables["run"] |= {"seed": options.seed, "start": str(options.start.resolve())}
+    tables["data"] |= {
+        "photos": [str(options.photos.resolve())],
+        "foregrounds": [str(options.foregrounds.resolve())],
+        "cache": "cache",
+        "workers": 1 if options.tiny else _workers(),
+    }
+    tables["crops"][0] |= {"batch": attempt.batch, "accumulate": attempt.accumulate}
+    tables["precision"]["compile"] = attempt.compiled
+    if options.tiny:
+        tables["data"]["bank"] = 8
+        tables["crops"][0]["size"] = 96
+    return tables
+
+
+def _workers() -> int:
+    shared = Path("/dev/shm")
+    room = shutil.disk_usage(shared).free if shared.is_dir() else 0
+    return max(1, min((os.cpu_count() or 4) - 1, room // WORKER_BYTES))
+
+
+def train(command: list[str], run: Path, out: Path) -> int:
+    """Run `matte train` and copy what it saves to OUT; gives its exit code."""
+    ended = threading.Event()
+    watcher = threading.Thread(target=_copy_saves, args=(run, out, ended))
+    watcher.start()
+    with (out / "train.log").open("a") as log:
+        whole = [sys.executable, "-m", "mattecli", "train", *command]
+        code = subprocess.run(whole, stdout=log, stderr=log, check=False).returncode
+    ended.set()
+    watcher.join()
+    print(*(out / "train.log").read_text().splitlines()[-6:], sep="\n", flush=True)
+    return code
+
+
+def _copy_saves(run: Path, out: Path, ended: threading.Event) -> None:
+    last = False
+    while not last:
+        last = ended.wait(5)
+        for name in SAVED:
+            if (run / name).exists():
+                shutil.copyfile(run / name, out / f".{name}")
+                (out / f".{name}").replace(out / name)
+
+
+def parse() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("out", type=Path)
+    parser.add_argument("--photos", type=Path)
+    parser.add_argument("--foregrounds", type=Path)
+    parser.add_argument("--start", type=Path, default=Path("weights/a2u_shared.safetensors"))
+    parser.add_argument("--run", type=Path, default=Path("runs/card"), help="folder of the run, with its state")
+    parser.add_argument("--total", type=float, default=10.5, help="minutes of the whole schedule")
+    parser.add_argument(
+        "--minutes", type=float, default=9.2, help="minutes from the start of this call to its last save"
+    )
+    parser.add_argument("--batch", type=int, default=24)
+    parser.add_argument("--seed", type=int, default=int(time.time()) % 100_000)
+    parser.add_argument("--resume", action="store_true")
+    parser.add_argument("--tiny", action="store_true", help="tiny crops, and no check of the kernels")
+    parser.add_argument("--operators", action="store_true", help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if not options.operators and (options.photos is None or options.foregrounds is None):
+        parser.error("--photos and --foregrounds are missing; name the folders of pictures to train with")
+    return options
+
+
+def main() -> int:
+    options = parse()
+    if options.operators:
+        run_operators(options.out)
+        return 0
+    end = time.monotonic() + 60 * options.minutes
+    options.out.mkdir(parents=True, exist_ok=True)
+    os.environ["PYTHONUNBUFFERED"] = "1"
+    chosen = options.run.with_suffix(".fused")
+    if options.resume:
+        os.environ[SWITCH] = chosen.read_text()
+        command = [str(options.run / "config.toml"), "--run", str(options.run), "--resume"]
+        return train([*command, "--pause-after", f"{options.minutes:.2f}"], options.run, options.out)
+    options.run.parent.mkdir(parents=True, exist_ok=True)
+    os.environ[SWITCH] = "1" if not options.tiny and kernels_are_right(options.out) else "0"
+    chosen.write_text(os.environ[SWITCH])
+    print(f"training with {SWITCH}={os.environ[SWITCH]}", flush=True)
+    batch, compiled = (2, False) if options.tiny else (options.batch, True)
+    half, quarter = max(1, batch // 2), max(1, batch // 4)
+    attempts = (
+        Attempt(batch, 1, compiled),
+        Attempt(half, 2, compiled),
+        Attempt(half, 2, compiled=False),
+        Attempt(quarter, 4, compiled=False),
+    )
+    for attempt in attempts:
+        minutes = (end - time.monotonic()) / 60
+        if minutes < 0.3:
+            break
+        shutil.rmtree(options.run, ignore_errors=True)
+        config = options.run.with_suffix(".toml")
+        config.write_text(tomli_w.dumps(settings(options, attempt)))
+        print(f"{attempt}, {minutes:.1f} minutes", flush=True)
+        limits = ["--max-minutes", f"{options.total:.2f}", "--pause-after", f"{minutes:.2f}"]
+        code = train([str(config), "--run", str(options.run), *limits], options.run, options.out)
+        if code in FINAL_CODES:
+            return code
+    return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

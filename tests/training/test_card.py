@@ -1,0 +1,44 @@
+"""Training on a lent card: the verdict on the kernels and the settings of a run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import torch
+
+from experiments.card import Attempt, compared, settings
+from mattecli.training.config import config_of
+
+
+def outcome(values: torch.Tensor, exact: torch.Tensor) -> dict[str, Any]:
+    return {"own": [values], "exact": [exact], "ms": 1.0}
+
+
+@pytest.mark.parametrize(
+    ("kind", "error", "right"),
+    [("float32", 5e-5, True), ("float32", 5e-4, False), ("bfloat16", 5e-3, True), ("bfloat16", 5e-2, False)],
+)
+def test_a_kernel_is_right_if_its_error_is_within_the_rounding_of_its_type(kind: str, error: float, right: bool) -> None:
+    exact = torch.ones(4)
+    row = compared(f"upsample {kind}", outcome(exact * (1 + error), exact), outcome(exact, exact))
+    assert row["right"] is right
+    assert row["fused"] == pytest.approx(error, rel=1e-2)
+
+
+def test_a_kernel_may_be_half_as_wrong_again_as_the_plain_operator() -> None:
+    exact = torch.ones(4)
+    plain = outcome(exact * 1.04, exact)
+    assert compared("upsample bfloat16", outcome(exact * 1.05, exact), plain)["right"]
+    assert not compared("upsample bfloat16", outcome(exact * 1.07, exact), plain)["right"]
+
+
+def test_the_settings_are_those_of_a_training_run(tmp_path: Path) -> None:
+    options = SimpleNamespace(
+        seed=5, start=tmp_path / "w.safetensors", photos=tmp_path, foregrounds=tmp_path, tiny=False
+    )
+    config = config_of(settings(options, Attempt(12, 2, compiled=False)), tmp_path)  # type: ignore[arg-type]
+    assert (config.run.seed, config.crops[0].batch, config.crops[0].accumulate) == (5, 12, 2)
+    assert not config.precision.compile
