@@ -21,7 +21,7 @@ def outcome(values: torch.Tensor, exact: torch.Tensor) -> dict[str, Any]:
     ("kind", "error", "right"),
     [("float32", 5e-5, True), ("float32", 5e-4, False), ("bfloat16", 5e-3, True), ("bfloat16", 5e-2, False)],
 )
-def test_a_kernel_is_right_if_its_error_is_within_the_rounding_of_its_type(kind: str, error: float, right: bool) -> None:
+def test_a_kernel_is_right_within_the_rounding_of_its_type(kind: str, error: float, right: bool) -> None:
     exact = torch.ones(4)
     row = compared(f"upsample {kind}", outcome(exact * (1 + error), exact), outcome(exact, exact))
     assert row["right"] is right
