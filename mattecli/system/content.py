@@ -1,4 +1,4 @@
-"""Says what a file is by its content: web page, picture, archive."""
+"""Says what a file is: a web page, picture, archive."""
 
 from __future__ import annotations
 
