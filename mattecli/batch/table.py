@@ -13,11 +13,13 @@ from pathlib import Path
 from typing import Any
 
 from mattecli.errors import InputError
+from mattecli.system.folders import some
 
 COLUMNS = ("image", "trimap", "output", "background")
 SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs"}
 JSON_SUFFIXES = (".jsonl", ".ndjson", ".json")
 TABLE_SUFFIXES = (".csv", ".tsv", ".tab")
+_SHOWN = 80  # letters of a line or name in a message
 
 
 @dataclass(frozen=True)
@@ -33,7 +35,8 @@ def read_lines(manifest: Path) -> Iterator[Line]:
     """The lines that are not empty. Raises InputError.
 
     The suffix tells CSV from JSON lines; a file of another suffix is JSON lines if it starts with a brace. The header
-    of a CSV file tells its separator. Names of COLUMNS may be in any case. The text is UTF-8, or UTF-16 with its mark.
+    of a CSV file tells its separator, or a line `sep=;` before it does. Names of COLUMNS may be in any case. The text
+    is UTF-8, or UTF-16 with its mark.
     """
     text = _text_of(manifest)
     suffix = manifest.suffix.lower()
@@ -62,6 +65,9 @@ def _table_lines(text: str, manifest: Path) -> Iterator[Line]:
         for row in reader:
             if not any(value.strip() for value in row):
                 continue
+            if header is None and _excel_separator(separator.join(row)):
+                continue
+            row = [value.strip() for value in row] if spaced else row
             if header is None:
                 header = [value.strip() for value in row]
                 _check_columns(header, manifest)
@@ -80,13 +86,23 @@ def _table_lines(text: str, manifest: Path) -> Iterator[Line]:
 def _separator(text: str, manifest: Path) -> str:
     """The separator that splits the header into the most names of COLUMNS; the comma where all are equal."""
     header = _first_line(text)
+    if (told := _excel_separator(header)) is not None:
+        return told
     found = {separator: _known(header.split(separator)) for separator in SEPARATORS}
     most = max(found.values())
     best = [separator for separator, number in found.items() if number == most]
     if most and len(best) > 1 and any(separator in header for separator in best):
         names = " and by ".join(SEPARATORS[separator] for separator in best)
-        raise InputError(f"{manifest} can be split by {names}: its first line is {header!r}; use one separator")
+        raise InputError(
+            f"{manifest} can be split by {names}: its first line is {header[:_SHOWN]!r}; use one separator"
+        )
     return best[0]
+
+
+def _excel_separator(line: str) -> str | None:
+    """The separator in a line such as `sep=;`, which Excel reads before the header."""
+    told = line.strip("\r\n ").lower().removeprefix("sep=")
+    return told if line.lower().startswith("sep=") and told in SEPARATORS else None
 
 
 def _first_line(text: str) -> str:
@@ -104,7 +120,7 @@ def _check_columns(header: Sequence[str], manifest: Path) -> None:
         raise InputError(f"{manifest} has {keys[twice[0]]} columns {twice[0]!r}; give each column a name of its own")
     missing = [column for column in ("image", "trimap") if column not in keys]
     if missing:
-        found = ", ".join(repr(name) for name in header if name)
+        found = some([repr(name[:_SHOWN]) for name in header if name])
         raise InputError(
             f"{manifest} has no column {missing[0]}: its first line holds {found}; that line must name the columns "
             f"image and trimap, and may name output, background and others"
@@ -146,7 +162,9 @@ def _line(number: int, pairs: Sequence[tuple[str, str]], manifest: Path) -> Line
         elif name:
             line.extra[name] = value
         elif value:
-            raise InputError(f"{manifest} line {number} has {value!r} in a column without a name; name it at the top")
+            raise InputError(
+                f"{manifest} line {number} has {value[:_SHOWN]!r} in a column without a name; name it at the top"
+            )
     return line
 
 

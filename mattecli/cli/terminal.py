@@ -86,7 +86,7 @@ def printable(text: str) -> str:
 
 
 def _print_marked(mark: str, style: str, message: str) -> None:
-    message = as_options(message)
+    message = printable(message)
     if sys.stderr.isatty():
         from rich.text import Text
 

@@ -127,9 +127,16 @@ def test_separators_line_ends_marks_and_cases_of_tables_are_all_read(
 
 def test_spaces_after_separators_do_not_count_where_the_header_has_them(data: Path, tmp_path: Path) -> None:
     manifest = data / "pairs.csv"
-    manifest.write_text('image, trimap\n"cat, grey.png", t.png\n', encoding="utf-8")
+    manifest.write_text('image, trimap\n"cat, grey.png", t.png \n', encoding="utf-8")
     (job,) = read_manifest(manifest, tmp_path / "out").jobs
     assert job.trimap == str(data / "t.png")
+
+
+def test_the_separator_that_excel_notes_above_the_header_counts(data: Path, tmp_path: Path) -> None:
+    manifest = data / "pairs.csv"
+    manifest.write_text("sep=;\r\nimage;trimap\r\nt.png;t.png\r\n", encoding="utf-8")
+    (job,) = read_manifest(manifest, tmp_path / "out").jobs
+    assert (job.name, job.extra) == ("t.png", {})
 
 
 def test_other_columns_are_kept_as_text_and_those_of_failed_lines_too(data: Path, tmp_path: Path) -> None:
@@ -194,6 +201,7 @@ def test_several_kinds_need_several_outputs_and_composites_a_background(data: Pa
         ("p.csv", b'image,trimap\n"a,b\n', r"line 2 is not CSV \(unexpected end of data\); check its quotes"),
         ("p.csv", b"image,trimap\n", "lists no image"),
         ("p.csv", b"", "lists no image"),
+        ("p.csv", b"x" * 100_000, f"its first line holds '{'x' * 80}'; that line"),
         ("p.csv", b"image,trimap\n\xff\xfe,b\n", "is not text in UTF-8"),
         ("p.jsonl", b'{"image": "a"\n', "line 1 is not JSON"),
         ("p.jsonl", b"[" * 100_000, "line 1 is not JSON"),

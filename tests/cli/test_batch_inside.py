@@ -102,6 +102,12 @@ def test_links_in_the_output_folder_of_a_folder_lead_nowhere(
     assert [path.name for path in out.iterdir()] == [name]
 
 
+def test_a_path_with_control_codes_is_shown_on_one_line(folders: Folders, run_matte: RunMatte, tmp_path: Path) -> None:
+    err = run_matte("batch", folders[2], "--manifest", write_manifest(tmp_path, "../\x1b[31m\nx.png"))[2]
+    assert r"the output ../\x1b[31m\nx.png leads out" in err
+    assert err.count("\n") == 1
+
+
 @pytest.mark.parametrize("pattern", ["{dir}./{stem}.png", ".{dir}/{stem}.png"])
 def test_a_pattern_that_leads_out_for_a_photo_at_the_top_is_refused(
     folders: Folders, run_matte: RunMatte, tmp_path: Path, pattern: str
