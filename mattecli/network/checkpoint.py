@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import pickle
+import struct
 import warnings
-import zipfile
 from collections.abc import Mapping
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -20,11 +20,15 @@ from mattecli.network.a2u import A2UNet
 from mattecli.network.blocks import Upsampling
 from mattecli.network.tensors import check_fit, is_shared
 from mattecli.spec import TAPS, tensor_shapes
-from mattecli.system.content import names_in_pickle
+from mattecli.system.content import names_in_pickle, pickle_in
 from mattecli.system.files import whole_file
 from mattecli.weights import check_content, folder
 
-_MOST = 2**24  # bytes of a pickle that are followed
+# What PyTorch raises for damaged files.
+_DAMAGED = (
+    *(RuntimeError, EOFError, OSError, ValueError, KeyError, AttributeError, TypeError, IndexError, AssertionError),
+    struct.error,
+)
 
 
 def load_a2u(path: str | Path) -> A2UNet:
@@ -125,7 +129,7 @@ def _read_pickle(path: Path) -> dict[str, Tensor]:
                 "file that holds only tensors"
             ) from error
         raise WeightsError(f"{path} is damaged or not a checkpoint; copy or download it again") from error
-    except (RuntimeError, EOFError, OSError, ValueError, KeyError, AttributeError, TypeError, IndexError) as error:
+    except _DAMAGED as error:
         raise WeightsError(f"{path} is damaged or not a checkpoint; copy or download it again") from error
     while isinstance(content, Mapping) and isinstance(content.get("state_dict"), Mapping):
         content = content["state_dict"]
@@ -136,14 +140,7 @@ def _read_pickle(path: Path) -> dict[str, Tensor]:
 
 def _would_run_code(path: Path, error: pickle.UnpicklingError) -> bool:
     """Whether PyTorch refused a function or class, not bytes that are no pickle at all."""
-    if zipfile.is_zipfile(path):
-        with zipfile.ZipFile(path) as archive:
-            pickles = [name for name in archive.namelist() if PurePosixPath(name).name == "data.pkl"]
-            content = archive.open(pickles[0]).read(_MOST) if pickles else b""
-    else:
-        with path.open("rb") as file:
-            content = file.read(_MOST)
-    names = names_in_pickle(content)
+    names = names_in_pickle(pickle_in(path))
     refused = any(word in str(error) for word in ("GLOBAL", "reduce", "new object", "build"))
     return any(not name.startswith(("torch.", "collections.")) for name in names) or (refused and bool(names))
 

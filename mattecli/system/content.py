@@ -5,12 +5,14 @@ from __future__ import annotations
 import codecs
 import io
 import json
+import lzma
 import pickletools
 import zipfile
+import zlib
 from pathlib import Path, PurePosixPath
 
 _HEAD = 4096  # bytes that are looked at
-_MOST = 2**24  # bytes of JSON that are parsed
+_MOST = 2**24  # bytes of JSON or of a pickle that are parsed
 _LFS = b"version https://git-lfs.github.com/spec/"
 
 # The first bytes of files that people take for others.
@@ -106,6 +108,25 @@ def _is_json(path: Path, words: str) -> bool:
     except (ValueError, RecursionError):
         return False
     return True
+
+
+def pickle_in(path: Path) -> bytes:
+    """The start of the pickle in a checkpoint, or of the file where it is not a zip archive.
+
+    Empty where the archive is damaged or has no pickle. Raises OSError.
+    """
+    try:
+        with zipfile.ZipFile(path) as archive:
+            names = [name for name in archive.namelist() if PurePosixPath(name).name == "data.pkl"]
+            if not names:
+                return b""
+            with archive.open(names[0]) as file:
+                return file.read(_MOST)
+    except zipfile.BadZipFile:
+        with path.open("rb") as file:
+            return file.read(_MOST)
+    except (zlib.error, lzma.LZMAError, EOFError, NotImplementedError, RuntimeError, ValueError):
+        return b""
 
 
 def names_in_pickle(content: bytes) -> list[str]:

@@ -189,6 +189,18 @@ def test_bytes_that_call_nothing_are_not_said_to_run_code(tmp_path: Path, conten
         load_a2u(tmp_path / "odd.pth")
 
 
+@pytest.mark.parametrize("local_name", [b"odd/data.pkl", b"\xffdd/data.pkl"])
+def test_a_damaged_archive_is_called_damaged(tmp_path: Path, local_name: bytes) -> None:
+    path = tmp_path / "odd.pth"
+    torch.save({"a": [1, 2, 3]}, path)
+    content = path.read_bytes()
+    assert b"odd/data.pkl" in content
+    assert b"\x80\x02}q" in content
+    path.write_bytes(content.replace(b"odd/data.pkl", local_name, 1).replace(b"\x80\x02}q", b"\x80\x02\xffq"))
+    with pytest.raises(WeightsError, match=r"odd\.pth is damaged or not a checkpoint; copy or download it again"):
+        load_a2u(path)
+
+
 @pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
 @pytest.mark.parametrize("tail", [b"", b"\xff\x00 damaged", b" and plain words"])
 def test_a_pickle_of_any_protocol_that_calls_something_would_run_code(
