@@ -23,7 +23,7 @@ def expanded(command: Callable[..., None]) -> Callable[..., None]:
     """The command with an option for each field of those parameters that are dataclasses.
 
     The fields are annotated as Typer's options are. A class variable `panel` names the group in `--help`. A method
-    `check` raises UsageError for options of the group that contradict each other.
+    `check_together` raises UsageError for options of the group that contradict each other.
     """
     groups: dict[str, type[Any]] = {}
     parameters: list[inspect.Parameter] = []
@@ -37,8 +37,8 @@ def expanded(command: Callable[..., None]) -> Callable[..., None]:
     def run(**values: Any) -> None:
         for name, group in groups.items():
             values[name] = group(**{field.name: values.pop(field.name) for field in dataclasses.fields(group)})
-            if hasattr(group, "check"):
-                values[name].check()
+            if hasattr(group, "check_together"):
+                values[name].check_together()
         command(**values)
 
     functools.update_wrapper(run, command)

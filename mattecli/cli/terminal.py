@@ -25,7 +25,7 @@ class Terminal:
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Print details too.")] = False
     debug: Annotated[bool, typer.Option("--debug", help="Show the tracebacks of errors.")] = False
 
-    def check(self) -> None:
+    def check_together(self) -> None:
         """Raise UsageError for more and less at once."""
         if self.quiet and self.verbose:
             raise UsageError("--quiet and --verbose contradict each other; leave one of them out")
