@@ -12,9 +12,17 @@ from functools import cached_property
 from pathlib import Path
 
 from mattecli.errors import WeightsError
+from mattecli.system.content import describe, is_lfs_pointer
 from mattecli.system.files import same_file
 
 DEFAULT = "a2u_shared"
+# What to do with a file that is not a checkpoint, by a word of what it is; others are to be downloaded again.
+_REMEDIES = {
+    "Git LFS": "run `git lfs pull` in its clone",
+    "other files": "download the checkpoint itself",
+    "archive": "unpack it and name the checkpoint in it",
+    "TorchScript": "name a file that holds only tensors",
+}
 
 
 @dataclass(frozen=True)
@@ -58,10 +66,16 @@ class Checkpoint:
 
     def verify(self) -> None:
         """Raise WeightsError when a bundled checkpoint is not the one that was published."""
-        if self.expected is not None and self.sha256 != self.expected:
+        if self.expected is None or self.sha256 == self.expected:
+            return
+        if is_lfs_pointer(self.path):
             raise WeightsError(
-                f"{self.path} has SHA-256 {self.sha256[:12]}… instead of {self.expected[:12]}…; install mattecli again"
+                f"{self.path} is a Git LFS pointer, which stands for weights that were not fetched; run `git lfs pull` "
+                "in the clone"
             )
+        raise WeightsError(
+            f"{self.path} has SHA-256 {self.sha256[:12]}… instead of {self.expected[:12]}…; install mattecli again"
+        )
 
 
 def folder() -> Path:
@@ -95,3 +109,14 @@ def find_checkpoint(name: str | Path | None = None) -> Checkpoint:
         return Checkpoint(path)
     names = ", ".join(checkpoint.name for checkpoint in shipped())
     raise WeightsError(f"{wanted} is neither a file nor a bundled checkpoint ({names}); check the path")
+
+
+def check_content(path: Path) -> None:
+    """Raise WeightsError for a file that is something else, such as a web page, and for one that cannot be read."""
+    try:
+        what = describe(path)
+    except OSError as error:
+        raise WeightsError(f"{path} cannot be read ({error.strerror}); check its permissions") from error
+    if what is not None:
+        remedy = next((remedy for word, remedy in _REMEDIES.items() if word in what), "download it again")
+        raise WeightsError(f"{path} is not a checkpoint (it is {what}); {remedy}")

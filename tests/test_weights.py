@@ -53,6 +53,18 @@ def test_a_damaged_bundled_checkpoint_is_refused(tmp_path: Path, monkeypatch: py
         weights.find_checkpoint()
 
 
+def test_bundled_weights_that_git_did_not_fetch_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shutil.copytree(weights.folder(), tmp_path / "weights")
+    monkeypatch.setattr(weights, "folder", lambda: tmp_path / "weights")
+    path = weights.find_checkpoint().path
+    path.write_text("version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 16000000\n")
+    with pytest.raises(WeightsError) as caught:
+        weights.find_checkpoint()
+    assert str(caught.value) == (
+        f"{path} is a Git LFS pointer, which stands for weights that were not fetched; run `git lfs pull` in the clone"
+    )
+
+
 def test_a_bundled_checkpoint_that_is_gone_is_named(tmp_path: Path) -> None:
     with pytest.raises(WeightsError, match=r"a2u\.safetensors cannot be read \(No such file or directory\); install"):
         _ = weights.Checkpoint(tmp_path / "a2u.safetensors", "00").size

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from hashlib import blake2b
 from pathlib import Path, PurePosixPath
 
-from mattecli.errors import UsageError
+from mattecli.errors import InputError, UsageError
 from mattecli.imaging.choices import Kind
 from mattecli.work.outcome import Failed, Job
 
@@ -110,8 +110,42 @@ def without_clashes(listed: JobList, *, scanned: Sequence[str] = ()) -> JobList:
         if reason is None:
             jobs.append(job)
         else:
-            failed.append(Failed(job.name, job.image, reason, job.trimap))
+            failed.append(Failed(job.name, job.image, reason, job.trimap, extra=job.extra))
     return JobList(jobs, failed, listed.unused, listed.foreign)
+
+
+def check_inside(jobs: Iterable[Job], out: Path) -> None:
+    """Raise InputError for an output that would not lie in the output folder, by its name or through a link there."""
+    real = resolver()
+    for job in jobs:
+        for output in job.outputs.values():
+            if (how := way_out(output, out, real=real)) is not None:
+                raise InputError(f"{job.image}: its output {output} {how}; remove the link, or give another --name")
+
+
+def way_out(path: str | Path, folder: str | Path, *, real: Callable[[str], str] = os.path.realpath) -> str | None:
+    """How a file's name would lead out of a folder, as the end of a sentence; None if the file lies below the folder.
+
+    The name may do so itself, or a link may. Neither file nor folder need exist. `real` takes the place of
+    `os.path.realpath`, for callers that ask about many files.
+    """
+    if not _can_be_a_name(str(path)):
+        return "is not a name that a file can have"
+    top = os.path.join(real(os.path.abspath(folder)), "")
+    target = real(os.path.abspath(path))
+    if target.startswith(top) and target != top:
+        return None
+    if os.path.join(target, "") == top:
+        return f"is the output folder {folder} itself"
+    inside = os.path.abspath(path).startswith(os.path.join(os.path.abspath(folder), ""))
+    return f"leads out of the output folder {folder}" + (f" through a link to {target}" if inside else "")
+
+
+def _can_be_a_name(name: str) -> bool:
+    try:
+        return b"\0" not in os.fsencode(name)
+    except UnicodeEncodeError:
+        return False
 
 
 def resolver() -> Callable[[str], str]:

@@ -1,21 +1,17 @@
-"""Reads manifests: CSV or JSONL lists of photos and trimaps."""
+"""Reads manifests: lists of photos and trimaps become jobs."""
 
 from __future__ import annotations
 
-import csv
-import json
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
-from mattecli.batch.jobs import OUTPUT, JobList, fill, name_values, outputs_of, without_clashes
+from mattecli.batch.jobs import OUTPUT, JobList, fill, name_values, outputs_of, resolver, way_out, without_clashes
+from mattecli.batch.table import Line, read_lines
 from mattecli.compositing.outputs import parse_colour
 from mattecli.errors import InputError, UsageError
 from mattecli.imaging.choices import Kind
 from mattecli.work.outcome import Failed, Job
-
-COLUMNS = ("image", "trimap", "output", "background")
 
 
 def read_manifest(
@@ -26,68 +22,72 @@ def read_manifest(
     pattern: str = OUTPUT,
     background: str | None = None,
 ) -> JobList:
-    """The jobs of a manifest: CSV with a line of column names, or JSON lines.
+    """The jobs of a manifest: CSV with a line of column names, or JSON lines; see `read_lines`.
 
     `image` and `trimap` are paths; relative ones start at the manifest's folder. `output` is a path below `out`, which
     may hold `{what}`; without it `pattern` names the outputs. `background` is a picture or a colour; without it the
-    `background` of this call is used. A line that cannot be matted is a Failed. Raises InputError for a manifest that
-    cannot be read.
+    `background` of this call is used. Other columns are a job's `extra`. A line that cannot be matted is a Failed.
+    Raises InputError for a manifest that cannot be read, and for an output that would not lie in `out`.
     """
     listed = JobList()
-    for number, line in _lines(manifest):
-        unknown = [key for key in line if key not in COLUMNS]
-        if unknown:
-            raise InputError(f"{manifest} has a column {unknown[0]!r}; it may have {', '.join(COLUMNS)}")
+    real = resolver()
+    for line in read_lines(manifest):
         try:
-            entry = _job(line, manifest, number, out, kinds, pattern, background)
+            entry = _job(line, manifest, out, kinds, pattern, background)
         except UsageError as error:  # not a colour, or braces without a meaning
-            given = line.get("image", "")
-            entry = Failed(_name(given), os.path.normpath(manifest.parent / given), f"line {number}: {error}")
-        if isinstance(entry, Job):
-            listed.jobs.append(entry)
-        else:
+            given = line.values.get("image", "")
+            entry = _failed(line, manifest, _name(given), f"line {line.number}: {error}")
+        if isinstance(entry, Failed):
             listed.failed.append(entry)
+            continue
+        for output in entry.outputs.values():
+            if (how := way_out(output, out, real=real)) is not None:
+                given = line.values.get("output") or output
+                raise InputError(
+                    f"{manifest} line {line.number}: the output {given} {how}; give a path below that folder"
+                )
+        listed.jobs.append(entry)
     if not listed.jobs and not listed.failed:
         raise InputError(f"{manifest} lists no image; write a line for each, with its image and trimap")
     return without_clashes(listed)
 
 
 def _job(
-    line: dict[str, str],
-    manifest: Path,
-    number: int,
-    out: Path,
-    kinds: Sequence[Kind],
-    pattern: str,
-    background: str | None,
+    line: Line, manifest: Path, out: Path, kinds: Sequence[Kind], pattern: str, background: str | None
 ) -> Job | Failed:
-    given = line.get("image", "")
-    image = os.path.normpath(manifest.parent / given) if given else ""
+    number, values = line.number, line.values
+    given, paired = values.get("image", ""), values.get("trimap", "")
     name = _name(given) if given else f"line {number}"
-    if not given or not line.get("trimap"):
+    if not given or not paired:
         missing = "trimap" if given else "image"
-        return Failed(name, image or str(manifest), f"{manifest} names no {missing} in line {number}; add it")
-    trimap = os.path.normpath(manifest.parent / line["trimap"])
+        return _failed(line, manifest, name, f"{manifest} names no {missing} in line {number}; add it")
+    image, trimap = (os.path.normpath(manifest.parent / path) for path in (given, paired))
     for path in (image, trimap):
         if not os.path.isfile(path):
-            return Failed(name, image, f"{path}, of {manifest} line {number}, is not a file; check its name", trimap)
-    if wanted := line.get("output"):
-        if len(kinds) > 1 and "{what}" not in wanted:
-            reason = (
-                f"{manifest} names one output for {len(kinds)} kinds of output in line {number}; put {{what}} into it"
-            )
-            return Failed(name, image, reason, trimap)
-        values = name_values(name)
+            reason = f"{path}, of {manifest} line {number}, is not a file; check its name"
+            return _failed(line, manifest, name, reason, trimap)
+    if (wanted := values.get("output")) and len(kinds) > 1 and "{what}" not in wanted:
+        reason = f"{manifest} names one output for {len(kinds)} kinds of output in line {number}; put {{what}} into it"
+        return _failed(line, manifest, name, reason, trimap)
+    if wanted:
+        parts = name_values(name)
         outputs = {
-            kind: os.path.normpath(out / fill(wanted, {**values, "what": kind}, option=f"{manifest}: output"))
+            kind: os.path.normpath(out / fill(wanted, {**parts, "what": kind}, option=f"{manifest}: output"))
             for kind in kinds
         }
     else:
         outputs = outputs_of(name, out, kinds, pattern)
-    under = _background(line.get("background", ""), manifest) or background
+    under = _background(values.get("background", ""), manifest) or background
     if "composite" in kinds and under is None:
-        return Failed(name, image, f"{manifest} names no background in line {number}; add it or give -b", trimap)
-    return Job(name, image, trimap, outputs, under)
+        reason = f"{manifest} names no background in line {number}; add it or give -b"
+        return _failed(line, manifest, name, reason, trimap)
+    return Job(name, image, trimap, outputs, under, line.extra)
+
+
+def _failed(line: Line, manifest: Path, name: str, reason: str, trimap: str | None = None) -> Failed:
+    given = line.values.get("image")
+    image = os.path.normpath(manifest.parent / given) if given else str(manifest)
+    return Failed(name, image, reason, trimap, extra=line.extra)
 
 
 def _name(image: str) -> str:
@@ -100,37 +100,3 @@ def _background(text: str, manifest: Path) -> str | None:
     if not text or text.lower() == "transparent" or parse_colour(text) is not None:
         return text or None
     return os.path.normpath(manifest.parent / text)
-
-
-def _lines(manifest: Path) -> Iterator[tuple[int, dict[str, str]]]:
-    """The lines that are not empty, with their numbers. Raises InputError."""
-    try:
-        with manifest.open(encoding="utf-8-sig", newline="") as file:
-            if manifest.suffix.lower() == ".csv":
-                reader = csv.DictReader(file, restkey="a column without a name", restval="")
-                if "image" not in (reader.fieldnames or ()):
-                    raise InputError(f"{manifest} has no column image; its first line must name {', '.join(COLUMNS)}")
-                for row in reader:
-                    yield reader.line_num, {key: _text(value) for key, value in row.items()}
-            else:
-                for number, text in enumerate(file, start=1):
-                    if text.strip():
-                        yield number, _object(text, manifest, number)
-    except OSError as error:
-        raise InputError(f"{manifest} cannot be read ({error.strerror}); check its name") from error
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise InputError(f"{manifest} is not text in UTF-8 ({error}); save it as CSV or JSON lines") from error
-
-
-def _object(text: str, manifest: Path, number: int) -> dict[str, str]:
-    try:
-        line = json.loads(text)
-    except json.JSONDecodeError as error:
-        raise InputError(f"{manifest} line {number} is not JSON ({error.msg}); write one object a line") from error
-    if not isinstance(line, dict):
-        raise InputError(f"{manifest} line {number} is not a JSON object; write one a line, with image and trimap")
-    return {key: _text(value) for key, value in line.items()}
-
-
-def _text(value: Any) -> str:
-    return "" if value is None else str(value)

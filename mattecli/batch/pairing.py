@@ -7,7 +7,7 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from mattecli.batch.jobs import OUTPUT, JobList, fill, name_values, outputs_of, resolver, without_clashes
+from mattecli.batch.jobs import OUTPUT, JobList, check_inside, fill, name_values, outputs_of, resolver, without_clashes
 from mattecli.errors import InputError
 from mattecli.imaging.choices import Kind
 from mattecli.imaging.image import SUFFIXES
@@ -43,7 +43,7 @@ def find_jobs(
 
     Links to folders are followed, except back to a folder above. Hidden files are left out. What looks like a picture
     but cannot be matted is a Failed. Raises InputError where there is no folder, where it has no photo, and where the
-    outputs would lie among the inputs; UsageError for a bad pattern.
+    outputs would lie among the inputs or outside `out`; UsageError for a bad pattern.
     """
     in_folder = "{" not in trimaps or Path(trimaps).is_dir()
     folder = Path(trimaps) if in_folder else None
@@ -78,6 +78,7 @@ def find_jobs(
         )
     if folder is not None and not same:
         listed.unused.extend(path for path in shelves.pictures() if real(path) not in taken)
+    check_inside(listed.jobs, out)
     inputs = [images, *([folder] if folder is not None else [])]
     return without_clashes(listed, scanned=[str(path) for path in inputs] if recursive else [])
 

@@ -13,7 +13,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from mattecli.batch.journal import Journal, Record
+from mattecli.batch.jobs import way_out
+from mattecli.batch.journal import FOLDER, Journal, Record
 from mattecli.compositing.outputs import check_output_file, is_picture, read_background
 from mattecli.errors import InputError
 from mattecli.imaging.choices import Colour, Kind
@@ -72,14 +73,17 @@ class ReadJob:
 class Worker:
     """Does jobs step by step; each step may run in a thread of its own.
 
-    There is one for each process. It finds the weights at once (WeightsError); the network is loaded by `load`. A
-    MatteError of a step concerns that job alone, one of `load` concerns the whole batch.
+    There is one for each process. It finds the weights at once (WeightsError), and refuses a journal that is a link out
+    of the output folder (InputError). The network is loaded by `load`. A MatteError of a step concerns that job alone,
+    one of `load` concerns the whole batch.
     """
 
     def __init__(self, options: BatchOptions, *, model: Model | None = None) -> None:
         self.options = options
         self.checkpoint = find_checkpoint(options.run.weights)
         self.model = model or Model(options.run)
+        if (how := way_out(options.out / FOLDER, options.out)) is not None:
+            raise InputError(f"{options.out / FOLDER} {how}; remove the link")
         self.journal = Journal(options.out)
         self._backgrounds: dict[str, Image | Colour | None] = {}
         self._reading_background = threading.Lock()
@@ -92,6 +96,7 @@ class Worker:
     def prepare(self, job: Job) -> Todo | Skipped:
         """What is left to do of the job. Makes the folders for it, and checks its files. Raises InputError."""
         started = time.perf_counter()
+        self._check_inside(job)
         for output in job.outputs.values():
             self._sweep(os.path.dirname(output))
         todo = self.todo(job)
@@ -136,6 +141,7 @@ class Worker:
         """Write and record what is to be written; Skipped where another process was faster. Raises InputError."""
         started = time.perf_counter()
         job = todo.job
+        self._check_inside(job)  # again: a link may have come since
         composite = "composite" in todo.replaces and job.background is not None
         background = self._background(str(job.background)) if composite else None
         try:
@@ -228,6 +234,11 @@ class Worker:
                 overwrite=True,  # `todo` has settled what may be replaced
                 inputs=job.inputs,
             )
+
+    def _check_inside(self, job: Job) -> None:
+        for output in job.outputs.values():
+            if (how := way_out(output, self.options.out)) is not None:
+                raise InputError(f"{output} {how}; remove the link, or name another output")
 
     def _background(self, background: str) -> Image | Colour | None:
         with self._reading_background:

@@ -83,6 +83,8 @@ def batch(
 
 
 def _kinds(choices: OutputChoices, photos: PhotoOptions) -> tuple[Kind, ...]:
+    if choices.background == "-":
+        raise UsageError("a batch cannot read its background from standard input; name a file with -b")
     if choices.what is None:
         return ("alpha",) if choices.background is None else ("composite",)
     if "composite" in choices.what and choices.background is None and photos.manifest is None:
@@ -97,6 +99,8 @@ def _output_folder(images: Path, out: Path | None, photos: PhotoOptions) -> Path
     if photos.manifest is not None:
         if out is not None or photos.trimaps is not None:
             raise UsageError("a manifest names the photos and trimaps; give only the output folder beside --manifest")
+        if not photos.recursive:
+            raise UsageError("--no-recursive is for a folder of photos, and a manifest names each photo; leave one out")
         return images
     if out is None:
         raise UsageError(f"{images} is the only folder given; name the photos' folder and then the outputs' folder")

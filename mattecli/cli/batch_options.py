@@ -63,7 +63,8 @@ class PhotoOptions:
         typer.Option(
             "--manifest",
             metavar="FILE",
-            help="CSV or JSON lines with image, trimap, output and background, instead of IMAGES and --trimaps.",
+            help="CSV (commas, semicolons or tabs) or JSON lines with image, trimap, output and background, instead of "
+            "IMAGES and --trimaps. Other columns go into the report.",
         ),
     ] = None
     recursive: Annotated[

@@ -7,6 +7,7 @@ import functools
 import inspect
 import re
 import sys
+from collections import Counter
 from collections.abc import Callable, Iterator
 from copy import copy
 from typing import Annotated, Any, get_args, get_type_hints
@@ -21,7 +22,8 @@ from mattecli.errors import UsageError
 def expanded(command: Callable[..., None]) -> Callable[..., None]:
     """The command with an option for each field of those parameters that are dataclasses.
 
-    The fields are annotated as Typer's options are. A class variable `panel` names the group in `--help`.
+    The fields are annotated as Typer's options are. A class variable `panel` names the group in `--help`. A method
+    `check_together` raises UsageError for options of the group that contradict each other.
     """
     groups: dict[str, type[Any]] = {}
     parameters: list[inspect.Parameter] = []
@@ -35,6 +37,8 @@ def expanded(command: Callable[..., None]) -> Callable[..., None]:
     def run(**values: Any) -> None:
         for name, group in groups.items():
             values[name] = group(**{field.name: values.pop(field.name) for field in dataclasses.fields(group)})
+            if hasattr(group, "check_together"):
+                values[name].check_together()
         command(**values)
 
     functools.update_wrapper(run, command)
@@ -62,12 +66,28 @@ def _option(name: str, annotation: Any, default: Any, *, panel: str | None = Non
     return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=Annotated[kind, info])
 
 
+# What to do instead of giving an option twice; others are just to be given once.
+_INSTEAD = {
+    "--background": "run the command once for each background",
+    "--what": "list the outputs with commas, such as --what alpha,cutout",
+}
+
+
 class Command(TyperCommand):
-    """A command whose help names no Python types: neither `<bool>` nor `<str>`, and no braces in the usage line."""
+    """A command whose help names no Python types: neither `<bool>` nor `<str>`, and no braces in the usage line.
+
+    An option that takes one value may be given once. Typer would take the last and drop the others without a word.
+    """
 
     def get_params(self, ctx: Any) -> list[Any]:
         """The parameters, made plain."""
         return _plain(super().get_params(ctx))
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Read the command line. Raises UsageError for an option that is given twice."""
+        if not ctx.resilient_parsing:
+            _check_once(self.make_parser(ctx).parse_args(list(args))[2], args)
+        return super().parse_args(ctx, args)
 
     def collect_usage_pieces(self, ctx: Any) -> list[str]:
         """`[OPTIONS] IMAGE`; an argument that may be left out is in brackets."""
@@ -92,6 +112,18 @@ class Group(TyperGroup):
                 sys.exit(error.exit_code)
             raise UsageError(_sentence(error)) from error
         sys.exit(code or 0)
+
+
+def _check_once(given: list[Any], args: list[str]) -> None:
+    for option, number in Counter(param for param in given if isinstance(param, TyperOption)).items():
+        name = option.opts[0]
+        if number == 1 or option.multiple or option.count:
+            continue
+        if not option.is_flag:
+            times = "twice" if number == 2 else f"{number} times"
+            raise UsageError(f"{name} is given {times} but takes one value; {_INSTEAD.get(name, 'give it once')}")
+        if {*option.opts} & {*args} and {*option.secondary_opts} & {*args}:
+            raise UsageError(f"{name} and {option.secondary_opts[0]} contradict each other; leave one of them out")
 
 
 def _plain(params: list[Any]) -> list[Any]:

@@ -190,7 +190,7 @@ def _surround(options: CompositeOptions) -> Colour | None:
         )
     colour = parse_colour(options.around)
     if colour is None:
-        raise UsageError(f"{options.around!r} is not a colour; write '#00b140' or a CSS colour name")
+        raise UsageError(f"{options.around!r} is not a colour; write '#00b140', 'rgb(0 177 64)' or a CSS colour name")
     return colour
 
 

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from mattecli.batch.jobs import JobList
     from mattecli.batch.worker import Worker
     from mattecli.inference.model import Model
-    from mattecli.work.outcome import Job
+    from mattecli.work.outcome import Failed, Job
 
 TRIAL = 512  # side of the picture that is timed, in pixels
 
@@ -22,10 +22,7 @@ def show_plan(jobs: JobList, worker: Worker, terminal: Terminal, *, as_json: boo
     """Print each pair and the sum; gives the exit code, 1 where a photo would fail."""
     from mattecli.system.memory import show_bytes
 
-    lines: list[dict[str, Any]] = [
-        {"name": failed.name, "image": failed.image, "status": "failed", "reason": failed.reason}
-        for failed in jobs.failed
-    ]
+    lines = [_failed(failed) for failed in jobs.failed]
     lines += [_plan(job, worker) for job in jobs.jobs]
     todo = _with_memory([line for line in lines if line["status"] == "to do"], worker)
     summary: dict[str, Any] = {
@@ -49,6 +46,11 @@ def show_plan(jobs: JobList, worker: Worker, terminal: Terminal, *, as_json: boo
         )
     terminal.data(text + "\n")
     return int(summary["failed"] > 0)
+
+
+def _failed(failed: Failed) -> dict[str, Any]:
+    line: dict[str, Any] = {"name": failed.name, "image": failed.image, "status": "failed", "reason": failed.reason}
+    return {**line, "extra": dict(failed.extra)} if failed.extra else line
 
 
 def _plan(job: Job, worker: Worker) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -68,6 +69,14 @@ def parse_memory(text: Any) -> int:
         raise ValueError(f"must be an amount of memory such as 800M or 6G, not {text}") from None
 
 
+def parse_device(text: Any) -> str:
+    """`--device`: auto, cpu, cuda or cuda:N."""
+    if re.fullmatch(r"auto|cpu|cuda(:\d+)?", str(text)) is None:
+        remedy = "; write cuda for an NVIDIA card" if "gpu" in str(text).lower() else ""
+        raise ValueError(f"must be auto, cpu, cuda or cuda:N, not {text}{remedy}")
+    return str(text)
+
+
 def parse_bits(text: Any) -> Bits:
     """`--bits`: 8, 16 or float."""
     bits: dict[str, Bits] = {str(choice): choice for choice in get_args(Bits)}
@@ -91,6 +100,7 @@ Device = Annotated[
     str,
     typer.Option(
         "--device",
+        parser=parse_device,
         metavar="DEVICE",
         help="Where the network runs: auto (CUDA if it works, else CPU), cpu, cuda, cuda:1.",
     ),

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar
 import typer
 
 from mattecli.cli.wording import as_options
+from mattecli.errors import UsageError
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -23,6 +24,11 @@ class Terminal:
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print errors only.")] = False
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Print details too.")] = False
     debug: Annotated[bool, typer.Option("--debug", help="Show the tracebacks of errors.")] = False
+
+    def check_together(self) -> None:
+        """Raise UsageError for more and less at once."""
+        if self.quiet and self.verbose:
+            raise UsageError("--quiet and --verbose contradict each other; leave one of them out")
 
     @property
     def shows_bars(self) -> bool:
@@ -80,7 +86,7 @@ def printable(text: str) -> str:
 
 
 def _print_marked(mark: str, style: str, message: str) -> None:
-    message = as_options(message)
+    message = printable(message)
     if sys.stderr.isatty():
         from rich.text import Text
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, get_args
@@ -122,23 +123,33 @@ def is_picture(background: str) -> bool:
 
 
 def parse_colour(text: str) -> Colour | None:
-    """`#00b140`, `#0b4`, `rgb(0, 177, 64)` or a CSS name as three floats in [0, 1]; None for any other text.
+    """`#00b140`, `#0b4`, `rgb(0 177 64)` or a CSS name as three floats in [0, 1]; None for any other text.
 
-    Raises UsageError for a text that is meant as a colour and is not one, or not an opaque one.
+    The values of `rgb()` are 0 to 255 or percentages, with commas or without. Raises UsageError for a text that is
+    meant as a colour and is not one, or not an opaque one.
     """
     from PIL import ImageColor  # a table of names without pixels, so it does not belong to mattecli.imaging.image
 
+    text = text.strip()
+    value, gap = r"(\d+(?:\.\d+)?)(%?)", r"(?:\s*,\s*|\s+)"
+    numbers = re.fullmatch(rf"rgba?\(\s*{value}{gap}{value}{gap}{value}\s*([,/][^()]+)?\)", text, re.IGNORECASE)
     try:
-        red, green, blue, *opacity = ImageColor.getrgb(text)
+        red, green, blue, *alpha = (number / 255 for number in ImageColor.getrgb(text))
     except ValueError as error:
-        if text.startswith("#") and not Path(text).suffix:
-            raise UsageError(f"{text!r} is not a colour; write # and three or six hexadecimal digits") from error
-        return None
-    if max(red, green, blue) > 255:
-        raise UsageError(f"{text!r} is not a colour; its values end at 255")
-    if opacity:
-        raise UsageError(f"{text!r} is a half-transparent colour; give an opaque one, or transparent")
-    return red / 255, green / 255, blue / 255
+        if numbers is None:
+            if (text[:1] == "#" and not Path(text).suffix) or re.fullmatch(r"(?i:rgba?|hs[lvb])\(.*\)", text):
+                raise UsageError(
+                    f"{text!r} is not a colour; write # and three or six hexadecimal digits, rgb(0 177 64) or a name"
+                ) from error
+            return None
+        pairs = zip(numbers.groups()[:6:2], numbers.groups()[1:6:2], strict=True)  # Pillow wants commas and whole ones
+        red, green, blue = (float(number) / (100 if percent else 255) for number, percent in pairs)
+        alpha = [] if numbers[7] is None else [0.0]
+    if max(red, green, blue) > 1:
+        raise UsageError(f"{text!r} is not a colour; its values end at 255 or 100%")
+    if alpha:
+        raise UsageError(f"{text!r} has an alpha value; give an opaque colour, such as '#00b140', or transparent")
+    return red, green, blue
 
 
 def write_output(

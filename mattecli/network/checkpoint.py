@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import struct
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
@@ -19,8 +20,15 @@ from mattecli.network.a2u import A2UNet
 from mattecli.network.blocks import Upsampling
 from mattecli.network.tensors import check_fit, is_shared
 from mattecli.spec import TAPS, tensor_shapes
+from mattecli.system.content import names_in_pickle, pickle_in
 from mattecli.system.files import whole_file
-from mattecli.weights import folder
+from mattecli.weights import check_content, folder
+
+# What PyTorch raises for damaged files.
+_DAMAGED = (
+    *(RuntimeError, EOFError, OSError, ValueError, KeyError, AttributeError, TypeError, IndexError, AssertionError),
+    struct.error,
+)
 
 
 def load_a2u(path: str | Path) -> A2UNet:
@@ -57,6 +65,7 @@ def read_state_dict(path: str | Path) -> dict[str, Tensor]:
     path = Path(path)
     if not path.is_file():
         raise WeightsError(f"{path} is not there; give the path of a checkpoint (the bundled ones lie in {folder()})")
+    check_content(path)
     try:
         state = _read_safetensors(path) if _is_safetensors(path) else _read_pickle(path)
     except OSError as error:
@@ -114,19 +123,26 @@ def _read_pickle(path: Path) -> dict[str, Tensor]:
             # The authors saved tensors that were on a GPU; they must load without one.
             content: Any = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
-        if "weights_only" in str(error) or "Unsupported" in str(error):
+        if _would_run_code(path, error):
             raise WeightsError(
                 f"{path} would run code when loaded, so it was not loaded; get the weights as .safetensors, or as a "
                 "file that holds only tensors"
             ) from error
-        raise WeightsError(f"{path} is not a checkpoint that PyTorch can read; copy or download it again") from error
-    except (RuntimeError, EOFError, OSError, ValueError, KeyError, AttributeError, TypeError, IndexError) as error:
+        raise WeightsError(f"{path} is damaged or not a checkpoint; copy or download it again") from error
+    except _DAMAGED as error:
         raise WeightsError(f"{path} is damaged or not a checkpoint; copy or download it again") from error
     while isinstance(content, Mapping) and isinstance(content.get("state_dict"), Mapping):
         content = content["state_dict"]
     if not isinstance(content, Mapping) or not all(isinstance(value, Tensor) for value in content.values()):
         raise WeightsError(f"{path} holds no state dict; point `weights` at a file of named tensors")
     return dict(content)
+
+
+def _would_run_code(path: Path, error: pickle.UnpicklingError) -> bool:
+    """Whether PyTorch refused a function or class, not bytes that are no pickle at all."""
+    names = names_in_pickle(pickle_in(path))
+    refused = any(word in str(error) for word in ("GLOBAL", "reduce", "new object", "build"))
+    return any(not name.startswith(("torch.", "collections.")) for name in names) or (refused and bool(names))
 
 
 def _upsampling(path: str | Path, state: Mapping[str, Tensor]) -> Upsampling:

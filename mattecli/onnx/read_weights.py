@@ -16,6 +16,7 @@ from safetensors import SafetensorError, safe_open
 from mattecli.errors import WeightsError
 from mattecli.network.tensors import check_fit, fold_norm, is_shared
 from mattecli.spec import CONV_BEFORE, TAPS, Shapes, tensor_shapes
+from mattecli.weights import check_content
 
 PRODUCER = "mattecli"
 
@@ -51,6 +52,7 @@ def read_exported(path: Path) -> tuple[State, dict[str, str]]:
 
     if not path.is_file():
         raise WeightsError(f"{path} is not there; `matte export-onnx` writes it")
+    check_content(path)
     try:
         model = onnx.load(path)
         tensors = {tensor.name: numpy_helper.to_array(tensor) for tensor in model.graph.initializer}
@@ -96,6 +98,7 @@ def _is_finite(array: NDArray[np.floating]) -> bool:
 def _from_checkpoint(path: Path) -> dict[str, NDArray[np.floating]]:
     if not path.is_file():
         raise WeightsError(f"{path} is not there; `matte weights list` shows the bundled checkpoints")
+    check_content(path)
     try:
         with safe_open(path, framework="numpy") as file:
             return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dict

@@ -18,7 +18,8 @@ class Job:
     """One photo with its trimap, and a file for each output that is to be made of it.
 
     `name` stands for the photo in reports; in a batch it is the photo's path below the folder, with slashes.
-    `background` is a picture's file, a colour or `transparent`; composites need one.
+    `background` is a picture's file, a colour or `transparent`; composites need one. `extra` are a manifest's other
+    columns, for the report.
     """
 
     name: str
@@ -26,6 +27,7 @@ class Job:
     trimap: str
     outputs: dict[Kind, str]
     background: str | None = None
+    extra: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def inputs(self) -> list[str]:
@@ -98,6 +100,7 @@ class Failed:
     outputs: Mapping[Kind, str] = field(default_factory=dict)
     background: str | None = None
     traceback: str | None = None
+    extra: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
     def of(cls, job: Job, error: Exception) -> Failed:
@@ -110,7 +113,7 @@ class Failed:
         else:
             reason = f"{job.image} met a bug in matte: {type(error).__name__}: {error}; please report it"
             traceback = "".join(tracebacks.format_exception(error))
-        return cls(job.name, job.image, reason, job.trimap, job.outputs, job.background, traceback)
+        return cls(job.name, job.image, reason, job.trimap, job.outputs, job.background, traceback, job.extra)
 
     def to_json(self) -> dict[str, Any]:
         """The photo's line in a report."""
@@ -135,4 +138,6 @@ def _describe(photo: Job | Failed) -> dict[str, Any]:
         line["output"] = next(iter(outputs.values())) if len(outputs) == 1 else outputs
     if photo.background is not None:
         line["background"] = os.path.abspath(photo.background) if is_picture(photo.background) else photo.background
+    if photo.extra:
+        line["extra"] = dict(photo.extra)
     return line

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Annotated
 
 import pytest
@@ -70,6 +71,15 @@ def test_help_has_an_example_and_no_names_of_python_types(run_matte: RunMatte, c
         (["export-onnx", "a.onnx", "--size", "720"], "--size must be height and width, such as 720,1280, not 720"),
         (["export-onnx", "a.onnx", "--opset", "new"], "--opset must be a valid integer"),
         (["evaluate"], "--alpha is missing; see `matte evaluate --help`"),
+        (
+            ["predict", "a", "-t", "b", "--device", "gpu"],
+            "--device must be auto, cpu, cuda or cuda:N, not gpu; write cuda",
+        ),
+        (
+            ["evaluate", "--alpha", "a", "--trimaps", "b", "--device", "cuda:x"],
+            "--device must be auto, cpu, cuda or cuda",
+        ),
+        (["train", "a.toml", "--device", "GPU"], "--device must be auto, cpu, cuda or cuda:N, not GPU; write cuda"),
         (["predikt"], "No such command 'predikt'. Did you mean 'predict'?"),
         (["--no-such"], "No such option: --no-such; see `matte --help`"),
     ],
@@ -81,6 +91,51 @@ def test_what_the_parser_refuses_is_one_sentence_that_names_it(
     assert (code, out) == (2, "")
     assert err.startswith(f"error: {sentence}")
     assert err.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (
+            ["predict", "a", "-t", "b", "-b", "white", "-o", "c.png", "--background=black"],
+            "--background is given twice but takes one value; run the command once for each background",
+        ),
+        (["composite", "a", "b", "-b", "red", "-b", "red"], "--background is given twice but takes one value; run the"),
+        (
+            ["predict", "a", "-t", "b", "--what", "alpha", "--what", "cutout", "--out-dir", "c"],
+            "--what is given twice but takes one value; list the outputs with commas, such as --what alpha,cutout",
+        ),
+        (["predict", "a", "-ta", "-t", "b", "--trimap", "c"], "--trimap is given 3 times but takes one value"),
+        (
+            ["batch", "a", "b", "--shard", "1/2", "--shard", "2/2"],
+            "--shard is given twice but takes one value; give it",
+        ),
+        (["trimap", "a", "--erode", "1", "--erode", "2"], "--erode is given twice but takes one value; give it once"),
+        (["weights", "list", "--quiet", "--verbose"], "--quiet and --verbose contradict each other; leave one of them"),
+        (["predict", "a", "-t", "b", "-qv"], "--quiet and --verbose contradict each other; leave one of them out"),
+        (["export-onnx", "a.onnx", "--check", "--no-check"], "--check and --no-check contradict each other; leave one"),
+        (
+            ["batch", "a", "--manifest", "b.csv", "--no-recursive"],
+            "--no-recursive is for a folder of photos, and a man",
+        ),
+        (["batch", "a", "b", "-t", "c", "-b", "-"], "a batch cannot read its background from standard input; name a"),
+    ],
+)
+def test_options_that_would_be_dropped_without_a_word_are_refused(
+    run_matte: RunMatte, arguments: list[str], sentence: str
+) -> None:
+    code, out, err = run_matte(*arguments)
+    assert (code, out) == (2, "")
+    assert err.startswith(f"error: {sentence}")
+    assert err.count("\n") == 1
+
+
+def test_a_flag_may_be_given_twice_and_options_of_many_values_several_times(
+    run_matte: RunMatte, tmp_path: Path
+) -> None:
+    assert run_matte("weights", "list", "--json", "--json")[0] == 0
+    many = ("train-samples", "-o", tmp_path / "a.png", "--kind", "hair", "--kind", "bodies", "--size", "1")
+    assert run_matte(*many)[2].startswith("error: --size must be a whole number")
 
 
 def test_a_missing_trimap_says_what_a_trimap_is_and_how_to_get_one(run_matte: RunMatte) -> None:

@@ -209,7 +209,7 @@ def test_quiet_prints_nothing_and_verbose_the_details(folder: Path, run_matte: R
         (["-b", "nosuch.jpg"], 3, "nosuch.jpg"),
         (["-b", "grren"], 2, "'grren' is neither a file nor a colour"),
         (["-b", "#12"], 2, "'#12' is not a colour"),
-        (["-b", "#00b14080"], 2, "half-transparent"),
+        (["-b", "#00b14080"], 2, "has an alpha value"),
         (["-b", "rgb(300, 0, 0)"], 2, "end at 255"),
         (["-b", "transparent", "-o", "out.jpg"], 3, "out.jpg cannot hold transparency"),
         (["-b", "transparent", "-o", "out.bmp"], 3, "out.bmp cannot hold transparency"),

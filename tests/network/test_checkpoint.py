@@ -1,16 +1,21 @@
 from __future__ import annotations
 
+import io
+import json
 import pickle
+import zipfile
 from pathlib import Path
 
 import pytest
 import torch
+from PIL import Image
 from safetensors.torch import save_file
 from torch import Tensor
 
 from mattecli.errors import InputError, WeightsError
 from mattecli.network.a2u import A2UNet
 from mattecli.network.checkpoint import load_a2u, save_a2u
+from mattecli.onnx.read_weights import read_weights
 from tests.support.reference import seeded_network
 
 
@@ -127,6 +132,85 @@ def test_what_is_no_checkpoint_is_named(tmp_path: Path) -> None:
     for name in ("cut_whole.pth", "cut_whole.safetensors", "empty.pth", "note.pth", "list.pth", "missing.pth"):
         with pytest.raises(WeightsError, match=name.replace(".", r"\.")):
             load_a2u(tmp_path / name)
+
+
+def png() -> bytes:
+    file = io.BytesIO()
+    Image.new("RGB", (4, 4)).save(file, "png")
+    return file.getvalue()
+
+
+def zipped(name: str) -> bytes:
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w") as archive:
+        archive.writestr(name, "text")
+    return file.getvalue()
+
+
+NOT_CHECKPOINTS = {
+    "empty": (b"", "empty"),
+    "one byte": (b"\x80", "only 1 byte long"),
+    "web page": (b"\xef\xbb\xbf\n<!DOCTYPE html>\n<html><title>Virus scan warning</title></html>", "a web page"),
+    "web page in a comment": (b"<!-- mirror --><HTML><body>Not found</body></HTML>", "a web page"),
+    "error of a store": (b'<?xml version="1.0"?><Error><Code>AccessDenied</Code></Error>', "an XML file"),
+    "words": (b"configuration of things\nand more words\n", "a text file"),
+    "error": (b"404: Not Found, try again", "a text file"),
+    "picture": (png(), "a PNG picture"),
+    "index": (json.dumps({"weight_map": {"a": "b"}}).encode(), "JSON"),
+    "pointer": (
+        b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 12345\n",
+        "a Git LFS pointer, which stands for a file that was not fetched",
+    ),
+    "archive": (zipped("readme.txt"), "a zip archive of other files"),
+    "packed": (zipped("a2u/a2u.pth"), "a zip archive that holds a2u/a2u.pth"),
+}
+
+
+@pytest.mark.parametrize("suffix", [".pth", ".safetensors", ".onnx"])
+@pytest.mark.parametrize("case", NOT_CHECKPOINTS)
+def test_a_file_that_is_something_else_is_called_what_it_is(tmp_path: Path, case: str, suffix: str) -> None:
+    content, what = NOT_CHECKPOINTS[case]
+    path = tmp_path / f"a2u{suffix}"
+    path.write_bytes(content)
+    remedies = {"pointer": "run `git lfs pull` in its clone", "archive": "download the checkpoint itself"}
+    remedies["packed"] = "unpack it and name the checkpoint in it"
+    sentence = f"{path} is not a checkpoint (it is {what}); {remedies.get(case, 'download it again')}"
+    reads = [read_weights] if suffix == ".onnx" else [load_a2u, read_weights]
+    for read in reads:
+        with pytest.raises(WeightsError) as caught:
+            read(path)
+        assert str(caught.value) == sentence
+
+
+@pytest.mark.parametrize("content", [bytes(4000), bytes(range(128, 256)) * 40, pickle.dumps({"a": [1, 2]}, 4)])
+def test_bytes_that_call_nothing_are_not_said_to_run_code(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "odd.pth").write_bytes(content)
+    with pytest.raises(WeightsError, match=r"odd\.pth is damaged or not a checkpoint; copy or download it again"):
+        load_a2u(tmp_path / "odd.pth")
+
+
+@pytest.mark.parametrize("local_name", [b"odd/data.pkl", b"\xffdd/data.pkl"])
+def test_a_damaged_archive_is_called_damaged(tmp_path: Path, local_name: bytes) -> None:
+    path = tmp_path / "odd.pth"
+    torch.save({"a": [1, 2, 3]}, path)
+    content = path.read_bytes()
+    assert b"odd/data.pkl" in content
+    assert b"\x80\x02}q" in content
+    path.write_bytes(content.replace(b"odd/data.pkl", local_name, 1).replace(b"\x80\x02}q", b"\x80\x02\xffq"))
+    with pytest.raises(WeightsError, match=r"odd\.pth is damaged or not a checkpoint; copy or download it again"):
+        load_a2u(path)
+
+
+@pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
+@pytest.mark.parametrize("tail", [b"", b"\xff\x00 damaged", b" and plain words"])
+def test_a_pickle_of_any_protocol_that_calls_something_would_run_code(
+    tmp_path: Path, protocol: int, tail: bytes
+) -> None:
+    content = pickle.dumps({"state": Bomb(tmp_path / "owned")}, protocol)
+    (tmp_path / "raw.pth").write_bytes(content[:-1] + tail if tail else content)
+    with pytest.raises(WeightsError, match=r"raw\.pth would run code when loaded"):
+        load_a2u(tmp_path / "raw.pth")
+    assert not (tmp_path / "owned").exists()
 
 
 def test_tensors_that_do_not_fit_are_named(tmp_path: Path) -> None:

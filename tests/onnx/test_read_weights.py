@@ -43,7 +43,7 @@ def test_files_that_do_not_serve_are_named(tmp_path: Path, monkeypatch: pytest.M
         read_weights(tmp_path / "none.safetensors")
     with pytest.raises(WeightsError, match=r"none.onnx is not there; `matte export-onnx` writes it"):
         read_weights(tmp_path / "none.onnx")
-    (tmp_path / "bad.onnx").write_bytes(b"no model")
+    (tmp_path / "bad.onnx").write_bytes(b"\xffno model" * 9)
     with pytest.raises(WeightsError, match=r"bad.onnx .*export it"):
         read_weights(tmp_path / "bad.onnx")
     save_file({"some": np.zeros(3, np.float32)}, tmp_path / "other.safetensors")
