@@ -66,7 +66,7 @@ def released_up(f: Tensor, s: Tensor, p: Tensor) -> Tensor:
 def form(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
     """Both forms a CPU can run."""
     if request.param == "reference":
-        monkeypatch.setattr(resample, "_on_cpu", lambda _: False)
+        monkeypatch.setattr(cpu, "enabled", False)
     return str(request.param)
 
 
@@ -145,7 +145,7 @@ def test_blocks_and_bands_do_not_show(monkeypatch: pytest.MonkeyPatch) -> None:
     paired = results()
     monkeypatch.setattr("mattecli.ops.cpu.BAND_POSITIONS", 100)  # a few rows of one
     banded = results()
-    monkeypatch.setattr(resample, "_on_cpu", lambda _: False)
+    monkeypatch.setattr(cpu, "enabled", False)
     monkeypatch.setitem(reference.BLOCK_ELEMENTS, "cpu", 8 * 64)  # one row of 64 positions at a time
     blocked = results()
     for number, (one, *others) in enumerate(zip(whole, paired, banded, blocked, strict=True)):
@@ -164,19 +164,19 @@ def test_the_kernels_of_few_taps_are_pytorchs_softmax() -> None:
 
 
 def test_indices_are_made_once_while_they_fit_the_limit(monkeypatch: pytest.MonkeyPatch) -> None:
-    made: list[int] = []
-    make_index = cpu._make_index
+    def rows_of(side: int) -> Tensor:
+        axis = cpu.Axis(side, first=-1, sign=1, size=side)
+        return cpu.tap_rows(1, axis, axis, fine=True)
 
-    def note(images: int, rows: Any, columns: Any, fine: bool) -> Tensor:
-        made.append(rows.length)
-        return make_index(images, rows, columns, fine)
-
-    monkeypatch.setattr(cpu, "_make_index", note)
     monkeypatch.setattr(cpu, "INDEX_BYTES", 20_000)
-    for side in (12, 10, 2, 10, 8, 8, 2, 10):  # rows of positions; an index takes 144 bytes for each position
-        downsample(random(1, 2, 2 * side, 2 * side), random(1, 1, side, side), random(1, 36))
-    # The first takes all room, whatever is there before; 10 and 2 fit together; 8 drives both out.
-    assert made[-5:] == [10, 2, 8, 2, 10]
+    assert rows_of(12).nbytes == 144 * 12**2  # it takes all room, whatever was there before
+    ten, two = rows_of(10), rows_of(2)  # these fit together
+    assert (rows_of(10) is ten, rows_of(2) is two) == (True, True)
+    eight = rows_of(8)  # fits beside 2, the last used, but not beside 10
+    assert (rows_of(8) is eight, rows_of(2) is two) == (True, True)
+    again = rows_of(10)
+    assert again is not ten
+    assert torch.equal(again, ten)
 
 
 def test_gradients_are_the_same_without_pytorchs_private_functions(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -199,11 +199,11 @@ def test_gradients_are_the_same_without_pytorchs_private_functions(monkeypatch: 
     monkeypatch.setattr(torch.ops, "aten", SimpleNamespace())
     monkeypatch.setattr(cpu, "DOT_VALUES", 36 * 5 * 20)
     monkeypatch.setattr(cpu.torch, "einsum", note)
-    cpu._embedding_dots_work.cache_clear()
+    cpu.embedding_dots_work.cache_clear()
     try:
         without = gradients()
     finally:
-        cpu._embedding_dots_work.cache_clear()
+        cpu.embedding_dots_work.cache_clear()
     assert (20, 36, 5) in shapes  # 20 positions at a time
     assert sum(shape[0] for shape in shapes) == 2 * 6 * 8 * (3 + 4)  # upsampling has four outputs a position
     for one, other in zip(with_them, without, strict=True):
