@@ -100,9 +100,9 @@ def test_maps_and_arrays_that_a_card_has_no_room_for_are_errors_of_ours() -> Non
     torch.cuda.empty_cache()
     torch.cuda.set_per_process_memory_fraction(1e-6)
     try:
-        with pytest.raises(OutOfMemoryError, match="cuda:0 .* ran out of memory"):
+        with pytest.raises(OutOfMemoryError, match=r"cuda:0 .* ran out of memory"):
             backend.empty(64, 4096, 4096)
-        with pytest.raises(OutOfMemoryError, match="cuda:0 .* ran out of memory"):
+        with pytest.raises(OutOfMemoryError, match=r"cuda:0 .* ran out of memory"):
             backend.array(array)
     finally:
         torch.cuda.set_per_process_memory_fraction(1.0)

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from types import SimpleNamespace
-from typing import Any
 
 import pytest
 import torch
@@ -19,7 +18,6 @@ from mattecli.ops import (
     reassemble_down,
     reassemble_up,
     reference,
-    resample,
     up_kernel,
     upsample,
 )
