@@ -2,6 +2,7 @@
 
 import importlib.util
 import os
+import runpy
 import subprocess
 import sys
 from collections.abc import Callable
@@ -302,12 +303,14 @@ def test_a_compiler_that_fails_is_warned_about_once_and_not_asked_again(monkeypa
 
 
 @pytest.mark.parametrize(("value", "on"), [(None, False), ("0", False), ("", False), ("1", True)])
-def test_the_choice_is_off_unless_the_environment_variable_is_1(value: str | None, on: bool) -> None:
-    environment = {name: text for name, text in os.environ.items() if name != "MATTECLI_FUSED"}
-    environment |= {} if value is None else {"MATTECLI_FUSED": value}
-    code = "from mattecli.ops import fused; print(fused.enabled)"
-    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == str(on)
+def test_the_choice_is_off_unless_the_environment_variable_is_1(
+    value: str | None, on: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if value is None:
+        monkeypatch.delenv("MATTECLI_FUSED", raising=False)
+    else:
+        monkeypatch.setenv("MATTECLI_FUSED", value)
+    assert runpy.run_path(str(fused.__file__))["enabled"] == on  # the module is run once more, as in a new process
 
 
 def test_with_the_choice_off_the_kernels_are_not_even_tried_on_a_card(monkeypatch: pytest.MonkeyPatch) -> None:
