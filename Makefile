@@ -5,6 +5,8 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
 OUT ?= out
+# Processes that run the tests, about 2 GB of memory each; the tests of a file stay together.
+PROCESSES ?= 2
 
 .PHONY: demo test lint clean
 
@@ -17,7 +19,7 @@ demo: $(VENV)/.installed
 	@echo "The pictures are in $(OUT)/: astronaut_alpha.png, astronaut_cutout.png and astronaut_composite.png"
 
 test: $(VENV)/.installed-dev
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n $(PROCESSES) --dist loadfile
 
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check .

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from mattecli.cli.options import FitOption, Json, Overwrite, check_composite_options
+from mattecli.cli.options import BACKGROUND, FitOption, Json, LinearOption, Overwrite, check_composite_options
 from mattecli.cli.terminal import Terminal
 from mattecli.compositing.outputs import (
     check_composite_output,
@@ -32,15 +32,7 @@ if TYPE_CHECKING:
 class CompositeOptions:
     """The background, and how the photo is put over it."""
 
-    background: Annotated[
-        str,
-        typer.Option(
-            "--background",
-            "-b",
-            metavar="BACKGROUND",
-            help="A picture's file, a colour such as '#00b140' or white, or transparent.",
-        ),
-    ]
+    background: Annotated[str, BACKGROUND]
     output: Annotated[
         str | None,
         typer.Option(
@@ -61,9 +53,7 @@ class CompositeOptions:
             show_default="a blurred copy of the picture",
         ),
     ] = None
-    linear: Annotated[
-        bool, typer.Option("--linear", help="Mix in linear light, not in the file's own (sRGB) values.")
-    ] = False
+    linear: LinearOption = False
     keep_colours: Annotated[
         bool,
         typer.Option(

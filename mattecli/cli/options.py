@@ -206,19 +206,9 @@ class OutputChoices:
             "commas, such as alpha,cutout.",
         ),
     ] = None
-    background: Annotated[
-        str | None,
-        typer.Option(
-            "--background",
-            "-b",
-            metavar="BACKGROUND",
-            help="Make a composite over this: a picture's file, a colour such as '#00b140' or white, or transparent.",
-        ),
-    ] = None
+    background: Annotated[str | None, BACKGROUND] = None
     fit: FitOption = "cover"
-    linear: Annotated[
-        bool, typer.Option("--linear", help="Mix composites in linear light, not in the file's own (sRGB) values.")
-    ] = False
+    linear: LinearOption = False
     bits: Annotated[
         Bits,
         typer.Option(
@@ -258,6 +248,15 @@ def check_composite_options(background: str | None, *, fit: str, linear: bool) -
         raise UsageError(f"--fit {fit} is for a background picture, and {background} is a colour; leave it out")
 
 
+BACKGROUND = typer.Option(  # `matte composite` cannot do without, other commands can
+    "--background",
+    "-b",
+    metavar="BACKGROUND",
+    help="Background of the composite: a picture's file, a colour such as '#00b140' or white, or transparent.",
+)
+LinearOption = Annotated[
+    bool, typer.Option("--linear", help="Mix composites in linear light, not in the file's own (sRGB) values.")
+]
 FitOption = Annotated[
     Fit,
     typer.Option(

@@ -16,7 +16,7 @@ from mattecli.imaging.pixels import as_float
 
 # Tiles keep the working set of a pass in the processor's cache, and limit the memory for a 100-megapixel photo. The
 # result does not depend on them.
-_TILE = (64, 512)
+TILE = (64, 512)
 # Weights of the smoothness term, and Jacobi steps per level; chosen with benchmarks/foreground.py.
 _SMOOTH = 1e-3
 _SMOOTH_AT_EDGES = 0.1
@@ -170,11 +170,11 @@ Window = tuple[slice, slice]
 def _tiles(height: int, width: int, *, steps: int) -> Iterator[tuple[Window, Window, Window]]:
     """For each tile: its window, its window with the halo of so many steps, and the first relative to the second."""
     reach = steps + steps % 2  # even, to stay aligned with the level below
-    for top in range(0, height, _TILE[0]):
-        rows = slice(top, min(top + _TILE[0], height))
+    for top in range(0, height, TILE[0]):
+        rows = slice(top, min(top + TILE[0], height))
         halo_rows = slice(max(0, rows.start - reach), min(height, rows.stop + reach))
-        for left in range(0, width, _TILE[1]):
-            columns = slice(left, min(left + _TILE[1], width))
+        for left in range(0, width, TILE[1]):
+            columns = slice(left, min(left + TILE[1], width))
             halo_columns = slice(max(0, columns.start - reach), min(width, columns.stop + reach))
             inner = (_within(rows, halo_rows), _within(columns, halo_columns))
             yield (rows, columns), (halo_rows, halo_columns), inner

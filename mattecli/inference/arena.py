@@ -10,6 +10,7 @@ import platform
 import sys
 import threading
 import weakref
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +23,31 @@ CHUNK = 2**20  # bytes; a block consists of whole chunks
 # Older Pythons have no name for this flag. Without it the region counts as promised memory. A `fork` promises it once
 # more, and fails if that is more than the machine has.
 NORESERVE = 0x4000 if platform.machine() in ("x86_64", "aarch64") else getattr(mmap, "MAP_NORESERVE", None)
+OVERCOMMIT = Path("/proc/sys/vm/overcommit_memory")
+
+
+def reserve_region(policy: Path = OVERCOMMIT) -> mmap.mmap | None:
+    """Reserve addresses for all of the machine's memory; None where they cannot be had.
+
+    `policy` is the file in which Linux says how much memory it promises.
+    """
+    if sys.platform != "linux":  # elsewhere DONTNEED is a hint, and memory may not be zero after it
+        return None
+    if NORESERVE is None or _promises_are_kept(policy):
+        return None
+    size = psutil.virtual_memory().total // CHUNK * CHUNK
+    try:
+        return mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | NORESERVE)
+    except OSError:
+        return None
+
+
+def _promises_are_kept(policy: Path) -> bool:
+    """Whether Linux promises only memory that it has, regardless of a mapping's flags."""
+    try:
+        return policy.read_text().strip() == "2"
+    except OSError:
+        return True
 
 
 class Arena:
@@ -33,11 +59,11 @@ class Arena:
 
     Where no such region can be had (on Windows, with a limit on addresses, or where the system promises no more memory
     than it has) the system is asked for each block. The region is reserved when the first block is taken. All methods
-    may be called from several threads.
+    may be called from several threads. `region` reserves the region; it gives None where there is none.
     """
 
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
+    def __init__(self, region: Callable[[], mmap.mmap | None] = reserve_region) -> None:
+        self._lock, self._new_region = threading.Lock(), region
         self._region: mmap.mmap | None = None
         self._reserved = False
         self._used = self._touched = np.zeros(0, bool)
@@ -66,7 +92,7 @@ class Arena:
         return block
 
     def _reserve(self) -> None:
-        self._region, self._reserved = _reserve(), True
+        self._region, self._reserved = self._new_region(), True
         chunks = len(self._region) // CHUNK if self._region else 0
         self._used = np.zeros(chunks, bool)  # by a block
         self._touched = np.zeros(chunks, bool)  # written to since the system gave the chunk
@@ -119,27 +145,6 @@ def _runs(flags: NDArray[np.bool_]) -> tuple[NDArray[np.intp], NDArray[np.intp]]
     """Where each run of set flags begins, and where it ends."""
     changes = np.flatnonzero(np.diff(flags, prepend=False, append=False))
     return changes[::2], changes[1::2]
-
-
-def _reserve() -> mmap.mmap | None:
-    """The region, or None where it cannot be had."""
-    if sys.platform != "linux":  # elsewhere DONTNEED is a hint, and memory may not be zero after it
-        return None
-    if NORESERVE is None or _promises_are_kept():
-        return None
-    size = psutil.virtual_memory().total // CHUNK * CHUNK
-    try:
-        return mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | NORESERVE)
-    except OSError:
-        return None
-
-
-def _promises_are_kept() -> bool:
-    """Whether Linux promises only memory that it has, regardless of a mapping's flags."""
-    try:
-        return Path("/proc/sys/vm/overcommit_memory").read_text().strip() == "2"
-    except OSError:
-        return True
 
 
 def _pages(size: int) -> mmap.mmap:

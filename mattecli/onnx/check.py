@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from mattecli.errors import DeviceError, MatteError
 from mattecli.network.inputs import network_input
 from mattecli.onnx.whole import Options
-from mattecli.system import memory
+from mattecli.system.memory import free_bytes, show_bytes
 from mattecli.trimaps.check import unknown
 from mattecli.weights import Checkpoint
 
@@ -61,10 +61,11 @@ def check(
     memory is too small.
     """
     needed = CHECK_BYTES * max(height * width for _, height, width in check_sizes(options))
-    if needed > memory.free_bytes():
+    free = free_bytes()
+    if needed > free:
         raise DeviceError(
-            f"the check of {name} takes about {memory.show_bytes(needed)} of memory, but only "
-            f"{memory.show_bytes(memory.free_bytes())} are free; free some or give `compare=False`"
+            f"the check of {name} takes about {show_bytes(needed)} of memory, but only "
+            f"{show_bytes(free)} are free; free some or give `compare=False`"
         )
     run, reference = _runtime(path, name), _reference(checkpoint, options)
     found = []

@@ -34,6 +34,13 @@ BAND_POSITIONS = 1 << 17
 INDEX_BYTES = 64 << 20
 DOT_VALUES = 1 << 22  # values multiplied at a time where PyTorch's own dot products cannot be used
 
+enabled = True  # False lets a CPU run `reference.py` too, to compare the two
+
+
+def usable(x: Tensor) -> bool:
+    """Whether x is on a CPU: only there is PyTorch's `embedding_bag` fast with weights."""
+    return enabled and x.device.type == "cpu"
+
 
 def downsample(x: Tensor, s: Tensor, p: Tensor, edges: Edges = WHOLE) -> Tensor:
     """Halve x (B, C, H, W) with the down kernels of s (B, 1, h, w) and p (B, 36)."""
@@ -92,7 +99,7 @@ def _up_scores(s: Tensor, p: Tensor) -> Tensor:
     return s[:, 0, :, None, :, None, None] * p[:, None, :, None]  # (B, h, 2, w, 2, 9)
 
 
-def _clear(numbers: Tensor, rows: _Axis, columns: _Axis, *, fine: bool) -> Tensor:
+def _clear(numbers: Tensor, rows: Axis, columns: Axis, *, fine: bool) -> Tensor:
     """Set the numbers of taps outside the map to zero: (n, h, w, 36), or (n, h, 2, w, 2, 9) of coarse taps."""
     if fine:
         taps = numbers.view(-1, rows.length, columns.length, 3, 2, 3, 2)
@@ -121,11 +128,11 @@ def _sum_bands(x: Tensor, s: Tensor, p: Tensor, edges: Edges, *, fine: bool) -> 
         else:
             weights = normalise(_up_scores(band, p[images]), UP_NORM, dim=-1)
         weights = _clear(weights, part, columns, fine=fine)
-        sums.append(_bags(_index(len(band), part, columns, fine=fine), _rows(x[images]), weights))
+        sums.append(_bags(tap_rows(len(band), part, columns, fine=fine), _rows(x[images]), weights))
     return _map(sums, x, share * height, share * width)
 
 
-def _transposed(grad: Tensor, x: Tensor, kernel: Tensor, rows: _Axis, columns: _Axis, *, fine: bool) -> Tensor:
+def _transposed(grad: Tensor, x: Tensor, kernel: Tensor, rows: Axis, columns: Axis, *, fine: bool) -> Tensor:
     """The gradient of x: sums, with the same weights, over the outputs that each pixel is a tap of."""
     batch, height, width = len(x), rows.size, columns.size
     if fine:
@@ -145,19 +152,19 @@ def _transposed(grad: Tensor, x: Tensor, kernel: Tensor, rows: _Axis, columns: _
     sums = []
     for images in _groups(batch, height * width):
         part = grad[images]
-        index = _index(len(part), rows.turned(), columns.turned(), fine=not fine)
+        index = tap_rows(len(part), rows.turned(), columns.turned(), fine=not fine)
         sums.append(_bags(index, _rows(part), turned[images]))
     return _map(sums, x, x.shape[2], x.shape[3])
 
 
-def _all_dots(grads: Sequence[Tensor], x: Tensor, rows: _Axis, columns: _Axis, *, fine: bool) -> list[Tensor]:
+def _all_dots(grads: Sequence[Tensor], x: Tensor, rows: Axis, columns: Axis, *, fine: bool) -> list[Tensor]:
     """For each gradient, the dot products of its pixels with the pixels of x under their taps, in float32 or better."""
     shape = (rows.length, columns.length, 36) if fine else (rows.length, 2, columns.length, 2, 9)
     found: list[list[Tensor]] = [[] for _ in grads]
     for images in _groups(len(x), rows.length * columns.length):
         pixels = x[images]
         table = _wide(_rows(pixels))
-        index = _index(len(pixels), rows, columns, fine=fine)
+        index = tap_rows(len(pixels), rows, columns, fine=fine)
         for grad, parts in zip(grads, found, strict=True):
             dots = _dots(index, _wide(_rows(grad[images])), table)
             parts.append(_clear(dots.view(-1, *shape), rows, columns, fine=fine))
@@ -205,7 +212,7 @@ def _bags(index: Tensor, table: Tensor, weights: Tensor) -> Tensor:
 
 def _dots(index: Tensor, grad: Tensor, table: Tensor) -> Tensor:
     """Dot products (bags, taps) of each bag's gradient with the rows of its table that `index` (bags, taps) names."""
-    if _embedding_dots_work():
+    if embedding_dots_work():
         return _embedding_dots(index, grad, table)
     at_once = max(1, DOT_VALUES // (index.shape[1] * table.shape[1]))
     pairs = zip(torch.split(index, at_once), torch.split(grad, at_once), strict=True)
@@ -213,7 +220,7 @@ def _dots(index: Tensor, grad: Tensor, table: Tensor) -> Tensor:
 
 
 @cache
-def _embedding_dots_work() -> bool:
+def embedding_dots_work() -> bool:
     """Whether PyTorch's private function of `embedding_bag` is there and gives dot products; tried once."""
     index = torch.tensor([[0, 2], [1, 1]], dtype=torch.int32)
     grad, table = torch.tensor([[1.0, 2.0], [3.0, 4.0]]), torch.arange(6.0).view(3, 2)
@@ -235,7 +242,7 @@ def _embedding_dots(index: Tensor, grad: Tensor, table: Tensor) -> Tensor:
 # The rows of a bag
 
 
-class _Axis(NamedTuple):
+class Axis(NamedTuple):
     """Rows or columns: a run of positions, each with three blocks, on a map of `size` blocks."""
 
     length: int
@@ -252,12 +259,12 @@ class _Axis(NamedTuple):
         blocks = self.blocks()
         return [(int(i), int(j)) for i, j in ((blocks < 0) | (blocks >= self.size)).nonzero()]
 
-    def part(self, begin: int, end: int) -> _Axis:
+    def part(self, begin: int, end: int) -> Axis:
         return self._replace(length=end - begin, first=self.first + begin)
 
-    def turned(self) -> _Axis:
+    def turned(self) -> Axis:
         """The axis read backwards: for each block, the three positions it belongs to."""
-        return _Axis(self.size, -self.first, -self.sign, self.length)
+        return Axis(self.size, -self.first, -self.sign, self.length)
 
     def overlap(self, tap: int) -> tuple[slice, slice]:
         """The positions whose block number `tap` lies on the map, and those blocks."""
@@ -266,20 +273,20 @@ class _Axis(NamedTuple):
         return slice(begin, end), slice(begin + self.first + tap, end + self.first + tap)
 
 
-def _axes(x: Tensor, height: int, width: int, edges: Edges, *, fine: bool) -> tuple[_Axis, _Axis]:
+def _axes(x: Tensor, height: int, width: int, edges: Edges, *, fine: bool) -> tuple[Axis, Axis]:
     """The rows and columns of a map x, fine or coarse, for a grid of height × width positions."""
     share = 2 if fine else 1
     return (
-        _Axis(height, -int(edges.top), 1, x.shape[2] // share),
-        _Axis(width, -int(edges.left), 1, x.shape[3] // share),
+        Axis(height, -int(edges.top), 1, x.shape[2] // share),
+        Axis(width, -int(edges.left), 1, x.shape[3] // share),
     )
 
 
-_indices: dict[tuple[int, _Axis, _Axis, bool], Tensor] = {}
+_indices: dict[tuple[int, Axis, Axis, bool], Tensor] = {}
 _lock = threading.Lock()
 
 
-def _index(images: int, rows: _Axis, columns: _Axis, *, fine: bool) -> Tensor:
+def tap_rows(images: int, rows: Axis, columns: Axis, *, fine: bool) -> Tensor:
     """The row of the table under each tap: (n·h·w, 36) fine pixels or (n·2h·2w, 9) coarse ones.
 
     A tap outside the map gets some row of the map; its weight is zero.
@@ -288,14 +295,14 @@ def _index(images: int, rows: _Axis, columns: _Axis, *, fine: bool) -> Tensor:
     with _lock:
         index = _indices.pop(key, None)
         if index is None:
-            index = _make_index(*key)
+            index = _make_tap_rows(*key)
         _indices[key] = index  # the last used is the last
         while len(_indices) > 1 and sum(index.nbytes for index in _indices.values()) > INDEX_BYTES:
             _indices.pop(next(iter(_indices)))
     return index
 
 
-def _make_index(images: int, rows: _Axis, columns: _Axis, fine: bool) -> Tensor:
+def _make_tap_rows(images: int, rows: Axis, columns: Axis, fine: bool) -> Tensor:
     y, x = (axis.blocks().clamp(0, axis.size - 1) for axis in (rows, columns))
     height, width = (axis.size * (2 if fine else 1) for axis in (rows, columns))
     if fine:

@@ -61,7 +61,7 @@ def usable(x: Tensor, *, grad: bool = False) -> bool:
 
 # The trial run
 
-_tried: dict[tuple[torch.dtype, bool], bool] = {}
+trials: dict[tuple[torch.dtype, bool], bool] = {}  # what came of them, by type, without and with gradients
 _trying = threading.RLock()
 
 
@@ -69,9 +69,9 @@ def _works(dtype: torch.dtype, device: torch.device, *, grad: bool) -> bool:
     """Whether the kernels for a type, with those for gradients or without, compile and run; tried once in a process."""
     global enabled
     with _trying:
-        if enabled and (dtype, grad) not in _tried:
+        if enabled and (dtype, grad) not in trials:
             try:
-                _try_out(dtype, device, grad=grad)
+                try_out(dtype, device, grad=grad)
             except Exception as error:  # a compiler, a linker, a driver: each fails in its own way
                 enabled = False
                 reason = (str(error).strip() or type(error).__name__).splitlines()[-1]
@@ -80,13 +80,16 @@ def _works(dtype: torch.dtype, device: torch.device, *, grad: bool) -> bool:
                     "PyTorch's own operators are used instead",
                     stacklevel=4,
                 )
-            _tried[dtype, grad] = enabled
-        return enabled and _tried[dtype, grad]
+            trials[dtype, grad] = enabled
+        return enabled and trials[dtype, grad]
 
 
 @torch.no_grad()
-def _try_out(dtype: torch.dtype, device: torch.device, *, grad: bool) -> None:
-    """Run the kernels on a small map of ones, whose sums are known. The compiled kernels also serve large maps."""
+def try_out(dtype: torch.dtype, device: torch.device, *, grad: bool) -> None:
+    """Run the kernels on a small map of ones, whose sums are known. The compiled kernels also serve large maps.
+
+    Raises ArithmeticError if a sum is wrong, or with `grad` if a gradient is not finite.
+    """
     x = torch.ones(1, 64, 8, 8, dtype=dtype, device=device).to(memory_format=torch.channels_last)
     s, p = torch.ones(1, 1, 8, 8, device=device), torch.ones(1, 36, device=device)
     u = torch.full((1, 1, 6, 6), 1 / 36, device=device)

@@ -100,11 +100,6 @@ def at_edges(
     return out[:, :, : out.shape[2] - wrong] if edges.top else out[:, :, wrong:]
 
 
-def _on_cpu(x: Tensor) -> bool:
-    """PyTorch's `embedding_bag` is fast with weights only on a CPU."""
-    return x.device.type == "cpu"
-
-
 # The operators of an affinity
 
 
@@ -127,7 +122,7 @@ def _downsample(x: Tensor, s: Tensor, p: Tensor, edges: Sequence[bool]) -> Tenso
     sides = _check_window(x, s, p, edges, halo=2, step=2)
     if fused.usable(x):
         return fused.downsample(x, s, p, sides)
-    if _on_cpu(x):
+    if cpu.usable(x):
         return cpu.downsample(x, s, p, sides)
     out = empty_map(x, s.shape[2], s.shape[3])
     return reference.gather(x, lambda rows, columns: down_kernel(s[:, :, rows, columns], p), out, 6, 1, 1, sides)
@@ -138,7 +133,7 @@ def _upsample(f: Tensor, s: Tensor, p: Tensor, edges: Sequence[bool]) -> Tensor:
     sides = _check_window(f, s, p, edges, halo=1, step=1)
     if fused.usable(f):
         return fused.upsample(f, s, p, sides)
-    if _on_cpu(f):
+    if cpu.usable(f):
         return cpu.upsample(f, s, p, sides)
     out = empty_map(f, 2 * s.shape[2], 2 * s.shape[3])
     return reference.gather(f, lambda rows, columns: up_kernel(s[:, :, rows, columns], p), out, 3, 1, 2, sides)
@@ -151,7 +146,7 @@ def _upsample(f: Tensor, s: Tensor, p: Tensor, edges: Sequence[bool]) -> Tensor:
 def _downsample_backward(grad: Tensor, x: Tensor, s: Tensor, p: Tensor, edges: Sequence[bool]) -> Gradients:
     if fused.usable(x, grad=True):
         return fused.resampling_gradients("downsample", grad, x, s, p, Edges(*edges))
-    if _on_cpu(x):
+    if cpu.usable(x):
         return cpu.gradients(grad, x, s, p, Edges(*edges), fine=True)
     kernel = down_kernel(s, p)
     grad_x, dots = reference.gather_gradients(grad, x, kernel, 6, 1, Edges(*edges))
@@ -165,7 +160,7 @@ def _downsample_backward(grad: Tensor, x: Tensor, s: Tensor, p: Tensor, edges: S
 def _upsample_backward(grad: Tensor, f: Tensor, s: Tensor, p: Tensor, edges: Sequence[bool]) -> Gradients:
     if fused.usable(f, grad=True):
         return fused.resampling_gradients("upsample", grad, f, s, p, Edges(*edges))
-    if _on_cpu(f):
+    if cpu.usable(f):
         return cpu.gradients(grad, f, s, p, Edges(*edges), fine=False)
     kernel = up_kernel(s, p)
     grad_f, dots = reference.gather_gradients(grad, f, kernel, 3, 2, Edges(*edges))
@@ -208,7 +203,7 @@ def _empty_two(grad: Tensor, x: Tensor, kernel: Tensor, edges: Sequence[bool]) -
 
 @operator("correlate_backward(Tensor g, Tensor x, Tensor kernel, bool[] e) -> (Tensor, Tensor)", _empty_two)
 def _correlate_backward(grad: Tensor, x: Tensor, kernel: Tensor, edges: Sequence[bool]) -> tuple[Tensor, Tensor]:
-    if _on_cpu(x) and kernel.shape[1:] == (1, 6, 6):
+    if cpu.usable(x) and kernel.shape[1:] == (1, 6, 6):
         grad_x, (grad_kernel,) = cpu.correlate_gradients([grad], x, [kernel], Edges(*edges))
         return grad_x, grad_kernel
     return reference.correlate_gradients(grad, x, kernel, Edges(*edges))
@@ -230,7 +225,7 @@ def _correlate_pair_backward(
 ) -> Gradients:
     if fused.usable(x, grad=True) and u.shape[-1] == 6:
         return fused.correlate_gradients(grad_u, grad_v, x, u, v, Edges(*edges))
-    if _on_cpu(x) and u.shape[1:] == v.shape[1:] == (1, 6, 6):
+    if cpu.usable(x) and u.shape[1:] == v.shape[1:] == (1, 6, 6):
         grad_x, (du, dv) = cpu.correlate_gradients([grad_u, grad_v], x, [u, v], Edges(*edges))
         return grad_x, du, dv
     (one, du), (other, dv) = _correlate_backward_of(grad_u, x, u, edges), _correlate_backward_of(grad_v, x, v, edges)

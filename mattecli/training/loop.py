@@ -57,12 +57,13 @@ def train(
     report: Callable[[LogLine], None] = lambda _: None,
     should_stop: Callable[[], bool] = lambda: False,
     clock: Callable[[], float] = time.monotonic,
+    curves: bool = True,
 ) -> Ending:
     """Train a network (B, 4, H, W) → (B, 1, H, W) in the run's folder until its schedule ends or it is told to stop.
 
     With `resume` the run goes on from the state in the folder, if there is one. It ends early after `pause_minutes` of
     this session or when `should_stop` returns True, and saves its state first. `report` gets every line of the log.
-    `clock` gives seconds and never goes back.
+    `clock` gives seconds and never goes back. Without `curves`, no `curves.png` is drawn.
 
     Raises UsageError for a folder that holds another run, InputError for data or a folder that cannot be used,
     WeightsError for a state that does not fit, DeviceError when memory runs out, and MatteError when the gradient stays
@@ -70,7 +71,7 @@ def train(
     """
     if device.type == "cpu":
         keep_freed_memory()
-    run = _Run(config, network, device, processes or Processes(), validation, report, clock)
+    run = _Run(config, network, device, processes or Processes(), validation, report, clock, curves)
     if validation is not None:
         validation.check_memory(device)
     generators = run.open_folder(resume=resume)
@@ -135,8 +136,9 @@ class _Run:
         validation: ValidationSet | None,
         report: Callable[[LogLine], None],
         clock: Callable[[], float],
+        curves: bool,
     ) -> None:
-        self.clock = clock
+        self.clock, self.curves = clock, curves
         self.config, self.device, self.processes, self.validation = config, device, processes, validation
         self.folder = config.run.folder
         self.log = RunLog(self.folder, writer=processes.first, report=report)
@@ -317,7 +319,7 @@ class _Run:
 
     def draw_curves(self) -> None:
         """Draw the curves of the log; without matplotlib, log one note a session instead."""
-        reason = self.log.draw_curves()
+        reason = self.log.draw_curves() if self.curves else None
         if reason and not self.said_no_curves:
             self._log("note", text=reason)
             self.said_no_curves = True

@@ -106,3 +106,31 @@ def test_merging_keeps_all_lines_of_an_image_that_one_run_has_several_times() ->
     assert [entry["status"] for entry in repaired.lines] == ["done", "done"]
     nameless = [{**line(name, "failed"), "image": "/pairs.csv"} for name in ("line 2", "line 5")]
     assert merge([Run([entry]) for entry in nameless]).count("failed") == 2
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (None, "run.jsonl cannot be read (No such file or directory); check its name"),
+        (b"", "run.jsonl is not a report of `matte batch`; name a file that --report made"),
+        (b"\xff\xfe", "run.jsonl is not a report of `matte batch` (not UTF-8); name one made with --report"),
+    ],
+)
+def test_what_is_not_a_report_is_named(content: bytes | None, said: str, tmp_path: Path) -> None:
+    if content is not None:
+        (tmp_path / "run.jsonl").write_bytes(content)
+    with pytest.raises(InputError) as caught:
+        read_report(tmp_path / "run.jsonl")
+    assert str(caught.value) == f"{tmp_path}/{said}"
+
+
+def test_a_report_may_end_without_the_end_of_its_last_line(tmp_path: Path) -> None:
+    (tmp_path / "run.jsonl").write_text(json.dumps(line("a")) + "\n" + json.dumps(line("b")))
+    assert [entry["name"] for entry in read_report(tmp_path / "run.jsonl").lines] == ["a", "b"]
+
+
+def test_a_report_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+    with pytest.raises(
+        InputError, match=r"gone/run\.jsonl cannot be written \(No such file or directory\); name another"
+    ):
+        write_run(tmp_path / "gone" / "run.jsonl", Run([], None))

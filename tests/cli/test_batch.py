@@ -257,6 +257,24 @@ def test_a_dry_run_touches_nothing_and_tells_all(folders: Folders, run_matte: Ru
     assert lines[-1]["summary"]["skipped"] == 2
 
 
+def test_a_dry_run_names_what_would_fail_and_what_is_done(folders: Folders, run_matte: RunMatte) -> None:
+    photos, trimaps, out = folders
+    command = ("batch", photos, out, "-t", trimaps)
+    write_trimap(trimaps / "b.png", width=SIDE + 1)
+    code, stdout, _ = run_matte(*command, "--dry-run", "--max-memory", "1M")
+    *lines, summary = stdout.splitlines()
+    assert code == 1
+    assert [line.partition(" ")[0] for line in lines] == ["fails"] * 3
+    assert sum("b.png" in line and f"{SIDE + 1}×{SIDE}" in line for line in lines) == 1
+    assert sum("--max-memory" in line for line in lines) == 2
+    assert summary == "0 to do, 0 done already, 3 would fail"  # no time and no memory of nothing
+    run_matte(*command)
+    code, stdout, _ = run_matte(*command, "--dry-run")
+    assert code == 1
+    assert stdout.count("is done  ") == 2
+    assert stdout.splitlines()[-1] == "0 to do, 2 done already, 1 would fail"
+
+
 def test_a_folder_of_horrors_names_each_and_mattes_the_rest(tmp_path: Path, run_matte: RunMatte) -> None:
     good = [
         "plain.png",

@@ -21,6 +21,7 @@ from mattecli.imaging.read import read_alpha, read_image
 from mattecli.imaging.write import write_alpha, write_image
 from tests.conftest import RunMatte
 from tests.imaging.test_colour import adobe_rgb, in_adobe_rgb
+from tests.support.memory import free_memory
 
 GREEN = (0.0, 177 / 255, 64 / 255)
 
@@ -339,14 +340,12 @@ def test_products_of_one_photo_share_its_estimated_foreground(photo: Image, monk
         np.testing.assert_array_equal(one.pixels, other.pixels)
 
 
-def test_a_product_that_does_not_fit_into_free_memory_is_not_begun(
-    photo: Image, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("mattecli.system.memory.free_bytes", lambda: 600 * 7 * 28 - 1)
-    with pytest.raises(DeviceError, match="7×600 pixels together takes 0 MiB of memory, but 0 MiB is free"):
+def test_a_product_that_does_not_fit_into_free_memory_is_not_begun(photo: Image) -> None:
+    refused = pytest.raises(DeviceError, match="7×600 pixels together takes 0 MiB of memory, but 0 MiB is free")
+    with free_memory(600 * 7 * 28 - 1), refused:
         make_output("foreground", photo, alpha(600, 7))
-    monkeypatch.setattr("mattecli.system.memory.free_bytes", lambda: 600 * 7 * 28)
-    make_output("foreground", photo, alpha(600, 7))
+    with free_memory(600 * 7 * 28):
+        make_output("foreground", photo, alpha(600, 7))
 
 
 def test_an_unknown_product_is_refused_with_those_there_are(photo: Image) -> None:
@@ -405,10 +404,8 @@ def test_a_photo_that_hides_pixels_is_warned_of(folder: Path, run_matte: RunMatt
     assert "warning: clear.png is transparent in places, and its hidden colours are used; flatten it" in err
 
 
-def test_colours_that_are_kept_need_room_too(
-    folder: Path, run_matte: RunMatte, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("mattecli.system.memory.free_bytes", lambda: 8 * 48 * 32)  # enough to read it
-    code, _, err = run_matte("composite", "photo.png", "photo_alpha.png", "-b", "white", "--keep-colours")
+def test_colours_that_are_kept_need_room_too(folder: Path, run_matte: RunMatte) -> None:
+    with free_memory(8 * 48 * 32):  # enough to read it
+        code, _, err = run_matte("composite", "photo.png", "photo_alpha.png", "-b", "white", "--keep-colours")
     assert code == 5
     assert "to read" not in err

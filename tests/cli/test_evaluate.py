@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 from pathlib import Path
 
@@ -248,22 +247,6 @@ def test_a_page_does_not_go_to_standard_output(
     assert code == 3
     assert "- does not end in .html" in err
     assert not Path("-").exists()
-
-
-def test_a_folder_that_may_not_be_read_is_bad_input(
-    run_matte: RunMatte, data: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    real = os.access
-    monkeypatch.setattr(os, "access", lambda path, mode, **more: mode != os.R_OK and real(path, mode, **more))
-
-    def locked(self: Path) -> None:
-        raise PermissionError(13, "Permission denied", str(self))
-
-    monkeypatch.setattr(Path, "iterdir", locked)
-    code, out, err = run_matte("evaluate", data / "predictions", *_benchmark(data))
-    assert (code, out) == (3, "")
-    assert err.startswith("error: ")
-    assert "cannot be read as a folder (Permission denied); check its name" in err
 
 
 def test_pictures_in_subfolders_are_no_gap_in_the_mean(run_matte: RunMatte, data: Path) -> None:

@@ -23,6 +23,7 @@ from mattecli.trimaps.pairs import read_trimap
 from mattecli.weights import find_checkpoint
 from tests.conftest import RunMatte
 from tests.network.test_checkpoint import Bomb
+from tests.support.memory import free_memory
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 WIDTH, HEIGHT = 90, 70
@@ -407,10 +408,10 @@ def test_one_product_goes_into_the_folder_too(run_matte: RunMatte, photo: Path, 
 
 @pytest.mark.parametrize("what", ["cutout", "alpha,cutout"])
 def test_too_little_memory_for_a_product_is_found_before_the_run(
-    run_matte: RunMatte, photo: Path, known: Path, monkeypatch: pytest.MonkeyPatch, what: str
+    run_matte: RunMatte, photo: Path, known: Path, what: str
 ) -> None:
-    monkeypatch.setattr("mattecli.system.memory.free_bytes", lambda *_: 2 * 90 * 70 * 4)  # enough to read it
-    code, sentence = refused(run_matte, photo, "-t", known, "--what", what)
+    with free_memory(2 * 90 * 70 * 4):  # enough to read it
+        code, sentence = refused(run_matte, photo, "-t", known, "--what", what)
     assert code == 5
     assert "pixels together takes" in sentence
 
@@ -418,12 +419,15 @@ def test_too_little_memory_for_a_product_is_found_before_the_run(
 def test_the_alpha_is_safe_before_anything_else_is_made(
     run_matte: RunMatte, photo: Path, known: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    there: list[bool] = []
+
     def fail(*_: object) -> None:
+        there.append(photo.with_name("photo_alpha.png").is_file())
         raise MemoryError
 
     monkeypatch.setattr("mattecli.work.job.estimate_foreground", fail)
     assert run_matte("predict", photo, "-t", known, "--what", "cutout,alpha")[0] == 5
-    assert photo.with_name("photo_alpha.png").is_file()
+    assert there == [True]
 
 
 def test_a_photo_that_hides_pixels_is_warned_of(run_matte: RunMatte, photo: Path, known: Path) -> None:

@@ -112,7 +112,7 @@ def test_estimate_does_not_depend_on_tiles_and_strips(
     _, alpha, image = mixed(rng, 131, 97)
     whole = estimate_foreground(image, alpha)
     for tile, strip in [((16, 16), 2), ((1024, 8), 1024)]:
-        monkeypatch.setattr(estimate, "_TILE", tile)
+        monkeypatch.setattr(estimate, "TILE", tile)
         monkeypatch.setattr(arrays, "STRIP", strip)
         np.testing.assert_array_equal(estimate_foreground(image, alpha), whole)
 

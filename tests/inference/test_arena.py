@@ -7,13 +7,13 @@ import os
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import psutil
 import pytest
 
 from mattecli.errors import OutOfMemoryError
-from mattecli.inference import arena
-from mattecli.inference.arena import Arena
+from mattecli.inference.arena import Arena, reserve_region
 
 MIB = 2**20
 needs_region = pytest.mark.skipif(sys.platform != "linux", reason="only Linux is known to give zeros again")
@@ -166,9 +166,8 @@ def test_threads_that_take_and_free_blocks_at_once_never_share_one() -> None:
 
 
 @needs_region
-def test_a_map_that_no_gap_holds_comes_from_the_system(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(arena, "_reserve", lambda: mmap.mmap(-1, 4 * MIB, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS))
-    memory = Arena()
+def test_a_map_that_no_gap_holds_comes_from_the_system() -> None:
+    memory = Arena(lambda: mmap.mmap(-1, 4 * MIB, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS))
     blocks = [memory.take(MIB) for _ in range(4)]
     del blocks[2], blocks[0]  # two free chunks that are not neighbours
     large = memory.take(2 * MIB)
@@ -180,15 +179,18 @@ def test_a_map_that_no_gap_holds_comes_from_the_system(monkeypatch: pytest.Monke
 
 
 @needs_region
-def test_no_region_where_the_system_promises_no_more_than_it_has(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert arena._reserve() is not None
-    monkeypatch.setattr(arena, "_promises_are_kept", lambda: True)
-    assert arena._reserve() is None
+@pytest.mark.parametrize(("says", "reserved"), [("0\n", True), ("1\n", True), ("2\n", False), (None, False)])
+def test_no_region_where_the_system_promises_no_more_than_it_has(
+    says: str | None, reserved: bool, tmp_path: Path
+) -> None:
+    policy = tmp_path / "overcommit_memory"
+    if says is not None:
+        policy.write_text(says)
+    assert (reserve_region(policy) is not None) == reserved
 
 
-def test_without_a_region_each_block_is_asked_for_by_itself(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(arena, "_reserve", lambda: None)
-    memory = Arena()
+def test_without_a_region_each_block_is_asked_for_by_itself() -> None:
+    memory = Arena(lambda: None)
     for _ in range(2):
         block = memory.take(3 * MIB, zero=True)
         assert (block.nbytes, block.any()) == (3 * MIB, False)
@@ -198,12 +200,19 @@ def test_without_a_region_each_block_is_asked_for_by_itself(monkeypatch: pytest.
     assert memory.spare_bytes() == 0
 
 
-def test_memory_that_ends_is_our_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(*_: object, **__: object) -> None:
-        raise OSError(12, "Cannot allocate memory")
+@needs_region
+def test_no_region_where_the_process_has_a_limit_on_addresses() -> None:
+    import resource  # not on Windows
 
+    before = resource.getrlimit(resource.RLIMIT_AS)
+    resource.setrlimit(resource.RLIMIT_AS, (psutil.Process().memory_info().vms + 64 * MIB, before[1]))
+    try:
+        assert reserve_region() is None
+    finally:
+        resource.setrlimit(resource.RLIMIT_AS, before)
+
+
+@pytest.mark.parametrize("memory", [Arena(), Arena(lambda: None)], ids=["with a region", "without"])
+def test_memory_that_ends_is_our_error(memory: Arena) -> None:
     with pytest.raises(OutOfMemoryError, match="the memory ran out"):
-        Arena().take(2**60)
-    monkeypatch.setattr(mmap, "mmap", refuse)
-    with pytest.raises(OutOfMemoryError, match="the memory ran out"):
-        Arena().take(MIB)
+        memory.take(2**60)

@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from mattecli.errors import DeviceError, OutOfMemoryError, UsageError
-from mattecli.inference import tiling
+from mattecli.inference import onnx_backend, tiling
 from mattecli.inference.backend import load_backend
 from mattecli.inference.model import predict_alpha
 from mattecli.inference.onnx_backend import OnnxBackend
@@ -151,13 +151,14 @@ def test_memory_that_runs_out_is_told_from_other_failures(monkeypatch: pytest.Mo
         def run(self, *_: object) -> None:
             raise RuntimeError(self.message)
 
+    sessions = [Session("Failed to allocate memory for requested buffer"), Session("bad shape")]
+    monkeypatch.setattr(onnx_backend, "open_session", lambda *_: sessions.pop(0))
     ours = OnnxBackend(find_checkpoint(), device="cpu")
-    monkeypatch.setattr(ours, "_session", lambda _: Session("Failed to allocate memory for requested buffer"))
     with pytest.raises(OutOfMemoryError, match="the memory ran out in layer0 on cpu"):
         ours.run("layer0")
-    monkeypatch.setattr(ours, "_session", lambda _: Session("bad shape"))
-    with pytest.raises(DeviceError, match=r"ONNX Runtime failed in layer0 on cpu \(bad shape\)"):
-        ours.run("layer0")
+    with pytest.raises(DeviceError, match=r"ONNX Runtime failed in layer1 on cpu \(bad shape\)"):
+        ours.run("layer1")
+    assert not sessions
 
 
 @pytest.mark.parametrize("provider", [name for name in PROVIDERS if name != "cpu"])

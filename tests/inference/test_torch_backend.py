@@ -1,10 +1,14 @@
 from __future__ import annotations
 
+import os
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
 
 from mattecli.errors import DeviceError, OutOfMemoryError, UsageError
+from mattecli.inference import torch_backend
 from mattecli.inference.backend import load_backend
 from mattecli.inference.model import predict_alpha
 from mattecli.inference.torch_backend import TorchBackend, true_fp32
@@ -56,43 +60,52 @@ def test_unknown_devices_and_precisions_are_refused() -> None:
         load_backend(device="cpu", precision="fp16")
 
 
-@pytest.mark.parametrize(
-    "failure",
-    [
-        torch.OutOfMemoryError("no more"),
-        RuntimeError("[enforce fail at alloc_cpu.cpp] . DefaultCPUAllocator: can't allocate memory"),
-    ],
-    ids=["card", "limit"],
-)
-def test_an_exhausted_memory_is_an_error_of_ours(monkeypatch: pytest.MonkeyPatch, failure: RuntimeError) -> None:
-    backend = TorchBackend(find_checkpoint(), device="cpu")
-
-    def exhaust(*_: object, edges: object) -> None:
-        raise failure
-
-    monkeypatch.setitem(backend._stages, "layer0", exhaust)
-    with pytest.raises(OutOfMemoryError, match="ran out"):
-        backend.run("layer0", torch.zeros(1, 4, 16, 16))
-    monkeypatch.setitem(backend._stages, "layer0", lambda *_, **__: 1 / 0)
-    with pytest.raises(ZeroDivisionError):
-        backend.run("layer0", torch.zeros(1, 4, 16, 16))
-
-
-def test_so_is_one_where_a_map_is_made_or_an_array_is_sent(monkeypatch: pytest.MonkeyPatch) -> None:
-    backend = TorchBackend(find_checkpoint(), device="cpu")
-
-    def exhaust(*_: object, **__: object) -> None:
-        raise torch.OutOfMemoryError("no more")
-
+def test_memory_that_runs_out_is_told_from_other_failures() -> None:
+    backend = load_backend(device="cpu")
+    large = torch.zeros(1, 1, 1, 1).expand(1, 4, 2**20, 2**20)  # 16 TiB once the first convolution copies it
+    with pytest.raises(OutOfMemoryError, match="the memory ran out"):
+        backend.run("layer0", large)
     with pytest.raises(OutOfMemoryError, match="the memory ran out"):
         backend.empty(64, 2**24, 2**24)
-    monkeypatch.setattr(backend, "_device", torch.device("meta"))  # as a card: maps are not the host's pages
-    monkeypatch.setattr(torch, "empty", exhaust)
-    with pytest.raises(OutOfMemoryError, match="ran out"):
-        backend.empty(64, 16, 16)
-    monkeypatch.setattr(backend, "_sent", exhaust)
-    with pytest.raises(OutOfMemoryError, match="ran out"):
-        backend.array(np.zeros((4, 4), np.float32))
+    with pytest.raises(RuntimeError, match="channels"):
+        backend.run("layer0", torch.zeros(1, 3, 16, 16))
+
+
+def test_memory_that_runs_out_while_an_array_is_converted_is_an_error_of_ours(tmp_path: Path) -> None:
+    (tmp_path / "large").touch()
+    os.truncate(tmp_path / "large", 2**40)  # a hole: it takes no room on the disk
+    halves = np.memmap(tmp_path / "large", np.float16, "r+")
+    with pytest.raises(OutOfMemoryError, match="the memory ran out"):
+        load_backend(device="cpu").array(halves)
+
+
+def test_a_full_card_is_an_error_of_ours_that_names_the_device(monkeypatch: pytest.MonkeyPatch) -> None:
+    ran: list[str] = []
+
+    def exhaust(*_: object, edges: object) -> None:
+        ran.append("layer0")
+        raise torch.OutOfMemoryError("no more")
+
+    monkeypatch.setattr(torch_backend, "split", lambda _: {"layer0": exhaust})
+    backend = TorchBackend(find_checkpoint(), device="cpu")
+    with pytest.raises(OutOfMemoryError, match="cpu ran out of memory"):
+        backend.run("layer0", torch.zeros(1, 4, 16, 16))
+    assert ran == ["layer0"]
+
+
+@needs_cuda
+def test_maps_and_arrays_that_a_card_has_no_room_for_are_errors_of_ours() -> None:
+    backend = load_backend(device="cuda")
+    array = np.zeros((4096, 4096), np.float32)
+    torch.cuda.empty_cache()
+    torch.cuda.set_per_process_memory_fraction(1e-6)
+    try:
+        with pytest.raises(OutOfMemoryError, match=r"cuda:0 .* ran out of memory"):
+            backend.empty(64, 4096, 4096)
+        with pytest.raises(OutOfMemoryError, match=r"cuda:0 .* ran out of memory"):
+            backend.array(array)
+    finally:
+        torch.cuda.set_per_process_memory_fraction(1.0)
 
 
 def test_tf32_stays_off_until_the_last_run_has_ended(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -19,7 +19,7 @@ from mattecli.inference.backend import load_backend
 from mattecli.inference.model import predict_alpha
 from mattecli.network.a2u import A2UNet
 from mattecli.network.checkpoint import load_a2u, save_a2u
-from mattecli.onnx import check
+from mattecli.onnx import check, export
 from mattecli.onnx.check import check_sizes
 from mattecli.onnx.export import export_onnx
 from mattecli.onnx.whole import Options, build
@@ -44,6 +44,15 @@ def run(proto: onnx.ModelProto, *given: Array) -> Array:
     session = ort.InferenceSession(proto.SerializeToString(), providers=["CPUExecutionProvider"])
     names = [entry.name for entry in session.get_inputs()]
     return session.run(None, dict(zip(names, given, strict=True)))[0]  # type: ignore[no-any-return]
+
+
+def changed(proto: onnx.ModelProto, factor: float) -> onnx.ModelProto:
+    """The model with the weights of its last layer multiplied."""
+    other = onnx.ModelProto()
+    other.CopyFrom(proto)
+    tensor = next(t for t in other.graph.initializer if t.name == "pred.1.weight")
+    tensor.CopyFrom(numpy_helper.from_array(np.float32(factor) * numpy_helper.to_array(tensor), tensor.name))
+    return other
 
 
 def planes(*shape: int) -> NDArray[np.float32]:
@@ -183,29 +192,33 @@ def test_a_file_that_is_not_pytorchs_is_not_kept_and_replaces_nothing(
     path.write_bytes(b"mine")
     with pytest.raises(InputError, match="exists already"):
         export_onnx(find_checkpoint(), path)
-    real = check._reference
-
-    def wrong(checkpoint: Checkpoint, options: Options) -> Any:
-        alpha = real(checkpoint, options)
-        return lambda given: alpha(given) + 0.01
-
-    monkeypatch.setattr(check, "_reference", wrong)
-    with pytest.raises(MatteError, match=r"at 16×16 the ONNX file is off by .*e-03"):
-        export_onnx(find_checkpoint(), path, overwrite=True)
-    for error in (300.0, float("nan")):
-        monkeypatch.setattr(check, "_reference", lambda *given, e=error: lambda x: real(*given)(x) * 0 + e)
-        for options in (Options(), Options(pre_post=True)):
-            with pytest.raises(MatteError, match="the ONNX file is off by"):
-                export_onnx(find_checkpoint(), path, options=options, overwrite=True)
-    monkeypatch.setattr(check.memory, "free_bytes", lambda: 1000)
+    another = changed(model(Options()), 1.1)
+    with monkeypatch.context() as patch:
+        patch.setattr(export, "build", lambda *_: another)
+        with pytest.raises(MatteError, match=r"at 16×16 the ONNX file is off by .* the file was deleted"):
+            export_onnx(find_checkpoint(), path, overwrite=True)
+    asked: list[int] = []
+    monkeypatch.setattr(check, "free_bytes", lambda: asked.append(0) or 1000)
     with pytest.raises(
         DeviceError, match=r"the check of a.onnx takes about .* but only 0 MiB are free; .*`compare=False`"
     ):
         export_onnx(find_checkpoint(), path, overwrite=True)
+    assert asked
     assert path.read_bytes() == b"mine"
     assert list(tmp_path.iterdir()) == [path]
     export_onnx(find_checkpoint(), path, overwrite=True, compare=False)
     assert path.stat().st_size > 2**20
+
+
+@pytest.mark.parametrize(
+    ("factor", "pre_post"),
+    [(1.001, False), (float("nan"), False), (1.1, True), (float("nan"), True)],  # with pre_post one level may be off
+)
+def test_the_check_refuses_a_file_with_other_weights(factor: float, pre_post: bool, tmp_path: Path) -> None:
+    options = Options(pre_post=pre_post)
+    onnx.save(changed(model(options), factor), tmp_path / "a.onnx")
+    with pytest.raises(MatteError, match="the ONNX file is off by"):
+        check.check(tmp_path / "a.onnx", find_checkpoint(), options, name="a.onnx")
 
 
 def test_the_check_covers_the_smallest_size_odd_ones_and_a_batch() -> None:

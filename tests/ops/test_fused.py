@@ -2,6 +2,7 @@
 
 import importlib.util
 import os
+import runpy
 import subprocess
 import sys
 from collections.abc import Callable
@@ -25,7 +26,8 @@ ROOT = Path(__file__).parents[2]
 
 needs_card = pytest.mark.skipif(not CUDA, reason="there is no CUDA device")
 needs_triton = pytest.mark.skipif(importlib.util.find_spec("triton") is None, reason="Triton is not installed")
-# Of NumPy, about the interpreter's way with numbers.
+runs_kernels = pytest.mark.usefixtures("kernels")
+# NumPy warns of what Triton's interpreter does with numbers.
 pytestmark = pytest.mark.filterwarnings("ignore:Conversion of an array:DeprecationWarning")
 
 DEVICE = "cuda" if CUDA else "cpu"
@@ -37,11 +39,9 @@ LAYOUTS = [torch.channels_last, torch.contiguous_format]
 Tensors = list[Tensor]
 
 
-@pytest.fixture(autouse=True)
-def _interpreted(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Turn the kernels on, and without a card let the interpreter run them; tests of the choice itself do neither."""
-    if "choice" in request.node.name:
-        return
+@pytest.fixture
+def kernels(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Turn the kernels on; without a card, the interpreter runs them."""
     monkeypatch.setattr(fused, "enabled", True)
     if not CUDA:
         monkeypatch.setattr(fused, "usable", lambda _x, **_: True)
@@ -135,7 +135,13 @@ def on_device(values: Tensors, dtype: torch.dtype, layout: torch.memory_format =
     ]
 
 
+def on_card(dtype: torch.dtype) -> Any:
+    """What the choice looks at, of a map on a card that need not be here."""
+    return SimpleNamespace(is_cuda=True, dtype=dtype, device=torch.device("cuda"))
+
+
 @needs_triton
+@runs_kernels
 @pytest.mark.parametrize("layout", LAYOUTS, ids=["channels-last", "contiguous"])
 @pytest.mark.parametrize("name", OPERATORS)
 def test_results_and_gradients_are_those_of_the_formula(name: str, layout: torch.memory_format) -> None:
@@ -144,6 +150,7 @@ def test_results_and_gradients_are_those_of_the_formula(name: str, layout: torch
 
 
 @needs_triton
+@runs_kernels
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16], ids=str)
 @pytest.mark.parametrize("name", OPERATORS)
 def test_sixteen_bits_only_round_the_result(name: str, dtype: torch.dtype) -> None:
@@ -152,6 +159,7 @@ def test_sixteen_bits_only_round_the_result(name: str, dtype: torch.dtype) -> No
 
 
 @needs_triton
+@runs_kernels
 @pytest.mark.parametrize("name", OPERATORS)
 def test_channels_beyond_one_block_count_as_well(name: str) -> None:
     values = on_device(inputs(name, height=1, width=2, channels=80), torch.float32)
@@ -159,6 +167,7 @@ def test_channels_beyond_one_block_count_as_well(name: str) -> None:
 
 
 @needs_triton
+@runs_kernels
 @pytest.mark.parametrize("name", ["downsample", "upsample", "correlate shared"])
 @pytest.mark.parametrize("edges", [Edges(top=False, right=False), Edges(bottom=False, left=False)], ids=str)
 def test_a_window_has_a_halo_at_inner_sides(name: str, edges: Edges) -> None:
@@ -170,6 +179,7 @@ def test_a_window_has_a_halo_at_inner_sides(name: str, edges: Edges) -> None:
 
 
 @needs_triton
+@runs_kernels
 @pytest.mark.parametrize("name", ["downsample", "upsample", "correlate shared"])
 def test_operators_are_registered_soundly(name: str) -> None:
     operator = getattr(torch.ops.mattecli, OPERATORS[name][0].__name__)
@@ -178,6 +188,7 @@ def test_operators_are_registered_soundly(name: str) -> None:
 
 
 @needs_triton
+@runs_kernels
 @pytest.mark.filterwarnings("ignore")  # the compiler's advice
 @pytest.mark.parametrize("name", ["downsample", "upsample", "correlate shared"])
 def test_compiled_functions_give_the_same(name: str) -> None:
@@ -191,6 +202,7 @@ def test_compiled_functions_give_the_same(name: str) -> None:
 
 
 @needs_triton
+@runs_kernels
 def test_all_operators_use_them_where_they_are_usable(monkeypatch: pytest.MonkeyPatch) -> None:
     x, s, p = on_device(inputs("downsample", height=2, width=2, channels=32), torch.float32)
     u = torch.ones(2, 1, 6, 6, device=DEVICE)
@@ -203,22 +215,56 @@ def test_all_operators_use_them_where_they_are_usable(monkeypatch: pytest.Monkey
         without.setattr(fused, "usable", lambda _x, **_: False)
         plain = all_maps()
     used: list[str] = []
-    launch = fused._launch
-    monkeypatch.setattr(
-        fused, "_launch", lambda name, *args, **kwargs: (used.append(name), launch(name, *args, **kwargs))
-    )
+
+    def noted(name: str) -> Callable[..., object]:
+        function = getattr(fused, name)
+        return lambda *given: (used.append(name), function(*given))[1]
+
+    for name in ("downsample", "upsample", "correlate"):
+        monkeypatch.setattr(fused, name, noted(name))
     assert all(torch.allclose(one, other, atol=1e-4) for one, other in zip(all_maps(), plain, strict=True))
     assert used == ["downsample", "upsample", "correlate"]
 
 
 @needs_triton
+@runs_kernels
 @pytest.mark.parametrize("dtype", TYPES, ids=str)
-def test_the_trial_run_knows_right_sums(dtype: torch.dtype, monkeypatch: pytest.MonkeyPatch) -> None:
-    fused._try_out(dtype, torch.device(DEVICE), grad=dtype == torch.float32)
-    monkeypatch.setattr(fused, "_launch", lambda *_args, **_kwargs: None)
-    monkeypatch.setattr(fused, "empty_map", lambda like, *size: torch.zeros(*like.shape[:2], *size, device=like.device))
-    with pytest.raises(ArithmeticError):
-        fused._try_out(dtype, torch.device(DEVICE), grad=False)
+def test_the_trial_run_accepts_the_kernels(dtype: torch.dtype) -> None:
+    fused.try_out(dtype, torch.device(DEVICE), grad=dtype == torch.float32)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("downsample", 0.9),
+        ("upsample", 1.1),
+        ("correlate", float("nan")),
+        ("resampling_gradients", float("inf")),
+        ("correlate_gradients", float("nan")),
+    ],
+)
+def test_the_trial_run_refuses_wrong_sums_and_gradients(
+    name: str, value: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All functions give ones, which is right, but one of them gives another value."""
+    called: list[str] = []
+
+    def give(function: str) -> Callable[..., object]:
+        size = 8 if function == "upsample" else 4
+        found = torch.full((1, 1, size, size), value if function == name else 1.0)
+
+        def stand_in(*_: object) -> object:
+            called.append(function)
+            return found if function in ("downsample", "upsample") else (found, found)
+
+        return stand_in
+
+    names = ["downsample", "upsample", "correlate", "resampling_gradients", "correlate_gradients"]
+    for function in names:
+        monkeypatch.setattr(fused, function, give(function))
+    with pytest.raises(ArithmeticError, match="wrong sums"):
+        fused.try_out(torch.float32, torch.device("cpu"), grad=True)
+    assert set(called) == set(names)
 
 
 @needs_triton
@@ -239,43 +285,46 @@ def test_the_kernels_compile_for_cards_that_need_not_be_here(arch: int, dtype: s
 
 
 def test_a_compiler_that_fails_is_warned_about_once_and_not_asked_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    def fail(*_args: object, **_kwargs: object) -> None:
+    tried: list[bool] = []
+
+    def fail(*_args: object, grad: bool) -> None:
+        tried.append(grad)
         raise RuntimeError("line one\nno C compiler")
 
     monkeypatch.setattr(fused, "enabled", True)
-    monkeypatch.setattr(fused, "_tried", {})
-    monkeypatch.setattr(fused, "_try_out", fail)
+    monkeypatch.setattr(fused, "trials", {})
+    monkeypatch.setattr(fused, "try_out", fail)
     with pytest.warns(UserWarning, match=r"MATTECLI_FUSED=1 is set, but .* \(no C compiler\); PyTorch's own") as caught:
-        assert not fused._works(torch.float32, torch.device("cpu"), grad=False)
+        assert not fused.usable(on_card(torch.float32))
     assert len(caught) == 1
     assert not fused.enabled
-    assert not fused._works(torch.float32, torch.device("cpu"), grad=False)
+    assert not fused.usable(on_card(torch.float32), grad=True)
+    assert tried == [False]
 
 
 @pytest.mark.parametrize(("value", "on"), [(None, False), ("0", False), ("", False), ("1", True)])
-def test_the_choice_is_off_unless_the_environment_variable_is_1(value: str | None, on: bool) -> None:
-    environment = {name: text for name, text in os.environ.items() if name != "MATTECLI_FUSED"}
-    environment |= {} if value is None else {"MATTECLI_FUSED": value}
-    code = "from mattecli.ops import fused; print(fused.enabled)"
-    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == str(on)
+def test_the_choice_is_off_unless_the_environment_variable_is_1(
+    value: str | None, on: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if value is None:
+        monkeypatch.delenv("MATTECLI_FUSED", raising=False)
+    else:
+        monkeypatch.setenv("MATTECLI_FUSED", value)
+    assert runpy.run_path(str(fused.__file__))["enabled"] == on  # the module is run once more, as in a new process
 
 
 def test_with_the_choice_off_the_kernels_are_not_even_tried_on_a_card(monkeypatch: pytest.MonkeyPatch) -> None:
-    asked: list[torch.dtype] = []
-
-    def work(dtype: torch.dtype, _device: torch.device, *, grad: bool) -> bool:
-        asked.append(dtype)
-        return True
-
-    monkeypatch.setattr(fused, "_works", work)
-    on_card: Any = SimpleNamespace(is_cuda=True, dtype=torch.bfloat16, device=torch.device("cuda"))
+    tried: list[tuple[torch.dtype, bool]] = []
+    monkeypatch.setattr(fused, "trials", {})
+    monkeypatch.setattr(fused, "try_out", lambda dtype, _device, *, grad: tried.append((dtype, grad)))
     monkeypatch.setattr(fused, "enabled", False)
-    assert not fused.usable(on_card)
-    assert not asked
+    assert not fused.usable(on_card(torch.bfloat16))
+    assert not tried
     monkeypatch.setattr(fused, "enabled", True)
-    assert fused.usable(on_card)
-    assert asked == [torch.bfloat16]
+    for _ in range(2):
+        assert fused.usable(on_card(torch.bfloat16))
+        assert fused.usable(on_card(torch.bfloat16), grad=True)
+    assert tried == [(torch.bfloat16, False), (torch.bfloat16, True)]
 
 
 def test_the_choice_on_a_cpu_is_always_another_form(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -284,6 +333,7 @@ def test_the_choice_on_a_cpu_is_always_another_form(monkeypatch: pytest.MonkeyPa
 
 
 @needs_card
+@runs_kernels
 @pytest.mark.parametrize("dtype", TYPES, ids=str)
 @pytest.mark.parametrize("name", OPERATORS)
 @pytest.mark.parametrize("channels", [64, 256])
@@ -294,6 +344,7 @@ def test_large_maps_on_the_card(name: str, dtype: torch.dtype, channels: int) ->
 
 
 @needs_card
+@runs_kernels
 @pytest.mark.parametrize("name", OPERATORS)
 def test_gradients_repeat_bit_for_bit_on_the_card(name: str) -> None:
     values = on_device(inputs(name, height=45, width=67), torch.bfloat16)
@@ -304,6 +355,7 @@ def test_gradients_repeat_bit_for_bit_on_the_card(name: str) -> None:
 
 
 @needs_card
+@runs_kernels
 @pytest.mark.parametrize("shared", [True, False])
 def test_fused_and_plain_predictors_agree_on_the_card(shared: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     torch.manual_seed(0)

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from types import SimpleNamespace
-from typing import Any
 
 import pytest
 import torch
@@ -19,7 +18,6 @@ from mattecli.ops import (
     reassemble_down,
     reassemble_up,
     reference,
-    resample,
     up_kernel,
     upsample,
 )
@@ -32,6 +30,11 @@ INNER = Edges(top=False, right=False)
 
 def random(*shape: int, seed: int = 0) -> Tensor:
     return torch.randn(*shape, dtype=DOUBLE, generator=torch.Generator().manual_seed(seed))
+
+
+def gradients_agree(function: Callable[..., object], values: list[Tensor]) -> bool:
+    """Whether the gradients equal finite differences, along random directions."""
+    return torch.autograd.gradcheck(function, values, fast_mode=True)
 
 
 def unfolded_down(x: Tensor, kernel: Tensor) -> Tensor:
@@ -66,7 +69,7 @@ def released_up(f: Tensor, s: Tensor, p: Tensor) -> Tensor:
 def form(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
     """Both forms a CPU can run."""
     if request.param == "reference":
-        monkeypatch.setattr(resample, "_on_cpu", lambda _: False)
+        monkeypatch.setattr(cpu, "enabled", False)
     return str(request.param)
 
 
@@ -92,12 +95,12 @@ def test_gradients_are_right(size: tuple[int, int], layout: torch.memory_format)
     x, f = random(2, 2, *size), random(2, 2, height, width)
     x, f = (t.contiguous(memory_format=layout).requires_grad_() for t in (x, f))
     s, p = random(2, 1, height, width).requires_grad_(), random(2, 36).requires_grad_()
-    assert torch.autograd.gradcheck(downsample, [x, s, p])
-    assert torch.autograd.gradcheck(upsample, [f, s, p])
+    assert gradients_agree(downsample, [x, s, p])
+    assert gradients_agree(upsample, [f, s, p])
     for channels in (1, 2):
         u, v = (random(2, channels, 6, 6, seed=seed).requires_grad_() for seed in (3, 4))
-        assert torch.autograd.gradcheck(correlate, [x, u])
-        assert torch.autograd.gradcheck(correlate_pair, [x, u, v])
+        assert gradients_agree(correlate, [x, u])
+        assert gradients_agree(correlate_pair, [x, u, v])
 
 
 @pytest.mark.usefixtures("form")
@@ -120,10 +123,10 @@ def test_a_window_gives_what_the_whole_map_gives_and_has_its_gradients(edges: Ed
     assert torch.allclose(upsample(f[wide(1, 1)], part, p, edges), upsample(f, s, p)[wide(2, 0)], atol=1e-12)
     assert torch.allclose(correlate(window, u, edges), correlate(x, u)[wide(1, 0)], atol=1e-12)
     leaves = [t.clone().requires_grad_() for t in (window, part, p)]
-    assert torch.autograd.gradcheck(lambda *t: downsample(*t, edges), leaves)
-    assert torch.autograd.gradcheck(lambda a, b: correlate(a, b, edges), [leaves[0], u.clone().requires_grad_()])
+    assert gradients_agree(lambda *t: downsample(*t, edges), leaves)
+    assert gradients_agree(lambda a, b: correlate(a, b, edges), [leaves[0], u.clone().requires_grad_()])
     leaves[0] = f[wide(1, 1)].clone().requires_grad_()
-    assert torch.autograd.gradcheck(lambda *t: upsample(*t, edges), leaves)
+    assert gradients_agree(lambda *t: upsample(*t, edges), leaves)
 
 
 def test_blocks_and_bands_do_not_show(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -145,7 +148,7 @@ def test_blocks_and_bands_do_not_show(monkeypatch: pytest.MonkeyPatch) -> None:
     paired = results()
     monkeypatch.setattr("mattecli.ops.cpu.BAND_POSITIONS", 100)  # a few rows of one
     banded = results()
-    monkeypatch.setattr(resample, "_on_cpu", lambda _: False)
+    monkeypatch.setattr(cpu, "enabled", False)
     monkeypatch.setitem(reference.BLOCK_ELEMENTS, "cpu", 8 * 64)  # one row of 64 positions at a time
     blocked = results()
     for number, (one, *others) in enumerate(zip(whole, paired, banded, blocked, strict=True)):
@@ -164,19 +167,19 @@ def test_the_kernels_of_few_taps_are_pytorchs_softmax() -> None:
 
 
 def test_indices_are_made_once_while_they_fit_the_limit(monkeypatch: pytest.MonkeyPatch) -> None:
-    made: list[int] = []
-    make_index = cpu._make_index
+    def rows_of(side: int) -> Tensor:
+        axis = cpu.Axis(side, first=-1, sign=1, size=side)
+        return cpu.tap_rows(1, axis, axis, fine=True)
 
-    def note(images: int, rows: Any, columns: Any, fine: bool) -> Tensor:
-        made.append(rows.length)
-        return make_index(images, rows, columns, fine)
-
-    monkeypatch.setattr(cpu, "_make_index", note)
     monkeypatch.setattr(cpu, "INDEX_BYTES", 20_000)
-    for side in (12, 10, 2, 10, 8, 8, 2, 10):  # rows of positions; an index takes 144 bytes for each position
-        downsample(random(1, 2, 2 * side, 2 * side), random(1, 1, side, side), random(1, 36))
-    # The first takes all room, whatever is there before; 10 and 2 fit together; 8 drives both out.
-    assert made[-5:] == [10, 2, 8, 2, 10]
+    assert rows_of(12).nbytes == 144 * 12**2  # it takes all room, whatever was there before
+    ten, two = rows_of(10), rows_of(2)  # these fit together
+    assert (rows_of(10) is ten, rows_of(2) is two) == (True, True)
+    eight = rows_of(8)  # fits beside 2, the last used, but not beside 10
+    assert (rows_of(8) is eight, rows_of(2) is two) == (True, True)
+    again = rows_of(10)
+    assert again is not ten
+    assert torch.equal(again, ten)
 
 
 def test_gradients_are_the_same_without_pytorchs_private_functions(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -199,11 +202,11 @@ def test_gradients_are_the_same_without_pytorchs_private_functions(monkeypatch: 
     monkeypatch.setattr(torch.ops, "aten", SimpleNamespace())
     monkeypatch.setattr(cpu, "DOT_VALUES", 36 * 5 * 20)
     monkeypatch.setattr(cpu.torch, "einsum", note)
-    cpu._embedding_dots_work.cache_clear()
+    cpu.embedding_dots_work.cache_clear()
     try:
         without = gradients()
     finally:
-        cpu._embedding_dots_work.cache_clear()
+        cpu.embedding_dots_work.cache_clear()
     assert (20, 36, 5) in shapes  # 20 positions at a time
     assert sum(shape[0] for shape in shapes) == 2 * 6 * 8 * (3 + 4)  # upsampling has four outputs a position
     for one, other in zip(with_them, without, strict=True):
@@ -241,7 +244,7 @@ def test_correlate_is_a_strided_convolution_with_each_images_own_kernel(channels
     weights, padding = kernel.expand(2, 5, size, size)[:, :, None], (size - 1) // 2
     each = [F.conv2d(x[b : b + 1], weights[b], stride=2, padding=padding, groups=5) for b in range(2)]
     assert torch.allclose(correlate(x, kernel), torch.cat(each), atol=1e-12)
-    assert torch.autograd.gradcheck(correlate, [x[:, :, :4, :6].clone().requires_grad_(), kernel.requires_grad_()])
+    assert gradients_agree(correlate, [x[:, :, :4, :6].clone().requires_grad_(), kernel.requires_grad_()])
 
 
 @pytest.mark.parametrize("groups", [1, 2])
@@ -249,11 +252,11 @@ def test_correlate_is_a_strided_convolution_with_each_images_own_kernel(channels
 def test_given_kernels_of_any_size_reassemble_as_unfolded(size: int, groups: int) -> None:
     x, kernel = random(2, 2, 4, 6).requires_grad_(), random(2, groups, size**2, 2, 3).requires_grad_()
     assert torch.allclose(reassemble_down(x, kernel), unfolded_down(x, kernel), atol=1e-12)
-    assert torch.autograd.gradcheck(reassemble_down, [x, kernel])
+    assert gradients_agree(reassemble_down, [x, kernel])
     if size % 2:
         f, kernel = random(1, 2, 2, 3).requires_grad_(), random(1, groups, size**2, 4, 6).requires_grad_()
         assert torch.allclose(reassemble_up(f, kernel), unfolded_up(f, kernel), atol=1e-12)
-        assert torch.autograd.gradcheck(reassemble_up, [f, kernel])
+        assert gradients_agree(reassemble_up, [f, kernel])
 
 
 def test_shapes_that_do_not_fit_are_refused() -> None:

@@ -1,7 +1,5 @@
 import json
 import pickle
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -264,13 +262,3 @@ def test_the_paper_example_is_the_authors_recipe() -> None:
     assert config.optimizer.drop_factor == 0.1
     assert config.norms.freeze == 0.0
     assert config.data.origins() == {"own": 1.0}
-
-
-def test_matting_without_training_imports_neither_pydantic_nor_matplotlib() -> None:
-    script = (
-        "import sys, mattecli; mattecli.predict_alpha, mattecli.load_backend\n"
-        "import mattecli.inference.torch_backend, mattecli.inference.onnx_backend\n"
-        "sys.exit(', '.join({'pydantic', 'matplotlib'} & set(sys.modules)) or 0)"
-    )
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
-    assert (done.returncode, done.stderr) == (0, "")

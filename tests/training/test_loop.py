@@ -30,8 +30,9 @@ CPU = torch.device("cpu")
 
 
 def run(config: TrainConfig, network: nn.Module | None = None, **options: Any) -> tuple[str, nn.Module]:
+    """Train the toy network; without curves, which take longer to draw than all of the rest."""
     network = network or toy_network()
-    return train(config, network=network, loader=options.pop("loader", toy_loader), device=CPU, **options), network
+    return train(config, network=network, device=CPU, **{"loader": toy_loader, "curves": False} | options), network
 
 
 def log(folder: Path, kind: str = "step") -> list[dict[str, Any]]:
@@ -302,7 +303,7 @@ def test_a_gradient_that_stays_non_finite_ends_the_run(tmp_path: Path) -> None:
 
 
 def test_pictures_of_the_run_are_written(tmp_path: Path) -> None:
-    run(toy_config(tmp_path, validation__every=3))
+    run(toy_config(tmp_path, validation__every=3), curves=True)
     assert [path.name for path in sorted((tmp_path / "samples").iterdir())] == [
         "step-0000000.png",
         "step-0000003.png",
@@ -316,13 +317,19 @@ def test_pictures_of_the_run_are_written(tmp_path: Path) -> None:
     assert len(set(map(tuple, curves.reshape(-1, 3)))) > 10  # lines of several colours
 
 
+def test_without_curves_none_are_drawn_and_nothing_is_said(tmp_path: Path) -> None:
+    run(toy_config(tmp_path), curves=False)
+    assert not (tmp_path / "curves.png").exists()
+    assert not log(tmp_path, "note")
+
+
 def test_without_matplotlib_a_run_says_once_that_it_draws_no_curves(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name in [name for name in sys.modules if name.partition(".")[0] == "matplotlib"]:
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, "matplotlib", None)  # as if it was not installed
-    assert run(toy_config(tmp_path, run__save_every=2))[0] == "finished"
+    assert run(toy_config(tmp_path, run__save_every=2), curves=True)[0] == "finished"
     assert not (tmp_path / "curves.png").exists()
     (note,) = log(tmp_path, "note")
     assert note["text"].endswith("matplotlib is not installed; pip install 'mattecli[training]'")

@@ -31,6 +31,7 @@ def test_an_old_run_goes_on_from_its_state_to_the_weights_of_an_uninterrupted_on
             loader=toy_loader,
             device=torch.device("cpu"),
             resume=resume,
+            curves=False,
         )
         assert ending == "finished"
     states = [torch.load(tmp_path / name / "state.pt", weights_only=True) for name in ("old", "new")]
@@ -42,7 +43,7 @@ def test_an_old_run_goes_on_from_its_state_to_the_weights_of_an_uninterrupted_on
 
 
 def test_the_log_of_a_new_run_has_the_keys_of_an_old_one(tmp_path: Path) -> None:
-    train(settings(tmp_path), network=toy_network(), loader=toy_loader, device=torch.device("cpu"))
+    train(settings(tmp_path), network=toy_network(), loader=toy_loader, device=torch.device("cpu"), curves=False)
     old, new = ({line["kind"]: line for line in read_log(path / "log.jsonl")} for path in (OLD, tmp_path))
     assert new.keys() == old.keys() == {"session", "step", "saved"}
     for kind, line in old.items():

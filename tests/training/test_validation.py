@@ -113,14 +113,15 @@ def test_a_picture_too_large_for_the_memory_is_named_before_training(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pictures = ValidationSet(folder(tmp_path / "pictures"))
-    monkeypatch.setattr(validation, "free_bytes", lambda: 400 * 2**20)
+    free = [400 * 2**20, 2**30]
+    monkeypatch.setattr(validation, "free_bytes", lambda: free.pop(0))
     with pytest.raises(
         DeviceError, match=r"a\.jpg has 100×80 pixels, which take about .* only 400 MiB are free on cpu"
     ):
         train(toy_config(tmp_path / "run"), network=Constant(0.0), loader=toy_loader, device=CPU, validation=pictures)
     assert not (tmp_path / "run").exists()
-    monkeypatch.setattr(validation, "free_bytes", lambda: 2**30)
     pictures.check_memory(CPU)
+    assert not free
 
 
 def test_memory_that_runs_out_in_a_validation_is_a_device_error(tmp_path: Path) -> None:
@@ -181,6 +182,7 @@ def test_the_run_keeps_the_weights_with_the_lowest_mean_sad(tmp_path: Path) -> N
         device=CPU,
         validation=ValidationSet(folder(tmp_path / "pictures")),
         report=lines.append,
+        curves=False,
     )
     judged = [line for line in lines if line["kind"] == "validation"]
     assert [line["step"] for line in judged] == [0, 2, 4, 6]

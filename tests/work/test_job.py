@@ -19,6 +19,7 @@ from mattecli.work import job as jobs
 from mattecli.work.job import OutputOptions, run_job
 from mattecli.work.outcome import Job
 from tests.support.batches import SIDE, write_photo, write_trimap
+from tests.support.memory import free_memory
 
 KINDS: tuple[Kind, ...] = ("composite", "cutout", "foreground", "alpha")
 
@@ -115,11 +116,9 @@ def test_what_can_be_refused_is_refused_without_a_network(photo: Path, trimap: P
     assert (tmp_path / "alpha.png").read_bytes() == b"mine"
 
 
-def test_too_little_memory_for_an_output_is_found_before_the_network_is_loaded(
-    photo: Path, trimap: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("mattecli.system.memory.free_bytes", lambda *_: 8 * SIDE * SIDE)  # enough to read it
-    with pytest.raises(DeviceError, match=r"putting .* together takes"):
+def test_too_little_memory_for_an_output_is_found_before_the_network_is_loaded(photo: Path, trimap: Path) -> None:
+    too_little = pytest.raises(DeviceError, match=r"putting .* together takes")
+    with free_memory(8 * SIDE * SIDE), too_little:  # enough to read it
         run_job(job_of(photo, trimap, "cutout"), Unloadable(RunOptions()))
 
 
