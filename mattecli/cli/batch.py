@@ -119,9 +119,7 @@ def _check_outputs(kinds: tuple[Kind, ...], photos: PhotoOptions, choices: Outpu
         check_composite_options(choices.background if composite else None, fit=choices.fit, linear=choices.linear)
     for kind in kinds:
         clear = kind == "cutout" or (kind == "composite" and (choices.background or "").lower() == "transparent")
-        form = check_format(photos.name, bits=choices.bits if kind == "alpha" else None, alpha=clear)
-        if kind != "alpha" and not form.colour:
-            raise InputError(f"--name {photos.name} can hold only a matte, not colours; let it end in .tif or .png")
+        check_format(photos.name, bits=choices.bits if kind == "alpha" else None, alpha=clear)
     if choices.background is not None:
         read_background(choices.background)
 

@@ -186,9 +186,7 @@ def check_composite_output(target: str, background: str, *, overwrite: bool, inp
     from mattecli.imaging.write import check_output
 
     transparent = background.lower() == "transparent"
-    form = check_output(target, overwrite=overwrite, alpha=transparent, inputs=inputs)
-    if not form.colour:
-        raise InputError(f"{target} can hold only a matte, not colours; name a .tif or .png file")
+    check_output(target, overwrite=overwrite, alpha=transparent, inputs=inputs)
 
 
 def photo_note(photo: Image, name: str) -> str | None:
