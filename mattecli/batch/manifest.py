@@ -5,11 +5,11 @@ from __future__ import annotations
 import csv
 import json
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from mattecli.batch.jobs import OUTPUT, JobList, fill, name_values, outputs_of, without_clashes
+from mattecli.batch.jobs import OUTPUT, JobList, outputs_of, without_clashes
 from mattecli.compositing.outputs import parse_colour
 from mattecli.errors import InputError, UsageError
 from mattecli.imaging.choices import Kind
@@ -25,13 +25,14 @@ def read_manifest(
     kinds: Sequence[Kind] = ("alpha",),
     pattern: str = OUTPUT,
     background: str | None = None,
+    suffixes: Mapping[Kind, str] | None = None,
 ) -> JobList:
     """The jobs of a manifest: CSV with a line of column names, or JSON lines.
 
     `image` and `trimap` are paths; relative ones start at the manifest's folder. `output` is a path below `out`, which
-    may hold `{what}`; without it `pattern` names the outputs. `background` is a picture or a colour; without it the
-    `background` of this call is used. A line that cannot be matted is a Failed. Raises InputError for a manifest that
-    cannot be read.
+    may hold `{what}`; without it `pattern` names the outputs. `suffixes` replace theirs. `background` is a picture or a
+    colour; without it the `background` of this call is used. A line that cannot be matted is a
+    Failed. Raises InputError for a manifest that cannot be read.
     """
     listed = JobList()
     for number, line in _lines(manifest):
@@ -39,7 +40,7 @@ def read_manifest(
         if unknown:
             raise InputError(f"{manifest} has a column {unknown[0]!r}; it may have {', '.join(COLUMNS)}")
         try:
-            entry = _job(line, manifest, number, out, kinds, pattern, background)
+            entry = _job(line, manifest, number, out, kinds, pattern, background, suffixes)
         except UsageError as error:  # not a colour, or braces without a meaning
             given = line.get("image", "")
             entry = Failed(_name(given), os.path.normpath(manifest.parent / given), f"line {number}: {error}")
@@ -60,6 +61,7 @@ def _job(
     kinds: Sequence[Kind],
     pattern: str,
     background: str | None,
+    suffixes: Mapping[Kind, str] | None,
 ) -> Job | Failed:
     given = line.get("image", "")
     image = os.path.normpath(manifest.parent / given) if given else ""
@@ -77,13 +79,9 @@ def _job(
                 f"{manifest} names one output for {len(kinds)} kinds of output in line {number}; put {{what}} into it"
             )
             return Failed(name, image, reason, trimap)
-        values = name_values(name)
-        outputs = {
-            kind: os.path.normpath(out / fill(wanted, {**values, "what": kind}, option=f"{manifest}: output"))
-            for kind in kinds
-        }
+        outputs = outputs_of(name, out, kinds, wanted, suffixes=suffixes, option=f"{manifest}: output")
     else:
-        outputs = outputs_of(name, out, kinds, pattern)
+        outputs = outputs_of(name, out, kinds, pattern, suffixes=suffixes)
     under = _background(line.get("background", ""), manifest) or background
     if "composite" in kinds and under is None:
         return Failed(name, image, f"{manifest} names no background in line {number}; add it or give -b", trimap)

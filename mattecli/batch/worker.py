@@ -164,11 +164,16 @@ class Worker:
         run, outputs = self.options.run, self.options.outputs
         parts: list[Any] = [RECIPE, kind, self.checkpoint.sha256, run.precision, run.snap]
         if kind == "alpha":
-            parts.append(outputs.bits)
+            parts.append(outputs.alpha_bits)
         if kind == "composite":
             colour = job.background is None or not is_picture(job.background)
             linear = "colours estimated in light" if outputs.linear else False
             parts += [outputs.fit, linear, job.background if colour else "a picture"]
+        if kind != "alpha":  # words that are hashed only where something was asked for, so that older folders stay done
+            files = outputs.write_options(kind)
+            parts += [[word, value] for word, value in (("depth", files.bits), ("quality", files.quality)) if value]
+            parts += [] if files.metadata else ["without metadata"]
+            parts += [] if files.premultiplied else ["straight"]
         return _digest(parts)
 
     def _recorder(self, todo: Todo, matte: Matte, kind: Kind) -> Callable[[BinaryIO], None]:
@@ -223,7 +228,8 @@ class Worker:
             check_output_file(
                 kind,
                 output,
-                bits=self.options.outputs.bits,
+                bits=self.options.outputs.alpha_bits,
+                files=self.options.outputs.write_options(kind),
                 background=job.background,
                 overwrite=True,  # `todo` has settled what may be replaced
                 inputs=job.inputs,

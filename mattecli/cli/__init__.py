@@ -5,7 +5,6 @@ it needs when it runs.
 """
 
 import io
-import os
 import signal
 import sys
 
@@ -94,9 +93,6 @@ def main() -> None:
             cause=error,
         )
         sys.exit(exit_code(DeviceError("")))
-    except BrokenPipeError:  # who read standard output has gone: the end of a pipe, not an error
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # or Python would complain when it flushes at the end
-        sys.exit(128 + 13)  # as a shell names a program that SIGPIPE ended
     except ModuleNotFoundError as error:
         if error.name != "torch":
             terminal.fail_unexpectedly(error)

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, get_args
 
 from mattecli.errors import DeviceError, InputError, UsageError
-from mattecli.imaging.choices import Bits, Colour, Fit, Kind
+from mattecli.imaging.choices import Colour, Fit, Kind
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from mattecli.imaging.image import Image
+    from mattecli.imaging.options import Depth, WriteOptions
 
 _ROWS = 512  # of a composite in floats at a time
 
@@ -151,42 +153,65 @@ def write_output(
     background: Image | Colour | None = None,
     fit: Fit = "cover",
     linear: bool = False,
-    bits: Bits = 8,
+    bits: Depth = 8,
+    files: WriteOptions | None = None,
     overwrite: bool = False,
     ready: Callable[[BinaryIO], None] | None = None,
 ) -> None:
     """Write one output whole or not at all; see `make_output`, and `write_alpha` for `bits`, the alpha's depth.
 
+    `layers` is a file with the photo, and with the foreground's colours behind a mask of the alpha: see `write_layers`.
+    `files` says how the files of other kinds than the alpha are written.
+
     `ready` is called with the finished file before it takes its name. Raises InputError and DeviceError.
     """
+    from mattecli.imaging.layers import write_layers
     from mattecli.imaging.write import write_alpha, write_image
 
     if kind == "alpha":
         write_alpha(target, alpha, bits=bits, overwrite=overwrite, like=photo, ready=ready)
+    elif kind == "layers":
+        colours = make_output("foreground", photo, alpha, foreground=foreground)
+        write_layers(target, photo, colours, alpha, overwrite=overwrite, ready=ready, options=files)
     else:
         made = make_output(kind, photo, alpha, background=background, fit=fit, linear=linear, foreground=foreground)
-        write_image(target, made, overwrite=overwrite, ready=ready)
+        made = replace(made, metadata=photo.metadata)
+        write_image(target, made, overwrite=overwrite, ready=ready, options=files)
 
 
 def check_output_file(
-    kind: Kind, target: str, *, bits: Bits, background: str | None, overwrite: bool, inputs: Iterable[str]
+    kind: Kind,
+    target: str,
+    *,
+    bits: Depth,
+    background: str | None,
+    overwrite: bool,
+    inputs: Iterable[str],
+    files: WriteOptions | None = None,
 ) -> None:
     """Raise InputError, before any heavy work, for a file that cannot hold this output or cannot be written."""
     if kind == "alpha":
         from mattecli.imaging.write import check_output
 
         check_output(target, overwrite=overwrite, bits=bits, inputs=inputs)
+    elif kind == "layers":
+        from mattecli.imaging.layers import check_layers
+
+        check_layers(target, overwrite=overwrite, inputs=inputs)
     else:
         over = background if kind == "composite" and background else "black"
-        check_composite_output(target, "transparent" if kind == "cutout" else over, overwrite=overwrite, inputs=inputs)
+        over = "transparent" if kind == "cutout" else over
+        check_composite_output(target, over, overwrite=overwrite, inputs=inputs, files=files)
 
 
-def check_composite_output(target: str, background: str, *, overwrite: bool, inputs: Iterable[str]) -> None:
+def check_composite_output(
+    target: str, background: str, *, overwrite: bool, inputs: Iterable[str], files: WriteOptions | None = None
+) -> None:
     """Raise InputError, before any heavy work, for a file that cannot hold a composite over this background."""
     from mattecli.imaging.write import check_output
 
     transparent = background.lower() == "transparent"
-    check_output(target, overwrite=overwrite, alpha=transparent, inputs=inputs)
+    check_output(target, overwrite=overwrite, alpha=transparent, inputs=inputs, options=files)
 
 
 def photo_note(photo: Image, name: str) -> str | None:

@@ -36,7 +36,7 @@ class Format:
 
     `exact` means that grey values are stored without loss. `lossy` says whether `quality` changes colours, `lossless`
     whether colours can be stored without loss. `profile` says whether the format holds a colour profile, `half` whether
-    it holds floats of 16 bits. `light` means that colours in it are linear.
+    it holds floats of 16 bits, `code_points` those of ITU-T H.273. `light` means that colours in it are linear.
     """
 
     name: str
@@ -49,6 +49,7 @@ class Format:
     profile: bool = True
     half: bool = False
     light: bool = False
+    code_points: bool = False
 
     def save(self, handle: BinaryIO, image: Image, options: WriteOptions | None = None) -> None:
         """Encode the picture, which has a depth that the format holds; see `write.write_image`."""
@@ -133,14 +134,14 @@ def _number(options: WriteOptions, otherwise: int) -> int:
 _JPEG = Format("JPEG", (8,), False, _jpeg, exact=False, lossy=True, lossless=False)
 _TIFF = Format("TIFF", (8, 16, 32), True, save_tiff)
 FORMATS = {
-    ".png": Format("PNG", (8, 16), True, save_png),
+    ".png": Format("PNG", (8, 16), True, save_png, code_points=True),
     ".tif": _TIFF,
     ".tiff": _TIFF,
     ".jpg": _JPEG,
     ".jpeg": _JPEG,
     ".webp": Format("WebP", (8,), True, _webp, lossy=True),
     ".avif": Format("AVIF", (8,), True, _avif, lossy=True, lossless=False),
-    ".jxl": Format("JPEG XL", (8, 16), True, _jxl, lossy=True),
+    ".jxl": Format("JPEG XL", (8, 16), True, _jxl, lossy=True, code_points=True),
     ".bmp": Format("BMP", (8,), False, _bmp, profile=False),
     ".npy": Format("NumPy", (32,), True, _npy, profile=False),
     ".exr": Format("EXR", (32,), True, _exr, half=True, light=True),

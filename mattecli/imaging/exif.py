@@ -217,12 +217,13 @@ def _even(data: bytes) -> bytes:
 def tiff_tags(exif: bytes) -> tuple[list[tuple[int, int, int, bytes, bool]], Callable[[int, int], bytes]]:
     """The entries for a TIFF's first directory as tifffile takes them, and the bytes of a directory below it.
 
-    The second, called with EXIF_DIRECTORY or GPS_DIRECTORY and the place in the file, gives what stands there. The
-    entries that point there are 0 until it is known. Raises BrokenExifError.
+    tifffile refuses the tags of EXIF and GPS, so their entries have the tags before them, which are free, and 0 as the
+    place. The second result, called with EXIF_DIRECTORY or GPS_DIRECTORY and a place in the file, gives what stands
+    there. Raises BrokenExifError.
     """
     first, order = parse(BytesIO(exif)), order_of(exif)
     tags = [
         (tag, entry.kind, entry.count, entry.value, True) for tag, entry in first.entries.items() if tag in _DESCRIPTIVE
     ]
-    tags += [(tag, 4, 1, bytes(4), True) for tag in first.below]
+    tags += [(tag - 1, 4, 1, bytes(4), True) for tag in first.below]
     return tags, lambda tag, base: dump(first.below[tag], order, base=base)

@@ -14,13 +14,12 @@ import PIL.Image
 from numpy.typing import NDArray
 
 from mattecli.errors import InputError, MatteError, UsageError
-from mattecli.imaging.colour import same_profile
 from mattecli.imaging.encoding import FORMATS, Format
+from mattecli.imaging.fitted import fitted
 from mattecli.imaging.given import Given, given_levels, given_values
-from mattecli.imaging.image import Image, in_profile, to_depth
-from mattecli.imaging.metadata import Metadata, for_pixels
+from mattecli.imaging.image import Image, to_depth
+from mattecli.imaging.metadata import Metadata
 from mattecli.imaging.options import Depth, WriteOptions
-from mattecli.imaging.pixels import check_range
 from mattecli.system.files import check_target, whole_file
 
 _DEPTHS: dict[Depth, int] = {8: 8, 16: 16, "half": 32, "float": 32}
@@ -52,12 +51,11 @@ def write_image(
     options = options or WriteOptions()
     picture = image if isinstance(image, Image) else Image(given_values(image, "the picture"))
     form = check_output(target, overwrite=overwrite, alpha=_has_alpha(picture.pixels), options=options)
-    depth = form.nearest(picture.depth if options.bits is None else _DEPTHS[options.bits])
-    if depth != 32:
-        check_range(picture.pixels, "the picture")
-    fitted = _fitted(picture, form, depth, keep=options.metadata)
-    with _written(target, overwrite=overwrite) as handle:
-        form.save(handle, fitted, options)
+    if form.half and options.bits is None:
+        options = replace(options, bits="half" if picture.depth == 8 else "float")
+    stored = fitted(picture, form, _depth(form, picture, options), keep=options.metadata)
+    with written(target, overwrite=overwrite) as handle:
+        form.save(handle, stored, options)
         if ready is not None:
             ready(handle)
 
@@ -85,32 +83,14 @@ def write_alpha(
     matte = Image(to_depth(levels, form.nearest(_DEPTHS[bits])))
     if like is not None:
         matte = replace(matte, resolution=like.resolution, metadata=Metadata(windows=like.metadata.windows))
-    with _written(target, overwrite=overwrite) as handle:
-        form.save(handle, matte, WriteOptions(bits="half" if bits == "half" else None))
+    with written(target, overwrite=overwrite) as handle:
+        form.save(handle, matte, WriteOptions(bits=bits))
         if ready is not None:
             ready(handle)
 
 
-def _fitted(picture: Image, form: Format, depth: int, *, keep: bool) -> Image:
-    """The picture with the depth, the colours and the metadata that go into the file."""
-    colours = picture.pixels.ndim == 3
-    if colours and not form.profile and not same_profile(picture.icc, None) and form.name != "NumPy":
-        picture = in_profile(replace(picture, pixels=to_depth(picture.pixels, depth)), None) or picture
-    known = picture.metadata if keep else Metadata(windows=picture.metadata.windows)
-    srgb = same_profile(picture.icc, None) and picture.cicp is None and picture.named_space is None
-    return replace(
-        picture,
-        pixels=to_depth(picture.pixels, depth),
-        metadata=for_pixels(known, size=picture.size, srgb=srgb),
-    )
-
-
-def write_note(target: str | Path, image: Image) -> str | None:
-    """What the user should know of this picture in that file; None where it is written as it is."""
-    form = check_format(target)
-    if image.pixels.ndim == 3 and form.name == "BMP" and not same_profile(image.icc, None):
-        return f"{target} is written in sRGB, because BMP holds no colour profile"
-    return None
+def _depth(form: Format, image: Image, options: WriteOptions) -> int:
+    return form.nearest(image.depth if options.bits is None else _DEPTHS[options.bits])
 
 
 def check_output(
@@ -188,13 +168,15 @@ def _translated(target: str | Path) -> Iterator[None]:
 
 
 @contextmanager
-def _written(target: str | Path, *, overwrite: bool) -> Iterator[BinaryIO]:
+def written(target: str | Path, *, overwrite: bool) -> Iterator[BinaryIO]:
     """A handle whose content becomes the target, or goes to standard output, if the block ends without an error."""
     if str(target) == "-":
         buffer = io.BytesIO()
         with _translated("standard output"):
             yield buffer
-            sys.stdout.buffer.write(buffer.getbuffer())
+            rest = buffer.getbuffer()
+            while rest:  # with PYTHONUNBUFFERED a write may take a part only
+                rest = rest[sys.stdout.buffer.write(rest) :]
             sys.stdout.buffer.flush()
         return
     with _translated(target), whole_file(Path(target), overwrite=overwrite) as handle:

@@ -13,8 +13,7 @@ import OpenImageIO as oiio  # noqa: N813 - its own examples call it so
 from numpy.typing import NDArray
 
 from mattecli.errors import InputError
-from mattecli.imaging.light import in_light
-from mattecli.imaging.pixels import as_float
+from mattecli.imaging.colour import chromaticities
 
 if TYPE_CHECKING:
     from mattecli.imaging.image import Image
@@ -30,22 +29,21 @@ _OWN_PREFIXES = ("oiio:", "openexr:", "Exif:", "IPTC:", "ICCProfile", "acesImage
 
 
 def save_exr(handle: BinaryIO, image: Image, options: WriteOptions) -> None:
-    """Write grey, RGB or straight RGBA pixels. Colours become linear light; the values of a grey picture stay.
+    """Write grey, linear RGB or straight linear RGBA floats, as half where `options.bits` is "half".
 
-    `options.bits` is "half" or "float"; None is half for pictures of 8 bits, and float for deeper ones and for mattes.
     A grey picture becomes the channel Y, which programs show as grey. RGBA is premultiplied, as OpenEXR demands, unless
     `options.premultiplied` is false. Raises InputError for values that half cannot hold.
     """
     channels = 1 if image.pixels.ndim == 2 else image.pixels.shape[2]
-    half = options.bits == "half" or (options.bits is None and image.depth == 8 and channels > 1)
-    pixels, chromaticities = (as_float(image.pixels), None) if channels == 1 else in_light(image)
+    half, pixels = options.bits == "half", image.pixels
     if channels == 4 and options.premultiplied:
         pixels = np.concatenate([pixels[..., :3] * pixels[..., 3:], pixels[..., 3:]], axis=2)
     if half:
         _check_half(pixels)
     spec = _spec(image, channels, oiio.HALF if half else oiio.FLOAT)
-    if chromaticities is not None:
-        spec.attribute("chromaticities", oiio.TypeDesc("float[8]"), tuple(chromaticities))
+    primaries = chromaticities(image.space) if channels > 1 else None
+    if primaries is not None:
+        spec.attribute("chromaticities", oiio.TypeDesc("float[8]"), tuple(primaries))
     _write(handle, "openexr", spec, pixels)
 
 

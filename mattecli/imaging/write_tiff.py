@@ -73,15 +73,12 @@ def _append(handle: BinaryIO, below: Any) -> None:
     with tifffile.TiffFile(handle) as tiff:
         page: Any = tiff.pages.first
         order = tiff.byteorder
-        places = {
-            tag: (page.tags[tag].valueoffset, page.tags[tag].dtype)
-            for tag in (exif.EXIF_DIRECTORY, exif.GPS_DIRECTORY)
-            if tag in page.tags
-        }
-    for tag, place in places.items():
+        tags = (exif.EXIF_DIRECTORY, exif.GPS_DIRECTORY)
+        entries = {tag: page.tags[tag - 1].offset for tag in tags if tag - 1 in page.tags}
+    for tag, entry in entries.items():
         end = handle.seek(0, 2)
         end += handle.write(b"\0" * (end % 2))
         handle.write(below(tag, end))
-        handle.seek(place[0])
-        handle.write(end.to_bytes(4, "little" if order == "<" else "big"))
+        handle.seek(entry)
+        handle.write(struct.pack(order + "HHII", tag, 4, 1, end))
     handle.seek(0, 2)

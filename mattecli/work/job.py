@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
@@ -24,6 +24,7 @@ from mattecli.compositing.outputs import (
 )
 from mattecli.imaging.choices import Bits, Colour, Fit, Kind
 from mattecli.imaging.image import Image
+from mattecli.imaging.options import Depth, WriteOptions
 from mattecli.system.memory import peak_bytes
 from mattecli.trimaps.check import shares
 from mattecli.trimaps.pairs import read_pair, trimap_note
@@ -41,12 +42,23 @@ class OutputOptions:
     """How outputs are made.
 
     `bits` is the depth of the alpha. `fit` says how a background picture is brought to the photo's size. `linear` mixes
-    composites in linear light.
+    composites in linear light. `depths` are those that formats of outputs settle; `files` says how files are written.
     """
 
     bits: Bits = 8
     fit: Fit = "cover"
     linear: bool = False
+    depths: Mapping[Kind, Depth] = field(default_factory=dict)
+    files: WriteOptions = field(default_factory=WriteOptions)
+
+    @property
+    def alpha_bits(self) -> Depth:
+        """The depth of the alpha."""
+        return self.depths.get("alpha", self.bits)
+
+    def write_options(self, kind: Kind) -> WriteOptions:
+        """How the file of an output other than the alpha is written."""
+        return replace(self.files, bits=self.depths.get(kind))
 
 
 @dataclass(frozen=True, eq=False)
@@ -116,7 +128,13 @@ def check_outputs(job: Job, options: OutputOptions, *, overwrite: bool = False) 
     """Raise InputError, before any heavy work, for a file that cannot be written or cannot hold its output."""
     for kind, output in job.outputs.items():
         check_output_file(
-            kind, output, bits=options.bits, background=job.background, overwrite=overwrite, inputs=job.inputs
+            kind,
+            output,
+            bits=options.alpha_bits,
+            background=job.background,
+            overwrite=overwrite,
+            inputs=job.inputs,
+            files=options.write_options(kind),
         )
 
 
@@ -184,7 +202,8 @@ def write_outputs(
             background=background,
             fit=options.fit,
             linear=options.linear,
-            bits=options.bits,
+            bits=options.alpha_bits,
+            files=options.write_options(kind),
             overwrite=replaces[kind],
             ready=None if record is None else record(kind),
         )

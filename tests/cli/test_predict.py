@@ -324,7 +324,10 @@ def test_output_folder_not_writable(run_matte: RunMatte, photo: Path, trimap: Pa
     [
         ("--cutout --foreground", "use --what"),
         ("--cutout -b red", "use --what"),
-        ("--what alpha,matte --out-dir .", "--what must list alpha, cutout, foreground, composite .*, not 'matte'"),
+        (
+            "--what alpha,matte --out-dir .",
+            "--what must list alpha, cutout, foreground, composite, layers .*, not 'matte'",
+        ),
         ("--what alpha,composite --out-dir .", "a composite needs both"),
         ("--what alpha,cutout -o a.png", "give --out-dir DIR instead"),
         ("--what alpha --cutout --out-dir .", "leave --cutout"),
