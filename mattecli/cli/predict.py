@@ -17,6 +17,7 @@ from mattecli.cli.options import (
     OutputChoices,
     OutputFolder,
     Overwrite,
+    ReadChoices,
     check_composite_options,
 )
 from mattecli.cli.progress import passes_bar
@@ -75,6 +76,7 @@ def predict(
     *,
     files: PredictOptions,
     choices: OutputChoices,
+    reading: ReadChoices,
     model: ModelOptions,
     overwrite: Overwrite = False,
     as_json: Json = False,
@@ -114,6 +116,7 @@ def predict(
             job,
             network,
             options=choices.output_options(),
+            reading=reading.read_options(),
             overwrite=overwrite,
             on_note=terminal.warn,
             on_load=lambda backend: terminal.say_device(backend.device, auto=model.device == "auto"),

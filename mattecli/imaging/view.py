@@ -9,11 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mattecli.imaging.colour.convert import bands, convert
-from mattecli.imaging.colour.encodings import Encoding, Floats, TableEncoding, encoding_of
-from mattecli.imaging.colour.spaces import same_space
+from mattecli.imaging.colour.encodings import Encoding, Floats, encoding_of
+from mattecli.imaging.colour.spaces import is_hdr, same_space
 from mattecli.imaging.colour.tone import Tone, tone_of
-from mattecli.imaging.image import Image
-from mattecli.imaging.space import SRGB
+from mattecli.imaging.image import Image, in_space
+from mattecli.imaging.space import SRGB, Space
 
 _LOOKED_AT = 2**20  # pixels, from which the tone is found
 
@@ -26,17 +26,25 @@ def network_view(image: Image, *, exposure: float = 0.0) -> NDArray[Any]:
     for the network. Grey becomes RGB; an alpha channel is left out.
     """
     pixels = image.pixels if image.pixels.ndim == 3 else np.repeat(image.pixels[..., None], 3, axis=2)
-    pixels, gain = pixels[..., :3], 2.0**exposure
+    pixels = pixels if pixels.shape[2] == 3 else pixels[..., :3]
+    gain = 2.0**exposure
     if gain == 1 and same_space(image.space, SRGB) and _in_range(pixels):
         return pixels
     depth = 8 if image.depth == 8 else 16
-    encoding = encoding_of(image.space)
-    if isinstance(encoding, TableEncoding) and gain == 1:
-        return convert(pixels, image.space, SRGB, depth=depth)  # a table ends at the border of sRGB
-    tone = tone_of(_samples(pixels, encoding, gain))
-    if tone == Tone() and depth == 8 and gain == 1:
-        return convert(pixels, image.space, SRGB, depth=8)
-    return convert(pixels, image.space, SRGB, depth=depth, tone=tone, gain=gain)
+    return convert(pixels, image.space, SRGB, depth=depth, tone=_tone(pixels, image.space, gain), gain=gain)
+
+
+def shown(image: Image, space: Space) -> Image:
+    """A picture whose light may exceed white in another space, as a display shows it: by the rule of `network_view`."""
+    return in_space(image, space, depth=16 if image.depth > 8 else 8, tone=_tone(image.pixels[..., :3], image.space, 1))
+
+
+def _tone(pixels: NDArray[Any], space: Space, gain: float) -> Tone | None:
+    """How light comes into range; None where clipping does."""
+    if pixels.dtype.kind != "f" and gain == 1 and not is_hdr(space):
+        return None  # integers end at white
+    tone = tone_of(_samples(pixels, encoding_of(space), gain))
+    return tone if tone.brightest > 1 else None
 
 
 def _in_range(pixels: NDArray[Any]) -> bool:

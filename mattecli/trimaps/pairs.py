@@ -8,8 +8,11 @@ from numpy.typing import NDArray
 from mattecli.imaging.given import Given, given_name, given_values
 from mattecli.imaging.image import Image
 from mattecli.imaging.open import Source, is_pipe, label
+from mattecli.imaging.options import ReadOptions
 from mattecli.imaging.read import read_image, read_size, read_values
 from mattecli.trimaps.check import as_codes, check_size, from_values
+
+_DEFAULT = ReadOptions()
 
 
 def read_trimap(source: Source, *, snap: int = 0) -> NDArray[np.uint8]:
@@ -40,11 +43,13 @@ def pair_size(photo: Source, trimap: Source) -> tuple[int, int]:
     return size
 
 
-def read_pair(photo: Source, trimap: Source, *, snap: int = 0) -> tuple[Image, NDArray[np.uint8]]:
+def read_pair(
+    photo: Source, trimap: Source, *, snap: int = 0, options: ReadOptions = _DEFAULT
+) -> tuple[Image, NDArray[np.uint8]]:
     """Read a photo and its trimap. Different sizes are found before decoding, unless one of them is a pipe."""
     if not any(map(is_pipe, (photo, trimap))):
         pair_size(photo, trimap)
-    picture, known = read_image(photo), read_trimap(trimap, snap=snap)
+    picture, known = read_image(photo, options=options), read_trimap(trimap, snap=snap)
     names = {"name": source_name(trimap, "the trimap"), "image_name": source_name(photo, "the image")}
     check_size((known.shape[1], known.shape[0]), picture.size, **names)
     return picture, known

@@ -9,12 +9,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from mattecli.errors import UsageError
 from mattecli.imaging.colour.encodings import (
     Encoding,
     Floats,
     MatrixEncoding,
-    TableEncoding,
     encoded,
     encoding_of,
 )
@@ -44,23 +42,17 @@ def convert(
     Deeper pictures go through their curves and a matrix, in float32; integers are rounded once, and clipped unless
     `tone` says what becomes of light out of range. Floats are not clipped. `gain` is multiplied to the light.
 
-    The array itself is returned where nothing changes. Raises UsageError for a profile that is made of tables as the
-    target of more than 8 bits, and for unknown names of spaces.
+    Profiles that are made of tables have the accuracy of 8 bits. The array itself is returned where nothing changes.
+    Raises UsageError for unknown names of spaces.
     """
     own = {1: 8, 2: 16, 4: 32}[pixels.dtype.itemsize]
     if same_space(source, target) and own == depth and gain == 1 and (tone is None or depth != 32):
         return pixels
-    goal = encoding_of(target)
-    if isinstance(goal, TableEncoding) and depth > 8 and not same_space(source, target):
-        raise UsageError(
-            "the profile to convert to is made of tables, which are converted with 8 bits only; give a profile of "
-            "matrix and curves, such as sRGB, AdobeRGB or Display P3"
-        )
     if own == depth == 8 and gain == 1 and tone is None and _profiles_only(source, target):
         colours = to_profile(np.ascontiguousarray(pixels[..., :3]), source.icc, target.icc)
         if colours is not None:
             return _with_alpha(colours, pixels)
-    step = _step(encoding_of(source), goal, depth=depth, tone=tone, gain=gain)
+    step = _step(encoding_of(source), encoding_of(target), depth=depth, tone=tone, gain=gain)
     result = np.empty(pixels.shape, _TYPES[depth])
     for rows in bands(pixels):
         result[rows, :, :3] = step(pixels[rows, :, :3])

@@ -32,6 +32,7 @@ class Tone:
 
     brightest: float = 1.0
     purest: float = 1.0
+    pure: bool = False
 
     def __call__(self, light: Floats) -> Floats:
         """Light with sRGB's primaries, (H, W, 3), from 0 to 1. What is not a number becomes 0. Overwrites `light`."""
@@ -48,6 +49,8 @@ class Tone:
         outside = (light.min(axis=2) < 0) | (light.max(axis=2) > knee)
         if self.purest > 1:
             outside |= light.min(axis=2) < (1 - knee) * grey
+        if self.pure:
+            return np.clip(light, 0, 1, out=light)
         if outside.any():
             light[outside] = _desaturated(light[outside], grey[outside], self.purest)
         return light
