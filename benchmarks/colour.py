@@ -16,7 +16,7 @@ takes the seconds for 50 megapixels. Each prints a Markdown table; docs/colour.m
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -30,7 +30,6 @@ from mattecli.evaluation.evaluate import find_cases
 from mattecli.evaluation.metrics import quantise, score
 from mattecli.imaging.colour import convert, decode_srgb, encode_srgb, linear, space_named, to_profile
 from mattecli.imaging.colour.encodings import encoding_of
-from mattecli.imaging.colour.tone import Tone, tone_of
 from mattecli.imaging.image import Image
 from mattecli.imaging.read import read_alpha, read_image
 from mattecli.imaging.space import SRGB, Space
@@ -159,7 +158,11 @@ def mix(over: Floats, under: Floats, alpha: Floats) -> Floats:
 
 # --- out of gamut -----------------------------------------------------------------------------------------------------
 
-WAYS = ("clip", "desaturate", "shoulder, clip", "shoulder, desaturate", "both shoulders")
+WAYS = ("clip", "desaturate", "and shoulder of light", "and both shoulders")
+KNEE = 0.8  # the shoulder begins here
+LUMINANCE = np.array([[0.2126, 0.7152, 0.0722]], np.float32)  # of ITU-R BT.709
+OUTLIERS = 0.001  # this share of the pixels may end at white or at the border of sRGB
+HIGHEST = 64.0  # the shoulder knows no more; above it is white
 
 
 def out_of_gamut(options: argparse.Namespace) -> None:
@@ -182,12 +185,13 @@ def out_of_gamut(options: argparse.Namespace) -> None:
 def wide(scene: Scene) -> tuple[str, Image, float]:
     """Mixed in values of ProPhoto, with colours as pure as it takes for a tenth of the unknown outside of sRGB.
 
-    Where pure colours do not suffice, the background turns into a green screen step by step.
+    Where pure colours do not suffice, all turns green step by step, as before a green screen.
     """
     space = space_named("prophoto")
     for strength in np.arange(0.2, 2.0, 0.1):
         over, under = (toward_wide(layer, space, min(float(strength), 1)) for layer in (scene.over, scene.under))
-        under = (1 - max(float(strength) - 1, 0)) * under + max(float(strength) - 1, 0) * SCREEN * under.mean()
+        green = max(float(strength) - 1, 0)
+        over, under = ((1 - green) * layer + green * SCREEN * layer.mean() for layer in (over, under))
         pixels = np.rint(np.clip(mix(over, under, scene.alpha), 0, 1) * 65535).astype(np.uint16)
         outside = share_outside(Image(pixels, space.icc), scene.trimap)
         if outside >= 0.1:
@@ -219,9 +223,81 @@ def share_outside(image: Image, trimap: NDArray[np.uint8]) -> float:
 
 def views(image: Image) -> list[NDArray[Any]]:
     """The picture in sRGB by each of WAYS."""
-    tone = tone_of([encoding_of(image.space).to_light(image.pixels)])
-    tones = (None, Tone(), Tone(tone.brightest, pure=True), Tone(tone.brightest), tone)
-    return [convert(image.pixels, image.space, SRGB, depth=16, tone=each) for each in tones]
+    light = convert(image.pixels, image.space, linear(), depth=32)
+    tone = tone_of([light])
+    lights = [light, *(each(light.copy()) for each in (Tone(), Tone(tone.brightest), tone))]
+    return [convert(each, linear(), SRGB, depth=16) for each in lights]
+
+
+@dataclass(frozen=True)
+class Tone:
+    """How light comes into range: the luminance and the saturation of the picture that become 1.
+
+    Saturation is the distance from the grey of the same luminance, 1 at the border of sRGB.
+    """
+
+    brightest: float = 1.0
+    purest: float = 1.0
+
+    def __call__(self, light: Floats) -> Floats:
+        """Light with sRGB's primaries, (H, W, 3), from 0 to 1. What is not a number becomes 0. Overwrites `light`."""
+        light[np.isnan(light)] = 0
+        np.clip(light, -HIGHEST, HIGHEST, out=light)
+        knee = KNEE if max(self.brightest, self.purest) > 1 else 1.0
+        grey = np.maximum(np.asarray(cv2.transform(light, LUMINANCE), np.float32), 0)
+        bright = grey > knee
+        if bright.any() and self.brightest > 1:
+            shown = shoulder(grey[bright], self.brightest)
+            light[bright] *= (shown / grey[bright])[:, None]
+            grey[bright] = shown
+        np.clip(grey, 0, 1, out=grey)
+        outside = (light.min(axis=2) < 0) | (light.max(axis=2) > knee)
+        if self.purest > 1:
+            outside |= light.min(axis=2) < (1 - knee) * grey
+        if outside.any():
+            light[outside] = desaturated(light[outside], grey[outside], self.purest)
+        return light
+
+
+def tone_of(bands: Iterable[Floats]) -> Tone:
+    """The tone of a picture, from bands of its light."""
+    grey, purity = [], []
+    for light in bands:
+        flat = np.clip(np.nan_to_num(light.reshape(-1, 1, 3)), -HIGHEST, HIGHEST)
+        luminance = np.maximum(np.asarray(cv2.transform(flat, LUMINANCE), np.float32).ravel(), 0)
+        grey.append(luminance)
+        shown = np.minimum(luminance, 1)
+        scaled = np.multiply(flat[:, 0], (shown / np.maximum(luminance, 1e-9))[:, None], dtype=np.float32)
+        purity.append(saturation(scaled, shown))
+    brightest = float(np.quantile(np.concatenate(grey), 1 - OUTLIERS))
+    purest = float(np.quantile(np.concatenate(purity), 1 - OUTLIERS))
+    return Tone(max(brightest, 1.0), max(purest, 1.0))
+
+
+def shoulder(values: Floats, peak: float) -> Floats:
+    """Values from the knee up: the peak becomes 1, and the slope at the knee is 1."""
+    over, most = values - KNEE, peak - KNEE
+    bend = (most / (1 - KNEE) - 1) / most
+    result: Floats = np.minimum(KNEE + over / (1 + bend * over), 1)
+    return result
+
+
+def saturation(colours: Floats, grey: Floats) -> Floats:
+    """How far colours (N, 3) are from the grey of their luminance (N,), relative to the border of sRGB."""
+    above = (colours.max(axis=1) - grey) / np.maximum(1 - grey, 1e-6)
+    below = (grey - colours.min(axis=1)) / np.maximum(grey, 1e-6)
+    distance: Floats = np.maximum(above, below)
+    distance[(grey <= 1e-5) | (grey >= 1 - 1e-5)] = 0
+    return distance
+
+
+def desaturated(colours: Floats, grey: Floats, purest: float) -> Floats:
+    distance = saturation(colours, grey)
+    far = distance > KNEE
+    kept = np.where(far, shoulder(np.where(far, distance, KNEE), max(purest, 1.0)), distance)
+    factor = np.where(far, kept / np.maximum(distance, 1e-6), 1)
+    moved = grey[:, None] + factor[:, None] * (colours - grey[:, None])
+    return np.asarray(np.clip(moved, 0, 1), np.float32)
 
 
 # --- coverage ---------------------------------------------------------------------------------------------------------

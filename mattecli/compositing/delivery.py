@@ -18,7 +18,6 @@ from mattecli.imaging.colour.lcms import usable
 from mattecli.imaging.encoding import Format
 from mattecli.imaging.image import Image, in_space
 from mattecli.imaging.space import SRGB, Space
-from mattecli.imaging.view import shown
 
 KEEP = "keep"
 _LIGHT = ("EXR", "OpenEXR")  # formats whose colours are light by convention
@@ -28,20 +27,17 @@ _LIGHT = ("EXR", "OpenEXR")  # formats whose colours are light by convention
 class Delivery:
     """The spaces of one output: colours are estimated and mixed in `working`, and written in `final` with `depth` bits.
 
-    `display` says that light above white is brought into the range of a display. `note` is what the user should know.
+    `note` is what the user should know.
     """
 
     working: Space
     final: Space
     depth: int
-    display: bool = False
     note: str | None = None
 
     def prepared(self, photo: Image) -> Image:
         """The photo in the working space; the same object where nothing changes."""
-        if self.display:
-            return shown(photo, self.working)
-        return in_space(photo, self.working, depth=32 if self.working != self.final else self.depth)
+        return in_space(photo, self.working, depth=self.depth if self.working == self.final else 32)
 
 
 def deliver(photo: Image, form: Format, *, output_space: str = KEEP) -> Delivery:
@@ -49,28 +45,28 @@ def deliver(photo: Image, form: Format, *, output_space: str = KEEP) -> Delivery
 
     `output_space` is keep, srgb, p3, another name of a space, or the file of an ICC profile. OpenEXR holds light. PQ
     and HLG are mixed in light, and go back only into PNG of 16 bits. Formats that end at white get sRGB instead of
-    light. Raises InputError for a profile that cannot be used, and UsageError for an unknown name.
+    light, where all above white is white. Raises InputError for a profile that cannot be used, and UsageError for an
+    unknown name.
     """
-    wanted = photo.space if output_space == KEEP else read_space(output_space, depth=photo.depth)
+    own = photo.space
+    wanted = own if output_space == KEEP else read_space(output_space, depth=photo.depth)
     if form.name in _LIGHT:
         light = _light_of(wanted)
         return Delivery(light, light, 32)
     ends_at_white = 32 not in form.depths
-    display = ends_at_white and _may_exceed_white(photo)
-    if output_space != KEEP:
-        return Delivery(wanted, wanted, _depth(photo, ends_at_white), display)
+    depth = 16 if photo.depth == 32 and ends_at_white else photo.depth  # 8 only when the file is written
+    note = None
     if is_hdr(wanted):
-        if form.name == "PNG" and photo.depth == 16:
-            return Delivery(linear(REC2020), wanted, 16)
-        note = f"{form.name} cannot hold PQ or HLG, so the colours are converted to sRGB"
-        return Delivery(SRGB, SRGB, _depth(photo, ends_at_white), True, note)
-    if display and (is_linear(wanted) or not same_space(wanted, SRGB)):
-        note = f"{form.name} ends at white, so the scene's light is converted to sRGB"
-        return Delivery(SRGB, SRGB, 16, True, note)
-    if form.name == "BMP" and not same_space(wanted, SRGB):
-        note = "BMP has no colour profile, so the colours are converted to sRGB"
-        return Delivery(SRGB, SRGB, photo.depth, note=note)
-    return Delivery(wanted, wanted, _depth(photo, ends_at_white), display)
+        if form.name == "PNG" and depth == 16:
+            return Delivery(linear(REC2020), wanted, depth)
+        note = f"{form.name} cannot hold PQ or HLG"
+    elif photo.depth == 32 and ends_at_white and is_linear(wanted):
+        note = f"{form.name} ends at white"
+    elif form.name == "BMP" and not same_space(wanted, SRGB):
+        note = "BMP has no colour profile"
+    if note is not None:
+        return Delivery(SRGB, SRGB, depth, f"{note}, so the colours are converted to sRGB")
+    return Delivery(wanted, wanted, depth)
 
 
 def read_space(text: str, *, depth: int = 8) -> Space:
@@ -114,15 +110,6 @@ class ForegroundColours:
 def _opaque(photo: Image) -> Image:
     """The photo with its hidden colours, which `photo_note` warns of."""
     return replace(photo, transparent=False) if photo.transparent else photo
-
-
-def _may_exceed_white(photo: Image) -> bool:
-    return photo.depth == 32 or is_hdr(photo.space)
-
-
-def _depth(photo: Image, ends_at_white: bool) -> int:
-    """Floats become 16 bits for formats that cannot hold them, and are rounded to 8 when they are written."""
-    return 16 if photo.depth == 32 and ends_at_white else photo.depth
 
 
 def _light_of(space: Space) -> Space:

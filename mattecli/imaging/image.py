@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 from mattecli.errors import InputError
 from mattecli.imaging.colour.convert import convert
 from mattecli.imaging.colour.spaces import same_space
-from mattecli.imaging.colour.tone import Tone
 from mattecli.imaging.metadata import Metadata
 from mattecli.imaging.pixels import full_scale
 from mattecli.imaging.space import CICP, Space
@@ -88,7 +87,7 @@ def to_depth(pixels: NDArray[Any], depth: int) -> NDArray[Any]:
     return result
 
 
-def in_space(picture: Image, space: Space, *, depth: int | None = None, tone: Tone | None = None) -> Image:
+def in_space(picture: Image, space: Space, *, depth: int | None = None) -> Image:
     """The same colours in another space, with the depth of the picture or another one.
 
     Metadata, resolution and an alpha channel stay. Grey (H, W) becomes RGB. The picture itself is returned where
@@ -98,5 +97,5 @@ def in_space(picture: Image, space: Space, *, depth: int | None = None, tone: To
     if picture.depth == depth and same_space(picture.space, space):
         return picture
     pixels = picture.pixels if picture.pixels.ndim == 3 else np.repeat(picture.pixels[..., None], 3, axis=2)
-    pixels = convert(pixels, picture.space, space, depth=depth, tone=tone)
+    pixels = convert(pixels, picture.space, space, depth=depth)
     return replace(picture, pixels=pixels, icc=space.icc, cicp=space.cicp, named_space=space.name)

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 from mattecli.imaging.colour import convert, linear, space_named
 from mattecli.imaging.image import Image
 from mattecli.imaging.space import Space
-from mattecli.imaging.view import network_view, shown
+from mattecli.imaging.view import network_view
 from tests.imaging.test_colour import HLG, PQ
 from tests.imaging.test_read import SRGB
 
@@ -74,10 +74,3 @@ def test_what_is_not_a_number_is_seen_as_black_and_infinity_as_white() -> None:
 def test_grey_and_alpha_are_seen_as_rgb() -> None:
     assert network_view(Image(ramp(np.uint8)[..., 0])).shape == (20, 30, 3)
     assert network_view(Image(np.zeros((20, 30, 4), np.uint8))).shape == (20, 30, 3)
-
-
-def test_a_scene_is_shown_within_the_range_of_a_file() -> None:
-    scene = Image(ramp(np.float32) * 5, linear().icc)
-    picture = shown(scene, Space())
-    assert picture.pixels.dtype == np.uint16
-    assert picture.space == Space()
