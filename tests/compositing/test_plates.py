@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import numpy as np
+import OpenImageIO as oiio  # noqa: N813
 import PIL.Image
 import pytest
 from numpy.typing import NDArray
@@ -215,3 +216,18 @@ def test_a_picture_without_a_profile_is_opened_as_srgb(tmp_path: Path) -> None:
     half = np.full((2, 3), 0.5, np.float32)
     mixed = composite(str(tmp_path / "a.png"), half, (0.0, 0.0, 0.0))
     np.testing.assert_allclose(mixed[0, 0], np.array([200, 100, 50]) / 510, atol=1e-6)
+
+
+def test_a_composite_equals_openimageios_over() -> None:
+    """Premultiplied, as OpenEXR holds it: A + (1 − α)·B."""
+    rng = np.random.default_rng(0)
+    colours = (rng.random((30, 40, 3)) ** 4 * 30).astype(np.float32)
+    behind = (rng.random((30, 40, 3)) ** 4 * 30).astype(np.float32)
+    alpha = np.clip(rng.uniform(-0.5, 1.5, (30, 40)), 0, 1).astype(np.float32)
+    front = np.dstack([colours * alpha[..., None], alpha])
+    back = np.dstack([behind, np.ones_like(alpha)])
+    theirs = oiio.ImageBufAlgo.over(oiio.ImageBuf(front), oiio.ImageBuf(back)).get_pixels(oiio.FLOAT)[..., :3]
+    light = linear().icc
+    ours = composite(Image(colours, light), alpha, Image(behind, light))
+    assert (np.abs(ours - theirs) <= np.spacing(np.abs(theirs)) / 2).mean() > 0.999
+    np.testing.assert_array_almost_equal_nulp(ours, theirs, nulp=1)
