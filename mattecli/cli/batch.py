@@ -13,7 +13,15 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from mattecli.cli.batch_options import PhotoOptions, RunChoices
-from mattecli.cli.options import Json, ModelOptions, OutputChoices, Overwrite, WriteChoices, check_composite_options
+from mattecli.cli.options import (
+    Json,
+    ModelOptions,
+    OutputChoices,
+    Overwrite,
+    ReadChoices,
+    WriteChoices,
+    check_composite_options,
+)
 from mattecli.cli.progress import interruptible, progress_bar
 from mattecli.cli.terminal import Terminal, printable
 from mattecli.compositing.outputs import read_background
@@ -37,6 +45,7 @@ def batch(
     *,
     photos: PhotoOptions,
     choices: OutputChoices,
+    reading: ReadChoices,
     written: WriteChoices,
     model: ModelOptions,
     how: RunChoices,
@@ -72,6 +81,7 @@ def batch(
         out=out,
         run=model.run_options(),
         outputs=choices.output_options(written.write_options()),
+        reading=reading.read_options(),
         overwrite=overwrite,
         redo=how.redo,
         content=how.compare == "content",

@@ -16,6 +16,7 @@ from mattecli.imaging.options import Quality, WriteOptions
 from mattecli.imaging.products import Products, check_over, depths, parse_products, suffixes
 
 if TYPE_CHECKING:
+    from mattecli.imaging.options import ReadOptions
     from mattecli.inference.options import RunOptions
     from mattecli.work.job import OutputOptions
 
@@ -90,6 +91,17 @@ def parse_quality(text: Any) -> Quality:
     if not str(text).isdecimal() or not 1 <= int(text) <= 100:
         raise ValueError(f"must be a whole number from 1 to 100, or lossless, not {text}")
     return int(text)
+
+
+def parse_stops(text: Any) -> float:
+    """`--network-exposure`: a number from -10 to 10."""
+    try:
+        stops = float(text)
+    except ValueError:
+        stops = float("nan")
+    if not -10 <= stops <= 10:
+        raise ValueError(f"must be a number of stops from -10 to 10, not {text}")
+    return stops
 
 
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace output files that exist.")]
@@ -176,6 +188,17 @@ class ModelOptions:
         ),
     ] = 0
 
+    network_exposure: Annotated[
+        float,
+        typer.Option(
+            "--network-exposure",
+            parser=parse_stops,
+            metavar="STOPS",
+            help="Brighten what the network sees by so many stops, for a plate that is too dark for it. The outputs do "
+            "not change.",
+        ),
+    ] = 0.0
+
     def run_options(self) -> RunOptions:
         """The same for the library."""
         from mattecli.inference.options import RunOptions
@@ -186,6 +209,43 @@ class ModelOptions:
         """The options that differ from their defaults."""
         changed = [field.name for field in dataclasses.fields(self) if getattr(self, field.name) != field.default]
         return [f"--{name.replace('_', '-')}" for name in changed]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReadChoices:
+    """How the files are read."""
+
+    panel: ClassVar[str] = "Files"
+    input_space: Annotated[
+        str,
+        typer.Option(
+            "--input-space",
+            metavar="auto|srgb|linear|NAME",
+            help="Colour space of the photo: auto (as its file says), srgb, linear (light), or a name such as "
+            "AdobeRGB, ProPhoto, ACEScg or 'ARRI LogC4'.",
+        ),
+    ] = "auto"
+
+    def read_options(self) -> ReadOptions:
+        """The same for the library. Raises UsageError for an unknown colour space."""
+        from mattecli.imaging.options import ReadOptions
+
+        if self.input_space.lower() not in ("auto", "srgb", "linear"):
+            from mattecli.imaging.colour import space_named
+
+            space_named(self.input_space)  # before any file is read
+        return ReadOptions(input_space=self.input_space)
+
+
+OutputSpace = Annotated[
+    str,
+    typer.Option(
+        "--output-space",
+        metavar="keep|srgb|p3|FILE.icc",
+        help="Colour space of cut-outs, foregrounds and composites: keep (the photo's own), srgb, p3, or an ICC "
+        "profile's file. Alphas have none.",
+    ),
+]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -226,13 +286,20 @@ class OutputChoices:
             help="Depth of the alpha. float needs a .tif, .npy or .exr file; other outputs keep the photo's depth.",
         ),
     ] = 8
+    output_space: OutputSpace = "keep"
 
     def output_options(self, files: WriteOptions) -> OutputOptions:
         """The same for the library."""
         from mattecli.work.job import OutputOptions
 
+        check_output_space(self.output_space)
         return OutputOptions(
-            bits=self.bits, fit=self.fit, linear=self.linear, depths=depths(self.what or {}), files=files
+            bits=self.bits,
+            fit=self.fit,
+            linear=self.linear,
+            output_space=self.output_space,
+            depths=depths(self.what or {}),
+            files=files,
         )
 
     @property
@@ -301,6 +368,14 @@ class WriteChoices:
             raise UsageError("--quality lossless is not possible in JPEG; take webp, jxl or png instead")
         if self.straight and ".exr" not in found:
             raise UsageError("--straight is for EXR, and none is written; other formats are straight anyway")
+
+
+def check_output_space(output_space: str) -> None:
+    """Raise InputError or UsageError for an output space that cannot be used."""
+    if output_space not in ("keep", "srgb", "p3"):
+        from mattecli.compositing.delivery import read_space
+
+        read_space(output_space)
 
 
 def check_composite_options(background: str | None, *, fit: str, linear: bool) -> None:

@@ -17,6 +17,7 @@ from mattecli.cli.options import (
     OutputChoices,
     OutputFolder,
     Overwrite,
+    ReadChoices,
     WriteChoices,
     check_composite_options,
 )
@@ -76,6 +77,7 @@ def predict(
     *,
     files: PredictOptions,
     choices: OutputChoices,
+    reading: ReadChoices,
     written: WriteChoices,
     model: ModelOptions,
     overwrite: Overwrite = False,
@@ -118,6 +120,7 @@ def predict(
             job,
             network,
             options=choices.output_options(written.write_options()),
+            reading=reading.read_options(),
             overwrite=overwrite,
             on_note=terminal.warn,
             on_load=lambda backend: terminal.say_device(backend.device, auto=model.device == "auto"),

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mattecli.errors import DeviceError, InputError
+from mattecli.imaging.encoding import FORMATS
 from mattecli.imaging.fitted import fitted
 from mattecli.imaging.image import Image, to_depth
 from mattecli.imaging.options import WriteOptions
@@ -26,6 +27,8 @@ from mattecli.system.files import check_target
 if TYPE_CHECKING:
     from mattecli.imaging.write import Ready
 
+# What a PSD holds, for those who bring colours into its range. `write_layers` writes it, and no encoder does.
+LAYERS = replace(FORMATS[".jxl"], name="PSD", code_points=False)
 _LONGEST = 30_000  # pixels on a side of a PSD
 _ROWS = 256
 _TRANSPARENCY, _MASK = -1, -2  # numbers of channels
@@ -65,7 +68,6 @@ def write_layers(
     `photo` and `foreground` are RGB of one size; `alpha` is (H, W) in [0, 1]. The file has 8 bits per channel for a
     photo of 8 bits, else 16, the photo's profile, resolution and metadata. Raises InputError and DeviceError.
     """
-    from mattecli.imaging.encoding import FORMATS
     from mattecli.imaging.write import written
 
     options = options or WriteOptions()
@@ -73,8 +75,7 @@ def write_layers(
     if max(photo.size) > _LONGEST:
         raise InputError(f"{target} would have more than {_LONGEST} pixels on a side, which PSD cannot hold")
     depth = 8 if photo.depth == 8 else 16
-    holds = FORMATS[".jxl"] if depth == 16 else FORMATS[".webp"]  # as these: a profile, and no light above white
-    below, above = (fitted(_rgb(picture), holds, depth, keep=options.metadata) for picture in (photo, foreground))
+    below, above = (fitted(_rgb(picture), LAYERS, depth, keep=options.metadata) for picture in (photo, foreground))
     mask = to_depth(alpha, depth)
     with written(target, overwrite=overwrite) as handle:
         _document(below, above.pixels, mask, depth).write(handle)

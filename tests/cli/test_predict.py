@@ -425,7 +425,7 @@ def test_the_alpha_is_safe_before_anything_else_is_made(
     def fail(*_: object) -> None:
         raise MemoryError
 
-    monkeypatch.setattr("mattecli.work.job.estimate_foreground", fail)
+    monkeypatch.setattr("mattecli.work.job.ForegroundColours.of", fail)
     assert run_matte("predict", photo, "-t", known, "--what", "cutout,alpha")[0] == 5
     assert photo.with_name("photo_alpha.png").is_file()
 

@@ -27,8 +27,7 @@ def exr(path: Path) -> tuple[Any, Any]:
     """The attributes and the pixels as the file stores them."""
     hints = OpenImageIO.ImageSpec()
     hints.attribute("oiio:UnassociatedAlpha", 1)
-    source = OpenImageIO.ImageInput.create("openexr")
-    assert source.open(str(path), hints)
+    source = OpenImageIO.ImageInput.open(str(path), hints)
     return OpenImageIO.ImageSpec(source.spec()), source.read_image("float")
 
 

@@ -9,19 +9,16 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from mattecli.errors import UsageError
 from mattecli.imaging.colour.encodings import (
     Encoding,
     Floats,
     MatrixEncoding,
-    TableEncoding,
     encoded,
     encoding_of,
 )
 from mattecli.imaging.colour.icc import REC709, Matrix, adapted
 from mattecli.imaging.colour.lcms import to_profile
 from mattecli.imaging.colour.spaces import same_space
-from mattecli.imaging.colour.tone import Tone
 from mattecli.imaging.pixels import as_float
 from mattecli.imaging.space import Space
 
@@ -35,32 +32,25 @@ def convert(
     target: Space,
     *,
     depth: int,
-    tone: Tone | None = None,
     gain: float = 1.0,
 ) -> NDArray[Any]:
     """Colours (H, W, 3) or straight RGBA (H, W, 4) of one space in another, with 8, 16 or 32 (floats) bits per channel.
 
     The intent is relative colorimetric with black point compensation. With 8 bits on both sides LittleCMS converts.
-    Deeper pictures go through their curves and a matrix, in float32; integers are rounded once, and clipped unless
-    `tone` says what becomes of light out of range. Floats are not clipped. `gain` is multiplied to the light.
+    Deeper pictures go through their curves and a matrix, in float32; integers are clipped and rounded once, and floats
+    are not clipped. `gain` is multiplied to the light.
 
-    The array itself is returned where nothing changes. Raises UsageError for a profile that is made of tables as the
-    target of more than 8 bits, and for unknown names of spaces.
+    Profiles that are made of tables have the accuracy of 8 bits. The array itself is returned where nothing changes.
+    Raises UsageError for unknown names of spaces.
     """
     own = {1: 8, 2: 16, 4: 32}[pixels.dtype.itemsize]
-    if same_space(source, target) and own == depth and gain == 1 and (tone is None or depth != 32):
+    if same_space(source, target) and own == depth and gain == 1:
         return pixels
-    goal = encoding_of(target)
-    if isinstance(goal, TableEncoding) and depth > 8 and not same_space(source, target):
-        raise UsageError(
-            "the profile to convert to is made of tables, which are converted with 8 bits only; give a profile of "
-            "matrix and curves, such as sRGB, AdobeRGB or Display P3"
-        )
-    if own == depth == 8 and gain == 1 and tone is None and _profiles_only(source, target):
+    if own == depth == 8 and gain == 1 and _profiles_only(source, target):
         colours = to_profile(np.ascontiguousarray(pixels[..., :3]), source.icc, target.icc)
         if colours is not None:
             return _with_alpha(colours, pixels)
-    step = _step(encoding_of(source), goal, depth=depth, tone=tone, gain=gain)
+    step = _step(encoding_of(source), encoding_of(target), depth=depth, gain=gain)
     result = np.empty(pixels.shape, _TYPES[depth])
     for rows in bands(pixels):
         result[rows, :, :3] = step(pixels[rows, :, :3])
@@ -76,20 +66,16 @@ def bands(pixels: NDArray[Any]) -> Iterator[slice]:
         yield slice(top, min(top + rows, len(pixels)))
 
 
-def _step(
-    source: Encoding, target: Encoding, *, depth: int, tone: Tone | None, gain: float
-) -> Callable[[NDArray[Any]], NDArray[Any]]:
+def _step(source: Encoding, target: Encoding, *, depth: int, gain: float) -> Callable[[NDArray[Any]], NDArray[Any]]:
     """The function that converts a band."""
     ends = [encoding.matrix if isinstance(encoding, MatrixEncoding) else None for encoding in (source, target)]
-    if tone is None and ends[0] is not None and ends[1] is not None:
+    if ends[0] is not None and ends[1] is not None:
         between = _matrix(ends[0], ends[1], gain)
         return lambda band: _written(_times(source.decode(band), between), target, depth)
     last = None if ends[1] is None else _matrix(adapted(REC709), ends[1], 1.0)
 
     def by_light(band: NDArray[Any]) -> NDArray[Any]:
         light = source.to_light(band) * np.float32(gain)
-        if tone is not None:
-            light = tone(light)
         return levels(target.from_light(light), depth) if last is None else _written(_times(light, last), target, depth)
 
     return by_light

@@ -141,11 +141,13 @@ SRGB_CURVE = Power(2.4, 1 / 1.055, 0.055 / 1.055, 1 / 12.92, 0.04045)  # IEC 619
 
 def decode_srgb(values: NDArray[np.float32]) -> NDArray[np.float32]:
     """Turn sRGB values in [0, 1] into linear light in [0, 1] (IEC 61966-2-1)."""
-    light: NDArray[np.float32] = np.where(values <= 0.04045, values / 12.92, ((values + 0.055) / 1.055) ** 2.4)
+    power = ((np.maximum(values, 0) + 0.055) / 1.055) ** 2.4
+    light: NDArray[np.float32] = np.where(values <= 0.04045, values / 12.92, power)
     return light
 
 
 def encode_srgb(light: NDArray[np.float32]) -> NDArray[np.float32]:
     """Turn linear light in [0, 1] into sRGB values in [0, 1] (IEC 61966-2-1)."""
-    values: NDArray[np.float32] = np.where(light <= 0.0031308, light * 12.92, 1.055 * light ** (1 / 2.4) - 0.055)
+    power = 1.055 * np.maximum(light, 0) ** (1 / 2.4) - 0.055
+    values: NDArray[np.float32] = np.where(light <= 0.0031308, light * 12.92, power)
     return values

@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 from mattecli.imaging.colour import ocio
 from mattecli.imaging.colour.curves import SRGB_CURVE, Cineon, Curve, Hlg, Power, Pq
 from mattecli.imaging.colour.icc import P3, REC709, REC2020, Matrix, adapted, parse
-from mattecli.imaging.colour.lcms import to_profile
+from mattecli.imaging.colour.lcms import to_profile, usable
 from mattecli.imaging.pixels import as_float
-from mattecli.imaging.space import Space
+from mattecli.imaging.space import SRGB, Space
 
 Floats = NDArray[np.float32]
 
@@ -138,7 +138,9 @@ def encoding_of(space: Space) -> Encoding:
     if space.icc is None:
         return MatrixEncoding(adapted(REC709), (SRGB_CURVE,) * 3)
     profile = parse(space.icc)
-    return TableEncoding(space.icc) if profile is None else MatrixEncoding(profile.matrix, profile.curves)
+    if profile is not None:
+        return MatrixEncoding(profile.matrix, profile.curves)
+    return TableEncoding(space.icc) if usable(space.icc) else encoding_of(SRGB)  # a broken profile counts as none
 
 
 def _by_code_points(cicp: tuple[int, int, int, int]) -> MatrixEncoding:
@@ -172,13 +174,12 @@ def _decoding_table(curve: Curve, levels: int) -> Floats:
 
 
 def encoded(light: Floats, curves: tuple[Curve, ...], levels: int) -> NDArray[Any]:
-    """Light (H, W, 3) as integers from 0 to `levels` - 1, rounded and clipped. Overwrites `light`.
+    """Light (H, W, 3) as integers from 0 to `levels` - 1, rounded and clipped. What is not a number becomes 0.
 
     The upper 24 bits of a float are the place in a table, which is exact to 2⁻¹⁶ of the light.
     """
-    light[np.isnan(light)] = 0
-    np.clip(light, _FAINTEST, 1, out=light)
-    places = light.view(np.int32)
+    shown = np.fmin(np.fmax(light, _FAINTEST), np.float32(1))  # these two leave NaN out
+    places = shown.view(np.int32)
     places >>= 8
     places -= _FIRST
     if len(set(curves)) == 1:

@@ -21,8 +21,8 @@ _RAW_FLOATS = ("npy", "numpy")  # floats of these are not scene-linear by conven
 def space_of(tags: ColourTags, *, floating: bool, format: str, input_space: str = "auto") -> Space:  # noqa: A002
     """The space of a picture, from the tags of its file.
 
-    `floating` says whether the values are floats, and `format` is the format in small letters, such as "tiff", "dpx" or
-    "npy". The order: `input_space` unless it is auto; cICP or nclx; an ICC profile; PNG's sRGB, then gAMA and cHRM;
+    `floating` says whether the values are floats, and `format` names the file's format, such as "TIFF", "DPX" or
+    "NumPy". The order: `input_space` unless it is auto; cICP or nclx; an ICC profile; PNG's sRGB, then gAMA and cHRM;
     EXIF's interoperability index; OpenEXR's name and chromaticities. Without any of them floats are linear light with
     sRGB's primaries (except .npy), and integers sRGB.
 
@@ -35,14 +35,14 @@ def space_of(tags: ColourTags, *, floating: bool, format: str, input_space: str 
         return found
     if tags.chromaticities is not None:
         return linear(tags.chromaticities)
-    if format == "cineon":
+    if format.lower() == "cineon":
         return space_named("cineon")
-    if format == "dpx":
+    if format.lower() == "dpx":
         raise InputError(
             "it is a DPX that does not state its transfer curve; add `input_space=cineon` for scanned film, or srgb, "
             "linear, or the name of a camera's log"
         )
-    return linear() if floating and format not in _RAW_FLOATS else SRGB
+    return linear() if floating and format.lower() not in _RAW_FLOATS else SRGB
 
 
 def space_named(name: str) -> Space:
