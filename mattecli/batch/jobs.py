@@ -74,10 +74,28 @@ def name_values(name: str) -> dict[str, str]:
     return {"dir": str(path.parent), "stem": path.stem, "name": path.name}
 
 
-def outputs_of(name: str, out: Path, kinds: Sequence[Kind], pattern: str) -> dict[Kind, str]:
-    """The file of each output of the photo of that name."""
-    values = name_values(name)
-    return {kind: os.path.normpath(out / fill(pattern, {**values, "what": kind}, option="--name")) for kind in kinds}
+def outputs_of(
+    name: str,
+    out: Path,
+    kinds: Sequence[Kind],
+    pattern: str,
+    *,
+    suffixes: Mapping[Kind, str] | None = None,
+    option: str = "--name",
+) -> dict[Kind, str]:
+    """The file of each output of the photo of that name. `suffixes` replace that of the pattern."""
+    values, settled = name_values(name), suffixes or {}
+    return {
+        kind: os.path.normpath(
+            out / with_suffix(fill(pattern, {**values, "what": kind}, option=option), settled.get(kind))
+        )
+        for kind in kinds
+    }
+
+
+def with_suffix(name: str, suffix: str | None) -> str:
+    """The name with this suffix in place of its own; None leaves the name as it is."""
+    return name if suffix is None else str(PurePosixPath(name).with_suffix(suffix))
 
 
 def check_pattern(pattern: str, kinds: Sequence[Kind]) -> None:

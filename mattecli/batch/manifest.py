@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from mattecli.batch.jobs import OUTPUT, JobList, fill, name_values, outputs_of, resolver, way_out, without_clashes
+from mattecli.batch.jobs import OUTPUT, JobList, outputs_of, resolver, way_out, without_clashes
 from mattecli.batch.table import Line, read_lines
 from mattecli.compositing.outputs import parse_colour
 from mattecli.errors import InputError, UsageError
@@ -21,19 +21,21 @@ def read_manifest(
     kinds: Sequence[Kind] = ("alpha",),
     pattern: str = OUTPUT,
     background: str | None = None,
+    suffixes: Mapping[Kind, str] | None = None,
 ) -> JobList:
     """The jobs of a manifest: CSV with a line of column names, or JSON lines; see `read_lines`.
 
     `image` and `trimap` are paths; relative ones start at the manifest's folder. `output` is a path below `out`, which
-    may hold `{what}`; without it `pattern` names the outputs. `background` is a picture or a colour; without it the
-    `background` of this call is used. Other columns are a job's `extra`. A line that cannot be matted is a Failed.
-    Raises InputError for a manifest that cannot be read, and for an output that would not lie in `out`.
+    may hold `{what}`; without it `pattern` names the outputs. `suffixes` replace theirs. `background` is a picture or a
+    colour; without it the `background` of this call is used. Other columns are a job's `extra`. A line that cannot be
+    matted is a Failed. Raises InputError for a manifest that cannot be read, and for an output that would not lie in
+    `out`.
     """
     listed = JobList()
     real = resolver()
     for line in read_lines(manifest):
         try:
-            entry = _job(line, manifest, out, kinds, pattern, background)
+            entry = _job(line, manifest, out, kinds, pattern, background, suffixes)
         except UsageError as error:  # not a colour, or braces without a meaning
             given = line.values.get("image", "")
             entry = _failed(line, manifest, _name(given), f"line {line.number}: {error}")
@@ -53,7 +55,13 @@ def read_manifest(
 
 
 def _job(
-    line: Line, manifest: Path, out: Path, kinds: Sequence[Kind], pattern: str, background: str | None
+    line: Line,
+    manifest: Path,
+    out: Path,
+    kinds: Sequence[Kind],
+    pattern: str,
+    background: str | None,
+    suffixes: Mapping[Kind, str] | None,
 ) -> Job | Failed:
     number, values = line.number, line.values
     given, paired = values.get("image", ""), values.get("trimap", "")
@@ -70,13 +78,9 @@ def _job(
         reason = f"{manifest} names one output for {len(kinds)} kinds of output in line {number}; put {{what}} into it"
         return _failed(line, manifest, name, reason, trimap)
     if wanted:
-        parts = name_values(name)
-        outputs = {
-            kind: os.path.normpath(out / fill(wanted, {**parts, "what": kind}, option=f"{manifest}: output"))
-            for kind in kinds
-        }
+        outputs = outputs_of(name, out, kinds, wanted, suffixes=suffixes, option=f"{manifest}: output")
     else:
-        outputs = outputs_of(name, out, kinds, pattern)
+        outputs = outputs_of(name, out, kinds, pattern, suffixes=suffixes)
     under = _background(values.get("background", ""), manifest) or background
     if "composite" in kinds and under is None:
         reason = f"{manifest} names no background in line {number}; add it or give -b"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from mattecli.batch.jobs import OUTPUT, JobList, check_inside, fill, name_values, outputs_of, resolver, without_clashes
@@ -32,6 +32,7 @@ def find_jobs(
     trimaps: str,
     kinds: Sequence[Kind] = ("alpha",),
     pattern: str = OUTPUT,
+    suffixes: Mapping[Kind, str] | None = None,
     background: str | None = None,
     recursive: bool = True,
 ) -> JobList:
@@ -39,7 +40,8 @@ def find_jobs(
 
     `trimaps` is a folder or a pattern. In a folder, the trimap of `sub/cat.jpg` is `sub/cat` or `sub/cat_trimap` with
     the suffix of any picture. A pattern is a path with `{dir}`, `{stem}` and `{name}`; without a suffix it stands for
-    any. A picture that is the trimap of another is not a photo. `pattern` names the outputs below `out`.
+    any. A picture that is the trimap of another is not a photo. `pattern` names the outputs below `out`, and
+    `suffixes` replace its suffix.
 
     Links to folders are followed, except back to a folder above. Hidden files are left out. What looks like a picture
     but cannot be matted is a Failed. Raises InputError where there is no folder, where it has no photo, and where the
@@ -68,7 +70,7 @@ def find_jobs(
         elif real(str(path)) in taken or (same and path.stem.endswith(ENDING)):
             continue  # a trimap
         elif len(trimaps_of[name]) == 1:
-            outputs = outputs_of(name, out, kinds, pattern)
+            outputs = outputs_of(name, out, kinds, pattern, suffixes=suffixes)
             listed.jobs.append(Job(name, str(path), trimaps_of[name][0], outputs, background))
         else:
             listed.failed.append(Failed(name, str(path), _unpaired(path, trimaps_of[name], trimaps)))

@@ -19,6 +19,7 @@ from mattecli.compositing.outputs import check_output_file, is_picture, read_bac
 from mattecli.errors import InputError
 from mattecli.imaging.choices import Colour, Kind
 from mattecli.imaging.image import Image
+from mattecli.imaging.options import ReadOptions
 from mattecli.inference.model import Model
 from mattecli.inference.options import RunOptions
 from mattecli.system.files import sweep
@@ -42,6 +43,7 @@ class BatchOptions:
     out: Path
     run: RunOptions = field(default_factory=RunOptions)
     outputs: OutputOptions = field(default_factory=OutputOptions)
+    reading: ReadOptions = field(default_factory=ReadOptions)
     overwrite: bool = False
     redo: bool = False
     content: bool = False
@@ -128,7 +130,8 @@ class Worker:
 
     def read(self, todo: Todo) -> ReadJob:
         """Decode the photo and its trimap. Raises InputError."""
-        inputs = read_inputs(todo.job, snap=self.options.run.snap)
+        run = self.options.run
+        inputs = read_inputs(todo.job, snap=run.snap, exposure=run.network_exposure, reading=self.options.reading)
         return ReadJob(todo, replace(inputs, seconds=todo.seconds + inputs.seconds))
 
     def matte(self, read: ReadJob) -> Matte:
@@ -170,11 +173,22 @@ class Worker:
         run, outputs = self.options.run, self.options.outputs
         parts: list[Any] = [RECIPE, kind, self.checkpoint.sha256, run.precision, run.snap]
         if kind == "alpha":
-            parts.append(outputs.bits)
+            parts.append(outputs.alpha_bits)
         if kind == "composite":
             colour = job.background is None or not is_picture(job.background)
             linear = "colours estimated in light" if outputs.linear else False
             parts += [outputs.fit, linear, job.background if colour else "a picture"]
+        if kind != "alpha":  # words that are hashed only where something was asked for, so that older folders stay done
+            files = outputs.write_options(kind)
+            parts += [[word, value] for word, value in (("depth", files.bits), ("quality", files.quality)) if value]
+            parts += [] if files.metadata else ["without metadata"]
+            parts += [] if files.premultiplied else ["straight"]
+        if self.options.reading.input_space != "auto":
+            parts.append(["input space", self.options.reading.input_space])
+        if run.network_exposure:
+            parts.append(["network exposure", run.network_exposure])
+        if kind != "alpha" and outputs.output_space != "keep":
+            parts.append(["output space", outputs.output_space])
         return _digest(parts)
 
     def _recorder(self, todo: Todo, matte: Matte, kind: Kind) -> Callable[[BinaryIO], None]:
@@ -229,7 +243,8 @@ class Worker:
             check_output_file(
                 kind,
                 output,
-                bits=self.options.outputs.bits,
+                bits=self.options.outputs.alpha_bits,
+                files=self.options.outputs.write_options(kind),
                 background=job.background,
                 overwrite=True,  # `todo` has settled what may be replaced
                 inputs=job.inputs,

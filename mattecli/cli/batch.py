@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -12,7 +13,15 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from mattecli.cli.batch_options import PhotoOptions, RunChoices
-from mattecli.cli.options import Json, ModelOptions, OutputChoices, Overwrite, check_composite_options
+from mattecli.cli.options import (
+    Json,
+    ModelOptions,
+    OutputChoices,
+    Overwrite,
+    ReadChoices,
+    WriteChoices,
+    check_composite_options,
+)
 from mattecli.cli.progress import interruptible, progress_bar
 from mattecli.cli.terminal import Terminal, printable
 from mattecli.compositing.outputs import read_background
@@ -36,6 +45,8 @@ def batch(
     *,
     photos: PhotoOptions,
     choices: OutputChoices,
+    reading: ReadChoices,
+    written: WriteChoices,
     model: ModelOptions,
     how: RunChoices,
     overwrite: Overwrite = False,
@@ -56,11 +67,12 @@ def batch(
       matte batch photos/ mattes/ --trimaps trimaps/ --shard 3/16
     """
     kinds = _kinds(choices, photos)
+    choices.check_formats()
     choices.check_bits(kinds)
     if how.engine == "local" and (how.ray_address is not None or how.workers is not None):
         raise UsageError("--ray-address and --workers are for a Ray cluster; add --engine ray")
     out = _output_folder(images, out, photos)
-    _check_outputs(kinds, photos, choices)
+    _check_outputs(kinds, photos, choices, written)
 
     from mattecli.batch.worker import BatchOptions, Worker
 
@@ -68,7 +80,8 @@ def batch(
     options = BatchOptions(
         out=out,
         run=model.run_options(),
-        outputs=choices.output_options(),
+        outputs=choices.output_options(written.write_options()),
+        reading=reading.read_options(),
         overwrite=overwrite,
         redo=how.redo,
         content=how.compare == "content",
@@ -91,7 +104,7 @@ def _kinds(choices: OutputChoices, photos: PhotoOptions) -> tuple[Kind, ...]:
         raise UsageError("a composite needs a background; add -b, or a manifest with a column background")
     if "composite" not in choices.what and choices.background is not None:
         raise UsageError("--background is for composites; add composite to --what, or leave it out")
-    return choices.what
+    return tuple(choices.what)
 
 
 def _output_folder(images: Path, out: Path | None, photos: PhotoOptions) -> Path:
@@ -112,20 +125,32 @@ def _output_folder(images: Path, out: Path | None, photos: PhotoOptions) -> Path
     return out
 
 
-def _check_outputs(kinds: tuple[Kind, ...], photos: PhotoOptions, choices: OutputChoices) -> None:
+def _check_outputs(
+    kinds: tuple[Kind, ...], photos: PhotoOptions, choices: OutputChoices, written: WriteChoices
+) -> None:
     """Check what concerns the outputs of all photos. Raises UsageError and InputError."""
-    from mattecli.batch.jobs import check_pattern
+    from mattecli.batch.jobs import check_pattern, with_suffix
+    from mattecli.imaging.layers import check_layered
+    from mattecli.imaging.products import depths as settled_depths
     from mattecli.imaging.write import check_format
 
     check_pattern(photos.name, kinds)
+    depths = settled_depths(choices.what or {})
     composite = "composite" in kinds
     if photos.manifest is None or not composite:
         check_composite_options(choices.background if composite else None, fit=choices.fit, linear=choices.linear)
+    names = {kind: with_suffix(photos.name, choices.suffixes.get(kind)) for kind in kinds}
+    if photos.manifest is None:  # which may name files of other formats
+        written.check(list(names.values()))
     for kind in kinds:
+        if kind == "layers":
+            check_layered(names[kind])
+            continue
         clear = kind == "cutout" or (kind == "composite" and (choices.background or "").lower() == "transparent")
-        form = check_format(photos.name, bits=choices.bits if kind == "alpha" else None, alpha=clear)
-        if kind != "alpha" and not form.colour:
-            raise InputError(f"--name {photos.name} can hold only a matte, not colours; let it end in .tif or .png")
+        if kind == "alpha":
+            check_format(names[kind], bits=depths.get(kind, choices.bits))
+        else:
+            check_format(names[kind], alpha=clear, options=replace(written.write_options(), bits=depths.get(kind)))
     if choices.background is not None:
         read_background(choices.background)
 
@@ -140,7 +165,14 @@ def _find_jobs(
     from mattecli.system.folders import some
 
     if photos.manifest is not None:
-        jobs = read_manifest(photos.manifest, out, kinds=kinds, pattern=photos.name, background=choices.background)
+        jobs = read_manifest(
+            photos.manifest,
+            out,
+            kinds=kinds,
+            pattern=photos.name,
+            background=choices.background,
+            suffixes=choices.suffixes,
+        )
     else:
         jobs = find_jobs(
             images,
@@ -148,6 +180,7 @@ def _find_jobs(
             trimaps=str(photos.trimaps),
             kinds=kinds,
             pattern=photos.name,
+            suffixes=choices.suffixes,
             background=choices.background,
             recursive=photos.recursive,
         )

@@ -10,7 +10,17 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from mattecli.cli.options import BACKGROUND, FitOption, Json, LinearOption, Overwrite, check_composite_options
+from mattecli.cli.options import (
+    BACKGROUND,
+    FitOption,
+    Json,
+    LinearOption,
+    OutputSpace,
+    Overwrite,
+    ReadChoices,
+    check_composite_options,
+    check_output_space,
+)
 from mattecli.cli.terminal import Terminal
 from mattecli.compositing.outputs import (
     check_composite_output,
@@ -18,7 +28,6 @@ from mattecli.compositing.outputs import (
     make_output,
     parse_colour,
     photo_note,
-    profile_note,
     read_background,
 )
 from mattecli.errors import UsageError
@@ -26,6 +35,7 @@ from mattecli.errors import UsageError
 if TYPE_CHECKING:
     from mattecli.imaging.choices import Colour
     from mattecli.imaging.image import Image
+    from mattecli.imaging.options import ReadOptions
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,6 +64,7 @@ class CompositeOptions:
         ),
     ] = None
     linear: LinearOption = False
+    output_space: OutputSpace = "keep"
     keep_colours: Annotated[
         bool,
         typer.Option(
@@ -71,6 +82,7 @@ def composite(
     ],
     *,
     options: CompositeOptions,
+    reading: ReadChoices,
     overwrite: Overwrite = False,
     as_json: Json = False,
     terminal: Terminal,
@@ -94,7 +106,7 @@ def composite(
 
     from mattecli.imaging.write import write_image
 
-    result = _composite(photo, alpha, options, terminal)
+    result = _composite(photo, alpha, options, reading.read_options(), target, terminal)
     write_image(target, result, overwrite=overwrite)
     seconds = time.perf_counter() - started
     terminal.detail(f"{_size(result)}, {seconds:.1f} s")
@@ -134,32 +146,40 @@ def _check_options(photo: str, alpha: str, options: CompositeOptions, *, as_json
     return target
 
 
-def _composite(photo: str, alpha: str, options: CompositeOptions, terminal: Terminal) -> Image:
-    from mattecli.imaging.image import Image
+def _composite(
+    photo: str, alpha: str, options: CompositeOptions, reading: ReadOptions, target: str, terminal: Terminal
+) -> Image:
+    from mattecli.compositing.delivery import deliver
+    from mattecli.imaging.image import Image, in_space
     from mattecli.imaging.read import read_alpha, read_image
+    from mattecli.imaging.write import check_format
     from mattecli.trimaps.check import check_size
 
+    check_output_space(options.output_space)
     background = read_background(options.background)
-    picture, matte = read_image(photo), read_alpha(alpha)
+    picture, matte = read_image(photo, options=reading), read_alpha(alpha)
     check_size((matte.shape[1], matte.shape[0]), picture.size, name=alpha, image_name=photo, what="alpha")
     if isinstance(background, Image):
-        if note := profile_note(picture, photo, background, options.background):
-            terminal.warn(note)
         sizes = f"{_size(background)}, brought to {_size(picture)}"
         terminal.detail(f"{options.background}: {sizes} (--fit {options.fit})")
     if note := photo_note(picture, photo):
         terminal.warn(note)
+    delivery = deliver(picture, check_format(target), output_space=options.output_space)
+    if delivery.note:
+        terminal.warn(delivery.note)
     check_memory(picture)
-    return make_output(
+    working = delivery.prepared(picture)
+    made = make_output(
         "composite",
-        picture,
+        working,
         matte,
         background=background,
         fit=options.fit,
         around=_surround(options),
         linear=options.linear,
-        foreground=picture.pixels if options.keep_colours else None,
+        foreground=working.pixels if options.keep_colours else None,
     )
+    return in_space(made, delivery.final, depth=delivery.depth)
 
 
 def _target(photo: str, output: str | None) -> str:

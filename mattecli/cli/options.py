@@ -13,8 +13,11 @@ import typer
 
 from mattecli.errors import UsageError
 from mattecli.imaging.choices import Bits, Fit, Kind
+from mattecli.imaging.options import Quality, WriteOptions
+from mattecli.imaging.products import Products, check_over, depths, parse_products, suffixes
 
 if TYPE_CHECKING:
+    from mattecli.imaging.options import ReadOptions
     from mattecli.inference.options import RunOptions
     from mattecli.work.job import OutputOptions
 
@@ -85,13 +88,29 @@ def parse_bits(text: Any) -> Bits:
     return bits[str(text)]
 
 
-def parse_kinds(text: Any) -> tuple[Kind, ...]:
-    """`--what`: the kinds of output, each once."""
-    kinds = [kind.strip() for kind in str(text).split(",")]
-    for kind in kinds:
-        if kind not in get_args(Kind):
-            raise ValueError(f"must list {', '.join(get_args(Kind))} (any of them, with commas), not {kind!r}")
-    return cast(tuple[Kind, ...], tuple(dict.fromkeys(kinds)))
+def parse_what(text: Any) -> Products:
+    """`--what`: the kinds of output, each once, and the formats of their files."""
+    return parse_products(str(text))
+
+
+def parse_quality(text: Any) -> Quality:
+    """`--quality`: 1 to 100, or lossless."""
+    if text == "lossless":
+        return "lossless"
+    if not str(text).isdecimal() or not 1 <= int(text) <= 100:
+        raise ValueError(f"must be a whole number from 1 to 100, or lossless, not {text}")
+    return int(text)
+
+
+def parse_stops(text: Any) -> float:
+    """`--network-exposure`: a number from -10 to 10."""
+    try:
+        stops = float(text)
+    except ValueError:
+        stops = float("nan")
+    if not -10 <= stops <= 10:
+        raise ValueError(f"must be a number of stops from -10 to 10, not {text}")
+    return stops
 
 
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace output files that exist.")]
@@ -179,6 +198,17 @@ class ModelOptions:
         ),
     ] = 0
 
+    network_exposure: Annotated[
+        float,
+        typer.Option(
+            "--network-exposure",
+            parser=parse_stops,
+            metavar="STOPS",
+            help="Brighten what the network sees by so many stops, for a plate that is too dark for it. The outputs do "
+            "not change.",
+        ),
+    ] = 0.0
+
     def run_options(self) -> RunOptions:
         """The same for the library."""
         from mattecli.inference.options import RunOptions
@@ -192,18 +222,56 @@ class ModelOptions:
 
 
 @dataclass(frozen=True, kw_only=True)
+class ReadChoices:
+    """How the files are read."""
+
+    panel: ClassVar[str] = "Files"
+    input_space: Annotated[
+        str,
+        typer.Option(
+            "--input-space",
+            metavar="auto|srgb|linear|NAME",
+            help="Colour space of the photo: auto (as its file says), srgb, linear (light), or a name such as "
+            "AdobeRGB, ProPhoto, ACEScg or 'ARRI LogC4'.",
+        ),
+    ] = "auto"
+
+    def read_options(self) -> ReadOptions:
+        """The same for the library. Raises UsageError for an unknown colour space."""
+        from mattecli.imaging.options import ReadOptions
+
+        if self.input_space.lower() not in ("auto", "srgb", "linear"):
+            from mattecli.imaging.colour import space_named
+
+            space_named(self.input_space)  # before any file is read
+        return ReadOptions(input_space=self.input_space)
+
+
+OutputSpace = Annotated[
+    str,
+    typer.Option(
+        "--output-space",
+        metavar="keep|srgb|p3|FILE.icc",
+        help="Colour space of cut-outs, foregrounds and composites: keep (the photo's own), srgb, p3, or an ICC "
+        "profile's file. Alphas have none.",
+    ),
+]
+
+
+@dataclass(frozen=True, kw_only=True)
 class OutputChoices:
     """What is made of a photo and its alpha."""
 
     panel: ClassVar[str] = "Outputs"
     what: Annotated[
-        tuple[Kind, ...] | None,
+        Products | None,
         typer.Option(
             "--what",
-            parser=parse_kinds,
-            metavar="KIND,…",
-            help="What to make: alpha, cutout (RGBA), foreground (its colours) or composite (needs -b); several with "
-            "commas, such as alpha,cutout.",
+            parser=parse_what,
+            metavar="KIND[:FORMAT],…",
+            help="What to make: alpha, cutout (RGBA), foreground (its colours), composite (needs -b) or layers (a PSD "
+            "file); several with commas. A format may follow each: alpha:png16,cutout:webp,composite:jpg. Formats are "
+            "png, png8, png16, tif, tif8, tif16, tiffloat, exr, exrhalf, webp, jpg, avif, jxl, bmp and npy.",
         ),
     ] = None
     background: Annotated[str | None, BACKGROUND] = None
@@ -218,12 +286,38 @@ class OutputChoices:
             help="Depth of the alpha. float needs a .tif, .npy or .exr file; other outputs keep the photo's depth.",
         ),
     ] = 8
+    output_space: OutputSpace = "keep"
 
-    def output_options(self) -> OutputOptions:
+    def output_options(self, files: WriteOptions) -> OutputOptions:
         """The same for the library."""
         from mattecli.work.job import OutputOptions
 
-        return OutputOptions(bits=self.bits, fit=self.fit, linear=self.linear)
+        check_output_space(self.output_space)
+        return OutputOptions(
+            bits=self.bits,
+            fit=self.fit,
+            linear=self.linear,
+            output_space=self.output_space,
+            depths=depths(self.what or {}),
+            files=files,
+        )
+
+    @property
+    def suffixes(self) -> dict[Kind, str]:
+        """The suffixes of the outputs whose formats `--what` settles."""
+        return suffixes(self.what or {})
+
+    def check_formats(self) -> None:
+        """Raise UsageError for formats of `--what` that contradict other options."""
+        try:
+            check_over(self.what or {}, self.background)
+        except ValueError as error:
+            raise UsageError(f"--what: {error}") from error
+        depth = depths(self.what or {}).get("alpha")
+        if self.bits != 8 and depth not in (None, self.bits):
+            raise UsageError(
+                f"--bits {self.bits} and the format of the alpha in --what contradict each other; leave --bits out"
+            )
 
     def check_bits(self, kinds: tuple[Kind, ...]) -> None:
         """Raise UsageError for a depth where no alpha is made."""
@@ -231,6 +325,57 @@ class OutputChoices:
             raise UsageError(
                 f"--bits {self.bits} is the depth of an alpha, but none is written; other pictures keep the photo's"
             )
+
+
+@dataclass(frozen=True, kw_only=True)
+class WriteChoices:
+    """How the files are written."""
+
+    panel: ClassVar[str] = "Files written"
+    quality: Annotated[
+        Quality | None,
+        typer.Option(
+            "--quality",
+            parser=parse_quality,
+            metavar="N|lossless",
+            help="Quality of JPEG, WebP, AVIF and JPEG XL, 1 to 100, or lossless. Alphas are always lossless.",
+            show_default="95; lossless for WebP cut-outs and for JPEG XL",
+        ),
+    ] = None
+    strip_metadata: Annotated[
+        bool,
+        typer.Option(
+            "--strip-metadata",
+            help="Leave out the photo's EXIF, XMP and IPTC: camera, place, names. Profile and resolution stay.",
+        ),
+    ] = False
+    straight: Annotated[
+        bool,
+        typer.Option("--straight", help="Do not multiply colours by alpha in EXR, as the format demands otherwise."),
+    ] = False
+
+    def write_options(self) -> WriteOptions:
+        """The same for the library."""
+        return WriteOptions(quality=self.quality, metadata=not self.strip_metadata, premultiplied=not self.straight)
+
+    def check(self, targets: list[str]) -> None:
+        """Raise UsageError for options that do nothing for these files."""
+        found = {Path(target).suffix.lower() for target in targets}
+        lossy = {".jpg", ".jpeg", ".webp", ".avif", ".jxl"}
+        if self.quality is not None and not found & lossy:
+            raise UsageError("--quality is for JPEG, WebP, AVIF and JPEG XL, and none of them is written; leave it out")
+        if self.quality == "lossless" and found & {".jpg", ".jpeg"}:
+            raise UsageError("--quality lossless is not possible in JPEG; take webp, jxl or png instead")
+        if self.straight and ".exr" not in found:
+            raise UsageError("--straight is for EXR, and none is written; other formats are straight anyway")
+
+
+def check_output_space(output_space: str) -> None:
+    """Raise InputError or UsageError for an output space that cannot be used."""
+    if output_space not in ("keep", "srgb", "p3"):
+        from mattecli.compositing.delivery import read_space
+
+        read_space(output_space)
 
 
 def check_composite_options(background: str | None, *, fit: str, linear: bool) -> None:

@@ -17,6 +17,8 @@ from mattecli.cli.options import (
     OutputChoices,
     OutputFolder,
     Overwrite,
+    ReadChoices,
+    WriteChoices,
     check_composite_options,
 )
 from mattecli.cli.progress import passes_bar
@@ -75,6 +77,8 @@ def predict(
     *,
     files: PredictOptions,
     choices: OutputChoices,
+    reading: ReadChoices,
+    written: WriteChoices,
     model: ModelOptions,
     overwrite: Overwrite = False,
     as_json: Json = False,
@@ -88,9 +92,11 @@ def predict(
       matte predict photo.jpg -t trimap.png -o cutout.png --cutout
       matte predict photo.jpg -t trimap.png -o out.jpg -b beach.jpg
       matte predict photo.jpg -t trimap.png --what alpha,cutout --out-dir mattes/
+      matte predict photo.jpg -t trimap.png --what alpha:png16,cutout:webp,layers
     """
     started = time.perf_counter()
     job = _job(photo, files, choices)
+    written.check(list(job.outputs.values()))
     if as_json and "-" in job.outputs.values():
         raise UsageError("--json and -o - both write to standard output; name a file for the picture")
 
@@ -113,7 +119,8 @@ def predict(
         done = run_job(
             job,
             network,
-            options=choices.output_options(),
+            options=choices.output_options(written.write_options()),
+            reading=reading.read_options(),
             overwrite=overwrite,
             on_note=terminal.warn,
             on_load=lambda backend: terminal.say_device(backend.device, auto=model.device == "auto"),
@@ -139,6 +146,7 @@ def _job(photo: str, files: PredictOptions, choices: OutputChoices) -> Job:
     if [photo, files.trimap, choices.background].count("-") > 1:
         raise UsageError("standard input can be read only once; give - for one of photo, trimap and background")
     kinds = _kinds(files, choices)
+    choices.check_formats()
     choices.check_bits(kinds)
     outputs = _outputs(kinds, photo, files, choices)
     check_composite_options(choices.background, fit=choices.fit, linear=choices.linear)
@@ -160,7 +168,7 @@ def _kinds(files: PredictOptions, choices: OutputChoices) -> tuple[Kind, ...]:
         raise UsageError("--what already lists the outputs; leave --cutout and --foreground out")
     if ("composite" in choices.what) != composite:
         raise UsageError("a composite needs both: composite in --what, and its --background")
-    return choices.what
+    return tuple(choices.what)
 
 
 def _outputs(kinds: tuple[Kind, ...], photo: str, files: PredictOptions, choices: OutputChoices) -> dict[Kind, str]:
@@ -171,12 +179,23 @@ def _outputs(kinds: tuple[Kind, ...], photo: str, files: PredictOptions, choices
     if output is not None and len(kinds) > 1:
         raise UsageError(f"--what lists {len(kinds)} outputs but -o names one file; give --out-dir DIR instead")
     if output is not None:
+        _check_suffix(output, kinds[0], choices)
         return {kinds[0]: output}
     if photo == "-":
         raise UsageError("the photo comes from standard input, which gives the output no name; add -o FILE or -o -")
-    suffixes = {"alpha": ".tif"} if choices.bits == "float" else {}  # PNG cannot hold floating point
+    suffixes: dict[Kind, str] = {"alpha": ".tif"} if choices.bits == "float" else {}  # PNG cannot hold floating point
+    suffixes |= choices.suffixes
     folder = Path(photo).parent if folder is None else folder
     return {kind: str(folder / f"{Path(photo).stem}_{kind}{suffixes.get(kind, '.png')}") for kind in kinds}
+
+
+def _check_suffix(output: str, kind: Kind, choices: OutputChoices) -> None:
+    """Raise UsageError for a file's name that contradicts the format in `--what`."""
+    settled = choices.suffixes.get(kind)
+    named = ".png" if output == "-" else Path(output).suffix.lower().replace("jpeg", "jpg").replace("tiff", "tif")
+    if settled is not None and named != settled:
+        what = "writes PNG" if output == "-" else f"ends in {named}"
+        raise UsageError(f"-o {output} {what}, but --what gives {kind} the format {settled}; leave one of them out")
 
 
 def _facts(done: Done) -> dict[str, Any]:

@@ -16,45 +16,70 @@ from numpy.typing import NDArray
 
 from mattecli.compositing.arrays import Floats, checked_alpha, checked_colour, size_of, strips
 from mattecli.compositing.foreground import estimate_foreground
+from mattecli.compositing.mixing import mix, mixing
+from mattecli.compositing.plates import is_plain
 from mattecli.errors import InputError, UsageError
 from mattecli.imaging.choices import Colour, Fit
-from mattecli.imaging.colour import decode_srgb, encode_srgb
-from mattecli.imaging.given import Given, given_picture
+from mattecli.imaging.colour import convert, same_space
+from mattecli.imaging.given import Given, given_photo, given_picture
+from mattecli.imaging.image import Image
 from mattecli.imaging.pixels import as_float, full_scale
+from mattecli.imaging.space import SRGB, Space
 
 
 def composite(foreground: Given, alpha: Given, background: Given | Colour, *, linear: bool = False) -> Floats:
     """Put a foreground over a background: αF + (1 − α)B, (H, W, 3) in [0, 1].
 
     `foreground` is (H, W, 3) with straight colours. `background` is a picture of the same size, or one colour (three
-    floats in [0, 1]). Pictures are uint8, uint16 or floats in [0, 1], and may differ in depth; docs/api.md says what
-    else is accepted. The sum is computed on the values as they are, as design software does, or with `linear` in linear
-    light, by the transfer functions of sRGB (IEC 61966-2-1). Raises `InputError` for other shapes, types and ranges.
+    floats in [0, 1], of sRGB). Pictures are uint8, uint16 or floats in [0, 1], and may differ in depth; docs/api.md
+    says what else is accepted. The result is in the colour space of the foreground: a background whose file or `Image`
+    states another is converted to it (arrays are sRGB). The sum is computed on the values as they are, as design
+    software does, or with `linear` in linear light, by the curve of that space. Scene-linear pictures may leave [0, 1],
+    and so does the result then. Raises `InputError` for other shapes, types and ranges.
     """
-    colours = given_picture(foreground, "the foreground")
-    matte = checked_alpha(alpha, colours)
-    picture: NDArray[Any] | None = None
-    colour = np.zeros(3, np.float32)
+    front = given_photo(foreground, "the foreground")
+    matte = checked_alpha(alpha, front.pixels)
     if _is_row(background):
-        colour = checked_colour(cast(Colour, background))
+        behind: Image | Floats = colour_in(checked_colour(cast(Colour, background)), front.space)
     else:
-        picture = given_picture(cast(Given, background), "the background")
-        if picture.shape != colours.shape:
+        behind = given_photo(cast(Given, background), "the background")
+        if behind.pixels.shape != front.pixels.shape:
             raise InputError(
-                f"the background is {size_of(picture)} but the foreground is {size_of(colours)}; "
+                f"the background is {size_of(behind.pixels)} but the foreground is {size_of(front.pixels)}; "
                 "fit it with fit_background first"
             )
-    result = np.empty(colours.shape, np.float32)
+    return composited(front, matte, behind, linear=linear)
+
+
+def composited(front: Image, alpha: Floats, behind: Image | Floats, *, linear: bool) -> Floats:
+    """The same for checked arguments; `behind` is a picture of the same size, or a colour in the space of `front`."""
+    light = mixing(front.space) if linear else None
+    result = np.empty(front.pixels.shape, np.float32)
+    bounded = is_plain(front.pixels)
     for rows in strips(len(result)):
-        over = as_float(colours[rows])
-        under = colour if picture is None else as_float(picture[rows])
-        share = matte[rows, :, None]
-        if linear:
-            mixed = encode_srgb(share * decode_srgb(over) + (1 - share) * decode_srgb(under))
-        else:
-            mixed = share * over + (1 - share) * under
-        np.clip(mixed, 0, 1, out=result[rows])
+        over = as_float(front.pixels[rows])
+        under = (
+            strip_in(behind, rows, front.space) if isinstance(behind, Image) else np.broadcast_to(behind, over.shape)
+        )
+        result[rows] = mix(over, under, alpha[rows, :, None], light)
+        if bounded and is_plain(under):
+            np.clip(result[rows], 0, 1, out=result[rows])
     return result
+
+
+def strip_in(picture: Image, rows: slice, space: Space) -> Floats:
+    """Some rows of a picture as floats, in another space; light above white becomes white where that ends at white."""
+    strip = picture.pixels[rows]
+    if same_space(picture.space, space):
+        return as_float(strip)
+    return np.asarray(convert(strip, picture.space, space, depth=32), np.float32)
+
+
+def colour_in(colour: Floats, space: Space) -> Floats:
+    """A colour of sRGB, (3,), in another space."""
+    if same_space(space, SRGB):
+        return colour
+    return np.asarray(convert(colour[None, None], SRGB, space, depth=32)[0, 0], np.float32)
 
 
 def _is_row(background: object) -> bool:
@@ -144,7 +169,11 @@ def _resize(picture: NDArray[Any], width: int, height: int) -> NDArray[Any]:
     h, w = picture.shape[:2]
     if picture.dtype == np.float16:  # OpenCV does not support it
         return _resize(picture.astype(np.float32), width, height).astype(np.float16)
+    picture = picture if is_plain(picture) else np.nan_to_num(picture)
     small = cv2.resize(np.ascontiguousarray(picture), (min(w, width), min(h, height)), interpolation=cv2.INTER_AREA)
     if small.shape[:2] != (height, width):
         small = cv2.resize(small, (width, height), interpolation=cv2.INTER_CUBIC)
-    return np.clip(small, 0, 1) if small.dtype.kind == "f" else small
+    if small.dtype.kind != "f":
+        return small
+    low, high = (0, 1) if is_plain(picture) else (picture.min(), picture.max())  # cubic interpolation overshoots
+    return np.clip(small, low, high)

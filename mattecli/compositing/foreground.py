@@ -10,8 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mattecli.compositing.arrays import Floats, checked_alpha, strips
-from mattecli.imaging.colour import decode_srgb, encode_srgb
-from mattecli.imaging.given import Given, given_picture
+from mattecli.compositing.mixing import mixing
+from mattecli.compositing.plates import is_plain, tamed
+from mattecli.imaging.given import Given, given_photo
 from mattecli.imaging.pixels import as_float
 
 # Tiles keep the working set of a pass in the processor's cache, and limit the memory for a 100-megapixel photo. The
@@ -27,12 +28,13 @@ _ALPHA, _ALPHA2, _IMAGE, _ALPHA_IMAGE = 0, 1, slice(2, 5), slice(5, 8)
 
 
 def estimate_foreground(image: Given, alpha: Given, *, linear: bool = False) -> Floats:
-    """Estimate the foreground's colours, free of the background that shines through: (H, W, 3) in [0, 1].
+    """Estimate the foreground's colours, free of the background that shines through: (H, W, 3), white is 1.
 
     `image` is (H, W, 3) of uint8, uint16 or floats in [0, 1], `alpha` is (H, W) of floats in [0, 1]; docs/api.md says
     what else is accepted. Where alpha is 1 the result is the image itself. Where alpha is 0 the colours of the nearby
-    foreground continue, so that a cut-out can be resized. With `linear` the image counts as a mixture in linear light
-    (sRGB), as `composite` makes it. Raises `InputError` for other shapes, types and ranges.
+    foreground continue, so that a cut-out can be resized. With `linear` the image counts as a mixture in linear light,
+    by the curve of its own colour space (arrays are sRGB), as `composite` makes it. Scene-linear files and `Image`s may
+    leave [0, 1]. Raises `InputError` for other shapes, types and ranges.
 
     The cost is that of Germer et al., "Fast Multi-Level Foreground Estimation" (ICPR 2020), in F and B:
 
@@ -44,16 +46,31 @@ def estimate_foreground(image: Given, alpha: Given, *, linear: bool = False) -> 
 
     The peak memory, besides image and alpha, is 19 bytes per pixel, 12 of them for the result; `linear` takes 12 more.
     """
-    photo = given_picture(image, "the image")
-    matte = checked_alpha(alpha, photo)
-    if not linear:
-        return _estimate(photo, matte)
+    picture = given_photo(image, "the image")
+    photo, matte = picture.pixels, checked_alpha(alpha, picture.pixels)
+    curve = mixing(picture.space) if linear else None
+    if curve is None:
+        return _of_any_range(photo, matte)
     light = np.empty(photo.shape, np.float32)
     for rows in strips(len(light)):
-        light[rows] = decode_srgb(as_float(photo[rows]))
-    colours = _estimate(light, matte)
+        light[rows] = curve.decode(as_float(photo[rows]))
+    colours = _of_any_range(light, matte)
     for rows in strips(len(light)):
-        colours[rows] = encode_srgb(colours[rows])
+        colours[rows] = curve.encode(colours[rows])
+    if not is_plain(photo):
+        np.copyto(colours, photo, where=matte[..., None] == 1)
+    return colours
+
+
+def _of_any_range(image: NDArray[Any], alpha: Floats) -> Floats:
+    """The estimate, also of a plate whose values leave 0 to 1. Where alpha is 1, the plate's own bits come out."""
+    if is_plain(image):
+        return _estimate(image, alpha)
+    calm, factor, offset = tamed(image)
+    colours = _estimate(calm, alpha)
+    for rows in strips(len(colours)):
+        colours[rows] = colours[rows] * np.float32(factor) + np.float32(offset)
+        np.copyto(colours[rows], image[rows], where=alpha[rows, :, None] == 1)
     return colours
 
 

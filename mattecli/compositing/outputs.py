@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, get_args
 
 from mattecli.errors import DeviceError, InputError, UsageError
-from mattecli.imaging.choices import Bits, Colour, Fit, Kind
+from mattecli.imaging.choices import Colour, Fit, Kind
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from mattecli.compositing.delivery import ForegroundColours
     from mattecli.imaging.image import Image
+    from mattecli.imaging.options import Depth, WriteOptions
 
 _ROWS = 512  # of a composite in floats at a time
 
@@ -35,10 +38,10 @@ def make_output(
     `cutout` straight RGBA. `composite` puts the foreground over `background` and gives opaque RGB; a background of None
     is transparent and gives the cut-out.
 
-    A background is a picture or a colour of sRGB. It is converted to the photo's colour profile where that is possible
-    (see `profile_note`). `fit` brings a picture to the photo's size; `around` is the colour that `contain` leaves
-    around it. `foreground`, (H, W, 3), are the colours to use. Without it they are estimated: in linear light for a
-    composite that is `linear`. Raises DeviceError where the memory does not suffice for the estimate.
+    A background is a picture or a colour of sRGB. It is converted to the photo's colour space in floats, and the sum is
+    rounded once. `fit` brings a picture to the photo's size; `around` is the colour that `contain` leaves around it.
+    `foreground`, (H, W, 3), are the colours to use. Without it they are estimated: in linear light for a composite that
+    is `linear`. Raises DeviceError where the memory does not suffice for the estimate.
     """
     import numpy as np
 
@@ -50,33 +53,45 @@ def make_output(
         return Image(alpha, None, photo.resolution)
     if kind not in get_args(Kind):
         raise UsageError(f"{kind!r} is not a kind of output; use one of {', '.join(get_args(Kind))}")
+    photo = replace(photo, transparent=False)  # its hidden colours are used: see `photo_note`
     if foreground is None:
         check_memory(photo)
         in_light = linear and kind == "composite" and background is not None
-        foreground = estimate_foreground(photo.pixels, alpha, linear=in_light)
-    colours = foreground
+        foreground = estimate_foreground(photo, alpha, linear=in_light)
     if kind == "foreground":
-        return Image(to_depth(colours, photo.depth), photo.icc, photo.resolution)
+        return replace(photo, pixels=to_depth(foreground, photo.depth))
 
     height, width = alpha.shape
     opaque = kind == "composite" and background is not None
-    under: Any = background
+    behind: Any = None
     if isinstance(background, Image):
-        around = None if around is None else _colour_in_colours_of(photo, around)
-        behind = _in_colours_of(photo, background).pixels
-        under = compositing.fit_background(behind, width, height, fit=fit, around=around)
+        behind = _fitted(background, width, height, fit, around)
     elif background is not None:
-        under = _colour_in_colours_of(photo, background)
+        behind = compositing.colour_in(np.array(background, np.float32), photo.space)
     result = np.empty((height, width, 3 if opaque else 4), photo.pixels.dtype)
     for top in range(0, height, _ROWS):
         rows = slice(top, top + _ROWS)
+        front = replace(photo, pixels=foreground[rows])
         if opaque:
-            part = under[rows] if isinstance(background, Image) else under
-            strip = compositing.composite(colours[rows], alpha[rows], part, linear=linear)
+            under = replace(behind, pixels=behind.pixels[rows]) if isinstance(behind, Image) else behind
+            strip = compositing.composited(front, alpha[rows], under, linear=linear)
         else:
-            strip = compositing.cutout(photo.pixels[rows], alpha[rows], foreground=colours[rows])
+            strip = compositing.cutout(front, alpha[rows], foreground=front)
         result[rows] = to_depth(strip, photo.depth)
-    return Image(result, photo.icc, photo.resolution)
+    return replace(photo, pixels=result)
+
+
+def _fitted(background: Image, width: int, height: int, fit: Fit, around: Colour | None) -> Image:
+    """A background of the photo's size, in its own colour space; `around` is a colour of sRGB."""
+    import numpy as np
+
+    from mattecli.compositing import composite as compositing
+
+    if around is not None:
+        own = compositing.colour_in(np.array(around, np.float32), background.space)
+        red, green, blue = (float(value) for value in np.clip(own, 0, 1))
+        around = (red, green, blue)
+    return replace(background, pixels=compositing.fit_background(background, width, height, fit=fit, around=around))
 
 
 def check_memory(photo: Image) -> None:
@@ -158,48 +173,78 @@ def write_output(
     photo: Image,
     alpha: NDArray[Any],
     *,
-    foreground: NDArray[Any] | None = None,
+    colours: ForegroundColours | None = None,
     background: Image | Colour | None = None,
     fit: Fit = "cover",
     linear: bool = False,
-    bits: Bits = 8,
+    bits: Depth = 8,
+    files: WriteOptions | None = None,
+    output_space: str = "keep",
     overwrite: bool = False,
     ready: Callable[[BinaryIO], None] | None = None,
 ) -> None:
     """Write one output whole or not at all; see `make_output`, and `write_alpha` for `bits`, the alpha's depth.
 
+    `layers` is a file with the photo, and with the foreground's colours behind a mask of the alpha: see `write_layers`.
+    `files` says how the files of other kinds than the alpha are written. The output is made in the colour space that
+    `deliver` finds for its format and for `output_space`. `colours` are shared by outputs of one photo and alpha.
     `ready` is called with the finished file before it takes its name. Raises InputError and DeviceError.
     """
-    from mattecli.imaging.write import write_alpha, write_image
+    from mattecli.compositing.delivery import deliver
+    from mattecli.imaging.image import in_space
+    from mattecli.imaging.layers import LAYERS, write_layers
+    from mattecli.imaging.write import check_format, write_alpha, write_image
 
     if kind == "alpha":
         write_alpha(target, alpha, bits=bits, overwrite=overwrite, like=photo, ready=ready)
+        return
+    form = LAYERS if kind == "layers" else check_format(target)
+    delivery = deliver(photo, form, output_space=output_space)
+    working = delivery.prepared(photo)
+    estimated = None if colours is None else colours.of(working, alpha)
+    shown: Kind = "foreground" if kind == "layers" else kind
+    made = make_output(shown, working, alpha, background=background, fit=fit, linear=linear, foreground=estimated)
+    made = in_space(made, delivery.final, depth=delivery.depth)
+    if kind == "layers":
+        whole = in_space(working, delivery.final, depth=delivery.depth)
+        write_layers(target, whole, made, alpha, overwrite=overwrite, ready=ready, options=files)
     else:
-        made = make_output(kind, photo, alpha, background=background, fit=fit, linear=linear, foreground=foreground)
-        write_image(target, made, overwrite=overwrite, ready=ready)
+        write_image(target, made, overwrite=overwrite, ready=ready, options=files)
 
 
 def check_output_file(
-    kind: Kind, target: str, *, bits: Bits, background: str | None, overwrite: bool, inputs: Iterable[str]
+    kind: Kind,
+    target: str,
+    *,
+    bits: Depth,
+    background: str | None,
+    overwrite: bool,
+    inputs: Iterable[str],
+    files: WriteOptions | None = None,
 ) -> None:
     """Raise InputError, before any heavy work, for a file that cannot hold this output or cannot be written."""
     if kind == "alpha":
         from mattecli.imaging.write import check_output
 
         check_output(target, overwrite=overwrite, bits=bits, inputs=inputs)
+    elif kind == "layers":
+        from mattecli.imaging.layers import check_layers
+
+        check_layers(target, overwrite=overwrite, inputs=inputs)
     else:
         over = background if kind == "composite" and background else "black"
-        check_composite_output(target, "transparent" if kind == "cutout" else over, overwrite=overwrite, inputs=inputs)
+        over = "transparent" if kind == "cutout" else over
+        check_composite_output(target, over, overwrite=overwrite, inputs=inputs, files=files)
 
 
-def check_composite_output(target: str, background: str, *, overwrite: bool, inputs: Iterable[str]) -> None:
+def check_composite_output(
+    target: str, background: str, *, overwrite: bool, inputs: Iterable[str], files: WriteOptions | None = None
+) -> None:
     """Raise InputError, before any heavy work, for a file that cannot hold a composite over this background."""
     from mattecli.imaging.write import check_output
 
     transparent = background.lower() == "transparent"
-    form = check_output(target, overwrite=overwrite, alpha=transparent, inputs=inputs)
-    if not form.colour:
-        raise InputError(f"{target} can hold only a matte, not colours; name a .tif or .png file")
+    check_output(target, overwrite=overwrite, alpha=transparent, inputs=inputs, options=files)
 
 
 def photo_note(photo: Image, name: str) -> str | None:
@@ -207,38 +252,3 @@ def photo_note(photo: Image, name: str) -> str | None:
     if photo.transparent:
         return f"{name} is transparent in places, and its hidden colours are used; flatten it on a colour first"
     return None
-
-
-def profile_note(photo: Image, photo_name: str, background: Image, background_name: str) -> str | None:
-    """A warning where a background's colours cannot be converted to the photo's colour profile; else None."""
-    from mattecli.imaging.image import Image, in_profile
-
-    corner = Image(background.pixels[:1, :1], background.icc)
-    if in_profile(corner, photo.icc) is not None:
-        return None
-    return (
-        f"{background_name} has another colour profile than {photo_name}, whose profile the result keeps; "
-        "convert the background to it first where exact colours matter"
-    )
-
-
-def _in_colours_of(photo: Image, background: Image) -> Image:
-    from mattecli.imaging.image import in_profile
-
-    return in_profile(background, photo.icc) or background
-
-
-def _colour_in_colours_of(photo: Image, colour: Colour) -> Colour:
-    """A colour of sRGB converted to the photo's profile; unchanged where that is sRGB, or broken."""
-    import numpy as np
-
-    from mattecli.imaging.image import Image, in_profile
-
-    pixel = Image(np.array([[colour]], np.float32))
-    if in_profile(pixel, photo.icc) is pixel:  # nothing to convert, and nothing to round
-        return colour
-    converted = in_profile(Image(np.rint(pixel.pixels * 255).astype(np.uint8)), photo.icc)
-    if converted is None:
-        return colour
-    red, green, blue = (float(value) / 255 for value in converted.pixels[0, 0])
-    return red, green, blue

@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-Kind = Literal["alpha", "cutout", "foreground", "composite"]
+Kind = Literal["alpha", "cutout", "foreground", "composite", "layers"]
 Fit = Literal["cover", "contain", "stretch", "tile"]
 Bits = Literal[8, 16, "float"]
 Colour = tuple[float, float, float]  # RGB from 0 to 1

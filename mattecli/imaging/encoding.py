@@ -5,10 +5,7 @@ The same pixels give the same bytes: nothing that changes between runs, such as 
 
 from __future__ import annotations
 
-import io
 import os
-import struct
-import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, BinaryIO
@@ -16,145 +13,145 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 import cv2
 import numpy as np
 import PIL.Image
-import tifffile
-from numpy.typing import NDArray
+
+from mattecli.imaging import exif, metadata
+from mattecli.imaging.options import WriteOptions
+from mattecli.imaging.write_png import save_png
+from mattecli.imaging.write_tiff import save_tiff
 
 if TYPE_CHECKING:
     from mattecli.imaging.image import Image
+
+_JPEG_BLOCK = 65533  # bytes in one of JPEG's segments
+_XMP_IN_JPEG = b"http://ns.adobe.com/xap/1.0/\0"
+_QUALITY = 95
+_HIGHEST_DPI = {"JPEG": 65535, "BMP": 2**31 * 0.0254}  # JPEG stores 16 bits, BMP pixels a metre in 32
+
+Encoder = Callable[[BinaryIO, "Image", WriteOptions], None]
 
 
 @dataclass(frozen=True)
 class Format:
     """What a file format can hold: depths in bits per channel (32 is floating point), colour and alpha.
 
-    `exact` means that grey values are stored without loss.
+    `exact` means that grey values are stored without loss. `lossy` says whether `quality` changes colours, `lossless`
+    whether colours can be stored without loss. `profile` says whether the format holds a colour profile, `half` whether
+    it holds floats of 16 bits, `code_points` those of ITU-T H.273. `light` means that colours in it are linear.
     """
 
     name: str
     depths: tuple[int, ...]
     alpha: bool
-    save: Callable[[BinaryIO, Image], None]
-    colour: bool = True
+    encode: Encoder
     exact: bool = True
+    lossy: bool = False
+    lossless: bool = True
+    profile: bool = True
+    half: bool = False
+    light: bool = False
+    code_points: bool = False
+
+    def save(self, handle: BinaryIO, image: Image, options: WriteOptions | None = None) -> None:
+        """Encode the picture, which has a depth that the format holds; see `write.write_image`."""
+        self.encode(handle, image, options or WriteOptions())
 
     def nearest(self, depth: int) -> int:
         """The depth to write pixels of this depth with: the same, or the next lower, or the lowest that there is."""
         return max((own for own in self.depths if own <= depth), default=min(self.depths))
 
 
-def _png(handle: BinaryIO, image: Image) -> None:
-    done, encoded = cv2.imencode(".png", _to_bgr(image.pixels), [cv2.IMWRITE_PNG_COMPRESSION, 4])
-    if not done:
-        raise ValueError("OpenCV cannot encode it as PNG")
-    after_header = 8 + 25  # signature and IHDR; profile and resolution must come before the pixels
-    handle.write(encoded[:after_header].data)
+def _save(handle: BinaryIO, name: str, image: Image, **options: Any) -> None:
+    """By Pillow, with profile and resolution."""
     if image.icc:
-        handle.write(_png_chunk(b"iCCP", b"ICC profile\0\0" + zlib.compress(image.icc, 9)))
-    if image.resolution:
-        x, y = (round(per_inch / 0.0254) for per_inch in image.resolution)
-        handle.write(_png_chunk(b"pHYs", struct.pack(">IIB", x, y, 1)))
-    handle.write(encoded[after_header:].data)
+        options["icc_profile"] = image.icc
+    if image.resolution and max(image.resolution) <= _HIGHEST_DPI.get(name, 0):
+        options["dpi"] = image.resolution
+    PIL.Image.fromarray(image.pixels).save(handle, name, **options)
 
 
-def _png_chunk(name: bytes, content: bytes) -> bytes:
-    return struct.pack(">I", len(content)) + name + content + struct.pack(">I", zlib.crc32(name + content))
+def _jpeg(handle: BinaryIO, image: Image, options: WriteOptions) -> None:
+    blocks: dict[str, Any] = {"extra": b""}
+    known = image.metadata
+    if known.exif and len(known.exif) + len(exif.PREFIX) <= _JPEG_BLOCK:
+        blocks["exif"] = exif.PREFIX + known.exif
+    if known.xmp and len(known.xmp) + len(_XMP_IN_JPEG) <= _JPEG_BLOCK:
+        blocks["xmp"] = known.xmp
+    if known.iptc and len(known.iptc) < _JPEG_BLOCK - 64:
+        content = b"Photoshop 3.0\0" + metadata.iptc_resource(known.iptc)
+        blocks["extra"] = b"\xff\xed" + (2 + len(content)).to_bytes(2, "big") + content
+    _save(handle, "JPEG", image, quality=_number(options, _QUALITY), subsampling="4:4:4", **blocks)
 
 
-def _to_bgr(pixels: NDArray[Any]) -> NDArray[Any]:
-    if pixels.ndim == 2:
-        return np.ascontiguousarray(pixels)
-    return cv2.cvtColor(
-        np.ascontiguousarray(pixels), cv2.COLOR_RGBA2BGRA if pixels.shape[2] == 4 else cv2.COLOR_RGB2BGR
-    )
+def _webp(handle: BinaryIO, image: Image, options: WriteOptions) -> None:
+    # A grey picture is a matte, and the alpha of a cut-out is one: lossless. `exact` keeps colours under alpha 0.
+    channels = 1 if image.pixels.ndim == 2 else image.pixels.shape[2]
+    lossless = channels == 1 or options.quality == "lossless" or (channels == 4 and options.quality is None)
+    level = 50 if lossless else _number(options, _QUALITY)  # of effort, where nothing is lost
+    blocks = _blocks(image)
+    _save(handle, "WEBP", image, lossless=lossless, quality=level, alpha_quality=100, exact=True, **blocks)
 
 
-def _tiff(handle: BinaryIO, image: Image) -> None:
-    grey = image.pixels.ndim == 2
-    integers = image.pixels.dtype.kind == "u"
-    tifffile.imwrite(
-        handle,
-        image.pixels,
-        photometric="minisblack" if grey else "rgb",
-        planarconfig=None if grey else "contig",
-        extrasamples=["unassalpha"] if not grey and image.pixels.shape[2] == 4 else None,
-        compression="zlib",
-        predictor=2 if integers else None,  # tifffile needs imagecodecs for the floating-point predictor
-        iccprofile=image.icc,
-        resolution=image.resolution,
-        resolutionunit="inch" if image.resolution else None,
-        metadata=None,
-        software=False,
-    )
+def _avif(handle: BinaryIO, image: Image, options: WriteOptions) -> None:
+    blocks = _blocks(image)
+    if "exif" in blocks:
+        blocks["exif"] = exif.without_orientation(blocks["exif"])
+    if image.pixels.ndim == 2:
+        _save(handle, "AVIF", image, quality=100, **blocks)  # lossless, because no colours are converted
+    else:
+        _save(handle, "AVIF", image, quality=_number(options, _QUALITY), subsampling="4:4:4", **blocks)
 
 
-def _pillow(name: str, **options: Any) -> Callable[[BinaryIO, Image], None]:
-    def save(handle: BinaryIO, image: Image) -> None:
-        extras: dict[str, Any] = {}
-        if image.icc:
-            extras["icc_profile"] = image.icc
-        if image.resolution:
-            extras["dpi"] = image.resolution
-        PIL.Image.fromarray(image.pixels).save(handle, name, **options, **extras)
-
-    return save
+def _blocks(image: Image) -> dict[str, bytes]:
+    """EXIF and XMP as Pillow takes them for WebP and AVIF, which have no field for IPTC."""
+    known = {"exif": image.metadata.exif, "xmp": image.metadata.xmp}
+    return {name: block for name, block in known.items() if block}
 
 
-def _webp(handle: BinaryIO, image: Image) -> None:
-    # A grey picture is a matte and must be lossless. `exact` keeps the colours of transparent pixels.
-    lossless = image.pixels.ndim == 2
-    _pillow("WEBP", lossless=lossless, quality=95, alpha_quality=100, exact=True)(handle, image)
+def _bmp(handle: BinaryIO, image: Image, options: WriteOptions) -> None:  # noqa: ARG001 - as all encoders
+    _save(handle, "BMP", image)
 
 
-def _avif(handle: BinaryIO, image: Image) -> None:
-    # As for WebP. Quality 100 is lossless if no colours are converted.
-    options = {"quality": 95, "subsampling": "4:4:4"} if image.pixels.ndim == 3 else {"quality": 100}
-    _pillow("AVIF", **options)(handle, image)
-
-
-def _npy(handle: BinaryIO, image: Image) -> None:
+def _npy(handle: BinaryIO, image: Image, options: WriteOptions) -> None:  # noqa: ARG001 - as all encoders
     np.save(handle, image.pixels, allow_pickle=False)
 
 
-def _exr(handle: BinaryIO, image: Image) -> None:
-    done, encoded = cv2.imencode(".exr", np.ascontiguousarray(image.pixels))
-    if not done:
-        raise ValueError("OpenCV cannot encode it as EXR")
-    handle.write(encoded.data)
+def _exr(handle: BinaryIO, image: Image, options: WriteOptions) -> None:
+    from mattecli.imaging.write_oiio import save_exr
+
+    save_exr(handle, image, options)
 
 
-_JPEG = Format("JPEG", (8,), False, _pillow("JPEG", quality=95, subsampling="4:4:4"), exact=False)
-_TIFF = Format("TIFF", (8, 16, 32), True, _tiff)
+def _jxl(handle: BinaryIO, image: Image, options: WriteOptions) -> None:
+    from mattecli.imaging.write_oiio import save_jxl
+
+    save_jxl(handle, image, options)
+
+
+def _number(options: WriteOptions, otherwise: int) -> int:
+    return options.quality if isinstance(options.quality, int) else otherwise
+
+
+_JPEG = Format("JPEG", (8,), False, _jpeg, exact=False, lossy=True, lossless=False)
+_TIFF = Format("TIFF", (8, 16, 32), True, save_tiff)
 FORMATS = {
-    ".png": Format("PNG", (8, 16), True, _png),
+    ".png": Format("PNG", (8, 16), True, save_png, code_points=True),
     ".tif": _TIFF,
     ".tiff": _TIFF,
     ".jpg": _JPEG,
     ".jpeg": _JPEG,
-    ".webp": Format("WebP", (8,), True, _webp),
-    ".avif": Format("AVIF", (8,), True, _avif),
-    ".bmp": Format("BMP", (8,), False, _pillow("BMP")),
-    ".npy": Format("NumPy", (32,), True, _npy),
-    # Colours in EXR are linear and premultiplied by convention; ours are neither, so EXR holds mattes only.
-    ".exr": Format("EXR", (32,), False, _exr, colour=False),
+    ".webp": Format("WebP", (8,), True, _webp, lossy=True),
+    ".avif": Format("AVIF", (8,), True, _avif, lossy=True, lossless=False),
+    ".jxl": Format("JPEG XL", (8, 16), True, _jxl, lossy=True, code_points=True),
+    ".bmp": Format("BMP", (8,), False, _bmp, profile=False),
+    ".npy": Format("NumPy", (32,), True, _npy, profile=False),
+    ".exr": Format("EXR", (32,), True, _exr, half=True, light=True),
 }
 
 
-def known_suffixes() -> list[str]:
-    """The suffixes that can be written here: OpenCV may come without EXR, or have it switched off."""
-    return [suffix for suffix in FORMATS if suffix != ".exr" or why_no_exr() is None]
-
-
 def why_no_exr() -> str | None:
-    """Why OpenCV has no OpenEXR here; None where it has it."""
+    """Why OpenCV has no OpenEXR here, which reads it; None where it has it."""
     if cv2.haveImageWriter("x.exr"):
         return None
     if os.environ.get("OPENCV_IO_ENABLE_OPENEXR") != "1":  # a host's own choice: see `system.process`
         return "OpenCV has no EXR unless OPENCV_IO_ENABLE_OPENEXR=1 is set in the environment"
     return "this build of OpenCV has no EXR"
-
-
-def to_png(image: Image) -> bytes:
-    """The bytes of a PNG file."""
-    buffer = io.BytesIO()
-    _png(buffer, image)
-    return buffer.getvalue()

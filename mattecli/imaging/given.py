@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,11 +11,13 @@ import PIL.Image
 from numpy.typing import NDArray
 
 from mattecli.errors import InputError
+from mattecli.imaging.colour.spaces import space_of
 from mattecli.imaging.decoding import from_pillow
 from mattecli.imaging.image import Image
 from mattecli.imaging.open import label, translated
 from mattecli.imaging.pixels import as_float, check_range, full_scale
 from mattecli.imaging.read import matte_of, normal, read_alpha, read_image, read_values
+from mattecli.imaging.space import ColourTags
 
 Given = NDArray[Any] | PIL.Image.Image | Image | str | Path | bytes
 
@@ -25,28 +28,46 @@ def given_name(given: object, otherwise: str) -> str:
 
 
 def given_picture(given: Given, name: str) -> NDArray[Any]:
-    """A picture as RGB (H, W, 3) of uint8, uint16 or floats in [0, 1]; an array of that kind is not copied.
-
-    Grey becomes RGB. An alpha channel that hides nothing is dropped. PIL images are turned upright, and files are read
-    by `read_image`. Raises `InputError`, with `name` in it, for anything else.
-    """
-    name, hides = given_name(given, name), False
+    """The pixels of `given_photo`; floats keep their precision."""
     if isinstance(given, np.ndarray):
-        pixels = given
-    elif isinstance(given, Image):
-        pixels, hides = given.pixels, given.transparent
-    elif isinstance(given, PIL.Image.Image):
-        pixels = _from_pillow(given, name, colour_managed=True)
-    elif isinstance(given, (str, Path, bytes)):
-        photo = read_image(given)
-        pixels, hides = photo.pixels, photo.transparent
-    else:
+        pixels = _rgb(given, name, hides=False)
+        check_range(pixels, name)
+        return pixels
+    return given_photo(given, name).pixels
+
+
+def given_photo(given: Given, name: str) -> Image:
+    """A picture as RGB (H, W, 3) of uint8, uint16 or floats, with its colour space; an array is not copied.
+
+    Arrays and PIL images without a profile are sRGB, and floats in arrays must be in [0, 1]; files and `Image`s may be
+    scene-linear. Grey becomes RGB. An alpha channel that hides nothing is dropped. PIL images are turned upright, and
+    files are read by `read_image`. Raises `InputError`, with `name` in it, for anything else.
+    """
+    name = given_name(given, name)
+    if isinstance(given, Image):
+        return _photo(given, name)
+    if isinstance(given, (str, Path, bytes)):
+        return _photo(read_image(given), name)
+    if isinstance(given, PIL.Image.Image):
+        pixels = _rgb(_from_pillow(given, name, colour_managed=True), name, hides=False)
+        tags = ColourTags(icc=given.info.get("icc_profile") if given.mode in ("RGB", "RGBA", "P") else None)
+        return Image(pixels, space_of(tags, floating=False, format="").icc)
+    if not isinstance(given, np.ndarray):
         raise _foreign(given, name)
+    return Image(given_picture(given, name))
+
+
+def _photo(picture: Image, name: str) -> Image:
+    pixels = _rgb(picture.pixels, name, hides=picture.transparent)
+    return picture if pixels is picture.pixels else replace(picture, pixels=pixels)
+
+
+def _rgb(pixels: NDArray[Any], name: str, *, hides: bool) -> NDArray[Any]:
+    """Pixels (H, W, 3) of what may be grey, or RGBA that hides nothing."""
     pixels = _flat(pixels)
     if pixels.size == 0 or not (pixels.ndim == 2 or (pixels.ndim == 3 and pixels.shape[2] in (3, 4))):
         raise InputError(f"{name} has shape {pixels.shape}; give RGB (H, W, 3) or grey (H, W)")
     white = full_scale(pixels, name)
-    check_range(pixels, name)
     if pixels.ndim == 2:
         return np.repeat(pixels[..., None], 3, axis=2)
     if hides or (pixels.shape[2] == 4 and pixels[..., 3].min() < white):
@@ -54,7 +75,7 @@ def given_picture(given: Given, name: str) -> NDArray[Any]:
             f"{name} is transparent in places; flatten it on a colour first, or give its RGB values alone to use the "
             "colours that are hidden there"
         )
-    return pixels[..., :3]
+    return pixels if pixels.shape[2] == 3 else pixels[..., :3]
 
 
 def given_matte(given: Given, name: str) -> NDArray[np.float32]:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mattecli.errors import InputError
-from mattecli.imaging.colour import same_profile, to_profile
+from mattecli.imaging.colour.convert import convert
+from mattecli.imaging.colour.spaces import same_space
 from mattecli.imaging.metadata import Metadata
 from mattecli.imaging.pixels import full_scale
 from mattecli.imaging.space import CICP, Space
@@ -86,12 +87,15 @@ def to_depth(pixels: NDArray[Any], depth: int) -> NDArray[Any]:
     return result
 
 
-def in_profile(picture: Image, icc: bytes | None) -> Image | None:
-    """The same colours in another profile (None means sRGB). Returns None if the picture cannot be converted.
+def in_space(picture: Image, space: Space, *, depth: int | None = None) -> Image:
+    """The same colours in another space, with the depth of the picture or another one.
 
-    That is the case for more than 8 bits, for which there is no converter here, and for a broken profile.
+    Metadata, resolution and an alpha channel stay. Grey (H, W) becomes RGB. The picture itself is returned where
+    nothing changes; see `convert` for the way and the errors.
     """
-    if same_profile(picture.icc, icc):
+    depth = depth or picture.depth
+    if picture.depth == depth and same_space(picture.space, space):
         return picture
-    pixels = to_profile(picture.pixels, picture.icc, icc)
-    return None if pixels is None else Image(pixels, icc, picture.resolution)
+    pixels = picture.pixels if picture.pixels.ndim == 3 else np.repeat(picture.pixels[..., None], 3, axis=2)
+    pixels = convert(pixels, picture.space, space, depth=depth)
+    return replace(picture, pixels=pixels, icc=space.icc, cicp=space.cicp, named_space=space.name)

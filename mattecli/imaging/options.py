@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+Depth = Literal[8, 16, "half", "float"]
+Quality = int | Literal["lossless"]
+
 
 @dataclass(frozen=True, kw_only=True)
 class ReadOptions:
@@ -27,9 +30,11 @@ class WriteOptions:
 
     `quality` is that of lossy formats, from 1 to 100, or "lossless"; None is the format's default here. Without
     `metadata` only the colour profile and the resolution are kept. `premultiplied` is for OpenEXR: colours times alpha,
-    as the format demands.
+    as the format demands. `bits` is the depth of pictures other than mattes: None keeps the picture's own where the
+    format can hold it. "half" is for OpenEXR; None there means half for pictures of 8 bits, and float for deeper ones.
     """
 
-    quality: int | Literal["lossless"] | None = None
+    quality: Quality | None = None
     metadata: bool = True
     premultiplied: bool = True
+    bits: Depth | None = None

@@ -12,13 +12,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mattecli.errors import InputError
+from mattecli.imaging.colour.spaces import space_of
 from mattecli.imaging.decoding import decode, decode_size
 from mattecli.imaging.image import Image, to_depth
 from mattecli.imaging.open import Source, label
+from mattecli.imaging.options import ReadOptions
 from mattecli.imaging.pixels import full_scale
+from mattecli.imaging.space import ColourTags
+
+_DEFAULT = ReadOptions()
 
 
-def read_image(source: Source, *, keep_alpha: bool = False) -> Image:
+def read_image(source: Source, *, keep_alpha: bool = False, options: ReadOptions = _DEFAULT) -> Image:
     """Read a photo as RGB (H, W, 3); with `keep_alpha`, as RGBA (H, W, 4) if the file has an alpha channel.
 
     16 bits stay 16, except in AVIF, HEIC and CMYK, where Pillow gives 8. CMYK and Lab are converted to sRGB with their
@@ -32,7 +37,9 @@ def read_image(source: Source, *, keep_alpha: bool = False) -> Image:
     elif pixels.shape[2] == 4 and not keep_alpha:
         transparent = bool(pixels[..., 3].min() < full_scale(pixels, label(source)))
         pixels = np.ascontiguousarray(pixels[..., :3])
-    return Image(pixels, decoded.icc, decoded.resolution, transparent)
+    tags = ColourTags(icc=decoded.icc)
+    space = space_of(tags, floating=False, format="", input_space=options.input_space)
+    return Image(pixels, space.icc, decoded.resolution, transparent, named_space=space.name)
 
 
 def read_alpha(source: Source) -> NDArray[np.float32]:

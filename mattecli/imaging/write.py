@@ -6,19 +6,23 @@ import io
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, BinaryIO, get_args
 
 import PIL.Image
 from numpy.typing import NDArray
 
-from mattecli.errors import InputError, UsageError
-from mattecli.imaging.choices import Bits
-from mattecli.imaging.encoding import FORMATS, Format, known_suffixes, why_no_exr
+from mattecli.errors import InputError, MatteError, UsageError
+from mattecli.imaging.encoding import FORMATS, Format
+from mattecli.imaging.fitted import fitted
 from mattecli.imaging.given import Given, given_levels, given_values
 from mattecli.imaging.image import Image, to_depth
-from mattecli.imaging.pixels import check_range
+from mattecli.imaging.metadata import Metadata
+from mattecli.imaging.options import Depth, WriteOptions
 from mattecli.system.files import check_target, whole_file
+
+_DEPTHS: dict[Depth, int] = {8: 8, 16: 16, "half": 32, "float": 32}
 
 Ready = Callable[[BinaryIO], None]
 
@@ -29,25 +33,29 @@ def write_image(
     *,
     overwrite: bool = False,
     ready: Ready | None = None,
+    options: WriteOptions | None = None,
 ) -> None:
     """Write a picture in the format its suffix names ("-": PNG on stdout), whole or not at all.
 
-    `image` is an `Image`, which brings a profile and a resolution along, or its pixels alone: an array as `Image` takes
-    it, or a PIL image.
+    `image` is an `Image`, which brings profile, resolution and metadata along, or its pixels alone: an array as `Image`
+    takes it, or a PIL image. What the format can hold of these is written; docs/files.md has the table.
 
-    PNG holds 8 and 16 bits, TIFF also floats, and JPEG, WebP, AVIF and BMP 8 bits. A deeper picture is rounded to the
-    greatest depth of the format. `.npy` and `.exr` are always float32; `.exr` holds mattes only. JPEG has quality 95
-    and no chroma subsampling; WebP and AVIF are lossless for grey. Profile and resolution are kept if the format can
-    hold them. `ready` is called with the handle of the finished file before the file gets its name.
+    PNG and JPEG XL hold 8 and 16 bits, TIFF also floats, and JPEG, WebP, AVIF and BMP 8 bits. A deeper picture is
+    rounded to the greatest depth of the format, or to `options.bits`. Floats must lie in [0, 1] unless the file holds
+    floats. JPEG has quality 95 and no chroma subsampling; WebP is lossless for grey and RGBA, AVIF for grey, and
+    `options.quality` changes that. `.exr` is linear light, with colours multiplied by alpha; `.npy` is float32.
+
+    `ready` is called with the handle of the finished file before the file gets its name. Raises InputError and
+    UsageError.
     """
+    options = options or WriteOptions()
     picture = image if isinstance(image, Image) else Image(given_values(image, "the picture"))
-    check_range(picture.pixels, "the picture")
-    form = check_output(target, overwrite=overwrite, alpha=_has_alpha(picture.pixels))
-    if picture.pixels.ndim == 3 and not form.colour:
-        raise InputError(f"{target} can hold only a matte, not colours; name a .tif or .png file")
-    picture = Image(to_depth(picture.pixels, form.nearest(picture.depth)), picture.icc, picture.resolution)
-    with _written(target, overwrite=overwrite) as handle:
-        form.save(handle, picture)
+    form = check_output(target, overwrite=overwrite, alpha=_has_alpha(picture.pixels), options=options)
+    if form.half and options.bits is None:
+        options = replace(options, bits="half" if picture.depth == 8 else "float")
+    stored = fitted(picture, form, _depth(form, picture, options), keep=options.metadata)
+    with written(target, overwrite=overwrite) as handle:
+        form.save(handle, stored, options)
         if ready is not None:
             ready(handle)
 
@@ -56,41 +64,49 @@ def write_alpha(
     target: str | Path,
     alpha: Given,
     *,
-    bits: Bits = 8,
+    bits: Depth = 8,
     overwrite: bool = False,
     like: Image | None = None,
     ready: Ready | None = None,
 ) -> None:
-    """Write a matte (H, W), floats in [0, 1] or integers, rounded to `bits` or as floats, at the resolution of `like`.
+    """Write a matte (H, W), floats in [0, 1] or integers, rounded to `bits` or as floats.
 
-    `.npy` and `.exr` hold floats whatever `bits` says; a depth the format cannot hold is an `InputError`, and so are
-    JPEG, which would change the matte, and an `alpha` of another shape, type or range. `ready`: see `write_image`.
+    The file gets the resolution of `like`, and in EXR its windows; a matte is data, so it gets no profile and no other
+    metadata. `.npy` and `.exr` hold floats whatever `bits` says, unless it is "half". A depth the format cannot hold is
+    an `InputError`, and so are JPEG, which would change the matte, and an `alpha` of another shape, type or range.
+    `ready`: see `write_image`.
     """
-    if bits not in get_args(Bits):
+    if bits not in get_args(Depth):
         raise UsageError(f"`bits` must be 8, 16 or 'float', not {bits!r}")
     levels = given_levels(alpha, "the matte")
     form = check_output(target, overwrite=overwrite, bits=bits)
-    depth = form.nearest(32 if bits == "float" else bits)
-    matte = Image(to_depth(levels, depth), None, like.resolution if like else None)
-    with _written(target, overwrite=overwrite) as handle:
-        form.save(handle, matte)
+    matte = Image(to_depth(levels, form.nearest(_DEPTHS[bits])))
+    if like is not None:
+        matte = replace(matte, resolution=like.resolution, metadata=Metadata(windows=like.metadata.windows))
+    with written(target, overwrite=overwrite) as handle:
+        form.save(handle, matte, WriteOptions(bits=bits))
         if ready is not None:
             ready(handle)
+
+
+def _depth(form: Format, image: Image, options: WriteOptions) -> int:
+    return form.nearest(image.depth if options.bits is None else _DEPTHS[options.bits])
 
 
 def check_output(
     target: str | Path,
     *,
     overwrite: bool,
-    bits: Bits | None = None,
+    bits: Depth | None = None,
     alpha: bool = False,
     inputs: Iterable[str | Path] = (),
+    options: WriteOptions | None = None,
 ) -> Format:
     """Raise `InputError`, before any heavy work, if an output cannot be written; returns the format of the file.
 
     See `check_format` for what a format cannot hold, and `files.check_target` for files that cannot be written.
     """
-    form = check_format(target, bits=bits, alpha=alpha)
+    form = check_format(target, bits=bits, alpha=alpha, options=options)
     if str(target) == "-":
         if sys.stdout.isatty():
             raise InputError("- writes PNG to standard output, but that is a terminal; redirect it or name a file")
@@ -99,30 +115,38 @@ def check_output(
     return form
 
 
-def check_format(target: str | Path, *, bits: Bits | None = None, alpha: bool = False) -> Format:
+def check_format(
+    target: str | Path, *, bits: Depth | None = None, alpha: bool = False, options: WriteOptions | None = None
+) -> Format:
     """The format of a suffix. Raises `InputError` if it cannot hold what is asked for.
 
     `bits` is the depth of a matte or trimap; JPEG cannot hold one, because it changes values. `alpha` asks for
-    transparency.
+    transparency. `options` are those of another picture, with its depth and quality.
     """
     suffix = ".png" if str(target) == "-" else Path(target).suffix.lower()
     form = FORMATS.get(suffix)
     name = "standard output" if str(target) == "-" else str(target)
     if form is None:
         what = f"the unknown suffix {suffix}" if suffix else "no suffix"
-        raise InputError(f"{name} has {what}; name one of {', '.join(known_suffixes())}")
-    if suffix not in known_suffixes():
-        raise InputError(f"{name} cannot be written, for {why_no_exr()}; name a .tif file")
+        raise InputError(f"{name} has {what}; name one of {', '.join(FORMATS)}")
     if alpha and not form.alpha:
         raise InputError(f"{name} cannot hold transparency ({form.name}); name a .png file")
     if bits is not None and not form.exact:
         raise InputError(f"{name} would not keep the values of a matte ({form.name} is lossy); name a .png file")
+    _check_depth(name, form, bits if options is None else options.bits)
+    if options is not None and options.quality == "lossless" and not form.lossless:
+        raise InputError(f"{name} cannot hold colours without loss ({form.name}); name a .webp or .png file")
+    return form
+
+
+def _check_depth(name: str, form: Format, bits: Depth | None) -> None:
+    if bits == "half" and not form.half:
+        raise InputError(f"{name} cannot hold half floats ({form.name}); name a .exr file")
     if bits == "float" and 32 not in form.depths:
-        floating = " or ".join(own for own in known_suffixes() if FORMATS[own].depths[-1] == 32 and own != ".tiff")
+        floating = " or ".join(own for own in FORMATS if FORMATS[own].depths[-1] == 32 and own != ".tiff")
         raise InputError(f"{name} cannot hold floating point ({form.name}); name a {floating} file")
     if bits == 16 and max(form.depths) < 16:
         raise InputError(f"{name} cannot hold 16 bits ({form.name}); name a .png or .tif file")
-    return form
 
 
 def _has_alpha(pixels: NDArray[Any]) -> bool:
@@ -134,7 +158,7 @@ def _translated(target: str | Path) -> Iterator[None]:
     """Turn any exception of an encoder into an `InputError` of one sentence."""
     try:
         yield
-    except (InputError, MemoryError):
+    except (MatteError, MemoryError, BrokenPipeError):
         raise
     except FileExistsError as error:
         raise InputError(f"{target} exists already; name another output or use `overwrite=True`") from error
@@ -144,13 +168,15 @@ def _translated(target: str | Path) -> Iterator[None]:
 
 
 @contextmanager
-def _written(target: str | Path, *, overwrite: bool) -> Iterator[BinaryIO]:
+def written(target: str | Path, *, overwrite: bool) -> Iterator[BinaryIO]:
     """A handle whose content becomes the target, or goes to standard output, if the block ends without an error."""
     if str(target) == "-":
         buffer = io.BytesIO()
         with _translated("standard output"):
             yield buffer
-            sys.stdout.buffer.write(buffer.getbuffer())
+            rest = buffer.getbuffer()
+            while rest:  # with PYTHONUNBUFFERED a write may take a part only
+                rest = rest[sys.stdout.buffer.write(rest) :]
             sys.stdout.buffer.flush()
         return
     with _translated(target), whole_file(Path(target), overwrite=overwrite) as handle:

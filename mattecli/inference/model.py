@@ -12,7 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mattecli.errors import DeviceError, OutOfMemoryError, UsageError
-from mattecli.imaging.given import Given, given_name, given_picture
+from mattecli.imaging.given import Given, given_name, given_photo
+from mattecli.imaging.view import network_view
 from mattecli.inference import tiling
 from mattecli.inference.backend import Backend, load_backend
 from mattecli.inference.options import RunOptions
@@ -73,7 +74,8 @@ class Model:
     ) -> NDArray[np.float32]:
         """The alpha matte of a photo, float32 (H, W) in [0, 1].
 
-        `image` is RGB (H, W, 3) or grey (H, W), of uint8, uint16 or floats in [0, 1]; `trimap` (H, W) is 0 for
+        `image` is RGB (H, W, 3) or grey (H, W), of uint8, uint16 or floats in [0, 1]. An array is sRGB; the network
+        sees a file or an `Image` in sRGB, whatever its own colour space is (`network_view`). `trimap` (H, W) is 0 for
         background, 255 for foreground, and unknown everywhere else. Both may also be a PIL image, a file's name or
         bytes, or other kinds of array: see docs/api.md. Known pixels get the trimap's value exactly. A trimap without
         unknown pixels is its own matte and needs no run.
@@ -86,7 +88,8 @@ class Model:
         and what `backend` raises where the model is not loaded yet.
         """
         name = given_name(image, name)
-        photo, codes = _checked(image, trimap, name=name, snap=self.options.snap)
+        options = self.options
+        photo, codes = _checked(image, trimap, name=name, snap=options.snap, exposure=options.network_exposure)
         picture = Picture(photo, codes)
         unknown = picture.unknown()
         if not unknown.any():
@@ -223,10 +226,11 @@ def _smaller(chosen: Plan, picture: Picture, backend: Backend, tile: Tile, error
 
 
 def _checked(
-    image: Given, trimap: Given, *, name: str, snap: int
+    image: Given, trimap: Given, *, name: str, snap: int, exposure: float
 ) -> tuple[NDArray[np.uint8] | NDArray[np.uint16] | NDArray[np.float32], NDArray[np.uint8]]:
     """The arrays of a photo (H, W, 3) and its trimap (H, W), of the types that the network's input knows."""
-    photo, codes = given_picture(image, name), given_trimap(trimap, snap=snap)
+    picture, codes = given_photo(image, name), given_trimap(trimap, snap=snap)
+    photo = network_view(picture, exposure=0.0 if isinstance(image, np.ndarray) else exposure)
     if photo.dtype.kind == "f" and photo.dtype.itemsize != 4:
         photo = photo.astype(np.float32)
     sizes = [(array.shape[1], array.shape[0]) for array in (codes, photo)]

@@ -16,6 +16,7 @@ class RunOptions:
     cuda[:N]; `provider` one of ONNX Runtime's (cpu, cuda, tensorrt, openvino, coreml, directml); `precision` auto,
     fp32, bf16 or fp16. `tile` is auto, off, or the side of a tile in pixels; `max_memory` the most bytes of the
     device's memory that a run may take. `snap` (0 to 100, of 255) pulls trimap values that close to 0 and 255 to them.
+    `network_exposure` brightens what the network sees by so many stops; the outputs do not change.
     """
 
     weights: str | Path | None = None
@@ -26,3 +27,4 @@ class RunOptions:
     tile: Tile = "auto"
     max_memory: int | None = None
     snap: int = 0
+    network_exposure: float = 0.0

@@ -81,7 +81,7 @@ def whole_file(target: Path, *, overwrite: bool = True) -> Iterator[BinaryIO]:
     path = Path(os.path.realpath(target))
     hidden = hidden_beside(path)
     try:
-        with hidden.open("xb") as handle:  # with the permissions of a new file, by the umask
+        with hidden.open("x+b") as handle:  # with the permissions of a new file, by the umask
             yield handle
             handle.flush()
             os.fsync(handle.fileno())  # a crash after the rename must not leave an empty file

@@ -18,6 +18,7 @@ from mattecli.errors import DeviceError, InputError
 from mattecli.evaluation.metrics import Scores, score
 from mattecli.imaging.image import SUFFIXES
 from mattecli.imaging.read import read_alpha, read_image, read_size
+from mattecli.imaging.view import network_view
 from mattecli.inference.torch_backend import FIXED_BYTES, TILE_VALUES, true_fp32
 from mattecli.network.inputs import network_input
 from mattecli.spec import STRIDE
@@ -135,7 +136,7 @@ class ValidationSet:
         shown = set(list(self.images)[:: max(1, len(self.images) // rows)][:rows]) if rows else set()
         with ThreadPoolExecutor() as pool:  # the figures take longer than a GPU takes for the alpha
             for name in self.images:
-                image = read_image(self.images[name]).pixels
+                image = network_view(read_image(self.images[name]))
                 truth = read_alpha(self.alphas[name])
                 for kind, files in self.trimaps.items():
                     if should_stop():

@@ -7,9 +7,13 @@ from numpy.typing import NDArray
 
 from mattecli.imaging.given import Given, given_name, given_values
 from mattecli.imaging.image import Image
+from mattecli.imaging.metadata import Windows
 from mattecli.imaging.open import Source, is_pipe, label
+from mattecli.imaging.options import ReadOptions
 from mattecli.imaging.read import read_image, read_size, read_values
 from mattecli.trimaps.check import as_codes, check_size, from_values
+
+_DEFAULT = ReadOptions()
 
 
 def read_trimap(source: Source, *, snap: int = 0) -> NDArray[np.uint8]:
@@ -32,22 +36,43 @@ def given_trimap(given: Given, *, snap: int = 0, name: str = "the trimap") -> ND
 
 
 def pair_size(photo: Source, trimap: Source) -> tuple[int, int]:
-    """Width and height of a photo and its trimap, from their headers. Raises `InputError` if the two differ."""
+    """Width and height of a photo and its trimap, from their headers. Raises `InputError` if the two differ.
+
+    The trimap of an OpenEXR plate may have another size, which `read_pair` compares with the display window.
+    """
     size = read_size(photo)
-    check_size(
-        read_size(trimap), size, name=source_name(trimap, "the trimap"), image_name=source_name(photo, "the image")
-    )
+    if not str(source_name(photo, "")).lower().endswith(".exr"):
+        names = {"name": source_name(trimap, "the trimap"), "image_name": source_name(photo, "the image")}
+        check_size(read_size(trimap), size, **names)
     return size
 
 
-def read_pair(photo: Source, trimap: Source, *, snap: int = 0) -> tuple[Image, NDArray[np.uint8]]:
-    """Read a photo and its trimap. Different sizes are found before decoding, unless one of them is a pipe."""
+def read_pair(
+    photo: Source, trimap: Source, *, snap: int = 0, options: ReadOptions = _DEFAULT
+) -> tuple[Image, NDArray[np.uint8]]:
+    """Read a photo and its trimap. Different sizes are found before decoding, unless one of them is a pipe.
+
+    The pixels of an OpenEXR plate are those of its data window. A trimap of the display window's size is extended at
+    its edges, or cut, to the data window.
+    """
     if not any(map(is_pipe, (photo, trimap))):
         pair_size(photo, trimap)
-    picture, known = read_image(photo), read_trimap(trimap, snap=snap)
+    picture, known = read_image(photo, options=options), read_trimap(trimap, snap=snap)
+    windows = picture.metadata.windows
+    if windows is not None and known.shape[::-1] == windows.display[2:]:
+        known = over_data_window(known, windows)
     names = {"name": source_name(trimap, "the trimap"), "image_name": source_name(photo, "the image")}
     check_size((known.shape[1], known.shape[0]), picture.size, **names)
     return picture, known
+
+
+def over_data_window(trimap: NDArray[np.uint8], windows: Windows) -> NDArray[np.uint8]:
+    """A trimap of the display window's size for the data window; beyond its edges the pixels at the edge continue."""
+    left, top, width, height = windows.data
+    x, y, shown_width, shown_height = windows.display
+    columns = np.clip(np.arange(left, left + width) - x, 0, shown_width - 1)
+    rows = np.clip(np.arange(top, top + height) - y, 0, shown_height - 1)
+    return trimap[rows[:, None], columns]
 
 
 def trimap_note(unknown: float, trimap: str) -> str | None:

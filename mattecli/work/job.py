@@ -6,24 +6,28 @@ A batch calls the steps one by one, each in a thread of its own, so that the net
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mattecli.compositing.foreground import estimate_foreground
+from mattecli.compositing.delivery import KEEP, ForegroundColours, deliver
 from mattecli.compositing.outputs import (
     check_memory,
     check_output_file,
     photo_note,
-    profile_note,
     read_background,
     write_output,
 )
+from mattecli.compositing.plates import odd_values
 from mattecli.imaging.choices import Bits, Colour, Fit, Kind
 from mattecli.imaging.image import Image
+from mattecli.imaging.layers import LAYERS
+from mattecli.imaging.options import Depth, ReadOptions, WriteOptions
+from mattecli.imaging.view import network_view
+from mattecli.imaging.write import check_format
 from mattecli.system.memory import peak_bytes
 from mattecli.trimaps.check import shares
 from mattecli.trimaps.pairs import read_pair, trimap_note
@@ -36,24 +40,45 @@ if TYPE_CHECKING:
     from mattecli.inference.tiling import Progress
 
 
+READ = ReadOptions()
+
+
 @dataclass(frozen=True, kw_only=True)
 class OutputOptions:
     """How outputs are made.
 
     `bits` is the depth of the alpha. `fit` says how a background picture is brought to the photo's size. `linear` mixes
-    composites in linear light.
+    composites in linear light. `output_space` is the colour space of the other outputs: keep (the photo's own), srgb,
+    p3, or the file of an ICC profile. `depths` are those that formats of outputs settle; `files` says how files are
+    written.
     """
 
     bits: Bits = 8
     fit: Fit = "cover"
     linear: bool = False
+    output_space: str = KEEP
+    depths: Mapping[Kind, Depth] = field(default_factory=dict)
+    files: WriteOptions = field(default_factory=WriteOptions)
+
+    @property
+    def alpha_bits(self) -> Depth:
+        """The depth of the alpha."""
+        return self.depths.get("alpha", self.bits)
+
+    def write_options(self, kind: Kind) -> WriteOptions:
+        """How the file of an output other than the alpha is written."""
+        return replace(self.files, bits=self.depths.get(kind))
 
 
 @dataclass(frozen=True, eq=False)
 class Inputs:
-    """A photo and its trimap, uint8 (H, W) of 0, 128 and 255; the unknown share, and the seconds that reading took."""
+    """A photo and its trimap, uint8 (H, W) of 0, 128 and 255; the unknown share, and the seconds that reading took.
+
+    `view` is the photo in sRGB, (H, W, 3), as the network sees it.
+    """
 
     photo: Image
+    view: NDArray[Any]
     trimap: NDArray[np.uint8]
     unknown: float
     seconds: float
@@ -85,6 +110,7 @@ def run_job(
     model: Model,
     *,
     options: OutputOptions | None = None,
+    reading: ReadOptions = READ,
     overwrite: bool = False,
     on_note: Callable[[str], None] | None = None,
     on_load: Callable[[Backend], None] | None = None,
@@ -100,10 +126,10 @@ def run_job(
     options = options or OutputOptions()
     started = time.perf_counter()
     check_outputs(job, options, overwrite=overwrite)
-    inputs = read_inputs(job, snap=model.options.snap)
+    inputs = read_inputs(job, snap=model.options.snap, exposure=model.options.network_exposure, reading=reading)
     background = None if job.background is None else read_background(job.background)
     if on_note is not None:
-        for note in find_notes(job, inputs, background):
+        for note in find_notes(job, inputs, options):
             on_note(note)
     matte = find_matte(job, inputs, model, on_load=on_load, on_plan=on_plan, progress=progress)
     replaces = dict.fromkeys(job.outputs, overwrite)
@@ -116,15 +142,25 @@ def check_outputs(job: Job, options: OutputOptions, *, overwrite: bool = False) 
     """Raise InputError, before any heavy work, for a file that cannot be written or cannot hold its output."""
     for kind, output in job.outputs.items():
         check_output_file(
-            kind, output, bits=options.bits, background=job.background, overwrite=overwrite, inputs=job.inputs
+            kind,
+            output,
+            bits=options.alpha_bits,
+            background=job.background,
+            overwrite=overwrite,
+            inputs=job.inputs,
+            files=options.write_options(kind),
         )
 
 
-def read_inputs(job: Job, *, snap: int = 0) -> Inputs:
-    """Read and check the photo and its trimap; see `read_pair`. Raises InputError."""
+def read_inputs(job: Job, *, snap: int = 0, exposure: float = 0.0, reading: ReadOptions = READ) -> Inputs:
+    """Read and check the photo and its trimap, and make the network's view of the photo, brighter by `exposure` stops.
+
+    See `read_pair` and `network_view`. Raises InputError, and UsageError for an unknown colour space.
+    """
     started = time.perf_counter()
-    photo, trimap = read_pair(job.image, job.trimap, snap=snap)
-    return Inputs(photo, trimap, shares(trimap)["unknown"], time.perf_counter() - started)
+    photo, trimap = read_pair(job.image, job.trimap, snap=snap, options=reading)
+    view = network_view(photo, exposure=exposure)
+    return Inputs(photo, view, trimap, shares(trimap)["unknown"], time.perf_counter() - started)
 
 
 def find_matte(
@@ -149,7 +185,7 @@ def find_matte(
         if on_plan is not None:
             on_plan(chosen)
 
-    alpha = model.predict(inputs.photo.pixels, inputs.trimap, name=job.image, on_plan=note_plan, progress=progress)
+    alpha = model.predict(inputs.view, inputs.trimap, name=job.image, on_plan=note_plan, progress=progress)
     tile = plans[-1].label if plans else "off"
     return Matte(inputs, alpha, tile, inputs.seconds + time.perf_counter() - started)
 
@@ -166,37 +202,42 @@ def write_outputs(
     """Make and write the outputs that `replaces` names, the alpha first, since it took the longest; gives the notes.
 
     `replaces` says of each output whether its file may replace another. `record` gives for a kind what is called with
-    the finished file before it takes its name. Outputs share one estimate of the foreground's colours; a composite in
-    linear light has one of its own. Raises InputError and DeviceError.
+    the finished file before it takes its name. Outputs in one colour space share one estimate of the foreground's
+    colours; a composite in linear light has one of its own. Raises InputError and DeviceError.
     """
-    photo = matte.inputs.photo
     alone = "composite" if options.linear and background is not None else ""
-    colours = None
+    colours = ForegroundColours()
     for kind in sorted(replaces, key=lambda kind: kind != "alpha"):
-        if kind not in ("alpha", alone) and colours is None:
-            colours = estimate_foreground(photo.pixels, matte.alpha)
         write_output(
             kind,
             job.outputs[kind],
-            photo,
+            matte.inputs.photo,
             matte.alpha,
-            foreground=None if kind == alone else colours,
+            colours=None if kind == alone else colours,
             background=background,
             fit=options.fit,
             linear=options.linear,
-            bits=options.bits,
+            bits=options.alpha_bits,
+            files=options.write_options(kind),
+            output_space=options.output_space,
             overwrite=replaces[kind],
             ready=None if record is None else record(kind),
         )
-    return find_notes(job, matte.inputs, background if "composite" in replaces else None)
+    return find_notes(job, matte.inputs, options, kinds=replaces)
 
 
-def find_notes(job: Job, inputs: Inputs, background: Image | Colour | None) -> tuple[str, ...]:
-    """What the user should know of a photo, its trimap and its background."""
+def find_notes(
+    job: Job, inputs: Inputs, options: OutputOptions, *, kinds: Iterable[Kind] | None = None
+) -> tuple[str, ...]:
+    """What the user should know of a photo, its trimap, and those of its outputs."""
     notes = [trimap_note(inputs.unknown, job.trimap), photo_note(inputs.photo, job.image)]
-    if isinstance(background, Image):
-        notes.append(profile_note(inputs.photo, job.image, background, job.background or "the background"))
-    return tuple(note for note in notes if note)
+    if odd := odd_values(inputs.photo.pixels):
+        notes.append(f"{job.image} has values that are {odd}; they stay where alpha is 1")
+    for kind in job.outputs if kinds is None else kinds:
+        if kind != "alpha":
+            form = LAYERS if kind == "layers" else check_format(job.outputs[kind])
+            notes.append(deliver(inputs.photo, form, output_space=options.output_space).note)
+    return tuple(dict.fromkeys(note for note in notes if note))
 
 
 def backend_facts(backend: Backend) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+import OpenImageIO
 import pytest
 import torch
 from numpy.typing import NDArray
@@ -324,7 +325,10 @@ def test_output_folder_not_writable(run_matte: RunMatte, photo: Path, trimap: Pa
     [
         ("--cutout --foreground", "use --what"),
         ("--cutout -b red", "use --what"),
-        ("--what alpha,matte --out-dir .", "--what must list alpha, cutout, foreground, composite .*, not 'matte'"),
+        (
+            "--what alpha,matte --out-dir .",
+            "--what must list alpha, cutout, foreground, composite, layers .*, not 'matte'",
+        ),
         ("--what alpha,composite --out-dir .", "a composite needs both"),
         ("--what alpha,cutout -o a.png", "give --out-dir DIR instead"),
         ("--what alpha --cutout --out-dir .", "leave --cutout"),
@@ -425,7 +429,7 @@ def test_the_alpha_is_safe_before_anything_else_is_made(
         there.append(photo.with_name("photo_alpha.png").is_file())
         raise MemoryError
 
-    monkeypatch.setattr("mattecli.work.job.estimate_foreground", fail)
+    monkeypatch.setattr("mattecli.work.job.ForegroundColours.of", fail)
     assert run_matte("predict", photo, "-t", known, "--what", "cutout,alpha")[0] == 5
     assert there == [True]
 
@@ -455,13 +459,12 @@ def test_both_files_may_come_through_pipes(run_matte: RunMatte, photo: Path, kno
     assert read_alpha(tmp_path / "x.png").shape == (HEIGHT, WIDTH)
 
 
-def test_an_exr_is_refused_before_the_run(
-    run_matte: RunMatte, photo: Path, known: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(cv2, "haveImageWriter", lambda _: False)
-    code, sentence = refused(run_matte, photo, "-t", known, "-o", tmp_path / "a.exr")
-    assert code == 3
-    assert "a.exr cannot be written" in sentence
+def test_an_alpha_in_exr_holds_its_floats(run_matte: RunMatte, photo: Path, trimap: Path, tmp_path: Path) -> None:
+    for name in ("a.exr", "a.npy"):
+        assert run_matte("predict", photo, "-t", trimap, "--bits", "float", "-o", tmp_path / name)[0] == 0
+    picture = OpenImageIO.ImageInput.open(str(tmp_path / "a.exr"))
+    assert picture.spec().channelnames == ("Y",)
+    assert np.array_equal(picture.read_image("float")[..., 0], np.load(tmp_path / "a.npy"))
 
 
 def test_an_alpha_of_floats_among_others_goes_into_a_tiff(

@@ -94,7 +94,7 @@ def test_the_alpha_is_safe_before_anything_else_is_made(
         written.append([path.name for path in photo.parent.iterdir()])
         raise MemoryError
 
-    monkeypatch.setattr(jobs, "estimate_foreground", fail)
+    monkeypatch.setattr(jobs.ForegroundColours, "of", fail)
     with pytest.raises(MemoryError):
         run_job(job_of(photo, trimap, "cutout", "alpha"), shipped_model)
     assert sorted(written[0]) == ["alpha.png", "photo.png", "trimap.png"]

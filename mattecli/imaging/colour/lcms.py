@@ -1,6 +1,6 @@
-"""Colour profiles (ICC) and the sRGB curve.
+"""Conversions with LittleCMS, which Pillow brings: any ICC profile, 8 bits per channel.
 
-Profiles are those of ICC.1. Pillow's LittleCMS converts them, with 8 bits per channel.
+The intent is relative colorimetric with black point compensation everywhere.
 """
 
 from __future__ import annotations
@@ -15,6 +15,8 @@ import PIL.Image
 from numpy.typing import NDArray
 from PIL import ImageCms
 
+_INTENT = ImageCms.Intent.RELATIVE_COLORIMETRIC
+_BLACK_POINT = ImageCms.Flags.BLACKPOINTCOMPENSATION
 _SAME = 4  # of 255 levels: sRGB profiles differ that much, because their tables are rounded
 
 
@@ -45,18 +47,18 @@ def to_profile(pixels: NDArray[Any], icc: bytes | None, target: bytes | None) ->
         return None
     try:
         transform = ImageCms.buildTransform(
-            _profile(icc),
-            _profile(target),
-            "RGB",
-            "RGB",
-            renderingIntent=ImageCms.Intent.RELATIVE_COLORIMETRIC,
-            flags=ImageCms.Flags.BLACKPOINTCOMPENSATION,
+            _profile(icc), _profile(target), "RGB", "RGB", renderingIntent=_INTENT, flags=_BLACK_POINT
         )
     except (ImageCms.PyCMSError, OSError):
         return None
     picture = PIL.Image.fromarray(pixels)
     ImageCms.applyTransform(picture, transform, inPlace=True)
     return np.asarray(picture)
+
+
+def usable(icc: bytes) -> bool:
+    """Whether LittleCMS can convert RGB pictures of this profile."""
+    return to_profile(np.zeros((1, 1, 3), np.uint8), icc, None) is not None
 
 
 def _profile(icc: bytes | None) -> ImageCms.ImageCmsProfile:
@@ -71,7 +73,9 @@ def to_srgb(picture: PIL.Image.Image, icc: bytes | None) -> tuple[PIL.Image.Imag
     try:
         profile: Any = ImageCms.ImageCmsProfile(io.BytesIO(icc)) if icc else ImageCms.createProfile("LAB")
         flags = ImageCms.Flags.NOOPTIMIZE if picture.mode == "L" else ImageCms.Flags.HIGHRESPRECALC
-        transform = ImageCms.buildTransform(profile, srgb, picture.mode, "RGB", flags=flags)
+        transform = ImageCms.buildTransform(
+            profile, srgb, picture.mode, "RGB", renderingIntent=_INTENT, flags=flags | _BLACK_POINT
+        )
     except (ImageCms.PyCMSError, OSError):  # broken, or not for these pixels: treated as no profile
         return picture.convert("RGB"), None
     profile_bytes = bytearray(ImageCms.ImageCmsProfile(srgb).tobytes())
@@ -83,15 +87,3 @@ def to_srgb(picture: PIL.Image.Image, icc: bytes | None) -> tuple[PIL.Image.Imag
     ramp = ImageCms.applyTransform(PIL.Image.frombytes("L", (256, 1), bytes(range(256))), transform)
     bands = ramp.split() if ramp else ()
     return PIL.Image.merge("RGB", [picture.point(list(band.tobytes())) for band in bands]), bytes(profile_bytes)
-
-
-def decode_srgb(values: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Turn sRGB values in [0, 1] into linear light in [0, 1] (IEC 61966-2-1)."""
-    light: NDArray[np.float32] = np.where(values <= 0.04045, values / 12.92, ((values + 0.055) / 1.055) ** 2.4)
-    return light
-
-
-def encode_srgb(light: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Turn linear light in [0, 1] into sRGB values in [0, 1] (IEC 61966-2-1)."""
-    values: NDArray[np.float32] = np.where(light <= 0.0031308, light * 12.92, 1.055 * light ** (1 / 2.4) - 0.055)
-    return values

@@ -1,0 +1,122 @@
+"""The colour space an output is made and delivered in."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from numpy.typing import NDArray
+
+from mattecli.compositing.arrays import Floats
+from mattecli.compositing.foreground import estimate_foreground
+from mattecli.errors import InputError
+from mattecli.imaging.colour import chromaticities, is_hdr, is_linear, linear, same_space, space, space_named
+from mattecli.imaging.colour.encodings import TableEncoding, encoding_of
+from mattecli.imaging.colour.icc import REC2020
+from mattecli.imaging.colour.lcms import usable
+from mattecli.imaging.encoding import Format
+from mattecli.imaging.image import Image, in_space
+from mattecli.imaging.space import SRGB, Space
+
+KEEP = "keep"
+_LIGHT = ("EXR", "OpenEXR")  # formats whose colours are light by convention
+
+
+@dataclass(frozen=True)
+class Delivery:
+    """The spaces of one output: colours are estimated and mixed in `working`, and written in `final` with `depth` bits.
+
+    `note` is what the user should know.
+    """
+
+    working: Space
+    final: Space
+    depth: int
+    note: str | None = None
+
+    def prepared(self, photo: Image) -> Image:
+        """The photo in the working space; the same object where nothing changes."""
+        return in_space(photo, self.working, depth=self.depth if self.working == self.final else 32)
+
+
+def deliver(photo: Image, form: Format, *, output_space: str = KEEP) -> Delivery:
+    """How an output of this photo is made for a file of this format.
+
+    `output_space` is keep, srgb, p3, another name of a space, or the file of an ICC profile. OpenEXR holds light. PQ
+    and HLG are mixed in light, and go back only into PNG of 16 bits. Formats that end at white get sRGB instead of
+    light, where all above white is white. Raises InputError for a profile that cannot be used, and UsageError for an
+    unknown name.
+    """
+    own = photo.space
+    wanted = own if output_space == KEEP else read_space(output_space, depth=photo.depth)
+    if form.name in _LIGHT:
+        light = _light_of(wanted)
+        return Delivery(light, light, 32)
+    ends_at_white = 32 not in form.depths
+    depth = 16 if photo.depth == 32 and ends_at_white else photo.depth  # 8 only when the file is written
+    note = None
+    if is_hdr(wanted):
+        if form.name == "PNG" and depth == 16:
+            return Delivery(linear(REC2020), wanted, depth)
+        note = f"{form.name} cannot hold PQ or HLG"
+    elif photo.depth == 32 and ends_at_white and is_linear(wanted):
+        note = f"{form.name} ends at white"
+    elif form.name == "BMP" and not same_space(wanted, SRGB):
+        note = "BMP has no colour profile"
+    if note is not None:
+        return Delivery(SRGB, SRGB, depth, f"{note}, so the colours are converted to sRGB")
+    return Delivery(wanted, wanted, depth)
+
+
+def read_space(text: str, *, depth: int = 8) -> Space:
+    """The space that `--output-space` names: a name, or the file of an RGB profile.
+
+    Raises InputError for a file that is not such a profile, or whose tables do not fit that many bits per channel, and
+    UsageError for an unknown name.
+    """
+    path = Path(text)
+    if path.suffix.lower() not in (".icc", ".icm"):
+        return space_named(text)
+    try:
+        icc = path.read_bytes()
+    except OSError as error:
+        raise InputError(f"{text} cannot be read ({error.strerror}); name the file of an ICC profile") from error
+    if space(icc) != b"RGB " or not usable(icc):
+        raise InputError(f"{text} is not an ICC profile of RGB pictures; name another, or srgb, p3, keep")
+    if depth > 8 and isinstance(encoding_of(Space(icc)), TableEncoding):
+        raise InputError(
+            f"{text} is a profile of tables, which are converted with 8 bits only; name a profile of matrix and curves "
+            "for deeper pictures, or srgb, p3"
+        )
+    return Space(icc)
+
+
+class ForegroundColours:
+    """The estimated colours of a photo, shared by outputs in one colour space."""
+
+    def __init__(self) -> None:
+        self._photo: Image | None = None
+        self._colours: NDArray[Any] | None = None
+
+    def of(self, photo: Image, alpha: Floats) -> NDArray[Any]:
+        """The colours of the photo's foreground, in its space; estimated once for each space and depth."""
+        known = self._photo
+        if self._colours is None or known is None or (known.space, known.depth) != (photo.space, photo.depth):
+            self._photo, self._colours = photo, estimate_foreground(_opaque(photo), alpha)
+        return self._colours
+
+
+def _opaque(photo: Image) -> Image:
+    """The photo with its hidden colours, which `photo_note` warns of."""
+    return replace(photo, transparent=False) if photo.transparent else photo
+
+
+def _light_of(space: Space) -> Space:
+    """Light with the primaries of a space, or with those of sRGB where they are not known."""
+    if is_hdr(space):
+        return linear(REC2020)
+    if is_linear(space):
+        return space
+    primaries = chromaticities(space)
+    return linear() if primaries is None else linear(primaries)

@@ -1,0 +1,229 @@
+"""EXIF blocks: patched for new pixels, moved between formats.
+
+An EXIF block is a TIFF structure (TIFF 6.0, EXIF 3.0): directories of entries, whose larger values stand elsewhere in
+the block. Values are copied as bytes; only what is listed at `patched` changes.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from io import BytesIO
+from typing import BinaryIO
+
+PREFIX = b"Exif\0\0"  # in JPEG, and before the blocks that Pillow gives
+EXIF_DIRECTORY, GPS_DIRECTORY, INTEROP_DIRECTORY = 0x8769, 0x8825, 0xA005
+_DIRECTORIES = (EXIF_DIRECTORY, GPS_DIRECTORY, INTEROP_DIRECTORY)
+_ORIENTATION, _COLOUR_SPACE, _INTEROP_INDEX = 0x0112, 0xA001, 0x0001
+_WIDTHS, _HEIGHTS = (0x0100, 0xA002), (0x0101, 0xA003)
+_SIZES = (0, 1, 1, 2, 4, 8, 1, 1, 2, 4, 8, 4, 8, 4, 0, 0, 8, 8, 8)  # bytes of a value, by its type in the entry
+# The entries of a TIFF's first directory that describe the picture. The others say how its pixels are stored.
+_DESCRIPTIVE = frozenset(
+    [0x010E, 0x010F, 0x0110, 0x0131, 0x0132, 0x013B, 0x013C, 0x4746, 0x4749, 0x8298, *range(0x9C9B, 0x9CA0)]
+)
+_MOST_ENTRIES, _MOST_BYTES = 4096, 2**26
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One entry: its TIFF type, the number of values, their bytes, and where these stand."""
+
+    kind: int
+    count: int
+    value: bytes
+    at: int
+
+
+@dataclass(frozen=True)
+class Directory:
+    """The entries of a directory by tag, the directories that its entries point to, and where its `next` stands."""
+
+    entries: Mapping[int, Entry]
+    below: Mapping[int, Directory]
+    next_at: int
+
+
+class BrokenExifError(ValueError):
+    """An EXIF block or TIFF header that cannot be parsed."""
+
+
+def order_of(exif: bytes) -> str:
+    """The byte order of a block, for `struct`: `<` or `>`. Raises BrokenExifError."""
+    order = {b"II": "<", b"MM": ">"}.get(exif[:2])
+    if order is None:
+        raise BrokenExifError("neither II nor MM")
+    return order
+
+
+def orientation_of(exif: bytes) -> int:
+    """The orientation, 1 to 8; 1 where the block has none or is damaged."""
+    try:
+        entry = parse(BytesIO(exif)).entries.get(_ORIENTATION)
+    except BrokenExifError:
+        return 1
+    value = int.from_bytes(entry.value[:2], "little" if exif[:2] == b"II" else "big") if entry else 1
+    return value if 1 <= value <= 8 else 1
+
+
+def parse(handle: BinaryIO) -> Directory:
+    """The first directory of an EXIF block or a TIFF file, with those it points to. Raises BrokenExifError."""
+    try:
+        return _Reader(handle).directory()
+    except (struct.error, IndexError, OverflowError, OSError) as error:
+        raise BrokenExifError(str(error)) from error
+
+
+class _Reader:
+    """Reads directories; `big` is for BigTIFF, whose numbers have eight bytes."""
+
+    def __init__(self, handle: BinaryIO) -> None:
+        self.handle = handle
+        head = self.read(0, 16 if self.read(0, 4)[2:4] in (b"\x2b\0", b"\0\x2b") else 8)
+        self.order = order_of(head)
+        magic = struct.unpack_from(self.order + "H", head, 2)[0]
+        if magic not in (42, 43):
+            raise BrokenExifError("not a TIFF structure")
+        self.big = magic == 43
+        self.first = struct.unpack_from(self.order + ("Q" if self.big else "I"), head, 8 if self.big else 4)[0]
+
+    def read(self, at: int, count: int) -> bytes:
+        self.handle.seek(at)
+        data = self.handle.read(count)
+        if len(data) != count:
+            raise BrokenExifError("a value lies behind the end")
+        return data
+
+    def directory(self, at: int | None = None, depth: int = 0) -> Directory:
+        at = self.first if at is None else at
+        wide, number = (8, "Q") if self.big else (2, "H")
+        (count,) = struct.unpack(self.order + number, self.read(at, wide))
+        if count > _MOST_ENTRIES:
+            raise BrokenExifError("too many entries")
+        size = 20 if self.big else 12
+        entries, below = {}, {}
+        for start in range(at + wide, at + wide + count * size, size):
+            tag, entry = self.entry(start)
+            entries[tag] = entry
+            if tag in _DIRECTORIES and depth < 2 and len(entry.value) in (4, 8):
+                form = self.order + ("I" if len(entry.value) == 4 else "Q")
+                below[tag] = self.directory(struct.unpack(form, entry.value)[0], depth + 1)
+        return Directory(entries, below, at + wide + count * size)
+
+    def entry(self, start: int) -> tuple[int, Entry]:
+        room, number = (8, "Q") if self.big else (4, "I")
+        tag, kind, count = struct.unpack(self.order + "HH" + number, self.read(start, 4 + room))
+        length = count * (_SIZES[kind] if kind < len(_SIZES) else 0)
+        if length > _MOST_BYTES:  # strips, and what a damaged count claims
+            return tag, Entry(kind, count, b"", start)
+        at = start + 4 + room
+        if length > room:
+            at = struct.unpack(self.order + number, self.read(at, room))[0]
+        return tag, Entry(kind, count, self.read(at, length), at)
+
+
+def patched(exif: bytes, *, size: tuple[int, int], srgb: bool) -> bytes | None:
+    """The block for upright pixels of `size` (width, height), with all other bytes and places as they were.
+
+    Orientation becomes 1, width and height are set where the block has them, and the thumbnail's directory is no longer
+    pointed to. For pixels in sRGB, the colour space becomes sRGB and the interoperability index R98, where the block
+    said AdobeRGB; for other pixels a colour space of sRGB becomes "uncalibrated". None for a block that is damaged.
+    """
+    try:
+        first, order = parse(BytesIO(exif)), order_of(exif)
+        result = bytearray(exif)
+        struct.pack_into(order + "I", result, first.next_at, 0)
+    except (BrokenExifError, struct.error):
+        return None
+    details = first.below.get(EXIF_DIRECTORY)
+    interop = details.below.get(INTEROP_DIRECTORY) if details else None
+    _set(result, first.entries.get(_ORIENTATION), 1, order)
+    for directory in (first, details) if details else (first,):
+        for tags, side in ((_WIDTHS, size[0]), (_HEIGHTS, size[1])):
+            for tag in tags:
+                _set(result, directory.entries.get(tag), side, order)
+    index = interop.entries.get(_INTEROP_INDEX) if interop else None
+    space = details.entries.get(_COLOUR_SPACE) if details else None
+    stated = int.from_bytes(space.value[:2], "little" if order == "<" else "big") if space else 0
+    if srgb and ((index and index.value[:3] == b"R03") or stated == 2):  # 2: AdobeRGB, as some cameras have it
+        _set(result, space, 1, order)
+        if index and len(index.value) >= 4:
+            result[index.at : index.at + 4] = b"R98\0"
+    elif not srgb and stated == 1:
+        _set(result, space, 65535, order)
+    return bytes(result)
+
+
+def without_orientation(exif: bytes) -> bytes:
+    """A block without its orientation, for which Pillow would rewrite it in AVIF; all other values stay in place.
+
+    Raises BrokenExifError.
+    """
+    first, order = parse(BytesIO(exif)), order_of(exif)
+    if _ORIENTATION not in first.entries:
+        return exif
+    count = len(first.entries)
+    table = first.next_at - 12 * count
+    start = next(
+        at for at in range(table, first.next_at, 12) if struct.unpack_from(order + "H", exif, at)[0] == _ORIENTATION
+    )
+    result = bytearray(exif)
+    result[start : first.next_at + 4] = result[start + 12 : first.next_at + 4] + bytes(12)
+    struct.pack_into(order + "H", result, table - 2, count - 1)
+    return bytes(result)
+
+
+def _set(block: bytearray, entry: Entry | None, value: int, order: str) -> None:
+    """Overwrite one number of two or four bytes; nothing where the entry is missing or of another kind."""
+    form = {3: "H", 4: "I"}.get(entry.kind) if entry else None
+    if entry and form and entry.count >= 1 and value < 2 ** (8 * struct.calcsize(form)):
+        struct.pack_into(order + form, block, entry.at, value)
+
+
+def from_tiff(handle: BinaryIO) -> bytes | None:
+    """What a TIFF file says of its picture as an EXIF block, in the file's byte order; None where it says nothing.
+
+    Values are copied as bytes. Entries on how the pixels are stored are left out. Raises BrokenExifError.
+    """
+    first, reader = parse(handle), _Reader(handle)
+    kept = {tag: entry for tag, entry in first.entries.items() if tag in _DESCRIPTIVE or tag in first.below}
+    if not kept:
+        return None
+    head = (b"II*\0" if reader.order == "<" else b"MM\0*") + struct.pack(reader.order + "I", 8)
+    return head + dump(Directory(kept, first.below, 0), reader.order, base=8)
+
+
+def dump(directory: Directory, order: str, *, base: int) -> bytes:
+    """A directory and those below it as bytes that stand at `base` of a block or file."""
+    length = 2 + 12 * len(directory.entries) + 4
+    table, values = struct.pack(order + "H", len(directory.entries)), bytearray()
+    for tag, entry in sorted(directory.entries.items()):
+        if tag in directory.below:
+            at = base + length + len(values)
+            table += struct.pack(order + "HHII", tag, 4, 1, at)
+            values += _even(dump(directory.below[tag], order, base=at))
+        elif len(entry.value) <= 4:
+            table += struct.pack(order + "HHI", tag, entry.kind, entry.count) + entry.value.ljust(4, b"\0")
+        else:
+            table += struct.pack(order + "HHII", tag, entry.kind, entry.count, base + length + len(values))
+            values += _even(entry.value)
+    return table + struct.pack(order + "I", 0) + bytes(values)
+
+
+def _even(data: bytes) -> bytes:
+    return data + b"\0" * (len(data) % 2)
+
+
+def tiff_tags(exif: bytes) -> tuple[list[tuple[int, int, int, bytes, bool]], Callable[[int, int], bytes]]:
+    """The entries for a TIFF's first directory as tifffile takes them, and the bytes of a directory below it.
+
+    tifffile refuses the tags of EXIF and GPS, so their entries have the tags before them, which are free, and 0 as the
+    place. The second result, called with EXIF_DIRECTORY or GPS_DIRECTORY and a place in the file, gives what stands
+    there. Raises BrokenExifError.
+    """
+    first, order = parse(BytesIO(exif)), order_of(exif)
+    tags = [
+        (tag, entry.kind, entry.count, entry.value, True) for tag, entry in first.entries.items() if tag in _DESCRIPTIVE
+    ]
+    tags += [(tag - 1, 4, 1, bytes(4), True) for tag in first.below]
+    return tags, lambda tag, base: dump(first.below[tag], order, base=base)

@@ -1,0 +1,36 @@
+"""What the network sees of a picture: sRGB, whatever the picture's own space is."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mattecli.imaging.colour.convert import bands, convert
+from mattecli.imaging.colour.spaces import same_space
+from mattecli.imaging.image import Image
+from mattecli.imaging.space import SRGB
+
+_LOOKED_AT = 2**20  # pixels, from which the tone is found
+
+
+def network_view(image: Image, *, exposure: float = 0.0) -> NDArray[Any]:
+    """The picture in sRGB, (H, W, 3): uint8 for a picture of 8 bits, uint16 for a deeper one.
+
+    The pixels themselves are returned, without a copy, where they are sRGB and in range. Colours outside of sRGB and
+    light above white are clipped: benchmarks/colour.py found nothing that is better. `exposure` brightens by that many
+    stops, for a plate that is too dark for the network. Grey becomes RGB; an alpha channel is left out.
+    """
+    pixels = image.pixels if image.pixels.ndim == 3 else np.repeat(image.pixels[..., None], 3, axis=2)
+    pixels = pixels if pixels.shape[2] == 3 else pixels[..., :3]
+    gain = 2.0**exposure
+    if gain == 1 and same_space(image.space, SRGB) and _in_range(pixels):
+        return pixels
+    return convert(pixels, image.space, SRGB, depth=8 if image.depth == 8 else 16, gain=gain)
+
+
+def _in_range(pixels: NDArray[Any]) -> bool:
+    if pixels.dtype.kind != "f":
+        return True
+    return all(pixels[rows].min() >= 0 and pixels[rows].max() <= 1 for rows in bands(pixels))  # false for NaN, too

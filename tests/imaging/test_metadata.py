@@ -1,0 +1,249 @@
+"""Metadata: blocks are carried as bytes, and only what the new pixels make wrong changes."""
+
+import io
+import json
+import shutil
+import struct
+import subprocess
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import PIL.Image
+import pytest
+import tifffile
+
+from mattecli.imaging import exif, xmp
+from mattecli.imaging.image import Image
+from mattecli.imaging.metadata import Metadata, read_metadata
+from mattecli.imaging.options import WriteOptions
+from mattecli.imaging.write import write_alpha, write_image
+from tests.imaging.test_read import SRGB, noise
+
+MAKER_NOTE = bytes(range(256)) * 3
+IPTC = b"\x1c\x02\x05\x00\x05title\x1c\x02\x50\x00\x06author"
+PACKET = (
+    b'<?xpacket begin="\xef\xbb\xbf" id="W5M0MpCehiHzreSzNTczkc9d"?><x:xmpmeta xmlns:x="adobe:ns:meta/">'
+    b'<rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#"><rdf:Description rdf:about=""'
+    b' xmlns:tiff="http://ns.adobe.com/tiff/1.0/" xmlns:dc="http://purl.org/dc/elements/1.1/"'
+    b' xmlns:crs="http://ns.adobe.com/camera-raw-settings/1.0/" xmlns:xmp="http://ns.adobe.com/xap/1.0/"'
+    b' xmlns:hdrgm="http://ns.adobe.com/hdr-gain-map/1.0/" tiff:Orientation="6" crs:CropTop="0.25" hdrgm:Version="1.0"'
+    b' xmp:Rating="4"><dc:source>a &lt; b &gt; c</dc:source><crs:ToneCurve><rdf:Seq><rdf:li>0, 0</rdf:li></rdf:Seq>'
+    b'</crs:ToneCurve><crs:Look/></rdf:Description></rdf:RDF></x:xmpmeta><?xpacket end="w"?>'
+)
+
+
+def camera_exif(order: str = "<", *, interop: bytes = b"R03\0", colour_space: int = 65535) -> bytes:
+    """A block as cameras write it: orientation, maker's note, GPS, interoperability and a thumbnail's directory."""
+    make, model = b"Maker\0", b"Model X\0"
+
+    def short(value: int) -> bytes:
+        return struct.pack(order + "H", value)
+
+    entry, directory = exif.Entry, exif.Directory
+    interoperability = directory({1: entry(2, 4, interop, 0)}, {}, 0)
+    details = directory(
+        {
+            0x9003: entry(2, 20, b"2024:05:06 07:08:09\0", 0),
+            0x927C: entry(7, len(MAKER_NOTE), MAKER_NOTE, 0),
+            0xA001: entry(3, 1, short(colour_space), 0),
+            0xA002: entry(4, 1, struct.pack(order + "I", 4000), 0),
+            0xA003: entry(4, 1, struct.pack(order + "I", 3000), 0),
+            0xA005: entry(4, 1, bytes(4), 0),
+        },
+        {0xA005: interoperability},
+        0,
+    )
+    place = directory(
+        {1: entry(2, 2, b"N\0", 0), 2: entry(5, 3, struct.pack(order + "6I", 48, 1, 8, 1, 30, 1), 0)}, {}, 0
+    )
+    first = directory(
+        {
+            0x010F: entry(2, len(make), make, 0),
+            0x0110: entry(2, len(model), model, 0),
+            0x0112: entry(3, 1, short(6), 0),
+            0x8298: entry(2, 4, b"me \0", 0),
+            0x8769: entry(4, 1, bytes(4), 0),
+            0x8825: entry(4, 1, bytes(4), 0),
+        },
+        {0x8769: details, 0x8825: place},
+        0,
+    )
+    head = (b"II*\0" if order == "<" else b"MM\0*") + struct.pack(order + "I", 8)
+    block = bytearray(head + exif.dump(first, order, base=8))
+    thumbnail = len(block)
+    block += exif.dump(directory({0x0103: entry(3, 1, short(6), 0)}, {}, 0), order, base=thumbnail)
+    struct.pack_into(order + "I", block, exif.parse(io.BytesIO(bytes(block))).next_at, thumbnail)
+    return bytes(block)
+
+
+def picture(order: str = "<", *, icc: bytes | None = None, depth: int = 8, channels: int = 3) -> Image:
+    known = Metadata(exif=camera_exif(order), xmp=PACKET, iptc=IPTC)
+    return Image(noise(30, 40, channels, depth=depth), icc, (300.0, 300.0), metadata=known)
+
+
+def of_file(path: Path) -> Metadata:
+    with path.open("rb") as handle:
+        if path.suffix == ".tif":
+            return read_metadata(handle)
+        with PIL.Image.open(path) as opened:
+            opened.load()
+            return read_metadata(handle, opened)
+
+
+# --- EXIF -------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("order", ["<", ">"])
+def test_only_the_listed_bytes_of_an_exif_block_change(order: str) -> None:
+    before = camera_exif(order)
+    after = exif.patched(before, size=(40, 30), srgb=True)
+    assert after is not None
+    assert len(after) == len(before)
+    first = exif.parse(io.BytesIO(before))
+    details = first.below[0x8769]
+    allowed = set(range(first.next_at, first.next_at + 4))
+    for directory, tag in ((first, 0x0112), (details, 0xA001), (details, 0xA002), (details, 0xA003)):
+        allowed |= set(range(directory.entries[tag].at, directory.entries[tag].at + 4))
+    allowed |= set(range(details.below[0xA005].entries[1].at, details.below[0xA005].entries[1].at + 4))
+    assert {at for at in range(len(before)) if before[at] != after[at]} <= allowed
+    assert exif.orientation_of(before) == 6
+    assert exif.orientation_of(after) == 1
+    again = exif.parse(io.BytesIO(after))
+    assert again.below[0x8769].below[0xA005].entries[1].value == b"R98\0"
+    assert struct.unpack(order + "I", again.below[0x8769].entries[0xA002].value) == (40,)
+    assert struct.unpack_from(order + "I", after, again.next_at) == (0,)
+
+
+def test_the_colour_tags_stay_where_the_colours_stay() -> None:
+    adobe = exif.patched(camera_exif(), size=(40, 30), srgb=False)
+    assert adobe is not None
+    assert exif.parse(io.BytesIO(adobe)).below[0x8769].below[0xA005].entries[1].value == b"R03\0"
+    srgb = exif.patched(camera_exif(interop=b"R98\0", colour_space=1), size=(40, 30), srgb=True)
+    assert srgb is not None
+    assert exif.parse(io.BytesIO(srgb)).below[0x8769].entries[0xA001].value[:2] == b"\x01\0"
+    wide = exif.patched(camera_exif(interop=b"R98\0", colour_space=1), size=(40, 30), srgb=False)
+    assert wide is not None
+    assert exif.parse(io.BytesIO(wide)).below[0x8769].entries[0xA001].value[:2] == b"\xff\xff"
+
+
+def test_a_damaged_exif_block_is_left_out_and_never_raises() -> None:
+    block = camera_exif()
+    for length in range(len(block)):
+        exif.patched(block[:length], size=(1, 1), srgb=True)
+    rng = np.random.default_rng(0)
+    for _ in range(300):
+        mutated = bytearray(block)
+        for at in rng.integers(0, len(block), 4):
+            mutated[at] = rng.integers(0, 256)
+        exif.patched(bytes(mutated), size=(1, 1), srgb=True)
+        exif.orientation_of(bytes(mutated))
+    assert exif.patched(b"nothing", size=(1, 1), srgb=True) is None
+
+
+# --- XMP --------------------------------------------------------------------------------------------------------------
+
+
+def test_the_orientation_of_xmp_is_reset_and_camera_raw_and_gain_map_are_dropped() -> None:
+    cleaned = xmp.cleaned(PACKET, size=(40, 30))
+    expected = PACKET.replace(b'tiff:Orientation="6" crs:CropTop="0.25" hdrgm:Version="1.0"', b'tiff:Orientation="1"')
+    start, end = expected.index(b"<crs:ToneCurve>"), expected.index(b"<crs:Look/>")
+    assert cleaned == expected[:start] + expected[end + len(b"<crs:Look/>") :]
+
+
+@pytest.mark.parametrize(
+    "packet", [b"<a", b"", b"\xff\xff\xff", b'<!DOCTYPE a [<!ENTITY b "c">]><a>&b;</a>', b"<a><b></a>"]
+)
+def test_a_damaged_packet_or_one_with_entities_is_left_out(packet: bytes) -> None:
+    assert xmp.cleaned(packet, size=(1, 1)) is None
+
+
+# --- files ------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("order", ["<", ">"])
+@pytest.mark.parametrize("suffix", [".jpg", ".png", ".webp", ".avif", ".tif"])
+def test_blocks_come_back_as_they_were_written(tmp_path: Path, suffix: str, order: str) -> None:
+    given = picture(order)
+    write_image(tmp_path / f"a{suffix}", given)
+    known = of_file(tmp_path / f"a{suffix}")
+    assert known.xmp == xmp.cleaned(PACKET, size=(40, 30))
+    assert known.iptc == (None if suffix in {".webp", ".avif"} else IPTC)
+    assert known.exif is not None
+    if suffix in {".jpg", ".png", ".webp"}:
+        assert known.exif == exif.patched(camera_exif(order), size=(40, 30), srgb=True)
+    assert known.exif[:2] == (b"II" if order == "<" else b"MM")
+    block = exif.parse(io.BytesIO(known.exif))
+    assert block.entries[0x010F].value == b"Maker\0"
+    assert block.below[0x8769].entries[0x927C].value == MAKER_NOTE
+    assert block.below[0x8769].below[0xA005].entries[1].value == b"R98\0"
+    assert block.below[0x8825].entries[1].value == b"N\0"
+    assert exif.orientation_of(known.exif) == 1
+
+
+@pytest.mark.parametrize("depth", [8, 16])
+def test_the_pixels_of_a_tiff_with_metadata_are_those_of_any_other(tmp_path: Path, depth: int) -> None:
+    for order in "<>":
+        given = picture(order, depth=depth, channels=4)
+        write_image(tmp_path / f"{'little' if order == '<' else 'big'}.tif", given)
+    for name in ("little.tif", "big.tif"):
+        assert np.array_equal(tifffile.imread(tmp_path / name), given.pixels)
+
+
+def test_stripping_leaves_profile_and_resolution_alone(tmp_path: Path) -> None:
+    for suffix in (".jpg", ".png", ".tif"):
+        path = tmp_path / f"a{suffix}"
+        write_image(path, picture(icc=SRGB), options=WriteOptions(metadata=False))
+        assert of_file(path) == Metadata()
+        with PIL.Image.open(path) as opened:
+            assert opened.info["icc_profile"] == SRGB
+            assert opened.info["dpi"] == pytest.approx((300, 300), abs=0.02)
+
+
+def test_a_matte_gets_no_metadata_of_its_photo(tmp_path: Path) -> None:
+    write_alpha(tmp_path / "a.png", np.zeros((30, 40), np.float32), like=picture(icc=SRGB))
+    assert of_file(tmp_path / "a.png") == Metadata()
+
+
+def test_blocks_too_long_for_jpeg_are_left_out(tmp_path: Path) -> None:
+    long = PACKET.replace(b"</rdf:RDF>", b" " * 70_000 + b"</rdf:RDF>")
+    known = Metadata(exif=camera_exif() + bytes(70_000), xmp=long, iptc=IPTC)
+    write_image(tmp_path / "a.jpg", replace(picture(), metadata=known))
+    assert of_file(tmp_path / "a.jpg") == Metadata(iptc=IPTC)
+
+
+@pytest.mark.parametrize("dpi", [(1e9, 1e9), (1e-4, 300.0), (70_000.0, 70_000.0)])
+@pytest.mark.parametrize("suffix", [".jpg", ".png", ".tif", ".bmp", ".webp"])
+def test_an_absurd_resolution_stops_no_file(tmp_path: Path, suffix: str, dpi: tuple[float, float]) -> None:
+    write_image(tmp_path / f"a{suffix}", Image(noise(4, 4, 3), None, dpi))
+    with PIL.Image.open(tmp_path / f"a{suffix}") as opened:
+        opened.load()
+
+
+# --- ExifTool ---------------------------------------------------------------------------------------------------------
+
+
+def _tags(path: Path) -> dict[str, Any]:
+    command = ["exiftool", "-j", "-G1", "-a", "-n", "-u", "-b", str(path)]
+    found: dict[str, Any] = json.loads(subprocess.run(command, check=True, capture_output=True).stdout)[0]
+    groups = ("IFD0:", "ExifIFD:", "GPS:", "InteropIFD:", "XMP", "IPTC:", "IFD1:")
+    return {name: value for name, value in found.items() if name.startswith(groups)}
+
+
+@pytest.mark.skipif(shutil.which("exiftool") is None, reason="exiftool is not installed")
+@pytest.mark.parametrize("suffix", [".jpg", ".png", ".tif", ".webp"])
+def test_exiftool_finds_no_difference_but_the_listed_ones(tmp_path: Path, suffix: str) -> None:
+    camera = io.BytesIO()
+    PIL.Image.fromarray(noise(40, 30, 3)).save(camera, "JPEG", exif=exif.PREFIX + camera_exif(), xmp=PACKET)
+    (tmp_path / "camera.jpg").write_bytes(camera.getvalue())
+    write_image(tmp_path / f"a{suffix}", replace(picture(), metadata=of_file(tmp_path / "camera.jpg")))
+    before, after = _tags(tmp_path / "camera.jpg"), _tags(tmp_path / f"a{suffix}")
+    changed = {name for name in before if before[name] != after.get(name)}
+    listed = {
+        *("IFD0:Orientation", "ExifIFD:ColorSpace", "ExifIFD:ExifImageWidth", "ExifIFD:ExifImageHeight"),
+        *("InteropIFD:InteropIndex", "XMP-tiff:Orientation", "IFD1:Compression"),
+    }
+    assert {name for name in changed if not name.startswith(("XMP-crs:", "XMP-hdrgm:"))} <= listed
+    assert before["ExifIFD:ColorSpace"] != after["ExifIFD:ColorSpace"]
+    assert not any(name.startswith(("XMP-crs:", "XMP-hdrgm:", "IFD1:")) for name in after)

@@ -1,0 +1,173 @@
+"""Formats of products: OpenEXR, JPEG XL, layers, depths and qualities."""
+
+import io
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import OpenImageIO
+import PIL.Image
+import pytest
+import tifffile
+
+from mattecli.errors import InputError
+from mattecli.imaging.colour import linear
+from mattecli.imaging.image import Image
+from mattecli.imaging.layers import write_layers
+from mattecli.imaging.metadata import Metadata, Windows
+from mattecli.imaging.options import WriteOptions
+from mattecli.imaging.products import depths, parse_products, suffixes
+from mattecli.imaging.write import write_alpha, write_image
+from tests.imaging.test_read import SRGB, noise
+
+GLOW = np.array([[[40000, 12345, 7, 1], [65535, 32768, 1, 0]]], np.uint16)  # colours under hardly any alpha and none
+
+
+def exr(path: Path) -> tuple[Any, Any]:
+    """The attributes and the pixels as the file stores them."""
+    hints = OpenImageIO.ImageSpec()
+    hints.attribute("oiio:UnassociatedAlpha", 1)
+    source = OpenImageIO.ImageInput.open(str(path), hints)
+    return OpenImageIO.ImageSpec(source.spec()), source.read_image("float")
+
+
+@pytest.mark.parametrize("suffix", [".png", ".tif", ".jxl"])
+def test_colours_under_alpha_0_come_back_bit_equal(tmp_path: Path, suffix: str) -> None:
+    write_image(tmp_path / f"a{suffix}", Image(GLOW))
+    hints = OpenImageIO.ImageSpec()
+    hints.attribute("oiio:UnassociatedAlpha", 1)
+    source = OpenImageIO.ImageInput.open(str(tmp_path / f"a{suffix}"), hints)
+    assert np.array_equal(source.read_image("uint16"), GLOW)
+
+
+def test_code_points_go_into_png_before_the_pixels(tmp_path: Path) -> None:
+    write_image(tmp_path / "a.png", Image(noise(4, 4, 3, depth=16), cicp=(9, 16, 0, 1)))
+    data = (tmp_path / "a.png").read_bytes()
+    assert data[data.index(b"cICP") + 4 :][:4] == bytes([9, 16, 0, 1])
+    assert data.index(b"cICP") < data.index(b"IDAT")
+
+
+def test_exr_is_linear_premultiplied_light(tmp_path: Path) -> None:
+    pixels = np.full((2, 3, 4), 188, np.uint8)
+    pixels[..., 3] = 128
+    write_image(tmp_path / "a.exr", Image(pixels))
+    spec, stored = exr(tmp_path / "a.exr")
+    assert spec.channelnames == ("R", "G", "B", "A")
+    assert str(spec.format) == "half"
+    light = ((188 / 255 + 0.055) / 1.055) ** 2.4
+    assert stored[0, 0] == pytest.approx([light * 128 / 255] * 3 + [128 / 255], rel=1e-3)
+    assert spec.getattribute("chromaticities") == pytest.approx(
+        (0.64, 0.33, 0.30, 0.60, 0.15, 0.06, 0.3127, 0.329), abs=2e-3
+    )
+    write_image(tmp_path / "b.exr", Image(pixels), options=WriteOptions(premultiplied=False))
+    assert exr(tmp_path / "b.exr")[1][0, 0] == pytest.approx([light] * 3 + [128 / 255], rel=1e-3)
+
+
+def test_plates_keep_highlights_windows_and_attributes(tmp_path: Path) -> None:
+    light = np.array([[[70000, 0.5, -1], [1000, np.nan, np.inf]]], np.float32)
+    known = Metadata(
+        windows=Windows((-2, 3, 2, 1), (0, 0, 10, 9)),
+        attributes={
+            "smpte:TimeCode": ("timecode", [18874368, 0]),
+            "camera": "A",
+            "framesPerSecond": ("rational", [24, 1]),
+        },
+    )
+    plate = Image(light, linear().icc, (300.0, 300.0), metadata=known)
+    write_image(tmp_path / "a.exr", plate)
+    spec, stored = exr(tmp_path / "a.exr")
+    assert str(spec.format) == "float"
+    assert stored.tobytes() == light.tobytes()
+    assert (spec.x, spec.y, spec.full_width, spec.full_height) == (-2, 3, 10, 9)
+    assert spec.getattribute("smpte:TimeCode") == (18874368, 0)
+    assert spec.getattribute("camera") == "A"
+    with pytest.raises(InputError, match=r"values up to 70000, and half ends at 65504"):
+        write_image(tmp_path / "b.exr", plate, options=WriteOptions(bits="half"))
+    write_alpha(tmp_path / "m.exr", np.array([[0.25, 1]], np.float32), bits="half", like=plate)
+    spec, stored = exr(tmp_path / "m.exr")
+    assert (spec.x, spec.y, spec.channelnames) == (-2, 3, ("Y",))
+    assert stored[..., 0].tolist() == [[0.25, 1]]
+
+
+def test_a_quality_makes_cutouts_lossy_and_mattes_never(tmp_path: Path) -> None:
+    pixels = noise(64, 64, 4)
+    for name, quality in (("a", None), ("b", 80), ("c", "lossless")):
+        write_image(tmp_path / f"{name}.webp", Image(pixels), options=WriteOptions(quality=quality))  # type: ignore[arg-type]
+    read = {name: np.asarray(PIL.Image.open(tmp_path / f"{name}.webp")) for name in "abc"}
+    assert np.array_equal(read["a"], pixels)
+    assert np.array_equal(read["c"], pixels)
+    assert not np.array_equal(read["b"][..., :3], pixels[..., :3])
+    assert np.array_equal(read["b"][..., 3], pixels[..., 3])
+    with pytest.raises(InputError, match=r"a\.jpg cannot hold colours without loss \(JPEG\)"):
+        write_image(tmp_path / "a.jpg", Image(pixels[..., :3]), options=WriteOptions(quality="lossless"))
+
+
+def test_floats_without_a_profile_get_one_in_tiff(tmp_path: Path) -> None:
+    write_image(tmp_path / "a.tif", Image(noise(4, 4, 3)), options=WriteOptions(bits="float"))
+    with tifffile.TiffFile(tmp_path / "a.tif") as tiff:
+        page: Any = tiff.pages.first
+        assert page.dtype == np.float32
+        assert page.tags[34675].value[36:40] == b"acsp"
+
+
+def test_light_above_white_becomes_srgb_in_png(tmp_path: Path) -> None:
+    light = np.array([[[0.5, 0.5, 0.5], [4, 4, 4]]], np.float32)
+    write_image(tmp_path / "a.png", Image(light, linear().icc))
+    stored = np.asarray(OpenImageIO.ImageInput.open(str(tmp_path / "a.png")).read_image("uint16"))
+    assert stored[0, 1].tolist() == [65535] * 3
+    assert 0.6 < stored[0, 0, 0] / 65535 < 0.75  # 0.735 in sRGB, unless the shoulder lowers it
+    assert b"iCCP" not in (tmp_path / "a.png").read_bytes()
+
+
+@pytest.mark.parametrize("depth", [8, 16])
+def test_layers_come_back_bit_equal(tmp_path: Path, depth: int) -> None:
+    psd_tools = pytest.importorskip("psd_tools")
+    photo, colours = noise(21, 300, 3, depth=depth), noise(21, 300, 3, depth=depth, seed=1)
+    alpha = (noise(21, 300, depth=depth) / np.float32(2**depth - 1)).astype(np.float32)
+    known = Metadata(xmp=b"<a/>", iptc=b"\x1c\x02\x05\x00\x01a")
+    write_layers(tmp_path / "a.psd", Image(photo, SRGB, (300.0, 240.0), metadata=known), Image(colours, SRGB), alpha)
+    document = psd_tools.PSDImage.open(tmp_path / "a.psd")
+    assert [(layer.name, layer.visible, layer.has_mask()) for layer in document] == [
+        ("Photo", False, False),
+        ("Cut-out", True, True),
+    ]
+    full = 2**depth - 1
+    below, above = document
+    assert np.array_equal(np.rint(below.numpy("color") * full), photo)
+    assert np.array_equal(np.rint(above.numpy("color") * full), colours)
+    assert np.array_equal(np.rint(above.numpy("mask")[..., 0] * full), np.rint(alpha * np.float32(full)))
+    merged = np.rint(document.numpy() * full)
+    share = alpha[..., None].astype(np.float64)
+    assert np.abs(merged - (colours * share + (1 - share) * full)).max() <= 1
+    resources = document.image_resources
+    assert resources.get_data(psd_tools.constants.Resource.ICC_PROFILE) == SRGB
+    assert resources.get_data(psd_tools.constants.Resource.XMP_METADATA) == b"<a/>"
+
+
+def test_products_name_kinds_and_formats() -> None:
+    products = parse_products("alpha:png16, cutout:webp,composite:JPG,layers")
+    assert suffixes(products) == {"alpha": ".png", "cutout": ".webp", "composite": ".jpg", "layers": ".psd"}
+    assert depths(products) == {"alpha": 16}
+    for text in (
+        "cutout:jpg",
+        "cutout:bmp",
+        "alpha:jpg",
+        "alpha:psd",
+        "layers:tif",
+        "alpha:xyz",
+        "matte",
+        "alpha:png8,alpha",
+    ):
+        with pytest.raises(ValueError, match=r"^must "):
+            parse_products(text)
+
+
+def test_a_picture_in_memory_is_written_as_a_file_is(tmp_path: Path) -> None:
+    from mattecli.imaging.encoding import FORMATS
+
+    image = Image(noise(8, 8, 4, depth=16))
+    for suffix in (".jxl", ".png"):
+        buffer = io.BytesIO()
+        FORMATS[suffix].save(buffer, image)
+        write_image(tmp_path / f"a{suffix}", image)
+        assert buffer.getvalue() == (tmp_path / f"a{suffix}").read_bytes()
