@@ -10,11 +10,11 @@ import PIL.Image
 from numpy.typing import NDArray
 
 from mattecli.errors import InputError
-from mattecli.imaging.decoding import from_pillow
 from mattecli.imaging.image import Image
 from mattecli.imaging.open import label, translated
+from mattecli.imaging.pillow import from_pillow
 from mattecli.imaging.pixels import as_float, check_range, full_scale
-from mattecli.imaging.read import matte_of, normal, read_alpha, read_image, read_values
+from mattecli.imaging.read import in_range, matte_of, normal, read_alpha, read_image, read_values
 
 Given = NDArray[Any] | PIL.Image.Image | Image | str | Path | bytes
 
@@ -36,7 +36,7 @@ def given_picture(given: Given, name: str) -> NDArray[Any]:
     elif isinstance(given, Image):
         pixels, hides = given.pixels, given.transparent
     elif isinstance(given, PIL.Image.Image):
-        pixels = _from_pillow(given, name, colour_managed=True)
+        pixels = _from_pillow(given, name)
     elif isinstance(given, (str, Path, bytes)):
         photo = read_image(given)
         pixels, hides = photo.pixels, photo.transparent
@@ -74,7 +74,7 @@ def given_levels(given: Given, name: str) -> NDArray[Any]:
     elif isinstance(given, Image):
         levels = matte_of(given.pixels, name)
     elif isinstance(given, PIL.Image.Image):
-        levels = matte_of(normal(_from_pillow(given, name, colour_managed=False), name), name)
+        levels = matte_of(in_range(normal(_from_pillow(given, name), name), name), name)
     elif isinstance(given, (str, Path, bytes)):
         return read_alpha(given)
     else:
@@ -95,7 +95,7 @@ def given_values(given: Given, name: str) -> NDArray[Any]:
     if isinstance(given, Image):
         return given.pixels
     if isinstance(given, PIL.Image.Image):
-        return normal(_from_pillow(given, name, colour_managed=False), name)
+        return in_range(normal(_from_pillow(given, name), name), name)
     if isinstance(given, (str, Path, bytes)):
         return read_values(given)
     raise _foreign(given, name)
@@ -106,9 +106,9 @@ def _flat(pixels: NDArray[Any]) -> NDArray[Any]:
     return pixels[..., 0] if pixels.ndim == 3 and pixels.shape[2] == 1 else pixels
 
 
-def _from_pillow(picture: PIL.Image.Image, name: str, *, colour_managed: bool) -> NDArray[Any]:
+def _from_pillow(picture: PIL.Image.Image, name: str) -> NDArray[Any]:
     with translated(name):  # Pillow may read the file only now
-        return from_pillow(picture, colour_managed=colour_managed).pixels
+        return from_pillow(picture).pixels
 
 
 def _foreign(given: object, name: str) -> InputError:
