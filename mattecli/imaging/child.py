@@ -26,6 +26,7 @@ from mattecli.errors import DeviceError
 
 BAND = 2**24  # bytes that the other process decodes at once, so that it does not hold the picture a second time
 PATIENCE = 20.0  # seconds without a decoded row before the process is ended
+_START = 120.0  # seconds that the process may take to start on a busy machine
 _FILES = 500  # after so many files a new process starts, because decoders leak
 _TYPES: dict[str, Any] = {"uint8": np.uint8, "uint16": np.uint16, "float": np.float32}
 
@@ -128,8 +129,7 @@ class _Child:
         if not sys.executable:
             raise DeviceError("this file is decoded in a Python process of its own, and sys.executable names no Python")
         command = [sys.executable, "-P", "-m", "mattecli.imaging.oiio_child"]  # -P: not from the current folder
-        # the packages that are found here, in the same order, but not those of the current folder
-        environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(os.path.isabs, sys.path))}
+        environment = {**os.environ, "PYTHONPATH": os.pathsep.join(_paths())}
         theirs: tuple[int, ...] = ()
         options: dict[str, Any] = {}
         if sys.platform == "win32":
@@ -157,6 +157,12 @@ class _Child:
         finally:
             if theirs:
                 other.close()
+        try:
+            self._answer(_START)
+        except DecoderError as error:
+            raise DeviceError(
+                "this file is decoded in a process of its own, which does not start; reinstall openimageio"
+            ) from error
 
     def _decode(self, request: Request, path: Path) -> Reply:
         size = request.width * request.height * request.count * np.dtype(_TYPES[request.kind or "float"]).itemsize
@@ -185,15 +191,7 @@ class _Child:
         return Reply(pixels, tuple(answer["channels"]), int(answer["alpha"]), attributes)
 
     def _ask(self, message: dict[str, Any], descriptor: int | None, patience: float) -> dict[str, Any]:
-        process = cast("subprocess.Popen[bytes]", self._process)
-        requests, replies = cast(BinaryIO, process.stdin), cast(BinaryIO, process.stdout)
-        late = threading.Event()
-
-        def end() -> None:
-            late.set()
-            process.kill()
-
-        answer: dict[str, Any] = {}
+        requests = cast(BinaryIO, cast("subprocess.Popen[bytes]", self._process).stdin)
         try:
             requests.write(json.dumps(message).encode() + b"\n")
             requests.flush()
@@ -201,31 +199,54 @@ class _Child:
                 import socket
 
                 socket.send_fds(self._channel, [b"m"], [descriptor])
-            while "rows" in answer or not answer:
-                watch = threading.Timer(patience, end)
-                watch.daemon = True
-                watch.start()
-                try:
-                    line = replies.readline()
-                finally:
-                    watch.cancel()
-                answer = json.loads(line) if line.endswith(b"\n") else {}
-                if not answer:
-                    break
-        except (OSError, ValueError):
-            answer = {}
-        if not answer:
+        except OSError as error:
+            self.close()
+            raise DecoderError("its decoder crashed") from error
+        answer = self._answer(patience)
+        while "rows" in answer:
+            answer = self._answer(patience)
+        if "error" in answer:
+            raise DecoderError(answer["error"])
+        return answer
+
+    def _answer(self, patience: float) -> dict[str, Any]:
+        """The next line of the process, which is ended if that takes too long."""
+        process = cast("subprocess.Popen[bytes]", self._process)
+        late = threading.Event()
+
+        def end() -> None:
+            late.set()
+            process.kill()
+
+        watch = threading.Timer(patience, end)
+        watch.daemon = True
+        watch.start()
+        try:
+            line = cast(BinaryIO, process.stdout).readline()
+        finally:
+            watch.cancel()
+        if not line.endswith(b"\n"):
             self.close()
             reason = f"decoding made no progress for {patience:.0f} seconds" if late.is_set() else "its decoder crashed"
             raise DecoderError(reason)
-        if "error" in answer:
-            raise DecoderError(answer["error"])
+        answer: dict[str, Any] = json.loads(line)
         return answer
 
 
 _SENT = ("format", "part", "width", "height", "channels", "count", "kind", "whole", "straight", "memory")
 _starting = threading.Lock()
 _child: _Child | None = None
+
+
+def _paths() -> list[str]:
+    """Where the process finds packages: those that are found here, in the same order, and the same mattecli.
+
+    The current folder does not count, because anybody's files may lie there.
+    """
+    paths = [path for path in sys.path if Path(path).is_absolute()]
+    before = (at for at, path in enumerate(paths) if Path(path, "mattecli", "__init__.py").exists())
+    paths.insert(next(before, len(paths)), str(Path(__file__).parents[2]))
+    return paths
 
 
 def _patience(request: Request) -> float:

@@ -28,6 +28,7 @@ def main() -> None:
 
     oiio.attribute("try_all_readers", 0)
     oiio.attribute("plugin_searchpath", "")
+    _send(replies, {"ready": True})
     for line in sys.stdin.buffer:
         request = json.loads(line)
         try:
