@@ -14,7 +14,7 @@ DEFAULT = ReadOptions()
 def check_pixels(width: int, height: int, name: str, options: ReadOptions = DEFAULT) -> None:
     """Raise `InputError` for a picture of more pixels than are read here."""
     if width * height > most_pixels(options):
-        raise too_large(name, options, f"{width}×{height} = {width * height / 10**6:.0f} million")
+        raise too_large(name, options)
 
 
 def most_pixels(options: ReadOptions = DEFAULT) -> int:
@@ -25,11 +25,11 @@ def most_pixels(options: ReadOptions = DEFAULT) -> int:
     return options.max_pixels if allowed is None else min(allowed, options.max_pixels)
 
 
-def too_large(name: str, options: ReadOptions = DEFAULT, size: str = "too many") -> InputError:
+def too_large(name: str, options: ReadOptions = DEFAULT) -> InputError:
     """What is raised for a picture of too many pixels."""
     most = most_pixels(options)
     remedy = "raise `max_pixels`" if most == options.max_pixels else "raise PIL.Image.MAX_IMAGE_PIXELS"
-    return InputError(f"{name} has {size} pixels, and {most} are allowed; {remedy} if you trust the file")
+    return InputError(f"{name} has more than {most} pixels; {remedy} if you trust the file")
 
 
 def check_room(needed: int, width: int, height: int, name: str, options: ReadOptions = DEFAULT) -> None:

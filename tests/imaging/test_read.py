@@ -564,7 +564,7 @@ def test_a_real_bomb_is_refused(tmp_path: Path) -> None:
     png = png16(noise(4, 4, 3))
     forged = png[:16] + header + struct.pack(">I", zlib.crc32(b"IHDR" + header)) + png[33:]
     (tmp_path / "bomb.png").write_bytes(forged)
-    with pytest.raises(InputError, match=r"bomb\.png has .* pixels, and 500000000 are allowed; raise `max_pixels`"):
+    with pytest.raises(InputError, match=r"bomb\.png has more than 500000000 pixels; raise `max_pixels`"):
         read_image(tmp_path / "bomb.png")
 
 
