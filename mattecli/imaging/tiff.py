@@ -23,7 +23,7 @@ _TYPES |= {13: "I", 16: "Q", 17: "q", 18: "Q"}
 _COMPRESSIONS = {1, 2, 3, 4, 5, 7, 8, 32773, 32946, 50001}
 _NAMES = {6: "old-style JPEG", 34712: "JPEG 2000", 34887: "LERC", 34925: "LZMA", 50000: "ZSTD", 50002: "JPEG XL"}
 _NAMES |= {33003: "JPEG 2000", 33005: "JPEG 2000", 34676: "SGILog", 34677: "SGILog", 52546: "JPEG XL"}
-_FLOATS = (16, 24, 32, 64)
+_FLOATS = (16, 32, 64)
 _MODELS: dict[int, tuple[Model, int]] = {0: ("grey", 1), 1: ("grey", 1), 2: ("rgb", 3), 3: ("rgb", 1), 5: ("cmyk", 4)}
 _MODELS |= {6: ("rgb", 3), 8: ("lab", 3), 9: ("lab", 3)}
 _TILE = 2**24  # pixels of the largest tile beyond the picture's own size
@@ -191,16 +191,15 @@ def _check_layout(ifd: Ifd, name: str, shape: tuple[int, int, int, int]) -> None
         raise ValueError("it states no size of its strips or tiles")
     if tiled and across * down > max(4 * width * height, _TILE):
         raise ValueError(f"tiles of {across}×{down} pixels")
-    if tiled and (ifd.number(262, 1) == 5 or bits not in (8, 16, 24, 32, 64)):
-        # OpenImageIO may return memory here that it did not fill
+    if tiled and (ifd.number(262, 1) == 5 or bits not in (8, 16, 32)):
+        # OpenImageIO 3.2.2 returns memory of 64-bit tiles that it did not fill, and did so with the others before
         what = "CMYK" if ifd.number(262, 1) == 5 else f"{bits} bits"
         raise InputError(f"{name} is a TIFF of {what} in tiles, which is not read here; save it without tiles")
     count = -(-width // across) * -(-height // down) * planes
     offsets, lengths = (ifd.entries.get(code) for code in ((324, 325) if tiled else (273, 279)))
     if offsets is None or offsets[1] < count or (lengths is not None and lengths[1] < count):
         raise ValueError(f"it holds less than {count} {'tiles' if tiled else 'strips'}")
-    row = -(-across * (samples // planes) * bits // 8)
-    if compression == 1 and row * down * (count - 1) > file_size(ifd.handle):
+    if compression == 1 and width * height * samples * bits // 8 > file_size(ifd.handle):
         raise ValueError("it is shorter than its header says")
 
 
