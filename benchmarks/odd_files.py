@@ -18,7 +18,6 @@ import hashlib
 import json
 import os
 import random
-import resource
 import subprocess
 import sys
 import tempfile
@@ -35,6 +34,7 @@ from mattecli.errors import MatteError
 from mattecli.imaging import child
 from mattecli.imaging.options import ReadOptions
 from mattecli.imaging.read import read_image, read_size
+from mattecli.system.memory import peak_bytes
 from mattecli.system.process import prepare_process
 
 OPTIONS = ReadOptions(max_pixels=20_000_000, max_memory=2**29)
@@ -138,7 +138,7 @@ def peaks() -> tuple[int, int]:
         theirs = int(Path(status).read_text().partition("VmHWM:")[2].split()[0]) // 1024 if status else 0
     except (OSError, IndexError):
         theirs = 0
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024, theirs
+    return peak_bytes() // 2**20, theirs
 
 
 def mutate(folder: Path, count: int, reports: Path) -> None:
@@ -176,7 +176,7 @@ def mutate(folder: Path, count: int, reports: Path) -> None:
     print(f"peak of the reader: {own} MiB, of its decoder: {theirs} MiB")
     print(f"files changed or left: {sum(line[4] for line in lines)}; leftovers: {leftovers() - before}")
     for line in lines:
-        if line[2].startswith("TRACEBACK"):
+        if line[2].startswith("TRACEBACK") or line[3] > MOST_SECONDS:
             print(line)
 
 

@@ -18,6 +18,7 @@ from mattecli.compositing.outputs import check_output_file, is_picture, read_bac
 from mattecli.errors import InputError
 from mattecli.imaging.choices import Colour, Kind
 from mattecli.imaging.image import Image
+from mattecli.imaging.options import ReadOptions
 from mattecli.inference.model import Model
 from mattecli.inference.options import RunOptions
 from mattecli.system.files import sweep
@@ -41,6 +42,7 @@ class BatchOptions:
     out: Path
     run: RunOptions = field(default_factory=RunOptions)
     outputs: OutputOptions = field(default_factory=OutputOptions)
+    reading: ReadOptions = field(default_factory=ReadOptions)
     overwrite: bool = False
     redo: bool = False
     content: bool = False
@@ -98,7 +100,7 @@ class Worker:
         if isinstance(todo, Skipped):
             return todo
         self._check_outputs(todo)
-        width, height = pair_size(job.image, job.trimap)
+        width, height = pair_size(job.image, job.trimap, reading=self.options.reading)
         return replace(todo, pixels=width * height, seconds=time.perf_counter() - started)
 
     def todo(self, job: Job) -> Todo | Skipped:
@@ -123,7 +125,7 @@ class Worker:
 
     def read(self, todo: Todo) -> ReadJob:
         """Decode the photo and its trimap. Raises InputError."""
-        inputs = read_inputs(todo.job, snap=self.options.run.snap)
+        inputs = read_inputs(todo.job, snap=self.options.run.snap, reading=self.options.reading)
         return ReadJob(todo, replace(inputs, seconds=todo.seconds + inputs.seconds))
 
     def matte(self, read: ReadJob) -> Matte:
@@ -169,6 +171,8 @@ class Worker:
             colour = job.background is None or not is_picture(job.background)
             linear = "colours estimated in light" if outputs.linear else False
             parts += [outputs.fit, linear, job.background if colour else "a picture"]
+        if self.options.reading.layer is not None:
+            parts.append(["layer", self.options.reading.layer])
         return _digest(parts)
 
     def _recorder(self, todo: Todo, matte: Matte, kind: Kind) -> Callable[[BinaryIO], None]:

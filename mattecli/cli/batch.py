@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from mattecli.cli.batch_options import PhotoOptions, RunChoices
-from mattecli.cli.options import Json, ModelOptions, OutputChoices, Overwrite, check_composite_options
+from mattecli.cli.options import Json, ModelOptions, OutputChoices, Overwrite, ReadChoices, check_composite_options
 from mattecli.cli.progress import interruptible, progress_bar
 from mattecli.cli.terminal import Terminal, printable
 from mattecli.compositing.outputs import read_background
@@ -37,6 +37,7 @@ def batch(
     photos: PhotoOptions,
     choices: OutputChoices,
     model: ModelOptions,
+    reading: ReadChoices,
     how: RunChoices,
     overwrite: Overwrite = False,
     as_json: Json = False,
@@ -69,6 +70,7 @@ def batch(
         out=out,
         run=model.run_options(),
         outputs=choices.output_options(),
+        reading=reading.read_options(model),
         overwrite=overwrite,
         redo=how.redo,
         content=how.compare == "content",

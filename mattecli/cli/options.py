@@ -12,6 +12,7 @@ import typer
 
 from mattecli.errors import UsageError
 from mattecli.imaging.choices import Bits, Fit, Kind
+from mattecli.imaging.options import ReadOptions
 
 if TYPE_CHECKING:
     from mattecli.inference.options import RunOptions
@@ -155,7 +156,8 @@ class ModelOptions:
             "--max-memory",
             parser=parse_memory,
             metavar="SIZE",
-            help="Use no more of the device's memory than this, such as 800M or 6G. More may be faster.",
+            help="Use no more of the device's memory than this, such as 800M or 6G, and no more for reading a file. "
+            "More may be faster.",
         ),
     ] = None
     snap: Annotated[
@@ -179,6 +181,33 @@ class ModelOptions:
         """The options that differ from their defaults."""
         changed = [field.name for field in dataclasses.fields(self) if getattr(self, field.name) != field.default]
         return [f"--{name.replace('_', '-')}" for name in changed]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReadChoices:
+    """How files are read."""
+
+    panel: ClassVar[str] = "Reading"
+    max_pixels: Annotated[
+        int,
+        typer.Option(
+            "--max-pixels",
+            parser=whole_number(1),
+            metavar="N",
+            help="Refuse pictures of more pixels (width × height) than this before decoding them.",
+            show_default="500000000",
+        ),
+    ] = ReadOptions.max_pixels
+    layer: Annotated[
+        str | None,
+        typer.Option(
+            "--layer", metavar="NAME", help="Layer or part of an OpenEXR photo to read, such as diffuse for diffuse.R."
+        ),
+    ] = None
+
+    def read_options(self, model: ModelOptions) -> ReadOptions:
+        """The same for the library. `--max-memory` bounds reading, too."""
+        return ReadOptions(max_pixels=self.max_pixels, layer=self.layer, max_memory=model.max_memory)
 
 
 @dataclass(frozen=True, kw_only=True)

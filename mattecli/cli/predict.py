@@ -17,6 +17,7 @@ from mattecli.cli.options import (
     OutputChoices,
     OutputFolder,
     Overwrite,
+    ReadChoices,
     check_composite_options,
 )
 from mattecli.cli.progress import passes_bar
@@ -76,6 +77,7 @@ def predict(
     files: PredictOptions,
     choices: OutputChoices,
     model: ModelOptions,
+    reading: ReadChoices,
     overwrite: Overwrite = False,
     as_json: Json = False,
     terminal: Terminal,
@@ -114,6 +116,7 @@ def predict(
             job,
             network,
             options=choices.output_options(),
+            reading=reading.read_options(model),
             overwrite=overwrite,
             on_note=terminal.warn,
             on_load=lambda backend: terminal.say_device(backend.device, auto=model.device == "auto"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import struct
 from typing import TYPE_CHECKING
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import PIL.Image
 
-from mattecli.imaging.header import BLOCK
+from mattecli.imaging.header import BLOCK, file_size
 
 if TYPE_CHECKING:
     from mattecli.imaging.tiff import Ifd
@@ -18,6 +19,7 @@ ORIENTATION = 0x0112  # the tag of EXIF and TIFF
 _EXIF_IFD, _GPS_IFD, _INTEROP_IFD = 0x8769, 0x8825, 0xA005
 # What says something of the photo rather than of how this file stores it (TIFF 6.0, EXIF 2.32).
 _KEPT = {269, 270, 271, 272, 274, 282, 283, 285, 296, 305, 306, 315, 316, 33432, _EXIF_IFD, _GPS_IFD}
+_TELLING = {271, 272, 306, 315, 33432, _EXIF_IFD, _GPS_IFD}  # without one of them there is nothing to carry
 _XMP_ORIENTATION = re.compile(rb"tiff:Orientation(?:\s*=\s*[\"']|>)\s*([1-8])\s*[\"'<]")
 
 
@@ -68,33 +70,59 @@ def _load(exif: bytes | None) -> PIL.Image.Exif | None:
 
 def exif_of_tiff(ifd: Ifd) -> bytes | None:
     """The EXIF of a TIFF as a block of its own, with the tags that describe the photo; None where there is none."""
-    if not {271, 272, 306, 315, 33432, _EXIF_IFD, _GPS_IFD} & ifd.entries.keys():
+    kept = {code: entry for code, entry in ifd.entries.items() if code in _KEPT}
+    if not kept.keys() & _TELLING or ifd.big:
         return None
-    from mattecli.imaging.tiff import read_ifd
-
     tags = PIL.Image.Exif()
     try:
-        inner = [
-            read_ifd(ifd.handle, ifd.number(code, 0), order=ifd.order, big=ifd.big)
-            for code in (_EXIF_IFD, _GPS_IFD)
-            if code in ifd.entries
-        ]
-        kept = [entry for code, entry in ifd.entries.items() if code in _KEPT]
-        if sum(8 * count for _, count, _ in [*kept, *(e for own in inner for e in own.entries.values())]) > BLOCK:
+        if sum(8 * count for _, count, _ in [*kept.values(), *_inner_entries(ifd)]) > BLOCK:
             return None
-        ifd.handle.seek(0)
-        first = struct.unpack(ifd.order + "I", ifd.handle.read(8)[4:])[0]
-        if ifd.big:
-            return None
-        tags.load_from_fp(ifd.handle, first)
-        for code in list(tags):
-            if code not in _KEPT:
-                del tags[code]
+        tags.load_from_fp(_Extract(ifd, sorted(kept)))  # type: ignore[arg-type]
         for code in (_EXIF_IFD, _GPS_IFD):
             tags.get_ifd(code)
         return tags.tobytes().removeprefix(b"Exif\0\0")
     except Exception:  # damaged metadata is no reason to refuse a picture
         return None
+
+
+def _inner_entries(ifd: Ifd) -> list[tuple[int, int, int]]:
+    """The entries of the directories of EXIF and GPS. Raises ValueError for damaged ones."""
+    from mattecli.imaging.tiff import read_ifd
+
+    offsets = [ifd.number(code, 0) for code in (_EXIF_IFD, _GPS_IFD) if code in ifd.entries]
+    inner = [read_ifd(ifd.handle, at, order=ifd.order, big=ifd.big) for at in offsets]
+    return [entry for own in inner for entry in own.entries.values()]
+
+
+class _Extract:
+    """A TIFF with some tags of its first directory alone, for Pillow, which would read all values into memory."""
+
+    def __init__(self, ifd: Ifd, codes: list[int]) -> None:
+        self._handle, self._end = ifd.handle, file_size(ifd.handle)
+        entries = b"".join(ifd.raw[code] for code in codes)
+        self._directory = struct.pack(ifd.order + "H", len(codes)) + entries + bytes(4)
+        self._head = (b"II" if ifd.order == "<" else b"MM") + struct.pack(ifd.order + "HI", 42, self._end)
+        self._at = 0
+
+    def seek(self, at: int, whence: int = os.SEEK_SET) -> int:
+        base = {os.SEEK_SET: 0, os.SEEK_CUR: self._at, os.SEEK_END: self._end + len(self._directory)}
+        self._at = base[whence] + at
+        return self._at
+
+    def tell(self) -> int:
+        return self._at
+
+    def read(self, count: int) -> bytes:
+        if self._at < 8:
+            content = self._head[self._at : self._at + count]
+        elif self._at >= self._end:
+            at = self._at - self._end
+            content = self._directory[at : at + count]
+        else:
+            self._handle.seek(self._at)
+            content = self._handle.read(count)
+        self._at += len(content)
+        return content
 
 
 def usable_resolution(dpi: tuple[float, float] | None) -> tuple[float, float] | None:

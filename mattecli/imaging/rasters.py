@@ -60,8 +60,8 @@ def npy_header(handle: BinaryIO) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
     version = np.lib.format.read_magic(handle)
     read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
     shape, columns, dtype = read(handle)
-    if dtype.hasobject:
-        raise ValueError("it holds Python objects")
+    if dtype.hasobject or dtype.kind not in "biuf":
+        raise ValueError(f"it holds values of type {dtype}")
     size = int(np.prod(shape, dtype=object)) * dtype.itemsize
     if handle.tell() + size > file_size(handle):
         raise ValueError("it is shorter than its header says")

@@ -91,7 +91,8 @@ def normal(pixels: NDArray[Any], name: str) -> NDArray[Any]:
     if pixels.dtype == bool:
         return pixels.astype(np.uint8) * 255
     if pixels.dtype.kind == "f":
-        return pixels.astype(np.float32, copy=False)
+        with np.errstate(all="ignore"):  # what is too large becomes infinite
+            return pixels.astype(np.float32, copy=False)
     if pixels.dtype not in (np.uint8, np.uint16):
         raise InputError(f"{name} holds {pixels.dtype} values; save it with 8 or 16 bits or as float")
     return pixels

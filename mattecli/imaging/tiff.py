@@ -23,7 +23,7 @@ _TYPES |= {13: "I", 16: "Q", 17: "q", 18: "Q"}
 _COMPRESSIONS = {1, 2, 3, 4, 5, 7, 8, 32773, 32946, 50001}
 _NAMES = {6: "old-style JPEG", 34712: "JPEG 2000", 34887: "LERC", 34925: "LZMA", 50000: "ZSTD", 50002: "JPEG XL"}
 _NAMES |= {33003: "JPEG 2000", 33005: "JPEG 2000", 34676: "SGILog", 34677: "SGILog", 52546: "JPEG XL"}
-_FLOATS = (16, 32, 64)
+_FLOATS = (16, 32)
 _MODELS: dict[int, tuple[Model, int]] = {0: ("grey", 1), 1: ("grey", 1), 2: ("rgb", 3), 3: ("rgb", 1), 5: ("cmyk", 4)}
 _MODELS |= {6: ("rgb", 3), 8: ("lab", 3), 9: ("lab", 3)}
 _TILE = 2**24  # pixels of the largest tile beyond the picture's own size
@@ -37,6 +37,7 @@ class Ifd:
     order: str
     big: bool  # BigTIFF
     entries: dict[int, tuple[int, int, int]]
+    raw: dict[int, bytes]  # the entries as they are stored
     next: int
 
     def numbers(self, code: int, default: tuple[Any, ...] = (), *, most: int = 2**20) -> tuple[Any, ...]:
@@ -87,6 +88,7 @@ def read_ifd(handle: BinaryIO, at: int, *, order: str, big: bool) -> Ifd:
     size, inside = (20, 8) if big else (12, 4)
     table = read_at(handle, at, count * size)
     entries: dict[int, tuple[int, int, int]] = {}
+    raw: dict[int, bytes] = {}
     for index in range(count):
         code, kind, number = struct.unpack_from(order + ("HHQ" if big else "HHI"), table, index * size)
         length = number * struct.calcsize(order + _TYPES.get(kind, "B"))
@@ -94,11 +96,12 @@ def read_ifd(handle: BinaryIO, at: int, *, order: str, big: bool) -> Ifd:
         if length > inside:
             place = struct.unpack_from(order + ("Q" if big else "I"), table, index * size + size - inside)[0]
         entries.setdefault(code, (kind, number, place))
+        raw.setdefault(code, table[index * size : (index + 1) * size])
     try:
         following = struct.unpack(order + ("Q" if big else "I"), read_at(handle, at + count * size, inside))[0]
     except ValueError:  # the file ends there
         following = 0
-    return Ifd(handle, order, big, entries, following)
+    return Ifd(handle, order, big, entries, raw, following)
 
 
 def tiff_header(handle: BinaryIO, name: str) -> Header:
@@ -169,9 +172,11 @@ def _kind(ifd: Ifd, name: str) -> tuple[Kind, int]:
     form = formats.pop()
     if form == 3 and bits in _FLOATS:
         return "float", bits
+    if form == 3:  # OpenImageIO 3.2.2 does not fill single rows and tiles of 64-bit floats
+        raise InputError(f"{name} is a TIFF of {bits}-bit floats; save it with 16 or 32 bits")
     if form in (1, 4) and bits in (1, 2, 4, 6, 8, 10, 12, 14, 16):
         return ("uint8" if bits <= 8 else "uint16"), bits
-    what = {2: "signed integers", 3: "floats", 5: "complex integers", 6: "complex numbers"}.get(form, "integers")
+    what = {2: "signed integers", 5: "complex integers", 6: "complex numbers"}.get(form, "integers")
     raise InputError(f"{name} is a TIFF of {bits}-bit {what}; save it with 8 or 16 bits or as float")
 
 
@@ -192,7 +197,7 @@ def _check_layout(ifd: Ifd, name: str, shape: tuple[int, int, int, int]) -> None
     if tiled and across * down > max(4 * width * height, _TILE):
         raise ValueError(f"tiles of {across}×{down} pixels")
     if tiled and (ifd.number(262, 1) == 5 or bits not in (8, 16, 32)):
-        # OpenImageIO 3.2.2 returns memory of 64-bit tiles that it did not fill, and did so with the others before
+        # OpenImageIO may return memory here that it did not fill
         what = "CMYK" if ifd.number(262, 1) == 5 else f"{bits} bits"
         raise InputError(f"{name} is a TIFF of {what} in tiles, which is not read here; save it without tiles")
     count = -(-width // across) * -(-height // down) * planes

@@ -24,6 +24,7 @@ from mattecli.compositing.outputs import (
 )
 from mattecli.imaging.choices import Bits, Colour, Fit, Kind
 from mattecli.imaging.image import Image
+from mattecli.imaging.options import ReadOptions
 from mattecli.system.memory import peak_bytes
 from mattecli.trimaps.check import shares
 from mattecli.trimaps.pairs import read_pair, trimap_note
@@ -85,6 +86,7 @@ def run_job(
     model: Model,
     *,
     options: OutputOptions | None = None,
+    reading: ReadOptions | None = None,
     overwrite: bool = False,
     on_note: Callable[[str], None] | None = None,
     on_load: Callable[[Backend], None] | None = None,
@@ -100,7 +102,7 @@ def run_job(
     options = options or OutputOptions()
     started = time.perf_counter()
     check_outputs(job, options, overwrite=overwrite)
-    inputs = read_inputs(job, snap=model.options.snap)
+    inputs = read_inputs(job, snap=model.options.snap, reading=reading)
     background = None if job.background is None else read_background(job.background)
     if on_note is not None:
         for note in find_notes(job, inputs, background):
@@ -120,10 +122,10 @@ def check_outputs(job: Job, options: OutputOptions, *, overwrite: bool = False) 
         )
 
 
-def read_inputs(job: Job, *, snap: int = 0) -> Inputs:
+def read_inputs(job: Job, *, snap: int = 0, reading: ReadOptions | None = None) -> Inputs:
     """Read and check the photo and its trimap; see `read_pair`. Raises InputError."""
     started = time.perf_counter()
-    photo, trimap = read_pair(job.image, job.trimap, snap=snap)
+    photo, trimap = read_pair(job.image, job.trimap, snap=snap, reading=reading)
     return Inputs(photo, trimap, shares(trimap)["unknown"], time.perf_counter() - started)
 
 
@@ -193,8 +195,9 @@ def write_outputs(
 
 def find_notes(job: Job, inputs: Inputs, background: Image | Colour | None) -> tuple[str, ...]:
     """What the user should know of a photo, its trimap and its background."""
-    notes = [trimap_note(inputs.unknown, job.trimap), photo_note(inputs.photo, job.image)]
+    notes = [trimap_note(inputs.unknown, job.trimap), photo_note(inputs.photo, job.image), *inputs.photo.notes]
     if isinstance(background, Image):
+        notes += background.notes
         notes.append(profile_note(inputs.photo, job.image, background, job.background or "the background"))
     return tuple(note for note in notes if note)
 
