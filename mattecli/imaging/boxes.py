@@ -113,15 +113,17 @@ def _jxl_extras(bits: _Bits) -> tuple[int, bool]:
 
 
 def _codestream(handle: BinaryIO) -> bytes:
-    """The first bytes of the codestream, without its signature."""
+    """The first bytes of the codestream, without its signature; in a container it may be split."""
     if read_at(handle, 0, 2) == b"\xff\x0a":
         return read_at(handle, 2, min(64, file_size(handle) - 2))
+    found = b""
     for name, at, end in boxes(handle, 0, file_size(handle)):
-        if name == b"jxlp":
-            at += 4
-        if name in (b"jxlc", b"jxlp") and end - at > 8:
-            return read_at(handle, at + 2, min(64, end - at - 2))
-    raise ValueError("it holds no picture")
+        start = at + 4 if name == b"jxlp" else at
+        if name in (b"jxlc", b"jxlp") and len(found) < 64 and start <= end:
+            found += read_at(handle, start, min(64, end - start))
+    if found[:2] != b"\xff\x0a":
+        raise ValueError("it holds no picture")
+    return found[2:]
 
 
 def jxl_header(handle: BinaryIO) -> Header:
