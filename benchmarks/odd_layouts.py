@@ -17,9 +17,11 @@ import imagecodecs
 import numpy as np
 import OpenEXR
 import PIL.Image
+import pillow_heif
 import pyvips
 import tifffile
 from numpy.typing import NDArray
+from PIL import ImageCms
 
 RNG = np.random.default_rng(0)
 HEIGHT, WIDTH = 37, 53
@@ -324,10 +326,34 @@ def pillow_files() -> Iterator[File]:
             expected = pyvips.Image.new_from_buffer(content, "").numpy()[..., :3]
         kind = "_".join(["x", *map(str, options)]) if name == "jpg" else f"{expected.shape[2]}"
         yield File(f"{name}_{kind}.{name}", content, expected, 3 if name == "jpg" else 0)
+    yield from phone_files(smooth)
     deep = noise(3, "u2")
     yield File("ppm_16.ppm", f"P6 {WIDTH} {HEIGHT} 65535\n".encode() + deep.astype(">u2").tobytes(), deep)
     grey = noise(1, "u2")
     yield File("ppm_grey16.pgm", f"P5 {WIDTH} {HEIGHT} 65535\n".encode() + grey.astype(">u2").tobytes(), rgb(grey))
+
+
+def phone_files(smooth: NDArray[Any]) -> Iterator[File]:
+    """AVIF, HEIC of 8 and 10 bits, and JPEG with EXIF, XMP, a profile and a second picture."""
+    picture, buffer = PIL.Image.fromarray(smooth), io.BytesIO()
+    picture.save(buffer, "AVIF", quality=90, subsampling="4:4:4")
+    expected = pyvips.Image.new_from_buffer(buffer.getvalue(), "").numpy()[..., :3]
+    yield File("avif_8.avif", buffer.getvalue(), expected, 3)
+    for bits, mode, pixels in ((8, "RGB", smooth), (10, "RGB;16", smooth.astype("u2") * 257)):
+        buffer = io.BytesIO()
+        heic = pillow_heif.from_bytes(mode, (smooth.shape[1], smooth.shape[0]), pixels.tobytes())
+        heic.save(buffer, quality=-1, chroma=444, bit_depth=bits)
+        yield File(f"heic_{bits}.heic", buffer.getvalue(), pixels, 3 if bits == 8 else 3 * 257)
+    tags = PIL.Image.Exif()
+    tags[271], tags[274] = "Camera", 6
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    packet = b'<x:xmpmeta xmlns:x="adobe:ns:meta/"/>'
+    buffer = io.BytesIO()
+    small = picture.resize((8, 8))
+    extras = {"exif": tags, "icc_profile": profile, "xmp": packet, "quality": 95, "subsampling": 0}
+    picture.save(buffer, "MPO", save_all=True, append_images=[small], **extras)
+    turned = np.ascontiguousarray(np.rot90(np.asarray(PIL.Image.open(buffer)), -1))
+    yield File("jpg_phone.jpg", buffer.getvalue(), turned)
 
 
 def array_files() -> Iterator[File]:

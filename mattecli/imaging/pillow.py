@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from PIL.ImageFile import ImageFile
 
 _IPTC = 0x0404  # of Photoshop's resources in a JPEG
-_GAIN_MAPS = (b"hdrgm:", b"urn:iso:std:iso:ts:21496", b"HDRGainMap", b"apdi:AuxiliaryImageType")
+_GAIN_MAPS = (b"hdrgm:", b"urn:iso:std:iso:ts:21496", b"HDRGainMap")
 
 
 def read_with_pillow(form: Format, handle: BinaryIO, name: str, options: ReadOptions) -> Decoded:
@@ -117,8 +117,8 @@ def _tags(picture: PIL.Image.Image, chunks: Chunks | None, form: Format, handle:
 
 def _notes(picture: PIL.Image.Image, form: Format, metadata: Metadata) -> tuple[str, ...]:
     """What the file holds besides the picture that is read."""
-    marks = (metadata.xmp or b"") + bytes(picture.info.get("mpoffset") or b"") if form is formats.JPEG else b""
-    if any(mark in marks for mark in _GAIN_MAPS) or b"HDRGainMap" in marks:
+    markers = [content[:64] for _, content in getattr(picture, "applist", [])] if form is formats.JPEG else []
+    if any(mark in block for block in (metadata.xmp or b"", *markers) for mark in _GAIN_MAPS):
         return ("its HDR gain map is dropped",)
     if picture.format == "MPO":
         return ("only its first picture is read",)
