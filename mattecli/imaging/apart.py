@@ -30,7 +30,7 @@ from mattecli.imaging.rasters import cineon_size, dpx_size, hdr_size, pnm_size
 from mattecli.imaging.space import ColourTags
 from mattecli.imaging.tiff import tiff_header, tiff_size
 
-_SLACK = 2**29  # bytes of addresses that the decoder takes for its threads and tables
+SLACK = 2**29  # bytes of addresses that the decoder takes for its threads and tables
 _VALUES = 2**22  # that are converted at once
 _COLOURS = {"grey": 1, "rgb": 3, "cmyk": 4, "lab": 3}
 
@@ -91,7 +91,7 @@ def read_apart(form: Format, handle: BinaryIO, source: Path | bytes, name: str, 
             part=header.part,
             whole=header.whole,
             straight=form is not formats.PSD,
-            memory=size + apart + 2 * file_size(handle) + _SLACK,
+            memory=size + apart + 2 * file_size(handle) + SLACK,
         )
     )
     header = _completed(header, form, reply)

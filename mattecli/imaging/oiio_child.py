@@ -47,6 +47,7 @@ def _send(replies: BinaryIO, reply: dict[str, Any]) -> None:
 
 def _serve(oiio: Any, request: dict[str, Any], replies: BinaryIO) -> dict[str, Any]:
     """Decode one file into the shared memory; the reply says what it holds, or why there is nothing."""
+    _limit_memory(None)  # the last file's limit might not allow this file's memory
     with _memory(request) as shared:  # received first: what an error left would be taken for the next file's
         _limit_memory(request["memory"])
         return _read(oiio, request, shared, replies)
@@ -149,15 +150,18 @@ def _memory(request: dict[str, Any]) -> mmap.mmap:
         os.close(descriptors[0])
 
 
-def _limit_memory(more: int) -> None:
-    """Let this process map at most so many bytes more than now. Only Linux can say how many it maps."""
+def _limit_memory(more: int | None) -> None:
+    """Let this process map at most so many bytes more than now, or any (None). Only Linux can say how many it maps."""
     if sys.platform != "linux":
         return
     import resource
 
+    hard = resource.getrlimit(resource.RLIMIT_AS)[1]
+    if more is None:
+        resource.setrlimit(resource.RLIMIT_AS, (hard, hard))
+        return
     with open("/proc/self/statm", encoding="ascii") as status:  # noqa: PTH123 - no need for pathlib here
         mapped = int(status.read().split()[0]) * mmap.PAGESIZE
-    hard = resource.getrlimit(resource.RLIMIT_AS)[1]
     limit = mapped + more if hard == resource.RLIM_INFINITY else min(mapped + more, hard)
     resource.setrlimit(resource.RLIMIT_AS, (limit, hard))
 

@@ -15,7 +15,7 @@ import pytest
 import tifffile
 
 from mattecli.errors import InputError
-from mattecli.imaging import child
+from mattecli.imaging import apart, child
 from mattecli.imaging.read import read_image
 from tests.imaging.test_read import noise
 
@@ -52,6 +52,19 @@ def test_a_decoder_that_hangs_is_ended_and_the_next_file_is_read(photo: Path, mo
         read_image(photo)
     monkeypatch.undo()
     assert np.array_equal(read_image(photo).pixels, expected)
+
+
+def test_a_large_file_is_read_after_a_small_one(tmp_path: Path, photo: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each file has a limit of its own for the addresses of the process."""
+    large = np.zeros((5000, 6000, 3), np.uint16)
+    large[-1, -1] = 7
+    assert large.nbytes > 2**27
+    monkeypatch.setattr(apart, "SLACK", 2**27)
+    tifffile.imwrite(tmp_path / "large.tif", large, photometric="rgb", compression="zlib", rowsperstrip=64)
+    read_image(photo)
+    pixels = read_image(tmp_path / "large.tif").pixels
+    assert pixels.shape == large.shape
+    assert pixels[-1, -1].tolist() == [7, 7, 7]
 
 
 def test_threads_share_it(tmp_path: Path) -> None:
