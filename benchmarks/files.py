@@ -117,10 +117,8 @@ def main() -> None:
                 print(f"{name:<15} {done.stderr.strip().splitlines()[-1]}")
                 continue
             seconds, worked, memory = sorted(found)[len(found) // 2]
-            print(
-                f"{name:<15} {large.stat().st_size / 1e6:6.0f} MB  {seconds:6.2f} s  {worked:6.2f} s of work  {memory / 1e6:6.0f} MB",
-                flush=True,
-            )
+            figures = f"{seconds:6.2f} s  {worked:6.2f} s of work  {memory / 1e6:6.0f} MB"
+            print(f"{name:<15} {large.stat().st_size / 1e6:6.0f} MB  {figures}", flush=True)
 
 
 if __name__ == "__main__":

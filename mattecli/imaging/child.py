@@ -11,6 +11,7 @@ import contextlib
 import json
 import mmap
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -92,6 +93,7 @@ class _Child:
         self._lock = threading.Lock()
         self._process: subprocess.Popen[bytes] | None = None
         self._channel: Any = None  # a socket for file descriptors; None on Windows
+        self._folder: str | None = None  # where the process keeps links
         self._files = 0
         atexit.register(self.close)
 
@@ -104,21 +106,24 @@ class _Child:
         if process is None or self.owner != os.getpid():
             return
         process.kill()
+        folder, self._folder = self._folder, None
         for pipe in (process.stdin, process.stdout):
             if pipe is not None:
                 with contextlib.suppress(OSError):  # what was not sent cannot be sent any more
                     pipe.close()
         process.wait()
+        if folder is not None:
+            shutil.rmtree(folder, ignore_errors=True)
 
     def decode(self, request: Request) -> Reply:
-        with self._lock, tempfile.TemporaryDirectory(prefix="mattecli-") as folder:
+        with self._lock:
             if self._files >= _FILES or (self._process is not None and self._process.poll() is not None):
                 self.close()
             if self._process is None:
                 self._start()
             self._files += 1
             try:
-                return self._decode(request, _link(request, Path(folder)))
+                return self._decode(request)
             except BaseException as error:  # Ctrl-C, too: the answer that is still to come belongs to no other file
                 if not isinstance(error, DecoderError):
                     self.close()
@@ -158,16 +163,16 @@ class _Child:
             if theirs:
                 other.close()
         try:
-            self._answer(_START)
+            self._folder = self._answer(_START)["ready"]
         except DecoderError as error:
             raise DeviceError(
                 "this file is decoded in a process of its own, which does not start; reinstall openimageio"
             ) from error
 
-    def _decode(self, request: Request, path: Path) -> Reply:
+    def _decode(self, request: Request) -> Reply:
         size = request.width * request.height * request.count * np.dtype(_TYPES[request.kind or "float"]).itemsize
         message: dict[str, Any] = {
-            "path": str(path),
+            "source": None if isinstance(request.source, bytes) else str(request.source.resolve()),
             "bytes": size,
             "band": BAND,
             "limits": {
@@ -177,12 +182,11 @@ class _Child:
             },
             **{name: getattr(request, name) for name in _SENT},
         }
-        shared, descriptor = _shared(size, message)
-        try:
-            answer = self._ask(message, descriptor, _patience(request))
-        finally:
-            if descriptor is not None:
-                os.close(descriptor)
+        with contextlib.ExitStack() as held:
+            shared, descriptors = _shared(size, message, held)
+            if isinstance(request.source, bytes):
+                descriptors += _content(request.source, message, held)
+            answer = self._ask(message, descriptors, _patience(request))
         dtype, shape = np.dtype(_TYPES[answer["kind"]]), (request.height, request.width, len(answer["channels"]))
         if shape[2] > request.count or (request.kind and (answer["kind"], shape[2]) != (request.kind, request.count)):
             raise DecoderError("its header and its content differ")
@@ -190,15 +194,15 @@ class _Child:
         attributes = {name: (str(kind), value) for name, (kind, value) in answer["attributes"].items()}
         return Reply(pixels, tuple(answer["channels"]), int(answer["alpha"]), attributes)
 
-    def _ask(self, message: dict[str, Any], descriptor: int | None, patience: float) -> dict[str, Any]:
+    def _ask(self, message: dict[str, Any], descriptors: list[int], patience: float) -> dict[str, Any]:
         requests = cast(BinaryIO, cast("subprocess.Popen[bytes]", self._process).stdin)
         try:
             requests.write(json.dumps(message).encode() + b"\n")
             requests.flush()
-            if descriptor is not None:
+            if descriptors:
                 import socket
 
-                socket.send_fds(self._channel, [b"m"], [descriptor])
+                socket.send_fds(self._channel, [b"m"], descriptors)
         except OSError as error:
             self.close()
             raise DecoderError("its decoder crashed") from error
@@ -233,7 +237,7 @@ class _Child:
         return answer
 
 
-_SENT = ("format", "part", "width", "height", "channels", "count", "kind", "whole", "straight", "memory")
+_SENT = ("format", "suffix", "part", "width", "height", "channels", "count", "kind", "whole", "straight", "memory")
 _starting = threading.Lock()
 _child: _Child | None = None
 
@@ -255,34 +259,37 @@ def _patience(request: Request) -> float:
     return max(PATIENCE, min(request.width * request.height / 10**6, length / 10**5))
 
 
-def _link(request: Request, folder: Path) -> Path:
-    """The file under a name that chooses OpenImageIO's reader and that it cannot take for one of its own commands."""
-    link = folder / f"picture.{request.suffix}"
-    if isinstance(request.source, bytes):
-        link.write_bytes(request.source)
-        return link
-    try:
-        link.symlink_to(request.source.resolve())
-    except OSError:  # Windows allows links to few users
-        import shutil
-
-        shutil.copyfile(request.source, link)
-    return link
-
-
-def _shared(size: int, message: dict[str, Any]) -> tuple[mmap.mmap, int | None]:
+def _shared(size: int, message: dict[str, Any], held: contextlib.ExitStack) -> tuple[mmap.mmap, list[int]]:
     """Memory for the other process to write into, and its file descriptor. It is gone when nobody uses it."""
     if sys.platform == "win32":
         message["tag"] = f"mattecli-{os.getpid()}-{os.urandom(8).hex()}"
-        return mmap.mmap(-1, size, tagname=message["tag"]), None
+        return mmap.mmap(-1, size, tagname=message["tag"]), []
+    descriptor = _nameless(held)
+    os.ftruncate(descriptor, size)
+    return mmap.mmap(descriptor, size), [descriptor]
+
+
+def _content(content: bytes, message: dict[str, Any], held: contextlib.ExitStack) -> list[int]:
+    """A file with this content that has no name; on Windows one with a name, which is removed with `held`."""
+    if sys.platform == "win32":
+        folder = held.enter_context(tempfile.TemporaryDirectory(prefix="mattecli-"))
+        message["source"] = str(Path(folder, "content"))
+        Path(message["source"]).write_bytes(content)
+        return []
+    descriptor = _nameless(held)
+    left = memoryview(content)
+    while left:
+        left = left[os.write(descriptor, left) :]
+    os.lseek(descriptor, 0, os.SEEK_SET)
+    return [descriptor]
+
+
+def _nameless(held: contextlib.ExitStack) -> int:
+    """The descriptor of a file that is gone when nobody has it open; closed with `held`."""
     if hasattr(os, "memfd_create"):
         descriptor = os.memfd_create("mattecli")
     else:
         descriptor, name = tempfile.mkstemp(prefix="mattecli-")
         Path(name).unlink()
-    try:
-        os.ftruncate(descriptor, size)
-        return mmap.mmap(descriptor, size), descriptor
-    except BaseException:
-        os.close(descriptor)
-        raise
+    held.callback(os.close, descriptor)
+    return descriptor

@@ -11,8 +11,11 @@ import base64
 import json
 import mmap
 import os
+import shutil
 import sys
+import tempfile
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any, BinaryIO
 
 _SKIPPED = ("ICCProfile:", "oiio:", "Exif:", "GPS:", "IPTC:", "XMP")  # derived, or carried as raw blocks
@@ -20,7 +23,17 @@ _TYPES = {"uint8": "uint8", "uint16": "uint16", "half": "float", "float": "float
 
 
 def main() -> None:
-    """Serve requests until standard input ends."""
+    """Serve requests until standard input ends. What was put on the disk for them is removed then, too."""
+    folder = Path(tempfile.mkdtemp(prefix="mattecli-"))
+    try:
+        _serve_all(folder)
+    except BrokenPipeError:  # nobody waits for the answer any more
+        pass
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _serve_all(folder: Path) -> None:
     replies = os.fdopen(os.dup(1), "wb", buffering=0)
     silence = os.open(os.devnull, os.O_WRONLY)
     os.dup2(silence, 1)  # decoders print here
@@ -28,11 +41,13 @@ def main() -> None:
 
     oiio.attribute("try_all_readers", 0)
     oiio.attribute("plugin_searchpath", "")
-    _send(replies, {"ready": True})
+    _send(replies, {"ready": str(folder)})
     for line in sys.stdin.buffer:
         request = json.loads(line)
         try:
-            reply = _serve(oiio, request, replies)
+            reply = _serve(oiio, request, folder, replies)
+        except BrokenPipeError:
+            raise
         except MemoryError:
             reply = {"error": "it needs more memory than its header says"}
         except Exception as error:  # whatever a damaged file causes is told in one line
@@ -45,23 +60,41 @@ def _send(replies: BinaryIO, reply: dict[str, Any]) -> None:
     replies.write(json.dumps(reply).encode() + b"\n")
 
 
-def _serve(oiio: Any, request: dict[str, Any], replies: BinaryIO) -> dict[str, Any]:
+def _serve(oiio: Any, request: dict[str, Any], folder: Path, replies: BinaryIO) -> dict[str, Any]:
     """Decode one file into the shared memory; the reply says what it holds, or why there is nothing."""
-    _limit_memory(None)  # the last file's limit might not allow this file's memory
-    with _memory(request) as shared:  # received first: what an error left would be taken for the next file's
-        _limit_memory(request["memory"])
-        return _read(oiio, request, shared, replies)
+    descriptors = _descriptors()  # received first: what an error left would be taken for the next file's
+    try:
+        _limit_memory(None)  # the last file's limit might not allow this file's memory
+        with _memory(request, descriptors) as shared:
+            _limit_memory(request["memory"])
+            return _read(oiio, request, _link(request, descriptors, folder), shared, replies)
+    finally:
+        for descriptor in descriptors:
+            os.close(descriptor)
 
 
-def _read(oiio: Any, request: dict[str, Any], shared: mmap.mmap, replies: BinaryIO) -> dict[str, Any]:
+def _link(request: dict[str, Any], descriptors: list[int], folder: Path) -> str:
+    """The file under a name that chooses OpenImageIO's reader and that it cannot take for one of its own commands."""
+    link = folder / f"picture.{request['suffix']}"
+    link.unlink(missing_ok=True)
+    place = "/proc/self/fd" if sys.platform == "linux" else "/dev/fd"
+    source = request["source"] or f"{place}/{descriptors[1]}"
+    try:
+        link.symlink_to(source)
+    except OSError:  # Windows allows links to few users
+        shutil.copyfile(source, link)
+    return str(link)
+
+
+def _read(oiio: Any, request: dict[str, Any], path: str, shared: mmap.mmap, replies: BinaryIO) -> dict[str, Any]:
     for name, value in request["limits"].items():
         oiio.attribute(f"limits:{name}", value)
     config = oiio.ImageSpec()
     config.attribute("oiio:UnassociatedAlpha", int(request["straight"]))  # otherwise colours under alpha 0 are lost
     config.attribute("oiio:RawColor", 1)  # otherwise CMYK goes through a formula that ignores its profile
-    # `ImageInput.open` takes the reader from the name, which is ours: see `child.py`. The method of the same name that
+    # `ImageInput.open` takes the reader from the name, which is ours. The method of the same name that
     # a created reader should have does not exist in Python.
-    picture = oiio.ImageInput.open(request["path"], config)
+    picture = oiio.ImageInput.open(path, config)
     if picture is None:
         return {"error": " ".join(oiio.geterror().split())}
     if picture.format_name() != request["format"]:
@@ -136,18 +169,21 @@ def _bands(spec: Any, *, size: int) -> Iterator[tuple[int, int]]:
         yield top, min(top + rows, spec.height)
 
 
-def _memory(request: dict[str, Any]) -> mmap.mmap:
-    """The shared memory: by name on Windows, elsewhere by a file descriptor that the parent sent."""
+def _descriptors() -> list[int]:
+    """What the parent sent beside the request: the shared memory, and the file where it is in memory."""
     if sys.platform == "win32":
-        return mmap.mmap(-1, request["bytes"], tagname=request["tag"])
+        return []
     import socket
 
     with socket.socket(fileno=os.dup(int(os.environ["MATTECLI_CHANNEL"]))) as channel:
-        _, descriptors, _, _ = socket.recv_fds(channel, 1, 1)
-    try:
-        return mmap.mmap(descriptors[0], request["bytes"])
-    finally:
-        os.close(descriptors[0])
+        return list(socket.recv_fds(channel, 1, 2)[1])
+
+
+def _memory(request: dict[str, Any], descriptors: list[int]) -> mmap.mmap:
+    """The shared memory: by name on Windows, elsewhere by its file descriptor."""
+    if sys.platform == "win32":
+        return mmap.mmap(-1, request["bytes"], tagname=request["tag"])
+    return mmap.mmap(descriptors[0], request["bytes"])
 
 
 def _limit_memory(more: int | None) -> None:
