@@ -56,6 +56,10 @@ def pnm_size(handle: BinaryIO) -> tuple[int, int, int]:
 
 def npy_header(handle: BinaryIO) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
     """Shape, whether columns come first, and type of an array. Raises ValueError where the file is too short for it."""
+    head = read_at(handle, 0, 12)
+    length = int.from_bytes(head[8:10] if head[6] == 1 else head[8:12], "little")
+    if length > 2**16:  # NumPy would ask for so much memory at once
+        raise ValueError(f"a header of {length} bytes")
     handle.seek(0)
     version = np.lib.format.read_magic(handle)
     read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0

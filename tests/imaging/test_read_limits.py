@@ -119,6 +119,13 @@ def test_an_npy_file_that_claims_more_than_it_holds_is_refused(tmp_path: Path) -
             read(tmp_path / "short.npy")
 
 
+def test_an_npy_header_that_claims_4_gigabytes_is_refused_at_once(tmp_path: Path) -> None:
+    (tmp_path / "header.npy").write_bytes(b"\x93NUMPY\x02\x00" + struct.pack("<I", 2**32 - 129) + bytes(200))
+    for read in (read_alpha, read_size):
+        with pytest.raises(InputError, match=r"header\.npy is .* \(a header of 4294967167 bytes\)"):
+            read(tmp_path / "header.npy")
+
+
 def test_a_volume_is_refused_whatever_its_depth(tmp_path: Path) -> None:
     (tmp_path / "deep.tif").write_bytes(_tiff({32997: (4, 100_000)}, zlib.compress(bytes(256))))
     with pytest.raises(InputError, match=r"deep\.tif is a TIFF of a volume \(100000 slices deep\); save one slice"):
