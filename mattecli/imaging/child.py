@@ -42,7 +42,8 @@ class Request:
 
     `source` is a file or its content. `format` and `suffix` choose OpenImageIO's reader. `kind` is uint8, uint16 or
     float; an empty one means any of them with at most `count` channels. `channels` are names (empty: all `count` of
-    them), `part` is the number of a part of the file. With `whole` all rows are decoded at once. `straight` asks for
+    them), `part` is the number of a part of the file. `zipped` are zlib streams in
+    the file, with the bytes that come out of each. With `whole` all rows are decoded at once. `straight` asks for
     colours that are not multiplied by alpha. The process may take `memory` bytes.
     """
 
@@ -57,6 +58,7 @@ class Request:
     straight: bool = True
     channels: tuple[str, ...] = ()
     part: int = 0
+    zipped: tuple[tuple[int, int, int], ...] = ()
     whole: bool = False
 
 
@@ -237,7 +239,20 @@ class _Child:
         return answer
 
 
-_SENT = ("format", "suffix", "part", "width", "height", "channels", "count", "kind", "whole", "straight", "memory")
+_SENT = (
+    "format",
+    "suffix",
+    "part",
+    "width",
+    "height",
+    "channels",
+    "count",
+    "kind",
+    "whole",
+    "zipped",
+    "straight",
+    "memory",
+)
 _starting = threading.Lock()
 _child: _Child | None = None
 

@@ -35,20 +35,26 @@ def decode(source: Source, options: ReadOptions = DEFAULT) -> Decoded:
 
 
 def decode_size(source: Source, options: ReadOptions = DEFAULT) -> tuple[int, int]:
-    """Width and height of the upright picture, from the file's header. Raises InputError, also for a pipe."""
+    """Width and height of the upright picture, from its header. Raises InputError, for a pipe too."""
     name = label(source)
     if is_pipe(source):
         raise InputError(f"{name} is a pipe and can be read only once; read the image and take its size")
     with opened(source) as (handle, head), translated(source, options):
         form = _format(handle, head, source, options)
-        if form.reader == "numpy":
-            shape, _, _ = npy_header(handle)
-            if len(shape) < 2:
-                raise InputError(f"{name} holds an array of shape {shape}; give height × width")
-            return shape[1], shape[0]
-        if form.reader != "openimageio":
-            return pillow_size(form, handle, name, options)
+        width, height = _size(form, handle, name, options)
+        check_pixels(width, height, name, options)
+        return width, height
+
+
+def _size(form: Format, handle: BinaryIO, name: str, options: ReadOptions) -> tuple[int, int]:
+    if form.reader == "openimageio":
         return size_of(form, handle, name, options)
+    if form.reader != "numpy":
+        return pillow_size(form, handle, name, options)
+    shape, _, _ = npy_header(handle)
+    if len(shape) < 2:
+        raise InputError(f"{name} holds an array of shape {shape}; give height × width")
+    return shape[1], shape[0]
 
 
 def space_of_tags(decoded: Decoded) -> Space:

@@ -120,7 +120,7 @@ def tiff_header(handle: BinaryIO, name: str) -> Header:
     model, colours = _MODELS[photometric]
     if samples < colours or samples > 1024:
         raise ValueError(f"{samples} samples for each pixel")
-    _check_layout(ifd, name, (width, height, samples, bits))
+    zipped = _check_layout(ifd, name, (width, height, samples, bits))
     extras = ifd.numbers(338) or ((2,) if samples == colours + 1 and model != "cmyk" else ())
     alpha = next((at for at, meaning in enumerate(extras) if meaning in (1, 2)), None)
     count = samples if photometric != 3 else 3  # palettes become RGB
@@ -140,6 +140,7 @@ def tiff_header(handle: BinaryIO, name: str) -> Header:
         tags=ColourTags(icc=ifd.block(34675), interop=interop_of(exif)),
         metadata=Metadata(exif, ifd.block(700), ifd.block(33723) or iptc_of(ifd.block(34377) or b"")),
         notes=_notes(second),
+        zipped=zipped,
         whole=ifd.number(284, 1) == 2 and samples > 1,
     )
 
@@ -180,8 +181,11 @@ def _kind(ifd: Ifd, name: str) -> tuple[Kind, int]:
     raise InputError(f"{name} is a TIFF of {bits}-bit {what}; save it with 8 or 16 bits or as float")
 
 
-def _check_layout(ifd: Ifd, name: str, shape: tuple[int, int, int, int]) -> None:
-    """Raise InputError for a compression or layout that is not read, ValueError where strips and size disagree."""
+def _check_layout(ifd: Ifd, name: str, shape: tuple[int, int, int, int]) -> tuple[tuple[int, int, int], ...]:
+    """Raise InputError for a compression or layout that is not read, ValueError where strips and size disagree.
+
+    Returns the zlib streams: offset, length, and the bytes that come out.
+    """
     width, height, samples, bits = shape
     compression = ifd.number(259, 1)
     if compression not in _COMPRESSIONS:
@@ -206,6 +210,13 @@ def _check_layout(ifd: Ifd, name: str, shape: tuple[int, int, int, int]) -> None
         raise ValueError(f"it holds less than {count} {'tiles' if tiled else 'strips'}")
     if compression == 1 and width * height * samples * bits // 8 > file_size(ifd.handle):
         raise ValueError("it is shorter than its header says")
+    if compression not in (8, 32946):
+        return ()
+    row = -(-across * (samples // planes) * bits // 8)
+    each = count // planes
+    rows = [down if tiled else min(down, height - at * down) for at in range(each)] * planes
+    places = ifd.numbers(324 if tiled else 273), ifd.numbers(325 if tiled else 279)
+    return tuple((at, size, row * high) for at, size, high in zip(*places, rows, strict=False))
 
 
 def _resolution(ifd: Ifd) -> tuple[float, float] | None:

@@ -105,9 +105,9 @@ def test_a_sparse_npy_file_is_refused_before_its_zeros_are_read(tmp_path: Path) 
     with (tmp_path / "sparse.npy").open("wb") as file:
         np.lib.format.write_array_header_1_0(file, {"descr": "<f4", "fortran_order": False, "shape": (10**5, 10**5)})
         file.truncate(file.tell() + 4 * 10**10)
-    with pytest.raises(InputError, match=r"sparse\.npy has more than 500000000 pixels; raise `max_pixels`"):
-        read_alpha(tmp_path / "sparse.npy")
-    assert read_size(tmp_path / "sparse.npy") == (10**5, 10**5)
+    for read in (read_alpha, read_size):
+        with pytest.raises(InputError, match=r"sparse\.npy has more than 500000000 pixels; raise `max_pixels`"):
+            read(tmp_path / "sparse.npy")
 
 
 def test_an_npy_file_that_claims_more_than_it_holds_is_refused(tmp_path: Path) -> None:

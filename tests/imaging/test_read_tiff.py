@@ -51,6 +51,24 @@ def test_floats_keep_values_beyond_white_and_below_black(tmp_path: Path, kind: s
     assert image.pixels.tobytes() == pixels.astype(np.float32).tobytes()
 
 
+@pytest.mark.parametrize("kind", ["uint8", "uint16", "float16", "float32"])
+@pytest.mark.parametrize("tile", [None, (16, 16)])
+def test_damage_in_a_compressed_strip_is_found_and_nothing_is_left_unfilled(
+    tmp_path: Path, kind: str, tile: tuple[int, int] | None
+) -> None:
+    """OpenImageIO returned such files without an error, in part with memory that nobody had filled."""
+    pixels = np.random.default_rng(0).random((37, 53, 3)) * (1 if "float" in kind else 255)
+    path = tmp_path / "zip.tif"
+    tifffile.imwrite(path, pixels.astype(kind), photometric="rgb", compression="zlib", tile=tile)
+    with tifffile.TiffFile(path) as file:
+        at, length = file.pages.first.dataoffsets[0], file.pages.first.databytecounts[0]
+    whole = path.read_bytes()
+    for middle in (whole[at + length // 2 : at + length // 2 + 1] * 40, bytes(40)):
+        path.write_bytes(whole[: at + length // 2] + middle + whole[at + length // 2 + 40 :])
+        with pytest.raises(InputError, match=r"zip\.tif is truncated or damaged \(its compressed data is damaged\)"):
+            read_image(path)
+
+
 @pytest.mark.parametrize("bits", [1, 2, 4, 6, 10, 12, 14])
 def test_odd_depths_are_scaled_to_8_or_16_bits(tmp_path: Path, bits: int) -> None:
     top = 2**bits - 1
