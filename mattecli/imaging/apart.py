@@ -1,4 +1,4 @@
-"""Reads the formats of OpenImageIO: header here, pixels in a process of their own, channels put in order here."""
+"""Reads formats by OpenImageIO, in a process of its own."""
 
 from __future__ import annotations
 

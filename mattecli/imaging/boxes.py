@@ -1,4 +1,7 @@
-"""Reads the boxes of AVIF, HEIC, JPEG XL and JPEG 2000 files (ISO/IEC 14496-12, 18181, 15444-1)."""
+"""Reads the boxes of AVIF, HEIC, JPEG XL and JPEG 2000.
+
+Sources: ISO/IEC 14496-12, 18181 and 15444-1.
+"""
 
 from __future__ import annotations
 

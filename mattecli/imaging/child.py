@@ -1,4 +1,6 @@
-"""Decodes files with OpenImageIO in a process that may crash, hang or run out of memory.
+"""Decodes files with OpenImageIO in a process that may crash.
+
+A damaged file can make a decoder crash, hang, or take all memory.
 
 One process serves all files, one after the other. It is started when the first such file is read, and again after it
 died or was ended. It gets no handle of ours except its pipes, and it ends when this process ends.

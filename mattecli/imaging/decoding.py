@@ -1,4 +1,4 @@
-"""Decodes image files to arrays: each format by the reader that `formats.py` names."""
+"""Decodes image files to arrays, each format by its reader."""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Reads the header of OpenEXR files (OpenEXR File Layout, 2023): parts, channels, windows."""
+"""Reads the header of OpenEXR files: parts, channels, windows.
+
+Source: OpenEXR File Layout, 2023.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which program reads which format: one table, by the content of files.
+"""Which program reads which format, by the content of files.
 
 What is not in the table is not read. Pillow and OpenImageIO would open much more, and some of it runs other programs:
 Pillow gives PostScript, whatever its name, to Ghostscript.

@@ -1,4 +1,4 @@
-"""Profiles of grey pictures, for the RGB that is made of them."""
+"""RGB profiles with the tones of grey ones."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the header of a file says, before any pixel is decoded."""
+"""What the header of a file says of its pixels."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Budgets of reading: how many pixels, and how much memory, before anything is decoded."""
+"""Budgets of reading: how many pixels, and how much memory."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Opens picture files, pipes and bytes; and translates errors."""
+"""Opens picture files, pipes and bytes, and translates errors."""
 
 from __future__ import annotations
 

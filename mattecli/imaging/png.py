@@ -1,4 +1,7 @@
-"""Reads the chunks of PNG files (W3C's PNG specification, third edition), without decoding pixels."""
+"""Reads the chunks of PNG files, without decoding pixels.
+
+Source: W3C's PNG specification, third edition.
+"""
 
 from __future__ import annotations
 

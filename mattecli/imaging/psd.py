@@ -1,4 +1,7 @@
-"""Reads the header of Photoshop files (Adobe's file format specification of 2019)."""
+"""Reads the header of Photoshop files.
+
+Source: Adobe's file format specification of 2019.
+"""
 
 from __future__ import annotations
 

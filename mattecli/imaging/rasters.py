@@ -1,4 +1,4 @@
-"""Reads the sizes of simple formats: Radiance HDR, DPX, Cineon, PNM and NumPy's .npy."""
+"""Reads the headers of Radiance HDR, DPX, Cineon, PNM and NumPy."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Reads the header of TIFF files: what is in them, and whether it can be decoded.
+"""Reads the header of TIFF files.
 
 The tags are those of TIFF 6.0 and its supplements. All sizes are checked against the length of the file, before
 OpenImageIO decodes it.

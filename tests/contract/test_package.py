@@ -20,7 +20,7 @@ OF_TYPER = {
     *("annotated_doc", "annotated_types", "typing_extensions", "typing_inspection", "pydantic", "pydantic_core"),
 }
 LIGHT = {
-    *("_version", "errors", "imaging", "imaging.choices", "compositing", "compositing.outputs"),
+    *("_version", "errors", "imaging", "imaging.choices", "imaging.options", "compositing", "compositing.outputs"),
     *("system", "system.process", "inference", "inference.options"),
 }
 
