@@ -105,7 +105,7 @@ class Worker:
         if isinstance(todo, Skipped):
             return todo
         self._check_outputs(todo)
-        width, height = pair_size(job.image, job.trimap)
+        width, height = pair_size(job.image, job.trimap, reading=self.options.reading)
         return replace(todo, pixels=width * height, seconds=time.perf_counter() - started)
 
     def todo(self, job: Job) -> Todo | Skipped:
@@ -185,6 +185,8 @@ class Worker:
             parts += [] if files.premultiplied else ["straight"]
         if self.options.reading.input_space != "auto":
             parts.append(["input space", self.options.reading.input_space])
+        if self.options.reading.layer is not None:
+            parts.append(["layer", self.options.reading.layer])
         if run.network_exposure:
             parts.append(["network exposure", run.network_exposure])
         if kind != "alpha" and outputs.output_space != "keep":

@@ -81,7 +81,7 @@ def batch(
         out=out,
         run=model.run_options(),
         outputs=choices.output_options(written.write_options()),
-        reading=reading.read_options(),
+        reading=reading.read_options(model),
         overwrite=overwrite,
         redo=how.redo,
         content=how.compare == "content",

@@ -60,7 +60,7 @@ def _plan(job: Job, worker: Worker) -> dict[str, Any]:
     try:
         if isinstance(worker.todo(job), Skipped):
             return {**describe(job), "status": "skipped"}
-        width, height = pair_size(job.image, job.trimap)
+        width, height = pair_size(job.image, job.trimap, reading=worker.options.reading)
     except MatteError as error:
         return {**describe(job), "status": "failed", "reason": str(error)}
     return {**describe(job), "status": "to do", "width": width, "height": height}

@@ -13,11 +13,10 @@ import typer
 
 from mattecli.errors import UsageError
 from mattecli.imaging.choices import Bits, Fit, Kind
-from mattecli.imaging.options import Quality, WriteOptions
+from mattecli.imaging.options import Quality, ReadOptions, WriteOptions
 from mattecli.imaging.products import Products, check_over, depths, parse_products, suffixes
 
 if TYPE_CHECKING:
-    from mattecli.imaging.options import ReadOptions
     from mattecli.inference.options import RunOptions
     from mattecli.work.job import OutputOptions
 
@@ -184,7 +183,8 @@ class ModelOptions:
             "--max-memory",
             parser=parse_memory,
             metavar="SIZE",
-            help="Use no more of the device's memory than this, such as 800M or 6G. More may be faster.",
+            help="Use no more of the device's memory than this, such as 800M or 6G, and no more for reading a file. "
+            "More may be faster.",
         ),
     ] = None
     snap: Annotated[
@@ -235,16 +235,38 @@ class ReadChoices:
             "AdobeRGB, ProPhoto, ACEScg or 'ARRI LogC4'.",
         ),
     ] = "auto"
+    layer: Annotated[
+        str | None,
+        typer.Option(
+            "--layer", metavar="NAME", help="Layer or part of an OpenEXR photo to read, such as diffuse for diffuse.R."
+        ),
+    ] = None
+    max_pixels: Annotated[
+        int,
+        typer.Option(
+            "--max-pixels",
+            parser=whole_number(1),
+            metavar="N",
+            help="Refuse pictures of more pixels (width × height) than this before decoding them.",
+            show_default="500000000",
+        ),
+    ] = ReadOptions.max_pixels
 
-    def read_options(self) -> ReadOptions:
-        """The same for the library. Raises UsageError for an unknown colour space."""
-        from mattecli.imaging.options import ReadOptions
+    def read_options(self, model: ModelOptions | None = None) -> ReadOptions:
+        """The same for the library. `--max-memory` of the model bounds reading, too.
 
+        Raises UsageError for an unknown colour space.
+        """
         if self.input_space.lower() not in ("auto", "srgb", "linear"):
             from mattecli.imaging.colour import space_named
 
             space_named(self.input_space)  # before any file is read
-        return ReadOptions(input_space=self.input_space)
+        return ReadOptions(
+            max_pixels=self.max_pixels,
+            layer=self.layer,
+            input_space=self.input_space,
+            max_memory=None if model is None else model.max_memory,
+        )
 
 
 OutputSpace = Annotated[

@@ -120,7 +120,7 @@ def predict(
             job,
             network,
             options=choices.output_options(written.write_options()),
-            reading=reading.read_options(),
+            reading=reading.read_options(model),
             overwrite=overwrite,
             on_note=terminal.warn,
             on_load=lambda backend: terminal.say_device(backend.device, auto=model.device == "auto"),

@@ -12,12 +12,12 @@ from numpy.typing import NDArray
 
 from mattecli.errors import InputError
 from mattecli.imaging.colour.spaces import space_of
-from mattecli.imaging.decoding import from_pillow
+from mattecli.imaging.decoded import Decoded
 from mattecli.imaging.image import Image
 from mattecli.imaging.open import label, translated
+from mattecli.imaging.pillow import from_pillow
 from mattecli.imaging.pixels import as_float, check_range, full_scale
-from mattecli.imaging.read import matte_of, normal, read_alpha, read_image, read_values
-from mattecli.imaging.space import ColourTags
+from mattecli.imaging.read import in_range, matte_of, normal, read_alpha, read_image, read_values
 
 Given = NDArray[Any] | PIL.Image.Image | Image | str | Path | bytes
 
@@ -49,9 +49,9 @@ def given_photo(given: Given, name: str) -> Image:
     if isinstance(given, (str, Path, bytes)):
         return _photo(read_image(given), name)
     if isinstance(given, PIL.Image.Image):
-        pixels = _rgb(_from_pillow(given, name, colour_managed=True), name, hides=False)
-        tags = ColourTags(icc=given.info.get("icc_profile") if given.mode in ("RGB", "RGBA", "P") else None)
-        return Image(pixels, space_of(tags, floating=False, format="").icc)
+        decoded = _from_pillow(given, name)
+        space = space_of(decoded.tags, floating=False, format="")
+        return Image(_rgb(decoded.pixels, name, hides=False), space.icc)
     if not isinstance(given, np.ndarray):
         raise _foreign(given, name)
     return Image(given_picture(given, name))
@@ -95,7 +95,7 @@ def given_levels(given: Given, name: str) -> NDArray[Any]:
     elif isinstance(given, Image):
         levels = matte_of(given.pixels, name)
     elif isinstance(given, PIL.Image.Image):
-        levels = matte_of(normal(_from_pillow(given, name, colour_managed=False), name), name)
+        levels = matte_of(in_range(normal(_from_pillow(given, name).pixels, name), name), name)
     elif isinstance(given, (str, Path, bytes)):
         return read_alpha(given)
     else:
@@ -116,7 +116,7 @@ def given_values(given: Given, name: str) -> NDArray[Any]:
     if isinstance(given, Image):
         return given.pixels
     if isinstance(given, PIL.Image.Image):
-        return normal(_from_pillow(given, name, colour_managed=False), name)
+        return in_range(normal(_from_pillow(given, name).pixels, name), name)
     if isinstance(given, (str, Path, bytes)):
         return read_values(given)
     raise _foreign(given, name)
@@ -127,9 +127,9 @@ def _flat(pixels: NDArray[Any]) -> NDArray[Any]:
     return pixels[..., 0] if pixels.ndim == 3 and pixels.shape[2] == 1 else pixels
 
 
-def _from_pillow(picture: PIL.Image.Image, name: str, *, colour_managed: bool) -> NDArray[Any]:
+def _from_pillow(picture: PIL.Image.Image, name: str) -> Decoded:
     with translated(name):  # Pillow may read the file only now
-        return from_pillow(picture, colour_managed=colour_managed).pixels
+        return from_pillow(picture)
 
 
 def _foreign(given: object, name: str) -> InputError:

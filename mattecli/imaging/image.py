@@ -17,7 +17,10 @@ from mattecli.imaging.space import CICP, Space
 
 # Files with these suffixes count as pictures in a folder; the format is read from the content.
 SUFFIXES = frozenset(
-    [".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".webp", ".tif", ".tiff", ".bmp", ".heic", ".heif", ".avif"]
+    [
+        *(".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".webp", ".tif", ".tiff", ".bmp", ".heic", ".heif", ".avif"),
+        *(".exr", ".hdr", ".dpx", ".cin", ".psd", ".psb", ".jxl", ".jp2", ".j2k"),
+    ]
 )
 
 
@@ -32,7 +35,8 @@ class Image:
     become float32), in the encoding of their file. White is 255, 65535 or 1.0; floats of scene-linear pictures may lie
     outside of 0 to 1. `icc`, `cicp` and `named_space` say what the numbers mean as colours: see `space`. `resolution`
     is the pixels per inch (x, y). `transparent` is true if the file has an alpha channel that hides pixels and is not
-    in `pixels`. `metadata` is what the file says of the picture besides. Raises `InputError` for another shape or type.
+    in `pixels`. `metadata` is what the file says of the picture besides, and `notes` what the user should know of
+    how it was read. Raises `InputError` for another shape or type.
     """
 
     pixels: NDArray[Any]
@@ -42,6 +46,7 @@ class Image:
     cicp: CICP | None = None
     named_space: str | None = None
     metadata: Metadata = field(default_factory=Metadata)
+    notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         shape = self.pixels.shape

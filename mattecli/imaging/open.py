@@ -1,4 +1,4 @@
-"""Opens picture files, pipes and bytes; limits sizes and translates errors."""
+"""Opens picture files, pipes and bytes, and translates errors."""
 
 from __future__ import annotations
 
@@ -7,19 +7,14 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO
+from typing import BinaryIO
 
 import PIL.Image
 
-from mattecli.errors import DeviceError, InputError, MatteError
-from mattecli.system import memory, process
-
-if TYPE_CHECKING:
-    from PIL.ImageFile import ImageFile
-
-LARGEST = 2**30  # pixels; OpenCV has the same limit
-
-_HEIC = (b"heic", b"heix", b"hevc", b"heim", b"heis", b"mif1", b"msf1")
+from mattecli.errors import InputError, MatteError
+from mattecli.imaging.formats import HEAD, describe_other
+from mattecli.imaging.limits import DEFAULT, too_large
+from mattecli.imaging.options import ReadOptions
 
 Source = str | Path | bytes  # the name of a file, "-" for standard input, or the content of a file
 
@@ -38,7 +33,7 @@ def is_pipe(source: Source) -> bool:
 
 @contextmanager
 def opened(source: Source) -> Iterator[tuple[BinaryIO, bytes]]:
-    """A seekable handle at its start, and the file's first 32 bytes."""
+    """A seekable handle at its start, and the bytes that tell its format."""
     _check_source(source)
     if isinstance(source, bytes):
         handle: BinaryIO = io.BytesIO(source)
@@ -47,7 +42,7 @@ def opened(source: Source) -> Iterator[tuple[BinaryIO, bytes]]:
     with handle:
         if not handle.seekable():  # a pipe: <(…) in a shell, a FIFO
             handle = io.BytesIO(handle.read())
-        head = handle.read(32)
+        head = handle.read(HEAD)
         if not head:
             remedy = "pipe an image into it" if label(source) == "standard input" else "export or copy it again"
             raise InputError(f"{label(source)} is empty (0 bytes); {remedy}")
@@ -79,72 +74,26 @@ def _file(path: Path) -> BinaryIO:
 
 
 @contextmanager
-def translated(source: Source) -> Iterator[None]:
+def translated(source: Source, options: ReadOptions = DEFAULT) -> Iterator[None]:
     """Turn any exception of a decoder into an `InputError` of one sentence."""
     try:
         yield
     except (MatteError, MemoryError):
         raise
     except PIL.UnidentifiedImageError as error:
-        raise InputError(
-            f"{label(source)} is not an image that can be read; use PNG, JPEG, WebP, TIFF, BMP or AVIF"
-        ) from error
+        raise InputError(f"{label(source)} is truncated or damaged; export or copy it again") from error
     except (PIL.Image.DecompressionBombError, PIL.Image.DecompressionBombWarning) as error:  # a warning made an error
-        raise _too_large(source) from error
+        raise too_large(label(source), options) from error
     except Exception as error:  # damaged files make decoders raise all kinds of exceptions
         reason = " ".join(str(error).split()) or type(error).__name__
         raise InputError(f"{label(source)} is truncated or damaged ({reason}); export or copy it again") from error
 
 
-def open_pillow(handle: BinaryIO, head: bytes, source: Source) -> ImageFile:
-    """The picture, not decoded yet. Raises InputError for too many pixels, and for HEIC without its plug-in."""
-    heic = head[4:8] == b"ftyp" and head[8:12] in _HEIC
-    _most_pixels()  # before Pillow compares with it
-    picture = _open_heic(handle, source) if heic else PIL.Image.open(handle)
-    check_pixels(picture.width, picture.height, source)
-    return picture
-
-
-def _open_heic(handle: BinaryIO, source: Source) -> ImageFile:
-    """A HEIC picture, by Pillow's plug-in, which is not registered: that would change what Pillow opens elsewhere."""
-    try:
-        import pillow_heif  # type: ignore[import-not-found, unused-ignore]
-    except ImportError as error:
-        raise InputError(
-            f"{label(source)} is HEIC, which Pillow reads by a plug-in only; pip install pillow-heif or save it as JPEG"
-        ) from error
-    picture: ImageFile = pillow_heif.HeifImageFile(handle)
-    return picture
-
-
-def check_pixels(width: int, height: int, source: Source) -> None:
-    """Raise `InputError` for a picture of more pixels than are read here."""
-    if width * height > _most_pixels():
-        raise _too_large(source)
-
-
-def _most_pixels() -> int:
-    """How many pixels are read: as many as Pillow's limit allows, which is raised only in a process that is ours."""
-    allowed = PIL.Image.MAX_IMAGE_PIXELS
-    if allowed is not None and process.is_ours():
-        allowed = PIL.Image.MAX_IMAGE_PIXELS = max(allowed, LARGEST)
-    return LARGEST if allowed is None else min(allowed, LARGEST)
-
-
-def _too_large(source: Source) -> InputError:
-    most = _most_pixels()
-    remedy = "cut it into parts" if most == LARGEST else "raise PIL.Image.MAX_IMAGE_PIXELS if you trust the file"
-    return InputError(f"{label(source)} has more than {most} pixels; {remedy}")
-
-
-def check_room(width: int, height: int, pixel_bytes: int, source: Source) -> None:
-    """Raise `DeviceError` for a picture that does not fit twice into the free memory, as decoders need it.
-
-    Otherwise the system could kill the process, which nothing can catch.
-    """
-    needed, free = 2 * width * height * pixel_bytes, memory.free_bytes()
-    if needed > free:
-        raise DeviceError(
-            f"{label(source)} has {width}×{height} pixels; reading it takes about {memory.show_bytes(needed)}, but "
-            f"only {memory.show_bytes(free)} are free; free memory or use a machine with more"
-        )
+def not_read(source: Source, head: bytes) -> InputError:
+    """What is raised for a file that is of no format that is read here."""
+    what = describe_other(head)
+    if what is not None:
+        return InputError(f"{label(source)} is {what}")
+    return InputError(
+        f"{label(source)} is not an image that can be read; use PNG, JPEG, WebP, TIFF, BMP, AVIF or OpenEXR"
+    )

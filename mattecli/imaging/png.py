@@ -1,49 +1,157 @@
-"""Reads 16-bit PNG, which Pillow would reduce to 8 bits."""
+"""Reads the chunks of PNG files, without decoding pixels.
+
+Source: W3C's PNG specification, third edition.
+"""
 
 from __future__ import annotations
 
+import struct
+import zlib
+from dataclasses import dataclass, field
 from typing import BinaryIO
 
-import numpy as np
+from mattecli.imaging.exif_facts import interop_of, orientation_in, plain_exif, usable_resolution
+from mattecli.imaging.header import BLOCK, Header, read_at
+from mattecli.imaging.metadata import Metadata
+from mattecli.imaging.space import ColourTags
 
-from mattecli.imaging.colour import space
-from mattecli.imaging.decoded import ORIENTATION, Decoded, upright, usable_resolution, with_opencv
-from mattecli.imaging.open import Source, check_room, open_pillow
-
-PNG = b"\x89PNG\r\n\x1a\n"
-
-_SAMPLES = {0: 1, 2: 3, 4: 2}  # samples per pixel, by the colour type in the header
-
-
-def deep_png(handle: BinaryIO, head: bytes, source: Source) -> Decoded:
-    """A PNG of 16 bits, upright. Raises InputError and DeviceError for a picture that is too large."""
-    open_pillow(handle, head, source).verify()  # the chunks' check sums: OpenCV may fill what is missing
-    handle.seek(0)
-    picture = open_pillow(handle, head, source)
-    picture.info.setdefault("exif", png_exif(handle))
-    icc, resolution = picture.info.get("icc_profile"), usable_resolution(picture.info.get("dpi"))
-    orientation = picture.getexif().get(ORIENTATION, 1)
-    handle.seek(0)
-    check_room(*picture.size, 2 * _SAMPLES.get(head[25], 4), source)
-    pixels = with_opencv(handle)
-    if pixels.ndim == 2 or space(icc) != b"RGB ":  # a grey profile does not fit the RGB that is made of the picture
-        icc = None
-    clear = picture.info.get("transparency")
-    if pixels.ndim == 2 and isinstance(clear, int):  # a transparent grey; OpenCV handles that in RGB only
-        opacity = np.where(pixels == clear, 0, 65535).astype(np.uint16)
-        pixels = np.dstack([pixels, pixels, pixels, opacity])
-    return upright(Decoded(pixels, icc, resolution), orientation)
+_SIGNATURE = 8
+_SAMPLES = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}  # samples per pixel, by the colour type
+_READ = {b"iCCP", b"sRGB", b"gAMA", b"cHRM", b"cICP", b"eXIf", b"iTXt", b"pHYs", b"tRNS", b"acTL", b"zTXt"}
+_XMP = b"XML:com.adobe.xmp"
 
 
-def png_exif(handle: BinaryIO) -> bytes:
-    """The EXIF chunk. It may follow the pixels, where Pillow finds it only after decoding all of them."""
-    at = len(PNG)
+@dataclass(frozen=True)
+class Chunks:
+    """The size of a PNG, its colour type and bits, and its chunks other than pixels; the first of each kind counts."""
+
+    width: int
+    height: int
+    bits: int
+    colour: int
+    blocks: dict[bytes, bytes] = field(default_factory=dict)
+    xmp: bytes | None = None
+
+    @property
+    def exif(self) -> bytes | None:
+        return plain_exif(self.blocks.get(b"eXIf"))
+
+    @property
+    def orientation(self) -> int:
+        return orientation_in(self.exif, self.xmp)
+
+    @property
+    def tags(self) -> ColourTags:
+        """What the chunks say of colours."""
+        blocks = self.blocks
+        cicp, gamma, white = blocks.get(b"cICP", b""), blocks.get(b"gAMA", b""), blocks.get(b"cHRM", b"")
+        corners = [value / 100000 for value in struct.unpack(">8I", white)] if len(white) == 32 else None
+        return ColourTags(
+            icc=_profile(blocks.get(b"iCCP")),
+            cicp=(cicp[0], cicp[1], cicp[2], cicp[3]) if len(cicp) == 4 else None,
+            srgb=b"sRGB" in blocks,
+            gamma=struct.unpack(">I", gamma)[0] / 100000 if len(gamma) == 4 else None,
+            chromaticities=(*corners[2:], *corners[:2]) if corners else None,  # white comes first there
+            interop=interop_of(self.exif),
+        )
+
+    @property
+    def metadata(self) -> Metadata:
+        return Metadata(self.exif, self.xmp)
+
+    @property
+    def resolution(self) -> tuple[float, float] | None:
+        """Pixels per inch."""
+        block = self.blocks.get(b"pHYs", b"")
+        if len(block) != 9 or block[8] != 1:
+            return None
+        x, y = struct.unpack(">II", block[:8])
+        return usable_resolution((x * 0.0254, y * 0.0254))
+
+    @property
+    def clear_value(self) -> tuple[int, ...] | None:
+        """The one colour that is transparent, in a picture without a palette and an alpha channel."""
+        block = self.blocks.get(b"tRNS")
+        if block is None or self.colour not in (0, 2) or len(block) < 2 * _SAMPLES[self.colour]:
+            return None
+        return struct.unpack(f">{_SAMPLES[self.colour]}H", block[: 2 * _SAMPLES[self.colour]])
+
+    def header(self) -> Header:
+        """What a PNG of 16 bits decodes to."""
+        count = _SAMPLES[self.colour]
+        if self.clear_value is not None:  # OpenImageIO makes an alpha channel of it
+            count += 1
+        return Header(
+            width=self.width,
+            height=self.height,
+            count=count,
+            kind="uint16",
+            bits=self.bits,
+            model="grey" if count < 3 else "rgb",
+            alpha=count - 1 if count in (2, 4) else None,
+            orientation=self.orientation,
+            resolution=self.resolution,
+            tags=self.tags,
+            metadata=self.metadata,
+            notes=("only its first frame is read",) if b"acTL" in self.blocks else (),
+        )
+
+
+def png_size(handle: BinaryIO) -> tuple[int, int]:
+    """Width and height of the rows, without their orientation."""
+    width, height = struct.unpack(">II", read_at(handle, 16, 8))
+    return width, height
+
+
+def png_chunks(handle: BinaryIO) -> Chunks:
+    """Read all chunks but the pixels, which are skipped. Raises ValueError for a damaged or truncated file."""
+    head = read_at(handle, _SIGNATURE, 25)
+    width, height, bits, colour = struct.unpack(">IIBB", head[8:18])
+    if head[4:8] != b"IHDR" or width < 1 or height < 1 or colour not in _SAMPLES:
+        raise ValueError("its header is damaged")
+    _check_sum(head[4:21], head[21:25])
+    blocks: dict[bytes, bytes] = {}
+    xmp, at, kept = None, _SIGNATURE + 25, 0
     while True:
-        handle.seek(at)
-        head = handle.read(8)
-        if len(head) < 8 or head[4:] == b"IEND":
-            return b""
-        length = int.from_bytes(head[:4], "big")
-        if head[4:] == b"eXIf":
-            return handle.read(length)
+        length, name = struct.unpack(">I4s", read_at(handle, at, 8))
+        if name in _READ or name == b"IEND":
+            content = read_at(handle, at + 8, length)
+            _check_sum(name + content, read_at(handle, at + 8 + length, 4))
+            kept += length
+            if kept > BLOCK:
+                raise ValueError(f"its header holds more than {BLOCK} bytes of metadata")
+            if name == b"IEND":
+                return Chunks(width, height, bits, colour, blocks, xmp)
+            blocks.setdefault(name, content)
+            xmp = xmp or _packet(name, content)
         at += 12 + length
+
+
+def _check_sum(content: bytes, stated: bytes) -> None:
+    if zlib.crc32(content) != int.from_bytes(stated, "big"):
+        raise ValueError(f"the check sum of {content[:4].decode('latin-1')} is wrong")
+
+
+def _profile(block: bytes | None) -> bytes | None:
+    """The profile in an iCCP chunk; None for a damaged one."""
+    if block is None:
+        return None
+    return _inflated(block.partition(b"\0")[2][1:])
+
+
+def _packet(name: bytes, content: bytes) -> bytes | None:
+    """XMP in a text chunk."""
+    if name != b"iTXt" or not content.startswith(_XMP + b"\0"):
+        return None
+    compressed = content[len(_XMP) + 1 : len(_XMP) + 2] == b"\1"
+    text = content[len(_XMP) + 3 :].partition(b"\0")[2].partition(b"\0")[2]
+    return _inflated(text) if compressed else text
+
+
+def _inflated(content: bytes) -> bytes | None:
+    stream = zlib.decompressobj()
+    try:
+        whole = stream.decompress(content, BLOCK)
+    except zlib.error:
+        return None
+    return whole if stream.eof else None

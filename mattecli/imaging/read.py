@@ -13,42 +13,58 @@ from numpy.typing import NDArray
 
 from mattecli.errors import InputError
 from mattecli.imaging.colour.spaces import space_of
+from mattecli.imaging.decoded import Decoded
 from mattecli.imaging.decoding import decode, decode_size
 from mattecli.imaging.image import Image, to_depth
+from mattecli.imaging.limits import DEFAULT
 from mattecli.imaging.open import Source, label
 from mattecli.imaging.options import ReadOptions
 from mattecli.imaging.pixels import full_scale
-from mattecli.imaging.space import ColourTags
-
-_DEFAULT = ReadOptions()
+from mattecli.imaging.space import Space
 
 
-def read_image(source: Source, *, keep_alpha: bool = False, options: ReadOptions = _DEFAULT) -> Image:
+def read_image(source: Source, *, keep_alpha: bool = False, options: ReadOptions = DEFAULT) -> Image:
     """Read a photo as RGB (H, W, 3); with `keep_alpha`, as RGBA (H, W, 4) if the file has an alpha channel.
 
-    16 bits stay 16, except in AVIF, HEIC and CMYK, where Pillow gives 8. CMYK and Lab are converted to sRGB with their
-    profile. The profile of a grey photo does not fit RGB: at 8 bits the photo is converted to sRGB with it; at 16 bits
-    the profile is dropped, because Pillow's LittleCMS would reduce the photo to 8 bits.
+    Depths stay, except in AVIF, CMYK and Lab, which become 8 bits; 10 and 12 bits become 16. Values stay as they are
+    stored, and `Image.space` says what they mean; CMYK and Lab are converted to sRGB with their profile. Floats may lie
+    outside of 0 to 1. `Image.notes` says what the user should know, such as pages that were not read.
     """
-    decoded = decode(source, colour_managed=True)
+    decoded = decode(source, options)
     pixels, transparent = normal(decoded.pixels, label(source)), False
     if pixels.ndim == 2:
         pixels = np.repeat(pixels[..., None], 3, axis=2)
     elif pixels.shape[2] == 4 and not keep_alpha:
         transparent = bool(pixels[..., 3].min() < full_scale(pixels, label(source)))
         pixels = np.ascontiguousarray(pixels[..., :3])
-    tags = ColourTags(icc=decoded.icc)
-    space = space_of(tags, floating=False, format="", input_space=options.input_space)
-    return Image(pixels, space.icc, decoded.resolution, transparent, named_space=space.name)
+    space = _space(decoded, source, options)
+    return Image(
+        pixels,
+        space.icc,
+        decoded.resolution,
+        transparent,
+        space.cicp,
+        space.name,
+        decoded.metadata,
+        tuple(f"{label(source)}: {note}" for note in decoded.notes),
+    )
 
 
-def read_alpha(source: Source) -> NDArray[np.float32]:
+def _space(decoded: Decoded, source: Source, options: ReadOptions) -> Space:
+    floating = decoded.pixels.dtype.kind == "f"
+    try:
+        return space_of(decoded.tags, floating=floating, format=decoded.format, input_space=options.input_space)
+    except InputError as error:  # it knows the format, and not the file
+        raise InputError(f"{label(source)}: {error}") from error
+
+
+def read_alpha(source: Source, *, options: ReadOptions = DEFAULT) -> NDArray[np.float32]:
     """Read a matte or mask as float32 (H, W) from 0 to 1. The file may have 8 or 16 bits or floats (.npy, .tif, .exr).
 
     If the file has an alpha channel that varies (a cut-out), that channel is the matte; otherwise the grey values are.
     Raises `InputError` for a colour picture.
     """
-    return np.ascontiguousarray(to_depth(matte_of(read_values(source), label(source)), 32))
+    return np.ascontiguousarray(to_depth(matte_of(read_values(source, options=options), label(source)), 32))
 
 
 def matte_of(pixels: NDArray[Any], name: str) -> NDArray[Any]:
@@ -60,21 +76,21 @@ def matte_of(pixels: NDArray[Any], name: str) -> NDArray[Any]:
     return _grey(pixels[..., :3], name)
 
 
-def read_values(source: Source) -> NDArray[Any]:
-    """The values of a file, without colour conversion: (H, W), RGB (H, W, 3) or RGBA (H, W, 4)."""
-    return normal(decode(source, colour_managed=False).pixels, label(source))
+def read_values(source: Source, *, options: ReadOptions = DEFAULT) -> NDArray[Any]:
+    """The values of a file, without colour conversion: (H, W), RGB (H, W, 3) or RGBA (H, W, 4); floats from 0 to 1."""
+    return in_range(normal(decode(source, options).pixels, label(source)), label(source))
 
 
-def read_size(source: Source) -> tuple[int, int]:
+def read_size(source: Source, *, options: ReadOptions = DEFAULT) -> tuple[int, int]:
     """Width and height of the upright picture, without decoding it.
 
     Raises `InputError` for a pipe, because it can be read only once.
     """
-    return decode_size(source)
+    return decode_size(source, options)
 
 
 def normal(pixels: NDArray[Any], name: str) -> NDArray[Any]:
-    """Bring what a decoder gave to (H, W), (H, W, 3) or (H, W, 4) of uint8, uint16 or float32 from 0 to 1."""
+    """Bring what a decoder gave to (H, W), (H, W, 3) or (H, W, 4) of uint8, uint16 or float32."""
     if pixels.ndim == 3 and pixels.shape[2] == 1:
         pixels = pixels[..., 0]
     if pixels.size == 0 or not (pixels.ndim == 2 or (pixels.ndim == 3 and pixels.shape[2] in (3, 4))):
@@ -86,13 +102,17 @@ def normal(pixels: NDArray[Any], name: str) -> NDArray[Any]:
     if pixels.dtype == bool:
         return pixels.astype(np.uint8) * 255
     if pixels.dtype.kind == "f":
-        return _unit_range(pixels.astype(np.float32, copy=False), name)
+        with np.errstate(all="ignore"):  # what is too large becomes infinite
+            return pixels.astype(np.float32, copy=False)
     if pixels.dtype not in (np.uint8, np.uint16):
         raise InputError(f"{name} holds {pixels.dtype} values; save it with 8 or 16 bits or as float")
     return pixels
 
 
-def _unit_range(pixels: NDArray[np.float32], name: str) -> NDArray[np.float32]:
+def in_range(pixels: NDArray[Any], name: str) -> NDArray[Any]:
+    """Values of a matte: floats are clipped to 0 to 1. Raises InputError for floats far outside of it, and for NaN."""
+    if pixels.dtype.kind != "f":
+        return pixels
     low, high = float(pixels.min()), float(pixels.max())
     if not (low >= -0.05 and high <= 1.05):  # true for NaN, too; resampling may exceed the range a little
         raise InputError(f"{name} holds floating-point values from {low:g} to {high:g}; scale them to the range 0 to 1")

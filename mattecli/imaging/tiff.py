@@ -1,114 +1,243 @@
-"""Reads 16-bit and float TIFF, which Pillow cannot read whole."""
+"""Reads the header of TIFF files.
+
+The tags are those of TIFF 6.0 and its supplements. All sizes are checked against the length of the file, before
+OpenImageIO decodes it.
+"""
 
 from __future__ import annotations
 
+import struct
+from dataclasses import dataclass
 from typing import Any, BinaryIO
 
-import numpy as np
-import tifffile
-from numpy.typing import NDArray
-
 from mattecli.errors import InputError
-from mattecli.imaging.colour import space
-from mattecli.imaging.decoded import (
-    ORIENTATION,
-    Decoded,
-    turned_resolution,
-    upright,
-    usable_resolution,
-    with_opencv,
-)
-from mattecli.imaging.open import Source, check_pixels, check_room, label
+from mattecli.imaging.exif import BrokenExifError, from_tiff
+from mattecli.imaging.exif_facts import interop_of, orientation_of, usable_resolution
+from mattecli.imaging.formats import RAW
+from mattecli.imaging.header import Header, Kind, Model, file_size, read_at
+from mattecli.imaging.metadata import Metadata
+from mattecli.imaging.psd import iptc_of
+from mattecli.imaging.space import ColourTags
 
-TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+_TYPES = {1: "B", 2: "B", 3: "H", 4: "I", 5: "II", 6: "b", 7: "B", 8: "h", 9: "i", 10: "ii", 11: "f", 12: "d"}
+_TYPES |= {13: "I", 16: "Q", 17: "q", 18: "Q"}
+_COMPRESSIONS = {1, 2, 3, 4, 5, 7, 8, 32773, 32946, 50001}
+_NAMES = {6: "old-style JPEG", 34712: "JPEG 2000", 34887: "LERC", 34925: "LZMA", 50000: "ZSTD", 50002: "JPEG XL"}
+_NAMES |= {33003: "JPEG 2000", 33005: "JPEG 2000", 34676: "SGILog", 34677: "SGILog", 52546: "JPEG XL"}
+_FLOATS = (16, 32)
+_MODELS: dict[int, tuple[Model, int]] = {0: ("grey", 1), 1: ("grey", 1), 2: ("rgb", 3), 3: ("rgb", 1), 5: ("cmyk", 4)}
+_MODELS |= {6: ("rgb", 3), 8: ("lab", 3), 9: ("lab", 3)}
+_TILE = 2**24  # pixels of the largest tile beyond the picture's own size
 
 
-def deep_tiff(handle: BinaryIO, source: Source) -> Decoded | None:
-    """A TIFF of 16-bit or floating-point grey or RGB(A). Returns None for a TIFF that Pillow can read.
+@dataclass(frozen=True)
+class Ifd:
+    """A directory of tags: for each its type, count and the place of its value."""
 
-    Raises InputError for a kind of pixels or compression that cannot be read, and InputError or DeviceError for a
-    picture that is too large.
-    """
-    with tifffile.TiffFile(handle) as tiff:
-        page: Any = tiff.pages.first
-        check_pixels(page.imagewidth, page.imagelength, source)
-        if page.bitspersample <= 8 or page.photometric not in (0, 1, 2):
+    handle: BinaryIO
+    order: str
+    big: bool  # BigTIFF
+    entries: dict[int, tuple[int, int, int]]
+    raw: dict[int, bytes]  # the entries as they are stored
+    next: int
+
+    def numbers(self, code: int, default: tuple[Any, ...] = (), *, most: int = 2**20) -> tuple[Any, ...]:
+        """The numbers of a tag; rationals as pairs in a row. Raises ValueError for more than `most`."""
+        if code not in self.entries:
+            return default
+        kind, count, at = self.entries[code]
+        if kind not in _TYPES or count > most:
+            raise ValueError(f"{count} values in the tag {code}")
+        form = f"{self.order}{count * len(_TYPES[kind])}{_TYPES[kind][0]}"
+        return struct.unpack(form, read_at(self.handle, at, struct.calcsize(form)))
+
+    def number(self, code: int, default: int) -> int:
+        """The first number of a tag."""
+        found = self.numbers(code)
+        return int(found[0]) if found else default
+
+    def block(self, code: int) -> bytes | None:
+        """The bytes of a tag, as they are; None without it."""
+        if code not in self.entries:
             return None
-        depths = {"u2": (16,), "f2": (16,), "f4": (24, 32), "f8": (64,)}
-        if page.dtype is None or page.bitspersample not in depths.get(page.dtype.str[1:], ()):
-            raise InputError(
-                f"{label(source)} is a TIFF of {page.bitspersample}-bit integers; save it with 8 or 16 bits or as float"
-            )
-        check_room(page.imagewidth, page.imagelength, page.samplesperpixel * page.bitspersample // 8, source)
-        orientation = _tag(page, ORIENTATION, 1)
-        pixels, turned = _pixels(page, handle, source)
-        if pixels.dtype.kind == "f":
-            pixels = pixels.astype(np.float32, copy=False)
-        if page.photometric == 0:  # white is zero
-            pixels = (1.0 if pixels.dtype.kind == "f" else 65535) - pixels
-        icc = _tag(page, 34675, None)  # the tag of an ICC profile
-        fits = page.photometric == 2 and space(icc) == b"RGB "
-        decoded = Decoded(_without_extras(pixels, page.extrasamples), icc if fits else None, _resolution(page))
-    if turned:
-        return Decoded(decoded.pixels, decoded.icc, turned_resolution(decoded.resolution, orientation))
-    return upright(decoded, orientation)
+        kind, count, at = self.entries[code]
+        return read_at(self.handle, at, count * struct.calcsize(self.order + _TYPES.get(kind, "B")))
+
+
+def read_ifds(handle: BinaryIO) -> tuple[Ifd, Ifd | None]:
+    """The directory of the first picture, and the one that follows. Raises ValueError for a damaged one."""
+    head = read_at(handle, 0, 16)
+    order = "<" if head[:2] == b"II" else ">"
+    big = struct.unpack(order + "H", head[2:4])[0] == 43
+    first = struct.unpack(order + ("Q" if big else "I"), head[8:16] if big else head[4:8])[0]
+    ifd = read_ifd(handle, first, order=order, big=big)
+    second = None
+    if ifd.next and ifd.next != first:
+        try:
+            second = read_ifd(handle, ifd.next, order=order, big=big)
+        except ValueError:  # a damaged second page does not matter
+            second = None
+    return ifd, second
+
+
+def read_ifd(handle: BinaryIO, at: int, *, order: str, big: bool) -> Ifd:
+    """A directory of tags. Raises ValueError for a damaged one."""
+    count = struct.unpack(order + ("Q" if big else "H"), read_at(handle, at, 8 if big else 2))[0]
+    if not 0 < count <= 4096:
+        raise ValueError(f"{count} tags in its header")
+    at += 8 if big else 2
+    size, inside = (20, 8) if big else (12, 4)
+    table = read_at(handle, at, count * size)
+    entries: dict[int, tuple[int, int, int]] = {}
+    raw: dict[int, bytes] = {}
+    for index in range(count):
+        code, kind, number = struct.unpack_from(order + ("HHQ" if big else "HHI"), table, index * size)
+        length = number * struct.calcsize(order + _TYPES.get(kind, "B"))
+        place = at + index * size + size - inside
+        if length > inside:
+            place = struct.unpack_from(order + ("Q" if big else "I"), table, index * size + size - inside)[0]
+        entries.setdefault(code, (kind, number, place))
+        raw.setdefault(code, table[index * size : (index + 1) * size])
+    try:
+        following = struct.unpack(order + ("Q" if big else "I"), read_at(handle, at + count * size, inside))[0]
+    except ValueError:  # the file ends there
+        following = 0
+    return Ifd(handle, order, big, entries, raw, following)
+
+
+def tiff_header(handle: BinaryIO, name: str) -> Header:
+    """What a TIFF holds. Raises InputError for what cannot be decoded, ValueError for damage."""
+    ifd, second = read_ifds(handle)
+    _check_raw(ifd, name)
+    width, height = ifd.number(256, 0), ifd.number(257, 0)
+    if width < 1 or height < 1:
+        raise ValueError("it states no size")
+    if max(ifd.number(32997, 1), ifd.number(32998, 1)) > 1:
+        raise InputError(f"{name} is a TIFF of a volume ({ifd.number(32997, 1)} slices deep); save one slice")
+    kind, bits = _kind(ifd, name)
+    photometric, samples = ifd.number(262, 1), ifd.number(277, 1)
+    if photometric not in _MODELS:
+        raise InputError(f"{name} is a TIFF of an unusual kind of pixels ({photometric}); save it as RGB or grey")
+    model, colours = _MODELS[photometric]
+    if samples < colours or samples > 1024:
+        raise ValueError(f"{samples} samples for each pixel")
+    zipped = _check_layout(ifd, name, (width, height, samples, bits))
+    extras = ifd.numbers(338) or ((2,) if samples == colours + 1 and model != "cmyk" else ())
+    alpha = next((at for at, meaning in enumerate(extras) if meaning in (1, 2)), None)
+    count = samples if photometric != 3 else 3  # palettes become RGB
+    exif = _exif(ifd)
+    return Header(
+        width=width,
+        height=height,
+        count=count,
+        kind=kind,
+        bits=bits,
+        model=model,
+        alpha=None if alpha is None or photometric == 3 or colours + alpha >= samples else colours + alpha,
+        premultiplied=alpha is not None and extras[alpha] == 1,
+        inverted=photometric == 0 and kind != "uint8",  # OpenImageIO turns 8 bits round, and nothing else
+        orientation=orientation_of(ifd.number(274, 1)),
+        resolution=_resolution(ifd),
+        tags=ColourTags(icc=ifd.block(34675), interop=interop_of(exif)),
+        metadata=Metadata(exif, ifd.block(700), ifd.block(33723) or iptc_of(ifd.block(34377) or b"")),
+        notes=_notes(second),
+        zipped=zipped,
+        whole=ifd.number(284, 1) == 2 and samples > 1,
+    )
+
+
+def _exif(ifd: Ifd) -> bytes | None:
+    """What the file says of its photo, as a block; None where it says nothing, or is damaged there."""
+    try:
+        return from_tiff(ifd.handle)
+    except BrokenExifError:
+        return None
 
 
 def tiff_size(handle: BinaryIO) -> tuple[int, int]:
     """Width and height of the upright picture, from the header."""
-    with tifffile.TiffFile(handle) as tiff:
-        page: Any = tiff.pages.first
-        size = page.imagewidth, page.imagelength
-        return size[::-1] if _tag(page, ORIENTATION, 1) >= 5 else size
+    ifd, _ = read_ifds(handle)
+    width, height = ifd.number(256, 0), ifd.number(257, 0)
+    return (height, width) if orientation_of(ifd.number(274, 1)) >= 5 else (width, height)
 
 
-def _pixels(page: Any, handle: BinaryIO, source: Source) -> tuple[NDArray[Any], bool]:
-    """Pixels (H, W) or (H, W, S), and whether they are upright already."""
-    try:
-        pixels: NDArray[Any] = page.asarray()
-    except (KeyError, ImportError, ValueError) as error:
-        if "imagecodecs" not in str(error) and not isinstance(error, ImportError):
-            raise
-        handle.seek(0)
+def _check_raw(ifd: Ifd, name: str) -> None:
+    """Raise InputError for a camera RAW file, of which other programs would read the thumbnail."""
+    kinds = {ifd.number(262, 1)}
+    for at in ifd.numbers(330, most=32) if 330 in ifd.entries and ifd.entries[330][1] <= 32 else ():
         try:
-            return with_opencv(handle), True  # OpenCV always applies the orientation of a TIFF
+            kinds.add(read_ifd(ifd.handle, at, order=ifd.order, big=ifd.big).number(262, 1))
         except ValueError:
-            raise InputError(
-                f"{label(source)} is truncated or damaged, or its compression ({page.compression.name}) cannot be read "
-                "here; export it again, without compression or with ZIP"
-            ) from error
-    if page.planarconfig == 2 and page.samplesperpixel > 1:
-        pixels = np.moveaxis(pixels, 0, -1)
-    return pixels, False
+            continue
+    if kinds & {32803, 34892} or 50706 in ifd.entries or read_at(ifd.handle, 8, 2) == b"CR":
+        raise InputError(f"{name} is {RAW}")
 
 
-def _without_extras(pixels: NDArray[Any], extras: tuple[int, ...]) -> NDArray[Any]:
-    """Grey, RGB or straight RGBA. Samples other than colour and alpha are dropped; premultiplied colour is divided."""
-    if pixels.ndim == 2:
-        return pixels
-    colours = 3 if pixels.shape[2] - len(extras) >= 3 else 1
-    # An extra sample of meaning 0 is a saved selection. A fourth sample without a tag is an alpha channel.
-    meaning = extras[0] if extras else 2 if pixels.shape[2] > colours else 0
-    if pixels.shape[2] == colours or meaning not in (1, 2):
-        return pixels[..., :3] if colours == 3 else pixels[..., 0]
-    colour, alpha = pixels[..., :colours], pixels[..., colours : colours + 1]
-    if meaning == 1:
-        full = 1.0 if pixels.dtype.kind == "f" else 65535.0
-        straight = np.divide(colour, alpha, out=np.zeros(colour.shape, np.float32), where=alpha > 0)
-        straight = np.clip(straight, 0, 1) * full
-        colour = (straight if pixels.dtype.kind == "f" else np.rint(straight)).astype(pixels.dtype)
-    return np.concatenate([np.broadcast_to(colour, (*colour.shape[:2], 3)), alpha], axis=2)
+def _kind(ifd: Ifd, name: str) -> tuple[Kind, int]:
+    """The type that the samples are decoded to, and their bits in the file."""
+    depths, formats = set(ifd.numbers(258, (1,), most=1024)), set(ifd.numbers(339, (1,), most=1024))
+    bits = max(depths)
+    if len(depths) > 1 or len(formats) > 1:
+        raise InputError(f"{name} is a TIFF of channels with different depths; save it with one depth")
+    form = formats.pop()
+    if form == 3 and bits in _FLOATS:
+        return "float", bits
+    if form == 3:  # OpenImageIO 3.2.2 does not fill single rows and tiles of 64-bit floats
+        raise InputError(f"{name} is a TIFF of {bits}-bit floats; save it with 16 or 32 bits")
+    if form in (1, 4) and bits in (1, 2, 4, 6, 8, 10, 12, 14, 16):
+        return ("uint8" if bits <= 8 else "uint16"), bits
+    what = {2: "signed integers", 5: "complex integers", 6: "complex numbers"}.get(form, "integers")
+    raise InputError(f"{name} is a TIFF of {bits}-bit {what}; save it with 8 or 16 bits or as float")
 
 
-def _resolution(page: Any) -> tuple[float, float] | None:
-    unit = _tag(page, 296, 2)  # 2: per inch, 3: per centimetre
-    per_inch = {2: 1.0, 3: 2.54}.get(int(unit))
-    x, y = _tag(page, 282, None), _tag(page, 283, None)
-    if per_inch is None or not x or not y or not x[1] or not y[1]:
+def _check_layout(ifd: Ifd, name: str, shape: tuple[int, int, int, int]) -> tuple[tuple[int, int, int], ...]:
+    """Raise InputError for a compression or layout that is not read, ValueError where strips and size disagree.
+
+    Returns the zlib streams: offset, length, and the bytes that come out.
+    """
+    width, height, samples, bits = shape
+    compression = ifd.number(259, 1)
+    if compression not in _COMPRESSIONS:
+        what = _NAMES.get(compression, f"number {compression}")
+        raise InputError(
+            f"{name} has a compression ({what}) that is not read here; export it again, without compression or with ZIP"
+        )
+    planes = samples if ifd.number(284, 1) == 2 else 1
+    tiled = 322 in ifd.entries
+    across, down = (ifd.number(322, 0), ifd.number(323, 0)) if tiled else (width, min(ifd.number(278, height), height))
+    if across < 1 or down < 1:
+        raise ValueError("it states no size of its strips or tiles")
+    if tiled and across * down > max(4 * width * height, _TILE):
+        raise ValueError(f"tiles of {across}×{down} pixels")
+    if tiled and (ifd.number(262, 1) == 5 or bits not in (8, 16, 32)):
+        # OpenImageIO may return memory here that it did not fill
+        what = "CMYK" if ifd.number(262, 1) == 5 else f"{bits} bits"
+        raise InputError(f"{name} is a TIFF of {what} in tiles, which is not read here; save it without tiles")
+    count = -(-width // across) * -(-height // down) * planes
+    offsets, lengths = (ifd.entries.get(code) for code in ((324, 325) if tiled else (273, 279)))
+    if offsets is None or offsets[1] < count or (lengths is not None and lengths[1] < count):
+        raise ValueError(f"it holds less than {count} {'tiles' if tiled else 'strips'}")
+    if compression == 1 and width * height * samples * bits // 8 > file_size(ifd.handle):
+        raise ValueError("it is shorter than its header says")
+    if compression not in (8, 32946):
+        return ()
+    row = -(-across * (samples // planes) * bits // 8)
+    each = count // planes
+    rows = [down if tiled else min(down, height - at * down) for at in range(each)] * planes
+    places = ifd.numbers(324 if tiled else 273), ifd.numbers(325 if tiled else 279)
+    return tuple((at, size, row * high) for at, size, high in zip(*places, rows, strict=False))
+
+
+def _resolution(ifd: Ifd) -> tuple[float, float] | None:
+    """Pixels per inch (x, y)."""
+    per_inch = {2: 1.0, 3: 2.54}.get(ifd.number(296, 2))
+    x, y = ifd.numbers(282), ifd.numbers(283)
+    if per_inch is None or len(x) < 2 or len(y) < 2 or not x[1] or not y[1]:
         return None
     return usable_resolution((x[0] / x[1] * per_inch, y[0] / y[1] * per_inch))
 
 
-def _tag(page: Any, code: int, default: Any) -> Any:
-    tag = page.tags.get(code)
-    return default if tag is None else tag.value
+def _notes(second: Ifd | None) -> tuple[str, ...]:
+    if second is None or second.number(254, 0) & 5:  # a smaller version or a mask of the first picture
+        return ()
+    return ("only its first page is read",)

@@ -6,6 +6,7 @@ import ctypes
 import logging
 import os
 import sys
+import warnings
 
 _OPENCV = {
     "OPENCV_LOG_LEVEL": "SILENT",  # it prints messages of its own beside our sentence
@@ -17,9 +18,9 @@ _ours = False
 def prepare_process() -> None:
     """Set this process up as our own. The command line, its workers and benchmarks call it before anything else.
 
-    Effects: OpenCV and tifffile print no messages. OpenCV reads and writes OpenEXR if its build can. Pillow reads
-    pictures of more than 89 megapixels. Memory that a network frees is kept for its next maps. OpenCV's variables that
-    are already set in the environment do not change.
+    Effects: OpenCV, Pillow and tifffile print no messages. OpenCV reads and writes OpenEXR if its build can. Pillow
+    reads pictures of more than 89 megapixels. Memory that a network frees is kept for its next maps. OpenCV's variables
+    that are already set in the environment do not change.
     """
     global _ours
     if _ours:
@@ -30,6 +31,7 @@ def prepare_process() -> None:
         os.environ.setdefault(name, value)
     if not chosen and (cv2 := sys.modules.get("cv2")) is not None:  # loaded already, so it has read its variables
         cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
+    warnings.filterwarnings("ignore", module=r"PIL\.")  # they are of damaged metadata
     logging.getLogger("tifffile").addHandler(logging.NullHandler())
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -13,15 +15,13 @@ from mattecli.imaging.options import ReadOptions
 from mattecli.imaging.read import read_image, read_size, read_values
 from mattecli.trimaps.check import as_codes, check_size, from_values
 
-_DEFAULT = ReadOptions()
 
-
-def read_trimap(source: Source, *, snap: int = 0) -> NDArray[np.uint8]:
+def read_trimap(source: Source, *, snap: int = 0, reading: ReadOptions | None = None) -> NDArray[np.uint8]:
     """A trimap as uint8 (H, W) of 0, 128 and 255: background, unknown, foreground.
 
     `mattecli.trimaps.check.from_values` says what the values mean, what `snap` does and what is refused.
     """
-    pixels = read_values(source)
+    pixels = read_values(source, options=_no_layer(reading))
     return from_values(pixels, snap=snap, name=label(source))
 
 
@@ -35,29 +35,30 @@ def given_trimap(given: Given, *, snap: int = 0, name: str = "the trimap") -> ND
     return as_codes(given_values(given, name), snap=snap, name=name)
 
 
-def pair_size(photo: Source, trimap: Source) -> tuple[int, int]:
+def pair_size(photo: Source, trimap: Source, *, reading: ReadOptions | None = None) -> tuple[int, int]:
     """Width and height of a photo and its trimap, from their headers. Raises `InputError` if the two differ.
 
     The trimap of an OpenEXR plate may have another size, which `read_pair` compares with the display window.
     """
-    size = read_size(photo)
+    size = read_size(photo, options=reading or ReadOptions())
     if not str(source_name(photo, "")).lower().endswith(".exr"):
-        names = {"name": source_name(trimap, "the trimap"), "image_name": source_name(photo, "the image")}
-        check_size(read_size(trimap), size, **names)
+        own = read_size(trimap, options=_no_layer(reading))
+        check_size(own, size, name=source_name(trimap, "the trimap"), image_name=source_name(photo, "the image"))
     return size
 
 
 def read_pair(
-    photo: Source, trimap: Source, *, snap: int = 0, options: ReadOptions = _DEFAULT
+    photo: Source, trimap: Source, *, snap: int = 0, reading: ReadOptions | None = None
 ) -> tuple[Image, NDArray[np.uint8]]:
     """Read a photo and its trimap. Different sizes are found before decoding, unless one of them is a pipe.
 
-    The pixels of an OpenEXR plate are those of its data window. A trimap of the display window's size is extended at
-    its edges, or cut, to the data window.
+    `reading` is for both, but its layer is the photo's. The pixels of an OpenEXR plate are those of its data window. A
+    trimap of the display window's size is extended at its edges, or cut, to the data window.
     """
     if not any(map(is_pipe, (photo, trimap))):
-        pair_size(photo, trimap)
-    picture, known = read_image(photo, options=options), read_trimap(trimap, snap=snap)
+        pair_size(photo, trimap, reading=reading)
+    picture = read_image(photo, options=reading or ReadOptions())
+    known = read_trimap(trimap, snap=snap, reading=reading)
     windows = picture.metadata.windows
     if windows is not None and known.shape[::-1] == windows.display[2:]:
         known = over_data_window(known, windows)
@@ -82,6 +83,10 @@ def trimap_note(unknown: float, trimap: str) -> str | None:
     if unknown == 1:
         return f"{trimap} has only unknown pixels; mark some sure foreground and background for a good matte"
     return None
+
+
+def _no_layer(reading: ReadOptions | None) -> ReadOptions:
+    return dataclasses.replace(reading or ReadOptions(), layer=None)
 
 
 def source_name(source: Source, otherwise: str) -> str:

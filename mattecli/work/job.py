@@ -110,7 +110,7 @@ def run_job(
     model: Model,
     *,
     options: OutputOptions | None = None,
-    reading: ReadOptions = READ,
+    reading: ReadOptions | None = None,
     overwrite: bool = False,
     on_note: Callable[[str], None] | None = None,
     on_load: Callable[[Backend], None] | None = None,
@@ -152,13 +152,13 @@ def check_outputs(job: Job, options: OutputOptions, *, overwrite: bool = False) 
         )
 
 
-def read_inputs(job: Job, *, snap: int = 0, exposure: float = 0.0, reading: ReadOptions = READ) -> Inputs:
+def read_inputs(job: Job, *, snap: int = 0, exposure: float = 0.0, reading: ReadOptions | None = None) -> Inputs:
     """Read and check the photo and its trimap, and make the network's view of the photo, brighter by `exposure` stops.
 
     See `read_pair` and `network_view`. Raises InputError, and UsageError for an unknown colour space.
     """
     started = time.perf_counter()
-    photo, trimap = read_pair(job.image, job.trimap, snap=snap, options=reading)
+    photo, trimap = read_pair(job.image, job.trimap, snap=snap, reading=reading)
     view = network_view(photo, exposure=exposure)
     return Inputs(photo, view, trimap, shares(trimap)["unknown"], time.perf_counter() - started)
 
@@ -230,7 +230,7 @@ def find_notes(
     job: Job, inputs: Inputs, options: OutputOptions, *, kinds: Iterable[Kind] | None = None
 ) -> tuple[str, ...]:
     """What the user should know of a photo, its trimap, and those of its outputs."""
-    notes = [trimap_note(inputs.unknown, job.trimap), photo_note(inputs.photo, job.image)]
+    notes = [trimap_note(inputs.unknown, job.trimap), photo_note(inputs.photo, job.image), *inputs.photo.notes]
     if odd := odd_values(inputs.photo.pixels):
         notes.append(f"{job.image} has values that are {odd}; they stay where alpha is 1")
     for kind in job.outputs if kinds is None else kinds:

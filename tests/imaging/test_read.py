@@ -5,7 +5,6 @@ import os
 import struct
 import sys
 import threading
-import time
 import zlib
 from pathlib import Path
 from typing import Any
@@ -19,6 +18,8 @@ from numpy.typing import NDArray
 from PIL import ImageCms
 
 from mattecli.errors import DeviceError, InputError
+from mattecli.imaging.colour import to_profile
+from mattecli.imaging.options import ReadOptions
 from mattecli.imaging.read import read_alpha, read_image, read_size
 from mattecli.system import memory
 from mattecli.system.process import prepare_process
@@ -300,22 +301,27 @@ def test_rgb_profile_is_kept_and_a_foreign_one_dropped(tmp_path: Path) -> None:
     assert read_image(tmp_path / "odd.png").icc is None
 
 
-def test_grey_photo_is_converted_through_its_profile(tmp_path: Path) -> None:
-    grey = np.arange(256, dtype=np.uint8).reshape(16, 16)
-    PIL.Image.fromarray(grey).save(tmp_path / "g.png", icc_profile=grey_profile(1.0))
-    image = read_image(tmp_path / "g.png")
-    linear = grey / 255
-    encoded = np.where(linear <= 0.0031308, 12.92 * linear, 1.055 * linear ** (1 / 2.4) - 0.055)  # IEC 61966-2-1
-    assert np.abs(image.pixels - 255 * encoded[..., None]).max() <= 0.51
+@pytest.mark.parametrize("depth", [8, 16])
+@pytest.mark.parametrize("kind", ["png", "tif"])
+def test_a_grey_photo_keeps_its_values_and_gets_an_rgb_profile_of_the_same_tones(
+    tmp_path: Path, kind: str, depth: int
+) -> None:
+    grey = np.arange(256, dtype=np.uint8).reshape(16, 16) if depth == 8 else noise(16, 16, depth=16)
+    if kind == "tif":
+        tifffile.imwrite(tmp_path / "g.tif", grey, photometric="minisblack", iccprofile=grey_profile(1.0))
+    else:
+        body = b"grey\0\0" + zlib.compress(grey_profile(1.0))
+        (tmp_path / "g.png").write_bytes(add_png_chunk(png16(grey), b"iCCP", body))
+    image = read_image(tmp_path / f"g.{kind}")
+    assert np.array_equal(image.pixels, np.repeat(grey[..., None], 3, axis=2))
     assert image.icc is not None
-    assert image.icc[:24] + image.icc[36:] == SRGB[:24] + SRGB[36:]  # between them stands the date it was made
-
-
-def test_the_profile_of_a_converted_photo_is_the_same_at_any_time(tmp_path: Path) -> None:
-    PIL.Image.new("L", (4, 4), 90).save(tmp_path / "g.png", icc_profile=grey_profile(2.2))
-    first = read_image(tmp_path / "g.png").icc
-    time.sleep(1.1)  # profiles are dated to the second
-    assert read_image(tmp_path / "g.png").icc == first
+    ramp = np.repeat(np.arange(256, dtype=np.uint8)[None, :, None], 3, axis=2)
+    converted = to_profile(ramp, image.icc, None)  # by LittleCMS
+    assert converted is not None
+    linear = ramp / 255
+    encoded = np.where(linear <= 0.0031308, 12.92 * linear, 1.055 * linear ** (1 / 2.4) - 0.055)  # IEC 61966-2-1
+    assert np.abs(converted - 255 * encoded).max() <= 1
+    assert read_image(tmp_path / f"g.{kind}").icc == image.icc  # profiles are dated: this date is fixed
 
 
 def test_mattes_and_trimaps_ignore_a_profile(tmp_path: Path) -> None:
@@ -338,8 +344,8 @@ def test_cmyk_jpeg_goes_through_its_profile(tmp_path: Path) -> None:
     luminance = ((75 + 16) / 116) ** 3  # L* = 75 (CIE 15)
     grey = 255 * (1.055 * luminance ** (1 / 2.4) - 0.055)
     assert np.abs(image.pixels - grey).max() <= 2
-    assert image.icc is not None
-    assert image.icc[16:20] == b"RGB "
+    assert image.icc is None  # sRGB
+    assert image.notes == (f"{tmp_path / 'c.jpg'}: it is CMYK and was converted to sRGB",)
 
 
 def test_a_broken_cmyk_profile_does_not_stop_the_photo(tmp_path: Path) -> None:
@@ -530,17 +536,6 @@ def test_heic_without_the_plug_in_names_it(tmp_path: Path, monkeypatch: pytest.M
         read_image(tmp_path / "a.heic")
 
 
-def test_exr_without_support_names_another_format(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cv2, "haveImageWriter", lambda _: False)
-    (tmp_path / "a.exr").write_bytes(b"\x76\x2f\x31\x01" + bytes(60))
-    monkeypatch.setenv("OPENCV_IO_ENABLE_OPENEXR", "1")
-    with pytest.raises(InputError, match=r"a\.exr is OpenEXR, and this build of OpenCV has no EXR; convert it to TIFF"):
-        read_alpha(tmp_path / "a.exr")
-    monkeypatch.delenv("OPENCV_IO_ENABLE_OPENEXR")
-    with pytest.raises(InputError, match=r"no EXR unless OPENCV_IO_ENABLE_OPENEXR=1 is set in the environment"):
-        read_alpha(tmp_path / "a.exr")
-
-
 def test_a_photo_of_100_megapixels_is_read_in_a_process_of_ours(tmp_path: Path) -> None:
     """As a bilevel PNG it is small and quick; Pillow's own limit is 89 megapixels, and warnings are errors here."""
     prepare_process()
@@ -548,16 +543,17 @@ def test_a_photo_of_100_megapixels_is_read_in_a_process_of_ours(tmp_path: Path) 
     assert read_size(tmp_path / "large.png") == (12500, 8001)
 
 
-@pytest.mark.parametrize("kind", ["8.png", "8.tif", "16.png", "grey16.png", "16.tif"])
+@pytest.mark.parametrize("kind", ["8.png", "8.tif", "16.png", "grey16.png", "16.tif", "8.npy"])
 def test_a_picture_that_the_memory_cannot_hold_is_refused_before_it_is_decoded(
     tmp_path: Path, kind: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pixels = noise(30, 40, *(() if "grey" in kind else (3,)), depth=16 if "16" in kind else 8)
-    (tifffile.imwrite if kind.endswith("tif") else cv2.imwrite)(tmp_path / kind, pixels)
-    twice = 2 * 30 * 40 * {"8": 4, "16": 6, "grey16": 2}[kind.partition(".")[0]]
-    monkeypatch.setattr(memory, "free_bytes", lambda: twice)
-    read_image(tmp_path / kind)
-    monkeypatch.setattr(memory, "free_bytes", lambda: twice - 1)
+    write = {"tif": tifffile.imwrite, "npy": np.save, "png": cv2.imwrite}[kind[-3:]]
+    write(tmp_path / kind, pixels)
+    read_image(tmp_path / kind, options=ReadOptions(max_memory=10 * pixels.nbytes))
+    with pytest.raises(DeviceError, match=rf"{kind} has 40×30 pixels; .* and `max_memory` allows 0 MiB; allow more"):
+        read_image(tmp_path / kind, options=ReadOptions(max_memory=2 * pixels.nbytes - 1))
+    monkeypatch.setattr(memory, "free_bytes", lambda: 2 * pixels.nbytes - 1)
     with pytest.raises(DeviceError, match=rf"{kind} has 40×30 pixels; .* but only .* are free; free memory"):
         read_image(tmp_path / kind)
 
@@ -568,7 +564,7 @@ def test_a_real_bomb_is_refused(tmp_path: Path) -> None:
     png = png16(noise(4, 4, 3))
     forged = png[:16] + header + struct.pack(">I", zlib.crc32(b"IHDR" + header)) + png[33:]
     (tmp_path / "bomb.png").write_bytes(forged)
-    with pytest.raises(InputError, match=r"bomb\.png has more than 1073741824 pixels; cut it into parts"):
+    with pytest.raises(InputError, match=r"bomb\.png has more than 500000000 pixels; raise `max_pixels`"):
         read_image(tmp_path / "bomb.png")
 
 
@@ -605,20 +601,14 @@ def _tiff(bits: int, compression: int, data: bytes) -> bytes:
     return b"II*\0" + struct.pack("<IH", 8, len(tags)) + entries + bytes(4) + data
 
 
-def test_a_12_bit_tiff_is_refused_for_its_depth_and_not_as_damaged(tmp_path: Path) -> None:
-    (tmp_path / "deep.tif").write_bytes(_tiff(12, 1, bytes(48)))
-    with pytest.raises(InputError, match=r"deep\.tif is a TIFF of 12-bit integers; save it with 8 or 16 bits"):
-        read_image(tmp_path / "deep.tif")
-
-
 def test_a_compression_that_cannot_be_read_is_named_in_our_words_alone(
     tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     prepare_process()
     (tmp_path / "odd.tif").write_bytes(_tiff(16, 34887, bytes(40)))  # LERC
-    with pytest.raises(InputError, match=r"odd\.tif .* its compression \(LERC\) cannot be read here; export it again"):
+    with pytest.raises(InputError, match=r"odd\.tif has a compression \(LERC\) that is not read here; export it again"):
         read_image(tmp_path / "odd.tif")
-    assert capfd.readouterr() == ("", "")  # OpenCV has a lot to say about it
+    assert capfd.readouterr() == ("", "")  # decoders have a lot to say about it
 
 
 def test_a_pgm_of_16_bits_keeps_them(tmp_path: Path) -> None:
@@ -635,15 +625,3 @@ def test_damage_behind_the_pixels_of_a_16_bit_png_is_found(tmp_path: Path) -> No
     (tmp_path / "bad.png").write_bytes(png)
     with pytest.raises(InputError, match=r"bad\.png is truncated or damaged"):
         read_image(tmp_path / "bad.png")
-
-
-def test_a_deep_grey_png_keeps_no_grey_profile(tmp_path: Path) -> None:
-    cv2.imwrite(str(tmp_path / "plain.png"), np.full((4, 4), 30_000, np.uint16))
-    head, tail = (tmp_path / "plain.png").read_bytes()[:33], (tmp_path / "plain.png").read_bytes()[33:]
-    body = b"iCCPgrey\0\0" + zlib.compress(grey_profile(1.8))
-    chunk = struct.pack(">I", len(body) - 4) + body + struct.pack(">I", zlib.crc32(body))
-    (tmp_path / "deep.png").write_bytes(head + chunk + tail)
-    with PIL.Image.open(tmp_path / "deep.png") as deep:
-        assert deep.info["icc_profile"] == grey_profile(1.8)
-    image = read_image(tmp_path / "deep.png")
-    assert (image.depth, image.icc) == (16, None)

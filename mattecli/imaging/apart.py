@@ -1,0 +1,192 @@
+"""Reads formats by OpenImageIO, in a process of its own."""
+
+from __future__ import annotations
+
+import base64
+import dataclasses
+import io
+from pathlib import Path
+from typing import Any, BinaryIO, cast
+
+import numpy as np
+import PIL.Image
+from numpy.typing import NDArray
+
+from mattecli.imaging import formats
+from mattecli.imaging.boxes import jp2_header, jp2_size, jxl_header, jxl_size
+from mattecli.imaging.child import BAND, Reply, Request, decode_apart
+from mattecli.imaging.colour import to_srgb
+from mattecli.imaging.decoded import Decoded, turned_resolution, upright
+from mattecli.imaging.exr import exr_header
+from mattecli.imaging.formats import Format
+from mattecli.imaging.grey import fitting
+from mattecli.imaging.header import BYTES, Header, Kind, file_size
+from mattecli.imaging.limits import check_pixels, check_room
+from mattecli.imaging.options import ReadOptions
+from mattecli.imaging.pixels import full_scale
+from mattecli.imaging.png import png_chunks
+from mattecli.imaging.psd import psd_header, psd_size
+from mattecli.imaging.rasters import cineon_size, dpx_size, hdr_size, pnm_size
+from mattecli.imaging.space import ColourTags
+from mattecli.imaging.tiff import tiff_header, tiff_size
+
+SLACK = 2**29  # bytes of addresses that the decoder takes for its threads and tables
+_VALUES = 2**22  # that are converted at once
+_COLOURS = {"grey": 1, "rgb": 3, "cmyk": 4, "lab": 3}
+
+
+def header_of(form: Format, handle: BinaryIO, name: str, options: ReadOptions) -> Header:
+    """What the header of a file says. Raises InputError for what is not read, ValueError for damage."""
+    if form is formats.TIFF:
+        return tiff_header(handle, name)
+    if form is formats.PNG_16:
+        return png_chunks(handle).header()
+    if form is formats.EXR:
+        return exr_header(handle, name, options.layer)
+    if form is formats.PSD:
+        return psd_header(handle, name)
+    if form is formats.JP2:
+        return jp2_header(handle, name)
+    if form is formats.JXL:
+        return jxl_header(handle)
+    if form is formats.PNM_16:
+        width, height, _ = pnm_size(handle)
+        return Header(width=width, height=height, count=3, kind="uint16", bits=16)
+    if form is formats.HDR:
+        width, height, orientation = hdr_size(handle, name)
+        return Header(width=width, height=height, count=3, kind="float", bits=32, orientation=orientation)
+    width, height, orientation = (dpx_size if form is formats.DPX else cineon_size)(handle)
+    return Header(width=width, height=height, count=4, kind=None, bits=16, orientation=orientation)
+
+
+def size_of(form: Format, handle: BinaryIO, name: str, options: ReadOptions) -> tuple[int, int]:
+    """Width and height of the upright picture, from its header."""
+    quick = {formats.TIFF: tiff_size, formats.PSD: psd_size, formats.JXL: jxl_size, formats.JP2: jp2_size}
+    return quick[form](handle) if form in quick else header_of(form, handle, name, options).size
+
+
+def read_apart(form: Format, handle: BinaryIO, source: Path | bytes, name: str, options: ReadOptions) -> Decoded:
+    """Decode a file of a format that OpenImageIO reads.
+
+    Raises InputError for what is not read, ValueError and DecoderError for damage, DeviceError where the memory does
+    not suffice.
+    """
+    header = header_of(form, handle, name, options)
+    if header.width < 1 or header.height < 1:
+        raise ValueError("it states no size")
+    check_pixels(header.width, header.height, name, options)
+    size = header.width * header.height * header.count * BYTES[header.kind or "float"]
+    apart = int(size * header.times) if header.whole else min(size, 2 * BAND)
+    check_room(2 * size + apart, header.width, header.height, name, options)
+    reply = decode_apart(
+        Request(
+            source=source,
+            format=form.key,
+            suffix=form.suffix,
+            width=header.width,
+            height=header.height,
+            count=header.count,
+            kind=header.kind or "",
+            channels=header.names,
+            part=header.part,
+            zipped=header.zipped,
+            whole=header.whole,
+            straight=form is not formats.PSD,
+            memory=size + apart + 2 * file_size(handle) + SLACK,
+        )
+    )
+    header = _completed(header, form, reply)
+    pixels, notes = _arranged(reply.pixels, header)
+    if header.model in ("grey", "rgb"):
+        tags, more = fitting(header.tags, grey=header.model == "grey")
+    else:
+        tags, more = ColourTags(), ()
+    attributes = {key: value for key, value in reply.attributes.items() if key != "ICCProfile"}
+    return Decoded(
+        upright(pixels, header.orientation),
+        form.name,
+        tags,
+        turned_resolution(header.resolution, header.orientation),
+        dataclasses.replace(header.metadata, attributes=attributes if form in _KEPT else {}),
+        (*header.notes, *notes, *more),
+    )
+
+
+_KEPT = (formats.EXR, formats.DPX)  # of these, attributes are worth keeping
+
+
+def _completed(header: Header, form: Format, reply: Reply) -> Header:
+    """The header with what only the decoder knows."""
+    tags = header.tags
+    if tags.icc is None and "ICCProfile" in reply.attributes:
+        tags = dataclasses.replace(tags, icc=base64.b64decode(reply.attributes["ICCProfile"][1]))
+    if header.kind is not None:
+        return dataclasses.replace(header, tags=tags)
+    count = reply.pixels.shape[2]
+    return dataclasses.replace(
+        header,
+        tags=tags,
+        count=count,
+        kind=cast(Kind, "float" if reply.pixels.dtype.kind == "f" else reply.pixels.dtype.name),
+        model="rgb" if count >= 3 else "grey",
+        alpha=reply.alpha if reply.alpha > 0 else count - 1 if form is formats.JXL and count in (2, 4) else None,
+    )
+
+
+def _arranged(pixels: NDArray[Any], header: Header) -> tuple[NDArray[Any], tuple[str, ...]]:
+    """Decoded channels (H, W, C) as grey (H, W), RGB or straight RGBA, and notes. Works in place where it can."""
+    count = _COLOURS[header.model]
+    colour = pixels[..., :count]
+    alpha = None if header.alpha is None else pixels[..., header.alpha]
+    if header.inverted:
+        np.subtract(full_scale(pixels, "it"), colour, out=colour)
+    if header.premultiplied and alpha is not None:
+        _divide(colour, alpha)
+    notes: tuple[str, ...] = ()
+    if header.model in ("cmyk", "lab"):
+        colour, notes = _converted(colour, header)
+        if alpha is not None and alpha.dtype != colour.dtype:
+            alpha = (alpha >> 8).astype(np.uint8) if alpha.dtype == np.uint16 else None
+    if alpha is None:
+        return (colour[..., 0] if header.model == "grey" else colour), notes
+    if count == 3 and header.alpha == 3 and pixels.shape[2] == 4 and not notes:
+        return pixels, notes
+    result = np.empty((*pixels.shape[:2], 4), colour.dtype)
+    result[..., :3] = colour
+    result[..., 3] = alpha
+    return result, notes
+
+
+def _divide(colour: NDArray[Any], alpha: NDArray[Any]) -> None:
+    """Divide premultiplied colours (H, W, C) by alpha (H, W) in place. Those under alpha 0 and 1 keep their bits."""
+    white = full_scale(alpha, "it")
+    rows = max(1, _VALUES // max(1, colour[0].size))
+    for top in range(0, len(colour), rows):
+        band, cover = colour[top : top + rows], alpha[top : top + rows]
+        inner = (cover > 0) & (cover < white)
+        values = band[inner].astype(np.float32)
+        values /= cover[inner][:, None].astype(np.float32)
+        if colour.dtype.kind == "u":
+            values = np.rint(np.minimum(values, 1) * np.float32(white))
+        band[inner] = values.astype(colour.dtype)
+
+
+def _converted(colour: NDArray[Any], header: Header) -> tuple[NDArray[Any], tuple[str, ...]]:
+    """CMYK or Lab as sRGB of 8 bits, through the profile."""
+    if colour.dtype == np.uint16:
+        colour = (colour >> 8).astype(np.uint8)
+    elif colour.dtype != np.uint8:
+        raise ValueError(f"{header.model.upper()} of type {colour.dtype}")
+    size = colour.shape[1], colour.shape[0]
+    mode = "CMYK" if header.model == "cmyk" else "LAB"
+    picture = PIL.Image.frombytes(mode, size, np.ascontiguousarray(colour).tobytes())
+    rgb, _ = to_srgb(picture, header.tags.icc)
+    return np.asarray(rgb), (f"it is {'CMYK' if mode == 'CMYK' else 'Lab'} and was converted to sRGB with 8 bits",)
+
+
+def content_of(handle: BinaryIO) -> bytes:
+    """All of a file that is in memory already."""
+    if isinstance(handle, io.BytesIO):
+        return handle.getvalue()
+    handle.seek(0)
+    return handle.read()

@@ -1,0 +1,166 @@
+"""Budgets: what a header claims is checked before anything is decoded, in bounded memory."""
+
+import io
+import struct
+import subprocess
+import sys
+import zlib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import tifffile
+
+from mattecli.errors import InputError
+from mattecli.imaging.options import ReadOptions
+from mattecli.imaging.read import read_alpha, read_image, read_size
+from mattecli.system.process import prepare_process
+from tests.imaging.test_read import add_png_chunk, noise, png16
+
+
+def _chunk(name: bytes, content: bytes) -> bytes:
+    return struct.pack(">I", len(content)) + name + content + struct.pack(">I", zlib.crc32(name + content))
+
+
+def _peak_of_reading(path: Path) -> tuple[str, int]:
+    """What a fresh process says of a file, and how many MiB reading it added, its decoder's included."""
+    code = """
+import sys
+from mattecli.imaging.read import read_image, read_size
+from mattecli.errors import MatteError
+from mattecli.system.memory import held_bytes, peak_bytes
+import psutil
+before = held_bytes()
+said = ""
+for read in (read_size, read_image):
+    try:
+        said += str(read(sys.argv[1]))
+    except MatteError as error:
+        said += f"{type(error).__name__}: {error}\\n"
+decoders = 0
+for child in psutil.Process().children():
+    decoders += int(open(f"/proc/{child.pid}/status").read().partition("VmHWM:")[2].split()[0]) * 1024
+print((max(0, peak_bytes() - before) + max(0, decoders - 150 * 2**20)) // 2**20)
+print(said)
+"""
+    done = subprocess.run([sys.executable, "-c", code, path], capture_output=True, text=True, check=True)
+    number, _, said = done.stdout.partition("\n")
+    return said, int(number)
+
+
+def _tiff(tags: dict[int, tuple[int, int]], data: bytes) -> bytes:
+    """Grey, 16 × 16, in one strip (TIFF 6.0, section 2), with other tags: type and value."""
+    tags = {256: (4, 16), 257: (4, 16), 258: (3, 8), 259: (3, 8), 262: (3, 1), 273: (4, 0), 277: (3, 1)} | {
+        278: (4, 16),
+        279: (4, len(data)),
+        **tags,
+    }
+    at = 8 + 2 + 12 * len(tags) + 4
+    tags[273] = (4, at)
+    entries = b"".join(struct.pack("<HHII", code, kind, 1, value) for code, (kind, value) in sorted(tags.items()))
+    return b"II*\0" + struct.pack("<IH", 8, len(tags)) + entries + bytes(4) + data
+
+
+@pytest.fixture(scope="module")
+def bomb() -> bytes:
+    """384 MiB of zeros, deflated."""
+    stream = zlib.compressobj(6)
+    return b"".join(stream.compress(bytes(2**24)) for _ in range(24)) + stream.flush()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="memory is measured as Linux tells it")
+@pytest.mark.parametrize("kind", ["strip", "tile", "icc", "png exif", "npy"])
+def test_what_inflates_beyond_its_header_is_refused_in_bounded_memory(tmp_path: Path, kind: str, bomb: bytes) -> None:
+    path = tmp_path / "bomb.img"
+    if kind == "strip":
+        path.write_bytes(_tiff({}, bomb))
+    elif kind == "tile":
+        tiles = {322: (4, 2**20), 323: (4, 2**20), 324: (4, 200), 325: (4, len(bomb))}
+        path.write_bytes(_tiff(tiles, bomb))
+    elif kind == "icc":
+        png = png16(noise(4, 5, 3))
+        path.write_bytes(add_png_chunk(png, b"iCCP", b"bomb\0\0" + bomb))
+    elif kind == "png exif":  # a picture of 450 million pixels, whose EXIF stands behind them
+        header = struct.pack(">IIBBBBB", 30000, 15000, 8, 2, 0, 0, 0)
+        path.write_bytes(b"\x89PNG\r\n\x1a\n" + _chunk(b"IHDR", header) + _chunk(b"IDAT", bomb) + _chunk(b"IEND", b""))
+    else:
+        np.lib.format.write_array_header_1_0(
+            handle := io.BytesIO(), {"descr": "|u1", "fortran_order": False, "shape": (200_000, 200_000)}
+        )
+        path.write_bytes(handle.getvalue() + bytes(1000))
+    if kind == "png exif":
+        prepare_process()
+        assert read_size(path) == (30000, 15000)  # without decoding: it is in the header
+        with pytest.raises(InputError, match=r"bomb\.img has more than 400000000 pixels; raise `max_pixels`"):
+            read_image(path, options=ReadOptions(max_pixels=400_000_000))
+        return
+    said, peak = _peak_of_reading(path)
+    assert "InputError" in said or (kind == "icc" and "Image" in said)
+    assert peak < 250
+
+
+def test_a_sparse_npy_file_is_refused_before_its_zeros_are_read(tmp_path: Path) -> None:
+    prepare_process()
+    with (tmp_path / "sparse.npy").open("wb") as file:
+        np.lib.format.write_array_header_1_0(file, {"descr": "<f4", "fortran_order": False, "shape": (10**5, 10**5)})
+        file.truncate(file.tell() + 4 * 10**10)
+    for read in (read_alpha, read_size):
+        with pytest.raises(InputError, match=r"sparse\.npy has more than 500000000 pixels; raise `max_pixels`"):
+            read(tmp_path / "sparse.npy")
+
+
+def test_an_npy_file_that_claims_more_than_it_holds_is_refused(tmp_path: Path) -> None:
+    with (tmp_path / "short.npy").open("wb") as file:
+        np.lib.format.write_array_header_1_0(file, {"descr": "<f4", "fortran_order": False, "shape": (20_000, 20_000)})
+        file.write(bytes(100))
+    for read in (read_alpha, read_size):
+        with pytest.raises(InputError, match=r"short\.npy is .* \(it is shorter than its header says"):
+            read(tmp_path / "short.npy")
+
+
+def test_an_npy_header_that_claims_4_gigabytes_is_refused_at_once(tmp_path: Path) -> None:
+    (tmp_path / "header.npy").write_bytes(b"\x93NUMPY\x02\x00" + struct.pack("<I", 2**32 - 129) + bytes(200))
+    for read in (read_alpha, read_size):
+        with pytest.raises(InputError, match=r"header\.npy is .* \(a header of 4294967167 bytes\)"):
+            read(tmp_path / "header.npy")
+
+
+def test_a_volume_is_refused_whatever_its_depth(tmp_path: Path) -> None:
+    (tmp_path / "deep.tif").write_bytes(_tiff({32997: (4, 100_000)}, zlib.compress(bytes(256))))
+    with pytest.raises(InputError, match=r"deep\.tif is a TIFF of a volume \(100000 slices deep\); save one slice"):
+        read_image(tmp_path / "deep.tif")
+
+
+@pytest.mark.parametrize("tags", [{257: (4, 2**31)}, {256: (4, 0)}, {278: (4, 0)}, {277: (3, 60000)}, {258: (3, 7)}])
+def test_a_header_that_cannot_be_is_refused_by_name(tmp_path: Path, tags: dict[int, tuple[int, int]]) -> None:
+    (tmp_path / "odd.tif").write_bytes(_tiff(tags, zlib.compress(bytes(256))))
+    with pytest.raises(InputError, match=r"odd\.tif "):
+        read_image(tmp_path / "odd.tif")
+
+
+@pytest.mark.parametrize("kind", ["a.png", "a.tif", "a.jpg", "a.exr", "a.npy", "a.jxl"])
+def test_max_pixels_holds_for_every_format(tmp_path: Path, kind: str) -> None:
+    _write_any(tmp_path / kind, noise(8, 9, 3))
+    assert read_image(tmp_path / kind, options=ReadOptions(max_pixels=72)).size == (9, 8)
+    with pytest.raises(InputError, match=rf"{kind} has more than 71 pixels; raise `max_pixels` if you trust the file"):
+        read_image(tmp_path / kind, options=ReadOptions(max_pixels=71))
+
+
+def _write_any(path: Path, pixels: Any) -> None:
+    if path.suffix == ".npy":
+        np.save(path, pixels)
+    elif path.suffix == ".tif":
+        tifffile.imwrite(path, pixels, photometric="rgb")
+    elif path.suffix in (".exr", ".jxl"):
+        import OpenImageIO
+
+        spec = OpenImageIO.ImageSpec(pixels.shape[1], pixels.shape[0], 3, "uint8" if path.suffix == ".jxl" else "half")
+        output = OpenImageIO.ImageOutput.create(str(path))
+        assert output.open(str(path), spec)
+        assert output.write_image(pixels)
+        output.close()
+    else:
+        import PIL.Image
+
+        PIL.Image.fromarray(pixels).save(path)

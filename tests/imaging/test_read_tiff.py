@@ -1,0 +1,190 @@
+"""TIFF of every layout, by its header and OpenImageIO."""
+
+import itertools
+import struct
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import OpenImageIO
+import PIL.Image
+import pytest
+import tifffile
+from numpy.typing import NDArray
+
+from mattecli.errors import InputError
+from mattecli.imaging.read import read_image, read_size
+from tests.imaging.test_read import noise
+
+
+def write(path: Path, pixels: NDArray[Any], **attributes: str) -> None:
+    """A TIFF by OpenImageIO, which writes LZW and separate planes."""
+    spec = OpenImageIO.ImageSpec(pixels.shape[1], pixels.shape[0], pixels.shape[2], str(pixels.dtype))
+    for name, value in attributes.items():
+        spec.attribute(name, value)
+    if pixels.shape[2] == 4:
+        spec.attribute("oiio:UnassociatedAlpha", 1)
+    output = OpenImageIO.ImageOutput.create(str(path))
+    assert output.open(str(path), spec)
+    assert output.write_image(pixels)
+    output.close()
+
+
+@pytest.mark.parametrize(
+    ("planes", "compression", "channels"),
+    list(itertools.product(["contig", "separate"], ["none", "lzw", "zip", "packbits"], [3, 4])),
+)
+def test_16_bits_come_back_exactly_from_every_layout(
+    tmp_path: Path, planes: str, compression: str, channels: int
+) -> None:
+    pixels = noise(70, 53, channels, depth=16)
+    write(tmp_path / "a.tif", pixels, planarconfig=planes, compression=compression)
+    assert np.array_equal(read_image(tmp_path / "a.tif", keep_alpha=True).pixels, pixels)
+
+
+@pytest.mark.parametrize("kind", ["float16", "float32"])
+def test_floats_keep_values_beyond_white_and_below_black(tmp_path: Path, kind: str) -> None:
+    pixels = np.array([[[0.5, 4.0, -1.0], [65504.0, np.inf, 0.0]]], kind)
+    pixels[0, 1, 2] = np.nan
+    tifffile.imwrite(tmp_path / "a.tif", pixels, photometric="rgb")
+    image = read_image(tmp_path / "a.tif")
+    assert image.pixels.tobytes() == pixels.astype(np.float32).tobytes()
+
+
+@pytest.mark.parametrize("kind", ["uint8", "uint16", "float16", "float32"])
+@pytest.mark.parametrize("tile", [None, (16, 16)])
+def test_damage_in_a_compressed_strip_is_found_and_nothing_is_left_unfilled(
+    tmp_path: Path, kind: str, tile: tuple[int, int] | None
+) -> None:
+    """OpenImageIO returned such files without an error, in part with memory that nobody had filled."""
+    pixels = np.random.default_rng(0).random((37, 53, 3)) * (1 if "float" in kind else 255)
+    path = tmp_path / "zip.tif"
+    tifffile.imwrite(path, pixels.astype(kind), photometric="rgb", compression="zlib", tile=tile)
+    with tifffile.TiffFile(path) as file:
+        at, length = file.pages.first.dataoffsets[0], file.pages.first.databytecounts[0]
+    whole = path.read_bytes()
+    for middle in (whole[at + length // 2 : at + length // 2 + 1] * 40, bytes(40)):
+        path.write_bytes(whole[: at + length // 2] + middle + whole[at + length // 2 + 40 :])
+        with pytest.raises(InputError, match=r"zip\.tif is truncated or damaged \(its compressed data is damaged\)"):
+            read_image(path)
+
+
+@pytest.mark.parametrize("bits", [1, 2, 4, 6, 10, 12, 14])
+def test_odd_depths_are_scaled_to_8_or_16_bits(tmp_path: Path, bits: int) -> None:
+    top = 2**bits - 1
+    values = np.array([[0, 1, top // 2, top]], np.uint8 if bits <= 8 else np.uint16)
+    tifffile.imwrite(tmp_path / "a.tif", values, photometric="minisblack", bitspersample=bits)
+    white = 255 if bits <= 8 else 65535
+    image = read_image(tmp_path / "a.tif")
+    assert image.depth == (8 if bits <= 8 else 16)
+    assert np.abs(image.pixels[0, :, 0] - values[0] * (white / top)).max() <= 1
+
+
+@pytest.mark.parametrize(("kind", "white"), [(np.uint8, 255), (np.uint16, 65535), (np.float32, 1)])
+def test_white_is_zero_is_turned_round_in_every_depth(tmp_path: Path, kind: Any, white: int) -> None:
+    values = np.array([[0, 0.25, 1]]) * white
+    tifffile.imwrite(tmp_path / "a.tif", values.astype(kind), photometric="miniswhite")
+    expected = white - values.astype(kind)[0].astype(np.float64)
+    assert read_image(tmp_path / "a.tif").pixels[0, :, 0].tolist() == expected.tolist()
+
+
+def test_colours_under_alpha_0_stay_in_a_straight_and_in_a_premultiplied_file(tmp_path: Path) -> None:
+    pixels = np.array([[[40000, 20000, 1, 65535], [65535, 32768, 1, 0]]], np.uint16)
+    for extra in ("unassalpha", "assocalpha"):
+        tifffile.imwrite(tmp_path / "a.tif", pixels, photometric="rgb", extrasamples=[extra])
+        assert np.array_equal(read_image(tmp_path / "a.tif", keep_alpha=True).pixels, pixels), extra
+
+
+def test_an_alpha_behind_a_saved_selection_is_the_alpha(tmp_path: Path) -> None:
+    pixels = noise(4, 5, 5, depth=16)
+    tifffile.imwrite(tmp_path / "a.tif", pixels, photometric="rgb", planarconfig="contig", extrasamples=[0, 2])
+    assert np.array_equal(read_image(tmp_path / "a.tif", keep_alpha=True).pixels, pixels[..., [0, 1, 2, 4]])
+
+
+def test_cmyk_of_16_bits_becomes_srgb_and_says_so(tmp_path: Path) -> None:
+    inks = np.zeros((4, 5, 4), np.uint16)
+    inks[..., 1:3] = 65535
+    tifffile.imwrite(tmp_path / "a.tif", inks, photometric="separated")
+    image = read_image(tmp_path / "a.tif")
+    assert image.pixels[0, 0].tolist() == [255, 0, 0]
+    assert image.notes == (f"{tmp_path / 'a.tif'}: it is CMYK and was converted to sRGB with 8 bits",)
+
+
+def test_only_the_first_page_is_read_and_a_smaller_version_is_not_a_page(tmp_path: Path) -> None:
+    first, second = noise(6, 8, 3), noise(3, 4, 3)
+    with tifffile.TiffWriter(tmp_path / "pages.tif") as pages:
+        pages.write(first, photometric="rgb")
+        pages.write(second, photometric="rgb")
+    with tifffile.TiffWriter(tmp_path / "small.tif") as pages:
+        pages.write(first, photometric="rgb")
+        pages.write(second, photometric="rgb", subfiletype=1)
+    image = read_image(tmp_path / "pages.tif")
+    assert np.array_equal(image.pixels, first)
+    assert image.notes == (f"{tmp_path / 'pages.tif'}: only its first page is read",)
+    assert read_image(tmp_path / "small.tif").notes == ()
+
+
+@pytest.mark.parametrize(
+    ("pixels", "options", "sentence"),
+    [
+        ((4, 5, 4, "u1"), {"photometric": "separated", "tile": (16, 16)}, r"CMYK in tiles, which is not read here"),
+        ((4, 5, 3, "u2"), {"bitspersample": 12, "tile": (16, 16)}, r"12 bits in tiles, which is not read here"),
+        ((4, 5, 3, "f8"), {}, r"64-bit floats; save it with 16 or 32 bits"),
+        ((4, 5, 3, "i2"), {}, r"a TIFF of 16-bit signed integers; save it with 8 or 16 bits"),
+        ((4, 5, 3, "u4"), {}, r"a TIFF of 32-bit integers; save it with 8 or 16 bits"),
+    ],
+)
+def test_layouts_that_decoders_get_wrong_are_refused_by_name(
+    tmp_path: Path, pixels: tuple[int, int, int, str], options: dict[str, Any], sentence: str
+) -> None:
+    values = np.zeros(pixels[:3], pixels[3])
+    tifffile.imwrite(tmp_path / "odd.tif", values, **{"photometric": "rgb", **options})
+    with pytest.raises(InputError, match=rf"odd\.tif is .*{sentence}"):
+        read_image(tmp_path / "odd.tif")
+
+
+@pytest.mark.parametrize("how", ["DNG", "preview of a NEF", "CR2"])
+def test_a_camera_raw_file_is_named_and_not_taken_for_its_thumbnail(tmp_path: Path, how: str) -> None:
+    path = tmp_path / "photo.nef"
+    small = noise(120, 160, 3)
+    if how == "DNG":
+        tifffile.imwrite(path, small, photometric="rgb", extratags=[(50706, "B", 4, (1, 4, 0, 0), True)])
+    elif how == "CR2":
+        tifffile.imwrite(path, small, photometric="rgb")
+        content = path.read_bytes()
+        first = struct.unpack("<I", content[4:8])[0]
+        path.write_bytes(content[:4] + struct.pack("<I", 16) + b"CR\2\0" + bytes(4) + content[first:])
+    else:
+        with tifffile.TiffWriter(path) as file:
+            file.write(small, photometric="rgb", subifds=1)
+            file.write(noise(240, 320, depth=16), photometric="minisblack", subfiletype=0)
+        content = path.read_bytes()  # tifffile writes no raw pixels, so that the second picture is made one by hand
+        grey = struct.pack("<HHIHH", 262, 3, 1, 1, 0)
+        assert content.count(grey) == 1
+        path.write_bytes(content.replace(grey, struct.pack("<HHIHH", 262, 3, 1, 32803, 0)))
+    with pytest.raises(InputError, match=r"photo\.nef is a camera RAW file; develop it first \(darktable, RawTherapee"):
+        read_image(path)
+
+
+def test_exif_xmp_and_iptc_are_carried_as_they_are(tmp_path: Path) -> None:
+    xmp = b'<x:xmpmeta xmlns:x="adobe:ns:meta/"/>'
+    iptc = b"\x1c\x02\x00\x00\x02\x00\x04\x1c\x02\x78\x00\x05hello"
+    tags = PIL.Image.Exif()
+    tags[271], tags[0x9003] = "Camera", "2020:01:02 03:04:05"
+    PIL.Image.fromarray(noise(4, 5, 3)).save(
+        tmp_path / "a.tif", exif=tags, tiffinfo={700: xmp, 33723: iptc, 271: "Camera", 315: "Ansel"}
+    )
+    metadata = read_image(tmp_path / "a.tif").metadata
+    assert metadata.xmp == xmp
+    assert metadata.iptc is not None
+    assert metadata.iptc.startswith(iptc)
+    carried = PIL.Image.Exif()
+    assert metadata.exif is not None
+    carried.load(metadata.exif)
+    assert (carried[271], carried[315]) == ("Camera", "Ansel")
+    assert 273 not in carried  # where the strips are
+
+
+def test_the_size_comes_from_the_header_of_big_tiff_too(tmp_path: Path) -> None:
+    tifffile.imwrite(tmp_path / "big.tif", noise(7, 9, 3, depth=16), photometric="rgb", bigtiff=True, byteorder=">")
+    assert read_size(tmp_path / "big.tif") == (9, 7)
