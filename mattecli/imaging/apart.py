@@ -18,8 +18,8 @@ from mattecli.imaging.child import BAND, Reply, Request, decode_apart
 from mattecli.imaging.colour import to_srgb
 from mattecli.imaging.decoded import Decoded, turned_resolution, upright
 from mattecli.imaging.exr import exr_header
+from mattecli.imaging.fitting import fitting
 from mattecli.imaging.formats import Format
-from mattecli.imaging.grey import fitting
 from mattecli.imaging.header import BYTES, Header, Kind, file_size
 from mattecli.imaging.limits import check_pixels, check_room
 from mattecli.imaging.options import ReadOptions

@@ -15,8 +15,8 @@ from mattecli.imaging.boxes import nclx_of
 from mattecli.imaging.colour import to_srgb
 from mattecli.imaging.decoded import Decoded, turned_resolution, upright
 from mattecli.imaging.exif_facts import interop_of, orientation_in, plain_exif, usable_resolution
+from mattecli.imaging.fitting import fitting
 from mattecli.imaging.formats import Format
-from mattecli.imaging.grey import fitting
 from mattecli.imaging.limits import check_pixels, check_room, most_pixels
 from mattecli.imaging.metadata import Metadata
 from mattecli.imaging.options import ReadOptions
