@@ -78,6 +78,8 @@ def read_apart(form: Format, handle: BinaryIO, source: Path | bytes, name: str, 
     size = header.width * header.height * header.count * BYTES[header.kind or "float"]
     apart = int(size * header.times) if header.whole else min(size, 2 * BAND)
     check_room(2 * size + apart, header.width, header.height, name, options)
+    if header.stored is not None:
+        return _decoded(form, header, _stored(handle, header), {})
     reply = decode_apart(
         Request(
             source=source,
@@ -95,24 +97,40 @@ def read_apart(form: Format, handle: BinaryIO, source: Path | bytes, name: str, 
             memory=size + apart + 2 * file_size(handle) + SLACK,
         )
     )
-    header = _completed(header, form, reply)
-    pixels, notes = _arranged(reply.pixels, header)
+    attributes = {key: value for key, value in reply.attributes.items() if key != "ICCProfile"}
+    return _decoded(form, _completed(header, form, reply), reply.pixels, attributes if form in _KEPT else {})
+
+
+def _decoded(form: Format, header: Header, channels: NDArray[Any], attributes: dict[str, tuple[str, Any]]) -> Decoded:
+    """The picture of these channels (H, W, C)."""
+    pixels, notes = _arranged(channels, header)
     if header.model in ("grey", "rgb"):
         tags, more = fitting(header.tags, grey=header.model == "grey")
     else:
         tags, more = ColourTags(), ()
-    attributes = {key: value for key, value in reply.attributes.items() if key != "ICCProfile"}
     return Decoded(
         upright(pixels, header.orientation),
         form.name,
         tags,
         turned_resolution(header.resolution, header.orientation),
-        dataclasses.replace(header.metadata, attributes=attributes if form in _KEPT else {}),
+        dataclasses.replace(header.metadata, attributes=attributes),
         (*header.notes, *notes, *more),
     )
 
 
 _KEPT = (formats.EXR, formats.DPX)  # of these, attributes are worth keeping
+
+
+def _stored(handle: BinaryIO, header: Header) -> NDArray[Any]:
+    """Pixels (H, W, C) that lie in the file as they are. Raises ValueError where the file ends before."""
+    at, kind = header.stored or (0, "u1")
+    values = np.empty((header.height, header.width, header.count), kind)
+    handle.seek(at)
+    if handle.readinto(values.reshape(-1).view(np.uint8).data) < values.nbytes:  # type: ignore[attr-defined]
+        raise ValueError("it is shorter than its header says")
+    if not values.dtype.isnative:
+        values = values.byteswap(inplace=True).view(values.dtype.newbyteorder())
+    return values.astype(np.float32, copy=False) if values.dtype.kind == "f" else values
 
 
 def _completed(header: Header, form: Format, reply: Reply) -> Header:

@@ -26,9 +26,10 @@ class Header:
     and `count` the most channels there can be. The first channels are those of `model`. `alpha` is the channel that
     holds the opacity, and `premultiplied` says whether colours are multiplied by it. `inverted` means that 0 is white.
 
-    `names` and `part` choose channels of an OpenEXR file. `zipped` are the zlib streams of a TIFF: offset, length, and
-    the bytes that come out. `whole` means that its decoder cannot decode it in bands, and
-    `times` how many times the size of the picture the decoder needs.
+    `names` and `part` choose channels of an OpenEXR file. `stored` is where the pixels lie as they are, and their NumPy
+    type: nothing is decoded then. `zipped` are the zlib streams of a TIFF: offset, length, and the bytes that come out.
+    `whole` means that its decoder cannot decode it in bands, and `times` how many times the size of the picture the
+    decoder needs.
     """
 
     width: int
@@ -47,6 +48,7 @@ class Header:
     notes: tuple[str, ...] = ()
     names: tuple[str, ...] = ()
     part: int = 0
+    stored: tuple[int, str] | None = None
     zipped: tuple[tuple[int, int, int], ...] = ()
     whole: bool = False
     times: float = 1.0

@@ -125,6 +125,7 @@ def tiff_header(handle: BinaryIO, name: str) -> Header:
     extras = ifd.numbers(338) or ((2,) if samples == colours + 1 and model != "cmyk" else ())
     alpha = next((at for at, meaning in enumerate(extras) if meaning in (1, 2)), None)
     count = samples if photometric != 3 else 3  # palettes become RGB
+    stored = _stored(ifd, (width, height, samples, bits), floating=kind == "float")
     exif = _exif(ifd)
     return Header(
         width=width,
@@ -135,12 +136,14 @@ def tiff_header(handle: BinaryIO, name: str) -> Header:
         model=model,
         alpha=None if alpha is None or photometric == 3 or colours + alpha >= samples else colours + alpha,
         premultiplied=alpha is not None and extras[alpha] == 1,
-        inverted=photometric == 0 and kind != "uint8",  # OpenImageIO turns 8 bits round, and nothing else
+        # OpenImageIO turns 8 bits round, and nothing else
+        inverted=photometric == 0 and (kind != "uint8" or stored is not None),
         orientation=orientation_of(ifd.number(274, 1)),
         resolution=_resolution(ifd),
         tags=ColourTags(icc=ifd.block(34675), interop=interop_of(exif)),
         metadata=Metadata(exif, ifd.block(700), ifd.block(33723) or iptc_of(ifd.block(34377) or b"")),
         notes=_notes(second),
+        stored=stored,
         zipped=zipped,
         whole=ifd.number(284, 1) == 2 and samples > 1,
     )
@@ -226,6 +229,22 @@ def _check_layout(ifd: Ifd, name: str, shape: tuple[int, int, int, int]) -> tupl
     rows = [down if tiled else min(down, height - at * down) for at in range(each)] * planes
     places = ifd.numbers(324 if tiled else 273), ifd.numbers(325 if tiled else 279)
     return tuple((at, size, row * high) for at, size, high in zip(*places, rows, strict=False))
+
+
+def _stored(ifd: Ifd, shape: tuple[int, int, int, int], *, floating: bool) -> tuple[int, str] | None:
+    """Where the pixels lie in one piece, without compression, and their NumPy type; None for all other layouts."""
+    width, height, samples, bits = shape
+    plain = ifd.number(259, 1) == 1 and ifd.number(262, 1) in (0, 1, 2, 5, 8, 9) and ifd.number(266, 1) == 1
+    if not plain or bits not in (8, 16, 32) or 322 in ifd.entries or (ifd.number(284, 1) == 2 and samples > 1):
+        return None
+    row, down = width * samples * bits // 8, min(ifd.number(278, height), height)
+    offsets = ifd.numbers(273)
+    first = int(offsets[0])
+    if any(at != first + index * down * row for index, at in enumerate(offsets)):
+        return None
+    if first + row * height > file_size(ifd.handle):
+        raise ValueError("it is shorter than its header says")
+    return first, f"{ifd.order}{'f' if floating else 'u'}{bits // 8}"
 
 
 def _resolution(ifd: Ifd) -> tuple[float, float] | None:

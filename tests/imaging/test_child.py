@@ -28,7 +28,7 @@ def decoder() -> psutil.Process:
 
 @pytest.fixture
 def photo(tmp_path: Path) -> Path:
-    tifffile.imwrite(tmp_path / "photo.tif", noise(20, 30, 3, depth=16), photometric="rgb")
+    tifffile.imwrite(tmp_path / "photo.tif", noise(20, 30, 3, depth=16), photometric="rgb", compression="zlib")
     return tmp_path / "photo.tif"
 
 
@@ -69,7 +69,7 @@ def test_a_large_file_is_read_after_a_small_one(tmp_path: Path, photo: Path, mon
 def test_threads_share_it(tmp_path: Path) -> None:
     pictures = [noise(20 + k, 30, 3, depth=16, seed=k) for k in range(8)]
     for k, pixels in enumerate(pictures):
-        tifffile.imwrite(tmp_path / f"{k}.tif", pixels, photometric="rgb")
+        tifffile.imwrite(tmp_path / f"{k}.tif", pixels, photometric="rgb", compression="zlib")
     wrong: list[int] = []
 
     def read(own: int) -> None:
@@ -116,6 +116,6 @@ if sys.argv[2] == "SIGKILL":
 def test_a_name_that_openimageio_would_take_for_a_command_is_a_name(tmp_path: Path) -> None:
     pixels = noise(5, 6, 3, depth=16)
     for name in ("x.null?RES=4x4", "a.exr", "no suffix", "é\udcff.tif" if sys.platform == "linux" else "é.tif"):
-        tifffile.imwrite(tmp_path / "photo.tif", pixels, photometric="rgb")
+        tifffile.imwrite(tmp_path / "photo.tif", pixels, photometric="rgb", compression="zlib")
         (tmp_path / "photo.tif").rename(tmp_path / name)
         assert np.array_equal(read_image(tmp_path / name).pixels, pixels), name
