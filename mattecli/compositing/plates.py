@@ -1,4 +1,4 @@
-"""Scene-linear plates: floats above 1 and below 0, and values that are not numbers."""
+"""Scene-linear plates, whose floats leave the range 0 to 1."""
 
 from __future__ import annotations
 

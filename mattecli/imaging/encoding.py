@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 import PIL.Image
 
-from mattecli.imaging import exif, metadata
+from mattecli.imaging import exif_blocks, metadata
 from mattecli.imaging.options import WriteOptions
 from mattecli.imaging.write_png import save_png
 from mattecli.imaging.write_tiff import save_tiff
@@ -72,8 +72,8 @@ def _save(handle: BinaryIO, name: str, image: Image, **options: Any) -> None:
 def _jpeg(handle: BinaryIO, image: Image, options: WriteOptions) -> None:
     blocks: dict[str, Any] = {"extra": b""}
     known = image.metadata
-    if known.exif and len(known.exif) + len(exif.PREFIX) <= _JPEG_BLOCK:
-        blocks["exif"] = exif.PREFIX + known.exif
+    if known.exif and len(known.exif) + len(exif_blocks.PREFIX) <= _JPEG_BLOCK:
+        blocks["exif"] = exif_blocks.PREFIX + known.exif
     if known.xmp and len(known.xmp) + len(_XMP_IN_JPEG) <= _JPEG_BLOCK:
         blocks["xmp"] = known.xmp
     if known.iptc and len(known.iptc) < _JPEG_BLOCK - 64:
@@ -94,7 +94,7 @@ def _webp(handle: BinaryIO, image: Image, options: WriteOptions) -> None:
 def _avif(handle: BinaryIO, image: Image, options: WriteOptions) -> None:
     blocks = _blocks(image)
     if "exif" in blocks:
-        blocks["exif"] = exif.without_orientation(blocks["exif"])
+        blocks["exif"] = exif_blocks.without_orientation(blocks["exif"])
     if image.pixels.ndim == 2:
         _save(handle, "AVIF", image, quality=100, **blocks)  # lossless, because no colours are converted
     else:

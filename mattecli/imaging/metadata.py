@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from io import BytesIO
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-from mattecli.imaging import exif, xmp
+from mattecli.imaging import exif_blocks, xmp
 
 if TYPE_CHECKING:
     import PIL.Image
@@ -68,10 +68,10 @@ def _tiff_structure(block: bytes | None) -> bytes | None:
     """The block without the name that some formats put before it; None where it is damaged."""
     if not block:
         return None
-    block = block.removeprefix(exif.PREFIX)
+    block = block.removeprefix(exif_blocks.PREFIX)
     try:
-        exif.parse(BytesIO(block))
-    except exif.BrokenExifError:
+        exif_blocks.parse(BytesIO(block))
+    except exif_blocks.BrokenExifError:
         return None
     return block
 
@@ -94,14 +94,14 @@ def _text_chunk(info: Mapping[Any, Any], name: str) -> bytes | None:
 
 def _of_tiff(handle: BinaryIO) -> Metadata:
     try:
-        tags = exif.parse(handle).entries
+        tags = exif_blocks.parse(handle).entries
         values = {tag: tags[tag].value for tag in (_XMP_TAG, _IPTC_TAG, _RESOURCES_TAG) if tag in tags}
         return Metadata(
-            exif=exif.from_tiff(handle),
+            exif=exif_blocks.from_tiff(handle),
             xmp=values.get(_XMP_TAG) or None,
             iptc=values.get(_IPTC_TAG) or _iptc_resource(values.get(_RESOURCES_TAG, b"")),
         )
-    except exif.BrokenExifError:
+    except exif_blocks.BrokenExifError:
         return Metadata()
 
 
@@ -132,12 +132,12 @@ def iptc_resource(iptc: bytes) -> bytes:
 
 
 def for_pixels(metadata: Metadata, *, size: tuple[int, int], srgb: bool) -> Metadata:
-    """The metadata to write beside upright pixels of `size` (width, height); see `exif.patched` and `xmp.cleaned`.
+    """The metadata to write beside upright pixels of `size`; see `exif_blocks.patched` and `xmp.cleaned`.
 
     A block that is damaged is left out.
     """
     return replace(
         metadata,
-        exif=None if metadata.exif is None else exif.patched(metadata.exif, size=size, srgb=srgb),
+        exif=None if metadata.exif is None else exif_blocks.patched(metadata.exif, size=size, srgb=srgb),
         xmp=None if metadata.xmp is None else xmp.cleaned(metadata.xmp, size=size),
     )

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any, BinaryIO
 
 from mattecli.errors import InputError
-from mattecli.imaging.exif import BrokenExifError, from_tiff
+from mattecli.imaging.exif_blocks import BrokenExifError, from_tiff
 from mattecli.imaging.exif_facts import interop_of, orientation_of, usable_resolution
 from mattecli.imaging.formats import RAW
 from mattecli.imaging.header import Header, Kind, Model, file_size, read_at

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 import tifffile
 from PIL import ImageCms
 
-from mattecli.imaging import exif
+from mattecli.imaging import exif_blocks
 
 if TYPE_CHECKING:
     from mattecli.imaging.image import Image
@@ -32,7 +32,7 @@ def save_tiff(handle: BinaryIO, image: Image, options: WriteOptions) -> None:  #
     tags: list[Any] = []
     below = None
     if metadata.exif:
-        described, below = exif.tiff_tags(metadata.exif)
+        described, below = exif_blocks.tiff_tags(metadata.exif)
         tags += described
     if metadata.xmp:
         tags.append((_XMP, _BYTES, len(metadata.xmp), metadata.xmp, True))
@@ -42,7 +42,7 @@ def save_tiff(handle: BinaryIO, image: Image, options: WriteOptions) -> None:  #
     tifffile.imwrite(
         handle,
         pixels,
-        byteorder=exif.order_of(metadata.exif) if metadata.exif else None,  # type: ignore[arg-type]
+        byteorder=exif_blocks.order_of(metadata.exif) if metadata.exif else None,  # type: ignore[arg-type]
         photometric="minisblack" if grey else "rgb",
         planarconfig=None if grey else "contig",
         extrasamples=["unassalpha"] if not grey and pixels.shape[2] == 4 else None,
@@ -73,7 +73,7 @@ def _append(handle: BinaryIO, below: Any) -> None:
     with tifffile.TiffFile(handle) as tiff:
         page: Any = tiff.pages.first
         order = tiff.byteorder
-        tags = (exif.EXIF_DIRECTORY, exif.GPS_DIRECTORY)
+        tags = (exif_blocks.EXIF_DIRECTORY, exif_blocks.GPS_DIRECTORY)
         entries = {tag: page.tags[tag - 1].offset for tag in tags if tag - 1 in page.tags}
     for tag, entry in entries.items():
         end = handle.seek(0, 2)

@@ -14,7 +14,8 @@ import PIL.Image
 import pytest
 import tifffile
 
-from mattecli.imaging import exif, xmp
+from mattecli.imaging import exif_blocks as exif
+from mattecli.imaging import xmp
 from mattecli.imaging.image import Image
 from mattecli.imaging.metadata import Metadata, read_metadata
 from mattecli.imaging.options import WriteOptions
