@@ -16,7 +16,7 @@ from mattecli.imaging.write import write_image
 from tests.conftest import RunMatte
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
-SQUARE = np.s_[40:104, 110:174]
+SQUARE = np.s_[96:160, 136:200]
 
 
 @pytest.fixture
@@ -26,7 +26,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     pixels = read_image(EXAMPLES / "astronaut.png").pixels[SQUARE]
     write_image("srgb.png", Image(pixels))
     with PIL.Image.open(EXAMPLES / "astronaut_trimap.png") as trimap:
-        trimap.crop((110, 40, 174, 104)).save("trimap.png")
+        trimap.crop((136, 96, 200, 160)).save("trimap.png")
     adobe = to_profile(pixels, None, ADOBE_PROFILE)
     assert adobe is not None
     PIL.Image.fromarray(adobe).save("adobe.png", icc_profile=ADOBE_PROFILE)
@@ -65,7 +65,7 @@ def test_outputs_keep_the_photos_space_and_mattes_have_none(folder: Path, run_ma
     for kind in kinds:
         with PIL.Image.open(f"prophoto_{kind}.png") as picture:
             assert picture.info.get("icc_profile") == (None if kind == "alpha" else PROPHOTO_PROFILE)
-    sure = read_alpha("prophoto_alpha.png") == 1
+    sure = read_alpha("trimap.png") == 1
     photo, foreground = read_image("prophoto.png").pixels, read_image("prophoto_foreground.png").pixels
     np.testing.assert_array_equal(foreground[sure], photo[sure])
 

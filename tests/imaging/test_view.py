@@ -74,3 +74,34 @@ def test_what_is_not_a_number_is_seen_as_black_and_infinity_as_white() -> None:
 def test_grey_and_alpha_are_seen_as_rgb() -> None:
     assert network_view(Image(ramp(np.uint8)[..., 0])).shape == (20, 30, 3)
     assert network_view(Image(np.zeros((20, 30, 4), np.uint8))).shape == (20, 30, 3)
+
+
+def test_edges_outside_of_srgb_are_seen_where_clipping_would_erase_them() -> None:
+    """Two greens of a wide-gamut screen, which differ in red alone: sRGB has a red of 0 for both."""
+    pixels = np.zeros((40, 40, 3), np.uint16)
+    pixels[..., 1] = 50000
+    pixels[:, 20:, 0] = 9000
+    clipped = convert(pixels, space_named("prophoto"), Space(), depth=16)
+    assert np.ptp(clipped[0, [0, -1]].astype(int), axis=0).max() < 3500
+    view = network_view(Image(pixels, space_named("prophoto").icc))
+    assert np.ptp(view[0, [0, -1]].astype(int), axis=0).max() > 5000
+
+
+def test_highlights_are_seen_where_clipping_would_make_them_white() -> None:
+    pixels = np.full((40, 40, 3), 0.5, np.float32)
+    pixels[:, 10:20], pixels[:, 20:] = 2, 4
+    view = network_view(Image(pixels, linear().icc)).astype(int)
+    assert view[0, 0, 0] == round(65535 * 0.735357)  # what is darker than the shoulder stays
+    assert view[0, 15, 0] < 65000
+    assert view[0, 30, 0] == 65535
+
+
+def test_a_few_points_out_of_range_leave_the_rest_of_a_picture_alone() -> None:
+    pixels = ramp(np.float32)
+    plain = network_view(Image(pixels, linear().icc))
+    large = np.tile(pixels, (4, 4, 1))
+    large[3, 4] = 1000
+    seen = network_view(Image(large, linear().icc))
+    expected = np.tile(plain, (4, 4, 1))
+    expected[3, 4] = 65535
+    np.testing.assert_array_equal(seen, expected)

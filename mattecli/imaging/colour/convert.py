@@ -19,6 +19,7 @@ from mattecli.imaging.colour.encodings import (
 from mattecli.imaging.colour.icc import REC709, Matrix, adapted
 from mattecli.imaging.colour.lcms import to_profile
 from mattecli.imaging.colour.spaces import same_space
+from mattecli.imaging.colour.tone import Tone
 from mattecli.imaging.pixels import as_float
 from mattecli.imaging.space import Space
 
@@ -33,24 +34,25 @@ def convert(
     *,
     depth: int,
     gain: float = 1.0,
+    tone: Tone | None = None,
 ) -> NDArray[Any]:
     """Colours (H, W, 3) or straight RGBA (H, W, 4) of one space in another, with 8, 16 or 32 (floats) bits per channel.
 
     The intent is relative colorimetric with black point compensation. With 8 bits on both sides LittleCMS converts.
     Deeper pictures go through their curves and a matrix, in float32; integers are clipped and rounded once, and floats
-    are not clipped. `gain` is multiplied to the light.
+    are not clipped. `gain` is multiplied to the light, which `tone` then brings into range.
 
     Profiles that are made of tables have the accuracy of 8 bits. The array itself is returned where nothing changes.
     Raises UsageError for unknown names of spaces.
     """
     own = {1: 8, 2: 16, 4: 32}[pixels.dtype.itemsize]
-    if same_space(source, target) and own == depth and gain == 1:
+    if same_space(source, target) and own == depth and gain == 1 and tone is None:
         return pixels
-    if own == depth == 8 and gain == 1 and _profiles_only(source, target):
+    if own == depth == 8 and gain == 1 and tone is None and _profiles_only(source, target):
         colours = to_profile(np.ascontiguousarray(pixels[..., :3]), source.icc, target.icc)
         if colours is not None:
             return _with_alpha(colours, pixels)
-    step = _step(encoding_of(source), encoding_of(target), depth=depth, gain=gain)
+    step = _step(encoding_of(source), encoding_of(target), depth=depth, gain=gain, tone=tone)
     result = np.empty(pixels.shape, _TYPES[depth])
     for rows in bands(pixels):
         result[rows, :, :3] = step(pixels[rows, :, :3])
@@ -66,16 +68,20 @@ def bands(pixels: NDArray[Any]) -> Iterator[slice]:
         yield slice(top, min(top + rows, len(pixels)))
 
 
-def _step(source: Encoding, target: Encoding, *, depth: int, gain: float) -> Callable[[NDArray[Any]], NDArray[Any]]:
+def _step(
+    source: Encoding, target: Encoding, *, depth: int, gain: float, tone: Tone | None
+) -> Callable[[NDArray[Any]], NDArray[Any]]:
     """The function that converts a band."""
     ends = [encoding.matrix if isinstance(encoding, MatrixEncoding) else None for encoding in (source, target)]
-    if ends[0] is not None and ends[1] is not None:
+    if tone is None and ends[0] is not None and ends[1] is not None:
         between = _matrix(ends[0], ends[1], gain)
         return lambda band: _written(_times(source.decode(band), between), target, depth)
     last = None if ends[1] is None else _matrix(adapted(REC709), ends[1], 1.0)
 
     def by_light(band: NDArray[Any]) -> NDArray[Any]:
         light = source.to_light(band) * np.float32(gain)
+        if tone is not None:
+            light = tone(light)
         return levels(target.from_light(light), depth) if last is None else _written(_times(light, last), target, depth)
 
     return by_light
