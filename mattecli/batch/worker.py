@@ -98,7 +98,7 @@ class Worker:
         if isinstance(todo, Skipped):
             return todo
         self._check_outputs(todo)
-        width, height = pair_size(job.image, job.trimap)
+        width, height = pair_size(job.image, job.trimap, what="trimap" if job.mask is None else "mask")
         return replace(todo, pixels=width * height, seconds=time.perf_counter() - started)
 
     def todo(self, job: Job) -> Todo | Skipped:
@@ -169,6 +169,9 @@ class Worker:
             colour = job.background is None or not is_picture(job.background)
             linear = "colours estimated in light" if outputs.linear else False
             parts += [outputs.fit, linear, job.background if colour else "a picture"]
+        if job.mask is not None:
+            parts += job.mask.recipe.words()
+            parts += [job.mask.core is not None, job.mask.garbage is not None]
         return _digest(parts)
 
     def _recorder(self, todo: Todo, matte: Matte, kind: Kind) -> Callable[[BinaryIO], None]:
@@ -193,7 +196,8 @@ class Worker:
 
     def _inputs(self, job: Job) -> dict[Kind, str]:
         """For each output a digest of the files that it is made from."""
-        pair = _digest([self._state(path) for path in (job.image, job.trimap)])
+        certain = [] if job.mask is None else job.mask.files
+        pair = _digest([self._state(path) for path in (job.image, job.trimap, *certain)])
         inputs = dict.fromkeys(job.outputs, pair)
         if "composite" in inputs and job.background is not None and is_picture(job.background):
             inputs["composite"] = _digest([pair, self._state(job.background)])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -10,6 +12,7 @@ from mattecli.imaging.image import Image
 from mattecli.imaging.open import Source, is_pipe, label
 from mattecli.imaging.read import read_image, read_size, read_values
 from mattecli.trimaps.check import as_codes, check_size, from_values
+from mattecli.trimaps.lint import worst_finding
 
 
 def read_trimap(source: Source, *, snap: int = 0) -> NDArray[np.uint8]:
@@ -31,22 +34,29 @@ def given_trimap(given: Given, *, snap: int = 0, name: str = "the trimap") -> ND
     return as_codes(given_values(given, name), snap=snap, name=name)
 
 
-def pair_size(photo: Source, trimap: Source) -> tuple[int, int]:
-    """Width and height of a photo and its trimap, from their headers. Raises `InputError` if the two differ."""
+def pair_size(photo: Source, trimap: Source, *, what: str = "trimap") -> tuple[int, int]:
+    """Width and height of a photo and its trimap (or mask), from their headers. Raises `InputError` if they differ."""
     size = read_size(photo)
-    check_size(
-        read_size(trimap), size, name=source_name(trimap, "the trimap"), image_name=source_name(photo, "the image")
-    )
+    names = {"name": source_name(trimap, f"the {what}"), "image_name": source_name(photo, "the image")}
+    check_size(read_size(trimap), size, **names, what=what)
     return size
 
 
-def read_pair(photo: Source, trimap: Source, *, snap: int = 0) -> tuple[Image, NDArray[np.uint8]]:
-    """Read a photo and its trimap. Different sizes are found before decoding, unless one of them is a pipe."""
+def read_pair(
+    photo: Source, trimap: Source, *, snap: int = 0, on_note: Callable[[str], None] | None = None
+) -> tuple[Image, NDArray[np.uint8]]:
+    """Read a photo and its trimap. Different sizes are found before decoding, unless one of them is a pipe.
+
+    `on_note` is called with the worst that the linter finds, as far as the trimap can be matted.
+    """
     if not any(map(is_pipe, (photo, trimap))):
         pair_size(photo, trimap)
-    picture, known = read_image(photo), read_trimap(trimap, snap=snap)
+    picture, values = read_image(photo), read_values(trimap)
+    known = from_values(values, snap=snap, name=label(trimap))
     names = {"name": source_name(trimap, "the trimap"), "image_name": source_name(photo, "the image")}
     check_size((known.shape[1], known.shape[0]), picture.size, **names)
+    if on_note is not None and (worst := worst_finding(values, known, picture.pixels, **names)):
+        on_note(str(worst))
     return picture, known
 
 

@@ -24,6 +24,8 @@ from mattecli.compositing.outputs import (
 )
 from mattecli.imaging.choices import Bits, Colour, Fit, Kind
 from mattecli.imaging.image import Image
+from mattecli.imaging.read import read_image
+from mattecli.imaging.write import check_output, write_image
 from mattecli.system.memory import peak_bytes
 from mattecli.trimaps.check import shares
 from mattecli.trimaps.pairs import read_pair, trimap_note
@@ -51,12 +53,16 @@ class OutputOptions:
 
 @dataclass(frozen=True, eq=False)
 class Inputs:
-    """A photo and its trimap, uint8 (H, W) of 0, 128 and 255; the unknown share, and the seconds that reading took."""
+    """A photo and its trimap, uint8 (H, W) of 0, 128 and 255; the unknown share, and the seconds that reading took.
+
+    `notes` say what is wrong with the trimap, or how it was made.
+    """
 
     photo: Image
     trimap: NDArray[np.uint8]
     unknown: float
     seconds: float
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,6 +92,7 @@ def run_job(
     *,
     options: OutputOptions | None = None,
     overwrite: bool = False,
+    save_trimap: str | None = None,
     on_note: Callable[[str], None] | None = None,
     on_load: Callable[[Backend], None] | None = None,
     on_plan: Callable[[Plan], None] | None = None,
@@ -93,14 +100,19 @@ def run_job(
 ) -> Done:
     """Read a photo and its trimap, matte it, and write its outputs, the alpha first.
 
-    All that can be refused is refused before the network is loaded. `on_note` is called with what the user should know,
-    as soon as it is known. `on_load` is called with the network's backend, `on_plan` and `progress` as `predict_alpha`
-    calls them. Raises InputError, WeightsError, DeviceError and UsageError.
+    All that can be refused is refused before the network is loaded. `save_trimap` names a file for the trimap.
+    `on_note` is called with what the user should know, as soon as it is known. `on_load` is called with the network's
+    backend, `on_plan` and `progress` as `predict_alpha` calls them. Raises InputError, WeightsError, DeviceError and
+    UsageError.
     """
     options = options or OutputOptions()
     started = time.perf_counter()
     check_outputs(job, options, overwrite=overwrite)
+    if save_trimap is not None:
+        check_output(save_trimap, overwrite=overwrite, bits=8, inputs=job.inputs)
     inputs = read_inputs(job, snap=model.options.snap)
+    if save_trimap is not None:
+        write_image(save_trimap, Image(inputs.trimap), overwrite=overwrite)
     background = None if job.background is None else read_background(job.background)
     if on_note is not None:
         for note in find_notes(job, inputs, background):
@@ -121,10 +133,22 @@ def check_outputs(job: Job, options: OutputOptions, *, overwrite: bool = False) 
 
 
 def read_inputs(job: Job, *, snap: int = 0) -> Inputs:
-    """Read and check the photo and its trimap; see `read_pair`. Raises InputError."""
+    """Read and check the photo and its trimap, or make the trimap from its mask. Raises InputError."""
     started = time.perf_counter()
-    photo, trimap = read_pair(job.image, job.trimap, snap=snap)
-    return Inputs(photo, trimap, shares(trimap)["unknown"], time.perf_counter() - started)
+    notes: list[str] = []
+    if job.mask is None:
+        photo, trimap = read_pair(job.image, job.trimap, snap=snap, on_note=notes.append)
+    else:
+        photo = read_image(job.image)
+        trimap = job.mask.recipe.make(
+            job.trimap,
+            photo=photo.pixels,
+            core=job.mask.core,
+            garbage=job.mask.garbage,
+            name=job.trimap,
+            on_note=notes.append,
+        )
+    return Inputs(photo, trimap, shares(trimap)["unknown"], time.perf_counter() - started, tuple(notes))
 
 
 def find_matte(
@@ -193,7 +217,7 @@ def write_outputs(
 
 def find_notes(job: Job, inputs: Inputs, background: Image | Colour | None) -> tuple[str, ...]:
     """What the user should know of a photo, its trimap and its background."""
-    notes = [trimap_note(inputs.unknown, job.trimap), photo_note(inputs.photo, job.image)]
+    notes = [*inputs.notes, trimap_note(inputs.unknown, job.trimap), photo_note(inputs.photo, job.image)]
     if isinstance(background, Image):
         notes.append(profile_note(inputs.photo, job.image, background, job.background or "the background"))
     return tuple(note for note in notes if note)
