@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from mattecli.batch.jobs import OUTPUT, JobList, check_inside, fill, name_values, outputs_of, resolver, without_clashes
@@ -12,17 +13,29 @@ from mattecli.errors import InputError
 from mattecli.imaging.choices import Kind
 from mattecli.imaging.image import SUFFIXES
 from mattecli.system.folders import as_read, natural, some
-from mattecli.work.outcome import Failed, Job
+from mattecli.work.outcome import Failed, FromMask, Job
 
 TRIMAP_SUFFIXES = SUFFIXES | {".npy"}
 # Pictures of formats that are not read: raw photographs, layered files, and others.
 _RAW = (".dng", ".cr2", ".cr3", ".nef", ".arw", ".orf", ".rw2", ".raf", ".pef", ".srw", ".3fr", ".iiq")
 _OTHERS = (".psd", ".psb", ".xcf", ".kra", ".tga", ".gif", ".jp2", ".jxl", ".exr", ".hdr", ".svg", ".eps", ".pdf")
 FOREIGN = frozenset(_RAW + _OTHERS)
-ENDING = "_trimap"
+ENDING, MASK, CORE, GARBAGE = "_trimap", "_mask", "_core", "_garbage"
 
 Found = tuple[str, Path, str | None]  # name below the folder, path, and why it is not a photo
 Find = Callable[[str], list[str]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Masks:
+    """Where masks are paired in place of trimaps: how trimaps are made of them, and where their partners are.
+
+    `cores` and `garbages` are folders or patterns; a photo need not have one there.
+    """
+
+    from_mask: FromMask
+    cores: str | None = None
+    garbages: str | None = None
 
 
 def find_jobs(
@@ -30,6 +43,7 @@ def find_jobs(
     out: Path,
     *,
     trimaps: str,
+    masks: Masks | None = None,
     kinds: Sequence[Kind] = ("alpha",),
     pattern: str = OUTPUT,
     suffixes: Mapping[Kind, str] | None = None,
@@ -41,7 +55,8 @@ def find_jobs(
     `trimaps` is a folder or a pattern. In a folder, the trimap of `sub/cat.jpg` is `sub/cat` or `sub/cat_trimap` with
     the suffix of any picture. A pattern is a path with `{dir}`, `{stem}` and `{name}`; without a suffix it stands for
     any. A picture that is the trimap of another is not a photo. `pattern` names the outputs below `out`, and
-    `suffixes` replace its suffix.
+    `suffixes` replace its suffix. With `masks` the files are masks, and `sub/cat_mask` counts instead of
+    `sub/cat_trimap`.
 
     Links to folders are followed, except back to a folder above. Hidden files are left out. What looks like a picture
     but cannot be matted is a Failed. Raises InputError where there is no folder, where it has no photo, and where the
@@ -50,9 +65,10 @@ def find_jobs(
     in_folder = "{" not in trimaps or Path(trimaps).is_dir()
     folder = Path(trimaps) if in_folder else None
     _check_folders(images, out, folder, recursive=recursive)
-    shelves = _Shelves()
+    shelves, ending = _Shelves(), ENDING if masks is None else MASK
     same = folder is not None and folder.samefile(images)
-    find = _in_folder(folder, shelves, same=same) if folder is not None else _by_pattern(trimaps, shelves)
+    find = _in_folder(folder, shelves, ending, same=same) if folder is not None else _by_pattern(trimaps, shelves)
+    complete = None if masks is None else _completer(masks, images)
 
     foreign: list[str] = []
     found = sorted(_walk(images, foreign, recursive=recursive), key=lambda entry: natural(entry[0]))
@@ -67,13 +83,16 @@ def find_jobs(
     for name, path, reason in found:
         if reason is not None:
             listed.failed.append(Failed(name, str(path), reason))
-        elif real(str(path)) in taken or (same and path.stem.endswith(ENDING)):
+        elif real(str(path)) in taken or (same and path.stem.endswith(ending)):
             continue  # a trimap
         elif len(trimaps_of[name]) == 1:
             outputs = outputs_of(name, out, kinds, pattern, suffixes=suffixes)
-            listed.jobs.append(Job(name, str(path), trimaps_of[name][0], outputs, background))
+            job = Job(name, str(path), trimaps_of[name][0], outputs, background)
+            entry = job if complete is None else complete(job)
+            (listed.jobs if isinstance(entry, Job) else listed.failed).append(entry)  # type: ignore[arg-type]
         else:
-            listed.failed.append(Failed(name, str(path), _unpaired(path, trimaps_of[name], trimaps)))
+            what = "trimap" if masks is None else "mask"
+            listed.failed.append(Failed(name, str(path), _unpaired(path, trimaps_of[name], trimaps, what)))
     if not listed.jobs and not listed.failed:
         raise InputError(
             f"{images} holds no pictures{'' if recursive else ' outside its subfolders'}; check the folder"
@@ -103,11 +122,36 @@ def _check_folders(images: Path, out: Path, trimaps: Path | None, *, recursive: 
             )
 
 
-def _unpaired(photo: Path, trimaps: list[str], where: str) -> str:
-    if not trimaps:
-        return f"{photo} has no trimap in {where}; add one of the same name, or take the photo out"
-    names = some([str(path) for path in trimaps])
-    return f"{photo} has several trimaps: {names}; keep one of them"
+def _unpaired(photo: Path, found: list[str], where: str, what: str) -> str:
+    if not found:
+        return f"{photo} has no {what} in {where}; add one of the same name, or take the photo out"
+    return f"{photo} has several {what}s: {some(found)}; keep one of them"
+
+
+def finder(where: str, ending: str, option: str) -> Find:
+    """What finds the files of a photo's name in a folder, with that ending or without, or by a pattern."""
+    if "{" in where and not Path(where).is_dir():
+        return _by_pattern(where, _Shelves(), option)
+    if not Path(where).is_dir():
+        raise InputError(f"{where} is not a folder; name a folder for {option}, or a pattern with {{stem}}")
+    return _in_folder(Path(where), _Shelves(), ending, same=False)
+
+
+def _completer(masks: Masks, images: Path) -> Callable[[Job], Job | Failed]:
+    """What adds to a job how its trimap is made, with the core and the garbage mask of its name."""
+    places = (("core", masks.cores, CORE, "--cores"), ("garbage", masks.garbages, GARBAGE, "--garbages"))
+    finders = {key: finder(where, ending, option) for key, where, ending, option in places if where is not None}
+
+    def complete(job: Job) -> Job | Failed:
+        found = {key: find(job.name) for key, find in finders.items()}
+        for key, files in found.items():
+            if len(files) > 1:
+                return Failed(job.name, job.image, _unpaired(Path(job.image), files, str(images), f"{key} mask"))
+        partners = {key: files[0] for key, files in found.items() if files}
+        core, garbage = partners.get("core"), partners.get("garbage")
+        return replace(job, mask=replace(masks.from_mask, core=core, garbage=garbage))
+
+    return complete
 
 
 def _walk(top: Path, foreign: list[str], *, recursive: bool) -> Iterator[Found]:
@@ -203,21 +247,21 @@ def _as_it_is_spelt(folder: str) -> str:
     return os.path.join(above, next(spelt, name))
 
 
-def _in_folder(folder: Path, shelves: _Shelves, *, same: bool) -> Find:
-    """Trimaps in a tree like the photos'; in the photos' own folder only names that end in `_trimap` are trimaps."""
+def _in_folder(folder: Path, shelves: _Shelves, ending: str, *, same: bool) -> Find:
+    """Trimaps in a tree like the photos'; in the photos' own folder only names with the ending are trimaps."""
 
     def find(name: str) -> list[str]:
         values = name_values(name)
         where = os.path.normpath(folder / values["dir"])
         plain = [] if same else shelves.find(where, values["stem"])
-        return plain + shelves.find(where, values["stem"] + ENDING)
+        return plain + shelves.find(where, values["stem"] + ending)
 
     return find
 
 
-def _by_pattern(pattern: str, shelves: _Shelves) -> Find:
+def _by_pattern(pattern: str, shelves: _Shelves, option: str = "--trimaps") -> Find:
     def find(name: str) -> list[str]:
-        path = os.path.normpath(fill(pattern, name_values(name), option="--trimaps"))
+        path = os.path.normpath(fill(pattern, name_values(name), option=option))
         folder, base = os.path.dirname(path) or ".", os.path.basename(path)
         stem, suffix = os.path.splitext(base)
         if suffix.lower() not in TRIMAP_SUFFIXES:

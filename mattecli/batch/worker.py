@@ -105,7 +105,8 @@ class Worker:
         if isinstance(todo, Skipped):
             return todo
         self._check_outputs(todo)
-        width, height = pair_size(job.image, job.trimap, reading=self.options.reading)
+        what = "trimap" if job.mask is None else "mask"
+        width, height = pair_size(job.image, job.trimap, what=what, reading=self.options.reading)
         return replace(todo, pixels=width * height, seconds=time.perf_counter() - started)
 
     def todo(self, job: Job) -> Todo | Skipped:
@@ -191,6 +192,9 @@ class Worker:
             parts.append(["network exposure", run.network_exposure])
         if kind != "alpha" and outputs.output_space != "keep":
             parts.append(["output space", outputs.output_space])
+        if job.mask is not None:
+            parts += job.mask.recipe.words()
+            parts += [job.mask.core is not None, job.mask.garbage is not None]
         return _digest(parts)
 
     def _recorder(self, todo: Todo, matte: Matte, kind: Kind) -> Callable[[BinaryIO], None]:
@@ -215,7 +219,8 @@ class Worker:
 
     def _inputs(self, job: Job) -> dict[Kind, str]:
         """For each output a digest of the files that it is made from."""
-        pair = _digest([self._state(path) for path in (job.image, job.trimap)])
+        certain = [] if job.mask is None else job.mask.files
+        pair = _digest([self._state(path) for path in (job.image, job.trimap, *certain)])
         inputs = dict.fromkeys(job.outputs, pair)
         if "composite" in inputs and job.background is not None and is_picture(job.background):
             inputs["composite"] = _digest([pair, self._state(job.background)])

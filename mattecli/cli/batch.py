@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from mattecli.cli.batch_options import PhotoOptions, RunChoices
+from mattecli.cli.mask_options import MaskOptions
 from mattecli.cli.options import (
     Json,
     ModelOptions,
@@ -45,6 +46,7 @@ def batch(
     *,
     photos: PhotoOptions,
     choices: OutputChoices,
+    masks: MaskOptions,
     reading: ReadChoices,
     written: WriteChoices,
     model: ModelOptions,
@@ -63,6 +65,7 @@ def batch(
     Examples:
       matte batch photos/ mattes/ --trimaps trimaps/
       matte batch photos/ cutouts/ --trimaps 'photos/{dir}/{stem}_trimap.png' --what cutout --report run.jsonl
+      matte batch photos/ mattes/ --masks masks/
       matte batch mattes/ --manifest pairs.csv --what alpha,composite -b white
       matte batch photos/ mattes/ --trimaps trimaps/ --shard 3/16
     """
@@ -72,11 +75,13 @@ def batch(
     if how.engine == "local" and (how.ray_address is not None or how.workers is not None):
         raise UsageError("--ray-address and --workers are for a Ray cluster; add --engine ray")
     out = _output_folder(images, out, photos)
+    if photos.masks is None and (given := masks.given()):
+        raise UsageError(f"{' and '.join(given)} would do nothing without --masks; add it, or leave them out")
     _check_outputs(kinds, photos, choices, written)
 
     from mattecli.batch.worker import BatchOptions, Worker
 
-    jobs = _find_jobs(images, out, kinds, photos, choices, terminal)
+    jobs = _find_jobs(images, out, kinds, photos, choices, masks, terminal)
     options = BatchOptions(
         out=out,
         run=model.run_options(),
@@ -110,17 +115,21 @@ def _kinds(choices: OutputChoices, photos: PhotoOptions) -> tuple[Kind, ...]:
 def _output_folder(images: Path, out: Path | None, photos: PhotoOptions) -> Path:
     """The folder for the outputs: the second one, or with a manifest the only one."""
     if photos.manifest is not None:
-        if out is not None or photos.trimaps is not None:
+        if out is not None or photos.trimaps is not None or photos.masks is not None:
             raise UsageError("a manifest names the photos and trimaps; give only the output folder beside --manifest")
         if not photos.recursive:
             raise UsageError("--no-recursive is for a folder of photos, and a manifest names each photo; leave one out")
         return images
     if out is None:
         raise UsageError(f"{images} is the only folder given; name the photos' folder and then the outputs' folder")
-    if photos.trimaps is None:
+    if photos.trimaps is not None and photos.masks is not None:
+        raise UsageError("--trimaps and --masks are both given; masks take the trimaps' place, so give one of them")
+    if photos.masks is None and (photos.cores is not None or photos.garbages is not None):
+        raise UsageError("--cores and --garbages go with --masks; add it, or leave them out")
+    if photos.trimaps is None and photos.masks is None:
         raise UsageError(
             "the photos need trimaps, which mark foreground white, background black and the rest grey; add --trimaps "
-            "with their folder or a pattern, or a --manifest"
+            "with their folder or a pattern, --masks if you have masks, or a --manifest"
         )
     return out
 
@@ -156,14 +165,24 @@ def _check_outputs(
 
 
 def _find_jobs(
-    images: Path, out: Path, kinds: tuple[Kind, ...], photos: PhotoOptions, choices: OutputChoices, terminal: Terminal
+    images: Path,
+    out: Path,
+    kinds: tuple[Kind, ...],
+    photos: PhotoOptions,
+    choices: OutputChoices,
+    masks: MaskOptions,
+    terminal: Terminal,
 ) -> JobList:
     """What there is to do on this machine; warns of what is left out."""
     from mattecli.batch.manifest import read_manifest
-    from mattecli.batch.pairing import find_jobs
+    from mattecli.batch.pairing import Masks, find_jobs
     from mattecli.batch.report import read_report
     from mattecli.system.folders import some
+    from mattecli.work.outcome import FromMask
 
+    of_masks = None
+    if photos.masks is not None:
+        of_masks = Masks(from_mask=FromMask(recipe=masks.recipe()), cores=photos.cores, garbages=photos.garbages)
     if photos.manifest is not None:
         jobs = read_manifest(
             photos.manifest,
@@ -177,7 +196,8 @@ def _find_jobs(
         jobs = find_jobs(
             images,
             out,
-            trimaps=str(photos.trimaps),
+            trimaps=str(photos.trimaps if photos.masks is None else photos.masks),
+            masks=of_masks,
             kinds=kinds,
             pattern=photos.name,
             suffixes=choices.suffixes,
@@ -192,7 +212,8 @@ def _find_jobs(
         names = some(jobs.foreign)
         terminal.warn(printable(f"{len(jobs.foreign)} pictures are of formats that matte does not read: {names}"))
     if jobs.unused:
-        terminal.warn(printable(f"{len(jobs.unused)} trimaps belong to no photo: {some(jobs.unused)}"))
+        what = "trimaps" if of_masks is None else "masks"
+        terminal.warn(printable(f"{len(jobs.unused)} {what} belong to no photo: {some(jobs.unused)}"))
     return jobs
 
 

@@ -58,6 +58,31 @@ class PhotoOptions:
             "without suffix, {name} with it.",
         ),
     ] = None
+    masks: Annotated[
+        str | None,
+        typer.Option(
+            "--masks",
+            metavar="DIR|PATTERN",
+            help="Masks, rough mattes or cut-outs in place of trimaps, which are made of them on the way: for cat.jpg "
+            "cat.png or cat_mask.png.",
+        ),
+    ] = None
+    cores: Annotated[
+        str | None,
+        typer.Option(
+            "--cores",
+            metavar="DIR|PATTERN",
+            help="With --masks: masks of what is foreground for certain; not every photo needs one.",
+        ),
+    ] = None
+    garbages: Annotated[
+        str | None,
+        typer.Option(
+            "--garbages",
+            metavar="DIR|PATTERN",
+            help="With --masks: masks of what is background for certain; not every photo needs one.",
+        ),
+    ] = None
     manifest: Annotated[
         Path | None,
         typer.Option(

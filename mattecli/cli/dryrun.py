@@ -60,7 +60,8 @@ def _plan(job: Job, worker: Worker) -> dict[str, Any]:
     try:
         if isinstance(worker.todo(job), Skipped):
             return {**describe(job), "status": "skipped"}
-        width, height = pair_size(job.image, job.trimap, reading=worker.options.reading)
+        what = "trimap" if job.mask is None else "mask"
+        width, height = pair_size(job.image, job.trimap, what=what, reading=worker.options.reading)
     except MatteError as error:
         return {**describe(job), "status": "failed", "reason": str(error)}
     return {**describe(job), "status": "to do", "width": width, "height": height}
@@ -96,7 +97,7 @@ def _shown(line: dict[str, Any]) -> str:
     if line["status"] == "failed":
         return printable(f"fails    {line['reason']}")
     outputs = line["output"].values() if isinstance(line["output"], dict) else [line["output"]]
-    text = f"{line['image']} + {line['trimap']} → {', '.join(outputs)}"
+    text = f"{line['image']} + {line.get('trimap') or line['mask']} → {', '.join(outputs)}"
     if line["status"] == "skipped":
         return printable(f"is done  {text}")
     how = "" if line["tile"] == "off" else f" in tiles of {line['tile']}"

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from mattecli.cli.mask_options import MaskOptions
 from mattecli.cli.options import (
     Json,
     ModelOptions,
@@ -43,9 +44,33 @@ class PredictOptions:
             "--trimap",
             "-t",
             metavar="FILE",
-            help="Trimap file (required): white = foreground, black = background, grey = unknown. `-` reads standard "
-            "input. `matte trimap mask.png` makes one from a mask.",
+            help="Trimap file: white = foreground, black = background, grey = unknown. `-` reads standard input. A "
+            "mask will do, too: see --mask.",
         ),
+    ] = None
+    mask: Annotated[
+        str | None,
+        typer.Option(
+            "--mask",
+            metavar="FILE",
+            help="A mask, a rough matte or a cut-out in place of the trimap, which is made of it on the way.",
+        ),
+    ] = None
+    core: Annotated[
+        str | None,
+        typer.Option(
+            "--core", metavar="FILE", help="With --mask: a mask of what is foreground for certain, whatever it says."
+        ),
+    ] = None
+    garbage: Annotated[
+        str | None,
+        typer.Option(
+            "--garbage", metavar="FILE", help="With --mask: a mask of what is background for certain, whatever it says."
+        ),
+    ] = None
+    save_trimap: Annotated[
+        str | None,
+        typer.Option("--save-trimap", metavar="FILE", help="Also write the trimap, as it was made or read."),
     ] = None
     output: Annotated[
         str | None,
@@ -77,6 +102,7 @@ def predict(
     *,
     files: PredictOptions,
     choices: OutputChoices,
+    masks: MaskOptions,
     reading: ReadChoices,
     written: WriteChoices,
     model: ModelOptions,
@@ -84,18 +110,19 @@ def predict(
     as_json: Json = False,
     terminal: Terminal,
 ) -> None:
-    """Find the alpha matte of a photo, given its trimap.
+    """Find the alpha matte of a photo, given its trimap or a mask.
 
     \b
     Examples:
       matte predict photo.jpg --trimap photo_trimap.png
+      matte predict photo.jpg --mask rembg.png --cutout
       matte predict photo.jpg -t trimap.png -o cutout.png --cutout
       matte predict photo.jpg -t trimap.png -o out.jpg -b beach.jpg
       matte predict photo.jpg -t trimap.png --what alpha,cutout --out-dir mattes/
       matte predict photo.jpg -t trimap.png --what alpha:png16,cutout:webp,layers
     """
     started = time.perf_counter()
-    job = _job(photo, files, choices)
+    job = _job(photo, files, choices, masks)
     written.check(list(job.outputs.values()))
     if as_json and "-" in job.outputs.values():
         raise UsageError("--json and -o - both write to standard output; name a file for the picture")
@@ -122,6 +149,7 @@ def predict(
             options=choices.output_options(written.write_options()),
             reading=reading.read_options(model),
             overwrite=overwrite,
+            save_trimap=files.save_trimap,
             on_note=terminal.warn,
             on_load=lambda backend: terminal.say_device(backend.device, auto=model.device == "auto"),
             on_plan=on_plan,
@@ -134,23 +162,34 @@ def predict(
         terminal.data(json.dumps(_facts(done)) + "\n")
 
 
-def _job(photo: str, files: PredictOptions, choices: OutputChoices) -> Job:
+def _job(photo: str, files: PredictOptions, choices: OutputChoices, masks: MaskOptions) -> Job:
     """The job that the options ask for. Raises UsageError for options that do not go together."""
-    from mattecli.work.outcome import Job
+    from mattecli.work.outcome import FromMask, Job
 
-    if files.trimap is None:
+    trimap, from_mask = files.trimap, None
+    if files.mask is not None:
+        if trimap is not None:
+            raise UsageError("--trimap and --mask are both given; a mask takes the trimap's place, so give one of them")
+        trimap = files.mask
+        from_mask = FromMask(recipe=masks.recipe(), core=files.core, garbage=files.garbage)
+    elif given := [*masks.given(), *(f"--{key}" for key in ("core", "garbage") if getattr(files, key) is not None)]:
+        raise UsageError(f"{' and '.join(given)} would do nothing without --mask; add it, or leave them out")
+    if trimap is None:
         raise UsageError(
             "--trimap is missing: a picture of the photo's size, white where the foreground is sure, black where the "
-            "background is sure, grey between; make one from a mask with `matte trimap mask.png`"
+            "background is sure, grey between; with a mask or a cut-out of another program give `--mask FILE` instead, "
+            "or make a trimap with `matte trimap mask.png --photo photo.jpg`"
         )
-    if [photo, files.trimap, choices.background].count("-") > 1:
+    if [photo, trimap, files.core, files.garbage, choices.background].count("-") > 1:
         raise UsageError("standard input can be read only once; give - for one of photo, trimap and background")
+    if files.save_trimap == "-":
+        raise UsageError("--save-trimap takes no -; name a file")
     kinds = _kinds(files, choices)
     choices.check_formats()
     choices.check_bits(kinds)
     outputs = _outputs(kinds, photo, files, choices)
     check_composite_options(choices.background, fit=choices.fit, linear=choices.linear)
-    return Job(photo, photo, files.trimap, outputs, choices.background)
+    return Job(photo, photo, trimap, outputs, choices.background, mask=from_mask)
 
 
 def _kinds(files: PredictOptions, choices: OutputChoices) -> tuple[Kind, ...]:

@@ -124,7 +124,10 @@ def _facts(line: ReportLine) -> Iterator[tuple[str, str]]:
 def _pictures(line: ReportLine) -> dict[str, Any]:
     """The fields of `_Photo` that come from the photo's files."""
     photo = to_depth(shrunk(read_image(line["image"]).pixels, SIDE), 8)
-    shown = {"photo": photo, "trimap": shrunk(read_trimap(line["trimap"], snap=10), SIDE)}
+    if "mask" in line:  # the trimap was made on the way and not kept
+        shown = {"photo": photo, "trimap": to_depth(shrunk(read_alpha(line["mask"]), SIDE), 8)}
+    else:
+        shown = {"photo": photo, "trimap": shrunk(read_trimap(line["trimap"], snap=10), SIDE)}
     alpha, other = _output(line)
     if alpha is not None:
         small = shrunk(alpha, SIDE)
@@ -135,6 +138,8 @@ def _pictures(line: ReportLine) -> dict[str, Any]:
     elif other is not None:
         shown["cutout"] = to_depth(shrunk(other, SIDE), 8)
     captions = {kind: kind for kind in shown} | {"cutout": "cut-out" if other is None else "result"}
+    if "mask" in line:
+        captions["trimap"] = "mask"
     height, width = photo.shape[:2]
     return {
         "pictures": {kind: data_uri(pixels) for kind, pixels in shown.items()},

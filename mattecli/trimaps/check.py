@@ -76,33 +76,56 @@ def _steps(count: int, full: int | float) -> int | float:
 
 
 def _refuse_damaged(values: NDArray[Any], full: int | float, name: str) -> None:
-    """Raise `InputError` for a trimap that JPEG damaged: values near black or white, away from any border.
+    """Raise `InputError` for label numbers and for a trimap that JPEG damaged."""
+    if 0 < values.max() <= _steps(10, full):
+        raise InputError(_labels_sentence(values, full, name))
+    snap, just_off = _damage(values, full)
+    if snap:
+        raise InputError(
+            f"{name} has {just_off} values just off black and white, as JPEG leaves them; save the trimap as PNG or "
+            f"use `snap={snap}`"
+        )
 
-    An anti-aliased or resampled border leaves such values, too, but within two pixels of very different ones. JPEG
-    leaves them all over its 8 × 8 blocks. Measured on drawn trimaps: of the pixels near an end, those whose 5 × 5
-    neighbourhood is near the same end are 11 % or more after JPEG of quality 50 to 100, and 1 % at most after
-    anti-aliasing.
+
+def _labels_sentence(values: NDArray[Any], full: int | float, name: str) -> str:
+    numbers = sorted({round(float(value) / full * 255) for value in np.unique(values)})
+    if numbers == [0, 1]:
+        return (
+            f"{name} holds the label numbers 0 and 1, not a trimap's values; if it is a mask with 1 for the object, "
+            f"write 255 for 1 and make a trimap of it with `matte trimap {name}`"
+        )
+    meaning = "write 0 for background, 128 for unknown and 255 for foreground"
+    if numbers == [0, 1, 2]:
+        meaning += " (0, 1 and 2 are probably these, in this order)"
+    return f"{name} holds label numbers up to {numbers[-1]}, not a trimap's values; {meaning}"
+
+
+def _damage(values: NDArray[Any], full: int | float) -> tuple[int, int]:
+    """The `snap` that repairs what JPEG did to a trimap, 0 if it did nothing, and how many values are just off.
+
+    JPEG leaves values near black or white, away from any border. An anti-aliased or resampled border leaves such
+    values, too, but within two pixels of very different ones. JPEG leaves them all over its 8 × 8 blocks. Measured on
+    drawn trimaps: of the pixels near an end, those whose 5 × 5 neighbourhood is near the same end are 11 % or more
+    after JPEG of quality 50 to 100, and 1 % at most after anti-aliasing.
     """
-    reach = _steps(10, full)
-    stray = just_off = 0
+    reach, far = _steps(10, full), _steps(25, full)
+    just_off, stray, deviations = 0, 0, np.zeros(0)
     for off_end in (values, full - values):
         at_end = off_end <= reach
         off = at_end & (off_end > 0)
         just_off += int(np.count_nonzero(off))
         if np.count_nonzero(off):
-            flat = cv2.erode(at_end.view(np.uint8), np.ones((5, 5), np.uint8)).view(np.bool_)
-            stray += int(np.count_nonzero(off & flat))
-    if 0 < values.max() <= reach:
-        greatest = round(float(values.max()) / full * 255)
-        raise InputError(
-            f"{name} holds label numbers up to {greatest}, not a trimap's values; write 0 for background, 128 for "
-            "unknown and 255 for foreground"
-        )
-    if stray >= 32 and stray > 0.08 * just_off:
-        raise InputError(
-            f"{name} has {just_off} values just off black and white, as JPEG leaves them; save the trimap as PNG or "
-            "use `snap=10`"
-        )
+            stray += int(np.count_nonzero(off & _flat(at_end)))
+            wide = _flat(off_end <= far) & (off_end > 0)
+            deviations = np.concatenate([deviations, off_end[wide] / full * 255])
+    if stray < 32 or stray <= 0.08 * just_off:
+        return 0, just_off
+    return int(np.ceil(np.quantile(deviations, 0.99))), just_off
+
+
+def _flat(region: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """The pixels whose 5 × 5 neighbourhood lies in the region."""
+    return cv2.erode(region.view(np.uint8), np.ones((5, 5), np.uint8)).view(np.bool_)
 
 
 def as_codes(pixels: NDArray[Any], *, snap: int = 0, name: str = "the trimap") -> NDArray[np.uint8]:

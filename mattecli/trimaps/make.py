@@ -1,53 +1,198 @@
 """Makes a trimap from a mask or matte, and previews it.
 
-A trimap is uint8 (H, W): 0 background, 128 unknown, 255 foreground. This module does not read files; names are only for
-messages.
+A trimap is uint8 (H, W): 0 background, 128 unknown, 255 foreground. Names are only for messages.
 """
 
 from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from mattecli.errors import InputError, UsageError
-from mattecli.imaging.given import Given, given_levels, given_name
-from mattecli.imaging.pixels import full_scale
-from mattecli.trimaps.check import BACKGROUND, FOREGROUND, UNKNOWN
+from mattecli.imaging.given import Given, given_levels, given_name, given_picture
+from mattecli.imaging.pixels import as_float, full_scale
+from mattecli.trimaps import clean
+from mattecli.trimaps.band import PIXELS, Line, auto_band, colour_line, edge_of
+from mattecli.trimaps.check import BACKGROUND, FOREGROUND, UNKNOWN, check_size
+from mattecli.trimaps.clean import Mask, depth, near
+from mattecli.trimaps.widths import Width, in_pixels
+
+LOW, HIGH = 0.05, 0.95
+ERODE, DILATE = 10, 15  # pixels, where only the other side is given
+WITHOUT_PHOTO = "1%"
+ALONE = 0.02  # a hole or speck this far from every other edge, in diagonals, is lone
+
+Note = Callable[[str], None]
 
 
 def make_trimap(
     mask: Given,
     *,
-    erode: int,
-    dilate: int,
-    low: float = 0.05,
-    high: float = 0.95,
+    photo: Given | None = None,
+    band: Width | None = None,
+    erode: Width | None = None,
+    dilate: Width | None = None,
+    low: float | None = None,
+    high: float | None = None,
+    fill_holes: int = 0,
+    min_area: int = 0,
+    solid: bool = False,
+    core: Given | None = None,
+    garbage: Given | None = None,
     name: str = "the mask",
+    on_note: Note | None = None,
 ) -> NDArray[np.uint8]:
-    """A trimap, uint8 (H, W) of 0, 128 and 255, from a hard mask or a soft matte.
+    """A trimap, uint8 (H, W) of 0, 128 and 255, from a hard mask, a soft matte or a cut-out.
 
-    `mask` is (H, W) of bool, uint8, uint16 or float from 0 to 1, a PIL image, or a file. Values up to `low` are
-    background, values from `high` on are foreground, and values between them are unknown (both from 0 to 1). Then the
-    unknown part grows by `erode` pixels into the foreground and by `dilate` pixels into the background, in Euclidean
-    distance. The edge of the picture is not a border. The time does not depend on the radius.
+    `mask`, `core` and `garbage` are (H, W) of bool, uint8, uint16 or float from 0 to 1, PIL images, or files; `photo`
+    is RGB. All have one size.
 
-    Raises `UsageError` for a negative radius or `low` ≥ `high`. Raises `InputError`, which names `name`, for a mask
-    with only one value or with label numbers such as 0 and 1, for floats outside 0 to 1, and for another shape or type.
+    `band` is the width of the unknown part on each side of the edge: `auto`, pixels such as 12, or per cent of the
+    diagonal such as `1%`. `auto` needs the photo, and is the default with one; without a photo the default is `1%`.
+    `erode` (inside) and `dilate` (outside) set the width of one side. Without `band` they mean what they meant in
+    0.1.0: values up to `low` (0.05) are background, values from `high` (0.95) on are foreground, values between them
+    are unknown, and the unknown part grows by exactly these distances; the one that is not given is 10 or 15 pixels.
+
+    Otherwise a matte is cleaned first: enclosed grey from 0.8 on is foreground (with `solid` any enclosed grey), parts
+    that are nowhere above 0.2 are background, and holes and specks that are smaller than the mask's own error are
+    decided by the photo's colours or stay unknown in their own shape. `fill_holes` fills holes of up to that many
+    pixels, `min_area` removes parts smaller than that many pixels.
+
+    `core` is certain foreground and `garbage` certain background, whatever the mask says; where both are, the trimap is
+    unknown. The edge of the picture is not a border. `on_note` is called with what the user should know.
+
+    Raises `UsageError` for bad widths or `low` ≥ `high`, and for `band="auto"` without a photo. Raises `InputError`,
+    which names `name`, for a mask with only one value or with label numbers such as 0 and 1, for floats outside 0 to 1,
+    for another shape or type, and for sizes that differ.
     """
-    if erode < 0 or dilate < 0:
-        raise UsageError(f"`erode` and `dilate` must be 0 or more pixels, not {erode} and {dilate}")
-    if not 0 <= low < high <= 1:
-        raise UsageError(f"`low` must be less than `high`, and both from 0 to 1, not {low:g} and {high:g}")
-    levels = given_levels(mask, name)
-    full = full_scale(levels, name)
-    _refuse_flat(float(levels.min()) / full, float(levels.max()) / full, given_name(mask, name))
-    foreground = np.asarray(levels >= high * full)
-    background = np.asarray(levels <= low * full)
-    trimap = np.full(levels.shape, UNKNOWN, np.uint8)
-    trimap[_shrunk(foreground, erode)] = FOREGROUND
-    trimap[_shrunk(background, dilate)] = BACKGROUND
+    lowest, highest = LOW if low is None else low, HIGH if high is None else high
+    if not 0 <= lowest < highest <= 1:
+        raise UsageError(f"`low` must be less than `high`, and both from 0 to 1, not {lowest:g} and {highest:g}")
+    if band == "auto" and photo is None:
+        raise UsageError("`band=auto` needs the photo, whose colours set the width; give it, or a width such as 1%")
+    given, name = given_levels(mask, name), given_name(mask, name)
+    levels = as_float(given)
+    _refuse_flat(float(levels.min()), float(levels.max()), name)
+    shape, note = levels.shape, on_note or (lambda _: None)
+    picture = None if photo is None else _photo_of(photo, shape, name)
+    core, garbage = (
+        None if part is None else _certain(part, shape, what, name)
+        for part, what in ((core, "the core"), (garbage, "the garbage mask"))
+    )
+    if band is None and (erode is not None or dilate is not None):
+        inside = _side(ERODE if erode is None else erode, shape)
+        outside = _side(DILATE if dilate is None else dilate, shape)
+        full = full_scale(given, name)  # compared in the mask's own numbers, so that no level moves by rounding
+        labels = clean.Labels(np.asarray(given >= highest * full), np.asarray(given <= lowest * full))
+        labels = clean.tidied(labels, fill_holes, min_area, core, garbage)
+        trimap = _trimap(depth(labels.foreground) > inside, depth(labels.background) > outside)
+    else:
+        labels = clean.label_matte(levels, low=lowest, high=highest, solid=solid)
+        _note_half(labels.half, name, note)
+        if band is None and picture is None:
+            note(f"{name} came without its photo, so the unknown band is {WITHOUT_PHOTO} of the diagonal on each side")
+        band = WITHOUT_PHOTO if picture is None and band is None else (band or "auto")
+        labels = clean.tidied(labels, fill_holes, min_area, core, garbage)
+        unknown, inside_mask = _unknown(levels, labels, picture, in_pixels(band, shape) if band != "auto" else None)
+        for side, width in ((inside_mask, erode), (~inside_mask, dilate)):
+            if width is not None:
+                unknown = np.where(side, (depth(side) <= _side(width, shape)) | labels.open, unknown)
+        trimap = _trimap(inside_mask & ~unknown, ~inside_mask & ~unknown)
+    return _overruled(trimap, core, garbage, note)
+
+
+def _unknown(
+    levels: NDArray[np.float32], labels: clean.Labels, photo: NDArray[Any] | None, width: int | None
+) -> tuple[Mask, Mask]:
+    """Where a matte with a band around its edge is unknown, and its mask. Without a width the photo decides."""
+    mask = labels.foreground | (labels.open & (levels >= 0.5))
+    if not mask.any():
+        mask = ~labels.background
+    scale = clean.stairs(levels)
+    error = float(np.clip(1.5 * scale, PIXELS, PIXELS + 0.01 * math.hypot(*mask.shape))) if scale >= 2 else PIXELS
+    line = None if photo is None or mask.all() or not mask.any() else colour_line(photo, mask)
+    mask, small = _without_small(mask, line, math.pi * (error + 0.003 * math.hypot(*mask.shape)) ** 2)
+    left = labels.open | clean.grown(small, 1)
+    if mask.all() or not mask.any():
+        return left, mask
+    if width is not None:
+        return (np.where(mask, depth(mask), depth(~mask)) <= width) | left, mask
+    if photo is None:
+        raise UsageError("`band=auto` needs the photo, whose colours set the width; give it, or a width such as 1%")
+    return auto_band(photo, mask, error=error) | left, mask
+
+
+def _without_small(mask: Mask, line: Line | None, area: float) -> tuple[Mask, Mask]:
+    """The mask without lone holes and specks of up to `area` pixels, and those that the colours do not decide.
+
+    A lone hole in the subject's colours is an error of the mask, and so is a lone speck in the background's. The others
+    stay unknown in their own shape. What lies near another edge is not lone: there it may be a lock of hair.
+    """
+    holes, specks = clean.holes(mask, area), clean.specks(mask, area)
+    edge = edge_of((mask | (holes > 0)) & ~(specks > 0))
+    beside = near(edge, ALONE * math.hypot(*mask.shape)) if edge.any() else edge
+    mask, undecided = mask.copy(), np.zeros_like(mask)
+    for parts, is_hole in ((holes, True), (specks, False)):
+        lone = np.ones(parts.max() + 1, np.bool_)
+        lone[np.unique(parts[beside])] = False
+        lone[0] = False
+        small = lone[parts]
+        mask[small] = is_hole
+        if line is not None and small.any():
+            count = np.bincount(parts.ravel())
+            place = np.bincount(parts.ravel(), line.place.ravel()) / np.maximum(count, 1)
+            small &= (place < 0.5)[parts] if is_hole else (place >= 0.5)[parts]
+        undecided |= small
+    return mask, undecided
+
+
+def _overruled(trimap: NDArray[np.uint8], core: Mask | None, garbage: Mask | None, note: Note) -> NDArray[np.uint8]:
+    """The trimap with core and garbage, which win over everything; where both are it is unknown."""
+    if core is not None:
+        trimap[core] = FOREGROUND
+    if garbage is not None:
+        trimap[garbage] = BACKGROUND
+    if core is not None and garbage is not None and (both := core & garbage).any():
+        trimap[both] = UNKNOWN
+        note(f"core and garbage contradict each other on {np.count_nonzero(both)} pixels, which stay unknown")
     return trimap
+
+
+def _trimap(foreground: Mask, background: Mask) -> NDArray[np.uint8]:
+    trimap = np.full(foreground.shape, UNKNOWN, np.uint8)
+    trimap[foreground] = FOREGROUND
+    trimap[background] = BACKGROUND
+    return trimap
+
+
+def _side(width: Width, shape: tuple[int, ...]) -> int:
+    return in_pixels(width, shape, what="`erode` and `dilate`")
+
+
+def _photo_of(photo: Given, shape: tuple[int, ...], mask: str) -> NDArray[Any]:
+    pixels = given_picture(photo, "the photo")
+    size = (pixels.shape[1], pixels.shape[0])
+    check_size((shape[1], shape[0]), size, name=mask, image_name=given_name(photo, "the photo"), what="mask")
+    return pixels
+
+
+def _certain(part: Given, shape: tuple[int, ...], what: str, mask: str) -> Mask:
+    levels, name = given_levels(part, what), given_name(part, what)
+    check_size((levels.shape[1], levels.shape[0]), (shape[1], shape[0]), name=name, image_name=mask, what="mask")
+    return np.asarray(levels >= 0.5 * full_scale(levels, what))
+
+
+def _note_half(half: float, name: str, note: Note) -> None:
+    if half > 0.001:
+        note(
+            f"{name} is half transparent on {half:.1%} of the picture, away from its edge; this stays unknown, and "
+            "`solid=True` makes it foreground"
+        )
 
 
 def _refuse_flat(lowest: float, highest: float, name: str) -> None:
@@ -58,14 +203,6 @@ def _refuse_flat(lowest: float, highest: float, name: str) -> None:
             f"{name} is nearly black (its greatest value is {round(highest * 255)} of 255); write 255 for the object "
             "instead of a label number"
         )
-
-
-def _shrunk(region: NDArray[np.bool_], reach: int) -> NDArray[np.bool_]:
-    """The region without the pixels that are within `reach` of a pixel outside it."""
-    if reach == 0 or region.all():
-        return region
-    distance = cv2.distanceTransform(region.view(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
-    return np.asarray(distance > reach)
 
 
 def overlay(image: NDArray[np.uint8], trimap: NDArray[np.uint8]) -> NDArray[np.uint8]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,7 +14,9 @@ from mattecli.imaging.metadata import Windows
 from mattecli.imaging.open import Source, is_pipe, label
 from mattecli.imaging.options import ReadOptions
 from mattecli.imaging.read import read_image, read_size, read_values
+from mattecli.imaging.view import network_view
 from mattecli.trimaps.check import as_codes, check_size, from_values
+from mattecli.trimaps.lint import worst_finding
 
 
 def read_trimap(source: Source, *, snap: int = 0, reading: ReadOptions | None = None) -> NDArray[np.uint8]:
@@ -35,35 +38,46 @@ def given_trimap(given: Given, *, snap: int = 0, name: str = "the trimap") -> ND
     return as_codes(given_values(given, name), snap=snap, name=name)
 
 
-def pair_size(photo: Source, trimap: Source, *, reading: ReadOptions | None = None) -> tuple[int, int]:
-    """Width and height of a photo and its trimap, from their headers. Raises `InputError` if the two differ.
+def pair_size(
+    photo: Source, trimap: Source, *, what: str = "trimap", reading: ReadOptions | None = None
+) -> tuple[int, int]:
+    """Width and height of a photo and its trimap (or mask), from their headers. Raises `InputError` if they differ.
 
     The trimap of an OpenEXR plate may have another size, which `read_pair` compares with the display window.
     """
     size = read_size(photo, options=reading or ReadOptions())
     if not str(source_name(photo, "")).lower().endswith(".exr"):
-        own = read_size(trimap, options=_no_layer(reading))
-        check_size(own, size, name=source_name(trimap, "the trimap"), image_name=source_name(photo, "the image"))
+        names = {"name": source_name(trimap, f"the {what}"), "image_name": source_name(photo, "the image")}
+        check_size(read_size(trimap, options=_no_layer(reading)), size, **names, what=what)
     return size
 
 
 def read_pair(
-    photo: Source, trimap: Source, *, snap: int = 0, reading: ReadOptions | None = None
+    photo: Source,
+    trimap: Source,
+    *,
+    snap: int = 0,
+    reading: ReadOptions | None = None,
+    on_note: Callable[[str], None] | None = None,
 ) -> tuple[Image, NDArray[np.uint8]]:
     """Read a photo and its trimap. Different sizes are found before decoding, unless one of them is a pipe.
 
     `reading` is for both, but its layer is the photo's. The pixels of an OpenEXR plate are those of its data window. A
-    trimap of the display window's size is extended at its edges, or cut, to the data window.
+    trimap of the display window's size is extended at its edges, or cut, to the data window. `on_note` is called with
+    the worst that the linter finds, as far as the trimap can be matted.
     """
     if not any(map(is_pipe, (photo, trimap))):
         pair_size(photo, trimap, reading=reading)
     picture = read_image(photo, options=reading or ReadOptions())
-    known = read_trimap(trimap, snap=snap, reading=reading)
+    values = read_values(trimap, options=_no_layer(reading))
+    known = from_values(values, snap=snap, name=label(trimap))
     windows = picture.metadata.windows
     if windows is not None and known.shape[::-1] == windows.display[2:]:
         known = over_data_window(known, windows)
     names = {"name": source_name(trimap, "the trimap"), "image_name": source_name(photo, "the image")}
     check_size((known.shape[1], known.shape[0]), picture.size, **names)
+    if on_note is not None and (worst := worst_finding(values, known, network_view(picture), **names)):
+        on_note(str(worst))
     return picture, known
 
 

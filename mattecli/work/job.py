@@ -26,8 +26,9 @@ from mattecli.imaging.choices import Bits, Colour, Fit, Kind
 from mattecli.imaging.image import Image
 from mattecli.imaging.layers import LAYERS
 from mattecli.imaging.options import Depth, ReadOptions, WriteOptions
+from mattecli.imaging.read import read_image
 from mattecli.imaging.view import network_view
-from mattecli.imaging.write import check_format
+from mattecli.imaging.write import check_format, check_output, write_image
 from mattecli.system.memory import peak_bytes
 from mattecli.trimaps.check import shares
 from mattecli.trimaps.pairs import read_pair, trimap_note
@@ -74,7 +75,8 @@ class OutputOptions:
 class Inputs:
     """A photo and its trimap, uint8 (H, W) of 0, 128 and 255; the unknown share, and the seconds that reading took.
 
-    `view` is the photo in sRGB, (H, W, 3), as the network sees it.
+    `view` is the photo in sRGB, (H, W, 3), as the network sees it. `notes` say what is wrong with the trimap, or how it
+    was made.
     """
 
     photo: Image
@@ -82,6 +84,7 @@ class Inputs:
     trimap: NDArray[np.uint8]
     unknown: float
     seconds: float
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -112,6 +115,7 @@ def run_job(
     options: OutputOptions | None = None,
     reading: ReadOptions | None = None,
     overwrite: bool = False,
+    save_trimap: str | None = None,
     on_note: Callable[[str], None] | None = None,
     on_load: Callable[[Backend], None] | None = None,
     on_plan: Callable[[Plan], None] | None = None,
@@ -119,14 +123,19 @@ def run_job(
 ) -> Done:
     """Read a photo and its trimap, matte it, and write its outputs, the alpha first.
 
-    All that can be refused is refused before the network is loaded. `on_note` is called with what the user should know,
-    as soon as it is known. `on_load` is called with the network's backend, `on_plan` and `progress` as `predict_alpha`
-    calls them. Raises InputError, WeightsError, DeviceError and UsageError.
+    All that can be refused is refused before the network is loaded. `save_trimap` names a file for the trimap.
+    `on_note` is called with what the user should know, as soon as it is known. `on_load` is called with the network's
+    backend, `on_plan` and `progress` as `predict_alpha` calls them. Raises InputError, WeightsError, DeviceError and
+    UsageError.
     """
     options = options or OutputOptions()
     started = time.perf_counter()
     check_outputs(job, options, overwrite=overwrite)
+    if save_trimap is not None:
+        check_output(save_trimap, overwrite=overwrite, bits=8, inputs=job.inputs)
     inputs = read_inputs(job, snap=model.options.snap, exposure=model.options.network_exposure, reading=reading)
+    if save_trimap is not None:
+        write_image(save_trimap, Image(inputs.trimap), overwrite=overwrite)
     background = None if job.background is None else read_background(job.background)
     if on_note is not None:
         for note in find_notes(job, inputs, options):
@@ -153,14 +162,28 @@ def check_outputs(job: Job, options: OutputOptions, *, overwrite: bool = False) 
 
 
 def read_inputs(job: Job, *, snap: int = 0, exposure: float = 0.0, reading: ReadOptions | None = None) -> Inputs:
-    """Read and check the photo and its trimap, and make the network's view of the photo, brighter by `exposure` stops.
+    """Read and check the photo and its trimap, or make the trimap from its mask.
 
-    See `read_pair` and `network_view`. Raises InputError, and UsageError for an unknown colour space.
+    The network's view of the photo is brighter by `exposure` stops; see `read_pair` and `network_view`. Raises
+    InputError, and UsageError for an unknown colour space.
     """
     started = time.perf_counter()
-    photo, trimap = read_pair(job.image, job.trimap, snap=snap, reading=reading)
-    view = network_view(photo, exposure=exposure)
-    return Inputs(photo, view, trimap, shares(trimap)["unknown"], time.perf_counter() - started)
+    notes: list[str] = []
+    if job.mask is None:
+        photo, trimap = read_pair(job.image, job.trimap, snap=snap, reading=reading, on_note=notes.append)
+        view = network_view(photo, exposure=exposure)
+    else:
+        photo = read_image(job.image, options=reading or ReadOptions())
+        view = network_view(photo, exposure=exposure)
+        trimap = job.mask.recipe.make(
+            job.trimap,
+            photo=view,
+            core=job.mask.core,
+            garbage=job.mask.garbage,
+            name=job.trimap,
+            on_note=notes.append,
+        )
+    return Inputs(photo, view, trimap, shares(trimap)["unknown"], time.perf_counter() - started, tuple(notes))
 
 
 def find_matte(
@@ -230,7 +253,8 @@ def find_notes(
     job: Job, inputs: Inputs, options: OutputOptions, *, kinds: Iterable[Kind] | None = None
 ) -> tuple[str, ...]:
     """What the user should know of a photo, its trimap, and those of its outputs."""
-    notes = [trimap_note(inputs.unknown, job.trimap), photo_note(inputs.photo, job.image), *inputs.photo.notes]
+    notes = [*inputs.notes, trimap_note(inputs.unknown, job.trimap), photo_note(inputs.photo, job.image)]
+    notes += inputs.photo.notes
     if odd := odd_values(inputs.photo.pixels):
         notes.append(f"{job.image} has values that are {odd}; they stay where alpha is 1")
     for kind in job.outputs if kinds is None else kinds:

@@ -11,6 +11,26 @@ from typing import Any, ClassVar
 from mattecli.compositing.outputs import is_picture
 from mattecli.errors import MatteError
 from mattecli.imaging.choices import Kind
+from mattecli.trimaps.recipe import MaskRecipe
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class FromMask:
+    """How a job's trimap is made of a mask: the recipe, and the files of what is certain."""
+
+    recipe: MaskRecipe
+    core: str | None = None
+    garbage: str | None = None
+
+    @property
+    def files(self) -> list[str]:
+        """The files beside the mask."""
+        return [path for path in (self.core, self.garbage) if path is not None]
+
+    @classmethod
+    def of(cls, fields: Mapping[str, Any]) -> FromMask:
+        """The same from `dataclasses.asdict`."""
+        return cls(**{**fields, "recipe": MaskRecipe(**fields["recipe"])})
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,8 +38,8 @@ class Job:
     """One photo with its trimap, and a file for each output that is to be made of it.
 
     `name` stands for the photo in reports; in a batch it is the photo's path below the folder, with slashes.
-    `background` is a picture's file, a colour or `transparent`; composites need one. `extra` are a manifest's other
-    columns, for the report.
+    `background` is a picture's file, a colour or `transparent`; composites need one. With `mask`, the file `trimap` is
+    a mask, of which the trimap is made. `extra` are a manifest's other columns, for the report.
     """
 
     name: str
@@ -28,12 +48,14 @@ class Job:
     outputs: dict[Kind, str]
     background: str | None = None
     extra: Mapping[str, str] = field(default_factory=dict)
+    mask: FromMask | None = None
 
     @property
     def inputs(self) -> list[str]:
         """The files that the job reads."""
         pictures = [] if self.background is None or not is_picture(self.background) else [self.background]
-        return [self.image, self.trimap, *pictures]
+        certain = [] if self.mask is None else self.mask.files
+        return [self.image, self.trimap, *certain, *pictures]
 
 
 @dataclass(frozen=True)
@@ -101,6 +123,7 @@ class Failed:
     background: str | None = None
     traceback: str | None = None
     extra: Mapping[str, str] = field(default_factory=dict)
+    from_mask: bool = False
 
     @classmethod
     def of(cls, job: Job, error: Exception) -> Failed:
@@ -113,7 +136,8 @@ class Failed:
         else:
             reason = f"{job.image} met a bug in matte: {type(error).__name__}: {error}; please report it"
             traceback = "".join(tracebacks.format_exception(error))
-        return cls(job.name, job.image, reason, job.trimap, job.outputs, job.background, traceback, job.extra)
+        outputs, from_mask = job.outputs, job.mask is not None
+        return cls(job.name, job.image, reason, job.trimap, outputs, job.background, traceback, job.extra, from_mask)
 
     def to_json(self) -> dict[str, Any]:
         """The photo's line in a report."""
@@ -132,7 +156,8 @@ def describe(job: Job) -> dict[str, Any]:
 def _describe(photo: Job | Failed) -> dict[str, Any]:
     line: dict[str, Any] = {"name": photo.name, "image": os.path.abspath(photo.image)}
     if photo.trimap is not None:
-        line["trimap"] = os.path.abspath(photo.trimap)
+        from_mask = photo.from_mask if isinstance(photo, Failed) else photo.mask is not None
+        line["mask" if from_mask else "trimap"] = os.path.abspath(photo.trimap)
     if photo.outputs:
         outputs = {kind: os.path.abspath(output) for kind, output in photo.outputs.items()}
         line["output"] = next(iter(outputs.values())) if len(outputs) == 1 else outputs

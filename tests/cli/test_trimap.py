@@ -38,8 +38,31 @@ def disc() -> NDArray[np.uint8]:
 def test_the_trimap_lands_beside_the_mask(mask: Path, run_matte: RunMatte) -> None:
     code, out, err = run_matte("trimap", mask)
     assert (code, out) == (0, "")
-    assert err.startswith(f"{mask.parent / 'mask_trimap.png'}: 160×120, ")
-    assert np.array_equal(read_trimap(mask.parent / "mask_trimap.png"), make_trimap(disc(), erode=10, dilate=15))
+    assert f"\n{mask.parent / 'mask_trimap.png'}: 160×120, " in err
+    assert np.array_equal(read_trimap(mask.parent / "mask_trimap.png"), make_trimap(disc(), band="1%"))
+
+
+def test_without_the_photo_the_band_is_one_per_cent_and_says_so(mask: Path, run_matte: RunMatte) -> None:
+    _, _, err = run_matte("trimap", mask)
+    assert "came without its photo, so the unknown band is 1% of the diagonal on each side" in err
+    made = read_trimap(mask.parent / "mask_trimap.png")
+    assert (made[60, 41:44] == 128).all()
+    assert (made[60, 44], made[60, 36]) == (255, 0)
+
+
+@pytest.mark.parametrize(("given", "erode", "dilate"), [(["--erode", 3], 3, 15), (["--dilate", 4], 10, 4)])
+def test_a_width_of_one_side_keeps_the_other_as_in_0_1_0(
+    mask: Path, run_matte: RunMatte, given: list[Any], erode: int, dilate: int
+) -> None:
+    assert run_matte("trimap", mask, *given)[0] == 0
+    made = read_trimap(mask.parent / "mask_trimap.png")
+    assert np.array_equal(made, make_trimap(disc(), erode=erode, dilate=dilate))
+
+
+def test_widths_may_be_per_cent_of_the_diagonal(mask: Path, run_matte: RunMatte) -> None:
+    assert run_matte("trimap", mask, "--erode", "1.5%", "--dilate", "5%")[0] == 0
+    made = read_trimap(mask.parent / "mask_trimap.png")  # the diagonal is 200 pixels
+    assert np.array_equal(made, make_trimap(disc(), erode=3, dilate=10))
 
 
 def test_options_reach_the_trimap(mask: Path, run_matte: RunMatte) -> None:
@@ -57,7 +80,7 @@ def test_a_cut_out_gives_its_alpha_and_its_own_preview(mask: Path, run_matte: Ru
     PIL.Image.fromarray(rgba).save(mask.parent / "cutout.png")
     code, _, _ = run_matte("trimap", mask.parent / "cutout.png", "--preview", mask.parent / "look.png")
     assert code == 0
-    assert np.array_equal(read_trimap(mask.parent / "cutout_trimap.png"), make_trimap(disc(), erode=10, dilate=15))
+    assert np.array_equal(read_trimap(mask.parent / "cutout_trimap.png"), make_trimap(disc()))
     assert read_image(mask.parent / "look.png").size == (160, 120)
 
 
@@ -70,7 +93,7 @@ def test_the_preview_shows_the_photo_where_unknown(mask: Path, run_matte: RunMat
     assert "green is foreground" in err
     preview = read_image(folder / "p.png").pixels.astype(int)
     photo = read_image(folder / "photo.jpg").pixels
-    assert np.array_equal(preview[60, 41], photo[60, 41])
+    assert np.array_equal(preview[60, 42], photo[60, 42])
     assert preview[60, 80, 1] > photo[60, 80, 1] > 0
     assert preview[5, 5, 0] > photo[5, 5, 0]
 
@@ -158,6 +181,7 @@ def test_help_shows_examples(run_matte: RunMatte) -> None:
     code, out, _ = run_matte("trimap", "--help")
     assert code == 0
     assert "matte trimap mask.png --erode 10 --dilate 15" in out
+    assert "matte trimap --check trimap.png --photo photo.jpg" in out
     assert "rembg i -om photo.jpg - | matte trimap - -o trimap.png" in out
 
 

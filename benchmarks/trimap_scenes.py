@@ -1,0 +1,86 @@
+"""Scenes with known alpha to tune and check trimaps on: rendered cut-outs over photographs.
+
+    python benchmarks/trimap_scenes.py OUT --foregrounds DIR --photos DIR [--count 24] [--seed 1] [--kinds hair fur …]
+
+OUT gets `image/`, `alpha/`, `trimap/` (tight) and `trimap2/` (loose), as `trimaps.py` and `quality.py` read them. A
+cut-out is an RGBA file whose name has its kind, such as `render_hair_1001.webp`. Half of the scenes are mixed in linear
+light.
+Each gets a little blur or none, sensor noise, and JPEG's losses.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from mattecli.compositing.composite import fit_background
+from mattecli.imaging.image import Image
+from mattecli.imaging.read import read_image
+from mattecli.imaging.write import write_image
+
+SOFT = 4  # alphas within this of 0 and 255 count as certain, since renders end in a tail of single rays
+GAMMA = 2.2  # near enough to sRGB's curve
+TIGHT, LOOSE = 0.004, 0.015  # how far a trimap's unknown part reaches beyond soft pixels, in diagonals
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("out", type=Path)
+    parser.add_argument("--foregrounds", type=Path, required=True, help="folder of RGBA cut-outs")
+    parser.add_argument("--photos", type=Path, required=True, help="folder of photographs")
+    parser.add_argument("--kinds", nargs="+", default=["hair", "fur", "fringe", "feather", "grass", "plume"])
+    parser.add_argument("--count", type=int, default=24)
+    parser.add_argument("--seed", type=int, default=1)
+    options = parser.parse_args()
+    random = np.random.default_rng(options.seed)
+    photos = sorted(options.photos.iterdir())
+    names = {kind: sorted(options.foregrounds.glob(f"*_{kind}_*")) for kind in options.kinds}
+    for number in range(options.count):
+        kind = options.kinds[number % len(options.kinds)]
+        cutout = names[kind][random.integers(len(names[kind]))]
+        photo = photos[random.integers(len(photos))]
+        pixels, alpha = scene(cutout, photo, random)
+        name = f"{number:03d}_{kind}.png"
+        soft = (alpha > SOFT) & (alpha < 255 - SOFT)
+        pictures = {"image": pixels, "alpha": alpha}
+        pictures |= {"trimap": trimap(alpha, soft, TIGHT), "trimap2": trimap(alpha, soft, LOOSE)}
+        for folder, picture in pictures.items():
+            (options.out / folder).mkdir(parents=True, exist_ok=True)
+            write_image(options.out / folder / name, Image(picture), overwrite=True)
+
+
+def scene(cutout: Path, photo: Path, random: np.random.Generator) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    """A composite (H, W, 3) and its alpha (H, W)."""
+    layer = read_image(cutout, keep_alpha=True).pixels
+    if random.random() < 0.5:
+        layer = np.ascontiguousarray(layer[:, ::-1])
+    height, width = layer.shape[:2]
+    behind = fit_background(read_image(photo).pixels, width, height).astype(np.float32) / 255
+    behind = cv2.GaussianBlur(behind, (0, 0), float(random.choice([0.01, 1.5, 4])))
+    alpha = layer[..., 3:].astype(np.float32) / 255
+    front = layer[..., :3].astype(np.float32) / 255
+    if random.random() < 0.5:
+        mixed = (front**GAMMA * alpha + behind**GAMMA * (1 - alpha)) ** (1 / GAMMA)
+    else:
+        mixed = front * alpha + behind * (1 - alpha)
+    mixed = mixed + random.normal(0, random.uniform(0, 0.012), mixed.shape)
+    pixels = np.round(np.clip(mixed, 0, 1) * 255).astype(np.uint8)
+    quality = [cv2.IMWRITE_JPEG_QUALITY, int(random.integers(85, 98))]
+    _, code = cv2.imencode(".jpg", cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR), quality)
+    pixels = cv2.cvtColor(cv2.imdecode(code, cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB)
+    return np.asarray(pixels, np.uint8), np.ascontiguousarray(layer[..., 3])
+
+
+def trimap(alpha: NDArray[np.uint8], soft: NDArray[np.bool_], reach: float) -> NDArray[np.uint8]:
+    """Unknown within `reach` diagonals of a soft pixel or of the edge."""
+    edge = cv2.morphologyEx((alpha > 127).view(np.uint8), cv2.MORPH_GRADIENT, np.ones((3, 3), np.uint8)) > 0
+    far = cv2.distanceTransform((~(soft | edge)).view(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
+    return np.where(far <= reach * np.hypot(*alpha.shape), 128, np.where(alpha > 127, 255, 0)).astype(np.uint8)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,118 @@
+"""The options of masks, which `matte trimap`, `matte predict` and `matte batch` share."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
+
+import typer
+
+from mattecli.cli.options import whole_number
+from mattecli.errors import UsageError
+
+if TYPE_CHECKING:
+    from mattecli.trimaps.recipe import MaskRecipe
+
+
+def parse_width(text: Any) -> int | str:
+    """`--erode` and `--dilate`: pixels, or per cent of the diagonal."""
+    from mattecli.trimaps.widths import check_width
+
+    try:
+        return check_width(text)
+    except UsageError as error:
+        raise ValueError(str(error).removeprefix("a width ")) from None
+
+
+def parse_band(text: Any) -> int | str:
+    """`--band`: auto, or a width."""
+    return "auto" if text == "auto" else parse_width(text)
+
+
+BandOption = Annotated[
+    str | None,
+    typer.Option(
+        "--band",
+        parser=parse_band,
+        metavar="auto|WIDTH",
+        help="How far the unknown part reaches on each side of the mask's edge: pixels, per cent of the diagonal such "
+        "as 1%, or auto: as the photo's hair and blur need.",
+        show_default="auto; 1% without the photo",
+    ),
+]
+ErodeOption = Annotated[
+    str | None,
+    typer.Option(
+        "--erode",
+        parser=parse_width,
+        metavar="WIDTH",
+        help="How far the unknown part reaches into the foreground: pixels, or per cent of the diagonal such as 0.5%.",
+    ),
+]
+DilateOption = Annotated[
+    str | None,
+    typer.Option(
+        "--dilate",
+        parser=parse_width,
+        metavar="WIDTH",
+        help="How far the unknown part reaches into the background; wide enough for all hair.",
+    ),
+]
+SolidOption = Annotated[
+    bool, typer.Option("--solid", help="Half-transparent parts inside a soft mask are foreground, not unknown.")
+]
+
+
+@dataclass(frozen=True, kw_only=True)
+class MaskOptions:
+    """How a mask becomes a trimap, where a photo is matted from it."""
+
+    panel: ClassVar[str] = "Masks"
+    band: BandOption = None
+    erode: ErodeOption = None
+    dilate: DilateOption = None
+    solid: SolidOption = False
+    mask_fill_holes: Annotated[
+        int,
+        typer.Option(
+            "--mask-fill-holes",
+            parser=whole_number(0),
+            metavar="AREA",
+            help="Fill holes of the mask of up to this many pixels.",
+        ),
+    ] = 0
+    mask_min_area: Annotated[
+        int,
+        typer.Option(
+            "--mask-min-area",
+            parser=whole_number(0),
+            metavar="AREA",
+            help="Leave out parts of the mask of fewer pixels than this.",
+        ),
+    ] = 0
+
+    def given(self) -> list[str]:
+        """The options that differ from their defaults."""
+        names = {
+            "--band": self.band,
+            "--erode": self.erode,
+            "--dilate": self.dilate,
+            "--solid": self.solid,
+            "--mask-fill-holes": self.mask_fill_holes,
+            "--mask-min-area": self.mask_min_area,
+        }
+        off = {"--mask-fill-holes": 0, "--mask-min-area": 0, "--solid": False}
+        return [name for name, value in names.items() if value != off.get(name)]
+
+    def recipe(self) -> MaskRecipe:
+        """The same for the library."""
+        from mattecli.trimaps.recipe import MaskRecipe
+
+        return MaskRecipe(
+            band=self.band,
+            erode=self.erode,
+            dilate=self.dilate,
+            fill_holes=self.mask_fill_holes,
+            min_area=self.mask_min_area,
+            solid=self.solid,
+        )

@@ -1,0 +1,59 @@
+"""How trimaps are made from masks, as one value that jobs carry along."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import astuple, dataclass
+from typing import TYPE_CHECKING, Any
+
+from mattecli.trimaps.widths import Width
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from mattecli.imaging.given import Given
+
+
+@dataclass(frozen=True, kw_only=True)
+class MaskRecipe:
+    """The options of `make_trimap` that hold for all masks of a run."""
+
+    band: Width | None = None
+    erode: Width | None = None
+    dilate: Width | None = None
+    fill_holes: int = 0
+    min_area: int = 0
+    solid: bool = False
+
+    def words(self) -> list[Any]:
+        """What a batch hashes of it. A change here would make all folders of users be matted again."""
+        return ["mask", *astuple(self)]
+
+    def make(
+        self,
+        mask: Given,
+        *,
+        photo: Given | None = None,
+        core: Given | None = None,
+        garbage: Given | None = None,
+        name: str = "the mask",
+        on_note: Callable[[str], None] | None = None,
+    ) -> NDArray[np.uint8]:
+        """The trimap of one mask; see `make_trimap`."""
+        from mattecli.trimaps.make import make_trimap
+
+        return make_trimap(
+            mask,
+            photo=photo,
+            core=core,
+            garbage=garbage,
+            name=name,
+            on_note=on_note,
+            band=self.band,
+            erode=self.erode,
+            dilate=self.dilate,
+            fill_holes=self.fill_holes,
+            min_area=self.min_area,
+            solid=self.solid,
+        )
