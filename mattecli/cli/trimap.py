@@ -12,6 +12,7 @@ import typer
 
 from mattecli.cli.options import Json, Overwrite, share, whole_number
 from mattecli.cli.terminal import Terminal
+from mattecli.cli.trimap_key import KeyOption, key_file
 
 if TYPE_CHECKING:
     import numpy as np
@@ -93,6 +94,7 @@ def trimap(
     *,
     files: TrimapFiles,
     band: Band,
+    key: KeyOption = None,
     overwrite: Overwrite = False,
     as_json: Json = False,
     terminal: Terminal,
@@ -109,8 +111,12 @@ def trimap(
       matte trimap mask.png --erode 10 --dilate 15
       matte trimap mask.png -o trimap.png --image photo.jpg --preview check.jpg
       matte trimap cutout.png -o trimap.png --erode 5 --dilate 40
+      matte trimap photo.jpg --key auto
       rembg i -om photo.jpg - | matte trimap - -o trimap.png
     """
+    if key is not None:
+        key_file(mask, key, files.output, files.preview, terminal, overwrite=overwrite, as_json=as_json)
+        return
     from mattecli.imaging.image import Image
     from mattecli.imaging.read import read_alpha, read_image
     from mattecli.imaging.write import check_output, write_image
