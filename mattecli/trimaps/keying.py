@@ -154,19 +154,23 @@ def _opaque(smooth: Floats, screen: Screen, limits: Keying) -> Flags:
 def _shining(smooth: Floats, screen: Screen, core: Flags, limits: Keying) -> Floats:
     """The screen's light that shines through (h, w), where 1 is all of it: the beginning of the line of least squares.
 
-    Sums go over the blocks of `core` around each block, with Gaussian weights of 2.5 blocks.
+    Sums go over the inner blocks of `core` around each block, with Gaussian weights of 2.5 blocks. Its outer blocks are
+    left out, for they hold some of an edge's blur, which outweighs the variation of a flat colour. Where there are no
+    inner blocks, the result is 1.
     """
     first, second = others(screen.channel)
     own = screen.plate[..., screen.channel]
     y = smooth[..., screen.channel] / own
     x = (smooth[..., first] + smooth[..., second]) / (2 * own)
     sums = block_means(np.stack([x, y, x * x, x * y], axis=2))
-    mean_x, mean_y, mean_xx, mean_xy = np.moveaxis(spread(sums, core.astype(np.float32), 2.5)[0], 2, 0)
+    inner = cv2.erode(core.astype(np.uint8), np.ones((3, 3), np.uint8)).astype(np.float32)
+    means, found = spread(sums, inner, 2.5)
+    mean_x, mean_y, mean_xx, mean_xy = np.moveaxis(means, 2, 0)
     prior = (limits.flat * mean_x) ** 2 + np.float32(1e-9)
     varied = np.maximum(mean_xx - mean_x * mean_x, 0)
     # Where the light hardly varies, the line is drawn to the origin: a flat colour is rather a surface than a veil.
     slope = (mean_xy - mean_x * mean_y + prior * mean_y / np.maximum(mean_x, np.float32(1e-4))) / (varied + prior)
-    return np.asarray(mean_y - slope * mean_x)
+    return np.where(found > 0.01, mean_y - slope * mean_x, np.float32(1))
 
 
 def _band(opaque: Flags, sure: Flags) -> Flags:

@@ -62,6 +62,15 @@ def test_certain_labels_are_right_and_the_soft_edge_is_unknown(paint: str) -> No
     assert findings[0].startswith(f"p.jpg has a {paint} screen of about #")
 
 
+@pytest.mark.parametrize("colour", [(255, 255, 255), (0, 0, 0), (200, 150, 120)])
+def test_a_flat_subject_with_a_sharp_edge_is_foreground_to_near_its_edge(colour: tuple[int, int, int]) -> None:
+    picture = np.full((300, 300, 3), PAINTS["green"], np.uint8)
+    picture[100:200, 100:200] = colour
+    trimap, _ = key_trimap(picture)
+    assert (trimap[120:180, 120:180] == 255).all()
+    assert (trimap[:90] == 0).all()
+
+
 def test_the_clean_plate_continues_behind_the_subject() -> None:
     back = screen()
     found = find_screen(decode_srgb(photo(fur(), ball(), back).astype(np.float32) / 255))
