@@ -13,6 +13,7 @@ import typer
 from mattecli.cli.mask_options import BandOption, DilateOption, ErodeOption, SolidOption
 from mattecli.cli.options import Json, Overwrite, share, whole_number
 from mattecli.cli.terminal import Terminal
+from mattecli.cli.trimap_key import KeyOption, key_file
 from mattecli.errors import UsageError
 
 if TYPE_CHECKING:
@@ -134,6 +135,7 @@ def trimap(
     files: TrimapFiles,
     band: Band,
     cleaning: Cleaning,
+    key: KeyOption = None,
     check: Annotated[
         bool, typer.Option("--check", help="Say what is wrong with a trimap, and the command that mends it.")
     ] = False,
@@ -153,6 +155,7 @@ def trimap(
       matte trimap mask.png -o trimap.png --photo photo.jpg --preview check.jpg
       matte trimap cutout.png --photo photo.jpg --core inside.png --garbage outside.png
       matte trimap mask.png --erode 10 --dilate 15
+      matte trimap photo.jpg --key auto
       matte trimap masks/ trimaps/ --photo photos/
       matte trimap --check trimap.png --photo photo.jpg
       rembg i -om photo.jpg - | matte trimap - -o trimap.png
@@ -161,12 +164,20 @@ def trimap(
         from mattecli.cli.trimap_check import check_file
 
         raise typer.Exit(check_file(mask, files, terminal, as_json=as_json))
+    options = {**dataclasses.asdict(band), **dataclasses.asdict(cleaning)}
+    if key is not None:
+        if out is not None or files.image is not None or files.mask_file is not None or any(options.values()):
+            raise UsageError(
+                "--key takes the trimap from the photo alone; of the other options only -o, --preview, --core and "
+                "--garbage go with it"
+            )
+        key_file(mask, key, files, terminal, overwrite=overwrite, as_json=as_json)
+        return
     if files.mask_file is not None:
         if files.image is not None:
             raise UsageError("with --mask the first argument is the photo; leave --photo out")
         files = dataclasses.replace(files, image=mask, output=files.output or _beside(mask))
         mask = str(files.mask_file)
-    options = {**dataclasses.asdict(band), **dataclasses.asdict(cleaning)}
     if out is not None or Path(mask).is_dir():
         from mattecli.cli.trimap_folder import make_folder_of_trimaps
 

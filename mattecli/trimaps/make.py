@@ -151,6 +151,23 @@ def _without_small(mask: Mask, line: Line | None, area: float) -> tuple[Mask, Ma
     return mask, undecided
 
 
+def with_certain(
+    trimap: NDArray[np.uint8],
+    *,
+    core: Given | None = None,
+    garbage: Given | None = None,
+    name: str = "the trimap",
+    on_note: Note | None = None,
+) -> NDArray[np.uint8]:
+    """A trimap with certain foreground (`core`) and background (`garbage`), as `make_trimap` takes them.
+
+    Raises `InputError`, which names `name`, for sizes that differ.
+    """
+    inside = None if core is None else _certain(core, trimap.shape, "the core", name)
+    outside = None if garbage is None else _certain(garbage, trimap.shape, "the garbage mask", name)
+    return _overruled(trimap.copy(), inside, outside, on_note or (lambda _: None))
+
+
 def _overruled(trimap: NDArray[np.uint8], core: Mask | None, garbage: Mask | None, note: Note) -> NDArray[np.uint8]:
     """The trimap with core and garbage, which win over everything; where both are it is unknown."""
     if core is not None:

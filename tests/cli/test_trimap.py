@@ -261,3 +261,46 @@ def test_a_terminated_run_leaves_no_half_file(mask: Path) -> None:
         process.terminate()
         assert process.wait(50) == 143  # long: other tests may keep the machine busy
     assert sorted(mask.parent.iterdir()) == before
+
+
+# --- photos in front of a screen --------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def screened(tmp_path: Path) -> Path:
+    """A brown disc in front of a green screen, as screen.png."""
+    picture = np.full((240, 320, 3), (0, 177, 64), np.uint8)
+    cv2.circle(picture, (160, 120), 80, (150, 110, 80), -1, cv2.LINE_AA)
+    PIL.Image.fromarray(picture).save(tmp_path / "screen.png")
+    return tmp_path / "screen.png"
+
+
+def test_a_photo_in_front_of_a_screen_needs_no_mask(screened: Path, run_matte: RunMatte) -> None:
+    look = screened.parent / "look.png"
+    code, out, err = run_matte("trimap", screened, "--key", "auto", "--preview", look, "--json")
+    assert code == 0
+    assert f"{screened} has a green screen of about #00b140" in err
+    trimap = read_trimap(screened.parent / "screen_trimap.png")
+    assert (trimap[120, 160], trimap[5, 5], trimap[120, 80]) == (255, 0, 128)
+    facts = json.loads(out)
+    assert (facts["image"], facts["key"], facts["width"]) == (str(screened), "auto", 320)
+    assert len(facts["findings"]) == 1
+    assert facts["foreground"] == pytest.approx((trimap == 255).mean())
+    assert read_image(look).size == (320, 240)
+
+
+def test_wrong_keys_and_photos_without_a_screen_fail_by_name(screened: Path, run_matte: RunMatte) -> None:
+    code, _, err = run_matte("trimap", screened, "--key", "auot")
+    assert (code, err) == (2, "error: --key must be auto, green, blue or a colour such as '#00b140', not 'auot'\n")
+    code, _, err = run_matte("trimap", screened, "--key", "blue")
+    assert code == 3
+    assert f"{screened} shows no blue screen; try --key auto, or make the trimap from a mask" in err
+    assert not (screened.parent / "screen_trimap.png").exists()
+
+
+def test_a_keyed_trimap_replaces_no_file_and_needs_a_name(screened: Path, run_matte: RunMatte) -> None:
+    (screened.parent / "screen_trimap.png").write_bytes(b"mine")
+    assert run_matte("trimap", screened, "--key", "auto")[0] == 3
+    assert run_matte("trimap", "-", "--key", "auto")[0] == 2
+    assert run_matte("trimap", screened, "--key", "auto", "-o", "-", "--json")[0] == 2
+    assert run_matte("trimap", screened, "--key", "auto", "-o", "t.png", "--preview", "t.png")[0] == 2
