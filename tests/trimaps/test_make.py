@@ -87,7 +87,9 @@ def test_a_trimap_from_jpeg_stops_and_snap_mends_it(tmp_path: Path, quality: int
     trimap = drawn()
     damaged = tmp_path / "t.png"
     through_jpeg(trimap, quality, mode).save(damaged)
-    with pytest.raises(InputError, match=r"t\.png has \d+ values just off black and white.*; .* or use `snap=") as error:
+    with pytest.raises(
+        InputError, match=r"t\.png has \d+ values just off black and white.*; .* or use `snap="
+    ) as error:
         read_trimap(damaged)
     mended = read_trimap(damaged, snap=int(str(error.value).split("snap=")[1].rstrip("`")))
     inside = cv2.erode((trimap == 255).view(np.uint8), np.ones((17, 17))) > 0
