@@ -11,7 +11,9 @@ trimap is checked as it is, and after each damage:
 - jpeg: saved as JPEG of quality 75
 - labels: 0, 1 and 2 in place of 0, 128 and 255
 
-A damage counts as found where a finding of its kind is among those of the linter. The table (Markdown) goes to stdout.
+A damage counts as found where a finding of one of its kinds is among those of the linter: for a turned or shifted trimap
+that may also be that its band cuts the edge. Trimaps without any foreground or background are left out. The table
+(Markdown) goes to stdout.
 """
 
 from __future__ import annotations
@@ -56,12 +58,13 @@ def through_jpeg(trimap: Gray, _: str) -> Gray:
     return np.asarray(cv2.imdecode(code, cv2.IMREAD_GRAYSCALE), np.uint8)
 
 
+PLACE = {"orientation", "offset", "narrow band"}
 DAMAGES: dict[str, tuple[Callable[[Gray, str], Gray], set[str]]] = {
     "none": (lambda trimap, _: trimap, set()),
-    "mirrored": (lambda trimap, _: np.ascontiguousarray(trimap[:, ::-1]), {"orientation", "offset"}),
-    "upside down": (lambda trimap, _: np.ascontiguousarray(trimap[::-1]), {"orientation", "offset"}),
-    "turned": (lambda trimap, _: np.ascontiguousarray(trimap[::-1, ::-1]), {"orientation", "offset"}),
-    "shifted": (shifted, {"orientation", "offset"}),
+    "mirrored": (lambda trimap, _: np.ascontiguousarray(trimap[:, ::-1]), PLACE),
+    "upside down": (lambda trimap, _: np.ascontiguousarray(trimap[::-1]), PLACE),
+    "turned": (lambda trimap, _: np.ascontiguousarray(trimap[::-1, ::-1]), PLACE),
+    "shifted": (shifted, PLACE),
     "halved": (halved, {"narrow band"}),
     "jpeg": (through_jpeg, {"values"}),
     "labels": (lambda trimap, _: (trimap // 127).astype(np.uint8), {"values"}),
@@ -79,6 +82,7 @@ def main() -> None:
         for data in options.datasets
         for folder in options.trimaps
         for path in sorted((data / folder).iterdir())
+        if {BACKGROUND, FOREGROUND} <= set(np.unique(read_trimap(path)))
     ]
     print(f"{len(pairs)} trimaps\n\n| damage | found | of | share |\n|---|---:|---:|---:|")
     photos = {photo: read_image(photo).pixels for photo, _ in pairs}

@@ -20,9 +20,10 @@ from mattecli.trimaps.place import cut_share, find_better_place
 FLAT = 0.25  # of a soft matte's grey pixels, no value has more than this
 GREYS = 48  # so many values of grey make a soft matte
 ONE_SIDED = 0.08  # unknown parts below this share of the picture may touch only one side
-LONELY = 0.12  # unknown pixels farther than this from anything known, in diagonals
+DEEP = 0.05  # and so may larger ones that are nowhere deeper than this, in diagonals
+LONELY = 0.2  # unknown pixels farther than this from anything known, in diagonals
 SPECKS, SPECK_AREA = 20, 6  # so many known parts of up to so many pixels, right in the other known side
-CUT = 0.15  # a band that cuts the edge on more of its length is named
+CUT = 0.12  # a band that cuts the edge on more of its length is named
 
 
 @dataclass(frozen=True)
@@ -183,6 +184,9 @@ def _one_sided(codes: NDArray[np.uint8], name: str) -> Finding | None:
         found[np.unique(labels[beside])] = True
         touched.append(found)
     large = facts[:, cv2.CC_STAT_AREA] > ONE_SIDED * codes.size
+    far = np.zeros(count, np.bool_)
+    far[np.unique(labels[depth(unknown(codes)) > DEEP * math.hypot(*codes.shape)])] = True
+    large &= far
     for found, side in ((touched[1], "foreground"), (touched[0], "background")):
         lone = large & ~found
         lone[0] = False

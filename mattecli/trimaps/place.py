@@ -25,8 +25,9 @@ Floats = NDArray[np.float32]
 SIDE = 128  # pixels of the longer side of the copy that is compared
 AROUND = 0.04  # the radius in which the two sides are compared, in diagonals
 STEPS = (-0.1, -0.05, 0.0, 0.05, 0.1)  # offsets tried, in sides
-CLEARLY = 0.3  # another place must be better by so much
+CLEARLY = 0.2  # another place must be better by so much
 STRAY = 0.4  # a pixel so far from its side's colours, on the line to the other's, belongs to neither for certain
+CUTS = 0.07  # and the trimap must cut edges on so much of its border where it is
 CUT_SIDE = 400  # pixels of the longer side of the copy whose borders are examined
 
 _TURNS: dict[str, Callable[[NDArray[np.uint8]], NDArray[np.uint8]]] = {
@@ -55,6 +56,8 @@ def find_better_place(codes: NDArray[np.uint8], photo: NDArray[Any]) -> Place | 
     """
     lab, labels = _small(codes, photo)
     here = fit(labels, lab)
+    if here <= 0 or cut_share(codes, photo) < CUTS:
+        return None
     found: list[tuple[float, Place]] = []
     for name, turn in _TURNS.items():
         turned = np.ascontiguousarray(turn(labels))
@@ -73,6 +76,8 @@ def find_better_place(codes: NDArray[np.uint8], photo: NDArray[Any]) -> Place | 
 
 def fit(labels: NDArray[np.uint8], lab: Floats) -> float:
     """How well a trimap fits a photo in Lab colours, from 0 to 3: a contrast, and twice a share of edges.
+
+    It is below 0 where there is nothing to compare, because most of the unknown part lies near one side only.
 
     The contrast is the mean over unknown pixels of d² / (d² + v): d is the distance between the mean colours of the
     foreground and the background nearby, v is the sum of their variances. The share of edges is g / (g + k): g and k
@@ -105,34 +110,40 @@ def _contrast(labels: NDArray[np.uint8], lab: Floats) -> float:
         spreads.append(spread.clip(0))
         weights.append(weight)
     counted = unknown(labels) & (np.minimum(*weights) > 0.02)
-    if not counted.any():
-        return 0.0
+    if not counted.any() or counted.sum() < 0.5 * unknown(labels).sum():
+        return -3.0
     distance = ((means[0] - means[1]) ** 2).sum(axis=2)
     return float((distance / (distance + spreads[0] + spreads[1] + 20))[counted].mean())
 
 
 def cut_share(codes: NDArray[np.uint8], photo: NDArray[Any]) -> float:
-    """The share of a trimap's borders beyond which the photo goes on as in the unknown part, from 0 to 1.
+    """The share of a trimap's borders on which known pixels have the other side's colours, from 0 to 1.
 
     There the colours beside the border with the background are partly the foreground's, or those beside the border with
-    the foreground partly the background's.
+    the foreground partly the background's. The share of such pixels farther from the border is subtracted: where they
+    are everywhere, the colours tell nothing.
     """
     scale = min(1.0, CUT_SIDE / max(codes.shape))
     size = (max(1, round(codes.shape[1] * scale)), max(1, round(codes.shape[0] * scale)))
     small = cv2.resize(codes, size, interpolation=cv2.INTER_NEAREST)
     known = {value: small == value for value in (FOREGROUND, BACKGROUND)}
-    if not all(side.any() for side in known.values()):
+    open_ = unknown(small)
+    if not all(side.any() for side in known.values()) or not open_.any():
         return 0.0
     pixels = cv2.resize(to_depth(photo, 8), size, interpolation=cv2.INTER_AREA)
     nearer = depth(~known[FOREGROUND]) <= depth(~known[BACKGROUND])
-    line = colour_line(pixels, nearer)
-    open_ = cv2.dilate(unknown(small).view(np.uint8), np.ones((5, 5), np.uint8)).view(np.bool_)
-    cut = borders = 0
-    for value, wrong in ((BACKGROUND, line.place > STRAY), (FOREGROUND, line.place < 1 - STRAY)):
-        beside = known[value] & open_
-        borders += int(np.count_nonzero(beside))
-        cut += int(np.count_nonzero(beside & wrong))
-    return cut / borders if borders else 0.0
+    line, away, diagonal = colour_line(pixels, nearer), depth(~open_), math.hypot(*small.shape)
+    cut, borders, share = 0.0, 0, 0.0
+    for value, stray in ((BACKGROUND, line.place > STRAY), (FOREGROUND, line.place < 1 - STRAY)):
+        beside = known[value] & (away <= 2)
+        beyond = known[value] & (away > 0.02 * diagonal) & (away <= 0.05 * diagonal)
+        if beside.any():
+            usual = float(stray[beyond].mean()) if beyond.any() else 0.0
+            cut += float(stray[beside].mean() - usual) * np.count_nonzero(beside)
+            borders += int(np.count_nonzero(beside))
+    if borders:
+        share = cut / borders
+    return max(0.0, share)
 
 
 def _small(codes: NDArray[np.uint8], photo: NDArray[Any]) -> tuple[Floats, NDArray[np.uint8]]:

@@ -1,0 +1,160 @@
+"""The band by the photo's colours: narrow at a crisp edge, wide at a soft one, as far as hair reaches."""
+
+import cv2
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from mattecli.errors import InputError, UsageError
+from mattecli.trimaps.make import make_trimap
+from mattecli.trimaps.widths import check_width, in_pixels
+
+HEIGHT, WIDTH = 240, 320  # the diagonal is 400 pixels
+
+
+def scene(alpha: NDArray[np.float32]) -> NDArray[np.uint8]:
+    """A red subject on a blue ground, with a little noise."""
+    mixed = alpha[..., None] * (200, 60, 40) + (1 - alpha[..., None]) * (40, 80, 190)
+    return np.clip(mixed + np.random.default_rng(0).normal(0, 3, mixed.shape), 0, 255).astype(np.uint8)
+
+
+def half() -> NDArray[np.float32]:
+    """Foreground on the left half."""
+    alpha = np.zeros((HEIGHT, WIDTH), np.float32)
+    alpha[:, : WIDTH // 2] = 1
+    return alpha
+
+
+def test_a_soft_edge_gets_a_wider_band_than_a_crisp_one() -> None:
+    alpha = half()
+    soft = np.asarray(cv2.GaussianBlur(alpha, (0, 0), 6), np.float32)
+    alpha[HEIGHT // 2 :] = soft[HEIGHT // 2 :]
+    unknown = make_trimap(alpha > 0.5, photo=scene(alpha)) == 128
+    crisp_width, soft_width = unknown[:90].sum(axis=1).mean(), unknown[150:].sum(axis=1).mean()
+    assert soft_width > 1.3 * crisp_width
+    assert unknown[150:][(soft[150:] > 0.2) & (soft[150:] < 0.8)].all()
+
+
+def test_hair_beyond_the_mask_is_followed_and_nothing_elsewhere() -> None:
+    alpha = half()
+    cv2.line(alpha, (WIDTH // 2, 120), (WIDTH // 2 + 20, 118), 1.0, 2)
+    trimap = make_trimap(half() > 0.5, photo=scene(alpha))
+    assert (trimap[117:121, 165:180] == 128).all()
+    assert (trimap[30:60, 175:] == 0).all()
+
+
+def test_background_inside_the_mask_is_followed() -> None:
+    alpha = half()
+    alpha[100:140, WIDTH // 2 - 10 :] = 0
+    trimap = make_trimap(half() > 0.5, photo=scene(alpha))
+    assert (trimap[105:135, WIDTH // 2 - 9 : WIDTH // 2] == 128).all()
+    assert (trimap[:, : WIDTH // 2 - 40] == 255).all()
+
+
+def test_the_band_changes_by_at_most_a_pixel_for_each_pixel_along_the_edge() -> None:
+    alpha = half()
+    soft = np.asarray(cv2.GaussianBlur(alpha, (0, 0), 6), np.float32)
+    alpha[HEIGHT // 2 :] = soft[HEIGHT // 2 :]
+    unknown = make_trimap(alpha > 0.5, photo=scene(alpha)) == 128
+    outer = np.where(unknown, np.arange(WIDTH), 0).max(axis=1)
+    near_the_change = outer[100:140]
+    assert near_the_change.max() > near_the_change.min()
+    discs = np.abs(np.diff(near_the_change))
+    assert discs.max() <= np.ptp(near_the_change)
+    assert (trimap_of_discs(unknown) == unknown).all()
+
+
+def trimap_of_discs(unknown: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """The opening by a disc of 2 pixels, which leaves a union of larger discs as it is."""
+    disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (5, 5))
+    return cv2.morphologyEx(unknown.view(np.uint8), cv2.MORPH_OPEN, disc).view(np.bool_)
+
+
+def test_a_lone_pin_hole_is_filled_by_colour_or_stays_in_its_own_shape() -> None:
+    mask = half() > 0.5
+    mask[120, 60] = False  # an error of the mask
+    mask[60, 60] = False  # a hole in the subject
+    alpha = half()
+    alpha[59:62, 59:62] = 0
+    trimap = make_trimap(mask, photo=scene(alpha))
+    assert trimap[120, 60] == 255
+    assert trimap[60, 60] == 128
+    assert (trimap[50:70, 50:70] == 128).sum() <= 9
+
+
+def test_a_speck_in_the_backgrounds_colour_goes() -> None:
+    mask = half() > 0.5
+    mask[120, 280] = True
+    assert (make_trimap(mask, photo=scene(half()))[:, 200:] == 0).all()
+
+
+@pytest.mark.parametrize(("level", "solid", "label"), [(0.9, False, 255), (0.5, False, 128), (0.5, True, 255)])
+def test_enclosed_grey_is_foreground_from_0_8_on_and_otherwise_unknown(level: float, solid: bool, label: int) -> None:
+    matte = half()
+    matte[100:120, 60:80] = level
+    notes: list[str] = []
+    trimap = make_trimap(matte, photo=scene(half()), solid=solid, on_note=notes.append)
+    assert (trimap[102:118, 62:78] == label).all()
+    assert bool(notes) == (label == 128)
+    assert all("half transparent on 0.5% of the picture" in note for note in notes)
+
+
+@pytest.mark.parametrize(("level", "label"), [(0.15, 0), (0.4, 128)])
+def test_a_ghost_outside_is_background_up_to_0_2(level: float, label: int) -> None:
+    matte = half()
+    matte[100:120, 240:260] = level
+    assert (make_trimap(matte)[102:118, 242:258] == label).all()
+
+
+def test_core_and_garbage_win_and_their_contradictions_are_counted() -> None:
+    core, garbage = np.zeros((2, HEIGHT, WIDTH), bool)
+    core[50:70, 250:270] = True
+    garbage[60:80, 250:270] = True
+    garbage[200:, 20:40] = True
+    notes: list[str] = []
+    trimap = make_trimap(half() > 0.5, erode=3, dilate=3, core=core, garbage=garbage, on_note=notes.append)
+    assert (trimap[50:60, 250:270] == 255).all()
+    assert (trimap[60:70, 250:270] == 128).all()
+    assert (trimap[70:80, 250:270] == 0).all()
+    assert (trimap[200:, 20:40] == 0).all()
+    assert (trimap[210, 41:43] == 128).all()
+    assert notes == ["core and garbage contradict each other on 200 pixels, which stay unknown"]
+
+
+def test_holes_and_parts_go_by_their_area() -> None:
+    mask = half() > 0.5
+    mask[100:110, 60:70] = False
+    mask[100:105, 280:285] = True
+    kept = make_trimap(mask, erode=0, dilate=0)
+    assert (kept[105, 65], kept[102, 282]) == (0, 255)
+    cleaned = make_trimap(mask, erode=0, dilate=0, fill_holes=100, min_area=26)
+    assert (cleaned[105, 65], cleaned[102, 282]) == (255, 0)
+    assert make_trimap(mask, erode=0, dilate=0, fill_holes=99, min_area=25)[102, 282] == 255
+
+
+def test_widths_are_pixels_or_per_cent_of_the_diagonal() -> None:
+    assert [in_pixels(width, (300, 400)) for width in (7, "7", "0.5%", "1%")] == [7, 7, 3, 5]
+    for width in ("-1", "1.5", "101%", "x", "%"):
+        with pytest.raises(UsageError, match="must be 0 or more pixels, or per cent of the diagonal"):
+            check_width(width)
+
+
+def test_the_band_asks_for_the_photo_and_for_one_of_its_size() -> None:
+    with pytest.raises(UsageError, match="`band=auto` needs the photo"):
+        make_trimap(half() > 0.5, band="auto")
+    with pytest.raises(InputError, match=r"m\.png is 320×240 but the photo is 300×240; make the mask from the photo"):
+        make_trimap(half() > 0.5, photo=np.zeros((240, 300, 3), np.uint8), name="m.png")
+
+
+def test_an_enlarged_mask_gets_a_band_as_wide_as_its_stairs() -> None:
+    disc = np.zeros((60, 80), np.uint8)
+    cv2.circle(disc, (40, 30), 20, 255, -1)
+    alpha = cv2.GaussianBlur(cv2.resize(disc, (640, 480)).astype(np.float32) / 255, (0, 0), 1)
+    stairs = cv2.resize(disc, (640, 480), interpolation=cv2.INTER_NEAREST)
+    smooth = alpha > 0.5
+    by_stairs, by_smooth = ((make_trimap(mask, photo=scene_of(alpha)) == 128).sum() for mask in (stairs, smooth))
+    assert by_stairs > 1.15 * by_smooth
+
+
+def scene_of(alpha: NDArray[np.float32]) -> NDArray[np.uint8]:
+    return np.asarray(scene(np.asarray(alpha, np.float32)), np.uint8)
