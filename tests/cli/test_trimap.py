@@ -247,9 +247,9 @@ def test_a_terminated_run_leaves_no_half_file(mask: Path) -> None:
         "import sys, time, dataclasses\n"
         "from mattecli import cli\n"
         "from mattecli.imaging import encoding\n"
-        "def slow(handle, image):\n"
+        "def slow(handle, image, options):\n"
         "    handle.write(b'half'); handle.flush(); print('writing', flush=True); time.sleep(60)\n"
-        "encoding.FORMATS['.png'] = dataclasses.replace(encoding.FORMATS['.png'], save=slow)\n"
+        "encoding.FORMATS['.png'] = dataclasses.replace(encoding.FORMATS['.png'], encode=slow)\n"
         f"sys.argv = ['matte', 'trimap', {str(mask)!r}]\n"
         "cli.main()"
     )
