@@ -1,4 +1,4 @@
-"""The options of masks, which `matte trimap`, `matte predict` and `matte batch` share."""
+"""The options of masks, shared by `trimap`, `predict` and `batch`."""
 
 from __future__ import annotations
 
