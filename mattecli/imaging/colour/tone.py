@@ -21,8 +21,8 @@ _LUMINANCE = np.array([[0.2126, 0.7152, 0.0722]], np.float32)  # of ITU-R BT.709
 _OUTLIERS = 0.001  # this share of the pixels may end at white or at the border of sRGB
 _HIGHEST = np.float32(64)  # the shoulder knows no more; above it is white
 _LEAST = np.float32(1e-6)
-_FAINT = np.float32(0.02)  # the saturation of darker colours is mostly rounding, and so is that of brighter ones
-_MARGIN = 1.05  # a picture that ends here is in range but for its rounding
+_FAINT = np.float32(0.05)  # the saturation of darker colours is mostly rounding, and so is that of brighter ones
+_MARGIN = 1.1  # a picture that ends here is in range but for its rounding
 
 
 @dataclass(frozen=True)
