@@ -11,9 +11,9 @@ trimap is checked as it is, and after each damage:
 - jpeg: saved as JPEG of quality 75
 - labels: 0, 1 and 2 in place of 0, 128 and 255
 
-A damage counts as found where a finding of one of its kinds is among those of the linter: for a turned or shifted trimap
-that may also be that its band cuts the edge. Trimaps without any foreground or background are left out. The table
-(Markdown) goes to stdout.
+A damage counts as found where a finding of one of its kinds is among those of the linter. For a turned or shifted
+trimap that may also be that its band cuts the edge. Trimaps without any foreground or background are left out. The
+table (Markdown) goes to stdout.
 """
 
 from __future__ import annotations

@@ -80,11 +80,27 @@ def _refuse_damaged(values: NDArray[Any], full: int | float, name: str) -> None:
     if 0 < values.max() <= _steps(10, full):
         raise InputError(_labels_sentence(values, full, name))
     snap, just_off = _damage(values, full)
+    if snap and _is_soft(values, full):
+        raise InputError(
+            f"{name} has soft greys, as a matte has, and is not a trimap; make one of it with `matte trimap {name}`"
+        )
     if snap:
         raise InputError(
             f"{name} has {just_off} values just off black and white, as JPEG leaves them; save the trimap as PNG or "
             f"use `snap={snap}`"
         )
+
+
+def _is_soft(values: NDArray[Any], full: int | float) -> bool:
+    """Whether the greys are those of a matte: a trimap's greys have mostly one value, and JPEG spreads it little."""
+    grey = values[(values > _steps(25, full)) & (values < full - _steps(25, full))]
+    if not grey.size:
+        return False
+    levels = np.round(grey / full * 255).astype(np.int64)
+    counts = np.bincount(levels, minlength=256)
+    peak = int(np.argmax(counts))
+    # The grey of a trimap is somewhere in the middle; a faint matte has most of its greys near black.
+    return not 40 < peak < 215 or bool(counts[peak - 10 : peak + 11].sum() < 0.5 * grey.size)
 
 
 def _labels_sentence(values: NDArray[Any], full: int | float, name: str) -> str:
