@@ -77,7 +77,8 @@ def read_apart(form: Format, handle: BinaryIO, source: Path | bytes, name: str, 
     check_pixels(header.width, header.height, name, options)
     size = header.width * header.height * header.count * BYTES[header.kind or "float"]
     apart = int(size * header.times) if header.whole else min(size, 2 * BAND)
-    check_room(2 * size + apart, header.width, header.height, name, options)
+    colours = size * max(3, header.count) // header.count  # grey becomes RGB
+    check_room(size + colours + apart, header.width, header.height, name, options)
     if header.stored is not None:
         return _decoded(form, header, _stored(handle, header), {})
     reply = decode_apart(

@@ -75,5 +75,5 @@ def _numpy(handle: BinaryIO, name: str, options: ReadOptions) -> Decoded:
     pixels = 1
     for side in shape:
         pixels *= side
-    check_room(2 * pixels * max(4, dtype.itemsize), width, height, name, options)
+    check_room((2 if len(shape) > 2 else 4) * pixels * max(4, dtype.itemsize), width, height, name, options)
     return Decoded(npy_array(handle), "NumPy")

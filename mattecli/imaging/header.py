@@ -74,5 +74,5 @@ def read_at(handle: BinaryIO, at: int, count: int) -> bytes:
     handle.seek(at)
     content = handle.read(count)
     if len(content) < count:
-        raise ValueError("it ends in the middle of its header")
+        raise ValueError("it ends too early")
     return content

@@ -145,8 +145,8 @@ def _to_array(picture: PIL.Image.Image) -> NDArray[Any]:
     """The pixels, copied in bands. Pillow's own conversion would hold three copies of the picture."""
     first = np.asarray(picture.crop((0, 0, picture.width, 1)))
     pixels = np.empty((picture.height, *first.shape[1:]), first.dtype)
-    for top in range(0, picture.height, 256):
-        bottom = min(top + 256, picture.height)
+    for top in range(0, picture.height, 32):
+        bottom = min(top + 32, picture.height)
         pixels[top:bottom] = np.asarray(picture.crop((0, top, picture.width, bottom)))
     return pixels
 

@@ -144,7 +144,7 @@ def test_a_missing_a_broken_and_a_small_prediction_fail_by_name_and_leave_no_mea
     assert [failed.name for failed in result.failed] == ["broken", "missing", "small"]
     broken, missing, small = (failed.reason for failed in result.failed)
     assert "broken.png" in broken
-    assert "is not an image that can be read" in broken
+    assert "is truncated or damaged" in broken
     assert "no prediction of this name" in missing
     assert "small.png is 5×4 but" in small
     assert "is 10×8" in small

@@ -550,7 +550,7 @@ def test_a_picture_that_the_memory_cannot_hold_is_refused_before_it_is_decoded(
     pixels = noise(30, 40, *(() if "grey" in kind else (3,)), depth=16 if "16" in kind else 8)
     write = {"tif": tifffile.imwrite, "npy": np.save, "png": cv2.imwrite}[kind[-3:]]
     write(tmp_path / kind, pixels)
-    read_image(tmp_path / kind, options=ReadOptions(max_memory=10 * pixels.nbytes))
+    read_image(tmp_path / kind, options=ReadOptions(max_memory=20 * pixels.nbytes))
     with pytest.raises(DeviceError, match=rf"{kind} has 40×30 pixels; .* and `max_memory` allows 0 MiB; allow more"):
         read_image(tmp_path / kind, options=ReadOptions(max_memory=2 * pixels.nbytes - 1))
     monkeypatch.setattr(memory, "free_bytes", lambda: 2 * pixels.nbytes - 1)
