@@ -1,4 +1,4 @@
-"""What the network sees of a picture: sRGB, whatever the picture's own space is."""
+"""What the network sees of a picture: always sRGB."""
 
 from __future__ import annotations
 

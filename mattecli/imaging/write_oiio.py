@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from mattecli.imaging.options import WriteOptions
 
 _LARGEST_HALF = 65504.0
+_ROWS = 256
 _CHANNELS = {1: ("Y",), 3: ("R", "G", "B"), 4: ("R", "G", "B", "A")}
 # Attributes that this writer decides, or that describe other pixels.
 _OWN = frozenset(
@@ -36,19 +37,18 @@ def save_exr(handle: BinaryIO, image: Image, options: WriteOptions) -> None:
     """
     channels = 1 if image.pixels.ndim == 2 else image.pixels.shape[2]
     half, pixels = options.bits == "half", image.pixels
-    if channels == 4 and options.premultiplied:
-        pixels = np.concatenate([pixels[..., :3] * pixels[..., 3:], pixels[..., 3:]], axis=2)
     if half:
         _check_half(pixels)
     spec = _spec(image, channels, oiio.HALF if half else oiio.FLOAT)
     primaries = chromaticities(image.space) if channels > 1 else None
     if primaries is not None:
         spec.attribute("chromaticities", oiio.TypeDesc("float[8]"), tuple(primaries))
-    _write(handle, "openexr", spec, pixels)
+    _write(handle, "openexr", spec, pixels, multiplied=channels == 4 and options.premultiplied)
 
 
 def _check_half(pixels: NDArray[np.float32]) -> None:
-    largest = float(np.nanmax(np.abs(pixels), where=np.isfinite(pixels), initial=0))
+    bands = (pixels[top : top + _ROWS] for top in range(0, len(pixels), _ROWS))
+    largest = max(float(np.max(np.abs(band), where=np.isfinite(band), initial=0)) for band in bands)
     if largest > _LARGEST_HALF:
         raise InputError(f"it has values up to {largest:g}, and half ends at 65504; write exr, which is float here")
 
@@ -105,24 +105,35 @@ def _box(handle: BinaryIO, name: bytes, content: bytes) -> None:
     handle.write((8 + len(content)).to_bytes(4, "big") + name + content)
 
 
-def _write(handle: BinaryIO, form: str, spec: Any, pixels: NDArray[Any]) -> None:
-    """Write to the file behind the handle, or through a temporary one; the handle is at the end then."""
+def _write(handle: BinaryIO, form: str, spec: Any, pixels: NDArray[Any], *, multiplied: bool = False) -> None:
+    """Write to the file behind the handle, or through a temporary one; the handle is at the end then.
+
+    `multiplied` is for RGBA: colours times alpha.
+    """
     output = oiio.ImageOutput.create(form)
     if output is None:
         raise InputError(f"this OpenImageIO cannot write {form}")
     name = getattr(handle, "name", None)
     if isinstance(name, str) and Path(name).is_file():
-        _save(output, name, spec, pixels)
+        _save(output, name, spec, pixels, multiplied=multiplied)
         handle.seek(0, io.SEEK_END)
         return
     with tempfile.TemporaryDirectory() as folder:  # standard output, or a picture in memory
         path = Path(folder) / "picture"
-        _save(output, str(path), spec, pixels)
+        _save(output, str(path), spec, pixels, multiplied=multiplied)
         with path.open("rb") as written:
             shutil.copyfileobj(written, handle)
 
 
-def _save(output: Any, path: str, spec: Any, pixels: NDArray[Any]) -> None:
-    planes = np.ascontiguousarray(pixels).reshape(spec.height, spec.width, spec.nchannels)  # it reads beyond (H, W)
-    if not (output.open(path, spec) and output.write_image(planes) and output.close()):
+def _save(output: Any, path: str, spec: Any, pixels: NDArray[Any], *, multiplied: bool) -> None:
+    if not output.open(path, spec):
+        raise OSError(output.geterror())
+    for top in range(0, spec.height, _ROWS):
+        band = np.ascontiguousarray(pixels[top : top + _ROWS])
+        if multiplied:
+            band = np.concatenate([band[..., :3] * band[..., 3:], band[..., 3:]], axis=2)
+        rows = band.reshape(-1, spec.width, spec.nchannels)  # of (H, W) it would read beyond the end
+        if not output.write_scanlines(spec.y + top, spec.y + top + len(rows), 0, rows):
+            raise OSError(output.geterror())
+    if not output.close():
         raise OSError(output.geterror())

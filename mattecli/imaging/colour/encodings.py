@@ -1,4 +1,4 @@
-"""Colour encodings: from the values of a picture to light with sRGB's primaries, and back."""
+"""Colour encodings: from values to light with sRGB's primaries, and back."""
 
 from __future__ import annotations
 

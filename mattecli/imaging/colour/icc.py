@@ -1,4 +1,4 @@
-"""Reads and makes ICC profiles of the kind matrix and curves (ICC.1:2022, 8.3.3).
+"""Reads and makes ICC profiles of matrix and curves (ICC.1:2022).
 
 A profile made here has the same bytes on every machine.
 """

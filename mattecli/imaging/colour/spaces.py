@@ -1,4 +1,4 @@
-"""Decides which colour space a picture is in, from what its file says and what the user says."""
+"""Which colour space a picture is in."""
 
 from __future__ import annotations
 
