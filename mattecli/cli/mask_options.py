@@ -1,4 +1,4 @@
-"""The options of masks, which `matte trimap`, `matte predict` and `matte batch` share."""
+"""Options for making trimaps from masks, shared by commands."""
 
 from __future__ import annotations
 

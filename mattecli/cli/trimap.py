@@ -1,4 +1,4 @@
-"""`matte trimap`: a trimap from a mask, matte or cut-out, or the check of one."""
+"""`matte trimap`: makes a trimap from a mask, or checks one."""
 
 from __future__ import annotations
 
