@@ -1,4 +1,4 @@
-"""The options of masks, shared by `trimap`, `predict` and `batch`."""
+"""Options for making trimaps from masks, shared by commands."""
 
 from __future__ import annotations
 

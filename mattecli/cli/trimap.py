@@ -1,4 +1,4 @@
-"""`matte trimap`: makes a trimap from masks or screens, or checks one."""
+"""`matte trimap`: trimaps from masks or screens, and their check."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The unknown band around a mask's edge, as wide as the photo asks for.
+"""The unknown band around a mask, as wide as needed.
 
 Colours of the subject and of the background are learnt on both sides of the edge, locally. They place each pixel on a
 line from background (0) to foreground (1). What lies between is edge, blur or hair. Where both sides have the same
@@ -24,13 +24,14 @@ from mattecli.trimaps.clean import Mask, depth, near
 Floats = NDArray[np.float32]
 
 # All lengths but PIXELS are in diagonals of the picture.
-NARROW, WIDE = 0.004, 0.015  # the band on each side where the edge is crisp, and where it is not
-OUTSIDE, INSIDE = 0.06, 0.03  # how far hair beyond the mask, and background within it, is followed
+NARROW, WIDE = 0.004, 0.008  # the band on each side where the edge is crisp, and where it is not
+OUTSIDE, INSIDE = 0.03, 0.015  # how far hair beyond the mask, and background within it, is followed
 PIXELS = 2.0  # the least error of a mask, in pixels
+DEEP = 0.015  # how deep inside the mask the subject's colours are learnt
 AROUND = 0.05  # the radius in which colours are learnt
 CRISP = 0.35  # a crisp edge has at most this share of pixels between the two sides
 ALIKE = 0.35  # the spread of the background's colours from which on they tell nothing
-DEVIATIONS, LEAST = 2.5, 0.15  # how far from background a pixel must be to be subject, in deviations and at least
+DEVIATIONS, LEAST = 4.0, 0.15  # how far from background a pixel must be to be subject, in deviations and at least
 ANALYSED = 1_000_000  # pixels of the copy that is analysed
 
 
@@ -53,7 +54,7 @@ def colour_line(photo: NDArray[Any], mask: Mask) -> Line:
     lab = np.asarray(cv2.cvtColor(to_depth(photo, 8).astype(np.float32) / 255, cv2.COLOR_RGB2LAB), np.float32)
     diagonal = math.hypot(*shape)
     inside, outside = depth(mask), depth(~mask)
-    deep = inside > min(WIDE * diagonal, 0.5 * float(inside.max()))
+    deep = inside > min(DEEP * diagonal, 0.5 * float(inside.max()))
     far = outside > min(AROUND * diagonal, 0.5 * float(outside.max()))
     step = max(1, round(diagonal / 250))
     front, front_spread = _local_colours(lab, deep, AROUND * diagonal, step)

@@ -1,4 +1,4 @@
-"""The linter of trimaps: what is wrong with one, worst first, and the command that mends it."""
+"""Checks trimaps: what is wrong, worst first, and what to type."""
 
 from __future__ import annotations
 

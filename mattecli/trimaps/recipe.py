@@ -1,4 +1,4 @@
-"""How trimaps are made from masks, as one value that jobs carry along."""
+"""How trimaps are made from masks: the options of a run."""
 
 from __future__ import annotations
 

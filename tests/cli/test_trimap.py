@@ -46,8 +46,8 @@ def test_without_the_photo_the_band_is_one_per_cent_and_says_so(mask: Path, run_
     _, _, err = run_matte("trimap", mask)
     assert "came without its photo, so the unknown band is 1% of the diagonal on each side" in err
     made = read_trimap(mask.parent / "mask_trimap.png")
-    assert (made[60, 41:44] == 128).all()
-    assert (made[60, 44], made[60, 36]) == (255, 0)
+    assert (made[60, 38:42] == 128).all()  # two pixels on each side of the edge
+    assert (made[60, 42], made[60, 37]) == (255, 0)
 
 
 @pytest.mark.parametrize(("given", "erode", "dilate"), [(["--erode", 3], 3, 15), (["--dilate", 4], 10, 4)])
@@ -304,3 +304,66 @@ def test_a_keyed_trimap_replaces_no_file_and_needs_a_name(screened: Path, run_ma
     assert run_matte("trimap", "-", "--key", "auto")[0] == 2
     assert run_matte("trimap", screened, "--key", "auto", "-o", "-", "--json")[0] == 2
     assert run_matte("trimap", screened, "--key", "auto", "-o", "t.png", "--preview", "t.png")[0] == 2
+
+
+# --- masks with their photo, folders, and the check -------------------------------------------------------------------
+
+
+def test_the_photo_may_come_first_with_the_mask_as_an_option(mask: Path, run_matte: RunMatte) -> None:
+    folder = mask.parent
+    assert run_matte("trimap", mask, "--photo", folder / "photo.jpg", "-o", folder / "a.png")[0] == 0
+    assert run_matte("trimap", folder / "photo.jpg", "--mask", mask)[0] == 0
+    made = read_trimap(folder / "photo_trimap.png")
+    assert np.array_equal(made, read_trimap(folder / "a.png"))
+    assert set(np.unique(made)) == {0, 128, 255}
+
+
+def test_core_and_garbage_files_win(mask: Path, run_matte: RunMatte) -> None:
+    for name, x in (("core.png", 10), ("garbage.png", 70)):
+        part = np.zeros((120, 160), np.uint8)
+        part[50:70, x : x + 15] = 255
+        PIL.Image.fromarray(part).save(mask.parent / name)
+    options = ["--core", mask.parent / "core.png", "--garbage", mask.parent / "garbage.png"]
+    assert run_matte("trimap", mask, *options)[0] == 0
+    made = read_trimap(mask.parent / "mask_trimap.png")
+    assert (made[50:70, 10:25] == 255).all()
+    assert (made[50:70, 70:85] == 0).all()
+
+
+def test_a_folder_of_masks_becomes_a_folder_of_trimaps_and_goes_on(mask: Path, run_matte: RunMatte) -> None:
+    masks, photos, out = (mask.parent / name for name in ("masks", "photos", "out"))
+    for name in ("a", "sub/b_mask", "alone"):
+        (masks / name).parent.mkdir(parents=True, exist_ok=True)
+        PIL.Image.fromarray(disc()).save(masks / f"{name}.png")
+    for name in ("a", "sub/b"):
+        (photos / name).parent.mkdir(parents=True, exist_ok=True)
+        PIL.Image.new("RGB", (160, 120), (90, 120, 200)).save(photos / f"{name}.jpg")
+    code, _, err = run_matte("trimap", masks, out, "--photo", photos)
+    assert code == 1
+    assert "alone.png has no photo in" in err
+    assert "2 done, 0 there already, 1 failed" in err
+    assert sorted(path.relative_to(out).as_posix() for path in out.rglob("*.png")) == [
+        "a_trimap.png",
+        "sub/b_trimap.png",
+    ]
+    (masks / "alone.png").unlink()
+    code, _, err = run_matte("trimap", masks, out, "--photo", photos)
+    assert (code, "0 done, 2 there already, 0 failed" in err) == (0, True)
+
+
+def test_the_check_says_what_to_type_and_fails_only_for_what_cannot_be_matted(
+    mask: Path, run_matte: RunMatte, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(mask.parent)
+    made = make_trimap(disc(), erode=5, dilate=5)
+    PIL.Image.fromarray(made).save("t.png")
+    PIL.Image.fromarray(made // 127).save("labels.png")
+    code, _, err = run_matte("trimap", "--check", "t.png")
+    assert (code, err) == (0, "t.png: nothing is wrong; --photo checks its place too\n")
+    code, out, err = run_matte("trimap", "--check", "mask.png", "--json")
+    assert code == 0
+    assert "mask.png is a hard mask without unknown pixels; make a trimap with `matte trimap mask.png --photo" in err
+    assert json.loads(out)["findings"][0]["kind"] == "hard mask"
+    code, _, err = run_matte("trimap", "--check", "labels.png")
+    assert code == 3
+    assert "labels.png holds label numbers up to 2" in err
