@@ -20,6 +20,7 @@ from mattecli.cli.options import (
     check_composite_options,
 )
 from mattecli.cli.progress import passes_bar
+from mattecli.cli.subject import SubjectOptions
 from mattecli.cli.terminal import Terminal
 from mattecli.errors import UsageError
 from mattecli.imaging.choices import Kind
@@ -74,6 +75,7 @@ def predict(
     photo: Annotated[str, typer.Argument(metavar="IMAGE", help="The photo; `-` reads standard input.")],
     *,
     files: PredictOptions,
+    subject: SubjectOptions,
     choices: OutputChoices,
     model: ModelOptions,
     overwrite: Overwrite = False,
@@ -85,12 +87,13 @@ def predict(
     \b
     Examples:
       matte predict photo.jpg --trimap photo_trimap.png
+      matte predict photo.jpg --box 10%,5%,80%,95%
       matte predict photo.jpg -t trimap.png -o cutout.png --cutout
       matte predict photo.jpg -t trimap.png -o out.jpg -b beach.jpg
       matte predict photo.jpg -t trimap.png --what alpha,cutout --out-dir mattes/
     """
     started = time.perf_counter()
-    job = _job(photo, files, choices)
+    job = _job(photo, files, subject, choices)
     if as_json and "-" in job.outputs.values():
         raise UsageError("--json and -o - both write to standard output; name a file for the picture")
 
@@ -115,6 +118,7 @@ def predict(
             network,
             options=choices.output_options(),
             overwrite=overwrite,
+            make_trimap=subject.maker(photo, terminal) if subject.given else None,
             on_note=terminal.warn,
             on_load=lambda backend: terminal.say_device(backend.device, auto=model.device == "auto"),
             on_plan=on_plan,
@@ -127,22 +131,24 @@ def predict(
         terminal.data(json.dumps(_facts(done)) + "\n")
 
 
-def _job(photo: str, files: PredictOptions, choices: OutputChoices) -> Job:
+def _job(photo: str, files: PredictOptions, subject: SubjectOptions, choices: OutputChoices) -> Job:
     """The job that the options ask for. Raises UsageError for options that do not go together."""
     from mattecli.work.outcome import Job
 
-    if files.trimap is None:
+    trimap = subject.source(photo, files.trimap)
+    if trimap is None:
         raise UsageError(
             "--trimap is missing: a picture of the photo's size, white where the foreground is sure, black where the "
-            "background is sure, grey between; make one from a mask with `matte trimap mask.png`"
+            "background is sure, grey between; make one from a mask with `matte trimap mask.png`, or "
+            "mark the subject with --scribbles or --box"
         )
-    if [photo, files.trimap, choices.background].count("-") > 1:
+    if [photo, None if trimap == photo else trimap, choices.background].count("-") > 1:
         raise UsageError("standard input can be read only once; give - for one of photo, trimap and background")
     kinds = _kinds(files, choices)
     choices.check_bits(kinds)
     outputs = _outputs(kinds, photo, files, choices)
     check_composite_options(choices.background, fit=choices.fit, linear=choices.linear)
-    return Job(photo, photo, files.trimap, outputs, choices.background)
+    return Job(photo, photo, trimap, outputs, choices.background)
 
 
 def _kinds(files: PredictOptions, choices: OutputChoices) -> tuple[Kind, ...]:

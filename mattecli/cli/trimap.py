@@ -1,4 +1,4 @@
-"""`matte trimap`: a trimap from a mask, matte or cut-out."""
+"""`matte trimap`: a trimap from a mask, strokes or a box."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mattecli.cli.options import Json, Overwrite, share, whole_number
+from mattecli.cli.options import Json, ModelOptions, Overwrite, share, whole_number
+from mattecli.cli.subject import SubjectOptions, find_trimap
 from mattecli.cli.terminal import Terminal
 
 if TYPE_CHECKING:
@@ -87,17 +88,21 @@ def trimap(
     mask: Annotated[
         str,
         typer.Argument(
-            metavar="MASK", help="A mask, a rough matte or a cut-out (its alpha is taken); `-` reads standard input."
+            metavar="MASK",
+            help="A mask, a rough matte or a cut-out (its alpha is taken); with --scribbles or --box, the photo. "
+            "`-` reads standard input.",
         ),
     ],
     *,
     files: TrimapFiles,
     band: Band,
+    subject: SubjectOptions,
+    model: ModelOptions,
     overwrite: Overwrite = False,
     as_json: Json = False,
     terminal: Terminal,
 ) -> None:
-    """Make a trimap from a mask, a rough matte or a cut-out.
+    """Make a trimap from a mask, a rough matte or a cut-out; or from a photo.
 
     A trimap is white where the foreground is sure and black where the background
     is sure. It is grey (unknown) between them: there `matte predict` finds the
@@ -109,23 +114,32 @@ def trimap(
       matte trimap mask.png --erode 10 --dilate 15
       matte trimap mask.png -o trimap.png --image photo.jpg --preview check.jpg
       matte trimap cutout.png -o trimap.png --erode 5 --dilate 40
+      matte trimap photo.jpg --scribbles strokes.png -o trimap.png
+      matte trimap photo.jpg --box 10%,5%,80%,95% -o trimap.png
       rembg i -om photo.jpg - | matte trimap - -o trimap.png
     """
     from mattecli.imaging.image import Image
     from mattecli.imaging.read import read_alpha, read_image
     from mattecli.imaging.write import check_output, write_image
+    from mattecli.inference.model import Model
     from mattecli.trimaps.check import shares
     from mattecli.trimaps.make import make_trimap
 
+    _check_source(mask, files, band, subject, model)
     target = _target(mask, files, as_json=as_json)
     inputs = [mask] if files.image is None else [mask, files.image]
     for written in [target] if files.preview is None else [target, files.preview]:
         check_output(written, overwrite=overwrite, bits=8 if written == target else None, inputs=inputs)
-    matte = read_alpha(mask)
-    height, width = matte.shape
     name = "standard input" if mask == "-" else mask
-    photo = None if files.image is None else _checked_photo(files.image, (width, height), name)
-    made = make_trimap(matte, **dataclasses.asdict(band), name=name)
+    photo: Image | None
+    if subject.given:
+        photo = read_image(mask)
+        made = find_trimap(photo, Model(model.run_options()), subject, name=name, terminal=terminal)
+    else:
+        matte = read_alpha(mask)
+        photo = None if files.image is None else _checked_photo(files.image, matte.shape[::-1], name)
+        made = make_trimap(matte, **dataclasses.asdict(band), name=name)
+    height, width = made.shape
     write_image(target, Image(made), overwrite=overwrite)
     if files.preview is not None:
         photo = photo or read_image(files.image or mask)
@@ -136,6 +150,20 @@ def trimap(
         names = {"mask": mask, "image": files.image, "output": target, "preview": files.preview}
         facts = {**names, "width": width, "height": height, **parts, **dataclasses.asdict(band)}
         terminal.data(json.dumps(facts) + "\n")
+
+
+def _check_source(mask: str, files: TrimapFiles, band: Band, subject: SubjectOptions, model: ModelOptions) -> None:
+    """Raise UsageError for options that would do nothing."""
+    from mattecli.errors import UsageError
+
+    if not subject.given:
+        if idle := model.given():
+            raise UsageError(f"{' and '.join(idle)} would do nothing, because a mask needs no network; leave it out")
+        return
+    subject.source(mask)
+    if files.image is not None or band != Band():
+        wrong = "--image belongs" if files.image is not None else "--erode, --dilate, --low and --high belong"
+        raise UsageError(f"{wrong} to a mask; with --scribbles or --box, name the photo and leave it out")
 
 
 def _checked_photo(photo: str, size: tuple[int, int], mask: str) -> Image | None:

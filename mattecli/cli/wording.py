@@ -4,7 +4,7 @@ import re
 
 # The library's parameters that options set under the same name.
 _PARAMETERS = (
-    "backend|bits|device|dilate|erode|fit|high|linear|low|max_memory|opset|overwrite|pre_post|precision|provider|size|"
+    "backend|bits|box|device|dilate|erode|fit|high|linear|low|max_memory|opset|overwrite|pre_post|precision|provider|size|"
     "snap|threads|tile|weights"
 )
 _MENTION = re.compile(rf"`({_PARAMETERS})(?:=([^`]*))?`")

@@ -1,4 +1,4 @@
-"""From strokes or a box to a trimap, on a small copy of the photo."""
+"""From strokes or a box to a trimap."""
 
 from __future__ import annotations
 
@@ -102,8 +102,8 @@ def segment(
     trimap = np.asarray(cv2.resize(small, photo.size, interpolation=cv2.INTER_NEAREST), np.uint8)
     if strokes is not None:
         for label in (BACKGROUND, FOREGROUND):
+            check()
             np.copyto(trimap, label, where=strokes == label)
-    check()
     return trimap
 
 
@@ -124,7 +124,7 @@ def probability(
     seeds = _box_seeds(photo, box)
     if strokes is not None:
         check_size((strokes.shape[1], strokes.shape[0]), photo.size, name="the strokes", image_name="the photo")
-        _put_strokes(seeds, strokes)
+        _put_strokes(seeds, strokes, check)
     _check_sides(seeds, boxed=box is not None)
     guess, known = _log_odds(photo, seeds, box), seeds
     for one in _PASSES[effort]:
@@ -150,12 +150,13 @@ def _box_seeds(photo: PreparedPhoto, box: Box | None) -> NDArray[np.uint8]:
     return seeds
 
 
-def _put_strokes(seeds: NDArray[np.uint8], strokes: NDArray[np.uint8]) -> None:
+def _put_strokes(seeds: NDArray[np.uint8], strokes: NDArray[np.uint8], check: Callable[[], None]) -> None:
     """Add strokes to the seeds, at the size of the seeds. A stroke thinner than a pixel stays."""
-    shares = [
-        cv2.resize(np.uint8(255) * (strokes == label), seeds.shape[::-1], interpolation=cv2.INTER_AREA)
-        for label in (FOREGROUND, BACKGROUND)
-    ]
+    shares = []
+    for label in (FOREGROUND, BACKGROUND):
+        check()
+        where = (strokes == label).view(np.uint8) * np.uint8(255)
+        shares.append(cv2.resize(where, seeds.shape[::-1], interpolation=cv2.INTER_AREA))
     share = shares[0].astype(np.int16) + shares[1]
     touched = np.asarray(share > 255 // 4)
     near = cv2.dilate(touched.view(np.uint8), np.ones((5, 5), np.uint8)) > 0

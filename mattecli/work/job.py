@@ -24,6 +24,7 @@ from mattecli.compositing.outputs import (
 )
 from mattecli.imaging.choices import Bits, Colour, Fit, Kind
 from mattecli.imaging.image import Image
+from mattecli.imaging.read import read_image
 from mattecli.system.memory import peak_bytes
 from mattecli.trimaps.check import shares
 from mattecli.trimaps.pairs import read_pair, trimap_note
@@ -86,6 +87,7 @@ def run_job(
     *,
     options: OutputOptions | None = None,
     overwrite: bool = False,
+    make_trimap: Callable[[Image, Model], NDArray[np.uint8]] | None = None,
     on_note: Callable[[str], None] | None = None,
     on_load: Callable[[Backend], None] | None = None,
     on_plan: Callable[[Plan], None] | None = None,
@@ -93,14 +95,15 @@ def run_job(
 ) -> Done:
     """Read a photo and its trimap, matte it, and write its outputs, the alpha first.
 
-    All that can be refused is refused before the network is loaded. `on_note` is called with what the user should know,
-    as soon as it is known. `on_load` is called with the network's backend, `on_plan` and `progress` as `predict_alpha`
-    calls them. Raises InputError, WeightsError, DeviceError and UsageError.
+    All that can be refused is refused before the network is loaded. `make_trimap` gives the trimap, uint8 (H, W) of 0,
+    128 and 255; then the job's trimap is only the file that it is made from. `on_note` is called with what the user
+    should know, as soon as it is known. `on_load` is called with the network's backend, `on_plan` and `progress` as
+    `predict_alpha` calls them. Raises InputError, WeightsError, DeviceError and UsageError.
     """
     options = options or OutputOptions()
     started = time.perf_counter()
     check_outputs(job, options, overwrite=overwrite)
-    inputs = read_inputs(job, snap=model.options.snap)
+    inputs = read_inputs(job, snap=model.options.snap) if make_trimap is None else _made(job, model, make_trimap)
     background = None if job.background is None else read_background(job.background)
     if on_note is not None:
         for note in find_notes(job, inputs, background):
@@ -124,6 +127,14 @@ def read_inputs(job: Job, *, snap: int = 0) -> Inputs:
     """Read and check the photo and its trimap; see `read_pair`. Raises InputError."""
     started = time.perf_counter()
     photo, trimap = read_pair(job.image, job.trimap, snap=snap)
+    return Inputs(photo, trimap, shares(trimap)["unknown"], time.perf_counter() - started)
+
+
+def _made(job: Job, model: Model, make_trimap: Callable[[Image, Model], NDArray[np.uint8]]) -> Inputs:
+    """Read the photo and make its trimap."""
+    started = time.perf_counter()
+    photo = read_image(job.image)
+    trimap = make_trimap(photo, model)
     return Inputs(photo, trimap, shares(trimap)["unknown"], time.perf_counter() - started)
 
 

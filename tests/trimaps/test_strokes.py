@@ -111,7 +111,7 @@ def test_a_core_is_the_middle_of_its_stroke_and_thin_strokes_keep_one() -> None:
 
 def test_a_stroke_that_crosses_the_edge_keeps_its_core_and_is_named() -> None:
     labels, trimap = lines(), np.full((HEIGHT, WIDTH), 128, np.uint8)
-    trimap[:32] = 0  # the upper quarter of the foreground's stroke
+    trimap[:31] = 0  # the edge lies between this and the middle of the foreground's stroke
     kept, places = without_crossing(labels, trimap)
     assert np.array_equal(kept == 255, stroke_cores(labels) == 255)
     assert np.array_equal(kept == 0, labels == 0)
