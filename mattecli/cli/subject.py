@@ -80,7 +80,7 @@ def find_trimap(
     from mattecli.trimaps.strokes import parse_box, stroke_cores
 
     box = None if options.box is None else parse_box(options.box, photo.size)
-    strokes = None if options.scribbles is None else _strokes(options.scribbles, photo, name)
+    strokes = None if options.scribbles is None else _strokes(options.scribbles, photo, name, both_sides=box is None)
     pixels = photo.pixels if photo.pixels.dtype.kind == "u" else to_depth(photo.pixels, 16)
     if not model.backend.checkpoint.sha256.startswith(CALIBRATED_FOR):
         terminal.warn(
@@ -95,12 +95,12 @@ def find_trimap(
     return trimap if strokes is None else _with_strokes(trimap, strokes, options.scribbles or "", terminal)
 
 
-def _strokes(scribbles: str, photo: Image, name: str) -> NDArray[np.uint8]:
+def _strokes(scribbles: str, photo: Image, name: str, *, both_sides: bool) -> NDArray[np.uint8]:
     from mattecli.imaging.read import read_values
     from mattecli.trimaps.strokes import read_strokes
 
     label = "standard input" if scribbles == "-" else scribbles
-    return read_strokes(read_values(scribbles), photo.pixels, name=label, photo_name=name)
+    return read_strokes(read_values(scribbles), photo.pixels, both_sides=both_sides, name=label, photo_name=name)
 
 
 def _with_strokes(

@@ -26,6 +26,7 @@ def read_strokes(
     layer: NDArray[Any],
     photo: NDArray[Any] | None = None,
     *,
+    both_sides: bool = False,
     name: str = "the scribbles",
     photo_name: str = "the photo",
 ) -> NDArray[np.uint8]:
@@ -36,7 +37,7 @@ def read_strokes(
     uint8, uint16 or floats in [0, 1]. Pieces under 12 pixels are not strokes.
 
     Raises `InputError` where the sizes differ, where over 30 % of a copy differs, where a copy has no photo to compare,
-    and where there is no stroke.
+    and where there is no stroke, or none on one side with `both_sides`.
     """
     if photo is not None:
         sizes = [(pixels.shape[1], pixels.shape[0]) for pixels in (layer, photo)]
@@ -53,8 +54,11 @@ def read_strokes(
     labels = np.full(paint.shape[:2], UNKNOWN, np.uint8)
     labels[_pieces(painted & (paint[..., :3].min(2) >= _WHITE))] = FOREGROUND
     labels[_pieces(painted & (paint[..., :3].max(2) <= _BLACK))] = BACKGROUND
-    if not (labels != UNKNOWN).any():
-        raise InputError(f"{name} has no white or black strokes; paint foreground white and background black")
+    missing = [
+        colour for colour, label in (("white", FOREGROUND), ("black", BACKGROUND)) if not (labels == label).any()
+    ]
+    if len(missing) == 2 or (missing and both_sides):
+        raise InputError(f"{name} has no {' or '.join(missing)} strokes; paint foreground white and background black")
     return labels
 
 

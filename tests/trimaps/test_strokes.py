@@ -93,6 +93,10 @@ def test_files_without_strokes_and_of_another_size_are_refused() -> None:
     photo = photo_between()
     with pytest.raises(InputError, match="no white or black strokes"):
         read_strokes(photo, photo)
+    white = np.where(lines() == 0, 128, lines()).astype(np.uint8)
+    assert (read_strokes(layer(white)) == white).all()
+    with pytest.raises(InputError, match=r"s\.png has no black strokes; paint"):
+        read_strokes(layer(white), both_sides=True, name="s.png")
     with pytest.raises(InputError, match=r"s\.png is 160×120 but .* make the scribbles from the photo"):
         read_strokes(layer(lines()), photo[:-1], name="s.png")
     with pytest.raises(InputError, match="no transparent pixels"):
