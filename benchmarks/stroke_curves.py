@@ -76,15 +76,15 @@ def certain(likely: Map, foreground: float, background: float, margin: float) ->
     return trimap
 
 
-def curves(scenes: Sequence[Scene], matte: Matte, seeds: Sequence[int]) -> str:
+def curves(scenes: Sequence[Scene], matte: Matte, seeds: Sequence[int], names: Sequence[str] | None = None) -> str:
     """Markdown: for each candidate, the least unknown share at which so many runs are right."""
-    maps: dict[str, list[tuple[Map, Gray]]] = {name: [] for name in CANDIDATES}
+    maps: dict[str, list[tuple[Map, Gray]]] = {name: [] for name in names or CANDIDATES}
     for scene, seed in itertools.product(scenes, seeds):
         strokes = painted(random_strokes(scene, 4, seed), scene.alpha.shape)
         photo = prepare_photo(scene.photo)
         alpha = cv2.resize(scene.alpha, photo.small.shape[1::-1], interpolation=cv2.INTER_AREA)
-        for name, candidate in CANDIDATES.items():
-            maps[name].append((candidate(photo, strokes, matte), alpha))
+        for name, found in maps.items():
+            found.append((CANDIDATES[name](photo, strokes, matte), alpha))
     lines = ["| candidate | " + " | ".join(f"{share:.0%} of the runs right" for share in RIGHT) + " |"]
     lines.append("|---|" + "--:|" * len(RIGHT))
     for name, found in maps.items():

@@ -59,7 +59,8 @@ def main() -> None:
         from stroke_curves import curves
 
         scenes = tuning_scenes(options.foregrounds, options.photos, renders=options.renders, animals=options.animals)
-        print(curves([scene for scene in scenes if scene.solid.mean() > 0.15], matte, options.seeds))
+        solid = [scene for scene in scenes if scene.solid.mean() > 0.15]  # strokes need something to lie on
+        print(curves(solid[:: options.every], matte, options.seeds, options.candidates))
         return
     done = set()
     if options.records and options.records.exists():
@@ -86,6 +87,8 @@ def _options() -> argparse.Namespace:
     curves.add_argument("--photos", type=Path, required=True)
     curves.add_argument("--renders", type=int, default=36)
     curves.add_argument("--animals", type=int, default=13)
+    curves.add_argument("--candidates", nargs="+", help="default: all; GrabCut is the slowest")
+    curves.add_argument("--every", type=int, default=1, help="take only every so many of the scenes")
     curves.add_argument("--seeds", type=int, nargs="+", default=[0])
     run = commands.add_parser("run")
     run.add_argument("dataset", type=Path)
@@ -212,6 +215,10 @@ def tables(records: list[dict[str, Any]]) -> str:
         found = [record for record in records if record["kind"] == kind]
         if found:
             lines.append(_summary(kind, found))
+    if steps := [record for record in records if record["kind"] == "ten"]:
+        worse, count = (sum(record[key] for record in steps) for key in ("worse_steps", "steps"))
+        kept = "every stroke kept its label" if all(record["labels_kept"] for record in steps) else "LABELS WERE LOST"
+        lines += ["", f"Ten strokes: {worse} of {count} steps made it worse by over 1 %; {kept}."]
     names = sorted({record["name"] for record in records})
     lines += ["", "| picture | " + " | ".join(f"{kind}: fg, bg right, unknown, SAD" for kind in KINDS) + " |"]
     lines.append("|---|" + "--:|" * len(KINDS))
@@ -232,16 +239,12 @@ def _summary(kind: str, found: list[dict[str, Any]]) -> str:
 
     f, b, u = column("foreground_right"), column("background_right"), column("unknown")
     sads, loose = column("sad"), column("loose_sad")
-    line = (
+    return (
         f"| {kind} | {len(found)} | {((f >= 0.98) & (b >= 0.99)).sum()} | {((f >= 0.97) & (b >= 0.97)).sum()} "
         f"| {(column('solid_certain') >= 0.7).sum()} | {column('solid_certain').mean():.2f} | {u.mean():.1%} "
         f"| {u.mean() / column('loose_unknown').mean():.2f} | {sads.mean():.1f}, {np.median(sads):.1f} "
         f"| {sads.mean() / loose.mean():.2f}, {np.median(sads / loose):.2f} |"
     )
-    if kind == "ten":
-        steps, worse = column("steps").sum(), column("worse_steps").sum()
-        line += f"\n\nten: {worse} of {steps} steps made it worse; labels kept: {column('labels_kept').all()}\n"
-    return line
 
 
 if __name__ == "__main__":
