@@ -142,7 +142,7 @@ def _job(photo: str, files: PredictOptions, subject: SubjectOptions, choices: Ou
             "background is sure, grey between; make one from a mask with `matte trimap mask.png`, or "
             "mark the subject with --scribbles or --box"
         )
-    if [photo, None if trimap == photo else trimap, choices.background].count("-") > 1:
+    if [photo, None if subject.given and trimap == photo else trimap, choices.background].count("-") > 1:
         raise UsageError("standard input can be read only once; give - for one of photo, trimap and background")
     kinds = _kinds(files, choices)
     choices.check_bits(kinds)
