@@ -23,6 +23,7 @@ from mattecli.cli.options import (
     check_composite_options,
 )
 from mattecli.cli.progress import passes_bar
+from mattecli.cli.subject import SubjectOptions
 from mattecli.cli.terminal import Terminal
 from mattecli.errors import UsageError
 from mattecli.imaging.choices import Kind
@@ -101,6 +102,7 @@ def predict(
     photo: Annotated[str, typer.Argument(metavar="IMAGE", help="The photo; `-` reads standard input.")],
     *,
     files: PredictOptions,
+    subject: SubjectOptions,
     choices: OutputChoices,
     masks: MaskOptions,
     reading: ReadChoices,
@@ -116,13 +118,14 @@ def predict(
     Examples:
       matte predict photo.jpg --trimap photo_trimap.png
       matte predict photo.jpg --mask rembg.png --cutout
+      matte predict photo.jpg --box 10%,5%,80%,95%
       matte predict photo.jpg -t trimap.png -o cutout.png --cutout
       matte predict photo.jpg -t trimap.png -o out.jpg -b beach.jpg
       matte predict photo.jpg -t trimap.png --what alpha,cutout --out-dir mattes/
       matte predict photo.jpg -t trimap.png --what alpha:png16,cutout:webp,layers
     """
     started = time.perf_counter()
-    job = _job(photo, files, choices, masks)
+    job = _job(photo, files, subject, choices, masks)
     written.check(list(job.outputs.values()))
     if as_json and "-" in job.outputs.values():
         raise UsageError("--json and -o - both write to standard output; name a file for the picture")
@@ -150,6 +153,7 @@ def predict(
             reading=reading.read_options(model),
             overwrite=overwrite,
             save_trimap=files.save_trimap,
+            make_trimap=subject.maker(photo, files, terminal) if subject.given else None,
             on_note=terminal.warn,
             on_load=lambda backend: terminal.say_device(backend.device, auto=model.device == "auto"),
             on_plan=on_plan,
@@ -162,25 +166,26 @@ def predict(
         terminal.data(json.dumps(_facts(done)) + "\n")
 
 
-def _job(photo: str, files: PredictOptions, choices: OutputChoices, masks: MaskOptions) -> Job:
+def _job(photo: str, files: PredictOptions, subject: SubjectOptions, choices: OutputChoices, masks: MaskOptions) -> Job:
     """The job that the options ask for. Raises UsageError for options that do not go together."""
     from mattecli.work.outcome import FromMask, Job
 
-    trimap, from_mask = files.trimap, None
+    trimap, from_mask = subject.source(photo, files.trimap or files.mask), None
+    certain = [f"--{key}" for key in ("core", "garbage") if getattr(files, key) is not None]
     if files.mask is not None:
-        if trimap is not None:
+        if files.trimap is not None:
             raise UsageError("--trimap and --mask are both given; a mask takes the trimap's place, so give one of them")
-        trimap = files.mask
         from_mask = FromMask(recipe=masks.recipe(), core=files.core, garbage=files.garbage)
-    elif given := [*masks.given(), *(f"--{key}" for key in ("core", "garbage") if getattr(files, key) is not None)]:
+    elif given := [*masks.given(), *([] if subject.given else certain)]:
         raise UsageError(f"{' and '.join(given)} would do nothing without --mask; add it, or leave them out")
     if trimap is None:
         raise UsageError(
             "--trimap is missing: a picture of the photo's size, white where the foreground is sure, black where the "
-            "background is sure, grey between; with a mask or a cut-out of another program give `--mask FILE` instead, "
-            "or make a trimap with `matte trimap mask.png --photo photo.jpg`"
+            "background is sure, grey between; give a mask or a cut-out of another program as --mask, mark the subject "
+            "with --box or --scribbles, or make a trimap with `matte trimap mask.png --photo photo.jpg`"
         )
-    if [photo, trimap, files.core, files.garbage, choices.background].count("-") > 1:
+    read = [photo, None if trimap == photo else trimap, files.core, files.garbage, choices.background]
+    if read.count("-") > 1:
         raise UsageError("standard input can be read only once; give - for one of photo, trimap and background")
     if files.save_trimap == "-":
         raise UsageError("--save-trimap takes no -; name a file")

@@ -1,4 +1,4 @@
-"""`matte trimap`: trimaps from masks or screens, and their check."""
+"""`matte trimap`: trimaps from masks or photos, and their check."""
 
 from __future__ import annotations
 
@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 import typer
 
 from mattecli.cli.mask_options import BandOption, DilateOption, ErodeOption, SolidOption
-from mattecli.cli.options import Json, Overwrite, share, whole_number
+from mattecli.cli.options import Json, ModelOptions, Overwrite, share, whole_number
+from mattecli.cli.subject import SubjectOptions
 from mattecli.cli.terminal import Terminal
-from mattecli.cli.trimap_key import KeyOption, key_file
+from mattecli.cli.trimap_photo import KeyOption, make_from_photo
 from mattecli.errors import UsageError
 
 if TYPE_CHECKING:
@@ -125,7 +126,7 @@ def trimap(
         typer.Argument(
             metavar="MASK",
             help="A mask, a rough matte or a cut-out (its alpha is taken); `-` reads standard input. A folder of them "
-            "with OUT. With --check: the trimap. With --mask: the photo.",
+            "with OUT. With --check: the trimap. With --mask, --key, --scribbles or --box: the photo.",
         ),
     ],
     out: Annotated[
@@ -135,6 +136,8 @@ def trimap(
     files: TrimapFiles,
     band: Band,
     cleaning: Cleaning,
+    subject: SubjectOptions,
+    model: ModelOptions,
     key: KeyOption = None,
     check: Annotated[
         bool, typer.Option("--check", help="Say what is wrong with a trimap, and the command that mends it.")
@@ -143,7 +146,7 @@ def trimap(
     as_json: Json = False,
     terminal: Terminal,
 ) -> None:
-    """Make a trimap from a mask, a rough matte or a cut-out, or check one.
+    """Make a trimap from a mask, a rough matte or a cut-out, or from a photo; or check one.
 
     A trimap is white where the foreground is sure and black where the background
     is sure. It is grey (unknown) between them: there `matte predict` finds the
@@ -156,6 +159,8 @@ def trimap(
       matte trimap cutout.png --photo photo.jpg --core inside.png --garbage outside.png
       matte trimap mask.png --erode 10 --dilate 15
       matte trimap photo.jpg --key auto
+      matte trimap photo.jpg --scribbles strokes.png -o trimap.png
+      matte trimap photo.jpg --box 10%,5%,80%,95% -o trimap.png
       matte trimap masks/ trimaps/ --photo photos/
       matte trimap --check trimap.png --photo photo.jpg
       rembg i -om photo.jpg - | matte trimap - -o trimap.png
@@ -165,13 +170,17 @@ def trimap(
 
         raise typer.Exit(check_file(mask, files, terminal, as_json=as_json))
     options = {**dataclasses.asdict(band), **dataclasses.asdict(cleaning)}
-    if key is not None:
+    from_photo = key is not None or subject.given
+    _check_source(from_photo, key, subject, model, mask)
+    if from_photo:
         if out is not None or files.image is not None or files.mask_file is not None or any(options.values()):
             raise UsageError(
-                "--key takes the trimap from the photo alone; of the other options only -o, --preview, --core and "
-                "--garbage go with it"
+                "--key, --scribbles and --box make the trimap from the photo alone; of the options of masks only "
+                "-o, --preview, --core and --garbage go with them"
             )
-        key_file(mask, key, files, terminal, overwrite=overwrite, as_json=as_json)
+        make_from_photo(
+            mask, files, terminal, key=key, subject=subject, model=model, overwrite=overwrite, as_json=as_json
+        )
         return
     if files.mask_file is not None:
         if files.image is not None:
@@ -186,6 +195,17 @@ def trimap(
     facts = make_one(mask, files, options, terminal, overwrite=overwrite, as_json=as_json)
     if as_json:
         terminal.data(json.dumps(facts) + "\n")
+
+
+def _check_source(from_photo: bool, key: str | None, subject: SubjectOptions, model: ModelOptions, photo: str) -> None:
+    """Raise UsageError for options that would do nothing, or that contradict each other."""
+    if subject.given:
+        if key is not None:
+            raise UsageError("--key takes the place of --scribbles and --box; give one or the other")
+        subject.source(photo)
+    elif idle := model.given():
+        what = "a screen" if from_photo else "a mask"
+        raise UsageError(f"{' and '.join(idle)} would do nothing, because {what} needs no network; leave it out")
 
 
 def make_one(

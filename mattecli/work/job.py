@@ -116,6 +116,7 @@ def run_job(
     reading: ReadOptions | None = None,
     overwrite: bool = False,
     save_trimap: str | None = None,
+    make_trimap: Callable[[Image, Model], NDArray[np.uint8]] | None = None,
     on_note: Callable[[str], None] | None = None,
     on_load: Callable[[Backend], None] | None = None,
     on_plan: Callable[[Plan], None] | None = None,
@@ -123,7 +124,8 @@ def run_job(
 ) -> Done:
     """Read a photo and its trimap, matte it, and write its outputs, the alpha first.
 
-    All that can be refused is refused before the network is loaded. `save_trimap` names a file for the trimap.
+    All that can be refused is refused before the network is loaded. `make_trimap` gives the trimap, uint8 (H, W) of 0,
+    128 and 255; then the job's trimap is only the file that it is made from. `save_trimap` names a file for the trimap.
     `on_note` is called with what the user should know, as soon as it is known. `on_load` is called with the network's
     backend, `on_plan` and `progress` as `predict_alpha` calls them. Raises InputError, WeightsError, DeviceError and
     UsageError.
@@ -133,7 +135,11 @@ def run_job(
     check_outputs(job, options, overwrite=overwrite)
     if save_trimap is not None:
         check_output(save_trimap, overwrite=overwrite, bits=8, inputs=job.inputs)
-    inputs = read_inputs(job, snap=model.options.snap, exposure=model.options.network_exposure, reading=reading)
+    exposure = model.options.network_exposure
+    if make_trimap is None:
+        inputs = read_inputs(job, snap=model.options.snap, exposure=exposure, reading=reading)
+    else:
+        inputs = _made(job, model, make_trimap, exposure=exposure, reading=reading or ReadOptions())
     if save_trimap is not None:
         write_image(save_trimap, Image(inputs.trimap), overwrite=overwrite)
     background = None if job.background is None else read_background(job.background)
@@ -184,6 +190,22 @@ def read_inputs(job: Job, *, snap: int = 0, exposure: float = 0.0, reading: Read
             on_note=notes.append,
         )
     return Inputs(photo, view, trimap, shares(trimap)["unknown"], time.perf_counter() - started, tuple(notes))
+
+
+def _made(
+    job: Job,
+    model: Model,
+    make_trimap: Callable[[Image, Model], NDArray[np.uint8]],
+    *,
+    exposure: float,
+    reading: ReadOptions,
+) -> Inputs:
+    """Read the photo and make its trimap."""
+    started = time.perf_counter()
+    photo = read_image(job.image, options=reading)
+    trimap = make_trimap(photo, model)
+    view = network_view(photo, exposure=exposure)
+    return Inputs(photo, view, trimap, shares(trimap)["unknown"], time.perf_counter() - started)
 
 
 def find_matte(

@@ -1,0 +1,159 @@
+"""Reads strokes and boxes, and finds strokes that cross the edge."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from mattecli.errors import InputError, UsageError
+from mattecli.imaging.image import to_depth
+from mattecli.trimaps.check import BACKGROUND, FOREGROUND, UNKNOWN, check_size
+
+_OPAQUE = 128  # of 255: paint that is more transparent than this is not a stroke
+_WHITE, _BLACK = 235, 20  # of 255: paint is white from here up, and black up to here, in all channels
+_LEAST_PIECE = 12  # pixels; smaller pieces are noise
+_MOST_PAINTED = 0.3  # share of the photo that may differ
+_LEAST_DIFFERENCE = 10  # of 255
+_NOISE = 6  # paint differs from the photo by more than this many times the median difference,
+_MOST_NOISE = 5  # which is that of a JPEG of low quality at most; of 255
+_CROSSES = 0.1  # share of a stroke on the other side of the edge
+
+
+def read_strokes(
+    layer: NDArray[Any],
+    photo: NDArray[Any] | None = None,
+    *,
+    both_sides: bool = False,
+    name: str = "the scribbles",
+    photo_name: str = "the photo",
+) -> NDArray[np.uint8]:
+    """Strokes as labels, uint8 (H, W): 255 foreground, 0 background, 128 where nothing was painted.
+
+    `layer` is RGBA (H, W, 4), a transparent layer with white and black strokes; or RGB (H, W, 3), a painted copy of
+    `photo` (H, W, 3), where a stroke is what differs from the photo and is nearly pure white or black. Values are
+    uint8, uint16 or floats in [0, 1]. Pieces under 12 pixels are not strokes.
+
+    Raises `InputError` where the sizes differ, where over 30 % of a copy differs, where a copy has no photo to compare,
+    and where there is no stroke, or none on one side with `both_sides`.
+    """
+    if photo is not None:
+        sizes = [(pixels.shape[1], pixels.shape[0]) for pixels in (layer, photo)]
+        check_size(*sizes, name=name, image_name=photo_name, what="scribbles")
+    paint = to_depth(layer, 8)
+    if paint.ndim == 2:
+        paint = np.repeat(paint[..., None], 3, axis=2)
+    if paint.shape[2] == 4 and np.ptp(paint[..., 3]) > 0:
+        painted = np.asarray(paint[..., 3] >= _OPAQUE)
+    elif photo is None:
+        raise InputError(f"{name} has no transparent pixels; paint white and black strokes on a transparent layer")
+    else:
+        painted = _differs(paint[..., :3], to_depth(photo, 8), name, photo_name)
+    labels = np.full(paint.shape[:2], UNKNOWN, np.uint8)
+    labels[_pieces(painted & (paint[..., :3].min(2) >= _WHITE))] = FOREGROUND
+    labels[_pieces(painted & (paint[..., :3].max(2) <= _BLACK))] = BACKGROUND
+    missing = [
+        colour for colour, label in (("white", FOREGROUND), ("black", BACKGROUND)) if not (labels == label).any()
+    ]
+    if len(missing) == 2 or (missing and both_sides):
+        raise InputError(f"{name} has no {' or '.join(missing)} strokes; paint foreground white and background black")
+    return labels
+
+
+def _differs(paint: NDArray[np.uint8], photo: NDArray[np.uint8], name: str, photo_name: str) -> NDArray[np.bool_]:
+    """Where a copy differs from the photo by more than its noise, which saving as JPEG brings."""
+    difference = cv2.absdiff(paint, photo).max(2)
+    painted = np.asarray(difference > _LEAST_DIFFERENCE + _NOISE * min(_MOST_NOISE, float(np.median(difference))))
+    share = np.count_nonzero(painted) / painted.size
+    if share > _MOST_PAINTED:
+        raise InputError(
+            f"{name} differs from {photo_name} on {share:.0%} of its pixels, so it is not a painted copy of it; paint "
+            "white and black strokes on a transparent layer"
+        )
+    return painted
+
+
+def _pieces(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """The mask without its small pieces."""
+    count, pieces, facts, _ = cv2.connectedComponentsWithStats(mask.view(np.uint8), connectivity=8)
+    large = facts[:, cv2.CC_STAT_AREA] >= _LEAST_PIECE
+    large[0] = False
+    return np.asarray(large[pieces]) if count > 1 else mask
+
+
+def stroke_cores(strokes: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """The middle of each stroke, as labels: the pixels that lie deeper than half of its depth."""
+    cores = np.full_like(strokes, UNKNOWN)
+    for label in (FOREGROUND, BACKGROUND):
+        pieces, depth, deepest = _depths(strokes == label)
+        cores[(pieces > 0) & (depth > deepest[pieces] / 2)] = label
+    return cores
+
+
+def _depths(
+    mask: NDArray[np.bool_],
+) -> tuple[NDArray[np.int32], NDArray[np.float32], NDArray[np.float32]]:
+    """The pieces of a mask by number, each pixel's distance to the piece's edge, and the greatest for each piece."""
+    count, pieces = cv2.connectedComponents(mask.view(np.uint8), connectivity=8)
+    depth = cv2.distanceTransform(mask.view(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_5)
+    deepest = np.zeros(count, np.float32)
+    numbers, depths = np.asarray(pieces, np.int32), np.asarray(depth, np.float32)
+    np.maximum.at(deepest, numbers[mask], depths[mask])
+    return numbers, depths, deepest
+
+
+def without_crossing(
+    strokes: NDArray[np.uint8], trimap: NDArray[np.uint8]
+) -> tuple[NDArray[np.uint8], list[tuple[int, int]]]:
+    """Strokes that cross the edge keep their core only; the second result is a place (x, y) on each of them.
+
+    `trimap` was made from the cores alone. The edge lies midway between what it is certain of on both sides. A stroke
+    crosses it where a tenth of the stroke lies beyond.
+    """
+    kept, places = strokes.copy(), []
+    cores = stroke_cores(strokes)
+    for label, other in ((FOREGROUND, BACKGROUND), (BACKGROUND, FOREGROUND)):
+        count, pieces = cv2.connectedComponents((strokes == label).view(np.uint8), connectivity=8)
+        areas = np.bincount(pieces.ravel(), minlength=count)
+        beyond = (strokes == label) & (_distance(trimap == other) < _distance((trimap == label) | (cores == label)))
+        crossing = np.bincount(pieces[beyond], minlength=count) > _CROSSES * areas
+        crossing[0] = False
+        kept[crossing[pieces] & (cores != label)] = UNKNOWN
+        for number in np.flatnonzero(crossing):
+            row, column = np.argwhere(pieces == number)[areas[number] // 2]
+            places.append((int(column), int(row)))
+    return kept, places
+
+
+def _distance(region: NDArray[np.bool_]) -> NDArray[np.float32]:
+    """The distance of each pixel to a region; very far where it is empty."""
+    if not region.any():
+        return np.full(region.shape, np.inf, np.float32)
+    found = cv2.distanceTransform((~region).view(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_5)
+    return np.asarray(found, np.float32)
+
+
+def parse_box(text: str, size: tuple[int, int]) -> tuple[float, float, float, float]:
+    """A box `X,Y,W,H` as (x, y, width, height) in pixels of a photo of that (width, height).
+
+    Raises `UsageError` for another form, and for a box without area or outside the photo.
+    """
+    parts = [part.strip() for part in text.split(",")]
+    try:
+        if len(parts) != 4:
+            raise ValueError
+        x, y, width, height = (_length(part, size[axis % 2]) for axis, part in enumerate(parts))
+    except ValueError:
+        raise UsageError(f"`box` must be X,Y,W,H in pixels or per cent, such as 10%,5%,80%,90%, not {text}") from None
+    if width <= 0 or height <= 0 or x >= size[0] or y >= size[1] or x + width <= 0 or y + height <= 0:
+        raise UsageError(f"`box={text}` does not lie in the photo, which is {size[0]}×{size[1]}")
+    return x, y, width, height
+
+
+def _length(text: str, side: int) -> float:
+    value = float(text.removesuffix("%")) * (side / 100 if text.endswith("%") else 1)
+    if not np.isfinite(value):
+        raise ValueError(text)
+    return value
