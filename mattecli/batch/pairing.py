@@ -18,7 +18,7 @@ from mattecli.work.outcome import Failed, FromMask, Job
 TRIMAP_SUFFIXES = SUFFIXES | {".npy"}
 # Pictures of formats that are not read: raw photographs, layered files, and others.
 _RAW = (".dng", ".cr2", ".cr3", ".nef", ".arw", ".orf", ".rw2", ".raf", ".pef", ".srw", ".3fr", ".iiq")
-_OTHERS = (".psd", ".psb", ".xcf", ".kra", ".tga", ".gif", ".jp2", ".jxl", ".exr", ".hdr", ".svg", ".eps", ".pdf")
+_OTHERS = (".xcf", ".kra", ".tga", ".gif", ".svg", ".eps", ".pdf")
 FOREIGN = frozenset(_RAW + _OTHERS)
 ENDING, MASK, CORE, GARBAGE = "_trimap", "_mask", "_core", "_garbage"
 

@@ -1,4 +1,4 @@
-"""The profile that fits the RGB that is made of a picture."""
+"""The profile for the RGB that is made of a picture."""
 
 from __future__ import annotations
 

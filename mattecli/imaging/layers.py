@@ -1,4 +1,4 @@
-"""Layered files: the photo, and its cut-out behind a mask.
+"""Layered PSD files: the photo, and its cut-out behind a mask.
 
 The mask is the alpha, so painting on it corrects the cut-out. PSD is written by psd-tools, from the parts of the format
 (Adobe Photoshop File Formats Specification): its simple interface rounds masks to 8 bits.

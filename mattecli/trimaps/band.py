@@ -1,4 +1,4 @@
-"""The unknown band around a mask, as wide as needed.
+"""The unknown band around a mask's edge, by the photo.
 
 Colours of the subject and of the background are learnt on both sides of the edge, locally. They place each pixel on a
 line from background (0) to foreground (1). What lies between is edge, blur or hair. Where both sides have the same

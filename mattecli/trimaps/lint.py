@@ -1,4 +1,4 @@
-"""Checks trimaps: what is wrong, worst first, and what to type."""
+"""What is wrong with a trimap, and what to type.
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How trimaps are made from masks: the options of a run."""
+"""How trimaps are made from masks, as one value."""
 
 from __future__ import annotations
 

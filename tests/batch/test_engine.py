@@ -50,7 +50,8 @@ class ToyWorker(Worker):
     def read(self, todo: Todo) -> ReadJob:
         self._count(1)
         self._step("read", todo.job)
-        return ReadJob(todo, Inputs(Image(np.zeros((1, 1, 3), np.uint8)), np.zeros((1, 1), np.uint8), 0.5, 0.0))
+        pixels = np.zeros((1, 1, 3), np.uint8)
+        return ReadJob(todo, Inputs(Image(pixels), pixels, pixels[..., 0], 0.5, 0.0))
 
     def matte(self, read: ReadJob) -> Matte:
         self._step("matte", read.todo.job)

@@ -67,10 +67,10 @@ def test_subfolders_pair_as_people_read_them(tmp_path: Path) -> None:
 
 def test_pictures_of_formats_that_are_not_read_are_told(folders: Folders) -> None:
     photos, trimaps, out = folders
-    for name in ("raw.DNG", "sub/layers.psd", "notes.txt"):
+    for name in ("raw.DNG", "sub/table.xcf", "notes.txt"):
         (photos / name).write_bytes(b"x")
     listed = find_jobs(photos, out, trimaps=str(trimaps))
-    assert listed.foreign == [str(photos / "raw.DNG"), str(photos / "sub/layers.psd")]
+    assert listed.foreign == [str(photos / "raw.DNG"), str(photos / "sub/table.xcf")]
     assert listed.shard(2, 2).foreign == []
 
 

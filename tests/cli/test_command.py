@@ -64,7 +64,10 @@ def test_help_has_an_example_and_no_names_of_python_types(run_matte: RunMatte, c
         (["predict", "a.png", "--no-such"], "No such option: --no-such"),
         (["predict"], "IMAGE is missing; see `matte predict --help`"),
         (["trimap", "m.png", "--low", "2"], "--low must be a number from 0 to 1, not 2"),
-        (["trimap", "m.png", "--erode", "-1"], "--erode must be a whole number from 0 up, not -1"),
+        (
+            ["trimap", "m.png", "--erode", "-1"],
+            "--erode must be 0 or more pixels, or per cent of the diagonal such as 0.5%, not -1",
+        ),
         (["batch", "a", "b", "--shard", "5/4"], "--shard must be 1/4 to 4/4 for four machines, not 5/4"),
         (["batch", "a", "b", "--max-failures", "101%"], "--max-failures must be a number or a percentage, such as 20"),
         (["batch", "a", "b", "--workers", "0"], "--workers must be a whole number from 1 up, not 0"),
@@ -142,7 +145,8 @@ def test_a_missing_trimap_says_what_a_trimap_is_and_how_to_get_one(run_matte: Ru
     code, _, err = run_matte("predict", "photo.jpg")
     assert code == 2
     assert "white where the foreground is sure" in err
-    assert "`matte trimap mask.png`" in err
+    for way in ("`matte trimap mask.png --photo photo.jpg`", "--mask", "--box", "--scribbles"):
+        assert way in err
 
 
 def test_without_arguments_there_is_help(run_matte: RunMatte) -> None:

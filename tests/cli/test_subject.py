@@ -108,7 +108,7 @@ def test_a_stroke_that_crosses_the_edge_is_named(run_matte: RunMatte, tmp_path: 
         (["--scribbles", "strokes.png", "-t", "t.png"], "--scribbles and --box take the place of --trimap"),
         (["--box", "1,2,3"], "--box must be X,Y,W,H in pixels or per cent"),
         (["--box", "500,0,10,10"], "--box 500,0,10,10 does not lie in the photo, which is 120×90"),
-        ([], "mark the subject with --scribbles or --box"),
+        ([], "mark the subject with --box or --scribbles"),
     ],
 )
 def test_predict_refuses_what_cannot_be_meant(
@@ -123,8 +123,8 @@ def test_predict_refuses_what_cannot_be_meant(
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--box", "25%,15%,50%,70%", "--erode", "3"], "--erode, --dilate, --low and --high belong to a mask"),
-        (["--box", "25%,15%,50%,70%", "--image", "p.png"], "--image belongs to a mask"),
+        (["--box", "25%,15%,50%,70%", "--erode", "3"], "--box make the trimap from the photo alone"),
+        (["--box", "25%,15%,50%,70%", "--image", "p.png"], "--box make the trimap from the photo alone"),
         (["--device", "cpu"], "--device would do nothing, because a mask needs no network"),
     ],
 )

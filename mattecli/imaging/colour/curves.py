@@ -1,4 +1,4 @@
-"""Transfer curves: from values of a file to light and back.
+"""Transfer curves: from values of a file to light, and back.
 
 Light is relative: 1 is diffuse white. Curves of display encodings are mirrored at 0, so that values below 0 and above 1
 survive; tables end at 0 and 1.

@@ -1,4 +1,4 @@
-"""Colour encodings: from values to light with sRGB's primaries, and back."""
+"""Colour encodings: values of a picture to light and back."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Conversions with LittleCMS: any ICC profile, 8 bits per channel.
+"""Conversions with LittleCMS: any ICC profile, 8 bits a channel.
 
 The intent is relative colorimetric with black point compensation everywhere.
 """

@@ -1,4 +1,4 @@
-"""Which colour space a picture is in."""
+"""Decides which colour space a picture is in."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Brings light that sRGB cannot hold into its range for the network, without erasing its edges.
+"""Brings light that sRGB cannot hold into its range.
 
 Clipping makes equal what differs: a wide-gamut green becomes one green, and all highlights one white. Here colours move
 toward the grey of their luminance, and luminances above 0.8 come below 1, both by a shoulder that scales with the
