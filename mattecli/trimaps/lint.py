@@ -1,4 +1,4 @@
-"""What is wrong with a trimap, and what to type.
+"""What is wrong with a trimap, and what to type."""
 
 from __future__ import annotations
 

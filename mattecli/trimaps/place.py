@@ -1,4 +1,4 @@
-"""Where a trimap lies on its photo: turned, moved or narrow.
+"""Where a trimap lies on its photo: turned, moved, too narrow.
 
 The measure of a place: colours differ between the two sides of the unknown part, and little within each side. A trimap
 that is turned or moved has the same things on both sides.
