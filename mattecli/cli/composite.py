@@ -18,6 +18,7 @@ from mattecli.cli.options import (
     OutputSpace,
     Overwrite,
     ReadChoices,
+    WriteChoices,
     check_composite_options,
     check_output_space,
 )
@@ -83,6 +84,7 @@ def composite(
     *,
     options: CompositeOptions,
     reading: ReadChoices,
+    written: WriteChoices,
     overwrite: Overwrite = False,
     as_json: Json = False,
     terminal: Terminal,
@@ -102,12 +104,13 @@ def composite(
     """
     started = time.perf_counter()
     target = _check_options(photo, alpha, options, as_json=as_json)
+    written.check([target])
     check_composite_output(target, options.background, overwrite=overwrite, inputs=[photo, alpha, options.background])
 
     from mattecli.imaging.write import write_image
 
     result = _composite(photo, alpha, options, reading.read_options(), target, terminal)
-    write_image(target, result, overwrite=overwrite)
+    write_image(target, result, overwrite=overwrite, options=written.write_options())
     seconds = time.perf_counter() - started
     terminal.detail(f"{_size(result)}, {seconds:.1f} s")
     if as_json:

@@ -119,6 +119,7 @@ def predict(
       matte predict photo.jpg --trimap photo_trimap.png
       matte predict photo.jpg --mask rembg.png --cutout
       matte predict photo.jpg --box 10%,5%,80%,95%
+      matte predict photo.jpg --key auto --cutout
       matte predict photo.jpg -t trimap.png -o cutout.png --cutout
       matte predict photo.jpg -t trimap.png -o out.jpg -b beach.jpg
       matte predict photo.jpg -t trimap.png --what alpha,cutout --out-dir mattes/
@@ -182,7 +183,8 @@ def _job(photo: str, files: PredictOptions, subject: SubjectOptions, choices: Ou
         raise UsageError(
             "--trimap is missing: a picture of the photo's size, white where the foreground is sure, black where the "
             "background is sure, grey between; give a mask or a cut-out of another program as --mask, mark the subject "
-            "with --box or --scribbles, or make a trimap with `matte trimap mask.png --photo photo.jpg`"
+            "with --box or --scribbles, give --key for a photo in front of a screen, or make a trimap with "
+            "`matte trimap mask.png --photo photo.jpg`"
         )
     read = [photo, None if trimap == photo else trimap, files.core, files.garbage, choices.background]
     if read.count("-") > 1:

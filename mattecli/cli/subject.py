@@ -1,4 +1,4 @@
-"""Options that mark the subject with strokes or a box."""
+"""Options that find the subject by its screen, strokes or a box."""
 
 from __future__ import annotations
 
@@ -46,20 +46,43 @@ class SubjectOptions:
         ),
     ] = None
 
+    key: Annotated[
+        str | None,
+        typer.Option(
+            "--key",
+            metavar="auto|COLOUR",
+            help="The photo shows the subject in front of a screen: auto (search for a green or blue one), green, "
+            "blue, or the screen's colour, such as '#00b140'.",
+        ),
+    ] = None
+
     @property
     def given(self) -> bool:
         """Whether there is any of them."""
-        return self.scribbles is not None or self.box is not None
+        return self.scribbles is not None or self.box is not None or self.key is not None
+
+    def check(self) -> None:
+        """Raise UsageError for options that contradict each other, or that cannot be meant."""
+        if self.key is None:
+            return
+        if self.scribbles is not None or self.box is not None:
+            raise UsageError("--key takes the place of --scribbles and --box; give one or the other")
+        from mattecli.trimaps.sources import parse_key
+
+        parse_key(self.key)
 
     def source(self, photo: str, trimap: str | None = None) -> str | None:
-        """The file that the trimap comes from: the given trimap, the scribbles, or the photo with its box.
+        """The file that the trimap comes from: the given trimap, the scribbles, or the photo with its box or screen.
 
         Raises UsageError where a trimap is given, too, and where standard input would be read twice.
         """
         if not self.given:
             return trimap
+        self.check()
         if trimap is not None:
-            raise UsageError("--scribbles and --box take the place of --trimap and --mask; give one or the other")
+            raise UsageError(
+                "--key, --scribbles and --box take the place of --trimap and --mask; give one or the other"
+            )
         if photo == "-" and self.scribbles == "-":
             raise UsageError("standard input can be read only once; give - for the photo or for --scribbles")
         return photo if self.scribbles is None else self.scribbles
@@ -72,23 +95,31 @@ class SubjectOptions:
         def make(photo: Image, model: Model) -> NDArray[np.uint8]:
             from mattecli.trimaps.make import with_certain
 
-            trimap = find_trimap(photo, model, self, name=name, terminal=terminal)
+            trimap, findings = find_trimap(photo, model, self, name=name, terminal=terminal)
+            for finding in findings:
+                terminal.say(finding)
             return with_certain(trimap, core=files.core, garbage=files.garbage, name=name, on_note=terminal.warn)
 
         return make
 
 
 def find_trimap(
-    photo: Image, model: Model, options: SubjectOptions, *, name: str, terminal: Terminal
-) -> NDArray[np.uint8]:
-    """The trimap, uint8 (H, W), of a photo whose subject the options mark. Warns of strokes that cross the edge.
+    photo: Image, model: Model | None, options: SubjectOptions, *, name: str, terminal: Terminal
+) -> tuple[NDArray[np.uint8], tuple[str, ...]]:
+    """The trimap, uint8 (H, W), of a photo whose subject the options mark, and what was found.
+
+    A screen needs no `model`. Warns of strokes that cross the edge.
 
     Raises InputError for scribbles that do not fit the photo, UsageError for a box, and what `Model.predict` raises.
     """
     from mattecli.imaging.view import network_view
     from mattecli.trimaps.segmentation import CALIBRATED_FOR, prepare_photo, segment
+    from mattecli.trimaps.sources import keyed_photo
     from mattecli.trimaps.strokes import parse_box, stroke_cores
 
+    if options.key is not None or model is None:
+        keyed = keyed_photo(photo, key=options.key or "auto", name=name)
+        return keyed.trimap, keyed.findings
     box = None if options.box is None else parse_box(options.box, photo.size)
     strokes = None if options.scribbles is None else _strokes(options.scribbles, photo, name, both_sides=box is None)
     if not model.backend.checkpoint.sha256.startswith(CALIBRATED_FOR):
@@ -101,7 +132,9 @@ def find_trimap(
         box=box,
         matte=lambda small, known: model.predict(small, known, name=name),
     )
-    return trimap if strokes is None else _with_strokes(trimap, strokes, options.scribbles or "", terminal)
+    if strokes is not None:
+        trimap = _with_strokes(trimap, strokes, options.scribbles or "", terminal)
+    return trimap, ()
 
 
 def _strokes(scribbles: str, photo: Image, name: str, *, both_sides: bool) -> NDArray[np.uint8]:

@@ -14,7 +14,7 @@ from mattecli.cli.mask_options import BandOption, DilateOption, ErodeOption, Sol
 from mattecli.cli.options import Json, ModelOptions, Overwrite, share, whole_number
 from mattecli.cli.subject import SubjectOptions
 from mattecli.cli.terminal import Terminal
-from mattecli.cli.trimap_photo import KeyOption, make_from_photo
+from mattecli.cli.trimap_photo import make_from_photo
 from mattecli.errors import UsageError
 
 if TYPE_CHECKING:
@@ -138,7 +138,6 @@ def trimap(
     cleaning: Cleaning,
     subject: SubjectOptions,
     model: ModelOptions,
-    key: KeyOption = None,
     check: Annotated[
         bool, typer.Option("--check", help="Say what is wrong with a trimap, and the command that mends it.")
     ] = False,
@@ -170,17 +169,14 @@ def trimap(
 
         raise typer.Exit(check_file(mask, files, terminal, as_json=as_json))
     options = {**dataclasses.asdict(band), **dataclasses.asdict(cleaning)}
-    from_photo = key is not None or subject.given
-    _check_source(from_photo, key, subject, model, mask)
-    if from_photo:
+    _check_source(subject, model, mask)
+    if subject.given:
         if out is not None or files.image is not None or files.mask_file is not None or any(options.values()):
             raise UsageError(
                 "--key, --scribbles and --box make the trimap from the photo alone; of the options of masks only "
                 "-o, --preview, --core and --garbage go with them"
             )
-        make_from_photo(
-            mask, files, terminal, key=key, subject=subject, model=model, overwrite=overwrite, as_json=as_json
-        )
+        make_from_photo(mask, files, terminal, subject=subject, model=model, overwrite=overwrite, as_json=as_json)
         return
     if files.mask_file is not None:
         if files.image is not None:
@@ -197,14 +193,14 @@ def trimap(
         terminal.data(json.dumps(facts) + "\n")
 
 
-def _check_source(from_photo: bool, key: str | None, subject: SubjectOptions, model: ModelOptions, photo: str) -> None:
+def _check_source(subject: SubjectOptions, model: ModelOptions, photo: str) -> None:
     """Raise UsageError for options that would do nothing, or that contradict each other."""
     if subject.given:
-        if key is not None:
-            raise UsageError("--key takes the place of --scribbles and --box; give one or the other")
         subject.source(photo)
-    elif idle := model.given():
-        what = "a screen" if from_photo else "a mask"
+    if subject.given and subject.key is None:
+        return
+    if idle := model.given():
+        what = "a mask" if subject.key is None else "a screen"
         raise UsageError(f"{' and '.join(idle)} would do nothing, because {what} needs no network; leave it out")
 
 

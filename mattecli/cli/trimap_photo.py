@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
-
-import typer
+from typing import TYPE_CHECKING, Any
 
 from mattecli.cli.subject import SubjectOptions, find_trimap
 from mattecli.cli.terminal import Terminal
@@ -20,23 +18,12 @@ if TYPE_CHECKING:
     from mattecli.cli.options import ModelOptions
     from mattecli.cli.trimap import TrimapFiles
 
-KeyOption = Annotated[
-    str | None,
-    typer.Option(
-        "--key",
-        metavar="auto|COLOUR",
-        help="The first argument is a photo in front of a screen: auto (search for a green or blue one), green, blue, "
-        "or its colour, such as '#00b140'.",
-    ),
-]
-
 
 def make_from_photo(
     photo: str,
     files: TrimapFiles,
     terminal: Terminal,
     *,
-    key: str | None,
     subject: SubjectOptions,
     model: ModelOptions,
     overwrite: bool,
@@ -51,11 +38,12 @@ def make_from_photo(
     from mattecli.trimaps.check import shares
     from mattecli.trimaps.make import overlay, with_certain
 
+    subject.check()
     target = _target(photo, files, as_json=as_json)
     inputs = [name for name in (photo, files.core, files.garbage, subject.scribbles) if name is not None]
     for written in [target] if files.preview is None else [target, files.preview]:
         check_output(written, overwrite=overwrite, bits=8 if written == target else None, inputs=inputs)
-    view, trimap, findings = _found(photo, key, subject, model, terminal)
+    view, trimap, findings = _found(photo, subject, model, terminal)
     made = with_certain(trimap, core=files.core, garbage=files.garbage, name=photo, on_note=terminal.warn)
     write_image(target, Image(made), overwrite=overwrite)
     if files.preview is not None:
@@ -73,26 +61,23 @@ def make_from_photo(
         return
     facts: dict[str, Any] = {"mask": None, "image": photo, "output": target, "preview": files.preview}
     facts |= {"width": width, "height": height, **parts}
-    facts |= {"key": key, "findings": [as_options(finding) for finding in findings]}
+    facts |= {"key": subject.key, "findings": [as_options(finding) for finding in findings]}
     terminal.data(json.dumps(facts | {"scribbles": subject.scribbles, "box": subject.box}) + "\n")
 
 
 def _found(
-    photo: str, key: str | None, subject: SubjectOptions, model: ModelOptions, terminal: Terminal
+    photo: str, subject: SubjectOptions, model: ModelOptions, terminal: Terminal
 ) -> tuple[NDArray[Any], NDArray[np.uint8], tuple[str, ...]]:
     """The photo in sRGB, its trimap, and what the user should know of it."""
     from mattecli.imaging.read import read_image
     from mattecli.imaging.view import network_view
     from mattecli.inference.model import Model
-    from mattecli.trimaps.sources import read_keyed
 
-    if key is not None:
-        keyed = read_keyed(photo, key=key)
-        return keyed.view, keyed.trimap, keyed.findings
     picture = read_image(photo)
     name = "standard input" if photo == "-" else photo
-    trimap = find_trimap(picture, Model(model.run_options()), subject, name=name, terminal=terminal)
-    return network_view(picture), trimap, ()
+    network = None if subject.key is not None else Model(model.run_options())
+    trimap, findings = find_trimap(picture, network, subject, name=name, terminal=terminal)
+    return network_view(picture), trimap, findings
 
 
 def _target(photo: str, files: TrimapFiles, *, as_json: bool) -> str:

@@ -114,19 +114,6 @@ def worst_finding(
     return found[0] if found else None
 
 
-def cut_by_matte(codes: NDArray[np.uint8], alpha: NDArray[np.float32]) -> float:
-    """The share of a trimap's borders where the matte jumps: |alpha beside the border − what is known| > 0.25.
-
-    `codes` and `alpha` are (H, W); `alpha` is from 0 to 1.
-    """
-    borders = jumps = 0
-    for value, known in ((BACKGROUND, 0.0), (FOREGROUND, 1.0)):
-        beside = cv2.dilate((codes == value).view(np.uint8), np.ones((3, 3), np.uint8)).view(np.bool_) & unknown(codes)
-        borders += int(np.count_nonzero(beside))
-        jumps += int(np.count_nonzero(np.abs(alpha[beside] - known) > 0.25))
-    return jumps / borders if borders else 0.0
-
-
 def cutting(share: float, name: str) -> Finding:
     """The finding that a trimap's band cuts the edge on that share of its length."""
     return Finding(

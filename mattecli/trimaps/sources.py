@@ -36,10 +36,14 @@ def read_keyed(source: Source, *, key: str = "auto") -> Keyed:
     `key` is the screen's colour as `parse_key` takes it. Raises `UsageError` for another text. Raises `InputError` for
     a photo that cannot be read or shows no such screen.
     """
-    colour = parse_key(key)
-    photo = read_image(source)
+    parse_key(key)
+    return keyed_photo(read_image(source), key=key, name=label(source))
+
+
+def keyed_photo(photo: Image, *, key: str = "auto", name: str = "the photo") -> Keyed:
+    """The same for a photo that was read already; `name` is its name in messages."""
     view = network_view(photo)
-    trimap, findings = key_trimap(view, colour=colour, name=label(source))
+    trimap, findings = key_trimap(view, colour=parse_key(key), name=name)
     return Keyed(photo, view, trimap, findings)
 
 
