@@ -31,9 +31,9 @@ from numpy.typing import NDArray
 from odd_layouts import all_files
 
 from mattecli.errors import MatteError
-from mattecli.imaging import child
 from mattecli.imaging.options import ReadOptions
 from mattecli.imaging.read import read_image, read_size
+from mattecli.imaging.reading import child
 from mattecli.system.memory import peak_bytes
 from mattecli.system.process import prepare_process
 

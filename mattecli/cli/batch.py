@@ -139,9 +139,9 @@ def _check_outputs(
 ) -> None:
     """Check what concerns the outputs of all photos. Raises UsageError and InputError."""
     from mattecli.batch.jobs import check_pattern, with_suffix
-    from mattecli.imaging.layers import check_layered
     from mattecli.imaging.products import depths as settled_depths
     from mattecli.imaging.write import check_format
+    from mattecli.imaging.writing.layers import check_layered
 
     check_pattern(photos.name, kinds)
     depths = settled_depths(choices.what or {})

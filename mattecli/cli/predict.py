@@ -186,7 +186,7 @@ def _job(photo: str, files: PredictOptions, subject: SubjectOptions, choices: Ou
             "with --box or --scribbles, give --key for a photo in front of a screen, or make a trimap with "
             "`matte trimap mask.png --photo photo.jpg`"
         )
-    read = [photo, None if trimap == photo else trimap, files.core, files.garbage, choices.background]
+    read = [photo, None if subject.given and trimap == photo else trimap, files.core, files.garbage, choices.background]
     if read.count("-") > 1:
         raise UsageError("standard input can be read only once; give - for one of photo, trimap and background")
     if files.save_trimap == "-":

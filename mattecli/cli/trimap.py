@@ -255,8 +255,8 @@ def _as_used(options: dict[str, Any], photo: str | None) -> dict[str, Any]:
 
 def _photo(photo: str, size: tuple[int, int], mask: str) -> Image:
     """The photo. Raises InputError for another size, before decoding if the photo is a file."""
-    from mattecli.imaging.open import is_pipe
     from mattecli.imaging.read import read_image, read_size
+    from mattecli.imaging.reading.open import is_pipe
     from mattecli.trimaps.check import check_size
 
     if not is_pipe(photo):
@@ -272,7 +272,7 @@ def _beside(path: str) -> str | None:
 
 def _target(mask: str, files: TrimapFiles, *, as_json: bool) -> str:
     """The trimap's file. Raises UsageError for names that do not go together."""
-    from mattecli.imaging.open import is_pipe
+    from mattecli.imaging.reading.open import is_pipe
     from mattecli.system.files import same_file
 
     output, image, preview = files.output, files.image, files.preview

@@ -15,9 +15,9 @@ from mattecli.imaging.colour import chromaticities, is_hdr, is_linear, linear, s
 from mattecli.imaging.colour.encodings import TableEncoding, encoding_of
 from mattecli.imaging.colour.icc import REC2020
 from mattecli.imaging.colour.lcms import usable
-from mattecli.imaging.encoding import Format
 from mattecli.imaging.image import Image, in_space
 from mattecli.imaging.space import SRGB, Space
+from mattecli.imaging.writing.encoding import Format
 
 KEEP = "keep"
 _LIGHT = ("EXR", "OpenEXR")  # formats whose colours are light by convention

@@ -192,8 +192,8 @@ def write_output(
     """
     from mattecli.compositing.delivery import deliver
     from mattecli.imaging.image import in_space
-    from mattecli.imaging.layers import LAYERS, write_layers
     from mattecli.imaging.write import check_format, write_alpha, write_image
+    from mattecli.imaging.writing.layers import LAYERS, write_layers
 
     if kind == "alpha":
         write_alpha(target, alpha, bits=bits, overwrite=overwrite, like=photo, ready=ready)
@@ -228,7 +228,7 @@ def check_output_file(
 
         check_output(target, overwrite=overwrite, bits=bits, inputs=inputs)
     elif kind == "layers":
-        from mattecli.imaging.layers import check_layers
+        from mattecli.imaging.writing.layers import check_layers
 
         check_layers(target, overwrite=overwrite, inputs=inputs)
     else:

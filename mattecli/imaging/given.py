@@ -12,12 +12,12 @@ from numpy.typing import NDArray
 
 from mattecli.errors import InputError
 from mattecli.imaging.colour.spaces import space_of
-from mattecli.imaging.decoded import Decoded
 from mattecli.imaging.image import Image
-from mattecli.imaging.open import label, translated
-from mattecli.imaging.pillow import from_pillow
 from mattecli.imaging.pixels import as_float, check_range, full_scale
 from mattecli.imaging.read import in_range, matte_of, normal, read_alpha, read_image, read_values
+from mattecli.imaging.reading.decoded import Decoded
+from mattecli.imaging.reading.open import label, translated
+from mattecli.imaging.reading.pillow import from_pillow
 
 Given = NDArray[Any] | PIL.Image.Image | Image | str | Path | bytes
 

@@ -13,13 +13,13 @@ from numpy.typing import NDArray
 
 from mattecli.errors import InputError
 from mattecli.imaging.colour.spaces import space_of
-from mattecli.imaging.decoded import Decoded
-from mattecli.imaging.decoding import decode, decode_size
 from mattecli.imaging.image import Image, to_depth
-from mattecli.imaging.limits import DEFAULT
-from mattecli.imaging.open import Source, label
 from mattecli.imaging.options import ReadOptions
 from mattecli.imaging.pixels import full_scale
+from mattecli.imaging.reading.decoded import Decoded
+from mattecli.imaging.reading.decoding import decode, decode_size
+from mattecli.imaging.reading.limits import DEFAULT
+from mattecli.imaging.reading.open import Source, label
 from mattecli.imaging.space import Space
 
 
@@ -55,7 +55,7 @@ def _space(decoded: Decoded, source: Source, options: ReadOptions) -> Space:
     try:
         return space_of(decoded.tags, floating=floating, format=decoded.format, input_space=options.input_space)
     except InputError as error:  # it knows the format, and not the file
-        raise InputError(f"{label(source)}: {error}") from error
+        raise InputError(f"{label(source)} {str(error).removeprefix('it ')}") from error
 
 
 def read_alpha(source: Source, *, options: ReadOptions = DEFAULT) -> NDArray[np.float32]:

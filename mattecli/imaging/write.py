@@ -14,12 +14,12 @@ import PIL.Image
 from numpy.typing import NDArray
 
 from mattecli.errors import InputError, MatteError, UsageError
-from mattecli.imaging.encoding import FORMATS, Format
-from mattecli.imaging.fitted import fitted
 from mattecli.imaging.given import Given, given_levels, given_values
 from mattecli.imaging.image import Image, to_depth
 from mattecli.imaging.metadata import Metadata
 from mattecli.imaging.options import Depth, WriteOptions
+from mattecli.imaging.writing.encoding import FORMATS, Format
+from mattecli.imaging.writing.fitted import fitted
 from mattecli.system.files import check_target, whole_file
 
 _DEPTHS: dict[Depth, int] = {8: 8, 16: 16, "half": 32, "float": 32}

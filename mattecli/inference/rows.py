@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mattecli.errors import InputError, MatteError
-from mattecli.imaging.open import Source
+from mattecli.imaging.reading.open import Source
 from mattecli.inference.model import Model
 from mattecli.inference.options import RunOptions
 from mattecli.trimaps.pairs import read_pair, source_name

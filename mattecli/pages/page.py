@@ -13,8 +13,8 @@ import cv2
 from numpy.typing import NDArray
 
 from mattecli.errors import InputError
-from mattecli.imaging.encoding import FORMATS
 from mattecli.imaging.image import Image
+from mattecli.imaging.writing.encoding import FORMATS
 from mattecli.system.files import check_target, whole_file
 
 if TYPE_CHECKING:

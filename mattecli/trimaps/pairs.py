@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 from mattecli.imaging.given import Given, given_name, given_values
 from mattecli.imaging.image import Image
 from mattecli.imaging.metadata import Windows
-from mattecli.imaging.open import Source, is_pipe, label
 from mattecli.imaging.options import ReadOptions
 from mattecli.imaging.read import read_image, read_size, read_values
+from mattecli.imaging.reading.open import Source, is_pipe, label
 from mattecli.imaging.view import network_view
 from mattecli.trimaps.check import as_codes, check_size, from_values
 from mattecli.trimaps.lint import worst_finding

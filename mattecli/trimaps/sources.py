@@ -11,8 +11,8 @@ from PIL import ImageColor
 
 from mattecli.errors import UsageError
 from mattecli.imaging.image import Image
-from mattecli.imaging.open import Source, label
 from mattecli.imaging.read import read_image
+from mattecli.imaging.reading.open import Source, label
 from mattecli.imaging.view import network_view
 from mattecli.trimaps.keying import SCREENS, key_trimap
 

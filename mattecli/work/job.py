@@ -24,11 +24,11 @@ from mattecli.compositing.outputs import (
 from mattecli.compositing.plates import odd_values
 from mattecli.imaging.choices import Bits, Colour, Fit, Kind
 from mattecli.imaging.image import Image
-from mattecli.imaging.layers import LAYERS
 from mattecli.imaging.options import Depth, ReadOptions, WriteOptions
 from mattecli.imaging.read import read_image
 from mattecli.imaging.view import network_view
 from mattecli.imaging.write import check_format, check_output, write_image
+from mattecli.imaging.writing.layers import LAYERS
 from mattecli.system.memory import peak_bytes
 from mattecli.trimaps.check import shares
 from mattecli.trimaps.pairs import read_pair, trimap_note

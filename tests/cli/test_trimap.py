@@ -246,7 +246,7 @@ def test_a_terminated_run_leaves_no_half_file(mask: Path) -> None:
     script = (
         "import sys, time, dataclasses\n"
         "from mattecli import cli\n"
-        "from mattecli.imaging import encoding\n"
+        "from mattecli.imaging.writing import encoding\n"
         "def slow(handle, image, options):\n"
         "    handle.write(b'half'); handle.flush(); print('writing', flush=True); time.sleep(60)\n"
         "encoding.FORMATS['.png'] = dataclasses.replace(encoding.FORMATS['.png'], encode=slow)\n"

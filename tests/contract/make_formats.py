@@ -1,4 +1,4 @@
-"""The table of formats in docs/reading.md, made from `mattecli/imaging/formats.py`.
+"""The table of formats in docs/reading.md, made from `mattecli/imaging/reading/formats.py`.
 
     python -m tests.contract.make_formats
 
@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from mattecli.imaging.formats import FORMATS
+from mattecli.imaging.reading.formats import FORMATS
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "reading.md"
 BEGIN, END = "<!-- formats: begin -->", "<!-- formats: end -->"

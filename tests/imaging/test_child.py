@@ -14,8 +14,8 @@ import pytest
 import tifffile
 
 from mattecli.errors import InputError
-from mattecli.imaging import apart, child
 from mattecli.imaging.read import read_image
+from mattecli.imaging.reading import apart, child
 from tests.imaging.test_read import noise
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="signals are sent here")

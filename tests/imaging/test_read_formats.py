@@ -17,9 +17,9 @@ import pytest
 from numpy.typing import NDArray
 
 from mattecli.errors import InputError
-from mattecli.imaging import formats
-from mattecli.imaging.decoding import decode
 from mattecli.imaging.read import read_image, read_size
+from mattecli.imaging.reading import formats
+from mattecli.imaging.reading.decoding import decode
 from tests.imaging.test_read import add_png_chunk, as_stored, noise, png16
 
 XMP = b'<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf tiff:Orientation="6"/></x:xmpmeta>'
@@ -122,8 +122,11 @@ def test_radiance_floats_keep_their_highlights(tmp_path: Path) -> None:
 def test_dpx_of_16_bits_is_read(tmp_path: Path) -> None:
     pixels = noise(6, 9, 3, depth=16)
     by_openimageio(tmp_path / "a.dpx", pixels)
-    assert np.array_equal(read_image(tmp_path / "a.dpx").pixels, pixels)
+    linear = ReadOptions(input_space="linear")
+    assert np.array_equal(read_image(tmp_path / "a.dpx", options=linear).pixels, pixels)
     assert read_size(tmp_path / "a.dpx") == (9, 6)
+    with pytest.raises(InputError, match=r"a\.dpx is a DPX that does not state its transfer curve; add `input_space="):
+        read_image(tmp_path / "a.dpx")
 
 
 def test_a_ppm_of_16_bits_keeps_them(tmp_path: Path) -> None:

@@ -17,11 +17,11 @@ import pytest
 import tifffile
 
 from mattecli.errors import InputError, UsageError
-from mattecli.imaging.encoding import FORMATS
 from mattecli.imaging.image import Image, to_depth
 from mattecli.imaging.options import WriteOptions
 from mattecli.imaging.read import read_alpha, read_image
 from mattecli.imaging.write import check_output, write_alpha, write_image
+from mattecli.imaging.writing.encoding import FORMATS
 from tests.imaging.test_read import SRGB, noise
 
 RAMP = np.linspace(0, 1, 1001, dtype=np.float32).reshape(1, -1)

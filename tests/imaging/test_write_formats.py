@@ -13,11 +13,11 @@ import tifffile
 from mattecli.errors import InputError
 from mattecli.imaging.colour import linear
 from mattecli.imaging.image import Image
-from mattecli.imaging.layers import write_layers
 from mattecli.imaging.metadata import Metadata, Windows
 from mattecli.imaging.options import WriteOptions
 from mattecli.imaging.products import depths, parse_products, suffixes
 from mattecli.imaging.write import write_alpha, write_image
+from mattecli.imaging.writing.layers import write_layers
 from tests.imaging.test_read import SRGB, noise
 
 GLOW = np.array([[[40000, 12345, 7, 1], [65535, 32768, 1, 0]]], np.uint16)  # colours under hardly any alpha and none
@@ -163,7 +163,7 @@ def test_products_name_kinds_and_formats() -> None:
 
 
 def test_a_picture_in_memory_is_written_as_a_file_is(tmp_path: Path) -> None:
-    from mattecli.imaging.encoding import FORMATS
+    from mattecli.imaging.writing.encoding import FORMATS
 
     image = Image(noise(8, 8, 4, depth=16))
     for suffix in (".jxl", ".png"):

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mattecli.errors import InputError
-from mattecli.imaging.header import file_size, read_at
+from mattecli.imaging.reading.header import file_size, read_at
 
 _HDR_SIZE = re.compile(rb"\n\n([-+])([XY]) +(\d{1,9}) +([-+])([XY]) +(\d{1,9})\n")
 _HDR_TURNS = {(b"-", b"+"): 1, (b"-", b"-"): 2, (b"+", b"-"): 3, (b"+", b"+"): 4}

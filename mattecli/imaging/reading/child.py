@@ -137,7 +137,7 @@ class _Child:
         self._files = 0
         if not sys.executable:
             raise DeviceError("this file is decoded in a Python process of its own, and sys.executable names no Python")
-        command = [sys.executable, "-P", "-m", "mattecli.imaging.oiio_child"]  # -P: not from the current folder
+        command = [sys.executable, "-P", "-m", "mattecli.imaging.reading.oiio_child"]  # -P: not from the current folder
         environment = {**os.environ, "PYTHONPATH": os.pathsep.join(_paths())}
         theirs: tuple[int, ...] = ()
         options: dict[str, Any] = {}

@@ -11,8 +11,8 @@ from typing import BinaryIO
 
 from mattecli.errors import InputError
 from mattecli.imaging.exif_facts import interop_of, orientation_in, plain_exif
-from mattecli.imaging.header import BLOCK, Header, file_size, read_at
 from mattecli.imaging.metadata import Metadata
+from mattecli.imaging.reading.header import BLOCK, Header, file_size, read_at
 from mattecli.imaging.space import CICP, ColourTags
 
 _XMP = bytes.fromhex("be7acfcb97a942e89c71999491e3afac")

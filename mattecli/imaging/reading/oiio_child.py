@@ -1,4 +1,4 @@
-"""The process that decodes files with OpenImageIO: `python -m mattecli.imaging.oiio_child`.
+"""The process that decodes files with OpenImageIO: `python -m mattecli.imaging.reading.oiio_child`.
 
 A damaged file can crash a decoder or make it take all memory, so `child.py` starts it in a process of its own. Requests
 and replies are JSON, one a line, on standard input and output. Pickles would let a decoder that a file took over run

@@ -11,8 +11,8 @@ from typing import BinaryIO
 
 from mattecli.errors import InputError
 from mattecli.imaging.exif_facts import interop_of, plain_exif, usable_resolution
-from mattecli.imaging.header import Header, Kind, Model, read_at
 from mattecli.imaging.metadata import Metadata
+from mattecli.imaging.reading.header import Header, Kind, Model, read_at
 from mattecli.imaging.space import ColourTags
 
 _MODELS: dict[int, tuple[Model, int]] = {1: ("grey", 1), 3: ("rgb", 3), 4: ("cmyk", 4), 9: ("lab", 3)}

@@ -16,8 +16,8 @@ import PIL.Image
 
 from mattecli.imaging import exif_blocks, metadata
 from mattecli.imaging.options import WriteOptions
-from mattecli.imaging.write_png import save_png
-from mattecli.imaging.write_tiff import save_tiff
+from mattecli.imaging.writing.png import save_png
+from mattecli.imaging.writing.tiff import save_tiff
 
 if TYPE_CHECKING:
     from mattecli.imaging.image import Image
@@ -116,13 +116,13 @@ def _npy(handle: BinaryIO, image: Image, options: WriteOptions) -> None:  # noqa
 
 
 def _exr(handle: BinaryIO, image: Image, options: WriteOptions) -> None:
-    from mattecli.imaging.write_oiio import save_exr
+    from mattecli.imaging.writing.oiio import save_exr
 
     save_exr(handle, image, options)
 
 
 def _jxl(handle: BinaryIO, image: Image, options: WriteOptions) -> None:
-    from mattecli.imaging.write_oiio import save_jxl
+    from mattecli.imaging.writing.oiio import save_jxl
 
     save_jxl(handle, image, options)
 

@@ -12,9 +12,9 @@ from typing import BinaryIO
 import PIL.Image
 
 from mattecli.errors import InputError, MatteError
-from mattecli.imaging.formats import HEAD, describe_other
-from mattecli.imaging.limits import DEFAULT, too_large
 from mattecli.imaging.options import ReadOptions
+from mattecli.imaging.reading.formats import HEAD, describe_other
+from mattecli.imaging.reading.limits import DEFAULT, too_large
 
 Source = str | Path | bytes  # the name of a file, "-" for standard input, or the content of a file
 

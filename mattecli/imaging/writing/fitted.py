@@ -19,7 +19,7 @@ from mattecli.imaging.space import SRGB, Space
 from mattecli.imaging.view import network_view
 
 if TYPE_CHECKING:
-    from mattecli.imaging.encoding import Format
+    from mattecli.imaging.writing.encoding import Format
 
 
 def fitted(picture: Image, form: Format, depth: int, *, keep: bool) -> Image:

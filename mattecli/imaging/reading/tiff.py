@@ -13,10 +13,10 @@ from typing import Any, BinaryIO
 from mattecli.errors import InputError
 from mattecli.imaging.exif_blocks import BrokenExifError, from_tiff
 from mattecli.imaging.exif_facts import interop_of, orientation_of, usable_resolution
-from mattecli.imaging.formats import RAW
-from mattecli.imaging.header import Header, Kind, Model, file_size, read_at
 from mattecli.imaging.metadata import Metadata
-from mattecli.imaging.psd import iptc_of
+from mattecli.imaging.reading.formats import RAW
+from mattecli.imaging.reading.header import Header, Kind, Model, file_size, read_at
+from mattecli.imaging.reading.psd import iptc_of
 from mattecli.imaging.space import ColourTags
 
 _TYPES = {1: "B", 2: "B", 3: "H", 4: "I", 5: "II", 6: "b", 7: "B", 8: "h", 9: "i", 10: "ii", 11: "f", 12: "d"}

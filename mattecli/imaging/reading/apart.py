@@ -12,23 +12,23 @@ import numpy as np
 import PIL.Image
 from numpy.typing import NDArray
 
-from mattecli.imaging import formats
-from mattecli.imaging.boxes import jp2_header, jp2_size, jxl_header, jxl_size
-from mattecli.imaging.child import BAND, Reply, Request, decode_apart
 from mattecli.imaging.colour import to_srgb
-from mattecli.imaging.decoded import Decoded, turned_resolution, upright
-from mattecli.imaging.exr import exr_header
-from mattecli.imaging.fitting import fitting
-from mattecli.imaging.formats import Format
-from mattecli.imaging.header import BYTES, Header, Kind, file_size
-from mattecli.imaging.limits import check_pixels, check_room
 from mattecli.imaging.options import ReadOptions
 from mattecli.imaging.pixels import full_scale
-from mattecli.imaging.png import png_chunks
-from mattecli.imaging.psd import psd_header, psd_size
-from mattecli.imaging.rasters import cineon_size, dpx_size, hdr_size, pnm_size
+from mattecli.imaging.reading import formats
+from mattecli.imaging.reading.boxes import jp2_header, jp2_size, jxl_header, jxl_size
+from mattecli.imaging.reading.child import BAND, Reply, Request, decode_apart
+from mattecli.imaging.reading.decoded import Decoded, turned_resolution, upright
+from mattecli.imaging.reading.exr import exr_header
+from mattecli.imaging.reading.fitting import fitting
+from mattecli.imaging.reading.formats import Format
+from mattecli.imaging.reading.header import BYTES, Header, Kind, file_size
+from mattecli.imaging.reading.limits import check_pixels, check_room
+from mattecli.imaging.reading.png import png_chunks
+from mattecli.imaging.reading.psd import psd_header, psd_size
+from mattecli.imaging.reading.rasters import cineon_size, dpx_size, hdr_size, pnm_size
+from mattecli.imaging.reading.tiff import tiff_header, tiff_size
 from mattecli.imaging.space import ColourTags
-from mattecli.imaging.tiff import tiff_header, tiff_size
 
 SLACK = 2**29  # bytes of addresses that the decoder takes for its threads and tables
 _VALUES = 2**22  # that are converted at once

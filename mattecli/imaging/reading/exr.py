@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 from typing import BinaryIO
 
 from mattecli.errors import InputError
-from mattecli.imaging.header import BLOCK, Header, read_at
 from mattecli.imaging.metadata import Metadata, Windows
+from mattecli.imaging.reading.header import BLOCK, Header, read_at
 from mattecli.imaging.space import ColourTags
 
 _TILED, _LONG, _DEEP, _MULTIPART = 0x200, 0x400, 0x800, 0x1000

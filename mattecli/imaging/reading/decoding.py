@@ -6,15 +6,15 @@ from pathlib import Path
 from typing import BinaryIO
 
 from mattecli.errors import InputError
-from mattecli.imaging import formats
-from mattecli.imaging.apart import content_of, read_apart, size_of
-from mattecli.imaging.decoded import Decoded
-from mattecli.imaging.formats import Format
-from mattecli.imaging.limits import DEFAULT, check_pixels, check_room
-from mattecli.imaging.open import Source, is_pipe, label, not_read, opened, translated
 from mattecli.imaging.options import ReadOptions
-from mattecli.imaging.pillow import pillow_size, read_with_pillow
-from mattecli.imaging.rasters import npy_array, npy_header, pnm_size
+from mattecli.imaging.reading import formats
+from mattecli.imaging.reading.apart import content_of, read_apart, size_of
+from mattecli.imaging.reading.decoded import Decoded
+from mattecli.imaging.reading.formats import Format
+from mattecli.imaging.reading.limits import DEFAULT, check_pixels, check_room
+from mattecli.imaging.reading.open import Source, is_pipe, label, not_read, opened, translated
+from mattecli.imaging.reading.pillow import pillow_size, read_with_pillow
+from mattecli.imaging.reading.rasters import npy_array, npy_header, pnm_size
 
 
 def decode(source: Source, options: ReadOptions = DEFAULT) -> Decoded:

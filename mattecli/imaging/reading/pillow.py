@@ -10,17 +10,17 @@ import PIL.Image
 from numpy.typing import NDArray
 
 from mattecli.errors import InputError
-from mattecli.imaging import formats
-from mattecli.imaging.boxes import nclx_of
 from mattecli.imaging.colour import to_srgb
-from mattecli.imaging.decoded import Decoded, turned_resolution, upright
 from mattecli.imaging.exif_facts import interop_of, orientation_in, plain_exif, usable_resolution
-from mattecli.imaging.fitting import fitting
-from mattecli.imaging.formats import Format
-from mattecli.imaging.limits import check_pixels, check_room, most_pixels
 from mattecli.imaging.metadata import Metadata
 from mattecli.imaging.options import ReadOptions
-from mattecli.imaging.png import Chunks, png_chunks
+from mattecli.imaging.reading import formats
+from mattecli.imaging.reading.boxes import nclx_of
+from mattecli.imaging.reading.decoded import Decoded, turned_resolution, upright
+from mattecli.imaging.reading.fitting import fitting
+from mattecli.imaging.reading.formats import Format
+from mattecli.imaging.reading.limits import check_pixels, check_room, most_pixels
+from mattecli.imaging.reading.png import Chunks, png_chunks
 from mattecli.imaging.space import ColourTags
 
 if TYPE_CHECKING:

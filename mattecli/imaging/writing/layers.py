@@ -17,11 +17,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mattecli.errors import DeviceError, InputError
-from mattecli.imaging.encoding import FORMATS
-from mattecli.imaging.fitted import fitted
 from mattecli.imaging.image import Image, to_depth
 from mattecli.imaging.options import WriteOptions
 from mattecli.imaging.products import LAYERED
+from mattecli.imaging.writing.encoding import FORMATS
+from mattecli.imaging.writing.fitted import fitted
 from mattecli.system.files import check_target
 
 if TYPE_CHECKING:

@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 from typing import BinaryIO
 
 from mattecli.imaging.exif_facts import interop_of, orientation_in, plain_exif, usable_resolution
-from mattecli.imaging.header import BLOCK, Header, read_at
 from mattecli.imaging.metadata import Metadata
+from mattecli.imaging.reading.header import BLOCK, Header, read_at
 from mattecli.imaging.space import ColourTags
 
 _SIGNATURE = 8

@@ -1,0 +1,1 @@
+"""Files to arrays: formats, headers, budgets, decoders."""

@@ -1,0 +1,1 @@
+"""Arrays to files: encoders, and what formats can hold."""
