@@ -1,4 +1,4 @@
-"""Options that find the subject by its screen, strokes or a box."""
+"""Options that find the subject: its screen, strokes or a box."""
 
 from __future__ import annotations
 

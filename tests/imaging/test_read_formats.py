@@ -17,6 +17,7 @@ import pytest
 from numpy.typing import NDArray
 
 from mattecli.errors import InputError
+from mattecli.imaging.options import ReadOptions
 from mattecli.imaging.read import read_image, read_size
 from mattecli.imaging.reading import formats
 from mattecli.imaging.reading.decoding import decode
