@@ -64,7 +64,10 @@ def evaluate(
     as_json: Json = False,
     terminal: Terminal,
 ) -> None:
-    """Score mattes against the truth: SAD, MSE, Grad and Conn, in the units of papers.
+    """Score mattes against the truth: SAD, MSE, Grad and Conn.
+
+    They are computed as in the papers' code, so they compare with the papers'
+    tables for the same pictures and trimaps.
 
     Files belong together when they have the same name. An image without a
     readable prediction of the right size has failed: it is named, the exit code

@@ -45,8 +45,8 @@ class PredictOptions:
             "--trimap",
             "-t",
             metavar="FILE",
-            help="Trimap file: white = foreground, black = background, grey = unknown. `-` reads standard input. A "
-            "mask will do, too: see --mask.",
+            help="Trimap file: white = foreground, black = background, grey = unknown. `-` reads standard input. If "
+            "you have a mask, give --mask instead.",
         ),
     ] = None
     mask: Annotated[
@@ -60,13 +60,17 @@ class PredictOptions:
     core: Annotated[
         str | None,
         typer.Option(
-            "--core", metavar="FILE", help="With --mask: a mask of what is foreground for certain, whatever it says."
+            "--core",
+            metavar="FILE",
+            help="A mask of what is foreground for certain, whatever --mask, --key, --scribbles or --box say.",
         ),
     ] = None
     garbage: Annotated[
         str | None,
         typer.Option(
-            "--garbage", metavar="FILE", help="With --mask: a mask of what is background for certain, whatever it says."
+            "--garbage",
+            metavar="FILE",
+            help="A mask of what is background for certain, whatever --mask, --key, --scribbles or --box say.",
         ),
     ] = None
     save_trimap: Annotated[
@@ -112,13 +116,13 @@ def predict(
     as_json: Json = False,
     terminal: Terminal,
 ) -> None:
-    """Find the alpha matte of a photo, given its trimap or a mask.
+    """Find the alpha matte of a photo, given a trimap, a mask, strokes, a box or a screen.
 
     \b
     Examples:
       matte predict photo.jpg --trimap photo_trimap.png
       matte predict photo.jpg --mask rembg.png --cutout
-      matte predict photo.jpg --box 10%,5%,80%,95%
+      matte predict photo.jpg --box 10%,5%,80%,90%
       matte predict photo.jpg --key auto --cutout
       matte predict photo.jpg -t trimap.png -o cutout.png --cutout
       matte predict photo.jpg -t trimap.png -o out.jpg -b beach.jpg

@@ -139,7 +139,7 @@ def trimap(
     subject: SubjectOptions,
     model: ModelOptions,
     check: Annotated[
-        bool, typer.Option("--check", help="Say what is wrong with a trimap, and the command that mends it.")
+        bool, typer.Option("--check", help="Check a trimap: print its faults, and the command that repairs each.")
     ] = False,
     overwrite: Overwrite = False,
     as_json: Json = False,
@@ -159,7 +159,7 @@ def trimap(
       matte trimap mask.png --erode 10 --dilate 15
       matte trimap photo.jpg --key auto
       matte trimap photo.jpg --scribbles strokes.png -o trimap.png
-      matte trimap photo.jpg --box 10%,5%,80%,95% -o trimap.png
+      matte trimap photo.jpg --box 10%,5%,80%,90% -o trimap.png
       matte trimap masks/ trimaps/ --photo photos/
       matte trimap --check trimap.png --photo photo.jpg
       rembg i -om photo.jpg - | matte trimap - -o trimap.png
