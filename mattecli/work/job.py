@@ -278,7 +278,7 @@ def find_notes(
     notes = [*inputs.notes, trimap_note(inputs.unknown, job.trimap), photo_note(inputs.photo, job.image)]
     notes += inputs.photo.notes
     if odd := odd_values(inputs.photo.pixels):
-        notes.append(f"{job.image} has values that are {odd}; they stay where alpha is 1")
+        notes.append(f"{job.image} has odd values ({odd}); they stay as they are where alpha is 1")
     for kind in job.outputs if kinds is None else kinds:
         if kind != "alpha":
             form = LAYERS if kind == "layers" else check_format(job.outputs[kind])
