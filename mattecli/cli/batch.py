@@ -14,15 +14,8 @@ import typer
 
 from mattecli.cli.batch_options import PhotoOptions, RunChoices
 from mattecli.cli.mask_options import MaskOptions
-from mattecli.cli.options import (
-    Json,
-    ModelOptions,
-    OutputChoices,
-    Overwrite,
-    ReadChoices,
-    WriteChoices,
-    check_composite_options,
-)
+from mattecli.cli.options import Json, ModelOptions, Overwrite, ReadChoices
+from mattecli.cli.output_options import OutputChoices, WriteChoices, check_composite_options
 from mattecli.cli.progress import interruptible, progress_bar
 from mattecli.cli.terminal import Terminal, printable
 from mattecli.compositing.outputs import read_background

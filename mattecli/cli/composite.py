@@ -10,14 +10,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from mattecli.cli.options import (
+from mattecli.cli.options import Json, Overwrite, ReadChoices
+from mattecli.cli.output_options import (
     BACKGROUND,
     FitOption,
-    Json,
     LinearOption,
     OutputSpace,
-    Overwrite,
-    ReadChoices,
     WriteChoices,
     check_composite_options,
     check_output_space,

@@ -12,16 +12,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from mattecli.cli.mask_options import MaskOptions
-from mattecli.cli.options import (
-    Json,
-    ModelOptions,
-    OutputChoices,
-    OutputFolder,
-    Overwrite,
-    ReadChoices,
-    WriteChoices,
-    check_composite_options,
-)
+from mattecli.cli.options import Json, ModelOptions, Overwrite, ReadChoices
+from mattecli.cli.output_options import OutputChoices, OutputFolder, WriteChoices, check_composite_options
 from mattecli.cli.progress import passes_bar
 from mattecli.cli.subject import SubjectOptions
 from mattecli.cli.terminal import Terminal

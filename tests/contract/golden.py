@@ -45,7 +45,7 @@ def draw_pictures(folder: Path) -> None:
 
 
 def digests(folder: Path) -> dict[str, str]:
-    """SHA-256 of each file that is made in `folder`, by its name."""
+    """SHA-256 of what each file holds that is made in `folder`, by its name: of pixels, not of their compression."""
     draw_pictures(folder)
     photos = {name: (folder / f"{name}.png", folder / f"{name}_trimap.png") for name in SIZES}
     photos["astronaut"] = (EXAMPLE / "astronaut.png", EXAMPLE / "astronaut_trimap.png")
@@ -73,8 +73,13 @@ def digests(folder: Path) -> dict[str, str]:
     run("train-samples", *data, "--count", "10", "--size", "128", "--seed", "8", output="samples_mixed.png")
     made.remove(graph := _export(folder, "a2u.onnx", made))
     made.remove(half := _export(folder, "a2u_half.onnx", made, "--fp16", "--pre-post"))
-    result = {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in made}
+    result = {path.name: _pixel_digest(path) for path in made}
     return result | {path.name: _graph_digest(path) for path in (graph, half)}
+
+
+def _pixel_digest(path: Path) -> str:
+    pixels = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
+    return hashlib.sha256(f"{pixels.dtype} {pixels.shape}".encode() + pixels.tobytes()).hexdigest()
 
 
 def documented_commands(root: Path = ROOT) -> list[str]:
