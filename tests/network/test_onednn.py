@@ -95,3 +95,19 @@ def test_statistics_are_the_same_without_pytorchs_undocumented_function(monkeypa
 def test_half_and_double_are_left_to_the_plain_way() -> None:
     assert not onednn.fuses(torch.zeros(SHAPE, dtype=torch.float16))
     assert not onednn.fuses(torch.zeros(SHAPE, dtype=torch.float64))
+
+
+def test_what_is_added_is_added_the_plain_way_in_a_type_that_does_not_fuse() -> None:
+    torch.manual_seed(0)
+    x, plus, weight = (torch.randn(shape, dtype=torch.float64) for shape in (SHAPE, SHAPE, (8, 8, 3, 3)))
+    assert not onednn.fuses(x)
+    added = onednn.adding_conv(x, plus, weight, None, padding=(1, 1))
+    torch.testing.assert_close(added, F.conv2d(x, weight, padding=1) + plus)
+
+
+@pytest.mark.usefixtures("tried_anew")
+def test_without_onednn_nothing_fuses(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[bool] = []
+    monkeypatch.setattr(torch.backends.mkldnn, "is_available", lambda: bool(asked.append(True)))
+    assert not onednn.fuses(torch.randn(SHAPE))
+    assert asked

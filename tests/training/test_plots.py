@@ -10,7 +10,7 @@ import pytest
 
 from mattecli.errors import InputError
 from mattecli.training.data.scenes import Sample
-from mattecli.training.plots import Panel, Series, contact_sheet, draw_curves, draw_panels
+from mattecli.training.plots import Panel, Series, contact_sheet, draw_curves, draw_panels, draw_samples
 
 
 def draw(panels: list[Panel], path: Path) -> np.ndarray:
@@ -63,3 +63,8 @@ def test_a_contact_sheet_fills_its_last_row_with_grey() -> None:
     assert (sheet[36:, sheet.shape[1] // 2 :] == 40).all()
     assert (sheet[:32, 36:68] == 0).all()
     assert (sheet[:32, 72:104] == 255).all()
+
+
+def test_a_sheet_of_no_samples_is_not_written(tmp_path: Path) -> None:
+    draw_samples([], tmp_path / "sheet.png")
+    assert not (tmp_path / "sheet.png").exists()

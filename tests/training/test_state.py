@@ -162,3 +162,11 @@ def test_orthogonal_matrices_have_singular_values_near_one() -> None:
         values = torch.linalg.svdvals(orthogonal(shaped))
         assert values.min() > 0.6
         assert values.max() < 1.3
+
+
+def test_a_state_of_another_format_is_named(tmp_path: Path) -> None:
+    path = saved(tmp_path)
+    content = torch.load(path, weights_only=True)
+    torch.save({**content, "format": -1}, path)
+    with pytest.raises(WeightsError, match="not a state that this version can resume"):
+        load_state(path, **parts())  # type: ignore[arg-type]

@@ -5,6 +5,8 @@ import numpy as np
 import pytest
 
 from mattecli.errors import InputError, UsageError
+from mattecli.imaging.image import Image
+from mattecli.imaging.write import write_image
 from mattecli.training.data.config import DataConfig
 from mattecli.training.data.foregrounds import KINDS
 from mattecli.training.data.sources import CutoutFiles, Sources, prepare_cutout, spread_colours
@@ -256,3 +258,12 @@ def test_weights_that_choose_nothing_are_refused(weights: dict[str, float]) -> N
 def test_settings_out_of_range_are_named(settings: dict[str, object], sentence: str) -> None:
     with pytest.raises(UsageError, match=sentence):
         DataConfig().replace(**settings)
+
+
+def test_photos_of_16_bits_and_floats_become_8_bits(tmp_path: Path) -> None:
+    pixels = noise(0, 16, 24)
+    write_image(tmp_path / "a.png", Image(pixels.astype(np.uint16) * 257))
+    write_image(tmp_path / "b.tif", Image(pixels / np.float32(255)))
+    sources = Sources(DataConfig(photos=(str(tmp_path),)))
+    for place in (0.0, 0.9):
+        np.testing.assert_array_equal(sources.photo(place), pixels)
