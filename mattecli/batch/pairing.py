@@ -89,7 +89,10 @@ def find_jobs(
             outputs = outputs_of(name, out, kinds, pattern, suffixes=suffixes)
             job = Job(name, str(path), trimaps_of[name][0], outputs, background)
             entry = job if complete is None else complete(job)
-            (listed.jobs if isinstance(entry, Job) else listed.failed).append(entry)  # type: ignore[arg-type]
+            if isinstance(entry, Job):
+                listed.jobs.append(entry)
+            else:
+                listed.failed.append(entry)
         else:
             what = "trimap" if masks is None else "mask"
             listed.failed.append(Failed(name, str(path), _unpaired(path, trimaps_of[name], trimaps, what)))

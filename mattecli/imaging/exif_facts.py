@@ -52,7 +52,7 @@ def _load(exif: bytes | None) -> PIL.Image.Exif | None:
     tags = PIL.Image.Exif()
     try:
         tags.load(exif)
-    except Exception:  # damaged metadata is no reason to refuse a picture
+    except Exception:  # a picture with damaged metadata can still be read
         return None
     return tags
 

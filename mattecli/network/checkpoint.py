@@ -139,7 +139,7 @@ def _read_pickle(path: Path) -> dict[str, Tensor]:
 
 
 def _would_run_code(path: Path, error: pickle.UnpicklingError) -> bool:
-    """Whether PyTorch refused a function or class, not bytes that are no pickle at all."""
+    """Whether PyTorch refused a function or class, and not bytes that are something else than a pickle."""
     names = names_in_pickle(pickle_in(path))
     refused = any(word in str(error) for word in ("GLOBAL", "reduce", "new object", "build"))
     return any(not name.startswith(("torch.", "collections.")) for name in names) or (refused and bool(names))

@@ -201,7 +201,10 @@ def _edge_width(opaque: Flags, sure: Flags) -> Floats:
 
 
 def _foreground(smooth: Floats, screen: Screen, opaque: Flags, limits: Keying) -> Flags:
-    """Pixels (H, W) of opaque blocks with little of the screen in them; deep inside, other colours are no mixture."""
+    """Pixels (H, W) of opaque blocks with little of the screen in them.
+
+    Deep inside, other colours are the subject's own.
+    """
     means = block_means(smooth)
     strength = excess(means, screen.channel) / np.maximum(means[..., screen.channel], np.float32(1e-4))
     strength = np.where(opaque, strength, np.float32(9)).astype(np.float32)
