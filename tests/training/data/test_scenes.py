@@ -322,3 +322,13 @@ def test_a_cutout_keeps_its_own_colours_without_jitter(tmp_path: Path) -> None:
     seen = {tuple(colour) for colour in made.foreground[inside].reshape(-1, 3) // 32}
     there = {tuple(colour) for colour in pixels[pixels[:, :, 3] == 255][:, :3] // 32}
     assert len(seen & there) > 0.8 * len(seen)
+
+
+def test_a_hard_cutout_is_placed_anywhere(tmp_path: Path) -> None:
+    """Without a soft alpha there is no place to prefer."""
+    hard = np.dstack([noise(3), np.full(noise(3).shape[:2], 255, np.uint8)])
+    write(tmp_path / "hard_1.png", hard)
+    config = DataConfig(foregrounds=(str(tmp_path),), procedural=0, cutouts=1)
+    sources = Sources(config)
+    samples = [render_scene(draw_scene(config, 0, number), sources, 96) for number in range(4)]
+    assert all(sample.alpha.max() == 255 for sample in samples)

@@ -1,0 +1,45 @@
+"""Options that do not go together: one sentence and exit code 2, before any file is read."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import RunMatte
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (("p.png", "-t", "t.png", "-o", "a.png", "--out-dir", "o"), "-o names one file and --out-dir a folder"),
+        (("-", "-t", "t.png"), "which gives the output no name; add -o FILE or -o -"),
+        (("p.png", "-t", "t.png", "--what", "cutout:webp", "-o", "c.png"), "-o c.png ends in .png, but --what gives"),
+        (("p.png", "-t", "t.png", "--what", "cutout:webp", "-o", "-"), "-o - writes PNG, but --what gives cutout"),
+    ],
+)
+def test_predict_refuses_outputs_that_contradict_each_other(
+    arguments: tuple[str, ...], sentence: str, run_matte: RunMatte, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    code, _, err = run_matte("predict", *arguments)
+    assert code == 2
+    assert sentence in err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (("-t", "t", "--mask-min-area", "9"), "--mask-min-area would do nothing without --masks"),
+        (("-t", "t", "--masks", "m"), "--trimaps and --masks are both given"),
+        (("-t", "t", "--cores", "c"), "--cores and --garbages go with --masks"),
+        ((), "--trimaps"),
+    ],
+)
+def test_batch_refuses_masks_that_would_be_ignored(
+    arguments: tuple[str, ...], sentence: str, run_matte: RunMatte, tmp_path: Path
+) -> None:
+    code, _, err = run_matte("batch", tmp_path, tmp_path / "out", *arguments)
+    assert code == 2
+    assert sentence in err
+    assert not (tmp_path / "out").exists()
