@@ -160,6 +160,14 @@ def test_a_page_is_written_where_asked(run_matte: RunMatte, data: Path) -> None:
     assert (data / "page.html").read_text(encoding="utf-8").count("<img") == 20  # no photos this time
 
 
+def test_a_page_of_a_run_names_its_model_and_photos(run_matte: RunMatte, data: Path) -> None:
+    arguments = ["evaluate", "--images", data / "photos", *_benchmark(data), "--device", "cpu"]
+    assert run_matte(*arguments, "--html", data / "page.html")[0] == 0
+    page = (data / "page.html").read_text(encoding="utf-8")
+    assert f"{find_checkpoint().name} in fp32" in page
+    assert str(data / "photos") in page
+
+
 def test_a_page_is_written_though_images_failed(run_matte: RunMatte, data: Path) -> None:
     (data / "predictions" / "cat1.png").unlink()
     assert run_matte("evaluate", data / "predictions", *_benchmark(data), "--html", data / "page.html")[0] == 1
