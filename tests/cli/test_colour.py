@@ -23,9 +23,9 @@ SQUARE = np.s_[96:160, 136:200]
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """srgb.png, 64×64 with hair, its trimap, and the same photo in AdobeRGB with 8 bits and in ProPhoto with 16."""
     monkeypatch.chdir(tmp_path)
-    pixels = read_image(EXAMPLES / "astronaut.png").pixels[SQUARE]
+    pixels = read_image(EXAMPLES / "portrait.jpg").pixels[SQUARE]
     write_image("srgb.png", Image(pixels))
-    with PIL.Image.open(EXAMPLES / "astronaut_trimap.png") as trimap:
+    with PIL.Image.open(EXAMPLES / "portrait_trimap.png") as trimap:
         trimap.crop((136, 96, 200, 160)).save("trimap.png")
     adobe = to_profile(pixels, None, ADOBE_PROFILE)
     assert adobe is not None

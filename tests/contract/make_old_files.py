@@ -137,7 +137,7 @@ def _matte(*arguments: object) -> tuple[int, str]:
 
 def _write_inputs(root: Path) -> None:
     """Parts of the example with trimaps, one of them damaged, and two manifests."""
-    pixels = mattecli.read_image(EXAMPLES / "astronaut.png").pixels
+    pixels = mattecli.read_image(EXAMPLES / "portrait.jpg").pixels
     trimap = np.full((32, 32), 128, np.uint8)
     trimap[:, :10], trimap[:, -10:] = 0, 255
     for number, name in enumerate(("a.png", "b.png", "broken.png", "sub/c.png")):

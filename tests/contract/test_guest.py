@@ -78,8 +78,8 @@ USE = """
 import mattecli
 
 folder, examples = Path(sys.argv[1]), Path(sys.argv[2])
-photo = mattecli.read_image(examples / "astronaut.png")
-trimap = mattecli.read_trimap(examples / "astronaut_trimap.png")
+photo = mattecli.read_image(examples / "portrait.jpg")
+trimap = mattecli.read_trimap(examples / "portrait_trimap.png")
 image, known = photo.pixels[40:104, 150:230], trimap[40:104, 150:230]
 for backend in ("torch", "onnx"):
     model = mattecli.load_model(backend=backend, device="cpu")

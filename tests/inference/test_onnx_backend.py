@@ -187,7 +187,7 @@ def without_torch(*arguments: object) -> subprocess.CompletedProcess[str]:
 
 
 def test_a_photo_is_matted_without_torch(tmp_path: Path) -> None:
-    photo, trimap = ROOT / "examples" / "astronaut.png", ROOT / "examples" / "astronaut_trimap.png"
+    photo, trimap = ROOT / "examples" / "portrait.jpg", ROOT / "examples" / "portrait_trimap.png"
     done = without_torch("predict", photo, "-t", trimap, "-o", tmp_path / "a.png", "--json")
     assert done.returncode == 0, done.stderr
     assert '"backend": "onnx"' in done.stdout
