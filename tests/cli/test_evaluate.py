@@ -122,7 +122,7 @@ def test_a_model_runs_over_photos_and_its_alphas_are_kept(run_matte: RunMatte, d
     assert (data / "kept/cat1.png").read_bytes() == (data / "alone.png").read_bytes()
 
 
-def test_kept_alphas_are_not_overwritten_unasked(run_matte: RunMatte, data: Path) -> None:
+def test_kept_alphas_are_overwritten_only_when_asked(run_matte: RunMatte, data: Path) -> None:
     arguments = ["evaluate", "--images", data / "photos", *_benchmark(data), "--save", data / "kept"]
     (data / "kept").mkdir()
     (data / "kept" / "cat4.png").write_bytes(b"mine")
@@ -224,7 +224,7 @@ def test_a_trimap_that_jpeg_damaged_names_snap_and_is_scored_with_it(run_matte: 
 
 
 @pytest.mark.parametrize("name", ["truth/x.html", "page.html"])
-def test_a_page_replaces_no_file_that_is_read(run_matte: RunMatte, data: Path, name: str) -> None:
+def test_a_page_does_not_replace_an_input(run_matte: RunMatte, data: Path, name: str) -> None:
     before = (data / "truth" / "cat1.png").read_bytes()
     (data / name).hardlink_to(data / "truth" / "cat1.png")
     arguments = ["evaluate", data / "predictions", *_benchmark(data), "--overwrite", "--html"]
@@ -257,7 +257,7 @@ def test_a_page_does_not_go_to_standard_output(
     assert not Path("-").exists()
 
 
-def test_pictures_in_subfolders_are_no_gap_in_the_mean(run_matte: RunMatte, data: Path) -> None:
+def test_pictures_in_subfolders_count_in_the_mean(run_matte: RunMatte, data: Path) -> None:
     (data / "truth/sub").mkdir()
     shutil.copy(data / "truth/cat0.png", data / "truth/sub/cat0.png")
     code, _, err = run_matte("evaluate", data / "predictions", *_benchmark(data))

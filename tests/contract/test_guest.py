@@ -130,7 +130,7 @@ for found in pkgutil.walk_packages(mattecli.__path__, "mattecli."):
     run_host(WATCH + everything + COMPARE)
 
 
-def test_reading_predicting_and_writing_change_nothing_and_load_no_package_of_training(tmp_path: Path) -> None:
+def test_reading_predicting_and_writing_change_nothing_and_load_nothing_for_training(tmp_path: Path) -> None:
     loaded = "print(', '.join({'pydantic', 'matplotlib'} & set(sys.modules)))\n"
     assert run_host(WATCH + USE + COMPARE + loaded, tmp_path, EXAMPLES) == "\n"
     assert {path.name for path in tmp_path.iterdir()} >= {"alpha.png", "alpha.tif", "cutout.webp", "composite.jpg"}

@@ -94,7 +94,7 @@ def test_a_full_card_is_an_error_of_ours_that_names_the_device(monkeypatch: pyte
 
 
 @needs_cuda
-def test_maps_and_arrays_that_a_card_has_no_room_for_are_errors_of_ours() -> None:
+def test_maps_and_arrays_too_large_for_a_card_are_our_errors() -> None:
     backend = load_backend(device="cuda")
     array = np.zeros((4096, 4096), np.float32)
     torch.cuda.empty_cache()
@@ -120,7 +120,7 @@ def test_tf32_stays_off_until_the_last_run_has_ended(monkeypatch: pytest.MonkeyP
 
 
 @needs_cuda
-def test_arrays_that_travel_while_the_card_computes_arrive_whole() -> None:
+def test_arrays_copied_while_the_card_computes_arrive_whole() -> None:
     backend = load_backend(device="cuda")
     arrays = [np.random.default_rng(seed).integers(0, 255, (512, 512, 3), np.uint8) for seed in range(50)]
     busy = torch.rand(4096, 4096, device="cuda")

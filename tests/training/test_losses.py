@@ -47,7 +47,7 @@ def test_known_pixels_count_by_their_weight() -> None:
     assert found["alpha"].item() == pytest.approx(1.3 / 2.5)
 
 
-def test_each_picture_counts_alike() -> None:
+def test_each_picture_counts_the_same() -> None:
     alpha = torch.zeros(2, 1, 1, 2)
     trimap = torch.tensor([[128, 128], [128, 0]]).reshape(2, 1, 1, 2)
     prediction = torch.tensor([[0.1, 0.3], [0.8, 0.0]]).reshape(2, 1, 1, 2)
@@ -61,7 +61,7 @@ def test_soft_pixels_count_by_their_weight() -> None:
     assert found["alpha"].item() == pytest.approx((3 * 0.2 + 0.1 + 0.2) / 5)
 
 
-def test_each_pixel_of_the_batch_counts_alike_when_asked_to() -> None:
+def test_each_pixel_of_the_batch_counts_the_same_when_asked_to() -> None:
     alpha = torch.zeros(2, 1, 8, 8)
     trimap = torch.zeros(2, 1, 8, 8)
     trimap[0, 0, :, :3], trimap[1, 0, 0, :2] = 128, 128  # 24 and 2 pixels

@@ -177,7 +177,7 @@ def test_a_large_radius_is_exact() -> None:
     assert (trimap[0, 299], trimap[0, 300], trimap[0, 1700], trimap[0, 1701]) == (0, 128, 128, 0)
 
 
-def test_the_edge_of_the_picture_is_no_border() -> None:
+def test_the_edge_of_the_picture_is_not_a_border() -> None:
     mask = np.zeros((20, 30), np.uint8)
     mask[:, :15] = 255
     trimap = make_trimap(mask, erode=4, dilate=3)
@@ -303,7 +303,7 @@ def test_unknown_parts_may_be_painted_in_colours() -> None:
         (np.zeros((2, 4, 2), np.uint8), r"t.png has shape \(2, 4, 2\)"),
     ],
 )
-def test_values_that_mean_no_trimap_and_no_mask_are_refused(values: NDArray[Any], sentence: str) -> None:
+def test_values_of_neither_a_trimap_nor_a_mask_are_refused(values: NDArray[Any], sentence: str) -> None:
     with pytest.raises(InputError, match=sentence):
         from_values(values, name="t.png")
     with pytest.raises(InputError, match=sentence):
