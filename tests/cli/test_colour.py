@@ -16,7 +16,7 @@ from mattecli.imaging.write import write_image
 from tests.conftest import RunMatte
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
-SQUARE = np.s_[96:160, 136:200]
+SQUARE = np.s_[230:294, 236:300]
 
 
 @pytest.fixture
@@ -26,7 +26,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     pixels = read_image(EXAMPLES / "portrait.jpg").pixels[SQUARE]
     write_image("srgb.png", Image(pixels))
     with PIL.Image.open(EXAMPLES / "portrait_trimap.png") as trimap:
-        trimap.crop((136, 96, 200, 160)).save("trimap.png")
+        trimap.crop((236, 230, 300, 294)).save("trimap.png")
     adobe = to_profile(pixels, None, ADOBE_PROFILE)
     assert adobe is not None
     PIL.Image.fromarray(adobe).save("adobe.png", icc_profile=ADOBE_PROFILE)

@@ -33,7 +33,7 @@ WIDTH, HEIGHT = 90, 70
 @pytest.fixture
 def photo(tmp_path: Path) -> Path:
     """A small part of the example, with an odd size."""
-    pixels = read_image(EXAMPLES / "portrait.jpg").pixels[40 : 40 + HEIGHT, 110 : 110 + WIDTH]
+    pixels = read_image(EXAMPLES / "portrait.jpg").pixels[150 : 150 + HEIGHT, 250 : 250 + WIDTH]
     path = tmp_path / "photo.png"
     write_image(path, Image(pixels))
     return path

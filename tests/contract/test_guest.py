@@ -80,7 +80,7 @@ import mattecli
 folder, examples = Path(sys.argv[1]), Path(sys.argv[2])
 photo = mattecli.read_image(examples / "portrait.jpg")
 trimap = mattecli.read_trimap(examples / "portrait_trimap.png")
-image, known = photo.pixels[40:104, 150:230], trimap[40:104, 150:230]
+image, known = photo.pixels[230:294, 236:316], trimap[230:294, 236:316]
 for backend in ("torch", "onnx"):
     model = mattecli.load_model(backend=backend, device="cpu")
     alpha = model.predict(image, known)
