@@ -9,11 +9,12 @@ from __future__ import annotations
 import dataclasses
 import math
 import re
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from mattecli.errors import UsageError
+from mattecli.imaging.choices import Kind
 
 if TYPE_CHECKING:
     import numpy as np
@@ -94,6 +95,17 @@ class Finishing:
         fields = dataclasses.fields(self)
         return {field.name: getattr(self, field.name) for field in fields if getattr(self, field.name) != field.default}
 
+    def check_kinds(self, kinds: Iterable[Kind]) -> None:
+        """Raise UsageError for outputs that cannot be finished so, and for a shadow that none of them shows."""
+        wanted = set(kinds)
+        if "layers" in wanted and (self.placed or self.shadow is not None):
+            raise UsageError(
+                "layers keep the photo's frame and have no shadow; leave them out, or the options of placement and "
+                "shadow"
+            )
+        if self.shadow is not None and not wanted & {"cutout", "composite"}:
+            raise UsageError("`shadow` is seen in cut-outs and composites only; ask for one of them, or leave it out")
+
     def _check_ranges(self) -> None:
         for name in ("min_area", "fill_holes"):
             _in_range(name, getattr(self, name), 0, math.inf, "a number of pixels from 0 up")
@@ -167,6 +179,12 @@ class Finished:
     placement: Placement | None = None
     before: NDArray[np.float32] | None = None  # the finished alpha in the photo's frame, where it is placed
 
+    def framed(self, photo: Image) -> Image:
+        """The photo with metadata that fit the delivered frame; its pixels are the caller's to replace."""
+        if self.placement is None:
+            return photo
+        return replace(photo, metadata=replace(photo.metadata, windows=None))
+
     def colours(self, foreground: NDArray[Any]) -> NDArray[Any]:
         """The foreground's colours (H, W, 3) of the photo in the delivered frame (h, w, 3), as floats where placed."""
         if self.placement is None or self.before is None:
@@ -191,10 +209,22 @@ def finish(
     """
     if not options.asked:
         return Finished(alpha)
-    from mattecli.compositing import edges
+    from mattecli.compositing import edges, placement, shadows
 
     finished, notes = edges.finished_edges(alpha, options, trimap=trimap)
-    return Finished(edges.with_exact_background(finished), tuple(notes))
+    finished = edges.with_exact_background(finished)
+    light = shadows.kept(photo, alpha, name=name) if options.shadow == "keep" else None
+    before, place = finished, None
+    if options.placed:
+        place, more = placement.find_placement(finished, options, name=name)
+        notes += more
+        finished = edges.with_exact_background(place.plane(finished))
+        light = None if light is None else place.plane(light, outside=1)
+    if options.shadow in ("contact", "drop"):
+        light = shadows.made(finished, options.shadow)
+    if light is not None:
+        light = shadows.weakened(light, options.shadow_strength)
+    return Finished(finished, tuple(notes), light, place, before)
 
 
 def parse_length(length: Length, *, what: str = "a length") -> Length:
@@ -231,5 +261,5 @@ def _in_range(name: str, value: float, least: float, most: float, wanted: str) -
 
 
 def _differs(options: Finishing, names: str) -> bool:
-    defaults: dict[str, Callable[[], Any] | Any] = {field.name: field.default for field in dataclasses.fields(options)}
+    defaults: dict[str, Any] = {field.name: field.default for field in dataclasses.fields(options)}
     return any(getattr(options, name) != defaults[name] for name in names.split())

@@ -13,7 +13,10 @@ import PIL.Image
 from numpy.typing import NDArray
 
 from mattecli.compositing.arrays import Floats
+from mattecli.compositing.finishing import Finishing, in_pixels
 from mattecli.compositing.plates import is_plain
+from mattecli.compositing.subject import Subject, find_subject
+from mattecli.errors import InputError, UsageError
 from mattecli.geometry import Box, tiles
 from mattecli.imaging.pixels import as_float
 
@@ -60,7 +63,7 @@ class Placement:
             share = _window(alpha, view.seen)
             front = np.nan_to_num(as_float(_window(foreground, view.seen, replicate=True)))
             placed = view.nearest(front)
-            if share.any():
+            if share.any() and not view.exact:
                 below = view.cubic(share)[..., None]
                 weight = np.clip(below * np.float32(2 / _CERTAIN) - 1, 0, 1)
                 mixed = view.cubic(front * share[..., None]) / np.maximum(below, np.float32(_CERTAIN / 4))
@@ -84,6 +87,96 @@ class Placement:
         return tiles(height, width, int(max(16, min(_TILE, 2 * _TILE * self.scale))))
 
 
+def find_placement(alpha: Floats, options: Finishing, *, name: str = "the photo") -> tuple[Placement, list[str]]:
+    """Where the options put the subject of a matte, float32 (H, W), and what the user should know of it.
+
+    Raises InputError where the matte has no subject, UsageError for margins that leave no room.
+    """
+    height, width = alpha.shape
+    scale = options.scale or 1.0
+    if options.crop is None and options.canvas is None:
+        size = (max(1, round(scale * width)), max(1, round(scale * height)))
+        middle, target = (width / 2, height / 2), (size[0] / 2, size[1] / 2)
+        return _placement(options, size, middle, target, scale), _enlarged(scale)
+    subject = find_subject(alpha, degrees=options.rotate)
+    if subject is None:
+        raise InputError(f"{name}: the matte is empty, so there is no subject to place")
+    if options.canvas is None:
+        size, corner = _cropped(subject, options, scale)
+    else:
+        size = options.canvas
+        scale, corner = _on_canvas(subject, options, size)
+    if scale == 1 and not options.rotate:
+        corner = (round(corner[0]), round(corner[1]))  # whole pixels, which come out as they are
+    place = _placement(options, size, (0.0, 0.0), corner, scale)
+    return place, [*_enlarged(scale), *_cuts(subject, place)]
+
+
+def _placement(
+    options: Finishing, size: tuple[int, int], source: tuple[float, float], target: tuple[float, float], scale: float
+) -> Placement:
+    return Placement(
+        size=size, source=source, target=target, scale=scale, degrees=options.rotate, sharpen=options.sharpen
+    )
+
+
+def _cropped(subject: Subject, options: Finishing, scale: float) -> tuple[tuple[int, int], tuple[float, float]]:
+    """The size of a picture around the subject, and where the turned photo's corner comes to in it."""
+    wide, high = math.ceil(scale * subject.size[0] - 1e-6), math.ceil(scale * subject.size[1] - 1e-6)
+    margin = round(in_pixels(options.margin, (high, wide)))
+    return (wide + 2 * margin, high + 2 * margin), (margin - scale * subject.left, margin - scale * subject.top)
+
+
+def _on_canvas(subject: Subject, options: Finishing, canvas: tuple[int, int]) -> tuple[float, tuple[float, float]]:
+    """The scale, and where the turned photo's corner comes to on the canvas."""
+    width, height = canvas
+    margin = in_pixels(options.margin, (height, width))
+    share = 1.0 if options.fill is None else options.fill
+    room = (share * width - 2 * margin, share * height - 2 * margin)
+    if min(room) < 1:
+        raise UsageError(f"`margin` leaves no room on a `canvas` of {width}x{height}; give a smaller one")
+    scale = options.scale or min(room[0] / subject.size[0], room[1] / subject.size[1])
+    x, y = (subject.left + subject.right) / 2, (subject.top + subject.bottom) / 2
+    to_x, to_y = width / 2, height / 2
+    if options.at == "mass":
+        x, y = subject.mass
+    elif options.at.startswith("bottom"):
+        gap = options.at.partition(":")[2]
+        below = float(gap.rstrip("%")) / 100 * height if gap else margin + (1 - share) / 2 * height
+        y, to_y = subject.baseline, height - below
+    elif "," in options.at:
+        to_x, to_y = (_place(text, side) for text, side in zip(options.at.split(","), canvas, strict=True))
+    return scale, (to_x - scale * x, to_y - scale * y)
+
+
+def _place(text: str, side: int) -> float:
+    return float(text.rstrip("%")) / 100 * side if text.endswith("%") else float(text)
+
+
+def _enlarged(scale: float) -> list[str]:
+    return [f"the subject is enlarged to {100 * scale:.0f} %, so it looks soft"] if scale > 1.005 else []
+
+
+def _cuts(subject: Subject, place: Placement) -> list[str]:
+    """What is said of sides that cut the subject: those of the photo, and those of the output."""
+    (width, height), scale, (x, y) = place.size, place.scale, place.target
+    out = {
+        "left": scale * subject.left + x,
+        "top": scale * subject.top + y,
+        "right": width - scale * subject.right - x,
+        "bottom": height - scale * subject.bottom - y,
+    }
+    over = [side for side, free in out.items() if free < -1]
+    notes = [f"the output cuts the subject at the {_and(over)}"] if over else []
+    if shown := [side for side in subject.cut if out[side] > 1]:
+        notes.append(f"the photo cuts the subject at the {_and(shown)}, and this edge shows in the output")
+    return notes
+
+
+def _and(sides: list[str]) -> str:
+    return " and the ".join(sides)
+
+
 class _View:
     """What a tile of the output sees of the photo: the window `seen`, and how its pixels come into the tile.
 
@@ -100,9 +193,8 @@ class _View:
         corners = [placement.point(x, y) for x in (outer.left, outer.right) for y in (outer.top, outer.bottom)]
         xs, ys = [x for x, _ in corners], [y for _, y in corners]
         self._box = (min(xs), min(ys), max(xs), max(ys))
-        exact = placement.scale == 1 and not placement.degrees and all(side.is_integer() for side in self._box)
-        reach = 0 if exact else math.ceil(2 * max(1.0, 1 / placement.scale)) + 1
-        self._exact = exact
+        self.exact = placement.scale == 1 and not placement.degrees and all(side.is_integer() for side in self._box)
+        reach = 0 if self.exact else math.ceil(2 * max(1.0, 1 / placement.scale)) + 1
         self.seen = Box(math.floor(min(ys)), math.ceil(max(ys)), math.floor(min(xs)), math.ceil(max(xs))).grow(reach)
 
     def cubic(self, window: Floats) -> Floats:
@@ -114,7 +206,7 @@ class _View:
         return self._resampled(window, cv2.INTER_NEAREST, PIL.Image.Resampling.NEAREST)
 
     def _resampled(self, window: Floats, interpolation: int, kernel: PIL.Image.Resampling) -> Floats:
-        if self._exact:
+        if self.exact:
             return window
         if not self._placement.degrees:
             left, top, right, bottom = self._box
