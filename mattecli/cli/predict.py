@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from mattecli.cli.finishing_options import EdgeChoices, PlacementChoices, finishing
 from mattecli.cli.mask_options import MaskOptions
 from mattecli.cli.options import Json, ModelOptions, Overwrite, ReadChoices
 from mattecli.cli.output_options import OutputChoices, OutputFolder, WriteChoices, check_composite_options
@@ -101,6 +102,8 @@ def predict(
     subject: SubjectOptions,
     choices: OutputChoices,
     masks: MaskOptions,
+    edges: EdgeChoices,
+    placement: PlacementChoices,
     reading: ReadChoices,
     written: WriteChoices,
     model: ModelOptions,
@@ -120,10 +123,13 @@ def predict(
       matte predict photo.jpg -t trimap.png -o out.jpg -b beach.jpg
       matte predict photo.jpg -t trimap.png --what alpha,cutout --out-dir mattes/
       matte predict photo.jpg -t trimap.png --what alpha:png16,cutout:webp,layers
+      matte predict photo.jpg -t trimap.png -b white --canvas 2000x2000 --fill 85% --shadow contact
     """
     started = time.perf_counter()
     job = _job(photo, files, subject, choices, masks)
     written.check(list(job.outputs.values()))
+    finish = finishing(edges, placement)
+    finish.check_kinds(job.outputs)
     if as_json and "-" in job.outputs.values():
         raise UsageError("--json and -o - both write to standard output; name a file for the picture")
 
@@ -146,7 +152,7 @@ def predict(
         done = run_job(
             job,
             network,
-            options=choices.output_options(written.write_options()),
+            options=dataclasses.replace(choices.output_options(written.write_options()), finishing=finish),
             reading=reading.read_options(model),
             overwrite=overwrite,
             save_trimap=files.save_trimap,
