@@ -155,10 +155,14 @@ def _composite(
     from mattecli.imaging.read import read_alpha, read_image
     from mattecli.imaging.write import check_format
     from mattecli.trimaps.check import check_size
+    from mattecli.trimaps.pairs import over_data_window
 
     check_output_space(options.output_space)
     background = read_background(options.background)
     picture, matte = read_image(photo, options=reading), read_alpha(alpha)
+    windows = picture.metadata.windows
+    if windows is not None and matte.shape[::-1] == windows.display[2:]:
+        matte = over_data_window(matte, windows)
     check_size((matte.shape[1], matte.shape[0]), picture.size, name=alpha, image_name=photo, what="alpha")
     if isinstance(background, Image):
         sizes = f"{_size(background)}, brought to {_size(picture)}"
