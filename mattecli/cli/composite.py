@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from mattecli.cli.options import Json, Overwrite, ReadChoices
+from mattecli.cli.options import Json, Overwrite, ReadChoices, Threads
 from mattecli.cli.output_options import (
     BACKGROUND,
     FitOption,
@@ -83,6 +83,7 @@ def composite(
     options: CompositeOptions,
     reading: ReadChoices,
     written: WriteChoices,
+    threads: Threads = None,
     overwrite: Overwrite = False,
     as_json: Json = False,
     terminal: Terminal,
@@ -106,7 +107,9 @@ def composite(
     check_composite_output(target, options.background, overwrite=overwrite, inputs=[photo, alpha, options.background])
 
     from mattecli.imaging.write import write_image
+    from mattecli.system.threads import use_threads
 
+    use_threads(threads)
     result = _composite(photo, alpha, options, reading.read_options(), target, terminal)
     write_image(target, result, overwrite=overwrite, options=written.write_options())
     seconds = time.perf_counter() - started

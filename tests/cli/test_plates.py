@@ -132,3 +132,18 @@ def test_a_background_fits_the_display_window_of_a_plate(plate: Floats, run_matt
     rows, columns = np.nonzero(nothing)
     across, down = np.clip(columns + DATA[0], 0, 49), np.clip(rows + DATA[1], 0, 53)
     np.testing.assert_array_equal(found["ramp"][nothing], np.stack([across, down, across + down], axis=1))
+
+
+def test_threads_change_the_last_bits_of_an_alpha_at_most(plate: Floats, run_matte: RunMatte) -> None:
+    for number in ("1", "3"):
+        predict = ("predict", "plate.exr", "-t", "trimap.png", "-o", f"{number}.exr", "--threads", number)
+        code, _, err = run_matte(*predict)
+        assert code == 0, err
+        composite = ("composite", "plate.exr", "1.exr", "-b", "behind.exr", "-o", f"over{number}.exr")
+        code, _, err = run_matte(*composite, "--threads", number)
+        assert code == 0, err
+    assert np.abs(stored("1.exr") - stored("3.exr")).max() < 1e-5
+    assert Path("over1.exr").read_bytes() == Path("over3.exr").read_bytes()
+    code, _, err = run_matte(*predict[:-1], "0")
+    assert code == 2
+    assert "--threads must be a whole number from 1 to 1024, not 0" in " ".join(err.split())
