@@ -106,11 +106,16 @@ def composite(
     written.check([target])
     check_composite_output(target, options.background, overwrite=overwrite, inputs=[photo, alpha, options.background])
 
-    from mattecli.imaging.write import write_image
+    from mattecli.imaging.write import check_format, write_image
+    from mattecli.imaging.writing.encoding import metadata_note
     from mattecli.system.threads import use_threads
 
     use_threads(threads)
+    written_as = written.write_options()
     result = _composite(photo, alpha, options, reading.read_options(), target, terminal)
+    note = metadata_note(check_format(target), result.metadata) if written_as.metadata else None
+    if note:
+        terminal.warn(note)
     write_image(target, result, overwrite=overwrite, options=written.write_options())
     seconds = time.perf_counter() - started
     terminal.detail(f"{_size(result)}, {seconds:.1f} s")

@@ -18,7 +18,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
-_SKIPPED = ("ICCProfile:", "oiio:", "Exif:", "GPS:", "IPTC:", "XMP")  # derived, or carried as raw blocks
+_SKIPPED = ("ICCProfile:", "oiio:", "XMP")  # derived, or carried as raw blocks
 _TYPES = {"uint8": "uint8", "uint16": "uint16", "half": "float", "float": "float", "double": "float"}
 
 

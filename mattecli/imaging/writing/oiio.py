@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import shutil
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
@@ -15,6 +15,9 @@ from numpy.typing import NDArray
 
 from mattecli.errors import InputError
 from mattecli.imaging.colour import chromaticities
+from mattecli.imaging.exif_facts import attributes_of
+from mattecli.imaging.reading.boxes import boxes
+from mattecli.imaging.reading.header import file_size
 
 if TYPE_CHECKING:
     from mattecli.imaging.image import Image
@@ -27,7 +30,7 @@ _CHANNELS = {1: ("Y",), 3: ("R", "G", "B"), 4: ("R", "G", "B", "A")}
 _OWN = frozenset(
     ["ResolutionUnit", "XResolution", "YResolution", "chromaticities", "colorInteropID", "compression", "name", "type"]
 )
-_OWN_PREFIXES = ("oiio:", "openexr:", "Exif:", "IPTC:", "ICCProfile", "acesImageContainerFlag")
+_OWN_PREFIXES = ("oiio:", "openexr:", "ICCProfile", "acesImageContainerFlag")
 
 
 def save_exr(handle: BinaryIO, image: Image, options: WriteOptions) -> None:
@@ -76,7 +79,7 @@ def _spec(image: Image, channels: int, kind: Any) -> Any:
     spec = oiio.ImageSpec(*image.size, channels, kind)
     spec.channelnames = _CHANNELS[channels]
     spec.attribute("DateTime", "")  # otherwise the time of writing, and the same pixels would give other bytes
-    for name, value in image.metadata.attributes.items():
+    for name, value in {**attributes_of(image.metadata.exif), **image.metadata.attributes}.items():
         if name not in _OWN and not name.startswith(_OWN_PREFIXES):
             _set(spec, name, value)
     spec.attribute("compression", "zip")
@@ -113,30 +116,58 @@ def save_jxl(handle: BinaryIO, image: Image, options: WriteOptions) -> None:
         spec.attribute("ICCProfile", oiio.TypeDesc(f"uint8[{len(profile)}]"), profile)
     if image.cicp:
         spec.attribute("CICP", oiio.TypeDesc("int[4]"), image.cicp)
-    _write(handle, "jpegxl", spec, _plain(image))
+    _write(handle, "jpegxl", spec, _plain(image), finish=_without_packed)
     if image.metadata.exif:  # boxes of ISO 18181-2; OpenImageIO would only write what it knows of them
         _box(handle, b"Exif", bytes(4) + image.metadata.exif)
     if image.metadata.xmp:
         _box(handle, b"xml ", image.metadata.xmp)
 
 
+def _without_packed(path: Path) -> None:
+    """Remove the compressed boxes of metadata: OpenImageIO writes an empty EXIF there, which would go before ours."""
+    with path.open("r+b") as file:
+        packed = [(at - 8, end) for name, at, end in boxes(file, 0, file_size(file)) if name == b"brob"]
+        for start, end in reversed(packed):  # the rest of the file moves up
+            while True:
+                file.seek(end)
+                block = file.read(2**20)
+                if not block:
+                    break
+                file.seek(start)
+                start += file.write(block)
+                end += len(block)
+            file.truncate(start)
+
+
 def _box(handle: BinaryIO, name: bytes, content: bytes) -> None:
     handle.write((8 + len(content)).to_bytes(4, "big") + name + content)
 
 
-def _write(handle: BinaryIO, form: str, spec: Any, bands: Iterable[NDArray[Any]]) -> None:
-    """Write bands of rows to the file behind the handle, or through a temporary one; the handle is at the end then."""
+def _write(
+    handle: BinaryIO,
+    form: str,
+    spec: Any,
+    bands: Iterable[NDArray[Any]],
+    *,
+    finish: Callable[[Path], None] = lambda _: None,
+) -> None:
+    """Write bands of rows to the file behind the handle, or through a temporary one; the handle is at the end then.
+
+    `finish` is called with the file before.
+    """
     output = oiio.ImageOutput.create(form)
     if output is None:
         raise InputError(f"this OpenImageIO cannot write {form}")
     name = getattr(handle, "name", None)
     if isinstance(name, str) and Path(name).is_file():
         _save(output, name, spec, bands)
+        finish(Path(name))
         handle.seek(0, io.SEEK_END)
         return
     with tempfile.TemporaryDirectory() as folder:  # standard output, or a picture in memory
         path = Path(folder) / "picture"
         _save(output, str(path), spec, bands)
+        finish(path)
         with path.open("rb") as written:
             shutil.copyfileobj(written, handle)
 
