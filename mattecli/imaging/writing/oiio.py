@@ -116,7 +116,7 @@ def save_jxl(handle: BinaryIO, image: Image, options: WriteOptions) -> None:
         spec.attribute("ICCProfile", oiio.TypeDesc(f"uint8[{len(profile)}]"), profile)
     if image.cicp:
         spec.attribute("CICP", oiio.TypeDesc("int[4]"), image.cicp)
-    _write(handle, "jpegxl", spec, _plain(image), finish=_without_packed)
+    _write(handle, "jpegxl", spec, _plain(image), finish=_without_packed if image.metadata.exif else None)
     if image.metadata.exif:  # boxes of ISO 18181-2; OpenImageIO would only write what it knows of them
         _box(handle, b"Exif", bytes(4) + image.metadata.exif)
     if image.metadata.xmp:
@@ -149,7 +149,7 @@ def _write(
     spec: Any,
     bands: Iterable[NDArray[Any]],
     *,
-    finish: Callable[[Path], None] = lambda _: None,
+    finish: Callable[[Path], None] | None = None,
 ) -> None:
     """Write bands of rows to the file behind the handle, or through a temporary one; the handle is at the end then.
 
@@ -161,13 +161,15 @@ def _write(
     name = getattr(handle, "name", None)
     if isinstance(name, str) and Path(name).is_file():
         _save(output, name, spec, bands)
-        finish(Path(name))
+        if finish is not None:
+            finish(Path(name))
         handle.seek(0, io.SEEK_END)
         return
     with tempfile.TemporaryDirectory() as folder:  # standard output, or a picture in memory
         path = Path(folder) / "picture"
         _save(output, str(path), spec, bands)
-        finish(path)
+        if finish is not None:
+            finish(path)
         with path.open("rb") as written:
             shutil.copyfileobj(written, handle)
 
