@@ -66,7 +66,9 @@ def main() -> None:
     parser.add_argument("--render", type=Path, metavar="FILE", help="straight RGBA of the dandelions")
     render = parser.parse_args().render
     if render is not None:
-        write_image(HERE / "dandelions.jpg", Image(over_screen(read_image(render, keep_alpha=True).pixels)), overwrite=True)
+        write_image(
+            HERE / "dandelions.jpg", Image(over_screen(read_image(render, keep_alpha=True).pixels)), overwrite=True
+        )
     write_image(HERE / "portrait_mask.png", Image(mask()), overwrite=True)
     write_image(HERE / "dog_strokes.png", Image(strokes()), overwrite=True)
     write_image(HERE / "background.jpg", Image(background()), overwrite=True)

@@ -73,7 +73,9 @@ def batch(
     _check_outputs(kinds, photos, choices, written)
 
     from mattecli.batch.worker import BatchOptions, Worker
+    from mattecli.system.threads import use_threads
 
+    use_threads(model.threads)
     jobs = _find_jobs(images, out, kinds, photos, choices, masks, terminal)
     options = BatchOptions(
         out=out,

@@ -14,7 +14,13 @@ import typer
 from mattecli.cli.finishing_options import EdgeChoices, PlacementChoices, finishing
 from mattecli.cli.mask_options import MaskOptions
 from mattecli.cli.options import Json, ModelOptions, Overwrite, ReadChoices
-from mattecli.cli.output_options import OutputChoices, OutputFolder, WriteChoices, check_composite_options
+from mattecli.cli.output_options import (
+    OutputChoices,
+    OutputFolder,
+    WriteChoices,
+    check_composite_options,
+    check_in_folder,
+)
 from mattecli.cli.progress import passes_bar
 from mattecli.cli.subject import SubjectOptions
 from mattecli.cli.terminal import Terminal
@@ -135,9 +141,12 @@ def predict(
 
     from mattecli.inference.model import Model
     from mattecli.system.files import make_folder
+    from mattecli.system.threads import use_threads
     from mattecli.work.job import run_job
 
+    use_threads(model.threads)
     if files.out_dir is not None:
+        check_in_folder(job.outputs.values(), files.out_dir)
         make_folder(files.out_dir)
     network = Model(model.run_options())
     plans: list[Plan] = []

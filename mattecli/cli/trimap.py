@@ -164,6 +164,9 @@ def trimap(
       matte trimap --check trimap.png --photo photo.jpg
       rembg i -om photo.jpg - | matte trimap - -o trimap.png
     """
+    from mattecli.system.threads import use_threads
+
+    use_threads(model.threads)
     if check:
         from mattecli.cli.trimap_check import check_file
 
@@ -199,7 +202,7 @@ def _check_source(subject: SubjectOptions, model: ModelOptions, photo: str) -> N
         subject.source(photo)
     if subject.given and subject.key is None:
         return
-    if idle := model.given():
+    if idle := [name for name in model.given() if name != "--threads"]:
         what = "a mask" if subject.key is None else "a screen"
         raise UsageError(f"{' and '.join(idle)} would do nothing, because {what} needs no network; leave it out")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +16,7 @@ from mattecli.imaging.options import ReadOptions
 from mattecli.imaging.read import read_image, read_size, read_values
 from mattecli.imaging.reading.open import Source, is_pipe, label
 from mattecli.imaging.view import network_view
+from mattecli.imaging.windows import moved
 from mattecli.trimaps.check import as_codes, check_size, from_values
 from mattecli.trimaps.lint import worst_finding
 
@@ -70,10 +72,10 @@ def read_pair(
         pair_size(photo, trimap, reading=reading)
     picture = read_image(photo, options=reading or ReadOptions())
     values = read_values(trimap, options=_no_layer(reading))
-    known = from_values(values, snap=snap, name=label(trimap))
     windows = picture.metadata.windows
-    if windows is not None and known.shape[::-1] == windows.display[2:]:
-        known = over_data_window(known, windows)
+    if windows is not None and values.shape[1::-1] == windows.display[2:]:
+        values = over_data_window(values, windows)
+    known = from_values(values, snap=snap, name=label(trimap))
     names = {"name": source_name(trimap, "the trimap"), "image_name": source_name(photo, "the image")}
     check_size((known.shape[1], known.shape[0]), picture.size, **names)
     if on_note is not None and (worst := worst_finding(values, known, network_view(picture), **names)):
@@ -81,13 +83,9 @@ def read_pair(
     return picture, known
 
 
-def over_data_window(trimap: NDArray[np.uint8], windows: Windows) -> NDArray[np.uint8]:
-    """A trimap of the display window's size for the data window; beyond its edges the pixels at the edge continue."""
-    left, top, width, height = windows.data
-    x, y, shown_width, shown_height = windows.display
-    columns = np.clip(np.arange(left, left + width) - x, 0, shown_width - 1)
-    rows = np.clip(np.arange(top, top + height) - y, 0, shown_height - 1)
-    return trimap[rows[:, None], columns]
+def over_data_window(trimap: NDArray[Any], windows: Windows) -> NDArray[Any]:
+    """A trimap or matte (h, w, …) of the display window's size for the data window; its edges continue beyond it."""
+    return moved(trimap, windows.display, windows.data)
 
 
 def trimap_note(unknown: float, trimap: str) -> str | None:

@@ -29,6 +29,7 @@ from mattecli.imaging.options import Depth, ReadOptions, WriteOptions
 from mattecli.imaging.read import read_image
 from mattecli.imaging.view import network_view
 from mattecli.imaging.write import check_format, check_output, write_image
+from mattecli.imaging.writing.encoding import metadata_note
 from mattecli.imaging.writing.layers import LAYERS
 from mattecli.system.memory import peak_bytes
 from mattecli.trimaps.check import shares
@@ -297,6 +298,7 @@ def find_notes(
         if kind != "alpha":
             form = LAYERS if kind == "layers" else check_format(job.outputs[kind])
             notes.append(deliver(inputs.photo, form, output_space=options.output_space).note)
+            notes.append(metadata_note(form, inputs.photo.metadata) if options.files.metadata else None)
     return tuple(dict.fromkeys(note for note in notes if note))
 
 

@@ -238,9 +238,19 @@ def test_a_page_does_not_replace_an_input(run_matte: RunMatte, data: Path, name:
     assert (data / "truth" / "cat1.png").read_bytes() == before
 
 
-def test_a_kept_alpha_that_is_a_link_to_an_input_is_found(run_matte: RunMatte, data: Path) -> None:
+def test_a_kept_alpha_that_a_link_leads_out_of_its_folder_is_refused(run_matte: RunMatte, data: Path) -> None:
     (data / "kept").mkdir()
-    (data / "kept" / "cat1.png").symlink_to(data / "truth" / "cat1.png")
+    (data / "kept" / "cat1.png").symlink_to(data / "elsewhere.png")
+    arguments = ["evaluate", "--images", data / "photos", *_benchmark(data), "--save", data / "kept", "--overwrite"]
+    code, _, err = run_matte(*arguments)
+    assert code == 3
+    assert "cat1.png leads out of the output folder" in err
+    assert not (data / "elsewhere.png").exists()
+
+
+def test_a_kept_alpha_that_is_the_same_file_as_an_input_is_found(run_matte: RunMatte, data: Path) -> None:
+    (data / "kept").mkdir()
+    (data / "kept" / "cat1.png").hardlink_to(data / "truth" / "cat1.png")
     arguments = ["evaluate", "--images", data / "photos", *_benchmark(data), "--save", data / "kept", "--overwrite"]
     code, _, err = run_matte(*arguments)
     assert code == 3

@@ -36,6 +36,22 @@ def test_the_same_input_gives_the_same_alpha() -> None:
     assert np.array_equal(predict_alpha(IMAGE, TRIMAP, backend), predict_alpha(IMAGE, TRIMAP, backend))
 
 
+def test_a_run_takes_the_threads_that_are_asked_for_and_changes_nothing_for_others(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    before, seen = torch.get_num_threads(), []
+    change = torch.set_num_threads
+
+    def noted(count: int) -> None:
+        seen.append(count)
+        change(count)
+
+    monkeypatch.setattr(torch_backend.torch, "set_num_threads", noted)
+    load_backend(device="cpu", threads=before + 2).run("pool", torch.zeros(1, 64, 8, 8))
+    assert seen == [before + 2, before]
+    assert torch.get_num_threads() == before
+
+
 def test_maps_are_in_the_networks_type_or_better() -> None:
     backend = load_backend(device="cpu", precision="bf16")
     assert backend.empty(3, 4, 5).dtype == torch.bfloat16
