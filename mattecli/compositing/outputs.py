@@ -74,7 +74,7 @@ def make_output(
         return replace(photo, pixels=to_depth(foreground, photo.depth))
 
     opaque = kind == "composite" and background is not None
-    behind = None if background is None else _behind(background, photo, alpha.shape[::-1], fit, around)
+    behind: Any = None if background is None else _behind(background, photo, alpha.shape[::-1], fit, around)
     result = np.empty((*alpha.shape, 3 if opaque else 4), photo.pixels.dtype)
     for top in range(0, len(alpha), _ROWS):
         rows = slice(top, top + _ROWS)
