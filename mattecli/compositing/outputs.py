@@ -99,6 +99,7 @@ def _behind(background: Image | Colour, photo: Image, size: tuple[int, ...], fit
     import numpy as np
 
     from mattecli.compositing.composite import colour_in
+    from mattecli.imaging.image import Image
 
     if isinstance(background, Image):
         return _fitted(background, photo, size, fit, around)
