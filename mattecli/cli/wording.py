@@ -4,8 +4,9 @@ import re
 
 # The library's parameters that options set under the same name.
 _PARAMETERS = (
-    "band|backend|bits|box|core|device|dilate|erode|fit|garbage|high|input_space|key|layer|linear|low|max_memory|"
-    "max_pixels|opset|output_space|overwrite|pre_post|precision|provider|size|snap|solid|threads|tile|weights"
+    "auto|auto_model|band|backend|bits|box|core|device|dilate|erode|fit|garbage|high|input_space|key|layer|linear|low|"
+    "max_memory|max_pixels|opset|output_space|overwrite|pre_post|precision|provider|resize_trimap|scribbles|size|snap|"
+    "solid|threads|tile|weights"
 )
 _MENTION = re.compile(rf"`({_PARAMETERS})(?:=([^`]*))?`")
 
