@@ -13,7 +13,8 @@ from mattecli.errors import InputError
 from mattecli.imaging.choices import Kind
 from mattecli.imaging.image import SUFFIXES
 from mattecli.system.folders import as_read, natural, some
-from mattecli.work.outcome import Failed, FromMask, Job
+from mattecli.work.making import Making
+from mattecli.work.outcome import Failed, Job
 
 TRIMAP_SUFFIXES = SUFFIXES | {".npy"}
 # Pictures of formats that are not read: raw photographs, layered files, and others.
@@ -27,13 +28,13 @@ Find = Callable[[str], list[str]]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Masks:
-    """Where masks are paired in place of trimaps: how trimaps are made of them, and where their partners are.
+class Sources:
+    """How the trimaps of a folder of photos are made, if they are not simply read, and where their partners are.
 
     `cores` and `garbages` are folders or patterns; a photo need not have one there.
     """
 
-    from_mask: FromMask
+    making: Making
     cores: str | None = None
     garbages: str | None = None
 
@@ -42,8 +43,8 @@ def find_jobs(
     images: Path,
     out: Path,
     *,
-    trimaps: str,
-    masks: Masks | None = None,
+    trimaps: str | None,
+    sources: Sources | None = None,
     kinds: Sequence[Kind] = ("alpha",),
     pattern: str = OUTPUT,
     suffixes: Mapping[Kind, str] | None = None,
@@ -55,30 +56,34 @@ def find_jobs(
     `trimaps` is a folder or a pattern. In a folder, the trimap of `sub/cat.jpg` is `sub/cat` or `sub/cat_trimap` with
     the suffix of any picture. A pattern is a path with `{dir}`, `{stem}` and `{name}`; without a suffix it stands for
     any. A picture that is the trimap of another is not a photo. `pattern` names the outputs below `out`, and
-    `suffixes` replace its suffix. With `masks` the files are masks, and `sub/cat_mask` counts instead of
-    `sub/cat_trimap`.
+    `suffixes` replace its suffix. `sources` says how the trimaps are made: from masks, and then `sub/cat_mask` counts
+    instead of `sub/cat_trimap`; or from the photos alone, and then `trimaps` is None.
 
     Links to folders are followed, except back to a folder above. Hidden files are left out. What looks like a picture
     but cannot be matted is a Failed. Raises InputError where there is no folder, where it has no photo, and where the
     outputs would lie among the inputs or outside `out`; UsageError for a bad pattern.
     """
-    in_folder = "{" not in trimaps or Path(trimaps).is_dir()
-    folder = Path(trimaps) if in_folder else None
+    in_folder = trimaps is not None and ("{" not in trimaps or Path(trimaps).is_dir())
+    folder = Path(str(trimaps)) if in_folder else None
     _check_folders(images, out, folder, recursive=recursive)
-    shelves, ending = _Shelves(), ENDING if masks is None else MASK
+    making = None if sources is None else sources.making
+    what = "trimap" if making is None else making.what
+    shelves, ending = _Shelves(), MASK if what == "mask" else ENDING
     same = folder is not None and folder.samefile(images)
-    find = _in_folder(folder, shelves, ending, same=same) if folder is not None else _by_pattern(trimaps, shelves)
-    complete = None if masks is None else _completer(masks, images)
+    find: Find = _itself
+    if trimaps is not None:
+        find = _in_folder(folder, shelves, ending, same=same) if folder is not None else _by_pattern(trimaps, shelves)
+    complete = None if sources is None else _completer(sources, images)
 
     foreign: list[str] = []
     found = sorted(_walk(images, foreign, recursive=recursive), key=lambda entry: natural(entry[0]))
     real = resolver()
     trimaps_of = {
-        name: [trimap for trimap in find(name) if real(trimap) != real(str(path))]
+        name: [trimap for trimap in find(name) if not trimap or real(trimap) != real(str(path))]
         for name, path, reason in found
         if reason is None
     }
-    taken = {real(path) for paths in trimaps_of.values() for path in paths}
+    taken = {real(path) for paths in trimaps_of.values() for path in paths if path}
     listed = JobList(foreign=sorted(foreign, key=natural))
     for name, path, reason in found:
         if reason is not None:
@@ -87,15 +92,14 @@ def find_jobs(
             continue  # a trimap
         elif len(trimaps_of[name]) == 1:
             outputs = outputs_of(name, out, kinds, pattern, suffixes=suffixes)
-            job = Job(name, str(path), trimaps_of[name][0], outputs, background)
+            job = Job(name, str(path), trimaps_of[name][0] or str(path), outputs, background)
             entry = job if complete is None else complete(job)
             if isinstance(entry, Job):
                 listed.jobs.append(entry)
             else:
                 listed.failed.append(entry)
         else:
-            what = "trimap" if masks is None else "mask"
-            listed.failed.append(Failed(name, str(path), _unpaired(path, trimaps_of[name], trimaps, what)))
+            listed.failed.append(Failed(name, str(path), _unpaired(path, trimaps_of[name], str(trimaps), what)))
     if not listed.jobs and not listed.failed:
         raise InputError(
             f"{images} holds no pictures{'' if recursive else ' outside its subfolders'}; check the folder"
@@ -140,9 +144,14 @@ def finder(where: str, ending: str, option: str) -> Find:
     return _in_folder(Path(where), _Shelves(), ending, same=False)
 
 
-def _completer(masks: Masks, images: Path) -> Callable[[Job], Job | Failed]:
+def _itself(_: str) -> list[str]:
+    """In place of a trimap's file, where the photo alone gives the trimap."""
+    return [""]
+
+
+def _completer(sources: Sources, images: Path) -> Callable[[Job], Job | Failed]:
     """What adds to a job how its trimap is made, with the core and the garbage mask of its name."""
-    places = (("core", masks.cores, CORE, "--cores"), ("garbage", masks.garbages, GARBAGE, "--garbages"))
+    places = (("core", sources.cores, CORE, "--cores"), ("garbage", sources.garbages, GARBAGE, "--garbages"))
     finders = {key: finder(where, ending, option) for key, where, ending, option in places if where is not None}
 
     def complete(job: Job) -> Job | Failed:
@@ -152,7 +161,7 @@ def _completer(masks: Masks, images: Path) -> Callable[[Job], Job | Failed]:
                 return Failed(job.name, job.image, _unpaired(Path(job.image), files, str(images), f"{key} mask"))
         partners = {key: files[0] for key, files in found.items() if files}
         core, garbage = partners.get("core"), partners.get("garbage")
-        return replace(job, mask=replace(masks.from_mask, core=core, garbage=garbage))
+        return replace(job, making=replace(sources.making, core=core, garbage=garbage))
 
     return complete
 

@@ -24,9 +24,17 @@ from mattecli.inference.model import Model
 from mattecli.inference.options import RunOptions
 from mattecli.system.files import sweep
 from mattecli.system.memory import peak_bytes
-from mattecli.trimaps.pairs import pair_size
 from mattecli.weights import find_checkpoint
-from mattecli.work.job import Inputs, Matte, OutputOptions, backend_facts, find_matte, read_inputs, write_outputs
+from mattecli.work.job import (
+    Inputs,
+    Matte,
+    OutputOptions,
+    backend_facts,
+    find_matte,
+    job_size,
+    read_inputs,
+    write_outputs,
+)
 from mattecli.work.outcome import Done, Job, Skipped
 
 RECIPE = 1  # to be raised when the same weights and options give other pixels than before
@@ -105,8 +113,7 @@ class Worker:
         if isinstance(todo, Skipped):
             return todo
         self._check_outputs(todo)
-        what = "trimap" if job.mask is None else "mask"
-        width, height = pair_size(job.image, job.trimap, what=what, reading=self.options.reading)
+        width, height = job_size(job, self.options.reading)
         return replace(todo, pixels=width * height, seconds=time.perf_counter() - started)
 
     def todo(self, job: Job) -> Todo | Skipped:
@@ -192,9 +199,8 @@ class Worker:
             parts.append(["network exposure", run.network_exposure])
         if kind != "alpha" and outputs.output_space != "keep":
             parts.append(["output space", outputs.output_space])
-        if job.mask is not None:
-            parts += job.mask.recipe.words()
-            parts += [job.mask.core is not None, job.mask.garbage is not None]
+        if job.making is not None:
+            parts += job.making.words()
         return _digest(parts)
 
     def _recorder(self, todo: Todo, matte: Matte, kind: Kind) -> Callable[[BinaryIO], None]:
@@ -219,7 +225,7 @@ class Worker:
 
     def _inputs(self, job: Job) -> dict[Kind, str]:
         """For each output a digest of the files that it is made from."""
-        certain = [] if job.mask is None else job.mask.files
+        certain = [] if job.making is None else job.making.files
         pair = _digest([self._state(path) for path in (job.image, job.trimap, *certain)])
         inputs = dict.fromkeys(job.outputs, pair)
         if "composite" in inputs and job.background is not None and is_picture(job.background):

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from mattecli.batch.jobs import JobList
     from mattecli.batch.report import Report, Run
     from mattecli.batch.worker import Worker
+    from mattecli.work.making import Making
     from mattecli.work.outcome import Outcome
 
 
@@ -59,6 +60,8 @@ def batch(
       matte batch photos/ mattes/ --trimaps trimaps/
       matte batch photos/ cutouts/ --trimaps 'photos/{dir}/{stem}_trimap.png' --what cutout --report run.jsonl
       matte batch photos/ mattes/ --masks masks/
+      matte batch photos/ cutouts/ --key auto --garbages garbages/ --what cutout
+      matte batch photos/ mattes/ --auto
       matte batch mattes/ --manifest pairs.csv --what alpha,composite -b white
       matte batch photos/ mattes/ --trimaps trimaps/ --shard 3/16
     """
@@ -68,15 +71,17 @@ def batch(
     if how.engine == "local" and (how.ray_address is not None or how.workers is not None):
         raise UsageError("--ray-address and --workers are for a Ray cluster; add --engine ray")
     out = _output_folder(images, out, photos)
-    if photos.masks is None and (given := masks.given()):
-        raise UsageError(f"{' and '.join(given)} would do nothing without --masks; add it, or leave them out")
+    base = photos.base()
+    if base not in ("--masks", "--auto") and (given := masks.given()):
+        raise UsageError(f"{' and '.join(given)} would do nothing without --masks or --auto; add it, or leave them out")
     _check_outputs(kinds, photos, choices, written)
 
     from mattecli.batch.worker import BatchOptions, Worker
     from mattecli.system.threads import use_threads
 
     use_threads(model.threads)
-    jobs = _find_jobs(images, out, kinds, photos, choices, masks, terminal)
+    making = _making(base, photos, masks)
+    jobs = _find_jobs(images, out, kinds, photos, choices, making, terminal)
     options = BatchOptions(
         out=out,
         run=model.run_options(),
@@ -117,15 +122,6 @@ def _output_folder(images: Path, out: Path | None, photos: PhotoOptions) -> Path
         return images
     if out is None:
         raise UsageError(f"{images} is the only folder given; name the photos' folder and then the outputs' folder")
-    if photos.trimaps is not None and photos.masks is not None:
-        raise UsageError("--trimaps and --masks are both given; masks take the trimaps' place, so give one of them")
-    if photos.masks is None and (photos.cores is not None or photos.garbages is not None):
-        raise UsageError("--cores and --garbages go with --masks; add it, or leave them out")
-    if photos.trimaps is None and photos.masks is None:
-        raise UsageError(
-            "the photos need trimaps, which mark foreground white, background black and the rest grey; add --trimaps "
-            "with their folder or a pattern, --masks if you have masks, or a --manifest"
-        )
     return out
 
 
@@ -165,19 +161,15 @@ def _find_jobs(
     kinds: tuple[Kind, ...],
     photos: PhotoOptions,
     choices: OutputChoices,
-    masks: MaskOptions,
+    making: Making | None,
     terminal: Terminal,
 ) -> JobList:
     """What there is to do on this machine; warns of what is left out."""
     from mattecli.batch.manifest import read_manifest
-    from mattecli.batch.pairing import Masks, find_jobs
+    from mattecli.batch.pairing import Sources, find_jobs
     from mattecli.batch.report import read_report
     from mattecli.system.folders import some
-    from mattecli.work.outcome import FromMask
 
-    of_masks = None
-    if photos.masks is not None:
-        of_masks = Masks(from_mask=FromMask(recipe=masks.recipe()), cores=photos.cores, garbages=photos.garbages)
     if photos.manifest is not None:
         jobs = read_manifest(
             photos.manifest,
@@ -186,13 +178,14 @@ def _find_jobs(
             pattern=photos.name,
             background=choices.background,
             suffixes=choices.suffixes,
+            making=making,
         )
     else:
         jobs = find_jobs(
             images,
             out,
-            trimaps=str(photos.trimaps if photos.masks is None else photos.masks),
-            masks=of_masks,
+            trimaps=photos.trimaps or photos.masks,
+            sources=None if making is None else Sources(making=making, cores=photos.cores, garbages=photos.garbages),
             kinds=kinds,
             pattern=photos.name,
             suffixes=choices.suffixes,
@@ -207,9 +200,28 @@ def _find_jobs(
         names = some(jobs.foreign)
         terminal.warn(printable(f"{len(jobs.foreign)} pictures are of formats that matte does not read: {names}"))
     if jobs.unused:
-        what = "trimaps" if of_masks is None else "masks"
+        what = "trimaps" if photos.masks is None else "masks"
         terminal.warn(printable(f"{len(jobs.unused)} {what} belong to no photo: {some(jobs.unused)}"))
     return jobs
+
+
+def _making(base: str, photos: PhotoOptions, masks: MaskOptions) -> Making | None:
+    """How the trimaps are made; None where they are simply read.
+
+    Raises what `fetch_model` raises: a batch downloads nothing.
+    """
+    from mattecli.cli.subject import model_name
+    from mattecli.work.making import Making
+
+    model = model_name(auto=photos.auto, model=photos.auto_model)
+    if model is not None:
+        from mattecli.trimaps.auto import fetch_model
+
+        fetch_model(model)
+    recipe = masks.recipe() if base in ("--masks", "--auto") else None
+    making = Making(recipe=recipe, key=photos.key, model=model, resize=photos.resize_trimap)
+    plain = making == Making() and photos.cores is None and photos.garbages is None
+    return None if plain else making
 
 
 def _failed_of(run: Run, jobs: JobList, report: Path, terminal: Terminal) -> JobList:

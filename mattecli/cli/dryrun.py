@@ -54,14 +54,13 @@ def _failed(failed: Failed) -> dict[str, Any]:
 
 
 def _plan(job: Job, worker: Worker) -> dict[str, Any]:
-    from mattecli.trimaps.pairs import pair_size
+    from mattecli.work.job import job_size
     from mattecli.work.outcome import Skipped, describe
 
     try:
         if isinstance(worker.todo(job), Skipped):
             return {**describe(job), "status": "skipped"}
-        what = "trimap" if job.mask is None else "mask"
-        width, height = pair_size(job.image, job.trimap, what=what, reading=worker.options.reading)
+        width, height = job_size(job, worker.options.reading)
     except MatteError as error:
         return {**describe(job), "status": "failed", "reason": str(error)}
     return {**describe(job), "status": "to do", "width": width, "height": height}
@@ -97,7 +96,9 @@ def _shown(line: dict[str, Any]) -> str:
     if line["status"] == "failed":
         return printable(f"fails    {line['reason']}")
     outputs = line["output"].values() if isinstance(line["output"], dict) else [line["output"]]
-    text = f"{line['image']} + {line.get('trimap') or line['mask']} → {', '.join(outputs)}"
+    partner = line.get("trimap") or line.get("mask")
+    pair = f"{line['image']} + {partner}" if partner else line["image"]
+    text = f"{pair} → {', '.join(outputs)}"
     if line["status"] == "skipped":
         return printable(f"is done  {text}")
     how = "" if line["tile"] == "off" else f" in tiles of {line['tile']}"

@@ -233,8 +233,11 @@ def test_sizes_that_differ_are_told_in_one_sentence() -> None:
     with pytest.raises(InputError) as different:
         check_size((800, 600), (1600, 1200), name="trimap.png", image_name="photo.jpg")
     assert str(different.value) == (
-        "trimap.png is 800×600 but photo.jpg is 1600×1200; make the trimap from the photo at its full size"
+        "trimap.png is 800×600 but photo.jpg is 1600×1200; make the trimap from the photo at its full size, or add "
+        "`resize_trimap`"
     )
+    with pytest.raises(InputError, match=r"1600×1000; make the trimap from the photo at its full size$"):
+        check_size((800, 600), (1600, 1000), name="trimap.png", image_name="photo.jpg")
 
 
 def test_sizes_that_are_swapped_name_the_turn() -> None:
