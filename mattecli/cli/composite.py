@@ -34,6 +34,7 @@ from mattecli.compositing.outputs import (
     read_background,
 )
 from mattecli.errors import UsageError
+from mattecli.system.files import make_folder
 
 if TYPE_CHECKING:
     from mattecli.compositing.finishing import Finishing
@@ -125,15 +126,14 @@ def composite(
     finish = finishing(edges, placement)
     finish.check_kinds(["composite"])
     written.check(list(targets.values()))
+    if options.out_dir is not None:
+        make_folder(options.out_dir)
     given = [photo, alpha, *([] if options.trimap is None else [options.trimap])]
     for background, target in targets.items():
         check_composite_output(target, background, overwrite=overwrite, inputs=[*given, background])
 
     from mattecli.imaging.write import write_image
-    from mattecli.system.files import make_folder
 
-    if options.out_dir is not None:
-        make_folder(options.out_dir)
     results = _composites(photo, alpha, options, reading.read_options(), targets, finish, terminal)
     for target, result in results:
         write_image(target, result, overwrite=overwrite, options=written.write_options())
