@@ -34,6 +34,7 @@ from mattecli.compositing.outputs import (
     read_background,
 )
 from mattecli.errors import UsageError
+from mattecli.system.files import make_folder
 
 if TYPE_CHECKING:
     from mattecli.compositing.finishing import Finishing
@@ -126,18 +127,17 @@ def composite(
     finish = finishing(edges, placement)
     finish.check_kinds(["composite"])
     written.check(list(targets.values()))
+    if options.out_dir is not None:
+        make_folder(options.out_dir)
     given = [photo, alpha, *([] if options.trimap is None else [options.trimap])]
     for background, target in targets.items():
         check_composite_output(target, background, overwrite=overwrite, inputs=[*given, background])
 
     from mattecli.imaging.write import check_format, write_image
     from mattecli.imaging.writing.encoding import metadata_note
-    from mattecli.system.files import make_folder
     from mattecli.system.threads import use_threads
 
     use_threads(threads)
-    if options.out_dir is not None:
-        make_folder(options.out_dir)
     written_as = written.write_options()
     results = _composites(photo, alpha, options, reading.read_options(), targets, finish, terminal)
     for target, result in results:

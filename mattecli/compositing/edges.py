@@ -14,6 +14,8 @@ from mattecli.compositing.contours import choked, disc, feathered, opened, smoot
 from mattecli.compositing.finishing import LONGEST, Finishing, in_pixels
 
 _STRAND = 0.1  # hair is somewhere at least so opaque
+_COVERED = 0.2  # where the solid part is more opaque, the roots of strands hardly show
+_WEB = 3  # pixels that a strand is widened by where its root is sought
 _LEAST_RADIUS = 3  # of the disc that hair does not hold
 
 
@@ -103,11 +105,13 @@ def _with_moved_solid(alpha: Floats, options: Finishing, lengths: dict[str, floa
 def _with_roots(hair: Floats, solid: Floats, reach: float) -> Floats:
     """Hair that goes on into the solid part, where choking uncovers its roots: each pixel has the nearest hair's value.
 
-    Within S ≈ 1 nothing says what D is; without roots a choked edge would leave a gap before each strand.
+    The hair is widened for it, and made as narrow again: an opening leaves small webs between strands and solid part.
+    Under a solid part nothing says what D is; without roots a choked edge would leave a gap before each strand.
     """
-    covered = (solid > 0.9).astype(np.uint8)
-    deep = math.ceil(reach) + 2
-    marked = hair + 2 * covered  # one plane for the tiles: D is in [0, 1], and 2 marks the solid part
+    covered = (solid > _COVERED).astype(np.uint8)
+    deep = math.ceil(reach) + _WEB + 2
+    web = disc(_WEB)
+    marked = np.asarray(cv2.dilate(hair, web) + 2 * covered, np.float32)  # 2 marks the solid part
 
     def window(values: Floats) -> Floats:
         inside = (values >= 2).astype(np.uint8)
@@ -123,4 +127,5 @@ def _with_roots(hair: Floats, solid: Floats, reach: float) -> Floats:
         return np.where(outer, values, np.where(away <= deep, grown, 0)).astype(np.float32)
 
     grown = tiled(marked, deep + 2, window)
-    return np.where(grown >= 2, 0, grown).astype(np.float32)
+    grown[grown >= 2] = 0
+    return np.where(covered > 0, np.maximum(hair, cv2.erode(grown, web)), hair).astype(np.float32)
