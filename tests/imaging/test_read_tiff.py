@@ -3,7 +3,7 @@
 import itertools
 import struct
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import OpenImageIO
@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from mattecli.errors import InputError
 from mattecli.imaging.read import read_image, read_size
+from mattecli.imaging.reading import apart
 from tests.imaging.test_read import noise
 from tests.support.tiff import write_packed
 
@@ -50,6 +51,63 @@ def test_floats_keep_values_beyond_white_and_below_black(tmp_path: Path, kind: s
     tifffile.imwrite(tmp_path / "a.tif", pixels, photometric="rgb")
     image = read_image(tmp_path / "a.tif")
     assert image.pixels.tobytes() == pixels.astype(np.float32).tobytes()
+
+
+@pytest.mark.parametrize("order", ["<", ">"])
+@pytest.mark.parametrize("layout", ["strips", "one strip", "tiles", "planes", "tiled planes"])
+@pytest.mark.parametrize("kind", ["uint8", "uint16", "float16", "float32"])
+def test_zip_of_every_layout_comes_back_exactly_and_needs_no_other_process(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str, layout: str, order: Literal["<", ">"]
+) -> None:
+    def nobody(_: object) -> None:
+        raise AssertionError("the file went to OpenImageIO")
+
+    rng = np.random.default_rng(0)
+    pixels = (rng.random((75, 53, 3)) * (9 if "float" in kind else np.iinfo(kind).max)).astype(kind)
+    planes = "planes" in layout
+    tifffile.imwrite(
+        tmp_path / "a.tif",
+        np.moveaxis(pixels, 2, 0) if planes else pixels,
+        byteorder=order,
+        photometric="rgb",
+        planarconfig="separate" if planes else "contig",
+        tile=(32, 16) if "tile" in layout else None,
+        rowsperstrip=None if "tile" in layout else 75 if layout == "one strip" else 7,
+        compression="zlib",
+        predictor=2 if "int" in kind else None,
+    )
+    monkeypatch.setattr(apart, "decode_apart", nobody)
+    found = read_image(tmp_path / "a.tif").pixels
+    assert np.array_equal(found, pixels.astype(np.float32) if "float" in kind else pixels)
+
+
+@pytest.mark.parametrize("planes", ["contig", "separate"])
+@pytest.mark.parametrize("kind", ["uint8", "uint16", "half", "float"])
+@pytest.mark.parametrize("channels", [1, 2, 4])
+def test_the_predictors_of_another_writer_are_undone(tmp_path: Path, planes: str, kind: str, channels: int) -> None:
+    values = np.random.default_rng(0).random((40, 31, channels)).astype(np.float32)
+    spec = OpenImageIO.ImageSpec(31, 40, channels, kind)
+    for name, value in {"compression": "zip", "planarconfig": planes, "tiff:predictor": 3 if "f" in kind else 2}.items():
+        spec.attribute(name, value)
+    spec.attribute("oiio:UnassociatedAlpha", 1)
+    output = OpenImageIO.ImageOutput.create(str(tmp_path / "a.tif"))
+    assert output.open(str(tmp_path / "a.tif"), spec)
+    assert output.write_image(values)
+    output.close()
+    with tifffile.TiffFile(tmp_path / "a.tif") as tiff:
+        page: Any = tiff.pages.first
+        assert page.tags[317].value == (3 if "f" in kind else 2)
+    hints = OpenImageIO.ImageSpec()
+    hints.attribute("oiio:UnassociatedAlpha", 1)
+    their = OpenImageIO.ImageInput.open(str(tmp_path / "a.tif"), hints)
+    found = read_image(tmp_path / "a.tif", keep_alpha=True).pixels
+    expected = their.read_image("float" if kind in ("half", "float") else kind)
+    their.close()
+    if channels in (1, 2):
+        assert np.array_equal(found[..., 0], expected[..., 0])
+        assert channels == 1 or np.array_equal(found[..., 3], expected[..., 1])
+    else:
+        assert np.array_equal(found, expected)
 
 
 @pytest.mark.parametrize("kind", ["uint8", "uint16", "float16", "float32"])

@@ -28,6 +28,7 @@ from mattecli.imaging.reading.png import png_chunks
 from mattecli.imaging.reading.psd import psd_header, psd_size
 from mattecli.imaging.reading.rasters import cineon_size, dpx_size, hdr_size, pnm_size
 from mattecli.imaging.reading.tiff import tiff_header, tiff_size
+from mattecli.imaging.reading.zipped import unzip
 from mattecli.imaging.space import ColourTags
 
 SLACK = 2**29  # bytes of addresses that the decoder takes for its threads and tables
@@ -81,6 +82,8 @@ def read_apart(form: Format, handle: BinaryIO, source: Path | bytes, name: str, 
     check_room(size + colours + apart, header.width, header.height, name, options)
     if header.stored is not None:
         return _decoded(form, header, _stored(handle, header), {})
+    if header.zipped is not None:
+        return _decoded(form, header, unzip(handle, header.zipped), {})
     reply = decode_apart(
         Request(
             source=source,
@@ -92,7 +95,7 @@ def read_apart(form: Format, handle: BinaryIO, source: Path | bytes, name: str, 
             kind=header.kind or "",
             channels=header.names,
             part=header.part,
-            zipped=header.zipped,
+            zipped=header.streams,
             whole=header.whole,
             straight=form is not formats.PSD,
             memory=size + apart + 2 * file_size(handle) + SLACK,

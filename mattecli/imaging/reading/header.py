@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import BinaryIO, Literal
 
 from mattecli.imaging.metadata import Metadata
+from mattecli.imaging.reading.zipped import Stream, Zipped
 from mattecli.imaging.space import ColourTags
 
 BLOCK = 2**26  # bytes; a longer profile or block of metadata is not read
@@ -27,9 +28,9 @@ class Header:
     holds the opacity, and `premultiplied` says whether colours are multiplied by it. `inverted` means that 0 is white.
 
     `names` and `part` choose channels of an OpenEXR file. `stored` is where the pixels lie as they are, and their NumPy
-    type: nothing is decoded then. `zipped` are the zlib streams of a TIFF: offset, length, and the bytes that come out.
-    `whole` means that its decoder cannot decode it in bands, and `times` how many times the size of the picture the
-    decoder needs.
+    type: nothing is decoded then. `zipped` are the strips or tiles of a TIFF that only need to be inflated; `streams`
+    are its zlib streams where OpenImageIO decodes it. `whole` means that its decoder cannot decode it in bands, and
+    `times` how many times the size of the picture the decoder needs.
     """
 
     width: int
@@ -49,7 +50,8 @@ class Header:
     names: tuple[str, ...] = ()
     part: int = 0
     stored: tuple[int, str] | None = None
-    zipped: tuple[tuple[int, int, int], ...] = ()
+    zipped: Zipped | None = None
+    streams: tuple[Stream, ...] = ()
     whole: bool = False
     times: float = 1.0
 
