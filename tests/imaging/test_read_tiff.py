@@ -87,8 +87,9 @@ def test_zip_of_every_layout_comes_back_exactly_and_needs_no_other_process(
 def test_the_predictors_of_another_writer_are_undone(tmp_path: Path, planes: str, kind: str, channels: int) -> None:
     values = np.random.default_rng(0).random((40, 31, channels)).astype(np.float32)
     spec = OpenImageIO.ImageSpec(31, 40, channels, kind)
-    for name, value in {"compression": "zip", "planarconfig": planes, "tiff:predictor": 3 if "f" in kind else 2}.items():
-        spec.attribute(name, value)
+    spec.attribute("compression", "zip")
+    spec.attribute("planarconfig", planes)
+    spec.attribute("tiff:predictor", 3 if "f" in kind else 2)
     spec.attribute("oiio:UnassociatedAlpha", 1)
     output = OpenImageIO.ImageOutput.create(str(tmp_path / "a.tif"))
     assert output.open(str(tmp_path / "a.tif"), spec)
