@@ -9,10 +9,9 @@ from pathlib import Path
 from typing import Any, BinaryIO, cast
 
 import numpy as np
-import PIL.Image
 from numpy.typing import NDArray
 
-from mattecli.imaging.colour import to_srgb
+from mattecli.imaging.colour.separated import separated_to_srgb
 from mattecli.imaging.options import ReadOptions
 from mattecli.imaging.pixels import full_scale
 from mattecli.imaging.reading import formats
@@ -166,8 +165,8 @@ def _arranged(pixels: NDArray[Any], header: Header) -> tuple[NDArray[Any], tuple
     if header.premultiplied and alpha is not None:
         _divide(colour, alpha)
     notes: tuple[str, ...] = ()
-    if header.model in ("cmyk", "lab"):
-        colour, notes = _converted(colour, header)
+    if header.model == "cmyk" or header.model == "lab":
+        colour, notes = separated_to_srgb(colour, header.model, header.tags.icc, offset=header.offset)
         if alpha is not None and alpha.dtype != colour.dtype:
             alpha = (alpha >> 8).astype(np.uint8) if alpha.dtype == np.uint16 else None
     if alpha is None:
@@ -192,19 +191,6 @@ def _divide(colour: NDArray[Any], alpha: NDArray[Any]) -> None:
         if colour.dtype.kind == "u":
             values = np.rint(np.minimum(values, 1) * np.float32(white))
         band[inner] = values.astype(colour.dtype)
-
-
-def _converted(colour: NDArray[Any], header: Header) -> tuple[NDArray[Any], tuple[str, ...]]:
-    """CMYK or Lab as sRGB of 8 bits, through the profile."""
-    if colour.dtype == np.uint16:
-        colour = (colour >> 8).astype(np.uint8)
-    elif colour.dtype != np.uint8:
-        raise ValueError(f"{header.model.upper()} of type {colour.dtype}")
-    size = colour.shape[1], colour.shape[0]
-    mode = "CMYK" if header.model == "cmyk" else "LAB"
-    picture = PIL.Image.frombytes(mode, size, np.ascontiguousarray(colour).tobytes())
-    rgb, _ = to_srgb(picture, header.tags.icc)
-    return np.asarray(rgb), (f"it is {'CMYK' if mode == 'CMYK' else 'Lab'} and was converted to sRGB with 8 bits",)
 
 
 def content_of(handle: BinaryIO) -> bytes:

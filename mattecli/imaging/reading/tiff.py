@@ -144,6 +144,7 @@ def tiff_header(handle: BinaryIO, name: str) -> Header:
         premultiplied=alpha is not None and extras[alpha] == 1,
         # OpenImageIO turns 8 bits round, and nothing else
         inverted=photometric == 0 and (kind != "uint8" or stored is not None or zipped is not None),
+        offset=photometric == 9,
         orientation=orientation_of(ifd.number(274, 1)),
         resolution=_resolution(ifd),
         tags=ColourTags(icc=ifd.block(34675), interop=interop_of(exif)),
