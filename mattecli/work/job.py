@@ -8,6 +8,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
@@ -90,6 +91,11 @@ class Inputs:
     unknown: float
     seconds: float
     notes: tuple[str, ...] = ()
+
+    @cached_property
+    def odd(self) -> str | None:
+        """How many of the photo's values are odd, counted once: see `odd_values`."""
+        return odd_values(self.photo.pixels)
 
 
 @dataclass(frozen=True, eq=False)
@@ -299,8 +305,8 @@ def find_notes(
     """What the user should know of a photo, its trimap, and those of its outputs."""
     notes = [*inputs.notes, trimap_note(inputs.unknown, job.trimap), photo_note(inputs.photo, job.image)]
     notes += inputs.photo.notes
-    if odd := odd_values(inputs.photo.pixels):
-        notes.append(f"{job.image} has odd values ({odd}); they stay as they are where alpha is 1")
+    if inputs.odd:
+        notes.append(f"{job.image} has odd values ({inputs.odd}); they stay as they are where alpha is 1")
     for kind in job.outputs if kinds is None else kinds:
         if kind != "alpha":
             form = LAYERS if kind == "layers" else check_format(job.outputs[kind])
