@@ -10,7 +10,6 @@ from pathlib import Path
 
 from mattecli.batch.jobs import OUTPUT, JobList, check_inside, fill, name_values, outputs_of, resolver, without_clashes
 from mattecli.errors import InputError
-from mattecli.imaging.choices import Kind
 from mattecli.imaging.image import SUFFIXES
 from mattecli.system.folders import as_read, natural, some
 from mattecli.work.outcome import Failed, FromMask, Job
@@ -44,9 +43,10 @@ def find_jobs(
     *,
     trimaps: str,
     masks: Masks | None = None,
-    kinds: Sequence[Kind] = ("alpha",),
+    kinds: Sequence[str] = ("alpha",),
     pattern: str = OUTPUT,
-    suffixes: Mapping[Kind, str] | None = None,
+    suffixes: Mapping[str, str] | None = None,
+    patterns: Mapping[str, str] | None = None,
     background: str | None = None,
     recursive: bool = True,
 ) -> JobList:
@@ -54,8 +54,8 @@ def find_jobs(
 
     `trimaps` is a folder or a pattern. In a folder, the trimap of `sub/cat.jpg` is `sub/cat` or `sub/cat_trimap` with
     the suffix of any picture. A pattern is a path with `{dir}`, `{stem}` and `{name}`; without a suffix it stands for
-    any. A picture that is the trimap of another is not a photo. `pattern` names the outputs below `out`, and
-    `suffixes` replace its suffix. With `masks` the files are masks, and `sub/cat_mask` counts instead of
+    any. A picture that is the trimap of another is not a photo. `pattern` names the outputs below `out`; `suffixes` and
+    `patterns` are as in `outputs_of`. With `masks` the files are masks, and `sub/cat_mask` counts instead of
     `sub/cat_trimap`.
 
     Links to folders are followed, except back to a folder above. Hidden files are left out. What looks like a picture
@@ -86,7 +86,7 @@ def find_jobs(
         elif real(str(path)) in taken or (same and path.stem.endswith(ending)):
             continue  # a trimap
         elif len(trimaps_of[name]) == 1:
-            outputs = outputs_of(name, out, kinds, pattern, suffixes=suffixes)
+            outputs = outputs_of(name, out, kinds, pattern, suffixes=suffixes, patterns=patterns)
             job = Job(name, str(path), trimaps_of[name][0], outputs, background)
             entry = job if complete is None else complete(job)
             if isinstance(entry, Job):

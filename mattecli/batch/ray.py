@@ -97,7 +97,6 @@ class RayWorker:
         try:
             if self._worker is None:
                 self._worker = Worker(self._options)
-                self._worker.load()
             run_jobs(jobs, self._worker, on_done=lambda outcome: outcomes.append(_pack(outcome)))
         except MatteError as error:  # Ray would wrap it, and start the worker again and again
             outcomes = [json.dumps({"error": type(error).__name__, "message": str(error)})]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -20,12 +20,12 @@ from mattecli.cli.progress import interruptible, progress_bar
 from mattecli.cli.terminal import Terminal, printable
 from mattecli.compositing.outputs import read_background
 from mattecli.errors import InputError, MatteError, UsageError
-from mattecli.imaging.choices import Kind
 
 if TYPE_CHECKING:
     from mattecli.batch.jobs import JobList
     from mattecli.batch.report import Report, Run
     from mattecli.batch.worker import Worker
+    from mattecli.compositing.rendition import Rendition
     from mattecli.work.outcome import Outcome
 
 
@@ -61,8 +61,10 @@ def batch(
       matte batch photos/ mattes/ --masks masks/
       matte batch mattes/ --manifest pairs.csv --what alpha,composite -b white
       matte batch photos/ mattes/ --trimaps trimaps/ --shard 3/16
+      matte batch photos/ shop/ --trimaps trimaps/ --preset catalogue.toml --keep-alpha
     """
-    kinds = _kinds(choices, photos)
+    deliveries = choices.deliveries(manifest=photos.manifest is not None)
+    kinds = _kinds(choices, photos, deliveries)
     choices.check_formats()
     choices.check_bits(kinds)
     if how.engine == "local" and (how.ray_address is not None or how.workers is not None):
@@ -70,21 +72,25 @@ def batch(
     out = _output_folder(images, out, photos)
     if photos.masks is None and (given := masks.given()):
         raise UsageError(f"{' and '.join(given)} would do nothing without --masks; add it, or leave them out")
-    _check_outputs(kinds, photos, choices, written)
+    _check_outputs(kinds, photos, choices, written, deliveries)
 
     from mattecli.batch.worker import BatchOptions, Worker
 
-    jobs = _find_jobs(images, out, kinds, photos, choices, masks, terminal)
+    jobs = _find_jobs(images, out, kinds, photos, choices, masks, deliveries, terminal)
     options = BatchOptions(
         out=out,
         run=model.run_options(),
-        outputs=choices.output_options(written.write_options()),
+        outputs=choices.output_options(written.write_options(), deliveries),
         reading=reading.read_options(model),
         overwrite=overwrite,
         redo=how.redo,
         content=how.compare == "content",
+        keep_alpha=how.keep_alpha,
     )
     worker = Worker(options)
+    if how.prune_alpha is not None:
+        _prune(jobs, worker, photos, how, terminal)
+        return
     if how.dry_run:
         from mattecli.cli.dryrun import show_plan
 
@@ -93,16 +99,35 @@ def batch(
     _finish(report, terminal, as_json=as_json)
 
 
-def _kinds(choices: OutputChoices, photos: PhotoOptions) -> tuple[Kind, ...]:
+def _prune(jobs: JobList, worker: Worker, photos: PhotoOptions, how: RunChoices, terminal: Terminal) -> None:
+    """Remove kept alphas and say how much that freed. Raises UsageError where only a part of the photos is listed."""
+    from mattecli.system.memory import show_bytes
+
+    if how.prune_alpha == "unused" and (photos.shard is not None or photos.retry_failed is not None):
+        raise UsageError("--prune-alpha unused needs the list of all photos; leave --shard and --retry-failed out")
+    if how.dry_run:
+        raise UsageError("--prune-alpha and --dry-run contradict each other; leave one of them out")
+    used = set() if how.prune_alpha == "all" else worker.alpha_keys(jobs.jobs)
+    removed, freed = worker.kept.prune(used)
+    left, size = worker.kept.stored()
+    terminal.say(f"{removed} kept alphas removed ({show_bytes(freed)}), {left} left ({show_bytes(size)})")
+
+
+def _kinds(choices: OutputChoices, photos: PhotoOptions, deliveries: Mapping[str, Rendition]) -> tuple[str, ...]:
+    """The outputs of each photo: kinds, and the names of deliveries."""
     if choices.background == "-":
         raise UsageError("a batch cannot read its background from standard input; name a file with -b")
-    if choices.what is None:
+    delivered = [made.kind for made in deliveries.values()]
+    if choices.what is None and not deliveries:
         return ("alpha",) if choices.background is None else ("composite",)
-    if "composite" in choices.what and choices.background is None and photos.manifest is None:
+    kinds = [*(choices.what or ()), *delivered]
+    if "composite" in kinds and choices.background is None and photos.manifest is None:
         raise UsageError("a composite needs a background; add -b, or a manifest with a column background")
-    if "composite" not in choices.what and choices.background is not None:
+    if "composite" not in kinds and choices.background is not None:
         raise UsageError("--background is for composites; add composite to --what, or leave it out")
-    return tuple(choices.what)
+    if twice := [name for name in deliveries if name in (choices.what or ())]:
+        raise UsageError(f"{twice[0]} is in --what and is a [[deliver]] of the preset too; give the delivery a name")
+    return (*(choices.what or ()), *deliveries)
 
 
 def _output_folder(images: Path, out: Path | None, photos: PhotoOptions) -> Path:
@@ -128,7 +153,11 @@ def _output_folder(images: Path, out: Path | None, photos: PhotoOptions) -> Path
 
 
 def _check_outputs(
-    kinds: tuple[Kind, ...], photos: PhotoOptions, choices: OutputChoices, written: WriteChoices
+    kinds: tuple[str, ...],
+    photos: PhotoOptions,
+    choices: OutputChoices,
+    written: WriteChoices,
+    deliveries: Mapping[str, Rendition],
 ) -> None:
     """Check what concerns the outputs of all photos. Raises UsageError and InputError."""
     from mattecli.batch.jobs import check_pattern, with_suffix
@@ -138,13 +167,19 @@ def _check_outputs(
 
     check_pattern(photos.name, kinds)
     depths = settled_depths(choices.what or {})
-    composite = "composite" in kinds
+    composite = "composite" in [*kinds, *(made.kind for made in deliveries.values())]
     if photos.manifest is None or not composite:
         check_composite_options(choices.background if composite else None, fit=choices.fit, linear=choices.linear)
-    names = {kind: with_suffix(photos.name, choices.suffixes.get(kind)) for kind in kinds}
+    for made in deliveries.values():
+        if made.pattern is not None:
+            check_pattern(made.pattern, [made.name])
+    suffixes = _suffixes(choices, deliveries)
+    names = {kind: with_suffix(photos.name, suffixes.get(kind)) for kind in kinds}
     if photos.manifest is None:  # which may name files of other formats
         written.check(list(names.values()))
     for kind in kinds:
+        if kind in deliveries:  # which were checked when they were read
+            continue
         if kind == "layers":
             check_layered(names[kind])
             continue
@@ -157,13 +192,18 @@ def _check_outputs(
         read_background(choices.background)
 
 
+def _suffixes(choices: OutputChoices, deliveries: Mapping[str, Rendition]) -> dict[str, str]:
+    return choices.suffixes | {name: made.suffix for name, made in deliveries.items() if made.suffix is not None}
+
+
 def _find_jobs(
     images: Path,
     out: Path,
-    kinds: tuple[Kind, ...],
+    kinds: tuple[str, ...],
     photos: PhotoOptions,
     choices: OutputChoices,
     masks: MaskOptions,
+    deliveries: Mapping[str, Rendition],
     terminal: Terminal,
 ) -> JobList:
     """What there is to do on this machine; warns of what is left out."""
@@ -173,6 +213,8 @@ def _find_jobs(
     from mattecli.system.folders import some
     from mattecli.work.outcome import FromMask
 
+    suffixes = _suffixes(choices, deliveries)
+    patterns = {name: made.pattern for name, made in deliveries.items() if made.pattern is not None}
     of_masks = None
     if photos.masks is not None:
         of_masks = Masks(from_mask=FromMask(recipe=masks.recipe()), cores=photos.cores, garbages=photos.garbages)
@@ -183,7 +225,8 @@ def _find_jobs(
             kinds=kinds,
             pattern=photos.name,
             background=choices.background,
-            suffixes=choices.suffixes,
+            suffixes=suffixes,
+            patterns=patterns,
         )
     else:
         jobs = find_jobs(
@@ -193,7 +236,8 @@ def _find_jobs(
             masks=of_masks,
             kinds=kinds,
             pattern=photos.name,
-            suffixes=choices.suffixes,
+            suffixes=suffixes,
+            patterns=patterns,
             background=choices.background,
             recursive=photos.recursive,
         )

@@ -119,6 +119,22 @@ class RunChoices:
 
     panel: ClassVar[str] = "Run"
     redo: Annotated[bool, typer.Option("--redo", help="Matte again what is done already.")] = False
+    keep_alpha: Annotated[
+        bool,
+        typer.Option(
+            "--keep-alpha",
+            help="Keep each alpha in OUT/.matte, so that a later run with other outputs or backgrounds need not find "
+            "it again. Alphas that are kept are taken with or without this option.",
+        ),
+    ] = False
+    prune_alpha: Annotated[
+        Literal["unused", "all"] | None,
+        typer.Option(
+            "--prune-alpha",
+            metavar="unused|all",
+            help="Only remove kept alphas: all, or those that no photo of this command needs.",
+        ),
+    ] = None
     compare: Annotated[
         Literal["time", "content"],
         typer.Option(

@@ -20,6 +20,7 @@ from mattecli.cli.output_options import (
     check_composite_options,
     check_output_space,
 )
+from mattecli.cli.presets import PresetOption
 from mattecli.cli.terminal import Terminal
 from mattecli.compositing.outputs import (
     check_composite_output,
@@ -64,6 +65,7 @@ class CompositeOptions:
     ] = None
     linear: LinearOption = False
     output_space: OutputSpace = "keep"
+    preset: PresetOption = None
     keep_colours: Annotated[
         bool,
         typer.Option(

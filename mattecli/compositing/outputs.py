@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING, Any, BinaryIO, get_args
 
 from mattecli.errors import DeviceError, InputError, UsageError
 from mattecli.imaging.choices import Colour, Fit, Kind
+from mattecli.imaging.options import WriteOptions
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from mattecli.compositing.delivery import ForegroundColours
     from mattecli.imaging.image import Image
-    from mattecli.imaging.options import Depth, WriteOptions
+    from mattecli.imaging.options import Depth
 
 _ROWS = 512  # of a composite in floats at a time
 
@@ -180,6 +181,8 @@ def write_output(
     bits: Depth = 8,
     files: WriteOptions | None = None,
     output_space: str = "keep",
+    size: tuple[int, int] | None = None,
+    max_bytes: int | None = None,
     overwrite: bool = False,
     ready: Callable[[BinaryIO], None] | None = None,
 ) -> None:
@@ -188,14 +191,17 @@ def write_output(
     `layers` is a file with the photo, and with the foreground's colours behind a mask of the alpha: see `write_layers`.
     `files` says how the files of other kinds than the alpha are written. The output is made in the colour space that
     `deliver` finds for its format and for `output_space`. `colours` are shared by outputs of one photo and alpha.
+    `size` and `max_bytes` are those of a `Rendition`.
     `ready` is called with the finished file before it takes its name. Raises InputError and DeviceError.
     """
     from mattecli.compositing.delivery import deliver
+    from mattecli.compositing.rendition import shrunk_into, within_bytes
     from mattecli.imaging.image import in_space
     from mattecli.imaging.write import check_format, write_alpha, write_image
     from mattecli.imaging.writing.layers import LAYERS, write_layers
 
     if kind == "alpha":
+        alpha = shrunk_into(alpha, size)
         write_alpha(target, alpha, bits=bits, overwrite=overwrite, like=photo, ready=ready)
         return
     form = LAYERS if kind == "layers" else check_format(target)
@@ -205,6 +211,9 @@ def write_output(
     shown: Kind = "foreground" if kind == "layers" else kind
     made = make_output(shown, working, alpha, background=background, fit=fit, linear=linear, foreground=estimated)
     made = in_space(made, delivery.final, depth=delivery.depth)
+    made = replace(made, pixels=shrunk_into(made.pixels, size))
+    if max_bytes is not None:
+        files = within_bytes(made, str(target), options=files or WriteOptions(), most=max_bytes)
     if kind == "layers":
         whole = in_space(working, delivery.final, depth=delivery.depth)
         write_layers(target, whole, made, alpha, overwrite=overwrite, ready=ready, options=files)

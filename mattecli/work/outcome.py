@@ -10,7 +10,6 @@ from typing import Any, ClassVar
 
 from mattecli.compositing.outputs import is_picture
 from mattecli.errors import MatteError
-from mattecli.imaging.choices import Kind
 from mattecli.trimaps.recipe import MaskRecipe
 
 
@@ -45,7 +44,7 @@ class Job:
     name: str
     image: str
     trimap: str
-    outputs: dict[Kind, str]
+    outputs: dict[str, str]
     background: str | None = None
     extra: Mapping[str, str] = field(default_factory=dict)
     mask: FromMask | None = None
@@ -119,7 +118,7 @@ class Failed:
     image: str
     reason: str
     trimap: str | None = None
-    outputs: Mapping[Kind, str] = field(default_factory=dict)
+    outputs: Mapping[str, str] = field(default_factory=dict)
     background: str | None = None
     traceback: str | None = None
     extra: Mapping[str, str] = field(default_factory=dict)
