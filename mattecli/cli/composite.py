@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from mattecli.cli.finishing_options import EdgeChoices, PlacementChoices, finishing
 from mattecli.cli.options import Json, Overwrite, ReadChoices
 from mattecli.cli.output_options import (
     BACKGROUND,
     FitOption,
     LinearOption,
+    OutputFolder,
     OutputSpace,
     WriteChoices,
     check_composite_options,
@@ -23,6 +26,7 @@ from mattecli.cli.output_options import (
 from mattecli.cli.presets import PresetOption
 from mattecli.cli.terminal import Terminal
 from mattecli.compositing.outputs import (
+    background_word,
     check_composite_output,
     check_memory,
     make_output,
@@ -33,6 +37,7 @@ from mattecli.compositing.outputs import (
 from mattecli.errors import UsageError
 
 if TYPE_CHECKING:
+    from mattecli.compositing.finishing import Finishing
     from mattecli.imaging.choices import Colour
     from mattecli.imaging.image import Image
     from mattecli.imaging.options import ReadOptions
@@ -42,7 +47,7 @@ if TYPE_CHECKING:
 class CompositeOptions:
     """The background, and how the photo is put over it."""
 
-    background: Annotated[str, BACKGROUND]
+    background: Annotated[list[str], BACKGROUND]
     output: Annotated[
         str | None,
         typer.Option(
@@ -51,6 +56,16 @@ class CompositeOptions:
             metavar="FILE",
             help="File to write, such as out.jpg; `-` writes to standard output.",
             show_default="PHOTO_composite.png",
+        ),
+    ] = None
+    out_dir: OutputFolder = None
+    trimap: Annotated[
+        str | None,
+        typer.Option(
+            "--trimap",
+            "-t",
+            metavar="FILE",
+            help="The trimap, for --min-area and --fill-holes: what it says for certain is not cleaned away.",
         ),
     ] = None
     fit: FitOption = "cover"
@@ -83,6 +98,8 @@ def composite(
     ],
     *,
     options: CompositeOptions,
+    edges: EdgeChoices,
+    placement: PlacementChoices,
     reading: ReadChoices,
     written: WriteChoices,
     overwrite: Overwrite = False,
@@ -94,30 +111,47 @@ def composite(
     The old background is first removed from the colours of hair and other
     half-transparent places, so that no halo stays. The result keeps the photo's
     depth, colour profile and resolution. Over transparent it is a cut-out
-    (RGBA, straight alpha).
+    (RGBA, straight alpha). Give -b several times with --out-dir for several
+    backgrounds.
 
     \b
     Examples:
       matte composite photo.jpg photo_alpha.png -b beach.jpg -o out.jpg
       matte composite photo.jpg photo_alpha.png -b '#00b140'
       matte composite photo.jpg photo_alpha.png -b transparent -o cutout.png
+      matte composite photo.jpg photo_alpha.png -b white -b beach.jpg --out-dir out/
+      matte composite photo.jpg photo_alpha.png -b white --canvas 2000x2000 --fill 85%
     """
     started = time.perf_counter()
-    target = _check_options(photo, alpha, options, as_json=as_json)
-    written.check([target])
-    check_composite_output(target, options.background, overwrite=overwrite, inputs=[photo, alpha, options.background])
+    targets = _check_options(photo, alpha, options, as_json=as_json)
+    finish = finishing(edges, placement)
+    finish.check_kinds(["composite"])
+    written.check(list(targets.values()))
+    given = [photo, alpha, *([] if options.trimap is None else [options.trimap])]
+    for background, target in targets.items():
+        check_composite_output(target, background, overwrite=overwrite, inputs=[*given, background])
 
     from mattecli.imaging.write import write_image
+    from mattecli.system.files import make_folder
 
-    result = _composite(photo, alpha, options, reading.read_options(), target, terminal)
-    write_image(target, result, overwrite=overwrite, options=written.write_options())
-    seconds = time.perf_counter() - started
-    terminal.detail(f"{_size(result)}, {seconds:.1f} s")
+    if options.out_dir is not None:
+        make_folder(options.out_dir)
+    results = _composites(photo, alpha, options, reading.read_options(), targets, finish, terminal)
+    for target, result in results:
+        write_image(target, result, overwrite=overwrite, options=written.write_options())
+        seconds = time.perf_counter() - started
+        terminal.detail(f"{_size(result)}, {seconds:.1f} s")
+        if not as_json:
+            terminal.say(f"{photo} → {'standard output' if target == '-' else target}")
     if as_json:
-        files = {"image": photo, "alpha": alpha, "background": options.background, "output": target}
+        one = len(targets) == 1
+        files = {
+            "image": photo,
+            "alpha": alpha,
+            "background": next(iter(targets)) if one else list(targets),
+            "output": next(iter(targets.values())) if one else targets,
+        }
         terminal.data(json.dumps(files | _facts(result, options, seconds)) + "\n")
-    else:
-        terminal.say(f"{photo} → {'standard output' if target == '-' else target}")
 
 
 def _facts(result: Image, options: CompositeOptions, seconds: float) -> dict[str, Any]:
@@ -135,62 +169,100 @@ def _facts(result: Image, options: CompositeOptions, seconds: float) -> dict[str
     }
 
 
-def _check_options(photo: str, alpha: str, options: CompositeOptions, *, as_json: bool) -> str:
-    """The file to write. Raises UsageError for options that do not go together."""
-    if [photo, alpha, options.background].count("-") > 1:
+def _check_options(photo: str, alpha: str, options: CompositeOptions, *, as_json: bool) -> dict[str, str]:
+    """The file to write for each background. Raises UsageError for options that do not go together."""
+    if [photo, alpha, options.trimap, *options.background].count("-") > 1:
         raise UsageError(
             "standard input can be read only once; name a file for all but one of photo, alpha, background"
         )
     _surround(options)
-    check_composite_options(options.background, fit=options.fit, linear=options.linear)
-    target = _target(photo, options.output)
-    if target == "-" and as_json:
+    for background in options.background:
+        check_composite_options(background, fit=options.fit, linear=options.linear)
+    targets = _targets(photo, options)
+    if "-" in targets.values() and as_json:
         raise UsageError("--json and -o - both write to standard output; name a file for the picture")
-    return target
+    return targets
 
 
-def _composite(
-    photo: str, alpha: str, options: CompositeOptions, reading: ReadOptions, target: str, terminal: Terminal
-) -> Image:
-    from mattecli.compositing.delivery import deliver
+def _composites(
+    photo: str,
+    alpha: str,
+    options: CompositeOptions,
+    reading: ReadOptions,
+    targets: dict[str, str],
+    finishing: Finishing,
+    terminal: Terminal,
+) -> Iterator[tuple[str, Image]]:
+    """Each file with its picture. What is the same for all backgrounds is done once."""
+    from mattecli.compositing.delivery import ForegroundColours, deliver
+    from mattecli.compositing.finishing import finish
     from mattecli.imaging.image import Image, in_space
+    from mattecli.imaging.pixels import as_float
     from mattecli.imaging.read import read_alpha, read_image
     from mattecli.imaging.write import check_format
     from mattecli.trimaps.check import check_size
+    from mattecli.trimaps.pairs import read_trimap
 
     check_output_space(options.output_space)
-    background = read_background(options.background)
-    picture, matte = read_image(photo, options=reading), read_alpha(alpha)
+    backgrounds = {name: read_background(name) for name in targets}
+    picture, matte = read_image(photo, options=reading), as_float(read_alpha(alpha))
     check_size((matte.shape[1], matte.shape[0]), picture.size, name=alpha, image_name=photo, what="alpha")
-    if isinstance(background, Image):
-        sizes = f"{_size(background)}, brought to {_size(picture)}"
-        terminal.detail(f"{options.background}: {sizes} (--fit {options.fit})")
+    known = None if options.trimap is None else read_trimap(options.trimap)
+    if known is not None and options.trimap is not None:
+        check_size((known.shape[1], known.shape[0]), picture.size, name=options.trimap, image_name=photo)
     if note := photo_note(picture, photo):
         terminal.warn(note)
-    delivery = deliver(picture, check_format(target), output_space=options.output_space)
-    if delivery.note:
-        terminal.warn(delivery.note)
+    finished = finish(picture, matte, finishing, trimap=known, name=photo) if finishing.asked else None
+    for note in () if finished is None else finished.notes:
+        terminal.warn(note)
     check_memory(picture)
-    working = delivery.prepared(picture)
-    made = make_output(
-        "composite",
-        working,
-        matte,
-        background=background,
-        fit=options.fit,
-        around=_surround(options),
-        linear=options.linear,
-        foreground=working.pixels if options.keep_colours else None,
-    )
-    return in_space(made, delivery.final, depth=delivery.depth)
+    shared, told = ForegroundColours(), set[str]()
+    for name, target in targets.items():
+        background = backgrounds[name]
+        if isinstance(background, Image):
+            sizes = f"{_size(background)}, brought to {_size(picture)}"
+            terminal.detail(f"{name}: {sizes} (--fit {options.fit})")
+        delivery = deliver(picture, check_format(target), output_space=options.output_space)
+        if delivery.note and delivery.note not in told:
+            told.add(delivery.note)
+            terminal.warn(delivery.note)
+        working = delivery.prepared(picture)
+        in_light = options.linear and background is not None
+        colours = working.pixels if options.keep_colours else None
+        if colours is None and not in_light:
+            colours = shared.of(working, matte)
+        made = make_output(
+            "composite",
+            working,
+            matte,
+            background=background,
+            fit=options.fit,
+            around=_surround(options),
+            linear=options.linear,
+            foreground=colours,
+            finished=finished,
+        )
+        yield target, in_space(made, delivery.final, depth=delivery.depth)
 
 
-def _target(photo: str, output: str | None) -> str:
-    if output is not None:
-        return output
+def _targets(photo: str, options: CompositeOptions) -> dict[str, str]:
+    """The file for each background."""
+    backgrounds = list(dict.fromkeys(options.background))
+    if options.output is not None and options.out_dir is not None:
+        raise UsageError("-o names one file and --out-dir a folder; give one of them")
+    if len(backgrounds) > 1 and options.out_dir is None:
+        raise UsageError("several backgrounds need --out-dir, where each gets a file of its own; add it")
+    if options.output is not None:
+        return {backgrounds[0]: options.output}
     if photo == "-":
         raise UsageError("the photo comes from standard input, which gives the output no name; add -o FILE or -o -")
-    return str(Path(photo).with_name(f"{Path(photo).stem}_composite.png"))
+    folder = Path(photo).parent if options.out_dir is None else options.out_dir
+    if len(backgrounds) == 1:
+        return {backgrounds[0]: str(folder / f"{Path(photo).stem}_composite.png")}
+    targets = {name: str(folder / f"{Path(photo).stem}_composite_{background_word(name)}.png") for name in backgrounds}
+    if len(set(targets.values())) < len(targets):
+        raise UsageError("two backgrounds have the same name, and so would their files; run the command for each")
+    return targets
 
 
 def _surround(options: CompositeOptions) -> Colour | None:

@@ -8,10 +8,11 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
+from mattecli.cli.finishing_options import EdgeChoices, PlacementChoices, finishing
 from mattecli.cli.mask_options import MaskOptions
 from mattecli.cli.options import Json, ModelOptions, Overwrite, ReadChoices
 from mattecli.cli.output_options import OutputChoices, OutputFolder, WriteChoices, check_composite_options
@@ -19,6 +20,7 @@ from mattecli.cli.progress import passes_bar
 from mattecli.cli.subject import SubjectOptions
 from mattecli.cli.terminal import Terminal
 from mattecli.errors import UsageError
+from mattecli.imaging.choices import Kind
 
 if TYPE_CHECKING:
     from mattecli.compositing.rendition import Rendition
@@ -102,6 +104,8 @@ def predict(
     subject: SubjectOptions,
     choices: OutputChoices,
     masks: MaskOptions,
+    edges: EdgeChoices,
+    placement: PlacementChoices,
     reading: ReadChoices,
     written: WriteChoices,
     model: ModelOptions,
@@ -121,11 +125,14 @@ def predict(
       matte predict photo.jpg -t trimap.png -o out.jpg -b beach.jpg
       matte predict photo.jpg -t trimap.png --what alpha,cutout --out-dir mattes/
       matte predict photo.jpg -t trimap.png --what alpha:png16,cutout:webp,layers
+      matte predict photo.jpg -t trimap.png -b white --canvas 2000x2000 --fill 85% --shadow contact
     """
     started = time.perf_counter()
     deliveries = choices.deliveries()
     job = _job(photo, files, subject, choices, masks, deliveries)
     written.check(list(job.outputs.values()))
+    finish = finishing(edges, placement)
+    finish.check_kinds(deliveries[name].kind if name in deliveries else cast(Kind, name) for name in job.outputs)
     if as_json and "-" in job.outputs.values():
         raise UsageError("--json and -o - both write to standard output; name a file for the picture")
 
@@ -150,7 +157,7 @@ def predict(
         done = run_job(
             job,
             network,
-            options=choices.output_options(written.write_options(), deliveries),
+            options=dataclasses.replace(choices.output_options(written.write_options(), deliveries), finishing=finish),
             reading=reading.read_options(model),
             overwrite=overwrite,
             save_trimap=files.save_trimap,

@@ -4,8 +4,10 @@ import re
 
 # The library's parameters that options set under the same name.
 _PARAMETERS = (
-    "band|backend|bits|box|core|device|dilate|erode|fit|garbage|high|input_space|key|layer|linear|low|max_memory|"
-    "max_pixels|opset|output_space|overwrite|pre_post|precision|provider|size|snap|solid|threads|tile|weights"
+    "at|backend|band|bits|box|canvas|choke|contrast|core|crop|device|dilate|erode|feather|feather_both|fill|"
+    "fill_holes|fit|garbage|hair|high|input_space|key|layer|levels|linear|low|margin|max_memory|max_pixels|"
+    "min_area|opset|output_space|overwrite|pre_post|precision|provider|rotate|scale|shadow|shadow_strength|"
+    "sharpen|size|smooth|snap|solid|spread|threads|tile|weights"
 )
 _MENTION = re.compile(rf"`({_PARAMETERS})(?:=([^`]*))?`")
 

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from mattecli.compositing.delivery import ForegroundColours
+    from mattecli.compositing.finishing import Finished
     from mattecli.imaging.image import Image
     from mattecli.imaging.options import Depth
 
@@ -32,6 +33,7 @@ def make_output(
     around: Colour | None = None,
     linear: bool = False,
     foreground: NDArray[Any] | None = None,
+    finished: Finished | None = None,
 ) -> Image:
     """Turn a photo and its alpha, (H, W) in [0, 1], into a picture with the photo's depth, profile and resolution.
 
@@ -42,16 +44,18 @@ def make_output(
     A background is a picture or a colour of sRGB. It is converted to the photo's colour space in floats, and the sum is
     rounded once. `fit` brings a picture to the photo's size; `around` is the colour that `contain` leaves around it.
     `foreground`, (H, W, 3), are the colours to use. Without it they are estimated: in linear light for a composite that
-    is `linear`. Raises DeviceError where the memory does not suffice for the estimate.
+    is `linear`. With `finished` the output has its alpha, its shadow and its frame; `alpha` is then the matte before,
+    from which the colours are estimated. Raises DeviceError where the memory does not suffice for the estimate.
     """
     import numpy as np
 
     from mattecli.compositing import composite as compositing
     from mattecli.compositing.foreground import estimate_foreground
+    from mattecli.compositing.shadows import shaded, with_shadow
     from mattecli.imaging.image import Image, to_depth
 
     if kind == "alpha":
-        return Image(alpha, None, photo.resolution)
+        return Image(alpha if finished is None else finished.alpha, None, photo.resolution)
     if kind not in get_args(Kind):
         raise UsageError(f"{kind!r} is not a kind of output; use one of {', '.join(get_args(Kind))}")
     photo = replace(photo, transparent=False)  # its hidden colours are used: see `photo_note`
@@ -59,6 +63,10 @@ def make_output(
         check_memory(photo)
         in_light = linear and kind == "composite" and background is not None
         foreground = estimate_foreground(photo, alpha, linear=in_light)
+    light = None
+    if finished is not None:
+        photo, foreground = finished.framed(photo), finished.colours(foreground)
+        alpha, light = finished.alpha, finished.light
     if kind == "foreground":
         return replace(photo, pixels=to_depth(foreground, photo.depth))
 
@@ -75,9 +83,13 @@ def make_output(
         front = replace(photo, pixels=foreground[rows])
         if opaque:
             under = replace(behind, pixels=behind.pixels[rows]) if isinstance(behind, Image) else behind
+            if light is not None:
+                under = shaded(under, light[rows], front)
             strip = compositing.composited(front, alpha[rows], under, linear=linear)
         else:
             strip = compositing.cutout(front, alpha[rows], foreground=front)
+            if light is not None:
+                strip = with_shadow(strip, light[rows], front.space)
         result[rows] = to_depth(strip, photo.depth)
     return replace(photo, pixels=result)
 
@@ -138,6 +150,12 @@ def is_picture(background: str) -> bool:
     return background.lower() != "transparent" and parse_colour(background) is None
 
 
+def background_word(background: str) -> str:
+    """What a background is called in the names of files: a picture's name without suffix, or the colour's text."""
+    word = Path(background).stem if is_picture(background) else background.lower()
+    return re.sub(r"[^\w.-]+", "-", word).strip("-.") or "background"
+
+
 def parse_colour(text: str) -> Colour | None:
     """`#00b140`, `#0b4`, `rgb(0 177 64)` or a CSS name as three floats in [0, 1]; None for any other text.
 
@@ -175,6 +193,7 @@ def write_output(
     alpha: NDArray[Any],
     *,
     colours: ForegroundColours | None = None,
+    finished: Finished | None = None,
     background: Image | Colour | None = None,
     fit: Fit = "cover",
     linear: bool = False,
@@ -190,8 +209,8 @@ def write_output(
 
     `layers` is a file with the photo, and with the foreground's colours behind a mask of the alpha: see `write_layers`.
     `files` says how the files of other kinds than the alpha are written. The output is made in the colour space that
-    `deliver` finds for its format and for `output_space`. `colours` are shared by outputs of one photo and alpha.
-    `size` and `max_bytes` are those of a `Rendition`.
+    `deliver` finds for its format and for `output_space`. `colours` are shared by outputs of one photo and alpha;
+    `finished` is the finished matte. `size` and `max_bytes` are those of a `Rendition`.
     `ready` is called with the finished file before it takes its name. Raises InputError and DeviceError.
     """
     from mattecli.compositing.delivery import deliver
@@ -200,23 +219,34 @@ def write_output(
     from mattecli.imaging.write import check_format, write_alpha, write_image
     from mattecli.imaging.writing.layers import LAYERS, write_layers
 
+    delivered = alpha if finished is None else finished.alpha
     if kind == "alpha":
-        alpha = shrunk_into(alpha, size)
-        write_alpha(target, alpha, bits=bits, overwrite=overwrite, like=photo, ready=ready)
+        like = photo if finished is None else finished.framed(photo)
+        small = shrunk_into(delivered, size)
+        write_alpha(target, small, bits=bits, overwrite=overwrite, like=like, ready=ready)
         return
     form = LAYERS if kind == "layers" else check_format(target)
     delivery = deliver(photo, form, output_space=output_space)
     working = delivery.prepared(photo)
     estimated = None if colours is None else colours.of(working, alpha)
     shown: Kind = "foreground" if kind == "layers" else kind
-    made = make_output(shown, working, alpha, background=background, fit=fit, linear=linear, foreground=estimated)
+    made = make_output(
+        shown,
+        working,
+        alpha,
+        background=background,
+        fit=fit,
+        linear=linear,
+        foreground=estimated,
+        finished=finished,
+    )
     made = in_space(made, delivery.final, depth=delivery.depth)
     made = replace(made, pixels=shrunk_into(made.pixels, size))
     if max_bytes is not None:
         files = within_bytes(made, str(target), options=files or WriteOptions(), most=max_bytes)
     if kind == "layers":
         whole = in_space(working, delivery.final, depth=delivery.depth)
-        write_layers(target, whole, made, alpha, overwrite=overwrite, ready=ready, options=files)
+        write_layers(target, whole, made, delivered, overwrite=overwrite, ready=ready, options=files)
     else:
         write_image(target, made, overwrite=overwrite, ready=ready, options=files)
 

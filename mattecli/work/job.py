@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mattecli.compositing.delivery import KEEP, ForegroundColours, deliver
+from mattecli.compositing.finishing import Finishing, finish
 from mattecli.compositing.outputs import (
     check_memory,
     check_output_file,
@@ -52,7 +53,8 @@ class OutputOptions:
     `bits` is the depth of the alpha. `fit` says how a background picture is brought to the photo's size. `linear` mixes
     composites in linear light. `output_space` is the colour space of the other outputs: keep (the photo's own), srgb,
     p3, or the file of an ICC profile. `depths` are those that formats of outputs settle; `files` says how files are
-    written. `renditions` are outputs under names of their own; every other output's name is its kind.
+    written. `renditions` are outputs under names of their own; every other output's name is its kind. `finishing` is
+    what is done to the matte first; it is no part of the alpha that the network gives.
     """
 
     bits: Bits = 8
@@ -62,6 +64,7 @@ class OutputOptions:
     depths: Mapping[str, Depth] = field(default_factory=dict)
     files: WriteOptions = field(default_factory=WriteOptions)
     renditions: Mapping[str, Rendition] = field(default_factory=dict)
+    finishing: Finishing = field(default_factory=Finishing)
 
     def kind(self, output: str) -> Kind:
         """The kind of an output."""
@@ -163,18 +166,27 @@ def run_job(
     if save_trimap is not None:
         write_image(save_trimap, Image(inputs.trimap), overwrite=overwrite)
     background = None if job.background is None else read_background(job.background)
+    known = find_notes(job, inputs, options)
     if on_note is not None:
-        for note in find_notes(job, inputs, options):
+        for note in known:
             on_note(note)
     matte = find_matte(job, inputs, model, on_load=on_load, on_plan=on_plan, progress=progress)
     replaces = dict.fromkeys(job.outputs, overwrite)
     notes = write_outputs(job, matte, options, background=background, replaces=replaces)
+    if on_note is not None:
+        for note in notes:
+            if note not in known:
+                on_note(note)
     facts = {**backend_facts(model.backend), **matte.facts()}
     return Done(job, facts, time.perf_counter() - started, notes, peak_bytes())
 
 
 def check_outputs(job: Job, options: OutputOptions, *, overwrite: bool = False) -> None:
-    """Raise InputError, before any heavy work, for a file that cannot be written or cannot hold its output."""
+    """Raise InputError, before any heavy work, for a file that cannot be written or cannot hold its output.
+
+    Raises UsageError for outputs that cannot be finished as asked.
+    """
+    options.finishing.check_kinds(options.kind(name) for name in job.outputs)
     for name, output in job.outputs.items():
         check_output_file(
             options.kind(name),
@@ -273,15 +285,18 @@ def write_outputs(
     colours; a composite in linear light has one of its own. Raises InputError and DeviceError.
     """
     colours = ForegroundColours()
+    photo, finishing = matte.inputs.photo, options.finishing
+    finished = finish(photo, matte.alpha, finishing, trimap=matte.inputs.trimap, name=job.image)
     for name in sorted(replaces, key=lambda name: options.kind(name) != "alpha"):
         kind, made = options.kind(name), options.renditions.get(name)
         alone = kind == "composite" and options.linear and background is not None
         write_output(
             kind,
             job.outputs[name],
-            matte.inputs.photo,
+            photo,
             matte.alpha,
             colours=None if alone else colours,
+            finished=finished if finishing.asked else None,
             background=background,
             fit=options.fit,
             linear=options.linear,
@@ -293,7 +308,7 @@ def write_outputs(
             overwrite=replaces[name],
             ready=None if record is None else record(name),
         )
-    return find_notes(job, matte.inputs, options, kinds=replaces)
+    return (*find_notes(job, matte.inputs, options, kinds=replaces), *finished.notes)
 
 
 def find_notes(
