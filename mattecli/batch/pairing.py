@@ -19,7 +19,8 @@ TRIMAP_SUFFIXES = SUFFIXES | {".npy"}
 _RAW = (".dng", ".cr2", ".cr3", ".nef", ".arw", ".orf", ".rw2", ".raf", ".pef", ".srw", ".3fr", ".iiq")
 _OTHERS = (".xcf", ".kra", ".tga", ".gif", ".svg", ".eps", ".pdf")
 FOREIGN = frozenset(_RAW + _OTHERS)
-ENDING, MASK, CORE, GARBAGE = "_trimap", "_mask", "_core", "_garbage"
+ENDING, MASK, ALPHA, CORE, GARBAGE = "_trimap", "_mask", "_alpha", "_core", "_garbage"
+BACKGROUND = "_background"
 
 Found = tuple[str, Path, str | None]  # name below the folder, path, and why it is not a photo
 Find = Callable[[str], list[str]]
@@ -37,12 +38,23 @@ class Masks:
     garbages: str | None = None
 
 
+@dataclass(frozen=True, kw_only=True)
+class Alphas:
+    """Where finished alphas are paired in place of trimaps; `known` is where trimaps are that say what is certain.
+
+    `known` is a folder or a pattern; a photo need not have a trimap there.
+    """
+
+    known: str | None = None
+
+
 def find_jobs(
     images: Path,
     out: Path,
     *,
     trimaps: str,
     masks: Masks | None = None,
+    alphas: Alphas | None = None,
     kinds: Sequence[str] = ("alpha",),
     pattern: str = OUTPUT,
     suffixes: Mapping[str, str] | None = None,
@@ -56,7 +68,8 @@ def find_jobs(
     the suffix of any picture. A pattern is a path with `{dir}`, `{stem}` and `{name}`; without a suffix it stands for
     any. A picture that is the trimap of another is not a photo. `pattern` names the outputs below `out`; `suffixes` and
     `patterns` are as in `outputs_of`. With `masks` the files are masks, and `sub/cat_mask` counts instead of
-    `sub/cat_trimap`.
+    `sub/cat_trimap`. With `alphas` they are finished alphas, and `sub/cat_alpha` counts. `background` is that of all
+    composites; a folder or a pattern has one for each photo.
 
     Links to folders are followed, except back to a folder above. Hidden files are left out. What looks like a picture
     but cannot be matted is a Failed. Raises InputError where there is no folder, where it has no photo, and where the
@@ -65,10 +78,12 @@ def find_jobs(
     in_folder = "{" not in trimaps or Path(trimaps).is_dir()
     folder = Path(trimaps) if in_folder else None
     _check_folders(images, out, folder, recursive=recursive)
-    shelves, ending = _Shelves(), ENDING if masks is None else MASK
+    what, ending = ("alpha", ALPHA) if alphas else ("trimap", ENDING) if masks is None else ("mask", MASK)
+    shelves = _Shelves()
     same = folder is not None and folder.samefile(images)
     find = _in_folder(folder, shelves, ending, same=same) if folder is not None else _by_pattern(trimaps, shelves)
-    complete = None if masks is None else _completer(masks, images)
+    one_each = background is not None and is_place(background)
+    complete = _completer(masks, alphas, background if one_each else None)
 
     foreign: list[str] = []
     found = sorted(_walk(images, foreign, recursive=recursive), key=lambda entry: natural(entry[0]))
@@ -87,14 +102,12 @@ def find_jobs(
             continue  # a trimap
         elif len(trimaps_of[name]) == 1:
             outputs = outputs_of(name, out, kinds, pattern, suffixes=suffixes, patterns=patterns)
-            job = Job(name, str(path), trimaps_of[name][0], outputs, background)
-            entry = job if complete is None else complete(job)
+            entry = complete(Job(name, str(path), trimaps_of[name][0], outputs, None if one_each else background))
             if isinstance(entry, Job):
                 listed.jobs.append(entry)
             else:
                 listed.failed.append(entry)
         else:
-            what = "trimap" if masks is None else "mask"
             listed.failed.append(Failed(name, str(path), _unpaired(path, trimaps_of[name], trimaps, what)))
     if not listed.jobs and not listed.failed:
         raise InputError(
@@ -140,18 +153,36 @@ def finder(where: str, ending: str, option: str) -> Find:
     return _in_folder(Path(where), _Shelves(), ending, same=False)
 
 
-def _completer(masks: Masks, images: Path) -> Callable[[Job], Job | Failed]:
-    """What adds to a job how its trimap is made, with the core and the garbage mask of its name."""
-    places = (("core", masks.cores, CORE, "--cores"), ("garbage", masks.garbages, GARBAGE, "--garbages"))
-    finders = {key: finder(where, ending, option) for key, where, ending, option in places if where is not None}
+def is_place(background: str) -> bool:
+    """Whether a background is a folder, or a pattern, with one for each photo. Nothing else has braces."""
+    return ("{" in background and not Path(background).exists()) or Path(background).is_dir()
+
+
+def _completer(masks: Masks | None, alphas: Alphas | None, backgrounds: str | None) -> Callable[[Job], Job | Failed]:
+    """What adds to a job the files of its name that lie elsewhere, and how its alpha is made."""
+    cores, garbages = (None, None) if masks is None else (masks.cores, masks.garbages)
+    places = (
+        ("core mask", cores, CORE, "--cores"),
+        ("garbage mask", garbages, GARBAGE, "--garbages"),
+        ("trimap", None if alphas is None else alphas.known, ENDING, "--trimap"),
+        ("background", backgrounds, BACKGROUND, "--background"),
+    )
+    given = [place for place in places if place[1] is not None]
+    finders = {what: (str(where), finder(str(where), ending, option)) for what, where, ending, option in given}
 
     def complete(job: Job) -> Job | Failed:
-        found = {key: find(job.name) for key, find in finders.items()}
-        for key, files in found.items():
-            if len(files) > 1:
-                return Failed(job.name, job.image, _unpaired(Path(job.image), files, str(images), f"{key} mask"))
-        partners = {key: files[0] for key, files in found.items() if files}
-        core, garbage = partners.get("core"), partners.get("garbage")
+        found = {what: find(job.name) for what, (_, find) in finders.items()}
+        for what, files in found.items():
+            if len(files) > 1 or (not files and what == "background"):
+                reason = _unpaired(Path(job.image), files, finders[what][0], what)
+                return Failed(job.name, job.image, reason, job.trimap, partner=job.partner)
+        files_of = {what: files[0] for what, files in found.items() if files}
+        job = replace(job, background=files_of.get("background", job.background))
+        if alphas is not None:
+            return replace(job, finished=True, known=files_of.get("trimap"))
+        if masks is None:
+            return job
+        core, garbage = files_of.get("core mask"), files_of.get("garbage mask")
         return replace(job, mask=replace(masks.from_mask, core=core, garbage=garbage))
 
     return complete

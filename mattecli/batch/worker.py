@@ -17,7 +17,7 @@ from typing import Any, BinaryIO
 from mattecli.batch.jobs import way_out
 from mattecli.batch.journal import FOLDER, Journal, Record
 from mattecli.batch.kept import KeptAlphas
-from mattecli.compositing.outputs import check_output_file, is_picture, read_background
+from mattecli.compositing.outputs import check_memory, check_output_file, is_picture, read_background
 from mattecli.errors import InputError
 from mattecli.imaging.choices import Colour
 from mattecli.imaging.image import Image
@@ -29,7 +29,16 @@ from mattecli.system.files import sweep
 from mattecli.system.memory import peak_bytes
 from mattecli.trimaps.pairs import pair_size
 from mattecli.weights import find_checkpoint
-from mattecli.work.job import Inputs, Matte, OutputOptions, backend_facts, find_matte, read_inputs, write_outputs
+from mattecli.work.job import (
+    Inputs,
+    Matte,
+    OutputOptions,
+    backend_facts,
+    find_matte,
+    read_finished,
+    read_inputs,
+    write_outputs,
+)
 from mattecli.work.outcome import Done, Job, Skipped
 
 RECIPE = 1  # to be raised when the same weights and options give other pixels than before
@@ -41,7 +50,8 @@ class BatchOptions:
 
     `out` is the output folder, which also holds the journal. `overwrite` replaces files that no batch made. `redo`
     mattes again what is done. `content` compares inputs by what they hold, not by size and time of change. `keep_alpha`
-    keeps each alpha in the output folder, for later runs with other outputs.
+    keeps each alpha in the output folder, for later runs with other outputs. Without `network` all alphas are given,
+    and no weights are needed.
     """
 
     out: Path
@@ -52,6 +62,7 @@ class BatchOptions:
     redo: bool = False
     content: bool = False
     keep_alpha: bool = False
+    network: bool = True
 
 
 @dataclass(frozen=True)
@@ -93,7 +104,7 @@ class Worker:
 
     def __init__(self, options: BatchOptions, *, model: Model | None = None) -> None:
         self.options = options
-        self.checkpoint = find_checkpoint(options.run.weights)
+        self.checkpoint = find_checkpoint(options.run.weights) if options.network else None
         self.model = model or Model(options.run)
         self.kept = KeptAlphas(options.out)
         for folder in (options.out / FOLDER, self.kept.folder):
@@ -118,8 +129,7 @@ class Worker:
         if isinstance(todo, Skipped):
             return todo
         self._check_outputs(todo)
-        what = "trimap" if job.mask is None else "mask"
-        size = pair_size(job.image, job.trimap, what=what, reading=self.options.reading)
+        size = pair_size(job.image, job.trimap, what=job.partner, reading=self.options.reading)
         if self.options.keep_alpha:
             self._sweep(str(self.kept.folder))
         return replace(todo, size=size, seconds=time.perf_counter() - started)
@@ -145,7 +155,11 @@ class Worker:
         return Todo(job, replaces, inputs)
 
     def read(self, todo: Todo) -> ReadJob:
-        """Decode the photo and its trimap, or take the alpha that was kept. Raises InputError."""
+        """Decode the photo and its trimap, or take the alpha that was given or kept. Raises InputError."""
+        if todo.job.finished:
+            given = read_finished(todo.job, reading=self.options.reading)
+            given = replace(given, seconds=todo.seconds + given.seconds)
+            return ReadJob(todo, given.inputs, given)
         if (known := self._known(todo)) is not None:
             return ReadJob(todo, known.inputs, known)
         run = self.options.run
@@ -155,6 +169,7 @@ class Worker:
     def matte(self, read: ReadJob) -> Matte:
         """Find the alpha, unless it is known. Raises DeviceError where the memory does not suffice."""
         if read.known is not None:
+            check_memory(read.known.inputs.photo)
             return read.known
         job = read.todo.job
         wanted = {kind: job.outputs[kind] for kind in read.todo.replaces}
@@ -167,7 +182,7 @@ class Worker:
         """
         started = time.perf_counter()
         job = todo.job
-        if self.options.keep_alpha and not matte.network:
+        if self.options.keep_alpha and not matte.network and not job.finished:
             self._keep(job, matte)
         self._check_inside(job)  # again: a link may have come since
         composite = any(self.options.outputs.kind(output) == "composite" for output in todo.replaces)
@@ -187,7 +202,7 @@ class Worker:
                 return again
             raise
         seconds = matte.seconds + time.perf_counter() - started
-        return Done(job, {**self.journal.common, **matte.facts()}, seconds, notes, peak_bytes())
+        return Done(job, {**self.journal.common, **self._facts(matte)}, seconds, notes, peak_bytes())
 
     def recipe(self, output: str, job: Job) -> str:
         """A digest of what makes an output, its input files aside.
@@ -195,9 +210,9 @@ class Worker:
         Device, tile and memory are left out: they do not change the output. The words below are hashed, so a change of
         one of them would make all folders of users be matted again.
         """
-        run, outputs = self.options.run, self.options.outputs
+        outputs = self.options.outputs
         kind = outputs.kind(output)
-        parts: list[Any] = [RECIPE, kind, self.checkpoint.sha256, run.precision, run.snap]
+        parts: list[Any] = [RECIPE, kind, *self._network_words(job)]
         if kind == "alpha":
             parts.append(outputs.alpha_bits(output))
         if kind == "composite":
@@ -209,6 +224,11 @@ class Worker:
             parts += [[word, value] for word, value in (("depth", files.bits), ("quality", files.quality)) if value]
             parts += [] if files.metadata else ["without metadata"]
             parts += [] if files.premultiplied else ["straight"]
+            parts += ["the photo's colours"] if outputs.keep_colours else []
+        if kind == "composite" and outputs.around is not None:
+            parts.append(["around", outputs.around])
+        if outputs.finishing.asked:
+            parts.append(["finishing", sorted(outputs.finishing.given().items())])
         parts += self._reading_words()
         if (made := outputs.renditions.get(output)) is not None:
             parts += made.words()
@@ -222,10 +242,9 @@ class Worker:
         How outputs are made of the alpha is left out. The places of the files, seen from the output folder, tell apart
         files of the same size and time. Raises InputError for a file that cannot be read.
         """
-        run = self.options.run
-        parts: list[Any] = ["a kept alpha", RECIPE, self.checkpoint.sha256, run.precision, run.snap]
-        places = [_place(path, self.options.out) for path in _sources(job)]
-        states = [self._state(path) for path in _sources(job)]
+        parts: list[Any] = ["a kept alpha", RECIPE, *self._network_words(job)]
+        places = [_place(path, self.options.out) for path in job.sources]
+        states = [self._state(path) for path in job.sources]
         return _digest([*parts, *self._reading_words(), *_trimap_words(job), places, states])
 
     def alpha_keys(self, jobs: Iterable[Job]) -> set[str]:
@@ -236,6 +255,13 @@ class Worker:
                 keys.add(self.alpha_key(job))
         return keys
 
+    def _network_words(self, job: Job) -> list[Any]:
+        """What recipes hash of the network, or that the alpha was given."""
+        if job.finished or self.checkpoint is None:
+            return ["a given alpha", job.known is not None]
+        run = self.options.run
+        return [self.checkpoint.sha256, run.precision, run.snap]
+
     def _reading_words(self) -> list[Any]:
         """What recipes hash of how the photo is read for the network."""
         reading, exposure = self.options.reading, self.options.run.network_exposure
@@ -245,7 +271,7 @@ class Worker:
 
     def has_kept(self, job: Job) -> bool:
         """Whether the job's alpha was kept and will be taken."""
-        return not self.options.redo and self.kept.has(self.alpha_key(job))
+        return not (self.options.redo or job.finished) and self.kept.has(self.alpha_key(job))
 
     def _known(self, todo: Todo) -> Matte | None:
         """The matte of an alpha that was kept; None where there is none, or a damaged one."""
@@ -269,7 +295,7 @@ class Worker:
             "unknown": inputs.unknown,
             "notes": list(inputs.notes),
         }
-        self.kept.save(self.alpha_key(job), matte.alpha, inputs.trimap, facts=facts)
+        self.kept.save(self.alpha_key(job), matte.alpha, inputs.required_trimap, facts=facts)
 
     def _recorder(self, todo: Todo, matte: Matte, output: str) -> Callable[[BinaryIO], None]:
         return partial(
@@ -277,8 +303,12 @@ class Worker:
             todo.job.outputs[output],
             recipe=self.recipe(output, todo.job),
             inputs=todo.inputs[output],
-            facts=matte.facts(),
+            facts=self._facts(matte),
         )
+
+    def _facts(self, matte: Matte) -> dict[str, Any]:
+        """What reports and the journal say of a photo: `placed` where the outputs have a frame of their own."""
+        return {**matte.facts(), **({"placed": True} if self.options.outputs.finishing.placed else {})}
 
     def _made(self, job: Job) -> dict[str, tuple[Record | None, bool]]:
         """For each output the record of how it was made, and whether there is such a file."""
@@ -293,7 +323,7 @@ class Worker:
 
     def _inputs(self, job: Job) -> dict[str, str]:
         """For each output a digest of the files that it is made from."""
-        pair = _digest([self._state(path) for path in _sources(job)])
+        pair = _digest([self._state(path) for path in job.sources])
         inputs = dict.fromkeys(job.outputs, pair)
         if job.background is not None and is_picture(job.background):
             over = [output for output in inputs if self.options.outputs.kind(output) == "composite"]
@@ -346,11 +376,6 @@ class Worker:
         if folder not in self._swept:
             self._swept.add(folder)
             sweep(Path(folder))
-
-
-def _sources(job: Job) -> list[str]:
-    """The files that the alpha is made from."""
-    return [job.image, job.trimap, *([] if job.mask is None else job.mask.files)]
 
 
 def _trimap_words(job: Job) -> list[Any]:

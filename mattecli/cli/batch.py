@@ -2,31 +2,28 @@
 
 from __future__ import annotations
 
-import json
-import os
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
-from mattecli.cli.batch_options import PhotoOptions, RunChoices
+from mattecli.cli.batch_options import AlphaChoices, PhotoOptions, RunChoices
+from mattecli.cli.finishing_options import EdgeChoices, PlacementChoices, finishing
+from mattecli.cli.folder_run import narrowed, run_folder
 from mattecli.cli.mask_options import MaskOptions
 from mattecli.cli.options import Json, ModelOptions, Overwrite, ReadChoices
 from mattecli.cli.output_options import OutputChoices, WriteChoices, check_composite_options
-from mattecli.cli.progress import interruptible, progress_bar
-from mattecli.cli.terminal import Terminal, printable
+from mattecli.cli.terminal import Terminal
 from mattecli.compositing.outputs import read_background
-from mattecli.errors import InputError, MatteError, UsageError
+from mattecli.errors import UsageError
+from mattecli.imaging.choices import Kind
 
 if TYPE_CHECKING:
     from mattecli.batch.jobs import JobList
-    from mattecli.batch.report import Report, Run
     from mattecli.batch.worker import Worker
     from mattecli.compositing.rendition import Rendition
-    from mattecli.work.outcome import Outcome
 
 
 def batch(
@@ -43,6 +40,9 @@ def batch(
     reading: ReadChoices,
     written: WriteChoices,
     model: ModelOptions,
+    edges: EdgeChoices,
+    placement: PlacementChoices,
+    alphas: AlphaChoices,
     how: RunChoices,
     overwrite: Overwrite = False,
     as_json: Json = False,
@@ -67,12 +67,12 @@ def batch(
     kinds = _kinds(choices, photos, deliveries)
     choices.check_formats()
     choices.check_bits(kinds)
-    if how.engine == "local" and (how.ray_address is not None or how.workers is not None):
-        raise UsageError("--ray-address and --workers are for a Ray cluster; add --engine ray")
     out = _output_folder(images, out, photos)
     if photos.masks is None and (given := masks.given()):
         raise UsageError(f"{' and '.join(given)} would do nothing without --masks; add it, or leave them out")
     _check_outputs(kinds, photos, choices, written, deliveries)
+    finish = finishing(edges, placement)
+    finish.check_kinds(deliveries[name].kind if name in deliveries else cast(Kind, name) for name in kinds)
 
     from mattecli.batch.worker import BatchOptions, Worker
 
@@ -80,34 +80,31 @@ def batch(
     options = BatchOptions(
         out=out,
         run=model.run_options(),
-        outputs=choices.output_options(written.write_options(), deliveries),
+        outputs=replace(choices.output_options(written.write_options(), deliveries), finishing=finish),
         reading=reading.read_options(model),
         overwrite=overwrite,
         redo=how.redo,
         content=how.compare == "content",
-        keep_alpha=how.keep_alpha,
+        keep_alpha=alphas.keep_alpha,
     )
     worker = Worker(options)
-    if how.prune_alpha is not None:
-        _prune(jobs, worker, photos, how, terminal)
+    if alphas.prune_alpha is not None:
+        _prune(jobs, worker, photos, alphas.prune_alpha, terminal, dry_run=how.dry_run)
         return
-    if how.dry_run:
-        from mattecli.cli.dryrun import show_plan
-
-        raise typer.Exit(show_plan(jobs, worker, terminal, as_json=as_json))
-    report = _run(jobs, worker, how, terminal, as_json=as_json)
-    _finish(report, terminal, as_json=as_json)
+    run_folder(jobs, worker, how, terminal, what="matting", as_json=as_json)
 
 
-def _prune(jobs: JobList, worker: Worker, photos: PhotoOptions, how: RunChoices, terminal: Terminal) -> None:
+def _prune(
+    jobs: JobList, worker: Worker, photos: PhotoOptions, which: str, terminal: Terminal, *, dry_run: bool
+) -> None:
     """Remove kept alphas and say how much that freed. Raises UsageError where only a part of the photos is listed."""
     from mattecli.system.memory import show_bytes
 
-    if how.prune_alpha == "unused" and (photos.shard is not None or photos.retry_failed is not None):
+    if which == "unused" and (photos.shard is not None or photos.retry_failed is not None):
         raise UsageError("--prune-alpha unused needs the list of all photos; leave --shard and --retry-failed out")
-    if how.dry_run:
+    if dry_run:
         raise UsageError("--prune-alpha and --dry-run contradict each other; leave one of them out")
-    used = set() if how.prune_alpha == "all" else worker.alpha_keys(jobs.jobs)
+    used = set() if which == "all" else worker.alpha_keys(jobs.jobs)
     removed, freed = worker.kept.prune(used)
     left, size = worker.kept.stored()
     terminal.say(f"{removed} kept alphas removed ({show_bytes(freed)}), {left} left ({show_bytes(size)})")
@@ -161,6 +158,7 @@ def _check_outputs(
 ) -> None:
     """Check what concerns the outputs of all photos. Raises UsageError and InputError."""
     from mattecli.batch.jobs import check_pattern, with_suffix
+    from mattecli.batch.pairing import is_place
     from mattecli.imaging.products import depths as settled_depths
     from mattecli.imaging.write import check_format
     from mattecli.imaging.writing.layers import check_layered
@@ -188,7 +186,7 @@ def _check_outputs(
             check_format(names[kind], bits=depths.get(kind, choices.bits))
         else:
             check_format(names[kind], alpha=clear, options=replace(written.write_options(), bits=depths.get(kind)))
-    if choices.background is not None:
+    if choices.background is not None and not is_place(choices.background):
         read_background(choices.background)
 
 
@@ -209,8 +207,6 @@ def _find_jobs(
     """What there is to do on this machine; warns of what is left out."""
     from mattecli.batch.manifest import read_manifest
     from mattecli.batch.pairing import Masks, find_jobs
-    from mattecli.batch.report import read_report
-    from mattecli.system.folders import some
     from mattecli.work.outcome import FromMask
 
     suffixes = _suffixes(choices, deliveries)
@@ -241,115 +237,4 @@ def _find_jobs(
             background=choices.background,
             recursive=photos.recursive,
         )
-    if photos.retry_failed is not None:
-        jobs = _failed_of(read_report(photos.retry_failed), jobs, photos.retry_failed, terminal)
-    if photos.shard is not None:
-        jobs = jobs.shard(*photos.shard)
-    if jobs.foreign:
-        names = some(jobs.foreign)
-        terminal.warn(printable(f"{len(jobs.foreign)} pictures are of formats that matte does not read: {names}"))
-    if jobs.unused:
-        what = "trimaps" if of_masks is None else "masks"
-        terminal.warn(printable(f"{len(jobs.unused)} {what} belong to no photo: {some(jobs.unused)}"))
-    return jobs
-
-
-def _failed_of(run: Run, jobs: JobList, report: Path, terminal: Terminal) -> JobList:
-    """The part of the jobs that failed in a report. Raises InputError where none of these photos is in it."""
-    from mattecli.system.folders import some
-
-    failed = run.failed_images()
-    part = jobs.only(failed)
-    images = [job.image for job in part.jobs] + [photo.image for photo in part.failed]
-    found = {os.path.abspath(image) for image in images}  # noqa: PTH100 - no link is followed
-    missing = [image for image in dict.fromkeys(failed) if image not in found]
-    if missing and not found:
-        raise InputError(
-            f"none of the photos that failed in {report} is among these ({some(missing)}); name the folder or manifest "
-            "that the report is of"
-        )
-    if missing:
-        terminal.warn(printable(f"{len(missing)} photos that failed in {report} are not among these: {some(missing)}"))
-    return part
-
-
-def _run(jobs: JobList, worker: Worker, how: RunChoices, terminal: Terminal, *, as_json: bool) -> Report:
-    """Do the jobs; show and report each outcome. Stops at an interrupt and when too many photos have failed."""
-    from mattecli.batch.report import Report
-    from mattecli.system.files import make_folder
-
-    make_folder(worker.options.out)
-    limit = None if how.max_failures is None else how.max_failures.of(len(jobs))
-    report = Report(how.report, total=len(jobs), limit=limit)
-    with interruptible(terminal, "finishing the photos in work; press Ctrl-C again to drop them") as interrupted:
-        try:
-            with progress_bar(terminal, "matting", total=len(jobs)) as bar:
-
-                def on_done(outcome: Outcome) -> None:
-                    report.add(outcome)
-                    _show(outcome, terminal, as_json=as_json)
-                    failed = report.counts["failed"]
-                    bar.advance(note=f"{failed} failed" if failed else "")
-
-                for failed in jobs.failed:
-                    on_done(failed)
-                if not report.too_many_failures:
-                    _engine(how)(
-                        jobs.jobs,
-                        worker,
-                        on_done=on_done,
-                        on_load=partial(terminal.say_device, auto=worker.options.run.device == "auto"),
-                        should_stop=lambda: interrupted.is_set() or report.too_many_failures,
-                    )
-        except KeyboardInterrupt:
-            pass  # the second Ctrl-C: what was being matted is dropped
-        finally:
-            report.interrupted = interrupted.is_set()
-            worker.journal.close()
-            report.close()
-    return report
-
-
-def _engine(how: RunChoices) -> Callable[..., None]:
-    """The function that does the jobs: here, or on a Ray cluster."""
-    if how.engine == "ray":
-        from mattecli.batch.ray import run_on_ray
-
-        return partial(run_on_ray, address=how.ray_address, workers=how.workers)
-    from mattecli.batch.engine import run_jobs
-
-    return run_jobs
-
-
-def _show(outcome: Outcome, terminal: Terminal, *, as_json: bool) -> None:
-    """Print the outcome as JSON if asked to, name a failure, and tell details."""
-    from mattecli.work.outcome import Done, Failed
-
-    if as_json:
-        terminal.data(json.dumps(outcome.to_json()) + "\n")
-    if isinstance(outcome, Failed):
-        if terminal.debug and outcome.traceback is not None:
-            terminal.say(outcome.traceback)
-        terminal.fail(MatteError(printable(outcome.reason)))
-    elif isinstance(outcome, Done):
-        terminal.detail(f"{printable(outcome.name)}: {outcome.seconds:.1f} s")
-        for note in outcome.notes:
-            terminal.detail(printable(note))
-
-
-def _finish(report: Report, terminal: Terminal, *, as_json: bool) -> None:
-    """Print the summary, and exit with the report's code."""
-    summary = report.summary()
-    if as_json:
-        terminal.data(json.dumps(summary) + "\n")
-    counts = summary["summary"]
-    left = f", {counts['left']} not begun" if counts["left"] else ""
-    terminal.say(
-        f"{counts['done']} done, {counts['skipped']} skipped, {counts['failed']} failed{left} "
-        f"({counts['seconds']:.1f} s)"
-    )
-    if report.too_many_failures:
-        what = f"stopped: {counts['failed']} of {counts['total']} photos failed, more than the {report.limit} allowed"
-        terminal.fail(MatteError(what))
-    if report.exit_code:
-        raise typer.Exit(report.exit_code)
+    return narrowed(jobs, photos, terminal, partners="trimaps" if of_masks is None else "masks")

@@ -20,30 +20,33 @@ _LOSSY = (".jpg", ".webp", ".avif", ".jxl")
 _KEYS = ("name", "what", "format", "size", "quality", "max-bytes", "output-space", "file")
 
 
-def deliveries_of(preset: Preset | None, *, background: bool) -> dict[str, Rendition]:
+def deliveries_of(preset: Preset | None, *, background: str | None, elsewhere: bool = False) -> dict[str, Rendition]:
     """The deliveries of a preset by name. Without `what`, they are composites over a background, else cut-outs.
+
+    With `elsewhere` the backgrounds may be named elsewhere, as in a manifest.
 
     Raises UsageError, which names the table and the key, and InputError for the file of a colour profile.
     """
     made: dict[str, Rendition] = {}
+    over = background is not None or elsewhere
     if preset is None:
         return made
     for number, table in enumerate(preset.deliver, 1):
         where = f"{preset.path}: [[deliver]] {number}"
-        one = _delivery(table, where, preset.path.parent, "composite" if background else "cutout")
-        if one.kind == "composite" and not background:
+        one = _delivery(table, where, preset.path.parent, "composite" if over else "cutout")
+        if one.kind == "composite" and not over:
             raise UsageError(f"{where}: {one.name} is a composite, which needs a background; add -b, or change what")
         if one.name in get_args(Kind) and one.name != one.kind:
             raise UsageError(f"{where}: a {one.kind} is called {one.name}, which is another kind; give it another name")
         if one.name in made:
             raise UsageError(f"{where}: {one.name} is the name of an earlier delivery; give it a name of its own")
-        _check_format(one, where)
+        _check_format(one, where, clear=(background or "").lower() == "transparent")
         made[one.name] = one
     return made
 
 
-def _check_format(one: Rendition, where: str) -> None:
-    if one.kind == "cutout" and one.suffix in (".jpg", ".bmp"):
+def _check_format(one: Rendition, where: str, *, clear: bool) -> None:
+    if (one.kind == "cutout" or (clear and one.kind == "composite")) and one.suffix in (".jpg", ".bmp"):
         raise UsageError(f"{where}: {one.name} is a cut-out, and {one.suffix} has no transparency; take webp or png")
     if one.kind == "alpha" and (one.suffix == ".jpg" or one.quality is not None or one.max_bytes is not None):
         raise UsageError(f"{where}: {one.name} is an alpha, which is never lossy; take png or tif, without quality")

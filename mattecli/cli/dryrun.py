@@ -24,15 +24,15 @@ def show_plan(jobs: JobList, worker: Worker, terminal: Terminal, *, as_json: boo
 
     lines = [_failed(failed) for failed in jobs.failed]
     lines += [_plan(job, worker) for job in jobs.jobs]
-    found = [line for line in lines if line["status"] == "to do" and "kept" in line]
-    todo = _with_memory([line for line in lines if line["status"] == "to do" and "kept" not in line], worker)
+    found = [line for line in lines if line["status"] == "to do" and _needs_no_network(line)]
+    todo = _with_memory([line for line in lines if line["status"] == "to do" and not _needs_no_network(line)], worker)
     summary: dict[str, Any] = {
         "total": len(lines),
         **{status: sum(line["status"] == status for line in lines) for status in ("to do", "skipped", "failed")},
         "megapixels": round(sum(line["width"] * line["height"] for line in (*todo, *found)) / 1e6, 2),
     }
-    if found:
-        summary["kept"] = len(found)
+    if kept := sum("kept" in line for line in found):
+        summary["kept"] = kept
     if worker.options.keep_alpha:
         summary["kept_bytes"] = sum(line.get("kept_bytes", 0) for line in todo)
     if todo:
@@ -44,8 +44,8 @@ def show_plan(jobs: JobList, worker: Worker, terminal: Terminal, *, as_json: boo
     for line in lines:
         terminal.data(_shown(line) + "\n")
     text = f"{summary['to do']} to do, {summary['skipped']} done already, {summary['failed']} would fail"
-    if found:
-        text += f"; {len(found)} kept alphas are taken"
+    if kept:
+        text += f"; {kept} kept alphas are taken"
     if todo and worker.options.keep_alpha:
         text += f"; keeping the other alphas takes at most {show_bytes(summary['kept_bytes'])} of disk"
     if todo:
@@ -69,8 +69,7 @@ def _plan(job: Job, worker: Worker) -> dict[str, Any]:
     try:
         if isinstance(worker.todo(job), Skipped):
             return {**describe(job), "status": "skipped"}
-        what = "trimap" if job.mask is None else "mask"
-        width, height = pair_size(job.image, job.trimap, what=what, reading=worker.options.reading)
+        width, height = pair_size(job.image, job.trimap, what=job.partner, reading=worker.options.reading)
         line = {**describe(job), "status": "to do", "width": width, "height": height}
         if worker.has_kept(job):
             line["kept"] = True
@@ -79,6 +78,11 @@ def _plan(job: Job, worker: Worker) -> dict[str, Any]:
     except MatteError as error:
         return {**describe(job), "status": "failed", "reason": str(error)}
     return line
+
+
+def _needs_no_network(line: dict[str, Any]) -> bool:
+    """Whether the alpha was kept, or is given."""
+    return "kept" in line or "alpha" in line
 
 
 def _bytes_to_keep(job: Job, worker: Worker, pixels: int) -> int:
@@ -122,11 +126,14 @@ def _shown(line: dict[str, Any]) -> str:
     if line["status"] == "failed":
         return printable(f"fails    {line['reason']}")
     outputs = line["output"].values() if isinstance(line["output"], dict) else [line["output"]]
-    text = f"{line['image']} + {line.get('trimap') or line['mask']} → {', '.join(outputs)}"
+    partner = line.get("trimap") or line.get("mask") or line["alpha"]
+    text = f"{line['image']} + {partner} → {', '.join(outputs)}"
     if line["status"] == "skipped":
         return printable(f"is done  {text}")
     if "kept" in line:
         return printable(f"to do    {text}, {line['width']}×{line['height']}, with its kept alpha")
+    if "tile" not in line:
+        return printable(f"to do    {text}, {line['width']}×{line['height']}")
     how = "" if line["tile"] == "off" else f" in tiles of {line['tile']}"
     return printable(f"to do    {text}, {line['width']}×{line['height']}, {show_bytes(line['peak_bytes'])}{how}")
 

@@ -90,7 +90,7 @@ class OutputChoices:
             return {}
         from mattecli.cli.deliveries import deliveries_of
 
-        return deliveries_of(self.preset, background=self.background is not None or manifest)
+        return deliveries_of(self.preset, background=self.background, elsewhere=manifest)
 
     def output_options(self, files: WriteOptions, renditions: Mapping[str, Rendition] | None = None) -> OutputOptions:
         """The same for the library."""

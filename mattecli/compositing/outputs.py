@@ -196,6 +196,8 @@ def write_output(
     finished: Finished | None = None,
     background: Image | Colour | None = None,
     fit: Fit = "cover",
+    around: Colour | None = None,
+    keep_colours: bool = False,
     linear: bool = False,
     bits: Depth = 8,
     files: WriteOptions | None = None,
@@ -210,7 +212,8 @@ def write_output(
     `layers` is a file with the photo, and with the foreground's colours behind a mask of the alpha: see `write_layers`.
     `files` says how the files of other kinds than the alpha are written. The output is made in the colour space that
     `deliver` finds for its format and for `output_space`. `colours` are shared by outputs of one photo and alpha;
-    `finished` is the finished matte. `size` and `max_bytes` are those of a `Rendition`.
+    `finished` is the finished matte. `size` and `max_bytes` are those of a `Rendition`. With
+    `keep_colours` the photo's colours are taken as they are.
     `ready` is called with the finished file before it takes its name. Raises InputError and DeviceError.
     """
     from mattecli.compositing.delivery import deliver
@@ -228,7 +231,7 @@ def write_output(
     form = LAYERS if kind == "layers" else check_format(target)
     delivery = deliver(photo, form, output_space=output_space)
     working = delivery.prepared(photo)
-    estimated = None if colours is None else colours.of(working, alpha)
+    estimated = None if colours is None or keep_colours else colours.of(working, alpha)
     shown: Kind = "foreground" if kind == "layers" else kind
     made = make_output(
         shown,
@@ -236,8 +239,9 @@ def write_output(
         alpha,
         background=background,
         fit=fit,
+        around=around,
         linear=linear,
-        foreground=estimated,
+        foreground=working.pixels if keep_colours else estimated,
         finished=finished,
     )
     made = in_space(made, delivery.final, depth=delivery.depth)

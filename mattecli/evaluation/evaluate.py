@@ -233,11 +233,11 @@ def _load(case: Case, model: Model | None, *, snap: int, save: Path | None, over
     outputs: dict[str, str] = {} if save is None else {"alpha": str(save / f"{case.name}.png")}
     job = Job(case.name, str(case.photo), str(case.trimap), outputs)
     inputs = read_inputs(job, snap=snap, exposure=model.options.network_exposure)
-    _require_trimap(case, inputs.trimap, truth)
+    _require_trimap(case, inputs.required_trimap, truth)
     _require_size(case.photo, inputs.photo.pixels, case.truth, truth, "give the photo at its full size")
     matte = find_matte(job, inputs, model)
     write_outputs(job, matte, OutputOptions(), background=None, replaces=dict.fromkeys(outputs, overwrite))
-    return Pictures(quantise(matte.alpha), truth, inputs.trimap, inputs.photo.pixels)
+    return Pictures(quantise(matte.alpha), truth, inputs.required_trimap, inputs.photo.pixels)
 
 
 def _read(case: Case, file: Path, truth: NDArray[np.uint8], snap: int) -> Pictures:

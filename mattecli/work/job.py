@@ -27,13 +27,14 @@ from mattecli.compositing.rendition import Rendition
 from mattecli.imaging.choices import Bits, Colour, Fit, Kind
 from mattecli.imaging.image import Image
 from mattecli.imaging.options import Depth, ReadOptions, WriteOptions
-from mattecli.imaging.read import read_image
+from mattecli.imaging.pixels import as_float
+from mattecli.imaging.read import read_alpha, read_image
 from mattecli.imaging.view import network_view
 from mattecli.imaging.write import check_format, check_output, write_image
 from mattecli.imaging.writing.layers import LAYERS
 from mattecli.system.memory import peak_bytes
-from mattecli.trimaps.check import shares
-from mattecli.trimaps.pairs import read_pair, trimap_note
+from mattecli.trimaps.check import check_size, shares
+from mattecli.trimaps.pairs import read_pair, read_trimap, trimap_note
 from mattecli.work.outcome import Done, Job
 
 if TYPE_CHECKING:
@@ -50,16 +51,19 @@ READ = ReadOptions()
 class OutputOptions:
     """How outputs are made.
 
-    `bits` is the depth of the alpha. `fit` says how a background picture is brought to the photo's size. `linear` mixes
-    composites in linear light. `output_space` is the colour space of the other outputs: keep (the photo's own), srgb,
-    p3, or the file of an ICC profile. `depths` are those that formats of outputs settle; `files` says how files are
-    written. `renditions` are outputs under names of their own; every other output's name is its kind. `finishing` is
-    what is done to the matte first; it is no part of the alpha that the network gives.
+    `bits` is the depth of the alpha. `fit` says how a background picture is brought to the photo's size, and `around`
+    is the colour that `contain` leaves around it. `linear` mixes composites in linear light. `keep_colours` takes the
+    photo's colours as they are, without an estimate. `output_space` is the colour space of the other outputs: keep (the
+    photo's own), srgb, p3, or the file of an ICC profile. `depths` are those that formats of outputs settle; `files`
+    says how files are written. `renditions` are outputs under names of their own; every other output's name is its
+    kind. `finishing` is what is done to the matte first; it is no part of the alpha that the network gives.
     """
 
     bits: Bits = 8
     fit: Fit = "cover"
+    around: Colour | None = None
     linear: bool = False
+    keep_colours: bool = False
     output_space: str = KEEP
     depths: Mapping[str, Depth] = field(default_factory=dict)
     files: WriteOptions = field(default_factory=WriteOptions)
@@ -93,16 +97,25 @@ class OutputOptions:
 class Inputs:
     """A photo and its trimap, uint8 (H, W) of 0, 128 and 255; the unknown share, and the seconds that reading took.
 
+    An alpha that was given needs no trimap; both are None then.
+
     `view` is the photo in sRGB, (H, W, 3), as the network sees it; None where the alpha is known. `notes` say what is
     wrong with the trimap, or how it was made.
     """
 
     photo: Image
     view: NDArray[Any] | None
-    trimap: NDArray[np.uint8]
-    unknown: float
+    trimap: NDArray[np.uint8] | None
+    unknown: float | None
     seconds: float
     notes: tuple[str, ...] = ()
+
+    @property
+    def required_trimap(self) -> NDArray[np.uint8]:
+        """The trimap. Raises ValueError where the alpha was given without one."""
+        if self.trimap is None:
+            raise ValueError("these inputs have no trimap, since their alpha was given")
+        return self.trimap
 
 
 @dataclass(frozen=True, eq=False)
@@ -114,21 +127,22 @@ class Matte:
 
     inputs: Inputs
     alpha: NDArray[np.float32]
-    tile: int | str  # "off" where one tile holds the whole image
+    tile: int | str | None  # "off" where one tile holds the whole image, None where the alpha was given
     seconds: float
     network: Mapping[str, Any] = field(default_factory=dict)
 
     def facts(self) -> dict[str, Any]:
         """What reports and the journal say of the matte."""
         width, height = self.inputs.photo.size
-        return {
-            **self.network,
+        unknown = self.inputs.unknown
+        facts = {
             "width": width,
             "height": height,
-            "unknown": round(self.inputs.unknown, 6),
+            "unknown": None if unknown is None else round(unknown, 6),
             "tile": self.tile,
             "seconds": round(self.seconds, 3),
         }
+        return {**self.network, **{key: value for key, value in facts.items() if value is not None}}
 
 
 def run_job(
@@ -164,7 +178,7 @@ def run_job(
     else:
         inputs = _made(job, model, make_trimap, exposure=exposure, reading=reading or ReadOptions())
     if save_trimap is not None:
-        write_image(save_trimap, Image(inputs.trimap), overwrite=overwrite)
+        write_image(save_trimap, Image(inputs.required_trimap), overwrite=overwrite)
     background = None if job.background is None else read_background(job.background)
     known = find_notes(job, inputs, options)
     if on_note is not None:
@@ -224,6 +238,18 @@ def read_inputs(job: Job, *, snap: int = 0, exposure: float = 0.0, reading: Read
     return Inputs(photo, view, trimap, shares(trimap)["unknown"], time.perf_counter() - started, tuple(notes))
 
 
+def read_finished(job: Job, *, reading: ReadOptions | None = None) -> Matte:
+    """Read a photo with its alpha, and the trimap that says what is certain, if there is one. Raises InputError."""
+    started = time.perf_counter()
+    photo, alpha = read_image(job.image, options=reading or ReadOptions()), as_float(read_alpha(job.trimap))
+    check_size((alpha.shape[1], alpha.shape[0]), photo.size, name=job.trimap, image_name=job.image, what="alpha")
+    known = None if job.known is None else read_trimap(job.known)
+    if known is not None:
+        check_size((known.shape[1], known.shape[0]), photo.size, name=str(job.known), image_name=job.image)
+    seconds = time.perf_counter() - started
+    return Matte(Inputs(photo, None, known, None, seconds), alpha, None, seconds)
+
+
 def _made(
     job: Job,
     model: Model,
@@ -264,7 +290,7 @@ def find_matte(
 
     if inputs.view is None:
         raise ValueError("these inputs were read for a known alpha, without the network's view of the photo")
-    alpha = model.predict(inputs.view, inputs.trimap, name=job.image, on_plan=note_plan, progress=progress)
+    alpha = model.predict(inputs.view, inputs.required_trimap, name=job.image, on_plan=note_plan, progress=progress)
     tile = plans[-1].label if plans else "off"
     return Matte(inputs, alpha, tile, inputs.seconds + time.perf_counter() - started)
 
@@ -299,6 +325,8 @@ def write_outputs(
             finished=finished if finishing.asked else None,
             background=background,
             fit=options.fit,
+            around=options.around,
+            keep_colours=options.keep_colours,
             linear=options.linear,
             bits=options.alpha_bits(name),
             files=options.write_options(name),
@@ -315,7 +343,8 @@ def find_notes(
     job: Job, inputs: Inputs, options: OutputOptions, *, kinds: Iterable[str] | None = None
 ) -> tuple[str, ...]:
     """What the user should know of a photo, its trimap, and those of its outputs."""
-    notes = [*inputs.notes, trimap_note(inputs.unknown, job.trimap), photo_note(inputs.photo, job.image)]
+    trimap = None if inputs.unknown is None else trimap_note(inputs.unknown, job.trimap)
+    notes = [*inputs.notes, trimap, photo_note(inputs.photo, job.image)]
     notes += inputs.photo.notes
     if odd := odd_values(inputs.photo.pixels):
         notes.append(f"{job.image} has odd values ({odd}); they stay as they are where alpha is 1")

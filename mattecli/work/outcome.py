@@ -38,7 +38,8 @@ class Job:
 
     `name` stands for the photo in reports; in a batch it is the photo's path below the folder, with slashes.
     `background` is a picture's file, a colour or `transparent`; composites need one. With `mask`, the file `trimap` is
-    a mask, of which the trimap is made. `extra` are a manifest's other columns, for the report.
+    a mask, of which the trimap is made. With `finished` it is the alpha itself, and `known` may be a trimap that says
+    what is certain. `extra` are a manifest's other columns, for the report.
     """
 
     name: str
@@ -48,13 +49,25 @@ class Job:
     background: str | None = None
     extra: Mapping[str, str] = field(default_factory=dict)
     mask: FromMask | None = None
+    finished: bool = False
+    known: str | None = None
+
+    @property
+    def partner(self) -> str:
+        """What the file `trimap` is: a trimap, a mask or an alpha."""
+        return "alpha" if self.finished else "trimap" if self.mask is None else "mask"
+
+    @property
+    def sources(self) -> list[str]:
+        """The files that the alpha is made from, and those that say what is certain."""
+        certain = [] if self.mask is None else self.mask.files
+        return [self.image, self.trimap, *certain, *([] if self.known is None else [self.known])]
 
     @property
     def inputs(self) -> list[str]:
         """The files that the job reads."""
         pictures = [] if self.background is None or not is_picture(self.background) else [self.background]
-        certain = [] if self.mask is None else self.mask.files
-        return [self.image, self.trimap, *certain, *pictures]
+        return [*self.sources, *pictures]
 
 
 @dataclass(frozen=True)
@@ -110,7 +123,8 @@ class Skipped:
 class Failed:
     """A photo that could not be matted, and why; `traceback` only where a bug was the reason.
 
-    Without `outputs` the photo never became a job: its trimap was missing, for example.
+    `partner` says what the file `trimap` is, as in a Job. Without `outputs` the photo never became a job: its trimap
+    was missing, for example.
     """
 
     status: ClassVar[str] = "failed"
@@ -122,7 +136,7 @@ class Failed:
     background: str | None = None
     traceback: str | None = None
     extra: Mapping[str, str] = field(default_factory=dict)
-    from_mask: bool = False
+    partner: str = "trimap"
 
     @classmethod
     def of(cls, job: Job, error: Exception) -> Failed:
@@ -135,8 +149,8 @@ class Failed:
         else:
             reason = f"{job.image} met a bug in matte: {type(error).__name__}: {error}; please report it"
             traceback = "".join(tracebacks.format_exception(error))
-        outputs, from_mask = job.outputs, job.mask is not None
-        return cls(job.name, job.image, reason, job.trimap, outputs, job.background, traceback, job.extra, from_mask)
+        outputs, partner = job.outputs, job.partner
+        return cls(job.name, job.image, reason, job.trimap, outputs, job.background, traceback, job.extra, partner)
 
     def to_json(self) -> dict[str, Any]:
         """The photo's line in a report."""
@@ -155,8 +169,7 @@ def describe(job: Job) -> dict[str, Any]:
 def _describe(photo: Job | Failed) -> dict[str, Any]:
     line: dict[str, Any] = {"name": photo.name, "image": os.path.abspath(photo.image)}
     if photo.trimap is not None:
-        from_mask = photo.from_mask if isinstance(photo, Failed) else photo.mask is not None
-        line["mask" if from_mask else "trimap"] = os.path.abspath(photo.trimap)
+        line[photo.partner] = os.path.abspath(photo.trimap)
     if photo.outputs:
         outputs = {kind: os.path.abspath(output) for kind, output in photo.outputs.items()}
         line["output"] = next(iter(outputs.values())) if len(outputs) == 1 else outputs

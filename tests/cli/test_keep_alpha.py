@@ -160,3 +160,21 @@ def test_a_folder_of_alphas_that_is_a_link_outside_is_refused(
     code, _, err = run_matte("batch", photos, out, "-t", trimaps, "--keep-alpha")
     assert code == 3
     assert "remove the link" in err
+
+
+def test_a_run_that_changes_only_the_finishing_takes_the_kept_alphas(
+    folders: Folders, run_matte: RunMatte, tmp_path: Path
+) -> None:
+    photos, trimaps, out = folders
+    command = ["-t", trimaps, "--what", "alpha:png16,composite", "-b", "white", "--keep-alpha"]
+    run_matte("batch", photos, out, *command, "--canvas", "40x40", "--margin", "4")
+    finish = ("--canvas", "40x40", "--margin", "6", "--choke", "1")
+    _, _, err = run_matte("batch", photos, out, *command, *finish)
+    assert "device: " not in err
+    assert "2 done" in err
+    fresh = tmp_path / "fresh"
+    run_matte("batch", photos, fresh, *command, *finish)
+    assert outputs_in(fresh)
+    for name in outputs_in(fresh):
+        assert (out / name).read_bytes() == (fresh / name).read_bytes(), name
+    assert "0 done, 2 skipped" in run_matte("batch", photos, out, *command, *finish)[2]
