@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import threading
 import time
@@ -17,6 +16,7 @@ from typing import Any, BinaryIO
 from mattecli.batch.jobs import way_out
 from mattecli.batch.journal import FOLDER, Journal, Record
 from mattecli.batch.kept import KeptAlphas
+from mattecli.batch.recipe import alpha_recipe, digest, given_words, network_words, output_recipe, reading_words
 from mattecli.compositing.outputs import check_memory, check_output_file, is_picture, read_background
 from mattecli.errors import InputError
 from mattecli.imaging.choices import Colour
@@ -40,8 +40,6 @@ from mattecli.work.job import (
     write_outputs,
 )
 from mattecli.work.outcome import Done, Job, Skipped
-
-RECIPE = 1  # to be raised when the same weights and options give other pixels than before
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -205,36 +203,10 @@ class Worker:
         return Done(job, {**self.journal.common, **self._facts(matte)}, seconds, notes, peak_bytes())
 
     def recipe(self, output: str, job: Job) -> str:
-        """A digest of what makes an output, its input files aside.
-
-        Device, tile and memory are left out: they do not change the output. The words below are hashed, so a change of
-        one of them would make all folders of users be matted again.
-        """
-        outputs = self.options.outputs
-        kind = outputs.kind(output)
-        parts: list[Any] = [RECIPE, kind, *self._network_words(job)]
-        if kind == "alpha":
-            parts.append(outputs.alpha_bits(output))
-        if kind == "composite":
-            colour = job.background is None or not is_picture(job.background)
-            linear = "colours estimated in light" if outputs.linear else False
-            parts += [outputs.fit, linear, job.background if colour else "a picture"]
-        if kind != "alpha":  # words that are hashed only where something was asked for, so that older folders stay done
-            files = outputs.write_options(output)
-            parts += [[word, value] for word, value in (("depth", files.bits), ("quality", files.quality)) if value]
-            parts += [] if files.metadata else ["without metadata"]
-            parts += [] if files.premultiplied else ["straight"]
-            parts += ["the photo's colours"] if outputs.keep_colours else []
-        if kind == "composite" and outputs.around is not None:
-            parts.append(["around", outputs.around])
-        if outputs.finishing.asked:
-            parts.append(["finishing", sorted(outputs.finishing.given().items())])
-        parts += self._reading_words()
-        if (made := outputs.renditions.get(output)) is not None:
-            parts += made.words()
-        if kind != "alpha" and outputs.output_space != "keep":
-            parts.append(["output space", outputs.output_space])
-        return _digest(parts + _trimap_words(job))
+        """A digest of what makes an output, its input files aside."""
+        return output_recipe(
+            output, job, self.options.outputs, alpha=self._alpha_words(job), reading=self._reading_words()
+        )
 
     def alpha_key(self, job: Job) -> str:
         """A digest of what makes a job's alpha: network, options of reading, trimap and input files.
@@ -242,10 +214,9 @@ class Worker:
         How outputs are made of the alpha is left out. The places of the files, seen from the output folder, tell apart
         files of the same size and time. Raises InputError for a file that cannot be read.
         """
-        parts: list[Any] = ["a kept alpha", RECIPE, *self._network_words(job)]
         places = [_place(path, self.options.out) for path in job.sources]
         states = [self._state(path) for path in job.sources]
-        return _digest([*parts, *self._reading_words(), *_trimap_words(job), places, states])
+        return alpha_recipe(job, alpha=self._alpha_words(job), reading=self._reading_words(), files=[places, states])
 
     def alpha_keys(self, jobs: Iterable[Job]) -> set[str]:
         """The keys of these jobs' alphas; jobs whose files cannot be read are left out."""
@@ -255,19 +226,13 @@ class Worker:
                 keys.add(self.alpha_key(job))
         return keys
 
-    def _network_words(self, job: Job) -> list[Any]:
-        """What recipes hash of the network, or that the alpha was given."""
+    def _alpha_words(self, job: Job) -> list[Any]:
         if job.finished or self.checkpoint is None:
-            return ["a given alpha", job.known is not None]
-        run = self.options.run
-        return [self.checkpoint.sha256, run.precision, run.snap]
+            return given_words(job)
+        return network_words(self.checkpoint.sha256, self.options.run)
 
     def _reading_words(self) -> list[Any]:
-        """What recipes hash of how the photo is read for the network."""
-        reading, exposure = self.options.reading, self.options.run.network_exposure
-        parts: list[Any] = [] if reading.input_space == "auto" else [["input space", reading.input_space]]
-        parts += [] if reading.layer is None else [["layer", reading.layer]]
-        return parts + ([["network exposure", exposure]] if exposure else [])
+        return reading_words(self.options.reading, exposure=self.options.run.network_exposure)
 
     def has_kept(self, job: Job) -> bool:
         """Whether the job's alpha was kept and will be taken."""
@@ -323,11 +288,11 @@ class Worker:
 
     def _inputs(self, job: Job) -> dict[str, str]:
         """For each output a digest of the files that it is made from."""
-        pair = _digest([self._state(path) for path in job.sources])
+        pair = digest([self._state(path) for path in job.sources])
         inputs = dict.fromkeys(job.outputs, pair)
         if job.background is not None and is_picture(job.background):
             over = [output for output in inputs if self.options.outputs.kind(output) == "composite"]
-            inputs |= dict.fromkeys(over, _digest([pair, self._state(job.background)])) if over else {}
+            inputs |= dict.fromkeys(over, digest([pair, self._state(job.background)])) if over else {}
         return inputs
 
     def _state(self, path: str) -> list[int] | str:
@@ -378,20 +343,9 @@ class Worker:
             sweep(Path(folder))
 
 
-def _trimap_words(job: Job) -> list[Any]:
-    """What recipes hash of how the trimap is made, where it is."""
-    if job.mask is None:
-        return []
-    return [*job.mask.recipe.words(), job.mask.core is not None, job.mask.garbage is not None]
-
-
 def _place(path: str, out: Path) -> str:
     """Where a file is, seen from the output folder; its absolute path where there is no way, as between drives."""
     try:
         return Path(os.path.relpath(path, out)).as_posix()
     except ValueError:
         return os.path.abspath(path)
-
-
-def _digest(parts: list[Any]) -> str:
-    return hashlib.blake2b(json.dumps(parts).encode(), digest_size=12).hexdigest()
