@@ -159,7 +159,7 @@ def _find_jobs(
     kinds: tuple[Kind, ...],
     photos: PhotoOptions,
     choices: OutputChoices,
-    making: Making | None,
+    making: Making,
     terminal: Terminal,
 ) -> JobList:
     """What there is to do on this machine; warns of what is left out."""
@@ -183,7 +183,7 @@ def _find_jobs(
             images,
             out,
             trimaps=photos.trimaps or photos.masks,
-            sources=None if making is None else Sources(making=making, cores=photos.cores, garbages=photos.garbages),
+            sources=Sources(making=making, cores=photos.cores, garbages=photos.garbages),
             kinds=kinds,
             pattern=photos.name,
             suffixes=choices.suffixes,
@@ -203,8 +203,8 @@ def _find_jobs(
     return jobs
 
 
-def _making(base: str, photos: PhotoOptions, masks: MaskOptions) -> Making | None:
-    """How the trimaps are made; None where they are simply read.
+def _making(base: str, photos: PhotoOptions, masks: MaskOptions) -> Making:
+    """How the trimaps are read or made.
 
     Raises what `fetch_model` raises: a batch downloads nothing.
     """
@@ -217,9 +217,7 @@ def _making(base: str, photos: PhotoOptions, masks: MaskOptions) -> Making | Non
 
         fetch_model(model)
     recipe = masks.recipe() if base in ("--masks", "--auto") else None
-    making = Making(recipe=recipe, key=photos.key, model=model, resize=photos.resize_trimap)
-    plain = making == Making() and photos.cores is None and photos.garbages is None
-    return None if plain else making
+    return Making(recipe=recipe, key=photos.key, model=model, resize=photos.resize_trimap)
 
 
 def _failed_of(run: Run, jobs: JobList, report: Path, terminal: Terminal) -> JobList:
