@@ -218,7 +218,7 @@ def job_size(job: Job, reading: ReadOptions | None = None) -> tuple[int, int]:
     """Width and height of a job's photo, from the headers of its files. Raises `InputError` if they do not fit."""
     if job.what is None:
         return read_size(job.image, options=reading or ReadOptions())
-    resize = job.making is not None and job.making.resize
+    resize = None if job.making is None or job.what != "trimap" else job.making.resize
     return pair_size(job.image, job.trimap, what=job.what, reading=reading, resize=resize)
 
 
@@ -246,7 +246,7 @@ def read_inputs(
             snap=snap,
             reading=reading,
             exposure=exposure,
-            resize=making.resize,
+            resize=None if job.making is None else making.resize,
             on_note=notes.append,
         )
     else:
