@@ -30,8 +30,8 @@ def run_jobs(
 ) -> None:
     """Do the jobs. `on_done` is called with each outcome, in the caller's thread and in the order in which jobs end.
 
-    The network runs in the caller's thread. It is loaded when there is something to matte; `on_load` is then called
-    with its device. `readers` and `writers` are numbers of threads, by default a quarter of the cores each.
+    The network runs in the caller's thread. It is loaded when there is an alpha to find; `on_load` is then called with
+    its device. `readers` and `writers` are numbers of threads, by default a quarter of the cores each.
     `most_pixels` are in flight at a time, fewer where the free memory is small.
 
     A job that fails has a Failed as its outcome. Once `should_stop` gives True no further photo is begun: the photo in
@@ -48,7 +48,7 @@ def run_jobs(
             elif line.stopped:
                 line.drop(item.todo)
             else:
-                if not loaded:
+                if not loaded and item.known is None:
                     worker.load()
                     loaded = True
                     if on_load is not None:

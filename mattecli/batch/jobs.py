@@ -11,7 +11,7 @@ from hashlib import blake2b
 from pathlib import Path, PurePosixPath
 
 from mattecli.errors import InputError, UsageError
-from mattecli.imaging.choices import Kind
+from mattecli.imaging.image import SUFFIXES
 from mattecli.work.outcome import Failed, Job
 
 OUTPUT = "{dir}/{stem}_{what}.png"
@@ -77,28 +77,35 @@ def name_values(name: str) -> dict[str, str]:
 def outputs_of(
     name: str,
     out: Path,
-    kinds: Sequence[Kind],
+    kinds: Sequence[str],
     pattern: str,
     *,
-    suffixes: Mapping[Kind, str] | None = None,
+    suffixes: Mapping[str, str] | None = None,
+    patterns: Mapping[str, str] | None = None,
     option: str = "--name",
-) -> dict[Kind, str]:
-    """The file of each output of the photo of that name. `suffixes` replace that of the pattern."""
-    values, settled = name_values(name), suffixes or {}
+) -> dict[str, str]:
+    """The file of each output of the photo of that name.
+
+    `suffixes` replace that of the pattern, and `patterns` the whole pattern, for outputs that have their own.
+    """
+    values, settled, own = name_values(name), suffixes or {}, patterns or {}
     return {
         kind: os.path.normpath(
-            out / with_suffix(fill(pattern, {**values, "what": kind}, option=option), settled.get(kind))
+            out / with_suffix(fill(own.get(kind, pattern), {**values, "what": kind}, option=option), settled.get(kind))
         )
         for kind in kinds
     }
 
 
 def with_suffix(name: str, suffix: str | None) -> str:
-    """The name with this suffix in place of its own; None leaves the name as it is."""
-    return name if suffix is None else str(PurePosixPath(name).with_suffix(suffix))
+    """The name with this suffix in place of that of a picture; None leaves the name as it is."""
+    if suffix is None:
+        return name
+    path = PurePosixPath(name)
+    return str(path.with_suffix(suffix) if path.suffix.lower() in {*SUFFIXES, ".npy"} else f"{name}{suffix}")
 
 
-def check_pattern(pattern: str, kinds: Sequence[Kind]) -> None:
+def check_pattern(pattern: str, kinds: Sequence[str]) -> None:
     """Raise UsageError for a pattern of output names that gives all photos, or all kinds of output, one name."""
     fill(pattern, {"dir": "", "stem": "", "name": "", "what": ""}, option="--name")
     if "{stem}" not in pattern and "{name}" not in pattern:
@@ -128,7 +135,7 @@ def without_clashes(listed: JobList, *, scanned: Sequence[str] = ()) -> JobList:
         if reason is None:
             jobs.append(job)
         else:
-            failed.append(Failed(job.name, job.image, reason, job.trimap, extra=job.extra))
+            failed.append(Failed(job.name, job.image, reason, job.trimap, extra=job.extra, what=job.what))
     return JobList(jobs, failed, listed.unused, listed.foreign)
 
 

@@ -1,8 +1,9 @@
 """The record of finished outputs, which lets a batch resume.
 
 The journal is the folder `.matte/` in the output folder. It has a file for each process that wrote there, so that
-machines can share the folder. The first line of a file says what all its outputs have in common; each other line is one
-output, with the size and the time of the finished file. The line is on the disk before the output takes its name.
+machines can share the folder. The first line of a file says what the outputs after it have in common, and a later line
+may say it anew; each other line is one output, with the size and the time of the finished file. The line is on the disk
+before the output takes its name.
 
 So an output is what a line says exactly when it has that size and time. An output that was not finished is missing and
 is made again. A file that somebody else wrote or changed has another size or time, and is not taken for ours.
@@ -43,6 +44,7 @@ class Journal:
         self.common = common or {}
         self._lock = threading.Lock()
         self._file: IO[bytes] | None = None
+        self._said: dict[str, Any] = {}  # the common facts that the file holds last
         self._own: Path | None = None
         self._records: dict[str, list[Record]] = {}
         self._read_to: dict[Path, tuple[int, dict[str, Any]]] = {}
@@ -74,6 +76,9 @@ class Journal:
         record = Record(stat.st_size, stat.st_mtime_ns, recipe, inputs, facts, self.common)
         with self._lock:
             file = self._file or self._open()
+            if self._said != self.common:  # the network was loaded after outputs that did not need it
+                self._said = self.common
+                _put(file, self.common)
             _put(file, [self._key(output), *record[:-1]])
             self._records.setdefault(self._key(output), []).append(record)
 
@@ -88,6 +93,7 @@ class Journal:
         self._own = self._out / FOLDER / f"made-{secrets.token_hex(8)}.jsonl"
         self._own.parent.mkdir(parents=True, exist_ok=True)
         self._file = self._own.open("ab")
+        self._said = self.common
         _put(self._file, self.common)
         return self._file
 

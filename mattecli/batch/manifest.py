@@ -11,7 +11,6 @@ from mattecli.batch.jobs import OUTPUT, JobList, outputs_of, resolver, way_out, 
 from mattecli.batch.table import Line, read_lines
 from mattecli.compositing.outputs import parse_colour
 from mattecli.errors import InputError, UsageError
-from mattecli.imaging.choices import Kind
 from mattecli.work.making import Making
 from mattecli.work.outcome import Failed, Job
 
@@ -20,25 +19,26 @@ def read_manifest(
     manifest: Path,
     out: Path,
     *,
-    kinds: Sequence[Kind] = ("alpha",),
+    kinds: Sequence[str] = ("alpha",),
     pattern: str = OUTPUT,
     background: str | None = None,
-    suffixes: Mapping[Kind, str] | None = None,
+    suffixes: Mapping[str, str] | None = None,
+    patterns: Mapping[str, str] | None = None,
     making: Making | None = None,
 ) -> JobList:
     """The jobs of a manifest: CSV with a line of column names, or JSON lines; see `read_lines`.
 
-    `image` and `trimap` are paths; relative ones start at the manifest's folder. `output` is a path below `out`,
-    which may hold `{what}`; without it `pattern` names the outputs. `suffixes` replace theirs, `making` is how the
-    trimaps are read. `background` is a picture or a colour; without it the `background` of this call is used. Other
-    columns are a job's `extra`. A line that cannot be matted is a Failed. Raises InputError for a manifest that
-    cannot be read, and for an output that would not lie in `out`.
+    `image` and `trimap` are paths; relative ones start at the manifest's folder. `making` is how the trimaps are read.
+    `output` is a path below `out`, which may hold `{what}`; without it `pattern` names the outputs. `suffixes` and
+    `patterns` are as in `outputs_of`. `background` is a picture or a colour; without it the `background` of this call
+    is used. Other columns are a job's `extra`. A line that cannot be matted is a Failed. Raises InputError for a
+    manifest that cannot be read, and for an output that would not lie in `out`.
     """
     listed = JobList()
     real = resolver()
     for line in read_lines(manifest):
         try:
-            entry = _job(line, manifest, out, kinds, pattern, background, suffixes)
+            entry = _job(line, manifest, out, kinds, pattern, background, suffixes, patterns)
         except UsageError as error:  # not a colour, or braces without a meaning
             given = line.values.get("image", "")
             entry = _failed(line, manifest, _name(given), f"line {line.number}: {error}")
@@ -62,10 +62,11 @@ def _job(
     line: Line,
     manifest: Path,
     out: Path,
-    kinds: Sequence[Kind],
+    kinds: Sequence[str],
     pattern: str,
     background: str | None,
-    suffixes: Mapping[Kind, str] | None,
+    suffixes: Mapping[str, str] | None,
+    patterns: Mapping[str, str] | None,
 ) -> Job | Failed:
     number, values = line.number, line.values
     given, paired = values.get("image", ""), values.get("trimap", "")
@@ -84,7 +85,7 @@ def _job(
     if wanted:
         outputs = outputs_of(name, out, kinds, wanted, suffixes=suffixes, option=f"{manifest}: output")
     else:
-        outputs = outputs_of(name, out, kinds, pattern, suffixes=suffixes)
+        outputs = outputs_of(name, out, kinds, pattern, suffixes=suffixes, patterns=patterns)
     under = _background(values.get("background", ""), manifest) or background
     if "composite" in kinds and under is None:
         reason = f"{manifest} names no background in line {number}; add it or give -b"

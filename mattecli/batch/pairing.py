@@ -10,7 +10,6 @@ from pathlib import Path
 
 from mattecli.batch.jobs import OUTPUT, JobList, check_inside, fill, name_values, outputs_of, resolver, without_clashes
 from mattecli.errors import InputError
-from mattecli.imaging.choices import Kind
 from mattecli.imaging.image import SUFFIXES
 from mattecli.system.folders import as_read, natural, some
 from mattecli.work.making import Making
@@ -21,7 +20,8 @@ TRIMAP_SUFFIXES = SUFFIXES | {".npy"}
 _RAW = (".dng", ".cr2", ".cr3", ".nef", ".arw", ".orf", ".rw2", ".raf", ".pef", ".srw", ".3fr", ".iiq")
 _OTHERS = (".xcf", ".kra", ".tga", ".gif", ".svg", ".eps", ".pdf")
 FOREIGN = frozenset(_RAW + _OTHERS)
-ENDING, MASK, CORE, GARBAGE = "_trimap", "_mask", "_core", "_garbage"
+ENDING, MASK, ALPHA, CORE, GARBAGE = "_trimap", "_mask", "_alpha", "_core", "_garbage"
+BACKGROUND = "_background"
 
 Found = tuple[str, Path, str | None]  # name below the folder, path, and why it is not a photo
 Find = Callable[[str], list[str]]
@@ -39,15 +39,27 @@ class Sources:
     garbages: str | None = None
 
 
+@dataclass(frozen=True, kw_only=True)
+class Alphas:
+    """Where finished alphas are paired in place of trimaps; `known` is where trimaps are that say what is certain.
+
+    `known` is a folder or a pattern; a photo need not have a trimap there.
+    """
+
+    known: str | None = None
+
+
 def find_jobs(
     images: Path,
     out: Path,
     *,
     trimaps: str | None,
     sources: Sources | None = None,
-    kinds: Sequence[Kind] = ("alpha",),
+    alphas: Alphas | None = None,
+    kinds: Sequence[str] = ("alpha",),
     pattern: str = OUTPUT,
-    suffixes: Mapping[Kind, str] | None = None,
+    suffixes: Mapping[str, str] | None = None,
+    patterns: Mapping[str, str] | None = None,
     background: str | None = None,
     recursive: bool = True,
 ) -> JobList:
@@ -55,9 +67,13 @@ def find_jobs(
 
     `trimaps` is a folder or a pattern. In a folder, the trimap of `sub/cat.jpg` is `sub/cat` or `sub/cat_trimap` with
     the suffix of any picture. A pattern is a path with `{dir}`, `{stem}` and `{name}`; without a suffix it stands for
-    any. A picture that is the trimap of another is not a photo. `pattern` names the outputs below `out`, and
-    `suffixes` replace its suffix. `sources` says how the trimaps are made: from masks, and then `sub/cat_mask` counts
-    instead of `sub/cat_trimap`; or from the photos alone, and then `trimaps` is None.
+    any. A picture that is the trimap of another is not a photo. `pattern` names the outputs below `out`; `suffixes` and
+    `patterns` are as in `outputs_of`. `background` is that of all composites; a folder or a pattern has one for each
+    photo.
+
+    `sources` says how the trimaps are made: from masks, and then `sub/cat_mask` counts instead of `sub/cat_trimap`; or
+    from the photos alone, and then `trimaps` is None. With `alphas` the files are finished alphas, and `sub/cat_alpha`
+    counts.
 
     Links to folders are followed, except back to a folder above. Hidden files are left out. What looks like a picture
     but cannot be matted is a Failed. Raises InputError where there is no folder, where it has no photo, and where the
@@ -67,13 +83,14 @@ def find_jobs(
     folder = Path(str(trimaps)) if in_folder else None
     _check_folders(images, out, folder, recursive=recursive)
     making = None if sources is None else sources.making
-    what = "trimap" if making is None else making.what
-    shelves, ending = _Shelves(), MASK if what == "mask" else ENDING
+    what = "alpha" if alphas is not None else "trimap" if making is None else making.what
+    shelves, ending = _Shelves(), {"alpha": ALPHA, "mask": MASK, "trimap": ENDING}[what]
     same = folder is not None and folder.samefile(images)
     find: Find = _itself
     if trimaps is not None:
         find = _in_folder(folder, shelves, ending, same=same) if folder is not None else _by_pattern(trimaps, shelves)
-    complete = None if sources is None else _completer(sources, images)
+    one_each = background is not None and is_place(background)
+    complete = _completer(sources, alphas, background if one_each else None)
 
     foreign: list[str] = []
     found = sorted(_walk(images, foreign, recursive=recursive), key=lambda entry: natural(entry[0]))
@@ -91,9 +108,10 @@ def find_jobs(
         elif real(str(path)) in taken or (same and path.stem.endswith(ending)):
             continue  # a trimap
         elif len(trimaps_of[name]) == 1:
-            outputs = outputs_of(name, out, kinds, pattern, suffixes=suffixes)
-            job = Job(name, str(path), trimaps_of[name][0] or str(path), outputs, background)
-            entry = job if complete is None else complete(job)
+            outputs = outputs_of(name, out, kinds, pattern, suffixes=suffixes, patterns=patterns)
+            trimap, under = trimaps_of[name][0] or str(path), None if one_each else background
+            job = Job(name, str(path), trimap, outputs, under, making=making, finished=alphas is not None)
+            entry = complete(job)
             if isinstance(entry, Job):
                 listed.jobs.append(entry)
             else:
@@ -149,19 +167,37 @@ def _itself(_: str) -> list[str]:
     return [""]
 
 
-def _completer(sources: Sources, images: Path) -> Callable[[Job], Job | Failed]:
-    """What adds to a job how its trimap is made, with the core and the garbage mask of its name."""
-    places = (("core", sources.cores, CORE, "--cores"), ("garbage", sources.garbages, GARBAGE, "--garbages"))
-    finders = {key: finder(where, ending, option) for key, where, ending, option in places if where is not None}
+def is_place(background: str) -> bool:
+    """Whether a background is a folder, or a pattern, with one for each photo. Nothing else has braces."""
+    return ("{" in background and not Path(background).exists()) or Path(background).is_dir()
+
+
+def _completer(
+    sources: Sources | None, alphas: Alphas | None, backgrounds: str | None
+) -> Callable[[Job], Job | Failed]:
+    """What adds to a job the files of its name that lie elsewhere."""
+    cores, garbages = (None, None) if sources is None else (sources.cores, sources.garbages)
+    places = (
+        ("core mask", cores, CORE, "--cores"),
+        ("garbage mask", garbages, GARBAGE, "--garbages"),
+        ("trimap", None if alphas is None else alphas.known, ENDING, "--trimap"),
+        ("background", backgrounds, BACKGROUND, "--background"),
+    )
+    given = [place for place in places if place[1] is not None]
+    finders = {what: (str(where), finder(str(where), ending, option)) for what, where, ending, option in given}
 
     def complete(job: Job) -> Job | Failed:
-        found = {key: find(job.name) for key, find in finders.items()}
-        for key, files in found.items():
-            if len(files) > 1:
-                return Failed(job.name, job.image, _unpaired(Path(job.image), files, str(images), f"{key} mask"))
-        partners = {key: files[0] for key, files in found.items() if files}
-        core, garbage = partners.get("core"), partners.get("garbage")
-        return replace(job, making=replace(sources.making, core=core, garbage=garbage))
+        found = {what: find(job.name) for what, (_, find) in finders.items()}
+        for what, files in found.items():
+            if len(files) > 1 or (not files and what == "background"):
+                reason = _unpaired(Path(job.image), files, finders[what][0], what)
+                return Failed(job.name, job.image, reason, job.trimap, what=job.what)
+        files_of = {what: files[0] for what, files in found.items() if files}
+        job = replace(job, background=files_of.get("background", job.background), known=files_of.get("trimap"))
+        if job.making is None:
+            return job
+        core, garbage = files_of.get("core mask"), files_of.get("garbage mask")
+        return replace(job, making=replace(job.making, core=core, garbage=garbage))
 
     return complete
 

@@ -75,7 +75,7 @@ def run_on_ray(
         outcome = _unpack(row["outcome"])
         if isinstance(outcome, Skipped):  # finished by a worker that died before it could tell
             outcome = Done(outcome.job, outcome.facts, outcome.facts.get("seconds", 0.0))
-        if isinstance(outcome, Done) and not loaded and on_load is not None:
+        if isinstance(outcome, Done) and "device" in outcome.facts and not loaded and on_load is not None:
             loaded = True
             on_load(f"{outcome.facts['device']}, {count} Ray workers")
         on_done(outcome)
@@ -98,7 +98,6 @@ class RayWorker:
         try:
             if self._worker is None:
                 self._worker = Worker(self._options)
-                self._worker.load()
             run_jobs(jobs, self._worker, on_done=lambda outcome: outcomes.append(_pack(outcome)))
         except MatteError as error:  # Ray would wrap it, and start the worker again and again
             outcomes = [json.dumps({"error": type(error).__name__, "message": str(error)})]
@@ -210,10 +209,12 @@ def _rooted(job: Job) -> Job:
         trimap=os.path.abspath(job.trimap),
         outputs={kind: os.path.abspath(path) for kind, path in job.outputs.items()},
         background=background,
+        known=None if job.known is None else os.path.abspath(job.known),
         making=None if job.making is None else _rooted_making(job.making),
     )
 
 
 def _rooted_making(making: Making) -> Making:
-    rooted = [None if path is None else os.path.abspath(path) for path in (making.core, making.garbage)]
-    return replace(making, core=rooted[0], garbage=rooted[1])
+    given = (making.strokes, making.core, making.garbage)
+    strokes, core, garbage = [None if path is None else os.path.abspath(path) for path in given]
+    return replace(making, strokes=strokes, core=core, garbage=garbage)

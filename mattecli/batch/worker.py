@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -15,11 +15,14 @@ from typing import Any, BinaryIO
 
 from mattecli.batch.jobs import way_out
 from mattecli.batch.journal import FOLDER, Journal, Record
-from mattecli.compositing.outputs import check_output_file, is_picture, read_background
+from mattecli.batch.kept import KeptAlphas
+from mattecli.batch.recipe import alpha_recipe, digest, given_words, network_words, output_recipe, reading_words
+from mattecli.compositing.outputs import check_memory, check_output_file, is_picture, read_background
 from mattecli.errors import InputError
-from mattecli.imaging.choices import Colour, Kind
+from mattecli.imaging.choices import Colour
 from mattecli.imaging.image import Image
 from mattecli.imaging.options import ReadOptions
+from mattecli.imaging.read import read_image
 from mattecli.inference.model import Model
 from mattecli.inference.options import RunOptions
 from mattecli.system.files import sweep
@@ -32,12 +35,11 @@ from mattecli.work.job import (
     backend_facts,
     find_matte,
     job_size,
+    read_finished,
     read_inputs,
     write_outputs,
 )
 from mattecli.work.outcome import Done, Job, Skipped
-
-RECIPE = 1  # to be raised when the same weights and options give other pixels than before
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,7 +47,9 @@ class BatchOptions:
     """What all photos of a batch have in common.
 
     `out` is the output folder, which also holds the journal. `overwrite` replaces files that no batch made. `redo`
-    mattes again what is done. `content` compares inputs by what they hold, not by size and time of change.
+    mattes again what is done. `content` compares inputs by what they hold, not by size and time of change. `keep_alpha`
+    keeps each alpha in the output folder, for later runs with other outputs. Without `network` all alphas are given,
+    and no weights are needed.
     """
 
     out: Path
@@ -55,29 +59,37 @@ class BatchOptions:
     overwrite: bool = False
     redo: bool = False
     content: bool = False
+    keep_alpha: bool = False
+    network: bool = True
 
 
 @dataclass(frozen=True)
 class Todo:
     """A job that is not done: the outputs to write, and the digests of their inputs.
 
-    `replaces` says of each output to write whether it replaces a file. `pixels` is the photo's size, `seconds` the time
-    that went into finding this out.
+    `replaces` says of each output to write whether it replaces a file. `size` is the photo's (width, height), `seconds`
+    the time that went into finding this out.
     """
 
     job: Job
-    replaces: dict[Kind, bool]
-    inputs: dict[Kind, str]
-    pixels: int = 0
+    replaces: dict[str, bool]
+    inputs: dict[str, str]
+    size: tuple[int, int] = (0, 0)
     seconds: float = 0.0
+
+    @property
+    def pixels(self) -> int:
+        """How many pixels the photo has."""
+        return self.size[0] * self.size[1]
 
 
 @dataclass(frozen=True, eq=False)
 class ReadJob:
-    """A job to do, with its photo and trimap."""
+    """A job to do, with its photo and trimap; and with its matte where the alpha was kept."""
 
     todo: Todo
     inputs: Inputs
+    known: Matte | None = None
 
 
 class Worker:
@@ -90,10 +102,12 @@ class Worker:
 
     def __init__(self, options: BatchOptions, *, model: Model | None = None) -> None:
         self.options = options
-        self.checkpoint = find_checkpoint(options.run.weights)
+        self.checkpoint = find_checkpoint(options.run.weights) if options.network else None
         self.model = model or Model(options.run)
-        if (how := way_out(options.out / FOLDER, options.out)) is not None:
-            raise InputError(f"{options.out / FOLDER} {how}; remove the link")
+        self.kept = KeptAlphas(options.out)
+        for folder in (options.out / FOLDER, self.kept.folder):
+            if (how := way_out(folder, options.out)) is not None:
+                raise InputError(f"{folder} {how}; remove the link")
         self.journal = Journal(options.out)
         self._backgrounds: dict[str, Image | Colour | None] = {}
         self._reading_background = threading.Lock()
@@ -113,8 +127,10 @@ class Worker:
         if isinstance(todo, Skipped):
             return todo
         self._check_outputs(todo)
-        width, height = job_size(job, self.options.reading)
-        return replace(todo, pixels=width * height, seconds=time.perf_counter() - started)
+        size = job_size(job, self.options.reading)
+        if self.options.keep_alpha:
+            self._sweep(str(self.kept.folder))
+        return replace(todo, size=size, seconds=time.perf_counter() - started)
 
     def todo(self, job: Job) -> Todo | Skipped:
         """As `prepare`, but makes nothing and opens no picture."""
@@ -137,24 +153,38 @@ class Worker:
         return Todo(job, replaces, inputs)
 
     def read(self, todo: Todo) -> ReadJob:
-        """Decode the photo and its trimap. Raises InputError."""
+        """Decode the photo and its trimap, or take the alpha that was given or kept. Raises InputError."""
+        if todo.job.finished:
+            given = read_finished(todo.job, reading=self.options.reading)
+            given = replace(given, seconds=todo.seconds + given.seconds)
+            return ReadJob(todo, given.inputs, given)
+        if (known := self._known(todo)) is not None:
+            return ReadJob(todo, known.inputs, known)
         run = self.options.run
         inputs = read_inputs(todo.job, snap=run.snap, exposure=run.network_exposure, reading=self.options.reading)
         return ReadJob(todo, replace(inputs, seconds=todo.seconds + inputs.seconds))
 
     def matte(self, read: ReadJob) -> Matte:
-        """Find the alpha. Raises DeviceError where the memory does not suffice."""
+        """Find the alpha, unless it is known. Raises DeviceError where the memory does not suffice."""
+        if read.known is not None:
+            check_memory(read.known.inputs.photo)
+            return read.known
         job = read.todo.job
         wanted = {kind: job.outputs[kind] for kind in read.todo.replaces}
         return find_matte(replace(job, outputs=wanted), read.inputs, self.model)
 
     def write(self, todo: Todo, matte: Matte) -> Done | Skipped:
-        """Write and record what is to be written; Skipped where another process was faster. Raises InputError."""
+        """Write and record what is to be written; Skipped where another process was faster. Raises InputError.
+
+        With `keep_alpha` the alpha is kept first, since it took the longest.
+        """
         started = time.perf_counter()
         job = todo.job
+        if self.options.keep_alpha and not matte.network and not job.finished:
+            self._keep(job, matte)
         self._check_inside(job)  # again: a link may have come since
-        composite = "composite" in todo.replaces and job.background is not None
-        background = self._background(str(job.background)) if composite else None
+        composite = any(self.options.outputs.kind(output) == "composite" for output in todo.replaces)
+        background = self._background(job.background) if composite and job.background is not None else None
         try:
             notes = write_outputs(
                 job,
@@ -170,51 +200,84 @@ class Worker:
                 return again
             raise
         seconds = matte.seconds + time.perf_counter() - started
-        return Done(job, {**self.journal.common, **matte.facts()}, seconds, notes, peak_bytes())
+        return Done(job, {**self.journal.common, **self._facts(matte)}, seconds, notes, peak_bytes())
 
-    def recipe(self, kind: Kind, job: Job) -> str:
-        """A digest of what makes an output, its input files aside.
-
-        Device, tile and memory are left out: they do not change the output. The words below are hashed, so a change of
-        one of them would make all folders of users be matted again.
-        """
-        run, outputs = self.options.run, self.options.outputs
-        parts: list[Any] = [RECIPE, kind, self.checkpoint.sha256, run.precision, run.snap]
-        if kind == "alpha":
-            parts.append(outputs.alpha_bits)
-        if kind == "composite":
-            colour = job.background is None or not is_picture(job.background)
-            linear = "colours estimated in light" if outputs.linear else False
-            parts += [outputs.fit, linear, job.background if colour else "a picture"]
-        if kind != "alpha":  # words that are hashed only where something was asked for, so that older folders stay done
-            files = outputs.write_options(kind)
-            parts += [[word, value] for word, value in (("depth", files.bits), ("quality", files.quality)) if value]
-            parts += [] if files.metadata else ["without metadata"]
-            parts += [] if files.premultiplied else ["straight"]
-        if self.options.reading.input_space != "auto":
-            parts.append(["input space", self.options.reading.input_space])
-        if self.options.reading.layer is not None:
-            parts.append(["layer", self.options.reading.layer])
-        if run.network_exposure:
-            parts.append(["network exposure", run.network_exposure])
-        if kind != "alpha" and outputs.output_space != "keep":
-            parts.append(["output space", outputs.output_space])
-        if job.making is not None:
-            parts += job.making.words()
-        return _digest(parts)
-
-    def _recorder(self, todo: Todo, matte: Matte, kind: Kind) -> Callable[[BinaryIO], None]:
-        return partial(
-            self.journal.add,
-            todo.job.outputs[kind],
-            recipe=self.recipe(kind, todo.job),
-            inputs=todo.inputs[kind],
-            facts=matte.facts(),
+    def recipe(self, output: str, job: Job) -> str:
+        """A digest of what makes an output, its input files aside."""
+        return output_recipe(
+            output, job, self.options.outputs, alpha=self._alpha_words(job), reading=self._reading_words()
         )
 
-    def _made(self, job: Job) -> dict[Kind, tuple[Record | None, bool]]:
+    def alpha_key(self, job: Job) -> str:
+        """A digest of what makes a job's alpha: network, options of reading, trimap and input files.
+
+        How outputs are made of the alpha is left out. The places of the files, seen from the output folder, tell apart
+        files of the same size and time. Raises InputError for a file that cannot be read.
+        """
+        places = [_place(path, self.options.out) for path in job.sources]
+        states = [self._state(path) for path in job.sources]
+        return alpha_recipe(job, alpha=self._alpha_words(job), reading=self._reading_words(), files=[places, states])
+
+    def alpha_keys(self, jobs: Iterable[Job]) -> set[str]:
+        """The keys of these jobs' alphas; jobs whose files cannot be read are left out."""
+        keys = set()
+        for job in jobs:
+            with suppress(InputError):
+                keys.add(self.alpha_key(job))
+        return keys
+
+    def _alpha_words(self, job: Job) -> list[Any]:
+        if job.finished or self.checkpoint is None:
+            return given_words(job)
+        return network_words(self.checkpoint.sha256, self.options.run)
+
+    def _reading_words(self) -> list[Any]:
+        return reading_words(self.options.reading, exposure=self.options.run.network_exposure)
+
+    def has_kept(self, job: Job) -> bool:
+        """Whether the job's alpha was kept and will be taken."""
+        return not (self.options.redo or job.finished) and self.kept.has(self.alpha_key(job))
+
+    def _known(self, todo: Todo) -> Matte | None:
+        """The matte of an alpha that was kept; None where there is none, or a damaged one."""
+        started = time.perf_counter()
+        if not self.has_kept(todo.job):
+            return None
+        kept = self.kept.load(self.alpha_key(todo.job), size=todo.size)
+        if kept is None:
+            return None
+        photo = read_image(todo.job.image, options=self.options.reading)
+        seconds = todo.seconds + time.perf_counter() - started
+        facts = kept.facts
+        inputs = Inputs(photo, None, kept.trimap, facts["unknown"], seconds, tuple(facts["notes"]))
+        return Matte(inputs, kept.alpha, facts["tile"], seconds, facts["network"])
+
+    def _keep(self, job: Job, matte: Matte) -> None:
+        inputs = matte.inputs
+        facts = {
+            "network": self.journal.common,
+            "tile": matte.tile,
+            "unknown": inputs.unknown,
+            "notes": list(inputs.notes),
+        }
+        self.kept.save(self.alpha_key(job), matte.alpha, inputs.required_trimap, facts=facts)
+
+    def _recorder(self, todo: Todo, matte: Matte, output: str) -> Callable[[BinaryIO], None]:
+        return partial(
+            self.journal.add,
+            todo.job.outputs[output],
+            recipe=self.recipe(output, todo.job),
+            inputs=todo.inputs[output],
+            facts=self._facts(matte),
+        )
+
+    def _facts(self, matte: Matte) -> dict[str, Any]:
+        """What reports and the journal say of a photo: `placed` where the outputs have a frame of their own."""
+        return {**matte.facts(), **({"placed": True} if self.options.outputs.finishing.placed else {})}
+
+    def _made(self, job: Job) -> dict[str, tuple[Record | None, bool]]:
         """For each output the record of how it was made, and whether there is such a file."""
-        made: dict[Kind, tuple[Record | None, bool]] = {}
+        made: dict[str, tuple[Record | None, bool]] = {}
         for kind, output in job.outputs.items():
             record, exists = self.journal.made(output), os.path.lexists(output)
             if exists and record is None:  # perhaps another process has just made it
@@ -223,13 +286,13 @@ class Worker:
             made[kind] = record, exists
         return made
 
-    def _inputs(self, job: Job) -> dict[Kind, str]:
+    def _inputs(self, job: Job) -> dict[str, str]:
         """For each output a digest of the files that it is made from."""
-        certain = [] if job.making is None else job.making.files
-        pair = _digest([self._state(path) for path in (job.image, job.trimap, *certain)])
+        pair = digest([self._state(path) for path in job.sources])
         inputs = dict.fromkeys(job.outputs, pair)
-        if "composite" in inputs and job.background is not None and is_picture(job.background):
-            inputs["composite"] = _digest([pair, self._state(job.background)])
+        if job.background is not None and is_picture(job.background):
+            over = [output for output in inputs if self.options.outputs.kind(output) == "composite"]
+            inputs |= dict.fromkeys(over, digest([pair, self._state(job.background)])) if over else {}
         return inputs
 
     def _state(self, path: str) -> list[int] | str:
@@ -244,9 +307,9 @@ class Worker:
         return [stat.st_size, stat.st_mtime_ns // 1000]
 
     def _check_outputs(self, todo: Todo) -> None:
-        job = todo.job
-        for kind in todo.replaces:
-            output = job.outputs[kind]
+        job, options = todo.job, self.options.outputs
+        for name in todo.replaces:
+            output = job.outputs[name]
             try:
                 os.makedirs(os.path.dirname(output) or ".", exist_ok=True)
             except OSError as error:
@@ -254,10 +317,10 @@ class Worker:
                     f"{output} cannot be written: its folder cannot be made ({error.strerror}); name another folder"
                 ) from error
             check_output_file(
-                kind,
+                options.kind(name),
                 output,
-                bits=self.options.outputs.alpha_bits,
-                files=self.options.outputs.write_options(kind),
+                bits=options.alpha_bits(name),
+                files=options.write_options(name),
                 background=job.background,
                 overwrite=True,  # `todo` has settled what may be replaced
                 inputs=job.inputs,
@@ -280,5 +343,9 @@ class Worker:
             sweep(Path(folder))
 
 
-def _digest(parts: list[Any]) -> str:
-    return hashlib.blake2b(json.dumps(parts).encode(), digest_size=12).hexdigest()
+def _place(path: str, out: Path) -> str:
+    """Where a file is, seen from the output folder; its absolute path where there is no way, as between drives."""
+    try:
+        return Path(os.path.relpath(path, out)).as_posix()
+    except ValueError:
+        return os.path.abspath(path)

@@ -2,32 +2,29 @@
 
 from __future__ import annotations
 
-import json
-import os
-from collections.abc import Callable
+from collections.abc import Mapping
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
-from mattecli.cli.batch_options import PhotoOptions, RunChoices
+from mattecli.cli.batch_options import AlphaChoices, PhotoOptions, RunChoices
+from mattecli.cli.finishing_options import EdgeChoices, PlacementChoices, finishing
+from mattecli.cli.folder_run import narrowed, run_folder
 from mattecli.cli.mask_options import MaskOptions
 from mattecli.cli.options import Json, ModelOptions, Overwrite, ReadChoices
 from mattecli.cli.output_options import OutputChoices, WriteChoices, check_composite_options
-from mattecli.cli.progress import interruptible, progress_bar
-from mattecli.cli.terminal import Terminal, printable
+from mattecli.cli.terminal import Terminal
 from mattecli.compositing.outputs import read_background
-from mattecli.errors import InputError, MatteError, UsageError
+from mattecli.errors import UsageError
 from mattecli.imaging.choices import Kind
 
 if TYPE_CHECKING:
     from mattecli.batch.jobs import JobList
-    from mattecli.batch.report import Report, Run
     from mattecli.batch.worker import Worker
+    from mattecli.compositing.rendition import Rendition
     from mattecli.work.making import Making
-    from mattecli.work.outcome import Outcome
 
 
 def batch(
@@ -44,6 +41,9 @@ def batch(
     reading: ReadChoices,
     written: WriteChoices,
     model: ModelOptions,
+    edges: EdgeChoices,
+    placement: PlacementChoices,
+    alphas: AlphaChoices,
     how: RunChoices,
     overwrite: Overwrite = False,
     as_json: Json = False,
@@ -64,52 +64,74 @@ def batch(
       matte batch photos/ mattes/ --auto
       matte batch mattes/ --manifest pairs.csv --what alpha,composite -b white
       matte batch photos/ mattes/ --trimaps trimaps/ --shard 3/16
+      matte batch photos/ shop/ --trimaps trimaps/ --preset catalogue.toml --keep-alpha
     """
-    kinds = _kinds(choices, photos)
+    deliveries = choices.deliveries(manifest=photos.manifest is not None)
+    kinds = _kinds(choices, photos, deliveries)
     choices.check_formats()
     choices.check_bits(kinds)
-    if how.engine == "local" and (how.ray_address is not None or how.workers is not None):
-        raise UsageError("--ray-address and --workers are for a Ray cluster; add --engine ray")
     out = _output_folder(images, out, photos)
     base = photos.base()
     if base not in ("--masks", "--auto") and (given := masks.given()):
         raise UsageError(f"{' and '.join(given)} would do nothing without --masks or --auto; add it, or leave them out")
-    _check_outputs(kinds, photos, choices, written)
+    _check_outputs(kinds, photos, choices, written, deliveries)
+    finish = finishing(edges, placement)
+    finish.check_kinds(deliveries[name].kind if name in deliveries else cast(Kind, name) for name in kinds)
 
     from mattecli.batch.worker import BatchOptions, Worker
     from mattecli.system.threads import use_threads
 
     use_threads(model.threads)
     making = _making(base, photos, masks)
-    jobs = _find_jobs(images, out, kinds, photos, choices, making, terminal)
+    jobs = _find_jobs(images, out, kinds, photos, choices, making, deliveries, terminal)
     options = BatchOptions(
         out=out,
         run=model.run_options(),
-        outputs=choices.output_options(written.write_options()),
+        outputs=replace(choices.output_options(written.write_options(), deliveries), finishing=finish),
         reading=reading.read_options(model),
         overwrite=overwrite,
         redo=how.redo,
         content=how.compare == "content",
+        keep_alpha=alphas.keep_alpha,
     )
     worker = Worker(options)
-    if how.dry_run:
-        from mattecli.cli.dryrun import show_plan
-
-        raise typer.Exit(show_plan(jobs, worker, terminal, as_json=as_json))
-    report = _run(jobs, worker, how, terminal, as_json=as_json)
-    _finish(report, terminal, as_json=as_json)
+    if alphas.prune_alpha is not None:
+        _prune(jobs, worker, photos, alphas.prune_alpha, terminal, dry_run=how.dry_run)
+        return
+    run_folder(jobs, worker, how, terminal, what="matting", as_json=as_json)
 
 
-def _kinds(choices: OutputChoices, photos: PhotoOptions) -> tuple[Kind, ...]:
+def _prune(
+    jobs: JobList, worker: Worker, photos: PhotoOptions, which: str, terminal: Terminal, *, dry_run: bool
+) -> None:
+    """Remove kept alphas and say how much that freed. Raises UsageError where only a part of the photos is listed."""
+    from mattecli.system.memory import show_bytes
+
+    if which == "unused" and (photos.shard is not None or photos.retry_failed is not None):
+        raise UsageError("--prune-alpha unused needs the list of all photos; leave --shard and --retry-failed out")
+    if dry_run:
+        raise UsageError("--prune-alpha and --dry-run contradict each other; leave one of them out")
+    used = set() if which == "all" else worker.alpha_keys(jobs.jobs)
+    removed, freed = worker.kept.prune(used)
+    left, size = worker.kept.stored()
+    terminal.say(f"{removed} kept alphas removed ({show_bytes(freed)}), {left} left ({show_bytes(size)})")
+
+
+def _kinds(choices: OutputChoices, photos: PhotoOptions, deliveries: Mapping[str, Rendition]) -> tuple[str, ...]:
+    """The outputs of each photo: kinds, and the names of deliveries."""
     if choices.background == "-":
         raise UsageError("a batch cannot read its background from standard input; name a file with -b")
-    if choices.what is None:
+    delivered = [made.kind for made in deliveries.values()]
+    if choices.what is None and not deliveries:
         return ("alpha",) if choices.background is None else ("composite",)
-    if "composite" in choices.what and choices.background is None and photos.manifest is None:
+    kinds = [*(choices.what or ()), *delivered]
+    if "composite" in kinds and choices.background is None and photos.manifest is None:
         raise UsageError("a composite needs a background; add -b, or a manifest with a column background")
-    if "composite" not in choices.what and choices.background is not None:
+    if "composite" not in kinds and choices.background is not None:
         raise UsageError("--background is for composites; add composite to --what, or leave it out")
-    return tuple(choices.what)
+    if twice := [name for name in deliveries if name in (choices.what or ())]:
+        raise UsageError(f"{twice[0]} is in --what and is a [[deliver]] of the preset too; give the delivery a name")
+    return (*(choices.what or ()), *deliveries)
 
 
 def _output_folder(images: Path, out: Path | None, photos: PhotoOptions) -> Path:
@@ -126,23 +148,34 @@ def _output_folder(images: Path, out: Path | None, photos: PhotoOptions) -> Path
 
 
 def _check_outputs(
-    kinds: tuple[Kind, ...], photos: PhotoOptions, choices: OutputChoices, written: WriteChoices
+    kinds: tuple[str, ...],
+    photos: PhotoOptions,
+    choices: OutputChoices,
+    written: WriteChoices,
+    deliveries: Mapping[str, Rendition],
 ) -> None:
     """Check what concerns the outputs of all photos. Raises UsageError and InputError."""
     from mattecli.batch.jobs import check_pattern, with_suffix
+    from mattecli.batch.pairing import is_place
     from mattecli.imaging.products import depths as settled_depths
     from mattecli.imaging.write import check_format
     from mattecli.imaging.writing.layers import check_layered
 
     check_pattern(photos.name, kinds)
     depths = settled_depths(choices.what or {})
-    composite = "composite" in kinds
+    composite = "composite" in [*kinds, *(made.kind for made in deliveries.values())]
     if photos.manifest is None or not composite:
         check_composite_options(choices.background if composite else None, fit=choices.fit, linear=choices.linear)
-    names = {kind: with_suffix(photos.name, choices.suffixes.get(kind)) for kind in kinds}
+    for made in deliveries.values():
+        if made.pattern is not None:
+            check_pattern(made.pattern, [made.name])
+    suffixes = _suffixes(choices, deliveries)
+    names = {kind: with_suffix(photos.name, suffixes.get(kind)) for kind in kinds}
     if photos.manifest is None:  # which may name files of other formats
         written.check(list(names.values()))
     for kind in kinds:
+        if kind in deliveries:  # which were checked when they were read
+            continue
         if kind == "layers":
             check_layered(names[kind])
             continue
@@ -151,25 +184,30 @@ def _check_outputs(
             check_format(names[kind], bits=depths.get(kind, choices.bits))
         else:
             check_format(names[kind], alpha=clear, options=replace(written.write_options(), bits=depths.get(kind)))
-    if choices.background is not None:
+    if choices.background is not None and not is_place(choices.background):
         read_background(choices.background)
+
+
+def _suffixes(choices: OutputChoices, deliveries: Mapping[str, Rendition]) -> dict[str, str]:
+    return choices.suffixes | {name: made.suffix for name, made in deliveries.items() if made.suffix is not None}
 
 
 def _find_jobs(
     images: Path,
     out: Path,
-    kinds: tuple[Kind, ...],
+    kinds: tuple[str, ...],
     photos: PhotoOptions,
     choices: OutputChoices,
-    making: Making | None,
+    making: Making,
+    deliveries: Mapping[str, Rendition],
     terminal: Terminal,
 ) -> JobList:
     """What there is to do on this machine; warns of what is left out."""
     from mattecli.batch.manifest import read_manifest
     from mattecli.batch.pairing import Sources, find_jobs
-    from mattecli.batch.report import read_report
-    from mattecli.system.folders import some
 
+    suffixes = _suffixes(choices, deliveries)
+    patterns = {name: made.pattern for name, made in deliveries.items() if made.pattern is not None}
     if photos.manifest is not None:
         jobs = read_manifest(
             photos.manifest,
@@ -177,7 +215,8 @@ def _find_jobs(
             kinds=kinds,
             pattern=photos.name,
             background=choices.background,
-            suffixes=choices.suffixes,
+            suffixes=suffixes,
+            patterns=patterns,
             making=making,
         )
     else:
@@ -185,28 +224,19 @@ def _find_jobs(
             images,
             out,
             trimaps=photos.trimaps or photos.masks,
-            sources=None if making is None else Sources(making=making, cores=photos.cores, garbages=photos.garbages),
+            sources=Sources(making=making, cores=photos.cores, garbages=photos.garbages),
             kinds=kinds,
             pattern=photos.name,
-            suffixes=choices.suffixes,
+            suffixes=suffixes,
+            patterns=patterns,
             background=choices.background,
             recursive=photos.recursive,
         )
-    if photos.retry_failed is not None:
-        jobs = _failed_of(read_report(photos.retry_failed), jobs, photos.retry_failed, terminal)
-    if photos.shard is not None:
-        jobs = jobs.shard(*photos.shard)
-    if jobs.foreign:
-        names = some(jobs.foreign)
-        terminal.warn(printable(f"{len(jobs.foreign)} pictures are of formats that matte does not read: {names}"))
-    if jobs.unused:
-        what = "trimaps" if photos.masks is None else "masks"
-        terminal.warn(printable(f"{len(jobs.unused)} {what} belong to no photo: {some(jobs.unused)}"))
-    return jobs
+    return narrowed(jobs, photos, terminal, partners="trimaps" if photos.masks is None else "masks")
 
 
-def _making(base: str, photos: PhotoOptions, masks: MaskOptions) -> Making | None:
-    """How the trimaps are made; None where they are simply read.
+def _making(base: str, photos: PhotoOptions, masks: MaskOptions) -> Making:
+    """How the trimaps are read or made.
 
     Raises what `fetch_model` raises: a batch downloads nothing.
     """
@@ -219,107 +249,4 @@ def _making(base: str, photos: PhotoOptions, masks: MaskOptions) -> Making | Non
 
         fetch_model(model)
     recipe = masks.recipe() if base in ("--masks", "--auto") else None
-    making = Making(recipe=recipe, key=photos.key, model=model, resize=photos.resize_trimap)
-    plain = making == Making() and photos.cores is None and photos.garbages is None
-    return None if plain else making
-
-
-def _failed_of(run: Run, jobs: JobList, report: Path, terminal: Terminal) -> JobList:
-    """The part of the jobs that failed in a report. Raises InputError where none of these photos is in it."""
-    from mattecli.system.folders import some
-
-    failed = run.failed_images()
-    part = jobs.only(failed)
-    images = [job.image for job in part.jobs] + [photo.image for photo in part.failed]
-    found = {os.path.abspath(image) for image in images}  # noqa: PTH100 - no link is followed
-    missing = [image for image in dict.fromkeys(failed) if image not in found]
-    if missing and not found:
-        raise InputError(
-            f"none of the photos that failed in {report} is among these ({some(missing)}); name the folder or manifest "
-            "that the report is of"
-        )
-    if missing:
-        terminal.warn(printable(f"{len(missing)} photos that failed in {report} are not among these: {some(missing)}"))
-    return part
-
-
-def _run(jobs: JobList, worker: Worker, how: RunChoices, terminal: Terminal, *, as_json: bool) -> Report:
-    """Do the jobs; show and report each outcome. Stops at an interrupt and when too many photos have failed."""
-    from mattecli.batch.report import Report
-    from mattecli.system.files import make_folder
-
-    make_folder(worker.options.out)
-    limit = None if how.max_failures is None else how.max_failures.of(len(jobs))
-    report = Report(how.report, total=len(jobs), limit=limit)
-    with interruptible(terminal, "finishing the photos in work; press Ctrl-C again to drop them") as interrupted:
-        try:
-            with progress_bar(terminal, "matting", total=len(jobs)) as bar:
-
-                def on_done(outcome: Outcome) -> None:
-                    report.add(outcome)
-                    _show(outcome, terminal, as_json=as_json)
-                    failed = report.counts["failed"]
-                    bar.advance(note=f"{failed} failed" if failed else "")
-
-                for failed in jobs.failed:
-                    on_done(failed)
-                if not report.too_many_failures:
-                    _engine(how)(
-                        jobs.jobs,
-                        worker,
-                        on_done=on_done,
-                        on_load=partial(terminal.say_device, auto=worker.options.run.device == "auto"),
-                        should_stop=lambda: interrupted.is_set() or report.too_many_failures,
-                    )
-        except KeyboardInterrupt:
-            pass  # the second Ctrl-C: what was being matted is dropped
-        finally:
-            report.interrupted = interrupted.is_set()
-            worker.journal.close()
-            report.close()
-    return report
-
-
-def _engine(how: RunChoices) -> Callable[..., None]:
-    """The function that does the jobs: here, or on a Ray cluster."""
-    if how.engine == "ray":
-        from mattecli.batch.ray import run_on_ray
-
-        return partial(run_on_ray, address=how.ray_address, workers=how.workers)
-    from mattecli.batch.engine import run_jobs
-
-    return run_jobs
-
-
-def _show(outcome: Outcome, terminal: Terminal, *, as_json: bool) -> None:
-    """Print the outcome as JSON if asked to, name a failure, and tell details."""
-    from mattecli.work.outcome import Done, Failed
-
-    if as_json:
-        terminal.data(json.dumps(outcome.to_json()) + "\n")
-    if isinstance(outcome, Failed):
-        if terminal.debug and outcome.traceback is not None:
-            terminal.say(outcome.traceback)
-        terminal.fail(MatteError(printable(outcome.reason)))
-    elif isinstance(outcome, Done):
-        terminal.detail(f"{printable(outcome.name)}: {outcome.seconds:.1f} s")
-        for note in outcome.notes:
-            terminal.detail(printable(note))
-
-
-def _finish(report: Report, terminal: Terminal, *, as_json: bool) -> None:
-    """Print the summary, and exit with the report's code."""
-    summary = report.summary()
-    if as_json:
-        terminal.data(json.dumps(summary) + "\n")
-    counts = summary["summary"]
-    left = f", {counts['left']} not begun" if counts["left"] else ""
-    terminal.say(
-        f"{counts['done']} done, {counts['skipped']} skipped, {counts['failed']} failed{left} "
-        f"({counts['seconds']:.1f} s)"
-    )
-    if report.too_many_failures:
-        what = f"stopped: {counts['failed']} of {counts['total']} photos failed, more than the {report.limit} allowed"
-        terminal.fail(MatteError(what))
-    if report.exit_code:
-        raise typer.Exit(report.exit_code)
+    return Making(recipe=recipe, key=photos.key, model=model, resize=photos.resize_trimap)

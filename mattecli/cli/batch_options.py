@@ -46,10 +46,37 @@ def parse_shard(text: Any) -> tuple[int, int]:
 
 
 @dataclass(frozen=True, kw_only=True)
-class PhotoOptions:
-    """Which photos, which trimaps, and what the outputs are called."""
+class ListOptions:
+    """Which photos of a folder, and what the outputs are called."""
 
     panel: ClassVar[str] = "Photos"
+    recursive: Annotated[
+        bool, typer.Option("--recursive/--no-recursive", help="Take the photos of subfolders too.")
+    ] = True
+    name: Annotated[
+        str,
+        typer.Option(
+            "--name", metavar="PATTERN", help="Names of the outputs below OUT, from {dir}, {stem}, {name} and {what}."
+        ),
+    ] = NAMES
+    retry_failed: Annotated[
+        Path | None,
+        typer.Option("--retry-failed", metavar="REPORT", help="Only the photos that failed in this report."),
+    ] = None
+    shard: Annotated[
+        tuple[int, int] | None,
+        typer.Option(
+            "--shard", parser=parse_shard, metavar="I/N", help="Only part I of N, such as 3/16: one for each machine."
+        ),
+    ] = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class PairOptions:
+    """Which trimaps or masks belong to the photos."""
+
+    panel: ClassVar[str] = "Photos"
+
     trimaps: Annotated[
         str | None,
         typer.Option(
@@ -99,25 +126,6 @@ class PhotoOptions:
             "IMAGES and --trimaps. Other columns go into the report.",
         ),
     ] = None
-    recursive: Annotated[
-        bool, typer.Option("--recursive/--no-recursive", help="Take the photos of subfolders too.")
-    ] = True
-    name: Annotated[
-        str,
-        typer.Option(
-            "--name", metavar="PATTERN", help="Names of the outputs below OUT, from {dir}, {stem}, {name} and {what}."
-        ),
-    ] = NAMES
-    retry_failed: Annotated[
-        Path | None,
-        typer.Option("--retry-failed", metavar="REPORT", help="Only the photos that failed in this report."),
-    ] = None
-    shard: Annotated[
-        tuple[int, int] | None,
-        typer.Option(
-            "--shard", parser=parse_shard, metavar="I/N", help="Only part I of N, such as 3/16: one for each machine."
-        ),
-    ] = None
 
     def base(self) -> str:
         """The option that the trimaps come from. Raises UsageError where there is none, or more than one."""
@@ -149,6 +157,34 @@ class PhotoOptions:
 
             parse_key(self.key)
         return given[0]
+
+
+@dataclass(frozen=True, kw_only=True)
+class PhotoOptions(ListOptions, PairOptions):  # `--help` shows the fields of the last one first
+    """Which photos, which trimaps, and what the outputs are called."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class AlphaChoices:
+    """Which alphas are kept for later runs."""
+
+    panel: ClassVar[str] = "Run"
+    keep_alpha: Annotated[
+        bool,
+        typer.Option(
+            "--keep-alpha",
+            help="Keep each alpha in OUT/.matte, so that a later run with other outputs or backgrounds need not find "
+            "it again. Alphas that are kept are taken with or without this option.",
+        ),
+    ] = False
+    prune_alpha: Annotated[
+        Literal["unused", "all"] | None,
+        typer.Option(
+            "--prune-alpha",
+            metavar="unused|all",
+            help="Only remove kept alphas: all, or those that no photo of this command needs.",
+        ),
+    ] = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -110,7 +110,7 @@ class Group(TyperGroup):
         except typer.TyperException as error:
             if not error.format_message():  # a command without arguments, whose help has been shown
                 sys.exit(error.exit_code)
-            raise UsageError(_sentence(error)) from error
+            raise UsageError(sentence(error)) from error
         sys.exit(code or 0)
 
 
@@ -135,7 +135,7 @@ def _plain(params: list[Any]) -> list[Any]:
     return params
 
 
-def _sentence(error: typer.TyperException) -> str:
+def sentence(error: typer.TyperException) -> str:
     """A usage error of Typer in one sentence that names the option and says where help is."""
     context, parameter = getattr(error, "ctx", None), getattr(error, "param", None)
     remedy = f"; see `{context.command_path} --help`" if context is not None else ""

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from mattecli.cli.batch_options import ListOptions, RunChoices
+from mattecli.cli.composite_folder import composite_folder, deliver_photo, folder_options
 from mattecli.cli.finishing_options import EdgeChoices, PlacementChoices, finishing
 from mattecli.cli.options import Json, Overwrite, ReadChoices, Threads
 from mattecli.cli.output_options import (
@@ -23,6 +25,7 @@ from mattecli.cli.output_options import (
     check_composite_options,
     check_output_space,
 )
+from mattecli.cli.presets import PresetOption
 from mattecli.cli.terminal import Terminal
 from mattecli.compositing.outputs import (
     background_word,
@@ -37,6 +40,7 @@ from mattecli.errors import UsageError
 from mattecli.system.files import make_folder
 
 if TYPE_CHECKING:
+    from mattecli.batch.worker import BatchOptions
     from mattecli.compositing.finishing import Finishing
     from mattecli.imaging.choices import Colour
     from mattecli.imaging.image import Image
@@ -80,6 +84,7 @@ class CompositeOptions:
     ] = None
     linear: LinearOption = False
     output_space: OutputSpace = "keep"
+    preset: PresetOption = None
     keep_colours: Annotated[
         bool,
         typer.Option(
@@ -91,9 +96,16 @@ class CompositeOptions:
 
 
 def composite(
-    photo: Annotated[str, typer.Argument(metavar="PHOTO", help="The photo; `-` reads standard input.")],
+    photo: Annotated[
+        str, typer.Argument(metavar="PHOTO", help="The photo, or a folder of photos; `-` reads standard input.")
+    ],
     alpha: Annotated[
-        str, typer.Argument(metavar="ALPHA", help="Its alpha matte, of the same size; `-` reads standard input.")
+        str,
+        typer.Argument(
+            metavar="ALPHA",
+            help="Its alpha matte, of the same size; `-` reads standard input. For a folder of photos a folder of "
+            "alphas, with cat.png or cat_alpha.png for cat.jpg, or a pattern such as 'alphas/{dir}/{stem}.png'.",
+        ),
     ],
     *,
     options: CompositeOptions,
@@ -101,6 +113,8 @@ def composite(
     placement: PlacementChoices,
     reading: ReadChoices,
     written: WriteChoices,
+    listing: ListOptions,
+    how: RunChoices,
     threads: Threads = None,
     overwrite: Overwrite = False,
     as_json: Json = False,
@@ -112,7 +126,8 @@ def composite(
     half-transparent places, so that no halo stays. The result keeps the photo's
     depth, colour profile and resolution. Over transparent it is a cut-out
     (RGBA, straight alpha). Give -b several times with --out-dir for several
-    backgrounds.
+    backgrounds. A folder of photos is done as `matte batch` does one: it resumes,
+    and a photo that fails is named and does not end the run.
 
     \b
     Examples:
@@ -121,8 +136,41 @@ def composite(
       matte composite photo.jpg photo_alpha.png -b transparent -o cutout.png
       matte composite photo.jpg photo_alpha.png -b white -b beach.jpg --out-dir out/
       matte composite photo.jpg photo_alpha.png -b white --canvas 2000x2000 --fill 85%
+      matte composite photos/ alphas/ -b backgrounds/ --out-dir out/ --report run.jsonl
     """
+    from mattecli.system.threads import use_threads
+
     started = time.perf_counter()
+    use_threads(threads)
+    if Path(photo).is_dir():
+        batch = _batch_options(options, edges, placement, reading, written, how, overwrite=overwrite)
+        composite_folder(
+            Path(photo),
+            alpha,
+            batch,
+            background=_only_background(options),
+            known=options.trimap,
+            listing=listing,
+            how=how,
+            written=written,
+            terminal=terminal,
+            as_json=as_json,
+        )
+        return
+    if given := folder_options(listing, how):
+        raise UsageError(f"{' and '.join(given)} would do nothing for one photo; name a folder, or leave them out")
+    if options.preset is not None and options.preset.deliver:
+        batch = _batch_options(options, edges, placement, reading, written, how, overwrite=overwrite)
+        deliver_photo(
+            photo,
+            alpha,
+            batch,
+            background=_only_background(options),
+            known=options.trimap,
+            terminal=terminal,
+            as_json=as_json,
+        )
+        return
     targets = _check_options(photo, alpha, options, as_json=as_json)
     finish = finishing(edges, placement)
     finish.check_kinds(["composite"])
@@ -135,9 +183,7 @@ def composite(
 
     from mattecli.imaging.write import check_format, write_image
     from mattecli.imaging.writing.encoding import metadata_note
-    from mattecli.system.threads import use_threads
 
-    use_threads(threads)
     written_as = written.write_options()
     results = _composites(photo, alpha, options, reading.read_options(), targets, finish, terminal)
     for target, result in results:
@@ -158,6 +204,56 @@ def composite(
             "output": next(iter(targets.values())) if one else targets,
         }
         terminal.data(json.dumps(files | _facts(result, options, seconds)) + "\n")
+
+
+def _batch_options(
+    options: CompositeOptions,
+    edges: EdgeChoices,
+    placement: PlacementChoices,
+    reading: ReadChoices,
+    written: WriteChoices,
+    how: RunChoices,
+    *,
+    overwrite: bool,
+) -> BatchOptions:
+    """How the outputs of a folder, or the deliveries of a preset, are made. Raises UsageError."""
+    from mattecli.batch.worker import BatchOptions
+    from mattecli.cli.deliveries import deliveries_of
+    from mattecli.work.job import OutputOptions
+
+    if options.out_dir is None or options.output is not None:
+        raise UsageError("a folder of photos, and a preset with [[deliver]], need --out-dir instead of -o; give it")
+    check_output_space(options.output_space)
+    renditions = deliveries_of(options.preset, background=_only_background(options))
+    finish = finishing(edges, placement)
+    finish.check_kinds([made.kind for made in renditions.values()] or ["composite"])
+    return BatchOptions(
+        out=options.out_dir,
+        outputs=OutputOptions(
+            fit=options.fit,
+            around=_surround(options),
+            linear=options.linear,
+            keep_colours=options.keep_colours,
+            output_space=options.output_space,
+            files=written.write_options(),
+            renditions=renditions,
+            finishing=finish,
+        ),
+        reading=reading.read_options(),
+        overwrite=overwrite,
+        redo=how.redo,
+        content=how.compare == "content",
+        network=False,
+    )
+
+
+def _only_background(options: CompositeOptions) -> str:
+    if len(set(options.background)) > 1:
+        raise UsageError(
+            "several backgrounds are for one photo without [[deliver]]; run the command once for each, with another "
+            "--out-dir or --name"
+        )
+    return options.background[0]
 
 
 def _facts(result: Image, options: CompositeOptions, seconds: float) -> dict[str, Any]:
@@ -203,22 +299,14 @@ def _composites(
     from mattecli.compositing.delivery import ForegroundColours, deliver
     from mattecli.compositing.finishing import finish
     from mattecli.imaging.image import Image, in_space
-    from mattecli.imaging.pixels import as_float
-    from mattecli.imaging.read import read_alpha, read_image
     from mattecli.imaging.write import check_format
-    from mattecli.trimaps.check import check_size
-    from mattecli.trimaps.pairs import over_data_window, read_trimap
+    from mattecli.work.job import read_finished
+    from mattecli.work.outcome import Job
 
     check_output_space(options.output_space)
     backgrounds = {name: read_background(name) for name in targets}
-    picture, matte = read_image(photo, options=reading), as_float(read_alpha(alpha))
-    windows = picture.metadata.windows
-    if windows is not None and matte.shape[::-1] == windows.display[2:]:
-        matte = over_data_window(matte, windows)
-    check_size((matte.shape[1], matte.shape[0]), picture.size, name=alpha, image_name=photo, what="alpha")
-    known = None if options.trimap is None else read_trimap(options.trimap)
-    if known is not None and options.trimap is not None:
-        check_size((known.shape[1], known.shape[0]), picture.size, name=options.trimap, image_name=photo)
+    given = read_finished(Job(photo, photo, alpha, {}, finished=True, known=options.trimap), reading=reading)
+    picture, matte, known = given.inputs.photo, given.alpha, given.inputs.trimap
     if note := photo_note(picture, photo):
         terminal.warn(note)
     finished = finish(picture, matte, finishing, trimap=known, name=photo) if finishing.asked else None

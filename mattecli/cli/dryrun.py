@@ -24,14 +24,19 @@ def show_plan(jobs: JobList, worker: Worker, terminal: Terminal, *, as_json: boo
 
     lines = [_failed(failed) for failed in jobs.failed]
     lines += [_plan(job, worker) for job in jobs.jobs]
-    todo = _with_memory([line for line in lines if line["status"] == "to do"], worker)
+    found = [line for line in lines if line["status"] == "to do" and _needs_no_network(line)]
+    todo = _with_memory([line for line in lines if line["status"] == "to do" and not _needs_no_network(line)], worker)
     summary: dict[str, Any] = {
         "total": len(lines),
         **{status: sum(line["status"] == status for line in lines) for status in ("to do", "skipped", "failed")},
-        "megapixels": round(sum(line["width"] * line["height"] for line in todo) / 1e6, 2),
+        "megapixels": round(sum(line["width"] * line["height"] for line in (*todo, *found)) / 1e6, 2),
     }
+    if kept := sum("kept" in line for line in found):
+        summary["kept"] = kept
+    if worker.options.keep_alpha:
+        summary["kept_bytes"] = sum(line.get("kept_bytes", 0) for line in todo)
     if todo:
-        summary |= _costs(todo, summary["megapixels"], worker)
+        summary |= _costs(todo, worker)
     if as_json:
         for line in (*lines, {"summary": summary}):
             terminal.data(json.dumps(line) + "\n")
@@ -39,6 +44,10 @@ def show_plan(jobs: JobList, worker: Worker, terminal: Terminal, *, as_json: boo
     for line in lines:
         terminal.data(_shown(line) + "\n")
     text = f"{summary['to do']} to do, {summary['skipped']} done already, {summary['failed']} would fail"
+    if kept:
+        text += f"; {kept} kept alphas are taken"
+    if todo and worker.options.keep_alpha:
+        text += f"; keeping the other alphas takes at most {show_bytes(summary['kept_bytes'])} of disk"
     if todo:
         text += (
             f"; {summary['megapixels']:g} megapixels, about {_duration(summary['seconds'])} on {summary['device']}, "
@@ -61,9 +70,30 @@ def _plan(job: Job, worker: Worker) -> dict[str, Any]:
         if isinstance(worker.todo(job), Skipped):
             return {**describe(job), "status": "skipped"}
         width, height = job_size(job, worker.options.reading)
+        line = {**describe(job), "status": "to do", "width": width, "height": height}
+        if worker.has_kept(job):
+            line["kept"] = True
+        elif worker.options.keep_alpha:
+            line["kept_bytes"] = _bytes_to_keep(job, worker, width * height)
     except MatteError as error:
         return {**describe(job), "status": "failed", "reason": str(error)}
-    return {**describe(job), "status": "to do", "width": width, "height": height}
+    return line
+
+
+def _needs_no_network(line: dict[str, Any]) -> bool:
+    """Whether the alpha was kept, or is given."""
+    return "kept" in line or "alpha" in line
+
+
+def _bytes_to_keep(job: Job, worker: Worker, pixels: int) -> int:
+    """How large the job's kept alpha can become. Where the trimap is still to be made, every pixel may be unknown."""
+    from mattecli.batch.kept import BYTES, bytes_at_most
+    from mattecli.trimaps.pairs import read_trimap
+    from mattecli.work.making import Making
+
+    if job.making not in (None, Making()):
+        return pixels * BYTES
+    return bytes_at_most(read_trimap(job.trimap, snap=worker.options.run.snap))
 
 
 def _with_memory(todo: list[dict[str, Any]], worker: Worker) -> list[dict[str, Any]]:
@@ -80,8 +110,9 @@ def _with_memory(todo: list[dict[str, Any]], worker: Worker) -> list[dict[str, A
     return [line for line in todo if line["status"] == "to do"]
 
 
-def _costs(todo: list[dict[str, Any]], megapixels: float, worker: Worker) -> dict[str, Any]:
+def _costs(todo: list[dict[str, Any]], worker: Worker) -> dict[str, Any]:
     backend = worker.model.backend
+    megapixels = sum(line["width"] * line["height"] for line in todo) / 1e6
     return {
         "seconds": round(megapixels * seconds_a_megapixel(worker.model), 1),
         "peak_bytes": max(line["peak_bytes"] for line in todo),
@@ -96,11 +127,15 @@ def _shown(line: dict[str, Any]) -> str:
     if line["status"] == "failed":
         return printable(f"fails    {line['reason']}")
     outputs = line["output"].values() if isinstance(line["output"], dict) else [line["output"]]
-    partner = line.get("trimap") or line.get("mask")
+    partner = line.get("trimap") or line.get("mask") or line.get("alpha")
     pair = f"{line['image']} + {partner}" if partner else line["image"]
     text = f"{pair} → {', '.join(outputs)}"
     if line["status"] == "skipped":
         return printable(f"is done  {text}")
+    if "kept" in line:
+        return printable(f"to do    {text}, {line['width']}×{line['height']}, with its kept alpha")
+    if "tile" not in line:
+        return printable(f"to do    {text}, {line['width']}×{line['height']}")
     how = "" if line["tile"] == "off" else f" in tiles of {line['tile']}"
     return printable(f"to do    {text}, {line['width']}×{line['height']}, {show_bytes(line['peak_bytes'])}{how}")
 

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, get_args
 
 import typer
 
+from mattecli.cli.presets import PresetOption
 from mattecli.errors import InputError, UsageError
-from mattecli.imaging.choices import Bits, Fit, Kind
+from mattecli.imaging.choices import Bits, Fit
 from mattecli.imaging.options import Quality, WriteOptions
 from mattecli.imaging.products import Products, check_over, depths, parse_products, suffixes
 
 if TYPE_CHECKING:
+    from mattecli.compositing.rendition import Rendition
     from mattecli.work.job import OutputOptions
 
 
@@ -80,8 +82,17 @@ class OutputChoices:
         ),
     ] = 8
     output_space: OutputSpace = "keep"
+    preset: PresetOption = None
 
-    def output_options(self, files: WriteOptions) -> OutputOptions:
+    def deliveries(self, *, manifest: bool = False) -> dict[str, Rendition]:
+        """The deliveries of the preset by name; the lines of a manifest may name the backgrounds of composites."""
+        if self.preset is None or not self.preset.deliver:
+            return {}
+        from mattecli.cli.deliveries import deliveries_of
+
+        return deliveries_of(self.preset, background=self.background, elsewhere=manifest)
+
+    def output_options(self, files: WriteOptions, renditions: Mapping[str, Rendition] | None = None) -> OutputOptions:
         """The same for the library."""
         from mattecli.work.job import OutputOptions
 
@@ -93,10 +104,11 @@ class OutputChoices:
             output_space=self.output_space,
             depths=depths(self.what or {}),
             files=files,
+            renditions=renditions or {},
         )
 
     @property
-    def suffixes(self) -> dict[Kind, str]:
+    def suffixes(self) -> dict[str, str]:
         """The suffixes of the outputs whose formats `--what` settles."""
         return suffixes(self.what or {})
 
@@ -112,7 +124,7 @@ class OutputChoices:
                 f"--bits {self.bits} and the format of the alpha in --what contradict each other; leave --bits out"
             )
 
-    def check_bits(self, kinds: tuple[Kind, ...]) -> None:
+    def check_bits(self, kinds: tuple[str, ...]) -> None:
         """Raise UsageError for a depth where no alpha is made."""
         if self.bits != 8 and "alpha" not in kinds:
             raise UsageError(

@@ -5,9 +5,10 @@ from __future__ import annotations
 import dataclasses
 import json
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
@@ -28,6 +29,7 @@ from mattecli.errors import UsageError
 from mattecli.imaging.choices import Kind
 
 if TYPE_CHECKING:
+    from mattecli.compositing.rendition import Rendition
     from mattecli.inference.plan import Plan
     from mattecli.work.outcome import Done, Job
 
@@ -141,10 +143,11 @@ def predict(
     """
     started = time.perf_counter()
     base = subject.base(**{"--trimap": files.trimap, "--mask": files.mask})
-    job = _job(photo, base, files, subject, choices, masks)
+    deliveries = choices.deliveries()
+    job = _job(photo, base, files, subject, choices, masks, deliveries)
     written.check(list(job.outputs.values()))
     finish = finishing(edges, placement)
-    finish.check_kinds(job.outputs)
+    finish.check_kinds(deliveries[name].kind if name in deliveries else cast(Kind, name) for name in job.outputs)
     if as_json and "-" in job.outputs.values():
         raise UsageError("--json and -o - both write to standard output; name a file for the picture")
 
@@ -157,6 +160,8 @@ def predict(
     if files.out_dir is not None:
         check_in_folder(job.outputs.values(), files.out_dir)
         make_folder(files.out_dir)
+    for made in deliveries.values():
+        make_folder(Path(job.outputs[made.name]).parent)
     subject.prepare(terminal)
     network = Model(model.run_options())
     plans: list[Plan] = []
@@ -171,7 +176,7 @@ def predict(
         done = run_job(
             job,
             network,
-            options=dataclasses.replace(choices.output_options(written.write_options()), finishing=finish),
+            options=dataclasses.replace(choices.output_options(written.write_options(), deliveries), finishing=finish),
             reading=reading.read_options(model),
             overwrite=overwrite,
             save_trimap=files.save_trimap,
@@ -195,6 +200,7 @@ def _job(
     subject: SubjectOptions,
     choices: OutputChoices,
     masks: MaskOptions,
+    deliveries: Mapping[str, Rendition],
 ) -> Job:
     """The job that the options ask for; `base` is the option that the trimap comes from.
 
@@ -215,51 +221,70 @@ def _job(
         raise UsageError("standard input can be read only once; give - for one of photo, trimap and background")
     if files.save_trimap == "-":
         raise UsageError("--save-trimap takes no -; name a file")
-    kinds = _kinds(files, choices)
+    kinds = _kinds(files, choices, deliveries)
     choices.check_formats()
     choices.check_bits(kinds)
-    outputs = _outputs(kinds, photo, files, choices)
+    outputs = _outputs(kinds, photo, files, choices, deliveries)
     check_composite_options(choices.background, fit=choices.fit, linear=choices.linear)
     return Job(photo, photo, file or photo, outputs, choices.background, making=making)
 
 
-def _kinds(files: PredictOptions, choices: OutputChoices) -> tuple[Kind, ...]:
-    """What is to be written: one output for -o, or those that --what lists."""
+def _kinds(files: PredictOptions, choices: OutputChoices, deliveries: Mapping[str, Rendition]) -> tuple[str, ...]:
+    """What is to be written: one output for -o, or those that --what lists and that a preset delivers."""
     composite = choices.background is not None
-    wishes: dict[Kind, bool] = {"cutout": files.cutout, "foreground": files.foreground, "composite": composite}
+    delivered = {made.kind for made in deliveries.values()}
+    wishes: dict[str, bool] = {"cutout": files.cutout, "foreground": files.foreground, "composite": composite}
     asked = tuple(kind for kind, wish in wishes.items() if wish)
-    if choices.what is None:
+    if choices.what is None and not deliveries:
         if len(asked) > 1:
             raise UsageError(
                 f"{' and '.join(asked)} cannot all go to one output; use --what {','.join(asked)} --out-dir DIR"
             )
         return asked or ("alpha",)
     if files.cutout or files.foreground:
-        raise UsageError("--what already lists the outputs; leave --cutout and --foreground out")
-    if ("composite" in choices.what) != composite:
+        already = "a preset's [[deliver]]" if choices.what is None else "--what"
+        raise UsageError(f"{already} already lists the outputs; leave --cutout and --foreground out")
+    what = choices.what or {}
+    if ("composite" in {*what, *delivered}) != composite:
         raise UsageError("a composite needs both: composite in --what, and its --background")
-    return tuple(choices.what)
+    if twice := [name for name in deliveries if name in what]:
+        raise UsageError(f"{twice[0]} is in --what and is a [[deliver]] of the preset too; give the delivery a name")
+    return (*what, *deliveries)
 
 
-def _outputs(kinds: tuple[Kind, ...], photo: str, files: PredictOptions, choices: OutputChoices) -> dict[Kind, str]:
+def _outputs(
+    kinds: tuple[str, ...],
+    photo: str,
+    files: PredictOptions,
+    choices: OutputChoices,
+    deliveries: Mapping[str, Rendition],
+) -> dict[str, str]:
     """The file of each output."""
     output, folder = files.output, files.out_dir
     if folder is not None and output is not None:
         raise UsageError("-o names one file and --out-dir a folder; give one of them")
     if output is not None and len(kinds) > 1:
-        raise UsageError(f"--what lists {len(kinds)} outputs but -o names one file; give --out-dir DIR instead")
+        lister = "--what lists" if choices.what is not None else "the preset delivers"
+        raise UsageError(f"{lister} {len(kinds)} outputs but -o names one file; give --out-dir DIR instead")
     if output is not None:
         _check_suffix(output, kinds[0], choices)
         return {kinds[0]: output}
     if photo == "-":
         raise UsageError("the photo comes from standard input, which gives the output no name; add -o FILE or -o -")
-    suffixes: dict[Kind, str] = {"alpha": ".tif"} if choices.bits == "float" else {}  # PNG cannot hold floating point
+    suffixes: dict[str, str] = {"alpha": ".tif"} if choices.bits == "float" else {}  # PNG cannot hold floating point
     suffixes |= choices.suffixes
     folder = Path(photo).parent if folder is None else folder
-    return {kind: str(folder / f"{Path(photo).stem}_{kind}{suffixes.get(kind, '.png')}") for kind in kinds}
+    names = {kind: f"{Path(photo).stem}_{kind}{suffixes.get(kind, '.png')}" for kind in kinds}
+    if deliveries:
+        from mattecli.batch.jobs import outputs_of
+
+        for name, made in deliveries.items():
+            pattern, own = made.pattern or f"{{stem}}_{name}", {name: made.suffix or ".png"}
+            names |= outputs_of(Path(photo).name, Path(), [name], pattern, suffixes=own, option="file")
+    return {kind: str(folder / name) for kind, name in names.items()}
 
 
-def _check_suffix(output: str, kind: Kind, choices: OutputChoices) -> None:
+def _check_suffix(output: str, kind: str, choices: OutputChoices) -> None:
     """Raise UsageError for a file's name that contradicts the format in `--what`."""
     settled = choices.suffixes.get(kind)
     named = ".png" if output == "-" else Path(output).suffix.lower().replace("jpeg", "jpg").replace("tiff", "tif")

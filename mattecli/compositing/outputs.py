@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, get_args
 
 from mattecli.errors import DeviceError, InputError, UsageError
 from mattecli.imaging.choices import Colour, Fit, Kind
+from mattecli.imaging.options import WriteOptions
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from mattecli.compositing.finishing import Finished
     from mattecli.imaging.image import Image
     from mattecli.imaging.metadata import Windows
-    from mattecli.imaging.options import Depth, WriteOptions
+    from mattecli.imaging.options import Depth
 
 _ROWS = 512  # of a composite in floats at a time
 
@@ -230,10 +231,14 @@ def write_output(
     finished: Finished | None = None,
     background: Image | Colour | None = None,
     fit: Fit = "cover",
+    around: Colour | None = None,
+    keep_colours: bool = False,
     linear: bool = False,
     bits: Depth = 8,
     files: WriteOptions | None = None,
     output_space: str = "keep",
+    size: tuple[int, int] | None = None,
+    max_bytes: int | None = None,
     overwrite: bool = False,
     ready: Callable[[BinaryIO], None] | None = None,
 ) -> None:
@@ -242,10 +247,12 @@ def write_output(
     `layers` is a file with the photo, and with the foreground's colours behind a mask of the alpha: see `write_layers`.
     `files` says how the files of other kinds than the alpha are written. The output is made in the colour space that
     `deliver` finds for its format and for `output_space`. `colours` are shared by outputs of one photo and alpha;
-    `finished` is the finished matte.
+    `finished` is the finished matte. `size` and `max_bytes` are those of a `Rendition`. With
+    `keep_colours` the photo's colours are taken as they are.
     `ready` is called with the finished file before it takes its name. Raises InputError and DeviceError.
     """
     from mattecli.compositing.delivery import deliver
+    from mattecli.compositing.rendition import shrunk_into, within_bytes
     from mattecli.imaging.image import in_space
     from mattecli.imaging.write import check_format, write_alpha, write_image
     from mattecli.imaging.writing.layers import LAYERS, write_layers
@@ -253,12 +260,13 @@ def write_output(
     delivered = alpha if finished is None else finished.alpha
     if kind == "alpha":
         like = photo if finished is None else finished.framed(photo)
-        write_alpha(target, delivered, bits=bits, overwrite=overwrite, like=like, ready=ready)
+        small = shrunk_into(delivered, size)
+        write_alpha(target, small, bits=bits, overwrite=overwrite, like=like, ready=ready)
         return
     form = LAYERS if kind == "layers" else check_format(target)
     delivery = deliver(photo, form, output_space=output_space)
     working = delivery.prepared(photo)
-    estimated = None if colours is None else colours.of(working, alpha)
+    estimated = None if colours is None or keep_colours else colours.of(working, alpha)
     shown: Kind = "foreground" if kind == "layers" else kind
     made = make_output(
         shown,
@@ -266,11 +274,15 @@ def write_output(
         alpha,
         background=background,
         fit=fit,
+        around=around,
         linear=linear,
-        foreground=estimated,
+        foreground=working.pixels if keep_colours else estimated,
         finished=finished,
     )
     made = in_space(made, delivery.final, depth=delivery.depth)
+    made = replace(made, pixels=shrunk_into(made.pixels, size))
+    if max_bytes is not None:
+        files = within_bytes(made, str(target), options=files or WriteOptions(), most=max_bytes)
     if kind == "layers":
         whole = in_space(working, delivery.final, depth=delivery.depth)
         write_layers(target, whole, made, delivered, overwrite=overwrite, ready=ready, options=files)

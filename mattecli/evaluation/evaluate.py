@@ -24,7 +24,6 @@ from numpy.typing import NDArray
 from mattecli.errors import InputError, MatteError, UsageError
 from mattecli.evaluation.metrics import Scores, quantise, score
 from mattecli.imaging import image
-from mattecli.imaging.choices import Kind
 from mattecli.imaging.read import read_alpha, read_image
 from mattecli.system.folders import by_stem, natural, pictures_in, some
 from mattecli.trimaps.check import unknown
@@ -231,14 +230,14 @@ def _load(case: Case, model: Model | None, *, snap: int, save: Path | None, over
         return _read(case, case.prediction, truth, snap)
     if case.photo is None or model is None:
         raise UsageError(f"{case.name} has no prediction; give one, or a photo and a model to make it from")
-    outputs: dict[Kind, str] = {} if save is None else {"alpha": str(save / f"{case.name}.png")}
+    outputs: dict[str, str] = {} if save is None else {"alpha": str(save / f"{case.name}.png")}
     job = Job(case.name, str(case.photo), str(case.trimap), outputs)
     inputs = read_inputs(job, snap=snap, exposure=model.options.network_exposure)
-    _require_trimap(case, inputs.trimap, truth)
+    _require_trimap(case, inputs.required_trimap, truth)
     _require_size(case.photo, inputs.photo.pixels, case.truth, truth, "give the photo at its full size")
     matte = find_matte(job, inputs, model)
     write_outputs(job, matte, OutputOptions(), background=None, replaces=dict.fromkeys(outputs, overwrite))
-    return Pictures(quantise(matte.alpha), truth, inputs.trimap, inputs.photo.pixels)
+    return Pictures(quantise(matte.alpha), truth, inputs.required_trimap, inputs.photo.pixels)
 
 
 def _read(case: Case, file: Path, truth: NDArray[np.uint8], snap: int) -> Pictures:

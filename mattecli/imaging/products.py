@@ -92,12 +92,12 @@ def check_over(products: Products, background: str | None) -> None:
         raise ValueError(f"a composite over transparent needs a format with transparency, not {form.suffix}; take png")
 
 
-def suffixes(products: Products) -> dict[Kind, str]:
+def suffixes(products: Products) -> dict[str, str]:
     """The suffixes that are settled by the formats."""
-    settled = {kind: form.suffix for kind, form in products.items() if form is not None}
+    settled: dict[str, str] = {kind: form.suffix for kind, form in products.items() if form is not None}
     return ({"layers": LAYERED[0]} if "layers" in products else {}) | settled
 
 
-def depths(products: Products) -> dict[Kind, Depth]:
+def depths(products: Products) -> dict[str, Depth]:
     """The depths that are settled by the formats."""
     return {kind: form.bits for kind, form in products.items() if form is not None and form.bits is not None}

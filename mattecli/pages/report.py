@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -124,22 +125,24 @@ def _facts(line: ReportLine) -> Iterator[tuple[str, str]]:
 def _pictures(line: ReportLine) -> dict[str, Any]:
     """The fields of `_Photo` that come from the photo's files."""
     photo = to_depth(shrunk(read_image(line["image"]).pixels, SIDE), 8)
-    if "mask" in line:  # the trimap was made on the way and not kept
-        shown = {"photo": photo, "trimap": to_depth(shrunk(read_alpha(line["mask"]), SIDE), 8)}
+    if (given := line.get("mask") or line.get("alpha")) is not None:  # the trimap was made on the way and not kept
+        shown = {"photo": photo, "trimap": to_depth(shrunk(read_alpha(given), SIDE), 8)}
     else:
         shown = {"photo": photo, "trimap": shrunk(read_trimap(line["trimap"], snap=10), SIDE)}
     alpha, other = _output(line)
     if alpha is not None:
         small = shrunk(alpha, SIDE)
+        if max(abs(one - two) for one, two in zip(small.shape, photo.shape[:2], strict=True)) == 1:
+            small = cv2.resize(small, photo.shape[1::-1])  # a delivery whose size was rounded
         if small.shape != photo.shape[:2]:
             raise InputError(f"{line['image']} and its output differ in size; run the batch again")
         shown["alpha"] = to_depth(small, 8)
         shown["cutout"] = to_depth(cutout(photo, small), 8)
     elif other is not None:
-        shown["cutout"] = to_depth(shrunk(other, SIDE), 8)
+        shown["cutout"] = _framed(to_depth(shrunk(other, SIDE), 8), photo.shape[:2])
     captions = {kind: kind for kind in shown} | {"cutout": "cut-out" if other is None else "result"}
-    if "mask" in line:
-        captions["trimap"] = "mask"
+    if given is not None:
+        captions["trimap"] = "mask" if "mask" in line else "given alpha"
     height, width = photo.shape[:2]
     return {
         "pictures": {kind: data_uri(pixels) for kind, pixels in shown.items()},
@@ -149,15 +152,36 @@ def _pictures(line: ReportLine) -> dict[str, Any]:
     }
 
 
+def _framed(pixels: NDArray[Any], shape: tuple[int, int]) -> NDArray[Any]:
+    """A picture on white in a frame (height, width), whole and in the middle; a subject may have its own canvas."""
+    if pixels.shape[:2] == shape:
+        return pixels
+    scale = min(shape[0] / pixels.shape[0], shape[1] / pixels.shape[1])
+    width, height = max(1, round(pixels.shape[1] * scale)), max(1, round(pixels.shape[0] * scale))
+    small = cv2.resize(pixels, (width, height), interpolation=cv2.INTER_AREA)
+    top, left = (shape[0] - height) // 2, (shape[1] - width) // 2
+    return cv2.copyMakeBorder(
+        small,
+        top,
+        shape[0] - height - top,
+        left,
+        shape[1] - width - left,
+        cv2.BORDER_CONSTANT,
+        value=(255, 255, 255, 0),
+    )
+
+
 def _output(line: ReportLine) -> tuple[NDArray[np.float32] | None, NDArray[Any] | None]:
     """The alpha, if an output holds one; otherwise another picture that was written."""
     output = line["output"]
     files = output if isinstance(output, dict) else {"": output}
     source = files.get("alpha") or files.get("cutout") or next(iter(files.values()))
-    try:
-        return read_alpha(source), None
-    except InputError:
-        return None, read_image(source, keep_alpha=True).pixels  # raises if this is not a picture either
+    if not line.get("placed"):  # else the output has a frame of its own
+        try:
+            return read_alpha(source), None
+        except InputError:  # not a matte
+            pass
+    return None, read_image(source, keep_alpha=True).pixels  # raises if this is not a picture either
 
 
 def _seconds(line: ReportLine) -> float:

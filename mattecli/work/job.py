@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,18 +24,20 @@ from mattecli.compositing.outputs import (
     write_output,
 )
 from mattecli.compositing.plates import odd_values
+from mattecli.compositing.rendition import Rendition
 from mattecli.imaging.choices import Bits, Colour, Fit, Kind
 from mattecli.imaging.image import Image
 from mattecli.imaging.options import Depth, ReadOptions, WriteOptions
-from mattecli.imaging.read import read_image, read_size
+from mattecli.imaging.pixels import as_float
+from mattecli.imaging.read import read_alpha, read_image, read_size
 from mattecli.imaging.reading.open import label
 from mattecli.imaging.view import network_view
 from mattecli.imaging.write import check_format, check_output, write_image
 from mattecli.imaging.writing.encoding import metadata_note
 from mattecli.imaging.writing.layers import LAYERS
 from mattecli.system.memory import peak_bytes
-from mattecli.trimaps.check import shares
-from mattecli.trimaps.pairs import pair_size, read_pair, trimap_note
+from mattecli.trimaps.check import check_size, shares
+from mattecli.trimaps.pairs import over_data_window, pair_size, read_pair, read_trimap, trimap_note
 from mattecli.work.making import Making
 from mattecli.work.outcome import Done, Job
 
@@ -53,42 +55,62 @@ READ = ReadOptions()
 class OutputOptions:
     """How outputs are made.
 
-    `bits` is the depth of the alpha. `fit` says how a background picture is brought to the photo's size. `linear` mixes
-    composites in linear light. `output_space` is the colour space of the other outputs: keep (the photo's own), srgb,
-    p3, or the file of an ICC profile. `depths` are those that formats of outputs settle; `files` says how files are
-    written. `finishing` is what is done to the matte first; it is no part of the alpha that the network gives.
+    `bits` is the depth of the alpha. `fit` says how a background picture is brought to the photo's size, and `around`
+    is the colour that `contain` leaves around it. `linear` mixes composites in linear light. `keep_colours` takes the
+    photo's colours as they are, without an estimate. `output_space` is the colour space of the other outputs: keep (the
+    photo's own), srgb, p3, or the file of an ICC profile. `depths` are those that formats of outputs settle; `files`
+    says how files are written. `renditions` are outputs under names of their own; every other output's name is its
+    kind. `finishing` is what is done to the matte first; it is no part of the alpha that the network gives.
     """
 
     bits: Bits = 8
     fit: Fit = "cover"
+    around: Colour | None = None
     linear: bool = False
+    keep_colours: bool = False
     output_space: str = KEEP
-    depths: Mapping[Kind, Depth] = field(default_factory=dict)
+    depths: Mapping[str, Depth] = field(default_factory=dict)
     files: WriteOptions = field(default_factory=WriteOptions)
+    renditions: Mapping[str, Rendition] = field(default_factory=dict)
     finishing: Finishing = field(default_factory=Finishing)
 
-    @property
-    def alpha_bits(self) -> Depth:
-        """The depth of the alpha."""
-        return self.depths.get("alpha", self.bits)
+    def kind(self, output: str) -> Kind:
+        """The kind of an output."""
+        made = self.renditions.get(output)
+        return cast(Kind, output) if made is None else made.kind
 
-    def write_options(self, kind: Kind) -> WriteOptions:
-        """How the file of an output other than the alpha is written."""
-        return replace(self.files, bits=self.depths.get(kind))
+    def alpha_bits(self, output: str = "alpha") -> Depth:
+        """The depth of an alpha."""
+        made = self.renditions.get(output)
+        return self.depths.get(output, self.bits) if made is None else made.bits or self.bits
+
+    def write_options(self, output: str) -> WriteOptions:
+        """How the file of an output other than an alpha is written."""
+        made = self.renditions.get(output)
+        if made is None:
+            return replace(self.files, bits=self.depths.get(output))
+        return replace(self.files, bits=made.bits, quality=made.quality or self.files.quality)
+
+    def space(self, output: str) -> str:
+        """The colour space of an output."""
+        made = self.renditions.get(output)
+        return self.output_space if made is None else made.output_space or self.output_space
 
 
 @dataclass(frozen=True, eq=False)
 class Inputs:
     """A photo and its trimap, uint8 (H, W) of 0, 128 and 255; the unknown share, and the seconds that reading took.
 
-    `view` is the photo in sRGB, (H, W, 3), as the network sees it. `notes` say what is wrong with the trimap, or how it
-    was made.
+    An alpha that was given needs no trimap; both are None then.
+
+    `view` is the photo in sRGB, (H, W, 3), as the network sees it; None where the alpha is known. `notes` say what is
+    wrong with the trimap, or how it was made.
     """
 
     photo: Image
-    view: NDArray[Any]
-    trimap: NDArray[np.uint8]
-    unknown: float
+    view: NDArray[Any] | None
+    trimap: NDArray[np.uint8] | None
+    unknown: float | None
     seconds: float
     notes: tuple[str, ...] = ()
 
@@ -97,26 +119,39 @@ class Inputs:
         """How many of the photo's values are odd, counted once: see `odd_values`."""
         return odd_values(self.photo.pixels)
 
+    @property
+    def required_trimap(self) -> NDArray[np.uint8]:
+        """The trimap. Raises ValueError where the alpha was given without one."""
+        if self.trimap is None:
+            raise ValueError("these inputs have no trimap, since their alpha was given")
+        return self.trimap
+
 
 @dataclass(frozen=True, eq=False)
 class Matte:
-    """Inputs with their alpha, float32 (H, W) in [0, 1]; the side of its tiles, and the seconds up to here."""
+    """Inputs with their alpha, float32 (H, W) in [0, 1]; the side of its tiles, and the seconds up to here.
+
+    `network` are the facts of the network that found the alpha, where it was not this run's (`backend_facts`).
+    """
 
     inputs: Inputs
     alpha: NDArray[np.float32]
-    tile: int | str  # "off" where one tile holds the whole image
+    tile: int | str | None  # "off" where one tile holds the whole image, None where the alpha was given
     seconds: float
+    network: Mapping[str, Any] = field(default_factory=dict)
 
     def facts(self) -> dict[str, Any]:
         """What reports and the journal say of the matte."""
         width, height = self.inputs.photo.size
-        return {
+        unknown = self.inputs.unknown
+        facts = {
             "width": width,
             "height": height,
-            "unknown": round(self.inputs.unknown, 6),
+            "unknown": None if unknown is None else round(unknown, 6),
             "tile": self.tile,
             "seconds": round(self.seconds, 3),
         }
+        return {**self.network, **{key: value for key, value in facts.items() if value is not None}}
 
 
 def run_job(
@@ -150,7 +185,7 @@ def run_job(
     find = None if make_trimap is None else lambda photo: make_trimap(photo, model)
     inputs = read_inputs(job, snap=model.options.snap, exposure=exposure, reading=reading, find=find)
     if save_trimap is not None:
-        write_image(save_trimap, Image(inputs.trimap), overwrite=overwrite)
+        write_image(save_trimap, Image(inputs.required_trimap), overwrite=overwrite)
     background = None if job.background is None else read_background(job.background)
     known = find_notes(job, inputs, options)
     if on_note is not None:
@@ -172,16 +207,16 @@ def check_outputs(job: Job, options: OutputOptions, *, overwrite: bool = False) 
 
     Raises UsageError for outputs that cannot be finished as asked.
     """
-    options.finishing.check_kinds(job.outputs)
-    for kind, output in job.outputs.items():
+    options.finishing.check_kinds(options.kind(name) for name in job.outputs)
+    for name, output in job.outputs.items():
         check_output_file(
-            kind,
+            options.kind(name),
             output,
-            bits=options.alpha_bits,
+            bits=options.alpha_bits(name),
             background=job.background,
             overwrite=overwrite,
             inputs=job.inputs,
-            files=options.write_options(kind),
+            files=options.write_options(name),
         )
 
 
@@ -189,7 +224,7 @@ def job_size(job: Job, reading: ReadOptions | None = None) -> tuple[int, int]:
     """Width and height of a job's photo, from the headers of its files. Raises `InputError` if they do not fit."""
     if job.what is None:
         return read_size(job.image, options=reading or ReadOptions())
-    resize = job.making is not None and job.making.resize
+    resize = None if job.making is None or job.what != "trimap" else job.making.resize
     return pair_size(job.image, job.trimap, what=job.what, reading=reading, resize=resize)
 
 
@@ -217,7 +252,7 @@ def read_inputs(
             snap=snap,
             reading=reading,
             exposure=exposure,
-            resize=making.resize,
+            resize=None if job.making is None else making.resize,
             on_note=notes.append,
         )
     else:
@@ -233,6 +268,27 @@ def read_inputs(
     return Inputs(photo, view, trimap, shares(trimap)["unknown"], time.perf_counter() - started, tuple(notes))
 
 
+def read_finished(job: Job, *, reading: ReadOptions | None = None) -> Matte:
+    """Read a photo with its alpha, and the trimap that says what is certain, if there is one. Raises InputError.
+
+    For an OpenEXR plate both may have the size of its display window, as in `read_pair`.
+    """
+    started = time.perf_counter()
+    photo = read_image(job.image, options=reading or ReadOptions())
+    alpha = as_float(read_alpha(job.trimap))
+    known = None if job.known is None else read_trimap(job.known)
+    windows = photo.metadata.windows
+    if windows is not None and alpha.shape[::-1] == windows.display[2:]:
+        alpha = over_data_window(alpha, windows)
+    if windows is not None and known is not None and known.shape[::-1] == windows.display[2:]:
+        known = over_data_window(known, windows)
+    check_size((alpha.shape[1], alpha.shape[0]), photo.size, name=job.trimap, image_name=job.image, what="alpha")
+    if known is not None:
+        check_size((known.shape[1], known.shape[0]), photo.size, name=str(job.known), image_name=job.image)
+    seconds = time.perf_counter() - started
+    return Matte(Inputs(photo, None, known, None, seconds), alpha, None, seconds)
+
+
 def find_matte(
     job: Job,
     inputs: Inputs,
@@ -244,7 +300,7 @@ def find_matte(
 ) -> Matte:
     """Run the network; see `run_job`. Raises DeviceError where the memory is too small for it or for the outputs."""
     started = time.perf_counter()
-    if set(job.outputs) - {"alpha"}:
+    if set(job.outputs) - {"alpha"}:  # a rendition of an alpha counts as a picture
         check_memory(inputs.photo)  # before the run, whose work would be lost
     if on_load is not None:
         on_load(model.backend)
@@ -255,7 +311,9 @@ def find_matte(
         if on_plan is not None:
             on_plan(chosen)
 
-    alpha = model.predict(inputs.view, inputs.trimap, name=job.image, on_plan=note_plan, progress=progress)
+    if inputs.view is None:
+        raise ValueError("these inputs were read for a known alpha, without the network's view of the photo")
+    alpha = model.predict(inputs.view, inputs.required_trimap, name=job.image, on_plan=note_plan, progress=progress)
     tile = plans[-1].label if plans else "off"
     return Matte(inputs, alpha, tile, inputs.seconds + time.perf_counter() - started)
 
@@ -266,51 +324,57 @@ def write_outputs(
     options: OutputOptions,
     *,
     background: Image | Colour | None,
-    replaces: Mapping[Kind, bool],
-    record: Callable[[Kind], Callable[[BinaryIO], None]] | None = None,
+    replaces: Mapping[str, bool],
+    record: Callable[[str], Callable[[BinaryIO], None]] | None = None,
 ) -> tuple[str, ...]:
     """Make and write the outputs that `replaces` names, the alpha first, since it took the longest; gives the notes.
 
-    `replaces` says of each output whether its file may replace another. `record` gives for a kind what is called with
-    the finished file before it takes its name. Outputs in one colour space share one estimate of the foreground's
+    `replaces` says of each output whether its file may replace another. `record` gives for an output what is called
+    with the finished file before it takes its name. Outputs in one colour space share one estimate of the foreground's
     colours; a composite in linear light has one of its own. Raises InputError and DeviceError.
     """
-    alone = "composite" if options.linear and background is not None else ""
     colours = ForegroundColours()
     photo, finishing = matte.inputs.photo, options.finishing
     finished = finish(photo, matte.alpha, finishing, trimap=matte.inputs.trimap, name=job.image)
-    for kind in sorted(replaces, key=lambda kind: kind != "alpha"):
+    for name in sorted(replaces, key=lambda name: options.kind(name) != "alpha"):
+        kind, made = options.kind(name), options.renditions.get(name)
+        alone = kind == "composite" and options.linear and background is not None
         write_output(
             kind,
-            job.outputs[kind],
+            job.outputs[name],
             photo,
             matte.alpha,
-            colours=None if kind == alone else colours,
+            colours=None if alone else colours,
             finished=finished if finishing.asked else None,
             background=background,
             fit=options.fit,
+            around=options.around,
+            keep_colours=options.keep_colours,
             linear=options.linear,
-            bits=options.alpha_bits,
-            files=options.write_options(kind),
-            output_space=options.output_space,
-            overwrite=replaces[kind],
-            ready=None if record is None else record(kind),
+            bits=options.alpha_bits(name),
+            files=options.write_options(name),
+            output_space=options.space(name),
+            size=None if made is None else made.size,
+            max_bytes=None if made is None else made.max_bytes,
+            overwrite=replaces[name],
+            ready=None if record is None else record(name),
         )
     return (*find_notes(job, matte.inputs, options, kinds=replaces), *finished.notes)
 
 
 def find_notes(
-    job: Job, inputs: Inputs, options: OutputOptions, *, kinds: Iterable[Kind] | None = None
+    job: Job, inputs: Inputs, options: OutputOptions, *, kinds: Iterable[str] | None = None
 ) -> tuple[str, ...]:
     """What the user should know of a photo, its trimap, and those of its outputs."""
-    notes = [*inputs.notes, trimap_note(inputs.unknown, job.trimap), photo_note(inputs.photo, job.image)]
+    trimap = None if inputs.unknown is None else trimap_note(inputs.unknown, job.trimap)
+    notes = [*inputs.notes, trimap, photo_note(inputs.photo, job.image)]
     notes += inputs.photo.notes
     if inputs.odd:
         notes.append(f"{job.image} has odd values ({inputs.odd}); they stay as they are where alpha is 1")
-    for kind in job.outputs if kinds is None else kinds:
-        if kind != "alpha":
-            form = LAYERS if kind == "layers" else check_format(job.outputs[kind])
-            notes.append(deliver(inputs.photo, form, output_space=options.output_space).note)
+    for name in job.outputs if kinds is None else kinds:
+        if options.kind(name) != "alpha":
+            form = LAYERS if options.kind(name) == "layers" else check_format(job.outputs[name])
+            notes.append(deliver(inputs.photo, form, output_space=options.space(name)).note)
             notes.append(metadata_note(form, inputs.photo.metadata) if options.files.metadata else None)
     return tuple(dict.fromkeys(note for note in notes if note))
 

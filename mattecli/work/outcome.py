@@ -10,7 +10,6 @@ from typing import Any, ClassVar
 
 from mattecli.compositing.outputs import is_picture
 from mattecli.errors import MatteError
-from mattecli.imaging.choices import Kind
 from mattecli.work.making import Making
 
 
@@ -20,17 +19,20 @@ class Job:
 
     `name` stands for the photo in reports; in a batch it is the photo's path below the folder, with slashes.
     `background` is a picture's file, a colour or `transparent`; composites need one. `making` says how the trimap is
-    made, if it is not simply read: the file `trimap` is then perhaps a mask, or the photo itself. `extra` are a
-    manifest's other columns, for the report.
+    made, if it is not simply read: the file `trimap` is then perhaps a mask, or the photo itself. With `finished` that
+    file is the alpha itself, and `known` may be a trimap that says what is certain. `extra` are a manifest's other
+    columns, for the report.
     """
 
     name: str
     image: str
     trimap: str
-    outputs: dict[Kind, str]
+    outputs: dict[str, str]
     background: str | None = None
     extra: Mapping[str, str] = field(default_factory=dict)
     making: Making | None = None
+    finished: bool = False
+    known: str | None = None
 
     @classmethod
     def of(cls, fields: Mapping[str, Any]) -> Job:
@@ -40,18 +42,25 @@ class Job:
 
     @property
     def what(self) -> str | None:
-        """What the file `trimap` is: a mask or a trimap; None where it is only the photo again."""
+        """What the file `trimap` is: a trimap, a mask or an alpha; None where it is only the photo again."""
+        if self.finished:
+            return "alpha"
         if self.making is None:
             return "trimap"
         return None if self.making.of_photo else self.making.what
 
     @property
+    def sources(self) -> list[str]:
+        """The files that the alpha is made from, and those that say what is certain."""
+        pair = [self.image] if self.what is None else [self.image, self.trimap]
+        certain = [] if self.making is None else self.making.files
+        return [*pair, *certain, *([] if self.known is None else [self.known])]
+
+    @property
     def inputs(self) -> list[str]:
         """The files that the job reads."""
         pictures = [] if self.background is None or not is_picture(self.background) else [self.background]
-        certain = [] if self.making is None else self.making.files
-        pair = [self.image] if self.what is None else [self.image, self.trimap]
-        return [*pair, *certain, *pictures]
+        return [*self.sources, *pictures]
 
 
 @dataclass(frozen=True)
@@ -107,7 +116,8 @@ class Skipped:
 class Failed:
     """A photo that could not be matted, and why; `traceback` only where a bug was the reason.
 
-    Without `outputs` the photo never became a job: its trimap was missing, for example.
+    `what` says what the file `trimap` is, as in a Job. Without `outputs` the photo never became a job: its trimap
+    was missing, for example.
     """
 
     status: ClassVar[str] = "failed"
@@ -115,11 +125,11 @@ class Failed:
     image: str
     reason: str
     trimap: str | None = None
-    outputs: Mapping[Kind, str] = field(default_factory=dict)
+    outputs: Mapping[str, str] = field(default_factory=dict)
     background: str | None = None
     traceback: str | None = None
     extra: Mapping[str, str] = field(default_factory=dict)
-    what: str = "trimap"  # the file `trimap` is: a trimap or a mask
+    what: str | None = "trimap"
 
     @classmethod
     def of(cls, job: Job, error: Exception) -> Failed:
@@ -132,8 +142,8 @@ class Failed:
         else:
             reason = f"{job.image} met a bug in matte: {type(error).__name__}: {error}; please report it"
             traceback = "".join(tracebacks.format_exception(error))
-        file, what = (None, "trimap") if job.what is None else (job.trimap, job.what)
-        return cls(job.name, job.image, reason, file, job.outputs, job.background, traceback, job.extra, what)
+        outputs, background = job.outputs, job.background
+        return cls(job.name, job.image, reason, job.trimap, outputs, background, traceback, job.extra, job.what)
 
     def to_json(self) -> dict[str, Any]:
         """The photo's line in a report."""

@@ -1,0 +1,83 @@
+"""Recipes: digests of what makes an output or an alpha.
+
+The words below are hashed and stored, so a change of one of them would have all folders of users made again. What came
+later is hashed only where it is asked for, so that older folders stay done.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import Any
+
+from mattecli.compositing.outputs import is_picture
+from mattecli.imaging.options import ReadOptions
+from mattecli.inference.options import RunOptions
+from mattecli.work.job import OutputOptions
+from mattecli.work.outcome import Job
+
+RECIPE = 1  # to be raised when the same weights and options give other pixels than before
+
+
+def output_recipe(output: str, job: Job, outputs: OutputOptions, *, alpha: list[Any], reading: list[Any]) -> str:
+    """A digest of what makes an output, its input files aside.
+
+    `alpha` and `reading` are the words of the network, or of a given alpha, and of reading. Device, tile and memory are
+    left out: they do not change the output.
+    """
+    kind = outputs.kind(output)
+    parts: list[Any] = [RECIPE, kind, *alpha]
+    if kind == "alpha":
+        parts.append(outputs.alpha_bits(output))
+    if kind == "composite":
+        colour = job.background is None or not is_picture(job.background)
+        linear = "colours estimated in light" if outputs.linear else False
+        parts += [outputs.fit, linear, job.background if colour else "a picture"]
+    if kind != "alpha":
+        files = outputs.write_options(output)
+        parts += [[word, value] for word, value in (("depth", files.bits), ("quality", files.quality)) if value]
+        parts += [] if files.metadata else ["without metadata"]
+        parts += [] if files.premultiplied else ["straight"]
+        parts += ["the photo's colours"] if outputs.keep_colours else []
+    if kind == "composite" and outputs.around is not None:
+        parts.append(["around", outputs.around])
+    if outputs.finishing.asked:
+        parts.append(["finishing", sorted(outputs.finishing.given().items())])
+    parts += reading
+    if (made := outputs.renditions.get(output)) is not None:
+        parts += made.words()
+    if kind != "alpha" and outputs.output_space != "keep":
+        parts.append(["output space", outputs.output_space])
+    return digest(parts + _making_words(job))
+
+
+def alpha_recipe(job: Job, *, alpha: list[Any], reading: list[Any], files: list[Any]) -> str:
+    """A digest of what makes an alpha, with `files`, which tell its input files. How outputs are made is no part."""
+    return digest(["a kept alpha", RECIPE, *alpha, *reading, *_making_words(job), *files])
+
+
+def network_words(sha256: str, run: RunOptions) -> list[Any]:
+    """What recipes hash of the network."""
+    return [sha256, run.precision, run.snap]
+
+
+def given_words(job: Job) -> list[Any]:
+    """What recipes hash in place of the network, where the alpha is given."""
+    return ["a given alpha", job.known is not None]
+
+
+def reading_words(reading: ReadOptions, *, exposure: float) -> list[Any]:
+    """What recipes hash of how the photo is read, and of the exposure that the network sees."""
+    parts: list[Any] = [] if reading.input_space == "auto" else [["input space", reading.input_space]]
+    parts += [] if reading.layer is None else [["layer", reading.layer]]
+    return parts + ([["network exposure", exposure]] if exposure else [])
+
+
+def _making_words(job: Job) -> list[Any]:
+    """What recipes hash of how the trimap is made, where it is not simply read."""
+    return [] if job.making is None else job.making.words()
+
+
+def digest(parts: list[Any]) -> str:
+    """A digest of values that JSON can hold."""
+    return hashlib.blake2b(json.dumps(parts).encode(), digest_size=12).hexdigest()

@@ -1,0 +1,163 @@
+"""`matte composite PHOTOS/ ALPHAS/`: a folder of photos over other backgrounds."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mattecli.cli.batch_options import ListOptions, RunChoices
+from mattecli.cli.folder_run import narrowed, run_folder
+from mattecli.cli.output_options import WriteChoices, check_composite_options, check_in_folder
+from mattecli.cli.terminal import Terminal
+from mattecli.errors import UsageError
+
+if TYPE_CHECKING:
+    from mattecli.batch.jobs import JobList
+    from mattecli.batch.worker import BatchOptions
+    from mattecli.compositing.rendition import Rendition
+    from mattecli.work.job import OutputOptions
+
+
+def composite_folder(
+    photos: Path,
+    alphas: str,
+    options: BatchOptions,
+    *,
+    background: str,
+    known: str | None,
+    listing: ListOptions,
+    how: RunChoices,
+    written: WriteChoices,
+    terminal: Terminal,
+    as_json: bool,
+) -> None:
+    """Put the photos of a folder over a background, as a batch does.
+
+    `alphas` and `background` are folders or patterns; a background may also be one for all. `known` is where trimaps
+    are that say what is certain. Raises UsageError and InputError.
+    """
+    from mattecli.batch.worker import Worker
+
+    names = _names(listing, options.outputs.renditions)
+    written.check(list(names.values()))
+    _check_background(background, options.outputs)
+    jobs = _find_jobs(photos, alphas, options, background=background, known=known, listing=listing)
+    jobs = narrowed(jobs, listing, terminal, partners="alphas")
+    run_folder(jobs, Worker(options), how, terminal, what="compositing", as_json=as_json)
+
+
+def deliver_photo(
+    photo: str,
+    alpha: str,
+    options: BatchOptions,
+    *,
+    background: str,
+    known: str | None,
+    terminal: Terminal,
+    as_json: bool,
+) -> None:
+    """Make the deliveries of a preset for one photo. Raises UsageError and InputError."""
+    from mattecli.batch.jobs import outputs_of
+    from mattecli.compositing.outputs import check_memory, read_background
+    from mattecli.system.files import make_folder
+    from mattecli.system.memory import peak_bytes
+    from mattecli.work.job import check_outputs, read_finished, write_outputs
+    from mattecli.work.outcome import Done, Job
+
+    if "-" in (photo, alpha, background, known):
+        raise UsageError(
+            "a preset with [[deliver]] names its files by the photo, which `-` has no name for; name a file"
+        )
+    made = options.outputs.renditions
+    outputs = {
+        name: file
+        for name, one in made.items()
+        for file in outputs_of(
+            Path(photo).name,
+            options.out,
+            [name],
+            one.pattern or "{stem}_{what}.png",
+            suffixes={name: one.suffix or ".png"},
+            option="file",
+        ).values()
+    }
+    job = Job(photo, photo, alpha, outputs, background, finished=True, known=known)
+    check_in_folder(outputs.values(), options.out)
+    for output in outputs.values():
+        make_folder(Path(output).parent)
+    check_outputs(job, options.outputs, overwrite=options.overwrite)
+    under = read_background(background)
+    matte = read_finished(job, reading=options.reading)
+    check_memory(matte.inputs.photo)
+    replaces = dict.fromkeys(outputs, options.overwrite)
+    started = time.perf_counter()
+    notes = write_outputs(job, matte, options.outputs, background=under, replaces=replaces)
+    for note in notes:
+        terminal.warn(note)
+    done = Done(job, matte.facts(), matte.seconds + time.perf_counter() - started, notes, peak_bytes())
+    for output in outputs.values():
+        terminal.say(f"{photo} → {output}")
+    if as_json:
+        terminal.data(json.dumps(done.to_json()) + "\n")
+
+
+def folder_options(listing: ListOptions, how: RunChoices) -> list[str]:
+    """The options that were given and are for folders only."""
+    from dataclasses import fields
+
+    given = [
+        field.name for group in (listing, how) for field in fields(group) if getattr(group, field.name) != field.default
+    ]
+    return [f"--no-{name}" if name == "recursive" else f"--{name.replace('_', '-')}" for name in given]
+
+
+def _names(listing: ListOptions, renditions: Mapping[str, Rendition]) -> dict[str, str]:
+    """The pattern of each output's name. Raises UsageError for patterns that give two outputs one name."""
+    from mattecli.batch.jobs import check_pattern, with_suffix
+
+    if not renditions:
+        check_pattern(listing.name, ["composite"])
+        return {"composite": listing.name}
+    for name, made in renditions.items():
+        check_pattern(made.pattern or listing.name, [name] if made.pattern else list(renditions))
+    return {name: with_suffix(made.pattern or listing.name, made.suffix) for name, made in renditions.items()}
+
+
+def _check_background(background: str, outputs: OutputOptions) -> None:
+    from mattecli.batch.pairing import is_place
+    from mattecli.compositing.outputs import read_background
+
+    if background == "-":
+        raise UsageError("a folder of photos cannot take its background from standard input; name a file with -b")
+    if not is_place(background):
+        check_composite_options(background, fit=outputs.fit, linear=outputs.linear)
+        read_background(background)
+
+
+def _find_jobs(
+    photos: Path,
+    alphas: str,
+    options: BatchOptions,
+    *,
+    background: str,
+    known: str | None,
+    listing: ListOptions,
+) -> JobList:
+    from mattecli.batch.pairing import Alphas, find_jobs
+
+    renditions = options.outputs.renditions
+    return find_jobs(
+        photos,
+        options.out,
+        trimaps=alphas,
+        alphas=Alphas(known=known),
+        kinds=list(renditions) or ["composite"],
+        pattern=listing.name,
+        suffixes={name: made.suffix for name, made in renditions.items() if made.suffix is not None},
+        patterns={name: made.pattern for name, made in renditions.items() if made.pattern is not None},
+        background=background,
+        recursive=listing.recursive,
+    )

@@ -1,0 +1,150 @@
+"""Runs a folder: lists what is to do, does it, and tells how it went."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+
+from mattecli.cli.batch_options import ListOptions, RunChoices
+from mattecli.cli.progress import interruptible, progress_bar
+from mattecli.cli.terminal import Terminal, printable
+from mattecli.errors import InputError, MatteError, UsageError
+
+if TYPE_CHECKING:
+    from mattecli.batch.jobs import JobList
+    from mattecli.batch.report import Report, Run
+    from mattecli.batch.worker import Worker
+    from mattecli.work.outcome import Outcome
+
+
+def narrowed(jobs: JobList, photos: ListOptions, terminal: Terminal, *, partners: str) -> JobList:
+    """The part of the jobs that this command is to do; warns of files that are left out, such as unused trimaps."""
+    from mattecli.batch.report import read_report
+    from mattecli.system.folders import some
+
+    if photos.retry_failed is not None:
+        jobs = _failed_of(read_report(photos.retry_failed), jobs, photos.retry_failed, terminal)
+    if photos.shard is not None:
+        jobs = jobs.shard(*photos.shard)
+    if jobs.foreign:
+        names = some(jobs.foreign)
+        terminal.warn(printable(f"{len(jobs.foreign)} pictures are of formats that matte does not read: {names}"))
+    if jobs.unused:
+        terminal.warn(printable(f"{len(jobs.unused)} {partners} belong to no photo: {some(jobs.unused)}"))
+    return jobs
+
+
+def _failed_of(run: Run, jobs: JobList, report: Path, terminal: Terminal) -> JobList:
+    """The part of the jobs that failed in a report. Raises InputError where none of these photos is in it."""
+    from mattecli.system.folders import some
+
+    failed = run.failed_images()
+    part = jobs.only(failed)
+    images = [job.image for job in part.jobs] + [photo.image for photo in part.failed]
+    found = {os.path.abspath(image) for image in images}  # noqa: PTH100 - no link is followed
+    missing = [image for image in dict.fromkeys(failed) if image not in found]
+    if missing and not found:
+        raise InputError(
+            f"none of the photos that failed in {report} is among these ({some(missing)}); name the folder or manifest "
+            "that the report is of"
+        )
+    if missing:
+        terminal.warn(printable(f"{len(missing)} photos that failed in {report} are not among these: {some(missing)}"))
+    return part
+
+
+def run_folder(jobs: JobList, worker: Worker, how: RunChoices, terminal: Terminal, *, what: str, as_json: bool) -> None:
+    """Do the jobs, or plan them with --dry-run; show and report each outcome; exit with the run's code.
+
+    The run stops at an interrupt and when too many photos have failed. `what` names the work in the progress bar.
+    """
+    from mattecli.batch.report import Report
+    from mattecli.system.files import make_folder
+
+    if how.engine == "local" and (how.ray_address is not None or how.workers is not None):
+        raise UsageError("--ray-address and --workers are for a Ray cluster; add --engine ray")
+    if how.dry_run:
+        from mattecli.cli.dryrun import show_plan
+
+        raise typer.Exit(show_plan(jobs, worker, terminal, as_json=as_json))
+    make_folder(worker.options.out)
+    limit = None if how.max_failures is None else how.max_failures.of(len(jobs))
+    report = Report(how.report, total=len(jobs), limit=limit)
+    with interruptible(terminal, "finishing the photos in work; press Ctrl-C again to drop them") as interrupted:
+        try:
+            with progress_bar(terminal, what, total=len(jobs)) as bar:
+
+                def on_done(outcome: Outcome) -> None:
+                    report.add(outcome)
+                    _show(outcome, terminal, as_json=as_json)
+                    failed = report.counts["failed"]
+                    bar.advance(note=f"{failed} failed" if failed else "")
+
+                for failed in jobs.failed:
+                    on_done(failed)
+                if not report.too_many_failures:
+                    _engine(how)(
+                        jobs.jobs,
+                        worker,
+                        on_done=on_done,
+                        on_load=partial(terminal.say_device, auto=worker.options.run.device == "auto"),
+                        should_stop=lambda: interrupted.is_set() or report.too_many_failures,
+                    )
+        except KeyboardInterrupt:
+            pass  # the second Ctrl-C: what was being matted is dropped
+        finally:
+            report.interrupted = interrupted.is_set()
+            worker.journal.close()
+            report.close()
+    _finish(report, terminal, as_json=as_json)
+
+
+def _engine(how: RunChoices) -> Callable[..., None]:
+    """The function that does the jobs: here, or on a Ray cluster."""
+    if how.engine == "ray":
+        from mattecli.batch.ray import run_on_ray
+
+        return partial(run_on_ray, address=how.ray_address, workers=how.workers)
+    from mattecli.batch.engine import run_jobs
+
+    return run_jobs
+
+
+def _show(outcome: Outcome, terminal: Terminal, *, as_json: bool) -> None:
+    """Print the outcome as JSON if asked to, name a failure, and tell details."""
+    from mattecli.work.outcome import Done, Failed
+
+    if as_json:
+        terminal.data(json.dumps(outcome.to_json()) + "\n")
+    if isinstance(outcome, Failed):
+        if terminal.debug and outcome.traceback is not None:
+            terminal.say(outcome.traceback)
+        terminal.fail(MatteError(printable(outcome.reason)))
+    elif isinstance(outcome, Done):
+        terminal.detail(f"{printable(outcome.name)}: {outcome.seconds:.1f} s")
+        for note in outcome.notes:
+            terminal.detail(printable(note))
+
+
+def _finish(report: Report, terminal: Terminal, *, as_json: bool) -> None:
+    """Print the summary, and exit with the report's code."""
+    summary = report.summary()
+    if as_json:
+        terminal.data(json.dumps(summary) + "\n")
+    counts = summary["summary"]
+    left = f", {counts['left']} not begun" if counts["left"] else ""
+    terminal.say(
+        f"{counts['done']} done, {counts['skipped']} skipped, {counts['failed']} failed{left} "
+        f"({counts['seconds']:.1f} s)"
+    )
+    if report.too_many_failures:
+        what = f"stopped: {counts['failed']} of {counts['total']} photos failed, more than the {report.limit} allowed"
+        terminal.fail(MatteError(what))
+    if report.exit_code:
+        raise typer.Exit(report.exit_code)

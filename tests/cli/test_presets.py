@@ -1,0 +1,218 @@
+"""`--preset`: options from a file, and several files of a photo."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from mattecli.imaging.read import read_image
+from tests.conftest import RunMatte
+from tests.support.batches import lines_of, make_folders, outputs_in
+
+pytestmark = pytest.mark.usefixtures("networks_once")
+
+Folders = tuple[Path, Path, Path]
+
+
+@pytest.fixture
+def folders(tmp_path: Path) -> Folders:
+    """Two photos with trimaps; and where the outputs go."""
+    return make_folders(tmp_path, ("a.png", "sub/c.png"))
+
+
+def write_preset(root: Path, text: str) -> Path:
+    """A preset in a folder of its own beside the photos."""
+    path = root / "presets" / "catalogue.toml"
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def test_the_options_of_a_preset_are_those_of_the_command_line(
+    folders: Folders, run_matte: RunMatte, tmp_path: Path
+) -> None:
+    photos, _, out = folders
+    preset = write_preset(
+        tmp_path,
+        'trimaps = "../trimaps"\nwhat = ["alpha:png16", "cutout"]\nsnap = 3\nrecursive = false\n'
+        'report = "../run.jsonl"\n[predict]\ntrimap = "unused.png"\n',
+    )
+    code, _, err = run_matte("batch", photos, out, "--preset", preset)
+    assert code == 0, err
+    assert outputs_in(out) == {"a_alpha.png", "a_cutout.png"}
+    assert read_image(out / "a_alpha.png").depth == 16
+    assert (tmp_path / "run.jsonl").exists()
+    command = ("--what", "alpha:png16,cutout", "--snap", "3", "--no-recursive")
+    _, _, err = run_matte("batch", photos, out, "-t", tmp_path / "trimaps", *command)
+    assert "0 done, 1 skipped, 0 failed" in err  # its recipes hash the values, wherever they come from
+
+
+def test_the_command_line_wins_over_a_preset(folders: Folders, run_matte: RunMatte, tmp_path: Path) -> None:
+    photos, trimaps, out = folders
+    preset = write_preset(tmp_path, 'trimaps = "nowhere"\nrecursive = true\nbits = 16\nname = "{stem}_x.png"\n')
+    given = ("-t", trimaps, "--no-recursive", "--bits", "8")
+    code, _, err = run_matte("batch", photos, out, "--preset", preset, *given)
+    assert code == 0, err
+    assert outputs_in(out) == {"a_x.png"}
+    assert read_image(out / "a_x.png").depth == 8
+
+
+def test_the_table_of_a_command_wins_over_the_options_above_it(run_matte: RunMatte, tmp_path: Path) -> None:
+    photos, trimaps, out = make_folders(tmp_path, ("a.png",))
+    preset = write_preset(tmp_path, f"trimaps = {str(tmp_path)!r}\nbits = 16\n[batch]\ntrimaps = {str(trimaps)!r}\n")
+    assert run_matte("batch", photos, out, "--preset", preset)[0] == 0
+    assert read_image(out / "a_alpha.png").depth == 16
+
+
+def test_a_colour_is_not_taken_for_a_path_but_a_picture_is(run_matte: RunMatte, tmp_path: Path) -> None:
+    photos, trimaps, _ = make_folders(tmp_path, ("a.png",))
+    (trimaps / "a.png").replace(tmp_path / "alpha.png")
+    command = (
+        "composite",
+        photos / "a.png",
+        tmp_path / "alpha.png",
+        "-o",
+        tmp_path / "out.png",
+        "--overwrite",
+        "--json",
+    )
+    for value, taken in {
+        "white": "white",
+        "#00b140": "#00b140",
+        "rgb(0 177 64)": "rgb(0 177 64)",
+        "../photos/a.png": str(tmp_path / "presets" / ".." / "photos" / "a.png"),
+    }.items():
+        preset = write_preset(tmp_path, f'background = "{value}"\n')
+        code, stdout, err = run_matte(*command, "--preset", preset)
+        assert code == 0, err
+        assert json.loads(stdout)["background"] == taken
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (
+            "trimap = 'x.png'",
+            "trimap is an option of `matte predict`, not of `matte batch`; put it into a table [predict]",
+        ),
+        ("trimpas = 'x'", "trimpas is not an option; did you mean trimaps?"),
+        ("[batch]\noutput_space = 'srgb'", "[batch] output_space is not an option; did you mean output-space?"),
+        ("no-recursive = true", "no-recursive is not an option; did you mean recursive?"),
+        ("qqqq = 1", "qqqq is not an option; `matte batch --help` lists the options"),
+        ("preset = 'other.toml'", "preset is not an option"),
+        ("recursive = 'yes'", "recursive must be true or false, not 'yes'"),
+        ("snap = true", "snap must be a text or a number, not True"),
+        ("tile = 10", "tile must be auto, off or a multiple of 16 from 64 up, not 10"),
+        ("precision = 'fp8'", "precision must be auto, fp32, bf16 or fp16, not 'fp8'"),
+        ("batch = 3", "batch must be a table [batch], not a value"),
+        ("snap = ", "is not TOML in UTF-8"),
+        ("[deliver]\nsize = 3", "deliver must be tables [[deliver]], with two brackets"),
+        ("[[deliver]]\nformatt = 'jpg'", "[[deliver]] 1: formatt is not a key of a delivery; did you mean format?"),
+        ("[[deliver]]\nformat = 'gif'", "[[deliver]] 1: format must be one of"),
+        ("[[deliver]]\nwhat = 'layers'", "what must be alpha, cutout, foreground or composite, not layers"),
+        ("[[deliver]]\nwhat = 'composite'", "composite is a composite, which needs a background"),
+        ("[[deliver]]\nformat = 'jpg'", "cutout is a cut-out, and .jpg has no transparency"),
+        ("[[deliver]]\n[[deliver]]", "[[deliver]] 2: cutout is the name of an earlier delivery"),
+        ("[[deliver]]\nname = 'a b'", "name must be a word, such as web, not 'a b'"),
+        ("[[deliver]]\nname = 'alpha'", "a cutout is called alpha, which is another kind"),
+        ("[[deliver]]\nsize = '0x3'", "size must be the longest side in pixels"),
+        ("[[deliver]]\nmax-bytes = 'few'", "max-bytes must be a number of bytes"),
+        ("[[deliver]]\nmax-bytes = 9", "quality and max-bytes are for jpg, webp, avif and jxl, not for .png"),
+        ("[[deliver]]\nwhat = 'alpha'\nformat = 'jpg'", "is an alpha, which is never lossy"),
+        ("[[deliver]]\nformat = 'webp'\nquality = 'lossless'\nmax-bytes = 9", "quality lossless contradicts max-bytes"),
+        ("[[deliver]]\nfile = 'x.png'", "file must hold {stem} or {name}"),
+        ("[[deliver]]\nfile = '../{stem}.png'", "file must lie below the output folder"),
+    ],
+)
+def test_what_is_wrong_in_a_preset_is_named(
+    folders: Folders, run_matte: RunMatte, tmp_path: Path, text: str, message: str
+) -> None:
+    photos, trimaps, out = folders
+    preset = write_preset(tmp_path, text)
+    code, _, err = run_matte("batch", photos, out, "-t", trimaps, "--preset", preset)
+    assert code in (2, 3)
+    assert str(preset) in err
+    assert message in " ".join(err.split())
+    assert not out.exists()
+
+
+def test_a_preset_that_is_missing_is_an_error(folders: Folders, run_matte: RunMatte, tmp_path: Path) -> None:
+    photos, trimaps, out = folders
+    code, _, err = run_matte("batch", photos, out, "-t", trimaps, "--preset", tmp_path / "no.toml")
+    assert code == 3
+    assert "no.toml cannot be read" in err
+
+
+DELIVER = """
+background = "white"
+[[deliver]]
+name = "web"
+format = "jpg"
+size = 16
+max-bytes = 1200
+[[deliver]]
+name = "print"
+what = "cutout"
+format = "tif16"
+file = "print/{dir}/{stem}"
+"""
+
+
+def test_a_photo_is_delivered_as_several_files(folders: Folders, run_matte: RunMatte, tmp_path: Path) -> None:
+    photos, trimaps, out = folders
+    preset = write_preset(tmp_path, DELIVER)
+    report = tmp_path / "run.jsonl"
+    command = ("batch", photos, out, "-t", trimaps, "--preset", preset, "--report", report)
+    code, _, err = run_matte(*command)
+    assert code == 0, err
+    assert outputs_in(out) == {"a_web.jpg", "print/a.tif", "sub/c_web.jpg", "print/sub/c.tif"}
+    web, cutout = read_image(out / "a_web.jpg"), read_image(out / "print/a.tif", keep_alpha=True)
+    assert web.size == (16, 16)
+    assert (out / "a_web.jpg").stat().st_size <= 1200
+    assert (cutout.size, cutout.depth, cutout.pixels.shape[2]) == ((32, 32), 16, 4)
+    assert set(lines_of(report)["a.png"]["output"]) == {"web", "print"}
+    assert "0 done, 2 skipped" in run_matte(*command)[2]
+
+
+def test_only_a_delivery_that_changed_is_made_again(folders: Folders, run_matte: RunMatte, tmp_path: Path) -> None:
+    photos, trimaps, out = folders
+    command = ("batch", photos, out, "-t", trimaps, "--preset")
+    run_matte(*command, write_preset(tmp_path, DELIVER))
+    before = {path: path.stat().st_mtime_ns for path in out.rglob("*.*") if path.is_file()}
+    _, _, err = run_matte(*command, write_preset(tmp_path, DELIVER.replace("size = 16", "size = 12")))
+    assert "2 done, 0 skipped" in err
+    changed = {
+        path.suffix for path, time in before.items() if path.suffix != ".jsonl" and path.stat().st_mtime_ns != time
+    }
+    assert changed == {".jpg"}
+    assert read_image(out / "a_web.jpg").size == (12, 12)
+
+
+def test_predict_delivers_what_a_batch_delivers(folders: Folders, run_matte: RunMatte, tmp_path: Path) -> None:
+    photos, trimaps, out = folders
+    preset = write_preset(tmp_path, DELIVER)
+    run_matte("batch", photos, out, "-t", trimaps, "--preset", preset)
+    alone = tmp_path / "alone"
+    command = ("predict", photos / "a.png", "-t", trimaps / "a.png", "--preset", preset)
+    code, stdout, err = run_matte(*command, "--out-dir", alone, "--json")
+    assert code == 0, err
+    assert outputs_in(alone) == {"a_web.jpg", "print/a.tif"}
+    assert json.loads(stdout)["output"] == {"web": str(alone / "a_web.jpg"), "print": str(alone / "print/a.tif")}
+    for name in outputs_in(alone):
+        assert (alone / name).read_bytes() == (out / name).read_bytes()
+    code, _, err = run_matte(*command, "-o", tmp_path / "one.png")
+    assert code == 2
+    assert "the preset delivers 2 outputs but -o names one file" in err
+    code, _, err = run_matte(*command, "--what", "cutout", "--out-dir", alone, "--overwrite")
+    assert code == 0, err
+    assert "a_cutout.png" in outputs_in(alone)
+
+
+def test_a_delivery_that_cannot_be_small_enough_fails_by_name(
+    folders: Folders, run_matte: RunMatte, tmp_path: Path
+) -> None:
+    photos, trimaps, out = folders
+    preset = write_preset(tmp_path, DELIVER.replace("max-bytes = 1200", "max-bytes = 100"))
+    code, _, err = run_matte("batch", photos, out, "-t", trimaps, "--preset", preset)
+    assert code == 1
+    assert "a_web.jpg would have more than 100 bytes at quality 30" in " ".join(err.split())
