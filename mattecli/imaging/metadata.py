@@ -87,7 +87,7 @@ def _iptc_of(info: Mapping[Any, Any]) -> bytes | None:
 def _text_chunk(info: Mapping[Any, Any], name: str) -> bytes | None:
     """A block as older PNG files hold it: a name, a length and hexadecimal digits in a text chunk."""
     text = info.get(f"Raw profile type {name}")
-    found = re.fullmatch(r"\s*\w+\s+\d+\s+([0-9a-fA-F\s]+)", text) if isinstance(text, str) else None
+    found = re.fullmatch(r"\s*\w+(?: profile)?\s+\d+\s+([0-9a-fA-F\s]+)", text) if isinstance(text, str) else None
     digits = "".join(found[1].split()) if found else ""
     return bytes.fromhex(digits) if digits and len(digits) % 2 == 0 else None
 
