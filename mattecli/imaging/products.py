@@ -95,7 +95,9 @@ def check_over(products: Products, background: str | None) -> None:
 def suffixes(products: Products) -> dict[str, str]:
     """The suffixes that are settled by the formats."""
     settled: dict[str, str] = {kind: form.suffix for kind, form in products.items() if form is not None}
-    return ({"layers": LAYERED[0]} if "layers" in products else {}) | settled
+    if "layers" in products:
+        settled.setdefault("layers", LAYERED[0])
+    return settled
 
 
 def depths(products: Products) -> dict[str, Depth]:
