@@ -37,7 +37,6 @@ from mattecli.compositing.outputs import (
     read_background,
 )
 from mattecli.errors import UsageError
-from mattecli.system.files import make_folder
 
 if TYPE_CHECKING:
     from mattecli.batch.worker import BatchOptions
@@ -176,6 +175,8 @@ def composite(
     finish.check_kinds(["composite"])
     written.check(list(targets.values()))
     if options.out_dir is not None:
+        from mattecli.system.files import make_folder
+
         make_folder(options.out_dir)
     given = [photo, alpha, *([] if options.trimap is None else [options.trimap])]
     for background, target in targets.items():

@@ -66,15 +66,19 @@ def with_exact_background(alpha: Floats) -> Floats:
 def split(alpha: Floats, radius: float) -> tuple[Floats, Floats]:
     """The solid part S and the hair D of a matte, float32 (H, W) each: α = S + (1 − S)·D.
 
-    S is the opening of α by a disc. An opening leaves ears at corners, too: so D has only pieces that are longer than
-    the disc is wide and at least 0.1 somewhere, and elsewhere S is α.
+    S is the opening of α by a disc of that radius r. An opening also takes ears off at corners, and grain off along the
+    contour. So D has only pieces that are longer than r beyond r/2 from the solid part, with their roots; elsewhere S
+    is α. A strand is at least 0.1 somewhere.
     """
     solid = opened(alpha, radius)
     hair = np.where(solid < 1, (alpha - solid) / np.maximum(1 - solid, np.float32(1e-6)), 0).astype(np.float32)
-    _, labels, facts, _ = cv2.connectedComponentsWithStats((hair > _STRAND).astype(np.uint8), connectivity=8)
-    long = facts[:, (cv2.CC_STAT_WIDTH, cv2.CC_STAT_HEIGHT)].max(axis=1) > 2 * radius
+    away = cv2.distanceTransform((solid < 0.5).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_5)
+    far = (hair > _STRAND) & (away > radius / 2)
+    _, labels, facts, _ = cv2.connectedComponentsWithStats(far.astype(np.uint8), connectivity=8)
+    long = facts[:, (cv2.CC_STAT_WIDTH, cv2.CC_STAT_HEIGHT)].max(axis=1) > radius
     long[0] = False
-    kept = cv2.dilate(long[labels].astype(np.uint8), disc(_LEAST_RADIUS)) > 0
+    root = disc(math.ceil(radius / 2) + _LEAST_RADIUS)
+    kept = cv2.dilate(long[labels].astype(np.uint8), root) > 0
     hair[~kept] = 0
     return np.where(kept, solid, alpha), hair
 

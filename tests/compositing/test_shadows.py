@@ -166,3 +166,11 @@ def test_a_kept_shadow_moves_with_its_subject() -> None:
     assert dataclasses.is_dataclass(crop.placement)
     plain = finish(photo, alpha, Finishing(canvas=(600, 600), scale=1.0))
     assert np.array_equal(plain.alpha, crop.alpha)
+
+
+def test_a_shadow_that_the_output_cuts_is_said() -> None:
+    photo, alpha, _ = product()
+    tight = finish(photo, alpha, Finishing(shadow="drop", crop="subject"))
+    assert [note for note in tight.notes if "cuts the shadow at the" in note]
+    wide = finish(photo, alpha, Finishing(shadow="drop", crop="subject", margin=80))
+    assert wide.notes == ()
