@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from mattecli.cli.batch_options import PhotoOptions, RunChoices
+from mattecli.cli.colour_options import ColourChoices, check_colours
 from mattecli.cli.mask_options import MaskOptions
 from mattecli.cli.options import Json, ModelOptions, Overwrite, ReadChoices
 from mattecli.cli.output_options import OutputChoices, WriteChoices, check_composite_options
@@ -65,6 +66,7 @@ def batch(
     kinds = _kinds(choices, photos)
     choices.check_formats()
     choices.check_bits(kinds)
+    check_colours(ColourChoices(), kinds, linear=choices.linear, clear=True)
     if how.engine == "local" and (how.ray_address is not None or how.workers is not None):
         raise UsageError("--ray-address and --workers are for a Ray cluster; add --engine ray")
     out = _output_folder(images, out, photos)
@@ -140,7 +142,7 @@ def _check_outputs(
     depths = settled_depths(choices.what or {})
     composite = "composite" in kinds
     if photos.manifest is None or not composite:
-        check_composite_options(choices.background if composite else None, fit=choices.fit, linear=choices.linear)
+        check_composite_options(choices.background if composite else None, fit=choices.fit)
     names = {kind: with_suffix(photos.name, choices.suffixes.get(kind)) for kind in kinds}
     if photos.manifest is None:  # which may name files of other formats
         written.check(list(names.values()))

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from mattecli.cli.colour_options import ColourChoices, check_colours
 from mattecli.cli.options import Json, Overwrite, ReadChoices
 from mattecli.cli.output_options import (
     BACKGROUND,
@@ -62,7 +63,7 @@ class CompositeOptions:
             show_default="a blurred copy of the picture",
         ),
     ] = None
-    linear: LinearOption = False
+    linear: LinearOption = None
     output_space: OutputSpace = "keep"
     keep_colours: Annotated[
         bool,
@@ -81,6 +82,7 @@ def composite(
     ],
     *,
     options: CompositeOptions,
+    colours: ColourChoices,
     reading: ReadChoices,
     written: WriteChoices,
     overwrite: Overwrite = False,
@@ -101,13 +103,13 @@ def composite(
       matte composite photo.jpg photo_alpha.png -b transparent -o cutout.png
     """
     started = time.perf_counter()
-    target = _check_options(photo, alpha, options, as_json=as_json)
+    target = _check_options(photo, alpha, options, colours, as_json=as_json)
     written.check([target])
     check_composite_output(target, options.background, overwrite=overwrite, inputs=[photo, alpha, options.background])
 
     from mattecli.imaging.write import write_image
 
-    result = _composite(photo, alpha, options, reading.read_options(), target, terminal)
+    result = _composite(photo, alpha, options, colours, reading.read_options(), target, terminal)
     write_image(target, result, overwrite=overwrite, options=written.write_options())
     seconds = time.perf_counter() - started
     terminal.detail(f"{_size(result)}, {seconds:.1f} s")
@@ -126,21 +128,28 @@ def _facts(result: Image, options: CompositeOptions, seconds: float) -> dict[str
         "width": result.size[0],
         "height": result.size[1],
         "fit": options.fit,
-        "linear": options.linear,
+        "linear": options.linear is not False,
         "foreground": "photo" if options.keep_colours else "estimated",
         "seconds": round(seconds, 3),
         "peak_bytes": peak_bytes(),
     }
 
 
-def _check_options(photo: str, alpha: str, options: CompositeOptions, *, as_json: bool) -> str:
+def _check_options(photo: str, alpha: str, options: CompositeOptions, colours: ColourChoices, *, as_json: bool) -> str:
     """The file to write. Raises UsageError for options that do not go together."""
     if [photo, alpha, options.background].count("-") > 1:
         raise UsageError(
             "standard input can be read only once; name a file for all but one of photo, alpha, background"
         )
     _surround(options)
-    check_composite_options(options.background, fit=options.fit, linear=options.linear)
+    check_composite_options(options.background, fit=options.fit)
+    clear = options.background.lower() == "transparent"
+    check_colours(colours, ["composite"], linear=options.linear, clear=clear)
+    if options.keep_colours and (colours.colour_choke or colours.decontaminate != 100):
+        raise UsageError(
+            "--keep-colours uses the photo's colours, so --colour-choke and --decontaminate would do nothing; leave "
+            "one of them out"
+        )
     target = _target(photo, options.output)
     if target == "-" and as_json:
         raise UsageError("--json and -o - both write to standard output; name a file for the picture")
@@ -148,8 +157,15 @@ def _check_options(photo: str, alpha: str, options: CompositeOptions, *, as_json
 
 
 def _composite(
-    photo: str, alpha: str, options: CompositeOptions, reading: ReadOptions, target: str, terminal: Terminal
+    photo: str,
+    alpha: str,
+    options: CompositeOptions,
+    colours: ColourChoices,
+    reading: ReadOptions,
+    target: str,
+    terminal: Terminal,
 ) -> Image:
+    from mattecli.compositing.colours import ForegroundColours
     from mattecli.compositing.delivery import deliver
     from mattecli.imaging.image import Image, in_space
     from mattecli.imaging.read import read_alpha, read_image
@@ -170,6 +186,10 @@ def _composite(
         terminal.warn(delivery.note)
     check_memory(picture)
     working = delivery.prepared(picture)
+    choices = colours.colour_options()
+    if options.keep_colours:
+        choices = replace(choices, decontaminate=0)
+    foreground = ForegroundColours(choices, linear=options.linear)
     made = make_output(
         "composite",
         working,
@@ -178,7 +198,7 @@ def _composite(
         fit=options.fit,
         around=_surround(options),
         linear=options.linear,
-        foreground=working.pixels if options.keep_colours else None,
+        foreground=(foreground.of_cutout if background is None else foreground.of)(working, matte),
     )
     return in_space(made, delivery.final, depth=delivery.depth)
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from mattecli.cli.colour_options import ColourChoices, check_colours, has_clear
 from mattecli.cli.mask_options import MaskOptions
 from mattecli.cli.options import Json, ModelOptions, Overwrite, ReadChoices
 from mattecli.cli.output_options import OutputChoices, OutputFolder, WriteChoices, check_composite_options
@@ -100,6 +101,7 @@ def predict(
     files: PredictOptions,
     subject: SubjectOptions,
     choices: OutputChoices,
+    colours: ColourChoices,
     masks: MaskOptions,
     reading: ReadChoices,
     written: WriteChoices,
@@ -123,6 +125,7 @@ def predict(
     """
     started = time.perf_counter()
     job = _job(photo, files, subject, choices, masks)
+    check_colours(colours, job.outputs, linear=choices.linear, clear=has_clear(job.outputs, choices.background))
     written.check(list(job.outputs.values()))
     if as_json and "-" in job.outputs.values():
         raise UsageError("--json and -o - both write to standard output; name a file for the picture")
@@ -146,7 +149,7 @@ def predict(
         done = run_job(
             job,
             network,
-            options=choices.output_options(written.write_options()),
+            options=choices.output_options(written.write_options(), colours),
             reading=reading.read_options(model),
             overwrite=overwrite,
             save_trimap=files.save_trimap,
@@ -191,7 +194,7 @@ def _job(photo: str, files: PredictOptions, subject: SubjectOptions, choices: Ou
     choices.check_formats()
     choices.check_bits(kinds)
     outputs = _outputs(kinds, photo, files, choices)
-    check_composite_options(choices.background, fit=choices.fit, linear=choices.linear)
+    check_composite_options(choices.background, fit=choices.fit)
     return Job(photo, photo, trimap, outputs, choices.background, mask=from_mask)
 
 

@@ -4,7 +4,7 @@ import re
 
 # The library's parameters that options set under the same name.
 _PARAMETERS = (
-    "band|backend|bits|box|core|device|dilate|erode|fit|garbage|high|input_space|key|layer|linear|low|max_memory|"
+    "band|backend|bits|box|core|decontaminate|despill|despill_reach|despill_restore|despill_strength|device|dilate|erode|fit|garbage|high|input_space|key|layer|linear|low|max_memory|"
     "max_pixels|opset|output_space|overwrite|pre_post|precision|provider|size|snap|solid|threads|tile|weights"
 )
 _MENTION = re.compile(rf"`({_PARAMETERS})(?:=([^`]*))?`")
@@ -12,6 +12,7 @@ _MENTION = re.compile(rf"`({_PARAMETERS})(?:=([^`]*))?`")
 
 def as_options(message: str) -> str:
     """A message that names options (`--tile 100`) where the library names parameters (`` `tile=100` ``)."""
+    message = message.replace("`choke`", "--colour-choke")
     return _MENTION.sub(_option, message.replace("`compare=False`", "--no-check"))
 
 

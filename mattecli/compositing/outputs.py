@@ -14,7 +14,7 @@ from mattecli.imaging.choices import Colour, Fit, Kind
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from mattecli.compositing.delivery import ForegroundColours
+    from mattecli.compositing.colours import ForegroundColours
     from mattecli.imaging.image import Image
     from mattecli.imaging.options import Depth, WriteOptions
 
@@ -29,7 +29,7 @@ def make_output(
     background: Image | Colour | None = None,
     fit: Fit = "cover",
     around: Colour | None = None,
-    linear: bool = False,
+    linear: bool | None = None,
     foreground: NDArray[Any] | None = None,
 ) -> Image:
     """Turn a photo and its alpha, (H, W) in [0, 1], into a picture with the photo's depth, profile and resolution.
@@ -40,8 +40,9 @@ def make_output(
 
     A background is a picture or a colour of sRGB. It is converted to the photo's colour space in floats, and the sum is
     rounded once. `fit` brings a picture to the photo's size; `around` is the colour that `contain` leaves around it.
-    `foreground`, (H, W, 3), are the colours to use. Without it they are estimated: in linear light for a composite that
-    is `linear`. Raises DeviceError where the memory does not suffice for the estimate.
+    Colours are estimated and mixed in linear light, or with `linear` False in the values as they are. `foreground`,
+    (H, W, 3), are the colours to use instead of an estimate. Raises DeviceError where the memory does not suffice for
+    the estimate.
     """
     import numpy as np
 
@@ -56,8 +57,7 @@ def make_output(
     photo = replace(photo, transparent=False)  # its hidden colours are used: see `photo_note`
     if foreground is None:
         check_memory(photo)
-        in_light = linear and kind == "composite" and background is not None
-        foreground = estimate_foreground(photo, alpha, linear=in_light)
+        foreground = estimate_foreground(photo, alpha, linear=linear is not False)
     if kind == "foreground":
         return replace(photo, pixels=to_depth(foreground, photo.depth))
 
@@ -74,7 +74,7 @@ def make_output(
         front = replace(photo, pixels=foreground[rows])
         if opaque:
             under = replace(behind, pixels=behind.pixels[rows]) if isinstance(behind, Image) else behind
-            strip = compositing.composited(front, alpha[rows], under, linear=linear)
+            strip = compositing.composited(front, alpha[rows], under, linear=linear is not False)
         else:
             strip = compositing.cutout(front, alpha[rows], foreground=front)
         result[rows] = to_depth(strip, photo.depth)
@@ -102,8 +102,9 @@ def check_memory(photo: Image) -> None:
     from mattecli.system.memory import free_bytes, show_bytes
 
     width, height = photo.size
-    # The estimated colours take 12 bytes a pixel, 7 more while they are made; later background and result are beside.
-    needed = width * height * (12 + max(7, 8 * photo.pixels.itemsize))
+    # The estimated colours take 12 bytes a pixel, 19 more while they are made: 12 are light, and 7 the estimate's own.
+    # Later background and result are beside them.
+    needed = width * height * (12 + max(19, 8 * photo.pixels.itemsize))
     if needed > (free := free_bytes()):
         raise DeviceError(
             f"putting {width}×{height} pixels together takes {show_bytes(needed)} of memory, but {show_bytes(free)} is "
@@ -176,7 +177,7 @@ def write_output(
     colours: ForegroundColours | None = None,
     background: Image | Colour | None = None,
     fit: Fit = "cover",
-    linear: bool = False,
+    linear: bool | None = None,
     bits: Depth = 8,
     files: WriteOptions | None = None,
     output_space: str = "keep",
@@ -201,7 +202,10 @@ def write_output(
     form = LAYERS if kind == "layers" else check_format(target)
     delivery = deliver(photo, form, output_space=output_space)
     working = delivery.prepared(photo)
-    estimated = None if colours is None else colours.of(working, alpha)
+    estimated = None
+    if colours is not None:
+        clear = kind in ("cutout", "layers") or (kind == "composite" and background is None)
+        estimated = (colours.of_cutout if clear else colours.of)(working, alpha)
     shown: Kind = "foreground" if kind == "layers" else kind
     made = make_output(shown, working, alpha, background=background, fit=fit, linear=linear, foreground=estimated)
     made = in_space(made, delivery.final, depth=delivery.depth)

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
-from mattecli.compositing.delivery import KEEP, ForegroundColours, deliver
+from mattecli.compositing.colours import ColourOptions, ForegroundColours
+from mattecli.compositing.delivery import KEEP, deliver
 from mattecli.compositing.outputs import (
     check_memory,
     check_output_file,
@@ -48,15 +49,17 @@ READ = ReadOptions()
 class OutputOptions:
     """How outputs are made.
 
-    `bits` is the depth of the alpha. `fit` says how a background picture is brought to the photo's size. `linear` mixes
-    composites in linear light. `output_space` is the colour space of the other outputs: keep (the photo's own), srgb,
-    p3, or the file of an ICC profile. `depths` are those that formats of outputs settle; `files` says how files are
-    written.
+    `bits` is the depth of the alpha. `fit` says how a background picture is brought to the photo's size. `linear` False
+    estimates colours and mixes composites in the values as they are; None and True do both in linear light. `colours`
+    says what else is done to colours. `output_space` is the colour space of the other outputs: keep (the photo's own),
+    srgb, p3, or the file of an ICC profile. `depths` are those that formats of outputs settle; `files` says how files
+    are written.
     """
 
     bits: Bits = 8
     fit: Fit = "cover"
-    linear: bool = False
+    linear: bool | None = None
+    colours: ColourOptions = field(default_factory=ColourOptions)
     output_space: str = KEEP
     depths: Mapping[Kind, Depth] = field(default_factory=dict)
     files: WriteOptions = field(default_factory=WriteOptions)
@@ -248,17 +251,16 @@ def write_outputs(
 
     `replaces` says of each output whether its file may replace another. `record` gives for a kind what is called with
     the finished file before it takes its name. Outputs in one colour space share one estimate of the foreground's
-    colours; a composite in linear light has one of its own. Raises InputError and DeviceError.
+    colours. Raises InputError and DeviceError.
     """
-    alone = "composite" if options.linear and background is not None else ""
-    colours = ForegroundColours()
+    colours = ForegroundColours(options.colours, linear=options.linear)
     for kind in sorted(replaces, key=lambda kind: kind != "alpha"):
         write_output(
             kind,
             job.outputs[kind],
             matte.inputs.photo,
             matte.alpha,
-            colours=None if kind == alone else colours,
+            colours=colours,
             background=background,
             fit=options.fit,
             linear=options.linear,
