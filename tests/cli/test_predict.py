@@ -340,7 +340,6 @@ def test_output_folder_not_writable(run_matte: RunMatte, photo: Path, trimap: Pa
         ("-b bleu", "neither a file nor a colour"),
         ("--linear", "--linear would do nothing"),
         ("--fit tile --cutout", "--fit tile would do nothing"),
-        ("-b transparent --linear", "--linear would do nothing"),
         ("-b red --fit tile", "red is a colour"),
     ],
 )
