@@ -12,11 +12,11 @@ PROCESSES ?= 2
 
 demo: $(VENV)/.installed
 	mkdir -p $(OUT)
-	$(BIN)/matte predict examples/astronaut.png --trimap examples/astronaut_trimap.png \
-	    --what alpha,cutout --out-dir $(OUT) --overwrite
-	$(BIN)/matte composite examples/astronaut.png $(OUT)/astronaut_alpha.png -b examples/background.jpg \
-	    -o $(OUT)/astronaut_composite.png --overwrite
-	@echo "The pictures are in $(OUT)/: astronaut_alpha.png, astronaut_cutout.png and astronaut_composite.png"
+	$(BIN)/matte predict examples/portrait.jpg --mask examples/portrait_mask.png \
+	    --save-trimap $(OUT)/portrait_trimap.png --what alpha,cutout --out-dir $(OUT) --overwrite
+	$(BIN)/matte composite examples/portrait.jpg $(OUT)/portrait_alpha.png -b examples/background.jpg \
+	    -o $(OUT)/portrait_composite.png --overwrite
+	@echo "The pictures are in $(OUT)/: portrait_trimap.png, portrait_alpha.png, portrait_cutout.png and portrait_composite.png"
 
 test: $(VENV)/.installed-dev
 	$(BIN)/python -m pytest -n $(PROCESSES) --dist loadfile

@@ -33,7 +33,7 @@ from mattecli.imaging.image import Image
 from mattecli.imaging.read import read_image
 from mattecli.imaging.write import write_image
 
-PHOTO = Path(__file__).parents[1] / "examples" / "astronaut.png"
+PHOTO = Path(__file__).parents[1] / "examples" / "portrait.jpg"
 SIDE = 32
 
 

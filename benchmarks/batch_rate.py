@@ -80,7 +80,7 @@ def batch(jobs: list[Job], worker: Worker) -> float:
 
 def make_inputs(folder: Path, photos: int, side: int) -> None:
     """JPEG photos of one size, all different, with the example's trimap."""
-    photo, trimap = read_image(ROOT / "astronaut.png").pixels, read_trimap(ROOT / "astronaut_trimap.png")
+    photo, trimap = read_image(ROOT / "portrait.jpg").pixels, read_trimap(ROOT / "portrait_trimap.png")
     for kind in ("photos", "trimaps"):
         (folder / kind).mkdir()
     rows = np.arange(side) * photo.shape[0] // side

@@ -26,7 +26,7 @@ from mattecli.inference.options import RunOptions
 from mattecli.system.process import prepare_process
 from mattecli.work.outcome import Done, Outcome
 
-PHOTO = Path(__file__).parents[1] / "examples" / "astronaut.png"
+PHOTO = Path(__file__).parents[1] / "examples" / "portrait.jpg"
 MIB = 2**20
 
 

@@ -103,8 +103,8 @@ def paint(image: NDArray[np.uint8], weights: Tensor, top: int, left: int, cell: 
 
 def main() -> None:
     """Write the pictures, and print the numbers that the page names."""
-    photo = np.asarray(read_image(EXAMPLES / "astronaut.png").pixels)
-    found = affinities(photo, read_trimap(EXAMPLES / "astronaut_trimap.png"))
+    photo = np.asarray(read_image(EXAMPLES / "portrait.jpg").pixels)
+    found = affinities(photo, read_trimap(EXAMPLES / "portrait_trimap.png"))
     cv2.imwrite(str(DOCS / "operator_maps.jpg"), draw_maps(photo, found))
     cv2.imwrite(str(DOCS / "operator_kernels.png"), draw_kernels(found[1], 4))
     for number, affinity in enumerate(found):

@@ -11,9 +11,9 @@ import mattecli
 here = Path(__file__).parent
 out = Path(sys.argv[1]) if len(sys.argv) > 1 else Path()
 
-photo = mattecli.read_image(here / "astronaut.png")
+photo = mattecli.read_image(here / "portrait.jpg")
 model = mattecli.load_model()  # the bundled weights; on CUDA if there is a card
-alpha = model.predict(photo, here / "astronaut_trimap.png")  # float32 (H, W) in [0, 1]
+alpha = model.predict(photo, here / "portrait_trimap.png")  # float32 (H, W) in [0, 1]
 
 # Half-transparent pixels still contain the old background, so estimate the foreground's own colours first.
 foreground = mattecli.estimate_foreground(photo, alpha)  # float32 (H, W, 3) in [0, 1]

@@ -135,7 +135,7 @@ def without_clashes(listed: JobList, *, scanned: Sequence[str] = ()) -> JobList:
         if reason is None:
             jobs.append(job)
         else:
-            failed.append(Failed(job.name, job.image, reason, job.trimap, extra=job.extra, partner=job.partner))
+            failed.append(Failed(job.name, job.image, reason, job.trimap, extra=job.extra, what=job.what or "trimap"))
     return JobList(jobs, failed, listed.unused, listed.foreign)
 
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from mattecli.batch.jobs import OUTPUT, JobList, outputs_of, resolver, way_out, without_clashes
 from mattecli.batch.table import Line, read_lines
 from mattecli.compositing.outputs import parse_colour
 from mattecli.errors import InputError, UsageError
+from mattecli.work.making import Making
 from mattecli.work.outcome import Failed, Job
 
 
@@ -22,14 +24,15 @@ def read_manifest(
     background: str | None = None,
     suffixes: Mapping[str, str] | None = None,
     patterns: Mapping[str, str] | None = None,
+    making: Making | None = None,
 ) -> JobList:
     """The jobs of a manifest: CSV with a line of column names, or JSON lines; see `read_lines`.
 
     `image` and `trimap` are paths; relative ones start at the manifest's folder. `output` is a path below `out`, which
-    may hold `{what}`; without it `pattern` names the outputs. `suffixes` and `patterns` are as in `outputs_of`.
-    `background` is a picture or a colour; without it the `background` of this call is used. Other columns are a job's
-    `extra`. A line that cannot be matted is a Failed. Raises InputError for a manifest that cannot be read, and for an
-    output that would not lie in `out`.
+    may hold `{what}`; without it `pattern` names the outputs. `suffixes` and `patterns` are as in `outputs_of`, and
+    `making` is how the trimaps are read. `background` is a picture or a colour; without it the `background` of this
+    call is used. Other columns are a job's `extra`. A line that cannot be matted is a Failed. Raises InputError for a
+    manifest that cannot be read, and for an output that would not lie in `out`.
     """
     listed = JobList()
     real = resolver()
@@ -42,6 +45,7 @@ def read_manifest(
         if isinstance(entry, Failed):
             listed.failed.append(entry)
             continue
+        entry = replace(entry, making=making)
         for output in entry.outputs.values():
             if (how := way_out(output, out, real=real)) is not None:
                 given = line.values.get("output") or output

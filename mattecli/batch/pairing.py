@@ -12,7 +12,8 @@ from mattecli.batch.jobs import OUTPUT, JobList, check_inside, fill, name_values
 from mattecli.errors import InputError
 from mattecli.imaging.image import SUFFIXES
 from mattecli.system.folders import as_read, natural, some
-from mattecli.work.outcome import Failed, FromMask, Job
+from mattecli.work.making import Making
+from mattecli.work.outcome import Failed, Job
 
 TRIMAP_SUFFIXES = SUFFIXES | {".npy"}
 # Pictures of formats that are not read: raw photographs, layered files, and others.
@@ -27,13 +28,13 @@ Find = Callable[[str], list[str]]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Masks:
-    """Where masks are paired in place of trimaps: how trimaps are made of them, and where their partners are.
+class Sources:
+    """How the trimaps of a folder of photos are made, if they are not simply read, and where their partners are.
 
     `cores` and `garbages` are folders or patterns; a photo need not have one there.
     """
 
-    from_mask: FromMask
+    making: Making
     cores: str | None = None
     garbages: str | None = None
 
@@ -52,8 +53,8 @@ def find_jobs(
     images: Path,
     out: Path,
     *,
-    trimaps: str,
-    masks: Masks | None = None,
+    trimaps: str | None,
+    sources: Sources | None = None,
     alphas: Alphas | None = None,
     kinds: Sequence[str] = ("alpha",),
     pattern: str = OUTPUT,
@@ -67,33 +68,37 @@ def find_jobs(
     `trimaps` is a folder or a pattern. In a folder, the trimap of `sub/cat.jpg` is `sub/cat` or `sub/cat_trimap` with
     the suffix of any picture. A pattern is a path with `{dir}`, `{stem}` and `{name}`; without a suffix it stands for
     any. A picture that is the trimap of another is not a photo. `pattern` names the outputs below `out`; `suffixes` and
-    `patterns` are as in `outputs_of`. With `masks` the files are masks, and `sub/cat_mask` counts instead of
-    `sub/cat_trimap`. With `alphas` they are finished alphas, and `sub/cat_alpha` counts. `background` is that of all
-    composites; a folder or a pattern has one for each photo.
+    `patterns` are as in `outputs_of`. `sources` says how the trimaps are made: from masks, and then `sub/cat_mask`
+    counts instead of `sub/cat_trimap`; or from the photos alone, and then `trimaps` is None. With `alphas` the files
+    are finished alphas, and `sub/cat_alpha` counts. `background` is that of all composites; a folder or a pattern has
+    one for each photo.
 
     Links to folders are followed, except back to a folder above. Hidden files are left out. What looks like a picture
     but cannot be matted is a Failed. Raises InputError where there is no folder, where it has no photo, and where the
     outputs would lie among the inputs or outside `out`; UsageError for a bad pattern.
     """
-    in_folder = "{" not in trimaps or Path(trimaps).is_dir()
-    folder = Path(trimaps) if in_folder else None
+    in_folder = trimaps is not None and ("{" not in trimaps or Path(trimaps).is_dir())
+    folder = Path(str(trimaps)) if in_folder else None
     _check_folders(images, out, folder, recursive=recursive)
-    what, ending = ("alpha", ALPHA) if alphas else ("trimap", ENDING) if masks is None else ("mask", MASK)
-    shelves = _Shelves()
+    making = None if sources is None else sources.making
+    what = "alpha" if alphas else "trimap" if making is None else making.what
+    shelves, ending = _Shelves(), {"alpha": ALPHA, "mask": MASK}.get(what, ENDING)
     same = folder is not None and folder.samefile(images)
-    find = _in_folder(folder, shelves, ending, same=same) if folder is not None else _by_pattern(trimaps, shelves)
+    find: Find = _itself
+    if trimaps is not None:
+        find = _in_folder(folder, shelves, ending, same=same) if folder is not None else _by_pattern(trimaps, shelves)
     one_each = background is not None and is_place(background)
-    complete = _completer(masks, alphas, background if one_each else None)
+    complete = _completer(sources, alphas, background if one_each else None)
 
     foreign: list[str] = []
     found = sorted(_walk(images, foreign, recursive=recursive), key=lambda entry: natural(entry[0]))
     real = resolver()
     trimaps_of = {
-        name: [trimap for trimap in find(name) if real(trimap) != real(str(path))]
+        name: [trimap for trimap in find(name) if not trimap or real(trimap) != real(str(path))]
         for name, path, reason in found
         if reason is None
     }
-    taken = {real(path) for paths in trimaps_of.values() for path in paths}
+    taken = {real(path) for paths in trimaps_of.values() for path in paths if path}
     listed = JobList(foreign=sorted(foreign, key=natural))
     for name, path, reason in found:
         if reason is not None:
@@ -102,13 +107,14 @@ def find_jobs(
             continue  # a trimap
         elif len(trimaps_of[name]) == 1:
             outputs = outputs_of(name, out, kinds, pattern, suffixes=suffixes, patterns=patterns)
-            entry = complete(Job(name, str(path), trimaps_of[name][0], outputs, None if one_each else background))
+            trimap = trimaps_of[name][0] or str(path)
+            entry = complete(Job(name, str(path), trimap, outputs, None if one_each else background))
             if isinstance(entry, Job):
                 listed.jobs.append(entry)
             else:
                 listed.failed.append(entry)
         else:
-            listed.failed.append(Failed(name, str(path), _unpaired(path, trimaps_of[name], trimaps, what)))
+            listed.failed.append(Failed(name, str(path), _unpaired(path, trimaps_of[name], str(trimaps), what)))
     if not listed.jobs and not listed.failed:
         raise InputError(
             f"{images} holds no pictures{'' if recursive else ' outside its subfolders'}; check the folder"
@@ -158,9 +164,16 @@ def is_place(background: str) -> bool:
     return ("{" in background and not Path(background).exists()) or Path(background).is_dir()
 
 
-def _completer(masks: Masks | None, alphas: Alphas | None, backgrounds: str | None) -> Callable[[Job], Job | Failed]:
+def _itself(_: str) -> list[str]:
+    """In place of a trimap's file, where the photo alone gives the trimap."""
+    return [""]
+
+
+def _completer(
+    sources: Sources | None, alphas: Alphas | None, backgrounds: str | None
+) -> Callable[[Job], Job | Failed]:
     """What adds to a job the files of its name that lie elsewhere, and how its alpha is made."""
-    cores, garbages = (None, None) if masks is None else (masks.cores, masks.garbages)
+    cores, garbages = (None, None) if sources is None else (sources.cores, sources.garbages)
     places = (
         ("core mask", cores, CORE, "--cores"),
         ("garbage mask", garbages, GARBAGE, "--garbages"),
@@ -171,19 +184,19 @@ def _completer(masks: Masks | None, alphas: Alphas | None, backgrounds: str | No
     finders = {what: (str(where), finder(str(where), ending, option)) for what, where, ending, option in given}
 
     def complete(job: Job) -> Job | Failed:
+        if alphas is not None:
+            job = replace(job, finished=True)
         found = {what: find(job.name) for what, (_, find) in finders.items()}
         for what, files in found.items():
             if len(files) > 1 or (not files and what == "background"):
                 reason = _unpaired(Path(job.image), files, finders[what][0], what)
-                return Failed(job.name, job.image, reason, job.trimap, partner=job.partner)
+                return Failed(job.name, job.image, reason, job.trimap, what=job.what or "trimap")
         files_of = {what: files[0] for what, files in found.items() if files}
-        job = replace(job, background=files_of.get("background", job.background))
-        if alphas is not None:
-            return replace(job, finished=True, known=files_of.get("trimap"))
-        if masks is None:
+        job = replace(job, background=files_of.get("background", job.background), known=files_of.get("trimap"))
+        if sources is None:
             return job
         core, garbage = files_of.get("core mask"), files_of.get("garbage mask")
-        return replace(job, mask=replace(masks.from_mask, core=core, garbage=garbage))
+        return replace(job, making=replace(sources.making, core=core, garbage=garbage))
 
     return complete
 

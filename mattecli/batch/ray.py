@@ -23,7 +23,8 @@ from mattecli.batch.engine import run_jobs
 from mattecli.batch.worker import BatchOptions, Worker
 from mattecli.errors import DeviceError, MatteError, UsageError, WeightsError
 from mattecli.system.process import prepare_process
-from mattecli.work.outcome import Done, Failed, FromMask, Job, Outcome, Skipped
+from mattecli.work.making import Making
+from mattecli.work.outcome import Done, Failed, Job, Outcome, Skipped
 
 PHOTOS_A_TASK = 8  # what a worker is given at a time, so that it can read ahead; a dead worker's share begins anew
 
@@ -92,7 +93,7 @@ class RayWorker:
 
     def __call__(self, rows: Rows) -> Rows:
         """The outcomes of these jobs, in the order in which they end."""
-        jobs = [Job(**json.loads(text)) for text in rows["job"]]
+        jobs = [Job.of(json.loads(text)) for text in rows["job"]]
         outcomes: list[str] = []
         try:
             if self._worker is None:
@@ -116,9 +117,7 @@ def _unpack(text: str) -> Outcome:
     status = fields.pop("status")
     if status == Failed.status:
         return Failed(**fields)
-    packed = fields.pop("job")
-    mask = packed.pop("mask")
-    job = Job(**packed, mask=None if mask is None else FromMask.of(mask))
+    job = Job.of(fields.pop("job"))
     if status == Skipped.status:
         return Skipped(job, **fields)
     return Done(job, **{**fields, "notes": tuple(fields["notes"])})
@@ -210,10 +209,11 @@ def _rooted(job: Job) -> Job:
         trimap=os.path.abspath(job.trimap),
         outputs={kind: os.path.abspath(path) for kind, path in job.outputs.items()},
         background=background,
-        mask=None if job.mask is None else _rooted_mask(job.mask),
+        known=None if job.known is None else os.path.abspath(job.known),
+        making=None if job.making is None else _rooted_making(job.making),
     )
 
 
-def _rooted_mask(mask: FromMask) -> FromMask:
-    rooted = [None if path is None else os.path.abspath(path) for path in (mask.core, mask.garbage)]
-    return replace(mask, core=rooted[0], garbage=rooted[1])
+def _rooted_making(making: Making) -> Making:
+    rooted = [None if path is None else os.path.abspath(path) for path in (making.core, making.garbage)]
+    return replace(making, core=rooted[0], garbage=rooted[1])

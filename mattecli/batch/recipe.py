@@ -75,9 +75,7 @@ def reading_words(reading: ReadOptions, *, exposure: float) -> list[Any]:
 
 def _trimap_words(job: Job) -> list[Any]:
     """What recipes hash of how the trimap is made, where it is."""
-    if job.mask is None:
-        return []
-    return [*job.mask.recipe.words(), job.mask.core is not None, job.mask.garbage is not None]
+    return [] if job.making is None else job.making.words()
 
 
 def digest(parts: list[Any]) -> str:

@@ -28,7 +28,6 @@ from mattecli.inference.model import Model
 from mattecli.inference.options import RunOptions
 from mattecli.system.files import sweep
 from mattecli.system.memory import peak_bytes
-from mattecli.trimaps.pairs import pair_size
 from mattecli.weights import find_checkpoint
 from mattecli.work.job import (
     Inputs,
@@ -36,6 +35,7 @@ from mattecli.work.job import (
     OutputOptions,
     backend_facts,
     find_matte,
+    job_size,
     read_finished,
     read_inputs,
     write_outputs,
@@ -128,7 +128,7 @@ class Worker:
         if isinstance(todo, Skipped):
             return todo
         self._check_outputs(todo)
-        size = pair_size(job.image, job.trimap, what=job.partner, reading=self.options.reading)
+        size = job_size(job, self.options.reading)
         if self.options.keep_alpha:
             self._sweep(str(self.kept.folder))
         return replace(todo, size=size, seconds=time.perf_counter() - started)

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from mattecli.batch.jobs import JobList
     from mattecli.batch.worker import Worker
     from mattecli.compositing.rendition import Rendition
+    from mattecli.work.making import Making
 
 
 def batch(
@@ -59,6 +60,8 @@ def batch(
       matte batch photos/ mattes/ --trimaps trimaps/
       matte batch photos/ cutouts/ --trimaps 'photos/{dir}/{stem}_trimap.png' --what cutout --report run.jsonl
       matte batch photos/ mattes/ --masks masks/
+      matte batch photos/ cutouts/ --key auto --garbages garbages/ --what cutout
+      matte batch photos/ mattes/ --auto
       matte batch mattes/ --manifest pairs.csv --what alpha,composite -b white
       matte batch photos/ mattes/ --trimaps trimaps/ --shard 3/16
       matte batch photos/ shop/ --trimaps trimaps/ --preset catalogue.toml --keep-alpha
@@ -68,15 +71,19 @@ def batch(
     choices.check_formats()
     choices.check_bits(kinds)
     out = _output_folder(images, out, photos)
-    if photos.masks is None and (given := masks.given()):
-        raise UsageError(f"{' and '.join(given)} would do nothing without --masks; add it, or leave them out")
+    base = photos.base()
+    if base not in ("--masks", "--auto") and (given := masks.given()):
+        raise UsageError(f"{' and '.join(given)} would do nothing without --masks or --auto; add it, or leave them out")
     _check_outputs(kinds, photos, choices, written, deliveries)
     finish = finishing(edges, placement)
     finish.check_kinds(deliveries[name].kind if name in deliveries else cast(Kind, name) for name in kinds)
 
     from mattecli.batch.worker import BatchOptions, Worker
+    from mattecli.system.threads import use_threads
 
-    jobs = _find_jobs(images, out, kinds, photos, choices, masks, deliveries, terminal)
+    use_threads(model.threads)
+    making = _making(base, photos, masks)
+    jobs = _find_jobs(images, out, kinds, photos, choices, making, deliveries, terminal)
     options = BatchOptions(
         out=out,
         run=model.run_options(),
@@ -137,15 +144,6 @@ def _output_folder(images: Path, out: Path | None, photos: PhotoOptions) -> Path
         return images
     if out is None:
         raise UsageError(f"{images} is the only folder given; name the photos' folder and then the outputs' folder")
-    if photos.trimaps is not None and photos.masks is not None:
-        raise UsageError("--trimaps and --masks are both given; masks take the trimaps' place, so give one of them")
-    if photos.masks is None and (photos.cores is not None or photos.garbages is not None):
-        raise UsageError("--cores and --garbages go with --masks; add it, or leave them out")
-    if photos.trimaps is None and photos.masks is None:
-        raise UsageError(
-            "the photos need trimaps, which mark foreground white, background black and the rest grey; add --trimaps "
-            "with their folder or a pattern, --masks if you have masks, or a --manifest"
-        )
     return out
 
 
@@ -200,20 +198,16 @@ def _find_jobs(
     kinds: tuple[str, ...],
     photos: PhotoOptions,
     choices: OutputChoices,
-    masks: MaskOptions,
+    making: Making | None,
     deliveries: Mapping[str, Rendition],
     terminal: Terminal,
 ) -> JobList:
     """What there is to do on this machine; warns of what is left out."""
     from mattecli.batch.manifest import read_manifest
-    from mattecli.batch.pairing import Masks, find_jobs
-    from mattecli.work.outcome import FromMask
+    from mattecli.batch.pairing import Sources, find_jobs
 
     suffixes = _suffixes(choices, deliveries)
     patterns = {name: made.pattern for name, made in deliveries.items() if made.pattern is not None}
-    of_masks = None
-    if photos.masks is not None:
-        of_masks = Masks(from_mask=FromMask(recipe=masks.recipe()), cores=photos.cores, garbages=photos.garbages)
     if photos.manifest is not None:
         jobs = read_manifest(
             photos.manifest,
@@ -223,13 +217,14 @@ def _find_jobs(
             background=choices.background,
             suffixes=suffixes,
             patterns=patterns,
+            making=making,
         )
     else:
         jobs = find_jobs(
             images,
             out,
-            trimaps=str(photos.trimaps if photos.masks is None else photos.masks),
-            masks=of_masks,
+            trimaps=photos.trimaps or photos.masks,
+            sources=None if making is None else Sources(making=making, cores=photos.cores, garbages=photos.garbages),
             kinds=kinds,
             pattern=photos.name,
             suffixes=suffixes,
@@ -237,4 +232,23 @@ def _find_jobs(
             background=choices.background,
             recursive=photos.recursive,
         )
-    return narrowed(jobs, photos, terminal, partners="trimaps" if of_masks is None else "masks")
+    return narrowed(jobs, photos, terminal, partners="trimaps" if photos.masks is None else "masks")
+
+
+def _making(base: str, photos: PhotoOptions, masks: MaskOptions) -> Making | None:
+    """How the trimaps are made; None where they are simply read.
+
+    Raises what `fetch_model` raises: a batch downloads nothing.
+    """
+    from mattecli.cli.subject import model_name
+    from mattecli.work.making import Making
+
+    model = model_name(auto=photos.auto, model=photos.auto_model)
+    if model is not None:
+        from mattecli.trimaps.auto import fetch_model
+
+        fetch_model(model)
+    recipe = masks.recipe() if base in ("--masks", "--auto") else None
+    making = Making(recipe=recipe, key=photos.key, model=model, resize=photos.resize_trimap)
+    plain = making == Making() and photos.cores is None and photos.garbages is None
+    return None if plain else making

@@ -9,7 +9,10 @@ from typing import Annotated, Any, ClassVar, Literal
 
 import typer
 
+from mattecli.cli.mask_options import ResizeOption
 from mattecli.cli.options import whole_number
+from mattecli.cli.subject import AutoModelOption, AutoOption, KeyOption
+from mattecli.errors import UsageError
 
 NAMES = "{dir}/{stem}_{what}.png"  # as in batch.jobs, which is too heavy to import for --help
 
@@ -99,7 +102,7 @@ class PairOptions:
         typer.Option(
             "--cores",
             metavar="DIR|PATTERN",
-            help="With --masks: masks of what is foreground for certain; not every photo needs one.",
+            help="Masks of what is foreground for certain, whatever else is given; not every photo needs one.",
         ),
     ] = None
     garbages: Annotated[
@@ -107,9 +110,13 @@ class PairOptions:
         typer.Option(
             "--garbages",
             metavar="DIR|PATTERN",
-            help="With --masks: masks of what is background for certain; not every photo needs one.",
+            help="Masks of what is background for certain, whatever else is given; not every photo needs one.",
         ),
     ] = None
+    key: KeyOption = None
+    auto: AutoOption = False
+    auto_model: AutoModelOption = None
+    resize_trimap: ResizeOption = False
     manifest: Annotated[
         Path | None,
         typer.Option(
@@ -119,6 +126,37 @@ class PairOptions:
             "IMAGES and --trimaps. Other columns go into the report.",
         ),
     ] = None
+
+    def base(self) -> str:
+        """The option that the trimaps come from. Raises UsageError where there is none, or more than one."""
+        from mattecli.cli.subject import check_auto_options
+
+        check_auto_options(auto=self.auto, model=self.auto_model)
+        sources = {
+            "--trimaps": self.trimaps,
+            "--masks": self.masks,
+            "--key": self.key,
+            "--auto": self.auto or None,
+            "--manifest": self.manifest,
+        }
+        given = [name for name, value in sources.items() if value is not None]
+        if not given:
+            raise UsageError(
+                "the photos need trimaps, which mark foreground white, background black and the rest grey; add "
+                "--trimaps with their folder or a pattern, --masks if you have masks, --key for photos in front of a "
+                "screen, --auto to let a model find the subjects, or a --manifest"
+            )
+        if len(given) > 1:
+            raise UsageError(f"{' and '.join(given)} each say where the trimaps come from; give one of them")
+        if self.resize_trimap and given[0] not in ("--trimaps", "--manifest"):
+            raise UsageError("--resize-trimap would do nothing without --trimaps; leave it out")
+        if given[0] == "--manifest" and (self.cores is not None or self.garbages is not None):
+            raise UsageError("--cores and --garbages are for a folder of photos; leave them or --manifest out")
+        if self.key is not None:
+            from mattecli.trimaps.sources import parse_key
+
+            parse_key(self.key)
+        return given[0]
 
 
 @dataclass(frozen=True, kw_only=True)

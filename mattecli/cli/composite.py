@@ -14,7 +14,7 @@ import typer
 from mattecli.cli.batch_options import ListOptions, RunChoices
 from mattecli.cli.composite_folder import composite_folder, deliver_photo, folder_options
 from mattecli.cli.finishing_options import EdgeChoices, PlacementChoices, finishing
-from mattecli.cli.options import Json, Overwrite, ReadChoices
+from mattecli.cli.options import Json, Overwrite, ReadChoices, Threads
 from mattecli.cli.output_options import (
     BACKGROUND,
     FitOption,
@@ -114,6 +114,7 @@ def composite(
     written: WriteChoices,
     listing: ListOptions,
     how: RunChoices,
+    threads: Threads = None,
     overwrite: Overwrite = False,
     as_json: Json = False,
     terminal: Terminal,
@@ -174,14 +175,21 @@ def composite(
     for background, target in targets.items():
         check_composite_output(target, background, overwrite=overwrite, inputs=[*given, background])
 
-    from mattecli.imaging.write import write_image
+    from mattecli.imaging.write import check_format, write_image
+    from mattecli.imaging.writing.encoding import metadata_note
     from mattecli.system.files import make_folder
+    from mattecli.system.threads import use_threads
 
+    use_threads(threads)
     if options.out_dir is not None:
         make_folder(options.out_dir)
+    written_as = written.write_options()
     results = _composites(photo, alpha, options, reading.read_options(), targets, finish, terminal)
     for target, result in results:
-        write_image(target, result, overwrite=overwrite, options=written.write_options())
+        note = metadata_note(check_format(target), result.metadata) if written_as.metadata else None
+        if note:
+            terminal.warn(note)
+        write_image(target, result, overwrite=overwrite, options=written_as)
         seconds = time.perf_counter() - started
         terminal.detail(f"{_size(result)}, {seconds:.1f} s")
         if not as_json:
@@ -294,11 +302,14 @@ def _composites(
     from mattecli.imaging.read import read_alpha, read_image
     from mattecli.imaging.write import check_format
     from mattecli.trimaps.check import check_size
-    from mattecli.trimaps.pairs import read_trimap
+    from mattecli.trimaps.pairs import over_data_window, read_trimap
 
     check_output_space(options.output_space)
     backgrounds = {name: read_background(name) for name in targets}
     picture, matte = read_image(photo, options=reading), as_float(read_alpha(alpha))
+    windows = picture.metadata.windows
+    if windows is not None and matte.shape[::-1] == windows.display[2:]:
+        matte = over_data_window(matte, windows)
     check_size((matte.shape[1], matte.shape[0]), picture.size, name=alpha, image_name=photo, what="alpha")
     known = None if options.trimap is None else read_trimap(options.trimap)
     if known is not None and options.trimap is not None:

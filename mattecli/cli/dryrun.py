@@ -63,13 +63,13 @@ def _failed(failed: Failed) -> dict[str, Any]:
 
 
 def _plan(job: Job, worker: Worker) -> dict[str, Any]:
-    from mattecli.trimaps.pairs import pair_size
+    from mattecli.work.job import job_size
     from mattecli.work.outcome import Skipped, describe
 
     try:
         if isinstance(worker.todo(job), Skipped):
             return {**describe(job), "status": "skipped"}
-        width, height = pair_size(job.image, job.trimap, what=job.partner, reading=worker.options.reading)
+        width, height = job_size(job, worker.options.reading)
         line = {**describe(job), "status": "to do", "width": width, "height": height}
         if worker.has_kept(job):
             line["kept"] = True
@@ -90,7 +90,7 @@ def _bytes_to_keep(job: Job, worker: Worker, pixels: int) -> int:
     from mattecli.batch.kept import BYTES, bytes_at_most
     from mattecli.trimaps.pairs import read_trimap
 
-    if job.mask is not None:
+    if job.making is not None:
         return pixels * BYTES
     return bytes_at_most(read_trimap(job.trimap, snap=worker.options.run.snap))
 
@@ -126,8 +126,9 @@ def _shown(line: dict[str, Any]) -> str:
     if line["status"] == "failed":
         return printable(f"fails    {line['reason']}")
     outputs = line["output"].values() if isinstance(line["output"], dict) else [line["output"]]
-    partner = line.get("trimap") or line.get("mask") or line["alpha"]
-    text = f"{line['image']} + {partner} → {', '.join(outputs)}"
+    partner = line.get("trimap") or line.get("mask") or line.get("alpha")
+    pair = f"{line['image']} + {partner}" if partner else line["image"]
+    text = f"{pair} → {', '.join(outputs)}"
     if line["status"] == "skipped":
         return printable(f"is done  {text}")
     if "kept" in line:

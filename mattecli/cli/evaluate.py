@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar
 import typer
 
 from mattecli.cli.options import Json, ModelOptions, Overwrite
+from mattecli.cli.output_options import check_in_folder
 from mattecli.cli.progress import progress_bar
 from mattecli.cli.terminal import Terminal
 from mattecli.errors import InputError, UsageError
@@ -86,7 +86,9 @@ def evaluate(
     from mattecli.evaluation.evaluate import find_cases
     from mattecli.pages.evaluation import EvaluationPage
     from mattecli.pages.page import check_page
+    from mattecli.system.threads import use_threads
 
+    use_threads(options.threads)
     listed = find_cases(files.alpha, files.trimaps, predictions=predictions, photos=files.images)
     if files.page is not None:
         check_page(files.page, overwrite=overwrite, inputs=listed.files())
@@ -121,7 +123,8 @@ def _check_usage(predictions: Path | None, files: EvaluateOptions, options: Mode
         raise UsageError("nothing to score; give a folder of predictions, or photos for a model with --images")
     if predictions is None:
         return
-    useless = [name for name in options.given() if name != "--snap"] + ["--save"] * (files.save is not None)
+    useless = [name for name in options.given() if name not in ("--snap", "--threads")]
+    useless += ["--save"] * (files.save is not None)
     if useless:
         raise UsageError(
             f"{', '.join(useless)}: only for a model's run, and {predictions} holds finished mattes; leave one out"
@@ -138,6 +141,7 @@ def _prepare(save: Path, listed: CaseList, *, overwrite: bool) -> None:
     from mattecli.imaging.write import check_output
     from mattecli.system.files import make_folder
 
+    check_in_folder((save / f"{case.name}.png" for case in listed.cases), save)
     make_folder(save)
     if any(folder.samefile(save) for folder in {path.parent for path in listed.files()}):
         raise InputError(f"{save} holds inputs of this run, which are never written to; name another with --save")
@@ -157,6 +161,7 @@ def _score(
 ) -> Evaluation:
     """The scores of all images; the page, if there is to be one, sees their pictures."""
     from mattecli.evaluation.evaluate import evaluate as score_cases
+    from mattecli.system.threads import thread_count
 
     with progress_bar(terminal, "scoring", total=len(listed.cases)) as bar:
         return score_cases(
@@ -165,7 +170,7 @@ def _score(
             snap=snap,
             save=files.save,
             overwrite=overwrite,
-            workers=min(8, os.cpu_count() or 1) if model is None else 1,
+            workers=min(8, thread_count()) if model is None else 1,
             look=None if page is None else page.add,
             on_done=lambda outcome: bar.advance(note=outcome.name),
         )

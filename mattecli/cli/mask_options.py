@@ -63,6 +63,15 @@ SolidOption = Annotated[
 ]
 
 
+ResizeOption = Annotated[
+    bool,
+    typer.Option(
+        "--resize-trimap",
+        help="Take a trimap of another size, such as a proxy's, and bring it to the photo's; its aspect must fit.",
+    ),
+]
+
+
 @dataclass(frozen=True, kw_only=True)
 class MaskOptions:
     """How a mask becomes a trimap, where a photo is matted from it."""

@@ -87,6 +87,16 @@ def parse_stops(text: Any) -> float:
 
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace output files that exist.")]
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON on standard output.")]
+Threads = Annotated[
+    int | None,
+    typer.Option(
+        "--threads",
+        parser=whole_number(1, 1024),
+        metavar="N",
+        help="Use so many threads of the CPU, for the network and for files.",
+        show_default="one for each core",
+    ),
+]
 Device = Annotated[
     str,
     typer.Option(
@@ -170,7 +180,7 @@ class ModelOptions:
             "that was saved as JPEG.",
         ),
     ] = 0
-
+    threads: Threads = None
     network_exposure: Annotated[
         float,
         typer.Option(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, get_args
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, get_args
 import typer
 
 from mattecli.cli.presets import PresetOption
-from mattecli.errors import UsageError
+from mattecli.errors import InputError, UsageError
 from mattecli.imaging.choices import Bits, Fit
 from mattecli.imaging.options import Quality, WriteOptions
 from mattecli.imaging.products import Products, check_over, depths, parse_products, suffixes
@@ -181,6 +181,15 @@ def check_output_space(output_space: str) -> None:
         from mattecli.compositing.delivery import read_space
 
         read_space(output_space)
+
+
+def check_in_folder(outputs: Iterable[str | Path], folder: Path) -> None:
+    """Raise InputError, before anything is made, for an output that a link in the folder leads out of it."""
+    from mattecli.batch.jobs import way_out
+
+    for output in outputs:
+        if (how := way_out(output, folder)) is not None:
+            raise InputError(f"{output} {how}; remove the link, or name another folder")
 
 
 def check_composite_options(background: str | None, *, fit: str, linear: bool) -> None:

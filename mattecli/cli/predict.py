@@ -13,9 +13,15 @@ from typing import TYPE_CHECKING, Annotated, Any, cast
 import typer
 
 from mattecli.cli.finishing_options import EdgeChoices, PlacementChoices, finishing
-from mattecli.cli.mask_options import MaskOptions
+from mattecli.cli.mask_options import MaskOptions, ResizeOption
 from mattecli.cli.options import Json, ModelOptions, Overwrite, ReadChoices
-from mattecli.cli.output_options import OutputChoices, OutputFolder, WriteChoices, check_composite_options
+from mattecli.cli.output_options import (
+    OutputChoices,
+    OutputFolder,
+    WriteChoices,
+    check_composite_options,
+    check_in_folder,
+)
 from mattecli.cli.progress import passes_bar
 from mattecli.cli.subject import SubjectOptions
 from mattecli.cli.terminal import Terminal
@@ -27,6 +33,12 @@ if TYPE_CHECKING:
     from mattecli.inference.plan import Plan
     from mattecli.work.outcome import Done, Job
 
+NO_TRIMAP = (
+    "--trimap is missing: a picture of the photo's size, white where the foreground is sure, black where the "
+    "background is sure, grey between; give a mask or a cut-out of another program as --mask, mark the subject with "
+    "--box or --scribbles, give --key for a photo in front of a screen or --auto to let a model find the subject, or "
+    "make a trimap with `matte trimap mask.png --photo photo.jpg`"
+)
 FACTS = ("width", "height", "unknown", "device", "backend", "precision", "tile", "weights")
 
 
@@ -44,6 +56,7 @@ class PredictOptions:
             "you have a mask, give --mask instead.",
         ),
     ] = None
+    resize_trimap: ResizeOption = False
     mask: Annotated[
         str | None,
         typer.Option(
@@ -57,7 +70,7 @@ class PredictOptions:
         typer.Option(
             "--core",
             metavar="FILE",
-            help="A mask of what is foreground for certain, whatever --mask, --key, --scribbles or --box say.",
+            help="A mask of what is foreground for certain, whatever else is given.",
         ),
     ] = None
     garbage: Annotated[
@@ -65,7 +78,7 @@ class PredictOptions:
         typer.Option(
             "--garbage",
             metavar="FILE",
-            help="A mask of what is background for certain, whatever --mask, --key, --scribbles or --box say.",
+            help="A mask of what is background for certain, whatever else is given.",
         ),
     ] = None
     save_trimap: Annotated[
@@ -113,7 +126,7 @@ def predict(
     as_json: Json = False,
     terminal: Terminal,
 ) -> None:
-    """Find the alpha matte of a photo, given a trimap, a mask, strokes, a box or a screen.
+    """Find the alpha matte of a photo, given a trimap, a mask, strokes, a box, a screen or a model.
 
     \b
     Examples:
@@ -121,6 +134,7 @@ def predict(
       matte predict photo.jpg --mask rembg.png --cutout
       matte predict photo.jpg --box 10%,5%,80%,90%
       matte predict photo.jpg --key auto --cutout
+      matte predict photo.jpg --auto --cutout
       matte predict photo.jpg -t trimap.png -o cutout.png --cutout
       matte predict photo.jpg -t trimap.png -o out.jpg -b beach.jpg
       matte predict photo.jpg -t trimap.png --what alpha,cutout --out-dir mattes/
@@ -129,7 +143,8 @@ def predict(
     """
     started = time.perf_counter()
     deliveries = choices.deliveries()
-    job = _job(photo, files, subject, choices, masks, deliveries)
+    base = subject.base(**{"--trimap": files.trimap, "--mask": files.mask})
+    job = _job(photo, base, files, subject, choices, masks, deliveries)
     written.check(list(job.outputs.values()))
     finish = finishing(edges, placement)
     finish.check_kinds(deliveries[name].kind if name in deliveries else cast(Kind, name) for name in job.outputs)
@@ -138,12 +153,16 @@ def predict(
 
     from mattecli.inference.model import Model
     from mattecli.system.files import make_folder
+    from mattecli.system.threads import use_threads
     from mattecli.work.job import run_job
 
+    use_threads(model.threads)
     if files.out_dir is not None:
+        check_in_folder(job.outputs.values(), files.out_dir)
         make_folder(files.out_dir)
     for made in deliveries.values():
         make_folder(Path(job.outputs[made.name]).parent)
+    subject.prepare(terminal)
     network = Model(model.run_options())
     plans: list[Plan] = []
 
@@ -161,7 +180,7 @@ def predict(
             reading=reading.read_options(model),
             overwrite=overwrite,
             save_trimap=files.save_trimap,
-            make_trimap=subject.maker(photo, files, terminal) if subject.given else None,
+            make_trimap=subject.finder(base, photo, terminal),
             on_note=terminal.warn,
             on_load=lambda backend: terminal.say_device(backend.device, auto=model.device == "auto"),
             on_plan=on_plan,
@@ -176,32 +195,29 @@ def predict(
 
 def _job(
     photo: str,
+    base: str | None,
     files: PredictOptions,
     subject: SubjectOptions,
     choices: OutputChoices,
     masks: MaskOptions,
     deliveries: Mapping[str, Rendition],
 ) -> Job:
-    """The job that the options ask for. Raises UsageError for options that do not go together."""
-    from mattecli.work.outcome import FromMask, Job
+    """The job that the options ask for; `base` is the option that the trimap comes from.
 
-    trimap, from_mask = subject.source(photo, files.trimap or files.mask), None
-    certain = [f"--{key}" for key in ("core", "garbage") if getattr(files, key) is not None]
-    if files.mask is not None:
-        if files.trimap is not None:
-            raise UsageError("--trimap and --mask are both given; a mask takes the trimap's place, so give one of them")
-        from_mask = FromMask(recipe=masks.recipe(), core=files.core, garbage=files.garbage)
-    elif given := [*masks.given(), *([] if subject.given else certain)]:
-        raise UsageError(f"{' and '.join(given)} would do nothing without --mask; add it, or leave them out")
-    if trimap is None:
-        raise UsageError(
-            "--trimap is missing: a picture of the photo's size, white where the foreground is sure, black where the "
-            "background is sure, grey between; give a mask or a cut-out of another program as --mask, mark the subject "
-            "with --box or --scribbles, give --key for a photo in front of a screen, or make a trimap with "
-            "`matte trimap mask.png --photo photo.jpg`"
-        )
-    read = [photo, None if subject.given and trimap == photo else trimap, files.core, files.garbage, choices.background]
-    if read.count("-") > 1:
+    Raises UsageError for options that do not go together.
+    """
+    from mattecli.work.outcome import Job
+
+    if base is None:
+        raise UsageError(NO_TRIMAP)
+    if base not in ("--mask", "--auto") and (given := masks.given()):
+        raise UsageError(f"{' and '.join(given)} would do nothing without --mask or --auto; add it, or leave them out")
+    if files.resize_trimap and base != "--trimap":
+        raise UsageError("--resize-trimap would do nothing without --trimap; leave it out")
+    making = subject.making(base, recipe=masks.recipe(), core=files.core, garbage=files.garbage)
+    making = dataclasses.replace(making, resize=files.resize_trimap)
+    file = {"--trimap": files.trimap, "--mask": files.mask, "--scribbles": subject.scribbles}.get(base)
+    if [photo, file, *making.files, choices.background].count("-") > 1:
         raise UsageError("standard input can be read only once; give - for one of photo, trimap and background")
     if files.save_trimap == "-":
         raise UsageError("--save-trimap takes no -; name a file")
@@ -210,7 +226,7 @@ def _job(
     choices.check_bits(kinds)
     outputs = _outputs(kinds, photo, files, choices, deliveries)
     check_composite_options(choices.background, fit=choices.fit, linear=choices.linear)
-    return Job(photo, photo, trimap, outputs, choices.background, mask=from_mask)
+    return Job(photo, photo, file or photo, outputs, choices.background, making=making)
 
 
 def _kinds(files: PredictOptions, choices: OutputChoices, deliveries: Mapping[str, Rendition]) -> tuple[str, ...]:

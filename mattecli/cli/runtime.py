@@ -52,7 +52,7 @@ def example() -> tuple[Path, Path] | None:
     """The example's photo and trimap: in a clone beside the package, in a wheel inside it."""
     package = Path(__file__).parents[1]
     for folder in (package / "_examples", package.parent / "examples"):
-        pair = folder / "astronaut.png", folder / "astronaut_trimap.png"
+        pair = folder / "portrait.jpg", folder / "portrait_trimap.png"
         if all(path.is_file() for path in pair):
             return pair
     return None

@@ -1,7 +1,8 @@
-"""Options that find the subject: its screen, strokes or a box."""
+"""Options that find the subject: its screen, strokes, a box, or a model."""
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, ClassVar
@@ -14,12 +15,37 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from mattecli.cli.predict import PredictOptions
     from mattecli.cli.terminal import Terminal
     from mattecli.imaging.image import Image
     from mattecli.inference.model import Model
+    from mattecli.trimaps.recipe import MaskRecipe
+    from mattecli.work.making import Making
 
 _MOST_NAMED = 5  # strokes that a warning names by their place
+
+KeyOption = Annotated[
+    str | None,
+    typer.Option(
+        "--key",
+        metavar="auto|COLOUR",
+        help="The photo shows the subject in front of a screen: auto (search for a green or blue one), green, "
+        "blue, or the screen's colour, such as '#00b140'.",
+    ),
+]
+AutoOption = Annotated[
+    bool,
+    typer.Option("--auto", help="Find the subject with a model of rembg; needs `pip install 'mattecli[auto]'`."),
+]
+AutoModelOption = Annotated[
+    str | None,
+    typer.Option(
+        "--auto-model",
+        metavar="NAME",
+        help="The model for --auto, such as birefnet-general, birefnet-portrait or u2net; or u2net_custom=FILE or "
+        "dis_custom=FILE for an ONNX file of yours. Licences differ.",
+        show_default="birefnet-general-lite",
+    ),
+]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,7 +60,7 @@ class SubjectOptions:
             "--scribbles",
             metavar="FILE",
             help="White strokes on the subject and black ones on the background: a transparent layer of the photo's "
-            "size, or a copy of the photo painted on.",
+            "size, or a copy of the photo painted on. With a mask, a trimap, --key or --auto they correct it.",
         ),
     ] = None
     box: Annotated[
@@ -45,81 +71,108 @@ class SubjectOptions:
             help="A box around the subject: left, top, width, height, in pixels or per cent (`10%,5%,80%,90%`).",
         ),
     ] = None
+    key: KeyOption = None
+    auto: AutoOption = False
+    auto_model: AutoModelOption = None
+    download: Annotated[
+        bool,
+        typer.Option("--download", help="Let --auto fetch the model's weights, if they are not on this machine."),
+    ] = False
 
-    key: Annotated[
-        str | None,
-        typer.Option(
-            "--key",
-            metavar="auto|COLOUR",
-            help="The photo shows the subject in front of a screen: auto (search for a green or blue one), green, "
-            "blue, or the screen's colour, such as '#00b140'.",
-        ),
-    ] = None
+    def base(self, **others: str | None) -> str | None:
+        """The option that the whole trimap comes from; `others` are further such options by name, as files.
+
+        Raises UsageError where there are two of them, and for options that would do nothing or cannot be meant.
+        """
+        check_auto_options(auto=self.auto, model=self.auto_model, download=self.download)
+        sources = {**others, "--box": self.box, "--key": self.key, "--auto": self.auto or None}
+        given = [name for name, value in sources.items() if value is not None]
+        if len(given) > 1:
+            raise UsageError(
+                f"{' and '.join(given)} each make a whole trimap; give one of them, and correct it with --scribbles, "
+                "--core and --garbage"
+            )
+        if self.key is not None:
+            from mattecli.trimaps.sources import parse_key
+
+            parse_key(self.key)
+        if given:
+            return given[0]
+        return None if self.scribbles is None else "--scribbles"
+
+    def making(self, base: str | None, *, recipe: MaskRecipe, core: str | None, garbage: str | None) -> Making:
+        """How a job's trimap is made from what `base` names."""
+        from mattecli.work.making import Making
+
+        return Making(
+            recipe=recipe if base in ("--mask", "--auto") else None,
+            key=self.key,
+            model=self.model,
+            strokes=None if base in ("--scribbles", "--box") else self.scribbles,
+            core=core,
+            garbage=garbage,
+        )
 
     @property
-    def given(self) -> bool:
-        """Whether there is any of them."""
-        return self.scribbles is not None or self.box is not None or self.key is not None
+    def model(self) -> str | None:
+        """The name of the model for --auto."""
+        return model_name(auto=self.auto, model=self.auto_model)
 
-    def check(self) -> None:
-        """Raise UsageError for options that contradict each other, or that cannot be meant."""
-        if self.key is None:
+    def prepare(self, terminal: Terminal) -> None:
+        """See that the weights for --auto are there; they are fetched only with --download or a yes on a terminal."""
+        if self.model is None:
             return
-        if self.scribbles is not None or self.box is not None:
-            raise UsageError("--key takes the place of --scribbles and --box; give one or the other")
-        from mattecli.trimaps.sources import parse_key
+        from mattecli.trimaps.auto import fetch_model
 
-        parse_key(self.key)
+        def may_download(what: str) -> bool:
+            terminal.say(what)
+            if self.download or terminal.quiet or not (sys.stdin.isatty() and sys.stderr.isatty()):
+                return self.download
+            return typer.confirm("Download its weights?", err=True)
 
-    def source(self, photo: str, trimap: str | None = None) -> str | None:
-        """The file that the trimap comes from: the given trimap, the scribbles, or the photo with its box or screen.
+        terminal.detail("loading rembg; its first start takes a minute")
+        fetch_model(self.model, may_download=may_download)
 
-        Raises UsageError where a trimap is given, too, and where standard input would be read twice.
-        """
-        if not self.given:
-            return trimap
-        self.check()
-        if trimap is not None:
-            raise UsageError(
-                "--key, --scribbles and --box take the place of --trimap and --mask; give one or the other"
-            )
-        if photo == "-" and self.scribbles == "-":
-            raise UsageError("standard input can be read only once; give - for the photo or for --scribbles")
-        return photo if self.scribbles is None else self.scribbles
+    def finder(
+        self, base: str | None, name: str, terminal: Terminal
+    ) -> Callable[[Image, Model], NDArray[np.uint8]] | None:
+        """What makes the trimap of a photo from strokes or a box; None where the trimap comes from something else."""
+        if base not in ("--scribbles", "--box"):
+            return None
+        return lambda photo, model: find_trimap(photo, model, self, name=name, terminal=terminal)
 
-    def maker(
-        self, name: str, files: PredictOptions, terminal: Terminal
-    ) -> Callable[[Image, Model], NDArray[np.uint8]]:
-        """What makes the trimap of a photo, with the core and garbage of `files`; `name` is the photo's in messages."""
 
-        def make(photo: Image, model: Model) -> NDArray[np.uint8]:
-            from mattecli.trimaps.make import with_certain
+def check_auto_options(*, auto: bool, model: str | None, download: bool = False) -> None:
+    """Raise UsageError for options of --auto without it, and for a model that is not known."""
+    idle = [name for name, given in (("--auto-model", model is not None), ("--download", download)) if given]
+    if idle and not auto:
+        raise UsageError(f"{' and '.join(idle)} would do nothing without --auto; add it, or leave them out")
+    if model is not None:
+        from mattecli.trimaps.auto import check_model
 
-            trimap, findings = find_trimap(photo, model, self, name=name, terminal=terminal)
-            for finding in findings:
-                terminal.say(finding)
-            return with_certain(trimap, core=files.core, garbage=files.garbage, name=name, on_note=terminal.warn)
+        check_model(model)
 
-        return make
+
+def model_name(*, auto: bool, model: str | None) -> str | None:
+    """The name of the model for --auto; None without it."""
+    if not auto:
+        return None
+    from mattecli.trimaps.auto import DEFAULT
+
+    return model or DEFAULT
 
 
 def find_trimap(
-    photo: Image, model: Model | None, options: SubjectOptions, *, name: str, terminal: Terminal
-) -> tuple[NDArray[np.uint8], tuple[str, ...]]:
-    """The trimap, uint8 (H, W), of a photo whose subject the options mark, and what was found.
-
-    A screen needs no `model`. Warns of strokes that cross the edge.
+    photo: Image, model: Model, options: SubjectOptions, *, name: str, terminal: Terminal
+) -> NDArray[np.uint8]:
+    """The trimap, uint8 (H, W), of a photo whose subject strokes or a box mark. Warns of strokes that cross the edge.
 
     Raises InputError for scribbles that do not fit the photo, UsageError for a box, and what `Model.predict` raises.
     """
     from mattecli.imaging.view import network_view
     from mattecli.trimaps.segmentation import CALIBRATED_FOR, prepare_photo, segment
-    from mattecli.trimaps.sources import keyed_photo
     from mattecli.trimaps.strokes import parse_box, stroke_cores
 
-    if options.key is not None or model is None:
-        keyed = keyed_photo(photo, key=options.key or "auto", name=name)
-        return keyed.trimap, keyed.findings
     box = None if options.box is None else parse_box(options.box, photo.size)
     strokes = None if options.scribbles is None else _strokes(options.scribbles, photo, name, both_sides=box is None)
     if not model.backend.checkpoint.sha256.startswith(CALIBRATED_FOR):
@@ -134,7 +187,7 @@ def find_trimap(
     )
     if strokes is not None:
         trimap = _with_strokes(trimap, strokes, options.scribbles or "", terminal)
-    return trimap, ()
+    return trimap
 
 
 def _strokes(scribbles: str, photo: Image, name: str, *, both_sides: bool) -> NDArray[np.uint8]:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
@@ -14,7 +16,6 @@ from mattecli.cli.mask_options import BandOption, DilateOption, ErodeOption, Sol
 from mattecli.cli.options import Json, ModelOptions, Overwrite, share, whole_number
 from mattecli.cli.subject import SubjectOptions
 from mattecli.cli.terminal import Terminal
-from mattecli.cli.trimap_photo import make_from_photo
 from mattecli.errors import UsageError
 
 if TYPE_CHECKING:
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from mattecli.imaging.image import Image
+    from mattecli.trimaps.recipe import MaskRecipe
+
+Make = Callable[..., dict[str, Any]]  # (source, files, terminal, *, overwrite, as_json) → the fields of `--json`
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -126,11 +130,11 @@ def trimap(
         typer.Argument(
             metavar="MASK",
             help="A mask, a rough matte or a cut-out (its alpha is taken); `-` reads standard input. A folder of them "
-            "with OUT. With --check: the trimap. With --mask, --key, --scribbles or --box: the photo.",
+            "with OUT. With --check: the trimap. With --mask, --key, --auto, --scribbles or --box: the photo.",
         ),
     ],
     out: Annotated[
-        Path | None, typer.Argument(metavar="OUT", help="The folder for the trimaps of a folder of masks.")
+        Path | None, typer.Argument(metavar="OUT", help="The folder for the trimaps of a folder of masks or photos.")
     ] = None,
     *,
     files: TrimapFiles,
@@ -160,97 +164,129 @@ def trimap(
       matte trimap photo.jpg --key auto
       matte trimap photo.jpg --scribbles strokes.png -o trimap.png
       matte trimap photo.jpg --box 10%,5%,80%,90% -o trimap.png
+      matte trimap photo.jpg --auto --preview check.jpg
       matte trimap masks/ trimaps/ --photo photos/
+      matte trimap photos/ trimaps/ --key auto
       matte trimap --check trimap.png --photo photo.jpg
       rembg i -om photo.jpg - | matte trimap - -o trimap.png
     """
+    from mattecli.system.threads import use_threads
+
+    use_threads(model.threads)
     if check:
         from mattecli.cli.trimap_check import check_file
 
         raise typer.Exit(check_file(mask, files, terminal, as_json=as_json))
-    options = {**dataclasses.asdict(band), **dataclasses.asdict(cleaning)}
-    _check_source(subject, model, mask)
-    if subject.given:
-        if out is not None or files.image is not None or files.mask_file is not None or any(options.values()):
-            raise UsageError(
-                "--key, --scribbles and --box make the trimap from the photo alone; of the options of masks only "
-                "-o, --preview, --core and --garbage go with them"
-            )
-        make_from_photo(mask, files, terminal, subject=subject, model=model, overwrite=overwrite, as_json=as_json)
-        return
-    if files.mask_file is not None:
-        if files.image is not None:
-            raise UsageError("with --mask the first argument is the photo; leave --photo out")
+    base = _base(mask, files, subject, model, given=_given(band, cleaning))
+    folder = out is not None or Path(mask).is_dir()
+    if folder and (base in ("--scribbles", "--box", "--mask") or subject.scribbles is not None):
+        raise UsageError("--scribbles, --box and --mask are for one photo; a folder takes masks, --key or --auto")
+    subject.prepare(terminal)
+    if base == "--mask":
         files = dataclasses.replace(files, image=mask, output=files.output or _beside(mask))
         mask = str(files.mask_file)
-    if out is not None or Path(mask).is_dir():
+    make = _maker(base, subject, _recipe(band, cleaning), model)
+    if folder:
         from mattecli.cli.trimap_folder import make_folder_of_trimaps
 
-        made = make_folder_of_trimaps(mask, out, files, options, terminal, overwrite=overwrite, as_json=as_json)
+        made = make_folder_of_trimaps(mask, out, files, make, terminal, overwrite=overwrite, as_json=as_json)
         raise typer.Exit(made)
-    facts = make_one(mask, files, options, terminal, overwrite=overwrite, as_json=as_json)
+    facts = make(mask, files, terminal, overwrite=overwrite, as_json=as_json)
     if as_json:
         terminal.data(json.dumps(facts) + "\n")
 
 
-def _check_source(subject: SubjectOptions, model: ModelOptions, photo: str) -> None:
-    """Raise UsageError for options that would do nothing, or that contradict each other."""
-    if subject.given:
-        subject.source(photo)
-    if subject.given and subject.key is None:
-        return
-    if idle := model.given():
-        what = "a mask" if subject.key is None else "a screen"
-        raise UsageError(f"{' and '.join(idle)} would do nothing, because {what} needs no network; leave it out")
+def _maker(base: str | None, subject: SubjectOptions, recipe: MaskRecipe, model: ModelOptions) -> Make:
+    """What makes the trimap of one mask or photo."""
+    if base in (None, "--mask"):
+        return partial(make_one, recipe=recipe, strokes=subject.scribbles)
+    from mattecli.cli.trimap_photo import make_from_photo
+    from mattecli.inference.model import Model
+
+    return partial(make_from_photo, base=base, subject=subject, recipe=recipe, model=Model(model.run_options()))
+
+
+def _recipe(band: Band, cleaning: Cleaning) -> MaskRecipe:
+    from mattecli.trimaps.recipe import MaskRecipe
+
+    return MaskRecipe(**dataclasses.asdict(band), **dataclasses.asdict(cleaning))
+
+
+def _given(*groups: Band | Cleaning) -> list[str]:
+    """The options of masks that differ from their defaults."""
+    fields = [(group, field) for group in groups for field in dataclasses.fields(group)]
+    given = [field.name for group, field in fields if getattr(group, field.name) != field.default]
+    return [f"--{name.replace('_', '-')}" for name in given]
+
+
+def _base(
+    source: str, files: TrimapFiles, subject: SubjectOptions, model: ModelOptions, *, given: list[str]
+) -> str | None:
+    """The option that the trimap comes from; None where it is the first argument, a mask.
+
+    Raises UsageError for options that contradict each other, or that would do nothing.
+    """
+    base = subject.base(**{"--mask": files.mask_file})
+    if base is not None and files.image is not None:
+        raise UsageError(f"with {base} the first argument is the photo; leave --photo out")
+    if base not in (None, "--mask", "--auto") and given:
+        raise UsageError(f"{' and '.join(given)} would do nothing with {base}; leave it out")
+    if base not in ("--scribbles", "--box") and (idle := [name for name in model.given() if name != "--threads"]):
+        reasons = {"--key": "a screen needs no network", "--auto": "--auto runs its own model on the CPU"}
+        why = reasons.get(str(base), "a mask needs no network")
+        raise UsageError(f"{' and '.join(idle)} would do nothing, because {why}; leave it out")
+    if [source, files.mask_file, subject.scribbles, files.core, files.garbage].count("-") > 1:
+        raise UsageError("standard input can be read only once; give - for one file only")
+    return base
 
 
 def make_one(
-    mask: str, files: TrimapFiles, options: dict[str, Any], terminal: Terminal, *, overwrite: bool, as_json: bool
+    mask: str,
+    files: TrimapFiles,
+    terminal: Terminal,
+    *,
+    recipe: MaskRecipe,
+    strokes: str | None = None,
+    overwrite: bool,
+    as_json: bool,
 ) -> dict[str, Any]:
     """Make the trimap of one mask; gives the fields of `--json`."""
     from mattecli.imaging.image import Image
     from mattecli.imaging.read import read_alpha, read_image
+    from mattecli.imaging.reading.open import label
     from mattecli.imaging.write import check_output, write_image
     from mattecli.trimaps.check import shares
-    from mattecli.trimaps.make import make_trimap
+    from mattecli.work.making import Making
 
     target = _target(mask, files, as_json=as_json)
-    inputs = [name for name in (mask, files.image, files.core, files.garbage) if name is not None]
+    inputs = [name for name in (mask, files.image, files.core, files.garbage, strokes) if name is not None]
     for written in [target] if files.preview is None else [target, files.preview]:
         check_output(written, overwrite=overwrite, bits=8 if written == target else None, inputs=inputs)
     matte = read_alpha(mask)
     height, width = matte.shape
-    name = "standard input" if mask == "-" else mask
-    photo = None if files.image is None else _photo(files.image, (width, height), name)
-    made = make_trimap(
-        matte,
-        photo=None if photo is None else photo.pixels,
-        core=files.core,
-        garbage=files.garbage,
-        name=name,
-        on_note=terminal.warn,
-        **options,
-    )
+    photo = None if files.image is None else _photo(files.image, (width, height), label(mask))
+    making = Making(recipe=recipe, strokes=strokes, core=files.core, garbage=files.garbage)
+    made = making.of_matte(matte, photo, name=label(mask), photo_name=str(files.image), on_note=terminal.warn)
     write_image(target, Image(made), overwrite=overwrite)
     if files.preview is not None:
         _write_preview(files.preview, photo or read_image(mask), made, terminal, overwrite=overwrite)
     parts = shares(made)
     _report("standard output" if target == "-" else target, (width, height), parts, terminal)
     names = {"mask": mask, "image": files.image, "output": target, "preview": files.preview}
-    return {**names, "width": width, "height": height, **parts, **_as_used(options, files.image)}
+    return {**names, "width": width, "height": height, **parts, **_as_used(recipe, files.image)}
 
 
-def _as_used(options: dict[str, Any], photo: str | None) -> dict[str, Any]:
+def _as_used(recipe: MaskRecipe, photo: str | None) -> dict[str, Any]:
     """The options with their defaults; `erode` and `dilate` are null where the band decides."""
     from mattecli.trimaps.make import DILATE, ERODE, HIGH, LOW, WITHOUT_PHOTO
 
-    used = {key: options[key] for key in ("erode", "dilate", "low", "high")}
-    used["low"], used["high"] = (LOW if used["low"] is None else used["low"], used["high"] or HIGH)
-    if options["band"] is None and (used["erode"] is not None or used["dilate"] is not None):
+    low = LOW if recipe.low is None else recipe.low
+    used: dict[str, Any] = {"erode": recipe.erode, "dilate": recipe.dilate, "low": low, "high": recipe.high or HIGH}
+    if recipe.band is None and (used["erode"] is not None or used["dilate"] is not None):
         used["erode"] = ERODE if used["erode"] is None else used["erode"]
         used["dilate"] = DILATE if used["dilate"] is None else used["dilate"]
         return {**used, "band": None}
-    return {**used, "band": options["band"] or ("auto" if photo is not None else WITHOUT_PHOTO)}
+    return {**used, "band": recipe.band or ("auto" if photo is not None else WITHOUT_PHOTO)}
 
 
 def _photo(photo: str, size: tuple[int, int], mask: str) -> Image:

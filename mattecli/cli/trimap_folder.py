@@ -1,4 +1,4 @@
-"""`matte trimap MASKS/ OUT/`: the trimaps of a folder of masks."""
+"""`matte trimap MASKS/ OUT/`: the trimaps of a folder of masks or photos."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ from mattecli.errors import InputError, MatteError, UsageError
 
 if TYPE_CHECKING:
     from mattecli.cli.terminal import Terminal
-    from mattecli.cli.trimap import TrimapFiles
+    from mattecli.cli.trimap import Make, TrimapFiles
 
 
 def make_folder_of_trimaps(
     masks: str,
     out: Path | None,
     files: TrimapFiles,
-    options: dict[str, Any],
+    make: Make,
     terminal: Terminal,
     *,
     overwrite: bool,
     as_json: bool,
 ) -> int:
-    """Make `OUT/NAME_trimap.png` of each mask; gives the exit code: 1 if a mask failed, else 0.
+    """Make `OUT/NAME_trimap.png` of each mask or photo; gives the exit code: 1 if one failed, else 0.
 
     A trimap that is there already is left as it is, so that a second run goes on where the first one stopped;
     `overwrite` makes it again. With folders for photo, core and garbage, the files of the mask's name are taken.
@@ -47,7 +47,7 @@ def make_folder_of_trimaps(
             else:
                 try:
                     one = dataclasses.replace(files, output=str(target), **partner(name))
-                    _make(str(mask), one, options, terminal, as_json=as_json)
+                    _make(str(mask), one, make, terminal, as_json=as_json)
                     counts["done"] += 1
                 except MatteError as error:
                     counts["failed"] += 1
@@ -64,10 +64,10 @@ def _checked(masks: str, out: Path | None, files: TrimapFiles) -> Path:
     if not Path(masks).is_dir():
         raise UsageError(f"{masks} is not a folder, and {out} would be one for many trimaps; name the trimap with -o")
     if files.output is not None or files.preview is not None:
-        raise UsageError("-o and --preview name one file each; leave them out for a folder of masks")
+        raise UsageError("-o and --preview name one file each; leave them out for a folder")
     inside = Path(masks).resolve()
     if out.resolve() == inside or inside in out.resolve().parents:
-        raise InputError(f"{out} lies in {masks}, so that the next run would take trimaps for masks; name another")
+        raise InputError(f"{out} lies in {masks}, so that the next run would take trimaps for pictures; name another")
     return out
 
 
@@ -104,11 +104,10 @@ def _partners(files: TrimapFiles) -> Any:
     return partner
 
 
-def _make(mask: str, files: TrimapFiles, options: dict[str, Any], terminal: Terminal, *, as_json: bool) -> None:
-    from mattecli.cli.trimap import make_one
+def _make(mask: str, files: TrimapFiles, make: Make, terminal: Terminal, *, as_json: bool) -> None:
     from mattecli.system.files import make_folder
 
     make_folder(Path(str(files.output)).parent)
-    facts = make_one(mask, files, options, terminal, overwrite=True, as_json=False)
+    facts = make(mask, files, terminal, overwrite=True, as_json=False)
     if as_json:
         terminal.data(json.dumps(facts) + "\n")

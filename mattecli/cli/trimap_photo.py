@@ -1,12 +1,11 @@
-"""`matte trimap` from a photo: its screen, strokes or a box."""
+"""`matte trimap` from a photo: its screen, strokes, a box, or a model."""
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mattecli.cli.subject import SubjectOptions, find_trimap
+from mattecli.cli.subject import SubjectOptions
 from mattecli.cli.terminal import Terminal
 from mattecli.cli.wording import as_options
 from mattecli.errors import UsageError
@@ -15,8 +14,9 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from mattecli.cli.options import ModelOptions
     from mattecli.cli.trimap import TrimapFiles
+    from mattecli.inference.model import Model
+    from mattecli.trimaps.recipe import MaskRecipe
 
 
 def make_from_photo(
@@ -24,60 +24,77 @@ def make_from_photo(
     files: TrimapFiles,
     terminal: Terminal,
     *,
+    base: str,
     subject: SubjectOptions,
-    model: ModelOptions,
+    recipe: MaskRecipe,
+    model: Model,
     overwrite: bool,
     as_json: bool,
-) -> None:
-    """Make the trimap of a photo by its screen, or by strokes and a box; write it and report it.
+) -> dict[str, Any]:
+    """Make the trimap of a photo from what `base` names, write it and report it; gives the fields of `--json`.
 
-    Raises UsageError and InputError, and what `Model.predict` raises.
+    Raises UsageError and InputError, and what `Model.predict` and `open_model` raise.
     """
     from mattecli.imaging.image import Image, to_depth
     from mattecli.imaging.write import check_output, write_image
     from mattecli.trimaps.check import shares
-    from mattecli.trimaps.make import overlay, with_certain
+    from mattecli.trimaps.make import overlay
 
-    subject.check()
     target = _target(photo, files, as_json=as_json)
     inputs = [name for name in (photo, files.core, files.garbage, subject.scribbles) if name is not None]
     for written in [target] if files.preview is None else [target, files.preview]:
         check_output(written, overwrite=overwrite, bits=8 if written == target else None, inputs=inputs)
-    view, trimap, findings = _found(photo, subject, model, terminal)
-    made = with_certain(trimap, core=files.core, garbage=files.garbage, name=photo, on_note=terminal.warn)
+    findings: list[str] = []
+    view, made = _made(photo, base, files, terminal, subject=subject, recipe=recipe, model=model, findings=findings)
     write_image(target, Image(made), overwrite=overwrite)
     if files.preview is not None:
         write_image(files.preview, Image(overlay(to_depth(view, 8), made)), overwrite=overwrite)
-    for finding in findings[:1]:
-        terminal.say(finding)
-    for finding in findings[1:]:
-        terminal.warn(finding)
     (height, width), parts = made.shape, shares(made)
     terminal.say(
         f"{'standard output' if target == '-' else target}: {width}×{height}, {parts['foreground']:.1%} foreground, "
         f"{parts['unknown']:.1%} unknown, {parts['background']:.1%} background"
     )
-    if not as_json:
-        return
     facts: dict[str, Any] = {"mask": None, "image": photo, "output": target, "preview": files.preview}
     facts |= {"width": width, "height": height, **parts}
     facts |= {"key": subject.key, "findings": [as_options(finding) for finding in findings]}
-    terminal.data(json.dumps(facts | {"scribbles": subject.scribbles, "box": subject.box}) + "\n")
+    return facts | {"scribbles": subject.scribbles, "box": subject.box, "auto": subject.model}
 
 
-def _found(
-    photo: str, subject: SubjectOptions, model: ModelOptions, terminal: Terminal
-) -> tuple[NDArray[Any], NDArray[np.uint8], tuple[str, ...]]:
-    """The photo in sRGB, its trimap, and what the user should know of it."""
+def _made(
+    photo: str,
+    base: str,
+    files: TrimapFiles,
+    terminal: Terminal,
+    *,
+    subject: SubjectOptions,
+    recipe: MaskRecipe,
+    model: Model,
+    findings: list[str],
+) -> tuple[NDArray[Any], NDArray[np.uint8]]:
+    """The photo in sRGB, and its trimap; what is found is said and added to `findings`."""
     from mattecli.imaging.read import read_image
+    from mattecli.imaging.reading.open import label
     from mattecli.imaging.view import network_view
-    from mattecli.inference.model import Model
 
-    picture = read_image(photo)
-    name = "standard input" if photo == "-" else photo
-    network = None if subject.key is not None else Model(model.run_options())
-    trimap, findings = find_trimap(picture, network, subject, name=name, terminal=terminal)
-    return network_view(picture), trimap, findings
+    def on_fact(fact: str) -> None:
+        findings.append(fact)
+        terminal.say(fact)
+
+    def on_note(note: str) -> None:
+        findings.append(note)
+        terminal.warn(note)
+
+    picture, name = read_image(photo), label(photo)
+    view = network_view(picture)
+    making = subject.making(base, recipe=recipe, core=files.core, garbage=files.garbage)
+    find = subject.finder(base, name, terminal)
+    if find is None:
+        trimap = making.make(picture, view, name=name, on_note=on_note, on_fact=on_fact)
+    else:
+        trimap = find(picture, model)
+    if not making.of_mask:
+        trimap = making.overrule(trimap, picture, name=name, photo_name=name, on_note=on_note)
+    return view, trimap
 
 
 def _target(photo: str, files: TrimapFiles, *, as_json: bool) -> str:

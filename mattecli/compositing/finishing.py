@@ -180,10 +180,13 @@ class Finished:
     before: NDArray[np.float32] | None = None  # the finished alpha in the photo's frame, where it is placed
 
     def framed(self, photo: Image) -> Image:
-        """The photo with metadata that fit the delivered frame; its pixels are the caller's to replace."""
+        """The photo with metadata that fit the delivered frame; its pixels are the caller's to replace.
+
+        A plate's glow has no place in another frame and is left out.
+        """
         if self.placement is None:
             return photo
-        return replace(photo, metadata=replace(photo.metadata, windows=None))
+        return replace(photo, metadata=replace(photo.metadata, windows=None), glow=None)
 
     def colours(self, foreground: NDArray[Any]) -> NDArray[Any]:
         """The foreground's colours (H, W, 3) of the photo in the delivered frame (h, w, 3), as floats where placed."""

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from mattecli.compositing.delivery import ForegroundColours
     from mattecli.compositing.finishing import Finished
     from mattecli.imaging.image import Image
+    from mattecli.imaging.metadata import Windows
     from mattecli.imaging.options import Depth
 
 _ROWS = 512  # of a composite in floats at a time
@@ -43,6 +44,8 @@ def make_output(
 
     A background is a picture or a colour of sRGB. It is converted to the photo's colour space in floats, and the sum is
     rounded once. `fit` brings a picture to the photo's size; `around` is the colour that `contain` leaves around it.
+    For an OpenEXR plate the size is that of its display window; beyond it the edges of the background continue. Where
+    alpha is 0, the plate's glow is in the cut-out, and is added to the background of a composite.
     `foreground`, (H, W, 3), are the colours to use. Without it they are estimated: in linear light for a composite that
     is `linear`. With `finished` the output has its alpha, its shadow and its frame; `alpha` is then the matte before,
     from which the colours are estimated. Raises DeviceError where the memory does not suffice for the estimate.
@@ -51,6 +54,7 @@ def make_output(
 
     from mattecli.compositing import composite as compositing
     from mattecli.compositing.foreground import estimate_foreground
+    from mattecli.compositing.plates import add_glow
     from mattecli.compositing.shadows import shaded, with_shadow
     from mattecli.imaging.image import Image, to_depth
 
@@ -70,17 +74,12 @@ def make_output(
     if kind == "foreground":
         return replace(photo, pixels=to_depth(foreground, photo.depth))
 
-    height, width = alpha.shape
     opaque = kind == "composite" and background is not None
-    behind: Any = None
-    if isinstance(background, Image):
-        behind = _fitted(background, width, height, fit, around)
-    elif background is not None:
-        behind = compositing.colour_in(np.array(background, np.float32), photo.space)
-    result = np.empty((height, width, 3 if opaque else 4), photo.pixels.dtype)
-    for top in range(0, height, _ROWS):
+    behind: Any = None if background is None else _behind(background, photo, alpha.shape[::-1], fit, around)
+    result = np.empty((*alpha.shape, 3 if opaque else 4), photo.pixels.dtype)
+    for top in range(0, len(alpha), _ROWS):
         rows = slice(top, top + _ROWS)
-        front = replace(photo, pixels=foreground[rows])
+        front = replace(photo, pixels=foreground[rows], glow=None)
         if opaque:
             under = replace(behind, pixels=behind.pixels[rows]) if isinstance(behind, Image) else behind
             if light is not None:
@@ -90,21 +89,57 @@ def make_output(
             strip = compositing.cutout(front, alpha[rows], foreground=front)
             if light is not None:
                 strip = with_shadow(strip, light[rows], front.space)
+        if photo.glow is not None:
+            add_glow(strip, photo.pixels[rows], photo.glow[rows] & (alpha[rows] == 0), photo.space)
         result[rows] = to_depth(strip, photo.depth)
     return replace(photo, pixels=result)
 
 
-def _fitted(background: Image, width: int, height: int, fit: Fit, around: Colour | None) -> Image:
-    """A background of the photo's size, in its own colour space; `around` is a colour of sRGB."""
+def _behind(background: Image | Colour, photo: Image, size: tuple[int, ...], fit: Fit, around: Colour | None) -> Any:
+    """A background as a picture of the output's size (width, height), or a colour in the photo's space."""
+    import numpy as np
+
+    from mattecli.compositing.composite import colour_in
+    from mattecli.imaging.image import Image
+
+    if isinstance(background, Image):
+        return _fitted(background, photo, size, fit, around)
+    return colour_in(np.array(background, np.float32), photo.space)
+
+
+def _fitted(background: Image, photo: Image, size: tuple[int, ...], fit: Fit, around: Colour | None) -> Image:
+    """A background of the output's size (width, height), in its own colour space; `around` is a colour of sRGB.
+
+    What shows of an OpenEXR plate is its display window, so that is what the background is fitted to. A background of
+    the same display window lies where its own data window says.
+    """
     import numpy as np
 
     from mattecli.compositing import composite as compositing
+    from mattecli.imaging.windows import from_corner, moved
 
+    windows, own, pixels = _windows(photo), _windows(background), background.pixels
+    if windows and own and own.display[2:] == windows.display[2:]:
+        have, want = (from_corner(each.data, each.display) for each in (own, windows))
+        return replace(background, pixels=moved(pixels, have, want))
+    if background.size == size:
+        return background
+    if own:
+        pixels = moved(pixels, own.data, own.display)
     if around is not None:
-        own = compositing.colour_in(np.array(around, np.float32), background.space)
-        red, green, blue = (float(value) for value in np.clip(own, 0, 1))
+        colour = compositing.colour_in(np.array(around, np.float32), background.space)
+        red, green, blue = (float(value) for value in np.clip(colour, 0, 1))
         around = (red, green, blue)
-    return replace(background, pixels=compositing.fit_background(background, width, height, fit=fit, around=around))
+    width, height = windows.display[2:] if windows else size
+    shown = replace(background, pixels=pixels)
+    pixels = compositing.fit_background(shown, width, height, fit=fit, around=around)
+    return replace(shown, pixels=moved(pixels, windows.display, windows.data) if windows else pixels)
+
+
+def _windows(picture: Image) -> Windows | None:
+    """The windows of an OpenEXR picture, as far as its pixels still are those of the data window."""
+    windows = picture.metadata.windows
+    return windows if windows and windows.data[2:] == picture.size else None
 
 
 def check_memory(photo: Image) -> None:
@@ -292,6 +327,9 @@ def check_composite_output(
 
 def photo_note(photo: Image, name: str) -> str | None:
     """A warning about a photo that is transparent in places; None for any other."""
+    if photo.glow is not None:
+        count = int(photo.glow.sum())
+        return f"{name} has light under alpha 0 in {count} pixels; it stays where the new alpha is 0, too"
     if photo.transparent:
         return f"{name} is transparent in places, and its hidden colours are used; flatten it on a colour first"
     return None

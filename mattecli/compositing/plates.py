@@ -9,6 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mattecli.compositing.arrays import Floats
+from mattecli.compositing.mixing import mixing
+from mattecli.imaging.pixels import as_float
+from mattecli.imaging.space import Space
 
 _LARGEST = 65504.0  # the end of half floats, in place of infinity
 _ABOVE_NEIGHBOURS = 4.0  # a specular point may be so many times as bright as the median around it
@@ -32,6 +35,23 @@ def tamed(image: Floats) -> tuple[Floats, float, float]:
     offset = min(float(calm.min()), 0.0)
     factor = 2.0 ** np.ceil(np.log2(max(float(calm.max()) - offset, 1.0)))
     return np.asarray((calm - offset) / factor, np.float32), float(factor), offset
+
+
+def add_glow(result: Floats, plate: NDArray[Any], where: NDArray[np.bool_], space: Space) -> None:
+    """Add a plate's light under alpha 0, (h, w, 3), in place, to a composite (h, w, 3), or put it into RGBA (h, w, 4).
+
+    `where` (h, w) says which pixels have such light. It hides nothing of what lies behind, so it is added as light, by
+    the curve of `space`.
+    """
+    light = as_float(plate[where])
+    if result.shape[2] == 4:
+        result[where, :3] = light
+        return
+    behind, curve = result[where], mixing(space)
+    with np.errstate(invalid="ignore", over="ignore"):
+        result[where] = (
+            light + behind if curve is None else curve.encode(curve.decode(light[None]) + curve.decode(behind[None]))[0]
+        )
 
 
 def odd_values(pixels: NDArray[Any]) -> str | None:

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mattecli.compositing.arrays import Floats
+from mattecli.compositing.contours import disc
 
 _SEEN = 0.1  # from this alpha up, a pixel counts
 _SMALL = 0.001  # parts of less of the matte's sum do not count
@@ -51,7 +52,7 @@ def find_subject(alpha: Floats, *, degrees: float = 0.0) -> Subject | None:
     part = (slice(y, y + height), slice(x, x + width))
     seen, weights = mask[part], np.ascontiguousarray(alpha[part])
     radius = max(3, round(_HAIR / 2 * math.hypot(*alpha.shape)))
-    opened = cv2.morphologyEx(seen, cv2.MORPH_OPEN, _disc(radius), borderType=cv2.BORDER_REPLICATE)
+    opened = cv2.morphologyEx(seen, cv2.MORPH_OPEN, disc(radius), borderType=cv2.BORDER_REPLICATE)
     solid = np.asarray(opened, np.uint8)
     least = _SMALL * float(weights.sum(dtype=np.float64))
     kept = _without_small(seen, solid, weights, least, 4 * radius)
@@ -128,8 +129,3 @@ def _centre(weights: Floats, x: int, y: int) -> tuple[float, float]:
 def _cut_sides(mask: NDArray[np.uint8], least: int) -> tuple[str, ...]:
     sides = {"top": mask[0], "bottom": mask[-1], "left": mask[:, 0], "right": mask[:, -1]}
     return tuple(name for name, side in sides.items() if np.count_nonzero(side) > least)
-
-
-def _disc(radius: int) -> NDArray[np.uint8]:
-    y, x = np.mgrid[-radius : radius + 1, -radius : radius + 1]
-    return np.asarray(x * x + y * y <= radius * radius, np.uint8)

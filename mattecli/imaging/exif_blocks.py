@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from io import BytesIO
 from typing import BinaryIO
 
 PREFIX = b"Exif\0\0"  # in JPEG, and before the blocks that Pillow gives
 EXIF_DIRECTORY, GPS_DIRECTORY, INTEROP_DIRECTORY = 0x8769, 0x8825, 0xA005
 _DIRECTORIES = (EXIF_DIRECTORY, GPS_DIRECTORY, INTEROP_DIRECTORY)
+_MAKER_NOTE = 0x927C
 _ORIENTATION, _COLOUR_SPACE, _INTEROP_INDEX = 0x0112, 0xA001, 0x0001
 _WIDTHS, _HEIGHTS = (0x0100, 0xA002), (0x0101, 0xA003)
 _SIZES = (0, 1, 1, 2, 4, 8, 1, 1, 2, 4, 8, 4, 8, 4, 0, 0, 8, 8, 8)  # bytes of a value, by its type in the entry
@@ -195,9 +196,10 @@ def from_tiff(handle: BinaryIO) -> bytes | None:
 
 def dump(directory: Directory, order: str, *, base: int) -> bytes:
     """A directory and those below it as bytes that stand at `base` of a block or file."""
-    length = 2 + 12 * len(directory.entries) + 4
-    table, values = struct.pack(order + "H", len(directory.entries)), bytearray()
-    for tag, entry in sorted(directory.entries.items()):
+    entries = {tag: entry for tag, entry in directory.entries.items() if entry.kind < 14 or tag in directory.below}
+    length = 2 + 12 * len(entries) + 4  # numbers of eight bytes, which BigTIFF alone has, stay out
+    table, values = struct.pack(order + "H", len(entries)), bytearray()
+    for tag, entry in sorted(entries.items()):
         if tag in directory.below:
             at = base + length + len(values)
             table += struct.pack(order + "HHII", tag, 4, 1, at)
@@ -212,6 +214,29 @@ def dump(directory: Directory, order: str, *, base: int) -> bytes:
 
 def _even(data: bytes) -> bytes:
     return data + b"\0" * (len(data) % 2)
+
+
+def shortened(exif: bytes, most: int) -> tuple[bytes | None, str | None]:
+    """A block of at most so many bytes, and what it lost; None for a block that is damaged or stays too long.
+
+    First the bytes go that nothing points to, such as those of the thumbnail, then the maker's notes.
+    """
+    if len(exif) <= most:
+        return exif, None
+    try:
+        first, order = parse(BytesIO(exif)), order_of(exif)
+    except BrokenExifError:
+        return None, "EXIF"
+    details = first.below.get(EXIF_DIRECTORY)
+    bare = first
+    if details is not None:
+        others = {tag: entry for tag, entry in details.entries.items() if tag != _MAKER_NOTE}
+        bare = replace(first, below={**first.below, EXIF_DIRECTORY: replace(details, entries=others)})
+    for directory, lost in ((first, None), (bare, "the maker's notes")):
+        block = (b"II*\0" if order == "<" else b"MM\0*") + struct.pack(order + "I", 8) + dump(directory, order, base=8)
+        if len(block) <= most:
+            return block, lost
+    return None, "EXIF"
 
 
 def tiff_tags(exif: bytes) -> tuple[list[tuple[int, int, int, bytes, bool]], Callable[[int, int], bytes]]:

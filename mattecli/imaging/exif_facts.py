@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 import re
+from typing import Any
 
 import numpy as np
 import PIL.Image
+from PIL import ExifTags
+from PIL.TiffImagePlugin import IFDRational
 
 ORIENTATION = 0x0112  # the tag of EXIF and TIFF
-_INTEROP_IFD = 0xA005
+_INTEROP_IFD, _EXIF_IFD, _GPS_IFD = 0xA005, 0x8769, 0x8825
+# Tags of the first directory, and their names in OpenImageIO.
+_FIRST = {270: "ImageDescription", 271: "Make", 272: "Model", 305: "Software", 306: "DateTime", 315: "Artist"}
+_FIRST |= {33432: "Copyright"}
+_OF_PIXELS = frozenset([0xA001, 0xA002, 0xA003, 0xA005])  # colour space and sizes
 _XMP_ORIENTATION = re.compile(rb"tiff:Orientation(?:\s*=\s*[\"']|>)\s*([1-8])\s*[\"'<]")
 
 
@@ -43,6 +50,49 @@ def interop_of(exif: bytes | None) -> str | None:
         return None
     text = index.decode("latin-1") if isinstance(index, bytes) else str(index or "")
     return text.strip("\0 ") or None
+
+
+def attributes_of(exif: bytes | None) -> dict[str, Any]:
+    """What a photo's EXIF says, under the names of OpenImageIO's attributes; tuples are (type, numbers).
+
+    Bytes, such as maker's notes, and what describes the stored pixels are left out.
+    """
+    tags = _load(exif)
+    found: dict[str, Any] = {}
+    if tags is None:
+        return found
+    details, place = (_directory(tags, number) for number in (_EXIF_IFD, _GPS_IFD))
+    for directory, names in ((tags, _FIRST), (details, ExifTags.TAGS), (place, ExifTags.GPSTAGS)):
+        for tag, value in directory.items():
+            name = names.get(tag)
+            if name is None or tag in _OF_PIXELS or (known := _attribute(value)) is None:
+                continue
+            if directory is details:
+                name = {33434: "ExposureTime", 33437: "FNumber"}.get(tag, f"Exif:{name}")
+            elif directory is place:
+                name = name.replace("GPS", "GPS:", 1)
+            found[name] = known
+    return found
+
+
+def _directory(tags: PIL.Image.Exif, number: int) -> dict[int, Any]:
+    try:
+        return tags.get_ifd(number)
+    except Exception:  # a damaged directory says nothing
+        return {}
+
+
+def _attribute(value: Any) -> Any:
+    """A text, a number, or numbers as (type, list); None for anything else."""
+    if isinstance(value, str):
+        return value.strip("\0 ") or None
+    if isinstance(value, (int, float, IFDRational)):
+        number = int(value) if isinstance(value, int) else float(value)
+        return number if np.isfinite(number) and abs(number) < 2**31 else None
+    if isinstance(value, tuple) and value and all(isinstance(part, (int, float, IFDRational)) for part in value):
+        numbers = [float(part) for part in value]
+        return (f"float[{len(numbers)}]", numbers) if np.isfinite(numbers).all() else None
+    return None
 
 
 def _load(exif: bytes | None) -> PIL.Image.Exif | None:

@@ -35,8 +35,9 @@ class Image:
     become float32), in the encoding of their file. White is 255, 65535 or 1.0; floats of scene-linear pictures may lie
     outside of 0 to 1. `icc`, `cicp` and `named_space` say what the numbers mean as colours: see `space`. `resolution`
     is the pixels per inch (x, y). `transparent` is true if the file has an alpha channel that hides pixels and is not
-    in `pixels`. `metadata` is what the file says of the picture besides, and `notes` what the user should know of
-    how it was read. Raises `InputError` for another shape or type.
+    in `pixels`. `glow` (H, W) is true where a plate has light under alpha 0, which is added to what lies behind and
+    hides none of it; None without such light. `metadata` is what the file says of the picture besides, and `notes` what
+    the user should know of how it was read. Raises `InputError` for another shape or type.
     """
 
     pixels: NDArray[Any]
@@ -47,6 +48,7 @@ class Image:
     named_space: str | None = None
     metadata: Metadata = field(default_factory=Metadata)
     notes: tuple[str, ...] = ()
+    glow: NDArray[np.bool_] | None = None
 
     def __post_init__(self) -> None:
         shape = self.pixels.shape

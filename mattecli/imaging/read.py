@@ -32,6 +32,7 @@ def read_image(source: Source, *, keep_alpha: bool = False, options: ReadOptions
     """
     decoded = decode(source, options)
     pixels, transparent = normal(decoded.pixels, label(source)), False
+    glow = _glow(pixels) if decoded.premultiplied else None
     if pixels.ndim == 2:
         pixels = np.repeat(pixels[..., None], 3, axis=2)
     elif pixels.shape[2] == 4 and not keep_alpha:
@@ -47,7 +48,16 @@ def read_image(source: Source, *, keep_alpha: bool = False, options: ReadOptions
         space.name,
         decoded.metadata,
         tuple(f"{label(source)}: {note}" for note in decoded.notes),
+        glow,
     )
+
+
+def _glow(pixels: NDArray[Any]) -> NDArray[np.bool_] | None:
+    """Where a premultiplied plate of floats has light under alpha 0. Whole numbers are what programs leave there."""
+    if pixels.dtype.kind != "f" or pixels.ndim != 3 or pixels.shape[2] != 4:
+        return None
+    glow = (pixels[..., 3] == 0) & (pixels[..., :3] != 0).any(axis=2)
+    return glow if glow.any() else None
 
 
 def _space(decoded: Decoded, source: Source, options: ReadOptions) -> Space:

@@ -69,13 +69,15 @@ def load_backend(
     device: str = "auto",
     provider: str | None = None,
     precision: str = "auto",
+    threads: int | None = None,
 ) -> Backend:
     """A backend that is ready to run.
 
     `weights` is a name from `matte weights list` or a file; `backend` auto, torch or onnx; `device` auto, cpu or
     cuda[:N]; `provider` one of ONNX Runtime's (cpu, cuda, tensorrt, openvino, coreml, directml); `precision` auto,
     fp32, bf16 or fp16. With `auto` a provider or an ONNX file is run by ONNX Runtime, all else by PyTorch where it is
-    installed. Raises WeightsError, DeviceError or UsageError.
+    installed. `threads` is how many the CPU takes: None is one for each physical core, within the quota of a container.
+    Raises WeightsError, DeviceError or UsageError.
     """
     checkpoint = find_checkpoint(weights)
     if backend == "torch" and (checkpoint.exported or provider is not None):
@@ -98,10 +100,10 @@ def load_backend(
     if backend == "torch":
         from mattecli.inference.torch_backend import TorchBackend
 
-        return TorchBackend(checkpoint, device=device, precision=precision)
+        return TorchBackend(checkpoint, device=device, precision=precision, threads=threads)
     from mattecli.inference.onnx_backend import OnnxBackend
 
-    return OnnxBackend(checkpoint, device=device, provider=provider, precision=precision)
+    return OnnxBackend(checkpoint, device=device, provider=provider, precision=precision, threads=threads)
 
 
 __all__ = ["Backend", "load_backend"]

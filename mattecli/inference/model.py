@@ -50,6 +50,7 @@ class Model:
                     device=options.device,
                     provider=options.provider,
                     precision=options.precision,
+                    threads=options.threads,
                 )
             return self._backend
 
@@ -132,6 +133,7 @@ def load_model(
     tile: Tile = "auto",
     max_memory: int | None = None,
     snap: int = 0,
+    threads: int | None = None,
 ) -> Model:
     """The model that runs with these options, loaded; `RunOptions` says what they mean.
 
@@ -146,6 +148,7 @@ def load_model(
         tile=tile,
         max_memory=max_memory,
         snap=snap,
+        threads=threads,
     )
     return Model(options).load()
 

@@ -36,7 +36,13 @@ class OnnxBackend:
     precision = "fp32"
 
     def __init__(
-        self, checkpoint: Checkpoint, *, device: str = "auto", provider: str | None = None, precision: str = "auto"
+        self,
+        checkpoint: Checkpoint,
+        *,
+        device: str = "auto",
+        provider: str | None = None,
+        precision: str = "auto",
+        threads: int | None = None,
     ) -> None:
         if precision not in ("auto", "fp32"):
             remedy = "leave `precision` out" if checkpoint.exported else f"use `backend=torch` for {precision}"
@@ -53,6 +59,7 @@ class OnnxBackend:
             tiles=(512, 384, 256, 128, 64),
         )
         self._weights = read_weights(checkpoint.path)
+        self._threads = threads
         self._sessions: dict[str, ort.InferenceSession] = {}
         self._ceiling = memory.Ceiling()
         if self.device == "cpu":
@@ -102,7 +109,8 @@ class OnnxBackend:
     def _session(self, name: str) -> ort.InferenceSession:
         """The session of a stage, opened at its first use."""
         if name not in self._sessions:
-            self._sessions[name] = open_session(stage_model(name, self._weights).SerializeToString(), self._provider)
+            model = stage_model(name, self._weights).SerializeToString()
+            self._sessions[name] = open_session(model, self._provider, threads=self._threads)
         return self._sessions[name]
 
 

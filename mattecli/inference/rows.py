@@ -41,8 +41,10 @@ class Predictor:
         self.model.load()  # without a network no row can be matted: its errors are the run's
         try:
             image = _source(row, "image")
-            photo, trimap = read_pair(image, _source(row, "trimap"), snap=self.model.options.snap)
-            alpha = self.model.predict(photo.pixels, trimap, name=source_name(image, "the image"))
+            options = self.model.options
+            trimap = _source(row, "trimap")
+            pair = read_pair(image, trimap, snap=options.snap, exposure=options.network_exposure)
+            alpha = self.model.predict(pair.view, pair.trimap, name=source_name(image, "the image"))
         except MatteError as error:
             return {**row, "alpha": None, "error": str(error)}
         return {**row, "alpha": alpha, "error": None}

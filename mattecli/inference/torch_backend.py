@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+import os
 import re
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
@@ -24,6 +26,7 @@ from mattecli.network.checkpoint import load_a2u
 from mattecli.network.fold import fold_norms
 from mattecli.network.stages import split
 from mattecli.system import memory, process
+from mattecli.system.threads import cpu_quota
 from mattecli.weights import Checkpoint
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16, "fp64": torch.float64}
@@ -42,10 +45,14 @@ class TorchBackend:
 
     name = "torch"
 
-    def __init__(self, checkpoint: Checkpoint, *, device: str = "auto", precision: str = "auto") -> None:
+    def __init__(
+        self, checkpoint: Checkpoint, *, device: str = "auto", precision: str = "auto", threads: int | None = None
+    ) -> None:
         self.checkpoint = checkpoint
         self.precision = _choose_precision(precision)
         self._device = _choose_device(device)
+        quota = None if os.environ.get("OMP_NUM_THREADS") else cpu_quota()
+        self._threads = threads or min(torch.get_num_threads(), quota or sys.maxsize)
         if self._device.type == "cpu" and self.precision == "fp16":
             raise UsageError("`precision=fp16` is for CUDA; on a CPU choose fp32, or bf16 if the CPU has AMX")
         self.device = _describe(self._device)
@@ -63,7 +70,7 @@ class TorchBackend:
     def run(self, stage: str, *arrays: Tensor, edges: Edges = WHOLE) -> Tensor | tuple[Tensor, ...]:
         """The results of a stage of the network."""
         fp32 = true_fp32() if self._device.type == "cuda" else nullcontext()
-        with torch.inference_mode(), fp32, self._exhaustion():
+        with torch.inference_mode(), fp32, _threads(self._threads), self._exhaustion():
             return self._stages[stage](*(array.to(self._device) for array in arrays), edges=edges)
 
     def array(self, values: NDArray[Any]) -> Tensor:
@@ -242,3 +249,17 @@ def _read(switch: Any, name: str) -> Any:
 
 
 true_fp32 = _TrueFp32()
+
+
+@contextmanager
+def _threads(count: int) -> Iterator[None]:
+    """Let PyTorch take so many threads meanwhile."""
+    before = torch.get_num_threads()
+    if count == before:
+        yield
+        return
+    torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)

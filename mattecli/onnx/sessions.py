@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import io
-import os
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,10 +13,10 @@ from functools import cache
 from pathlib import Path
 
 import onnxruntime as ort
-import psutil
 from onnx import TensorProto, helper
 
 from mattecli.errors import DeviceError, MatteError, OutOfMemoryError, UsageError
+from mattecli.system.threads import default_threads
 
 # The names of --provider, and the names in ONNX Runtime.
 PROVIDERS = {
@@ -74,15 +73,15 @@ def choose_provider(device: str, provider: str | None) -> Provider:
     return _make(provider, number)
 
 
-def open_session(model: bytes, provider: Provider) -> ort.InferenceSession:
-    """A session that runs on the provider.
+def open_session(model: bytes, provider: Provider, *, threads: int | None = None) -> ort.InferenceSession:
+    """A session that runs on the provider, with so many threads or `default_threads`.
 
     Raises DeviceError when ONNX Runtime took another provider or cannot open the model, OutOfMemoryError when memory is
     too small.
     """
     options = ort.SessionOptions()
     options.log_severity_level = 4  # its exceptions say what it would log
-    options.intra_op_num_threads = threads()
+    options.intra_op_num_threads = threads or default_threads()
     # Stages take turns: threads of one that spin for more work would slow down the next.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     if provider.device == "cpu":
@@ -116,15 +115,6 @@ def translated(doing: str) -> Iterator[None]:
             raise OutOfMemoryError(f"the memory ran out {doing}") from error
         first = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise DeviceError(f"ONNX Runtime failed {doing} ({first}); see `matte doctor`") from error
-
-
-def threads() -> int:
-    """Threads of a session: OMP_NUM_THREADS, or else the physical cores that this process may use."""
-    asked = os.environ.get("OMP_NUM_THREADS", "")
-    if asked.isdecimal() and int(asked) > 0:
-        return int(asked)
-    allowed = len(psutil.Process().cpu_affinity()) if hasattr(psutil.Process, "cpu_affinity") else os.cpu_count() or 1
-    return max(1, min(psutil.cpu_count(logical=False) or allowed, allowed))
 
 
 def available() -> list[str]:

@@ -26,7 +26,7 @@ def free_bytes(cgroup: Path = CGROUP, own: Path = OWN_CGROUPS) -> int:
     them count, too.
     """
     version_2, version_1 = {PurePosixPath()}, {PurePosixPath()}
-    for controllers, name in _own_groups(own):
+    for controllers, name in own_groups(own):
         if not controllers:
             version_2 |= {name, *name.parents}
         elif "memory" in controllers.split(","):
@@ -117,7 +117,7 @@ def show_bytes(count: float) -> str:
     return f"{count / 2**30:.1f} GiB" if count >= 2**30 else f"{count / 2**20:.0f} MiB"
 
 
-def _own_groups(own: Path) -> list[tuple[str, PurePosixPath]]:
+def own_groups(own: Path) -> list[tuple[str, PurePosixPath]]:
     """This process's control groups: controllers (empty in version 2), and name relative to the mount.
 
     In a container the names may be those of the host, which do not exist inside; the root of the mount always exists.

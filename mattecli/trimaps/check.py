@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any, overload
 
 import cv2
@@ -169,7 +170,17 @@ def check_size(
             f"{facts}: one of them was rotated, perhaps because it lost its EXIF orientation; "
             f"rotate the {what} by 90° or make it from the photo again"
         )
-    raise InputError(f"{facts}; make the {what} from the photo at its full size")
+    remedy = f"make the {what} from the photo at its full size"
+    if what == "trimap" and same_aspect(size, image_size):
+        remedy += ", or add `resize_trimap`"
+    raise InputError(f"{facts}; {remedy}")
+
+
+def same_aspect(size: tuple[int, int], image_size: tuple[int, int]) -> bool:
+    """Whether two pictures of these (width, height) can be one at two sizes; half a pixel may be lost to rounding."""
+    (width, height), (image_width, image_height) = size, image_size
+    spare = 0.5 / min(width, image_width) + 0.5 / min(height, image_height)
+    return abs(math.log((width * image_height) / (height * image_width))) <= spare
 
 
 @overload

@@ -80,15 +80,13 @@ def make_trimap(
     _refuse_flat(float(levels.min()), float(levels.max()), name)
     shape, note = levels.shape, on_note or (lambda _: None)
     picture = None if photo is None else _photo_of(photo, shape, name)
-    core, garbage = (
-        None if part is None else _certain(part, shape, what, name)
-        for part, what in ((core, "the core"), (garbage, "the garbage mask"))
-    )
+    core, garbage = certain_parts(shape, core=core, garbage=garbage, name=name)
     if band is None and (erode is not None or dilate is not None):
         inside = _side(ERODE if erode is None else erode, shape)
         outside = _side(DILATE if dilate is None else dilate, shape)
         full = full_scale(given, name)  # compared in the mask's own numbers, so that no level moves by rounding
         labels = clean.Labels(np.asarray(given >= highest * full), np.asarray(given <= lowest * full))
+        _contradicted(core, garbage, labels.foreground, labels.background, name, note)
         labels = clean.tidied(labels, fill_holes, min_area, core, garbage)
         trimap = _trimap(depth(labels.foreground) > inside, depth(labels.background) > outside)
     else:
@@ -97,6 +95,7 @@ def make_trimap(
         if band is None and picture is None:
             note(f"{name} came without its photo, so the unknown band is {WITHOUT_PHOTO} of the diagonal on each side")
         band = WITHOUT_PHOTO if picture is None and band is None else (band or "auto")
+        _contradicted(core, garbage, labels.foreground, labels.background, name, note)
         labels = clean.tidied(labels, fill_holes, min_area, core, garbage)
         unknown, inside_mask = _unknown(levels, labels, picture, in_pixels(band, shape) if band != "auto" else None)
         for side, width in ((inside_mask, erode), (~inside_mask, dilate)):
@@ -154,18 +153,69 @@ def _without_small(mask: Mask, line: Line | None, area: float) -> tuple[Mask, Ma
 def with_certain(
     trimap: NDArray[np.uint8],
     *,
+    strokes: NDArray[np.uint8] | None = None,
     core: Given | None = None,
     garbage: Given | None = None,
     name: str = "the trimap",
     on_note: Note | None = None,
 ) -> NDArray[np.uint8]:
-    """A trimap with certain foreground (`core`) and background (`garbage`), as `make_trimap` takes them.
+    """A trimap with what is certain, as `certain_parts` takes it; what contradicts it gives way.
 
-    Raises `InputError`, which names `name`, for sizes that differ.
+    Where the trimap says the opposite, it also becomes unknown around, so that there is room for an edge.
     """
-    inside = None if core is None else _certain(core, trimap.shape, "the core", name)
-    outside = None if garbage is None else _certain(garbage, trimap.shape, "the garbage mask", name)
-    return _overruled(trimap.copy(), inside, outside, on_note or (lambda _: None))
+    note = on_note or (lambda _: None)
+    inside, outside = certain_parts(trimap.shape, strokes=strokes, core=core, garbage=garbage, name=name, on_note=note)
+    wrong = _contradicted(inside, outside, trimap == FOREGROUND, trimap == BACKGROUND, name, note)
+    if wrong is None:
+        return _overruled(trimap.copy(), inside, outside, note)
+    around = near(wrong, in_pixels(WITHOUT_PHOTO, trimap.shape))
+    return _overruled(np.where(around, np.uint8(UNKNOWN), trimap), inside, outside, note)
+
+
+def certain_parts(
+    shape: tuple[int, ...],
+    *,
+    strokes: NDArray[np.uint8] | None = None,
+    core: Given | None = None,
+    garbage: Given | None = None,
+    name: str = "the trimap",
+    on_note: Note | None = None,
+) -> tuple[Mask | None, Mask | None]:
+    """What is certainly foreground and what is certainly background, each (H, W), or None where nothing says so.
+
+    `core` and `garbage` are as `make_trimap` takes them. `strokes` (H, W) is 255 and 0 where those of the foreground
+    and the background are; where core or garbage say the opposite, these win. `on_note` is called with the number of
+    such pixels. Raises `InputError`, which names `name`, for sizes that differ.
+    """
+    inside = None if core is None else _certain(core, shape, "the core", name)
+    outside = None if garbage is None else _certain(garbage, shape, "the garbage mask", name)
+    if strokes is None:
+        return inside, outside
+    white, black = strokes == FOREGROUND, strokes == BACKGROUND
+    lost = np.zeros_like(white)
+    for stroke, other in ((white, outside), (black, inside)):
+        if other is not None:
+            lost |= stroke & other
+    if lost.any() and on_note is not None:
+        on_note(f"core and garbage contradict the strokes on {np.count_nonzero(lost)} pixels, and win there")
+    white, black = white & ~lost, black & ~lost
+    return white if inside is None else inside | white, black if outside is None else outside | black
+
+
+def _contradicted(
+    core: Mask | None, garbage: Mask | None, foreground: Mask, background: Mask, name: str, note: Note
+) -> Mask | None:
+    """Where core or garbage contradict what else is known; None if nowhere. Notes on how many pixels."""
+    wrong = np.zeros_like(foreground)
+    for part, other in ((core, background), (garbage, foreground)):
+        if part is not None:
+            wrong |= part & other
+    if core is not None and garbage is not None:
+        wrong &= ~(core & garbage)
+    if not (count := np.count_nonzero(wrong)):
+        return None
+    note(f"what is marked as certain contradicts {name} on {count} pixels, and wins there")
+    return wrong
 
 
 def _overruled(trimap: NDArray[np.uint8], core: Mask | None, garbage: Mask | None, note: Note) -> NDArray[np.uint8]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,8 +16,18 @@ from mattecli.imaging.options import ReadOptions
 from mattecli.imaging.read import read_image, read_size, read_values
 from mattecli.imaging.reading.open import Source, is_pipe, label
 from mattecli.imaging.view import network_view
+from mattecli.imaging.windows import moved
 from mattecli.trimaps.check import as_codes, check_size, from_values
 from mattecli.trimaps.lint import worst_finding
+from mattecli.trimaps.resize import check_aspect, resized
+
+
+class Pair(NamedTuple):
+    """A photo, its trimap, uint8 (H, W) of 0, 128 and 255, and the photo as the network sees it; see `network_view`."""
+
+    photo: Image
+    trimap: NDArray[np.uint8]
+    view: NDArray[Any]
 
 
 def read_trimap(source: Source, *, snap: int = 0, reading: ReadOptions | None = None) -> NDArray[np.uint8]:
@@ -39,16 +50,26 @@ def given_trimap(given: Given, *, snap: int = 0, name: str = "the trimap") -> ND
 
 
 def pair_size(
-    photo: Source, trimap: Source, *, what: str = "trimap", reading: ReadOptions | None = None
+    photo: Source,
+    trimap: Source,
+    *,
+    what: str = "trimap",
+    reading: ReadOptions | None = None,
+    resize: bool = False,
 ) -> tuple[int, int]:
-    """Width and height of a photo and its trimap (or mask), from their headers. Raises `InputError` if they differ.
+    """Width and height of a photo, from its header. Raises `InputError` if its trimap (or mask) has another size.
 
-    The trimap of an OpenEXR plate may have another size, which `read_pair` compares with the display window.
+    With `resize` its aspect alone must fit. The trimap of an OpenEXR plate may have another size, which `read_pair`
+    compares with the display window.
     """
     size = read_size(photo, options=reading or ReadOptions())
     if not str(source_name(photo, "")).lower().endswith(".exr"):
         names = {"name": source_name(trimap, f"the {what}"), "image_name": source_name(photo, "the image")}
-        check_size(read_size(trimap, options=_no_layer(reading)), size, **names, what=what)
+        found = read_size(trimap, options=_no_layer(reading))
+        if resize:
+            check_aspect(found, size, **names)
+        else:
+            check_size(found, size, **names, what=what)
     return size
 
 
@@ -58,36 +79,41 @@ def read_pair(
     *,
     snap: int = 0,
     reading: ReadOptions | None = None,
+    exposure: float = 0.0,
+    resize: bool = False,
     on_note: Callable[[str], None] | None = None,
-) -> tuple[Image, NDArray[np.uint8]]:
+) -> Pair:
     """Read a photo and its trimap. Different sizes are found before decoding, unless one of them is a pipe.
 
     `reading` is for both, but its layer is the photo's. The pixels of an OpenEXR plate are those of its data window. A
-    trimap of the display window's size is extended at its edges, or cut, to the data window. `on_note` is called with
-    the worst that the linter finds, as far as the trimap can be matted.
+    trimap of the display window's size is extended at its edges, or cut, to the data window. With `resize` a trimap of
+    another size is brought to the photo's; see `resized`. `exposure` is that of the photo's view. `on_note` is called
+    with the worst that the linter finds, as far as the trimap can be matted, and with what was resized.
     """
     if not any(map(is_pipe, (photo, trimap))):
-        pair_size(photo, trimap, reading=reading)
+        pair_size(photo, trimap, reading=reading, resize=resize)
     picture = read_image(photo, options=reading or ReadOptions())
     values = read_values(trimap, options=_no_layer(reading))
-    known = from_values(values, snap=snap, name=label(trimap))
     windows = picture.metadata.windows
-    if windows is not None and known.shape[::-1] == windows.display[2:]:
-        known = over_data_window(known, windows)
+    if windows is not None and values.shape[1::-1] == windows.display[2:]:
+        values = over_data_window(values, windows)
+    known = from_values(values, snap=snap, name=label(trimap))
     names = {"name": source_name(trimap, "the trimap"), "image_name": source_name(photo, "the image")}
+    if resize and known.shape[::-1] != picture.size:
+        known, note = resized(known, picture.size, **names)
+        values = known
+        if on_note is not None:
+            on_note(note)
     check_size((known.shape[1], known.shape[0]), picture.size, **names)
-    if on_note is not None and (worst := worst_finding(values, known, network_view(picture), **names)):
+    view = network_view(picture, exposure=exposure)
+    if on_note is not None and (worst := worst_finding(values, known, view, **names)):
         on_note(str(worst))
-    return picture, known
+    return Pair(picture, known, view)
 
 
-def over_data_window(trimap: NDArray[np.uint8], windows: Windows) -> NDArray[np.uint8]:
-    """A trimap of the display window's size for the data window; beyond its edges the pixels at the edge continue."""
-    left, top, width, height = windows.data
-    x, y, shown_width, shown_height = windows.display
-    columns = np.clip(np.arange(left, left + width) - x, 0, shown_width - 1)
-    rows = np.clip(np.arange(top, top + height) - y, 0, shown_height - 1)
-    return trimap[rows[:, None], columns]
+def over_data_window(trimap: NDArray[Any], windows: Windows) -> NDArray[Any]:
+    """A trimap or matte (h, w, …) of the display window's size for the data window; its edges continue beyond it."""
+    return moved(trimap, windows.display, windows.data)
 
 
 def trimap_note(unknown: float, trimap: str) -> str | None:

@@ -25,10 +25,13 @@ class MaskRecipe:
     fill_holes: int = 0
     min_area: int = 0
     solid: bool = False
+    low: float | None = None
+    high: float | None = None
 
     def words(self) -> list[Any]:
         """What a batch hashes of it. A change here would make all folders of users be matted again."""
-        return ["mask", *astuple(self)]
+        levels = [[word, value] for word, value in (("low", self.low), ("high", self.high)) if value is not None]
+        return ["mask", *astuple(self)[:6], *levels]
 
     def make(
         self,
@@ -56,4 +59,6 @@ class MaskRecipe:
             fill_holes=self.fill_holes,
             min_area=self.min_area,
             solid=self.solid,
+            low=self.low,
+            high=self.high,
         )

@@ -16,6 +16,7 @@ from mattecli.trimaps.check import BACKGROUND, FOREGROUND, UNKNOWN, check_size
 from mattecli.trimaps.walk import walk
 
 Matte = Callable[[NDArray[np.uint8], NDArray[np.uint8]], NDArray[np.float32]]
+Check = Callable[[], None]
 Box = tuple[float, float, float, float]
 Effort = Literal["quick", "normal"]
 
@@ -76,6 +77,10 @@ def prepare_photo(photo: NDArray[Any]) -> PreparedPhoto:
     return PreparedPhoto((width, height), np.asarray(small, np.uint8), np.asarray(colours, np.float32))
 
 
+def go_on() -> None:
+    """The `check` of work that nothing ends early."""
+
+
 def segment(
     photo: PreparedPhoto,
     strokes: NDArray[np.uint8] | None = None,
@@ -83,7 +88,7 @@ def segment(
     box: Box | None = None,
     matte: Matte,
     effort: Effort = "normal",
-    check: Callable[[], None] | None = None,
+    check: Check = go_on,
 ) -> NDArray[np.uint8]:
     """A trimap of the photo's size, uint8 (H, W) of 0, 128 and 255, from strokes, a box, or both.
 
@@ -96,7 +101,6 @@ def segment(
     longest stage and should do the same. Raises `InputError` without any foreground or background, and for strokes of
     another size.
     """
-    check = check or (lambda: None)
     likely = probability(photo, strokes, box=box, matte=matte, effort=effort, check=check)
     small = _over(_certain(likely, _PASSES[effort][-1]), _box_seeds(photo, box))  # strokes follow at full size
     trimap = np.asarray(cv2.resize(small, photo.size, interpolation=cv2.INTER_NEAREST), np.uint8)
@@ -114,17 +118,15 @@ def probability(
     box: Box | None = None,
     matte: Matte,
     effort: Effort = "normal",
-    check: Callable[[], None] | None = None,
+    check: Check = go_on,
 ) -> NDArray[np.float32]:
     """The probability of foreground, float32 (h, w) on the small copy, that `segment` makes a trimap of.
 
     Arguments and errors are those of `segment`.
     """
-    check = check or (lambda: None)
     seeds = _box_seeds(photo, box)
     if strokes is not None:
-        check_size((strokes.shape[1], strokes.shape[0]), photo.size, name="the strokes", image_name="the photo")
-        _put_strokes(seeds, strokes, check)
+        _put_strokes(seeds, strokes, photo.size, check)
     _check_sides(seeds, boxed=box is not None)
     guess, known = _log_odds(photo, seeds, box), seeds
     for one in _PASSES[effort]:
@@ -150,8 +152,9 @@ def _box_seeds(photo: PreparedPhoto, box: Box | None) -> NDArray[np.uint8]:
     return seeds
 
 
-def _put_strokes(seeds: NDArray[np.uint8], strokes: NDArray[np.uint8], check: Callable[[], None]) -> None:
-    """Add strokes to the seeds, at the size of the seeds. A stroke thinner than a pixel stays."""
+def _put_strokes(seeds: NDArray[np.uint8], strokes: NDArray[np.uint8], size: tuple[int, int], check: Check) -> None:
+    """Add strokes of a photo's size to the seeds, at the size of the seeds. A stroke thinner than a pixel stays."""
+    check_size((strokes.shape[1], strokes.shape[0]), size, name="the strokes", image_name="the photo")
     shares = []
     for label in (FOREGROUND, BACKGROUND):
         check()

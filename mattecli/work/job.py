@@ -28,13 +28,16 @@ from mattecli.imaging.choices import Bits, Colour, Fit, Kind
 from mattecli.imaging.image import Image
 from mattecli.imaging.options import Depth, ReadOptions, WriteOptions
 from mattecli.imaging.pixels import as_float
-from mattecli.imaging.read import read_alpha, read_image
+from mattecli.imaging.read import read_alpha, read_image, read_size
+from mattecli.imaging.reading.open import label
 from mattecli.imaging.view import network_view
 from mattecli.imaging.write import check_format, check_output, write_image
+from mattecli.imaging.writing.encoding import metadata_note
 from mattecli.imaging.writing.layers import LAYERS
 from mattecli.system.memory import peak_bytes
 from mattecli.trimaps.check import check_size, shares
-from mattecli.trimaps.pairs import read_pair, read_trimap, trimap_note
+from mattecli.trimaps.pairs import pair_size, read_pair, read_trimap, trimap_note
+from mattecli.work.making import Making
 from mattecli.work.outcome import Done, Job
 
 if TYPE_CHECKING:
@@ -176,10 +179,8 @@ def run_job(
     if save_trimap is not None:
         check_output(save_trimap, overwrite=overwrite, bits=8, inputs=job.inputs)
     exposure = model.options.network_exposure
-    if make_trimap is None:
-        inputs = read_inputs(job, snap=model.options.snap, exposure=exposure, reading=reading)
-    else:
-        inputs = _made(job, model, make_trimap, exposure=exposure, reading=reading or ReadOptions())
+    find = None if make_trimap is None else lambda photo: make_trimap(photo, model)
+    inputs = read_inputs(job, snap=model.options.snap, exposure=exposure, reading=reading, find=find)
     if save_trimap is not None:
         write_image(save_trimap, Image(inputs.required_trimap), overwrite=overwrite)
     background = None if job.background is None else read_background(job.background)
@@ -216,28 +217,51 @@ def check_outputs(job: Job, options: OutputOptions, *, overwrite: bool = False) 
         )
 
 
-def read_inputs(job: Job, *, snap: int = 0, exposure: float = 0.0, reading: ReadOptions | None = None) -> Inputs:
-    """Read and check the photo and its trimap, or make the trimap from its mask.
+def job_size(job: Job, reading: ReadOptions | None = None) -> tuple[int, int]:
+    """Width and height of a job's photo, from the headers of its files. Raises `InputError` if they do not fit."""
+    if job.what is None:
+        return read_size(job.image, options=reading or ReadOptions())
+    resize = job.making is not None and job.making.resize
+    return pair_size(job.image, job.trimap, what=job.what, reading=reading, resize=resize)
 
-    The network's view of the photo is brighter by `exposure` stops; see `read_pair` and `network_view`. Raises
-    InputError, and UsageError for an unknown colour space.
+
+def read_inputs(
+    job: Job,
+    *,
+    snap: int = 0,
+    exposure: float = 0.0,
+    reading: ReadOptions | None = None,
+    find: Callable[[Image], NDArray[np.uint8]] | None = None,
+) -> Inputs:
+    """Read and check the photo and its trimap, or make the trimap as the job says.
+
+    `find` makes it of the photo in place of that; what the job says is certain wins over it. The network's view of the
+    photo is brighter by `exposure` stops; see `read_pair` and `network_view`. Raises InputError, UsageError for an
+    unknown colour space, and what `Making.make` and `find` raise.
     """
     started = time.perf_counter()
     notes: list[str] = []
-    if job.mask is None:
-        photo, trimap = read_pair(job.image, job.trimap, snap=snap, reading=reading, on_note=notes.append)
-        view = network_view(photo, exposure=exposure)
+    making = job.making or Making()
+    if find is None and not (making.of_mask or making.of_photo):
+        photo, trimap, view = read_pair(
+            job.image,
+            job.trimap,
+            snap=snap,
+            reading=reading,
+            exposure=exposure,
+            resize=making.resize,
+            on_note=notes.append,
+        )
     else:
         photo = read_image(job.image, options=reading or ReadOptions())
         view = network_view(photo, exposure=exposure)
-        trimap = job.mask.recipe.make(
-            job.trimap,
-            photo=view,
-            core=job.mask.core,
-            garbage=job.mask.garbage,
-            name=job.trimap,
-            on_note=notes.append,
-        )
+        if find is None:
+            trimap = making.make(photo, view, mask=job.trimap, name=label(job.image), on_note=notes.append)
+        else:
+            trimap = find(photo)
+    if not making.of_mask:
+        names = {"name": label(job.trimap), "photo_name": label(job.image)}
+        trimap = making.overrule(trimap, photo, **names, on_note=notes.append)
     return Inputs(photo, view, trimap, shares(trimap)["unknown"], time.perf_counter() - started, tuple(notes))
 
 
@@ -251,22 +275,6 @@ def read_finished(job: Job, *, reading: ReadOptions | None = None) -> Matte:
         check_size((known.shape[1], known.shape[0]), photo.size, name=str(job.known), image_name=job.image)
     seconds = time.perf_counter() - started
     return Matte(Inputs(photo, None, known, None, seconds), alpha, None, seconds)
-
-
-def _made(
-    job: Job,
-    model: Model,
-    make_trimap: Callable[[Image, Model], NDArray[np.uint8]],
-    *,
-    exposure: float,
-    reading: ReadOptions,
-) -> Inputs:
-    """Read the photo and make its trimap."""
-    started = time.perf_counter()
-    photo = read_image(job.image, options=reading)
-    trimap = make_trimap(photo, model)
-    view = network_view(photo, exposure=exposure)
-    return Inputs(photo, view, trimap, shares(trimap)["unknown"], time.perf_counter() - started)
 
 
 def find_matte(
@@ -355,6 +363,7 @@ def find_notes(
         if options.kind(name) != "alpha":
             form = LAYERS if options.kind(name) == "layers" else check_format(job.outputs[name])
             notes.append(deliver(inputs.photo, form, output_space=options.space(name)).note)
+            notes.append(metadata_note(form, inputs.photo.metadata) if options.files.metadata else None)
     return tuple(dict.fromkeys(note for note in notes if note))
 
 

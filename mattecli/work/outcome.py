@@ -10,26 +10,7 @@ from typing import Any, ClassVar
 
 from mattecli.compositing.outputs import is_picture
 from mattecli.errors import MatteError
-from mattecli.trimaps.recipe import MaskRecipe
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class FromMask:
-    """How a job's trimap is made of a mask: the recipe, and the files of what is certain."""
-
-    recipe: MaskRecipe
-    core: str | None = None
-    garbage: str | None = None
-
-    @property
-    def files(self) -> list[str]:
-        """The files beside the mask."""
-        return [path for path in (self.core, self.garbage) if path is not None]
-
-    @classmethod
-    def of(cls, fields: Mapping[str, Any]) -> FromMask:
-        """The same from `dataclasses.asdict`."""
-        return cls(**{**fields, "recipe": MaskRecipe(**fields["recipe"])})
+from mattecli.work.making import Making
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,9 +18,10 @@ class Job:
     """One photo with its trimap, and a file for each output that is to be made of it.
 
     `name` stands for the photo in reports; in a batch it is the photo's path below the folder, with slashes.
-    `background` is a picture's file, a colour or `transparent`; composites need one. With `mask`, the file `trimap` is
-    a mask, of which the trimap is made. With `finished` it is the alpha itself, and `known` may be a trimap that says
-    what is certain. `extra` are a manifest's other columns, for the report.
+    `background` is a picture's file, a colour or `transparent`; composites need one. `making` says how the trimap is
+    made, if it is not simply read: the file `trimap` is then perhaps a mask, or the photo itself. With `finished` it is
+    the alpha itself, and `known` may be a trimap that says what is certain. `extra` are a manifest's other columns, for
+    the report.
     """
 
     name: str
@@ -48,26 +30,36 @@ class Job:
     outputs: dict[str, str]
     background: str | None = None
     extra: Mapping[str, str] = field(default_factory=dict)
-    mask: FromMask | None = None
+    making: Making | None = None
     finished: bool = False
     known: str | None = None
 
+    @classmethod
+    def of(cls, fields: Mapping[str, Any]) -> Job:
+        """The same from `dataclasses.asdict`."""
+        making = fields["making"]
+        return cls(**{**fields, "making": None if making is None else Making.of(making)})
+
     @property
-    def partner(self) -> str:
-        """What the file `trimap` is: a trimap, a mask or an alpha."""
-        return "alpha" if self.finished else "trimap" if self.mask is None else "mask"
+    def what(self) -> str | None:
+        """What the file `trimap` is: a mask, a trimap or an alpha; None where it is only the photo again."""
+        if self.finished:
+            return "alpha"
+        if self.making is None:
+            return "trimap"
+        return None if self.making.of_photo else self.making.what
 
     @property
     def sources(self) -> list[str]:
-        """The files that the alpha is made from, and those that say what is certain."""
-        certain = [] if self.mask is None else self.mask.files
+        """The files that the alpha is made from, and those that say what is certain; the photo may be there twice."""
+        certain = [] if self.making is None else self.making.files
         return [self.image, self.trimap, *certain, *([] if self.known is None else [self.known])]
 
     @property
     def inputs(self) -> list[str]:
         """The files that the job reads."""
         pictures = [] if self.background is None or not is_picture(self.background) else [self.background]
-        return [*self.sources, *pictures]
+        return [*dict.fromkeys(self.sources), *pictures]
 
 
 @dataclass(frozen=True)
@@ -123,8 +115,7 @@ class Skipped:
 class Failed:
     """A photo that could not be matted, and why; `traceback` only where a bug was the reason.
 
-    `partner` says what the file `trimap` is, as in a Job. Without `outputs` the photo never became a job: its trimap
-    was missing, for example.
+    Without `outputs` the photo never became a job: its trimap was missing, for example.
     """
 
     status: ClassVar[str] = "failed"
@@ -136,7 +127,7 @@ class Failed:
     background: str | None = None
     traceback: str | None = None
     extra: Mapping[str, str] = field(default_factory=dict)
-    partner: str = "trimap"
+    what: str = "trimap"  # the file `trimap` is: a trimap, a mask or an alpha
 
     @classmethod
     def of(cls, job: Job, error: Exception) -> Failed:
@@ -149,8 +140,8 @@ class Failed:
         else:
             reason = f"{job.image} met a bug in matte: {type(error).__name__}: {error}; please report it"
             traceback = "".join(tracebacks.format_exception(error))
-        outputs, partner = job.outputs, job.partner
-        return cls(job.name, job.image, reason, job.trimap, outputs, job.background, traceback, job.extra, partner)
+        file, what = (None, "trimap") if job.what is None else (job.trimap, job.what)
+        return cls(job.name, job.image, reason, file, job.outputs, job.background, traceback, job.extra, what)
 
     def to_json(self) -> dict[str, Any]:
         """The photo's line in a report."""
@@ -168,8 +159,8 @@ def describe(job: Job) -> dict[str, Any]:
 
 def _describe(photo: Job | Failed) -> dict[str, Any]:
     line: dict[str, Any] = {"name": photo.name, "image": os.path.abspath(photo.image)}
-    if photo.trimap is not None:
-        line[photo.partner] = os.path.abspath(photo.trimap)
+    if photo.trimap is not None and photo.what is not None:
+        line[photo.what] = os.path.abspath(photo.trimap)
     if photo.outputs:
         outputs = {kind: os.path.abspath(output) for kind, output in photo.outputs.items()}
         line["output"] = next(iter(outputs.values())) if len(outputs) == 1 else outputs

@@ -96,7 +96,7 @@ def run(worker: Worker, todo: list[Job], **options: Any) -> dict[str, Outcome]:
     return outcomes
 
 
-def test_every_job_has_an_outcome_whatever_fails(tmp_path: Path) -> None:
+def test_every_job_has_an_outcome_even_if_it_fails(tmp_path: Path) -> None:
     bad = [f"{kind} {step}" for kind in ("bad", "bug") for step in ("read", "matte", "write")]
     names = [f"{prefix} {n}" for n in range(10) for prefix in ("good", "old", *bad)]
     outcomes = run(ToyWorker(tmp_path), jobs(*names), readers=3, writers=2)

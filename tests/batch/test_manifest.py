@@ -209,7 +209,7 @@ def test_several_kinds_need_several_outputs_and_composites_a_background(data: Pa
         ("p.jsonl", b'{"image": "a", "IMAGE": "b", "trimap": "t"}\n', "line 1 has two keys 'image'"),
     ],
 )
-def test_a_manifest_that_is_none_says_why(tmp_path: Path, name: str, text: bytes, told: str) -> None:
+def test_a_file_that_is_not_a_manifest_says_why(tmp_path: Path, name: str, text: bytes, told: str) -> None:
     (tmp_path / name).write_bytes(text)
     with pytest.raises(InputError, match=told):
         read_manifest(tmp_path / name, tmp_path / "out")

@@ -101,7 +101,7 @@ def test_a_pattern_finds_trimaps(tmp_path: Path, pattern: str, name: str) -> Non
     assert list(pairs(listed)) == ["sub/cat.jpg"], reasons(listed)
 
 
-def test_trimaps_beside_the_photos_are_no_photos(tmp_path: Path) -> None:
+def test_trimaps_beside_the_photos_are_not_taken_for_photos(tmp_path: Path) -> None:
     write_photo(tmp_path / "photos/sub/cat.jpg")
     write_trimap(tmp_path / "photos/sub/cat_trimap.png")
     write_photo(tmp_path / "photos/dog.jpg")

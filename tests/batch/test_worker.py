@@ -40,7 +40,7 @@ def worker_for(out: Path, *, run: dict[str, Any] | None = None, **outputs: Any) 
     return Worker(BatchOptions(out=out, run=RunOptions(**(run or {})), outputs=OutputOptions(**outputs)))
 
 
-def test_a_photo_that_another_process_has_just_done_is_no_failure(folders: Folders) -> None:
+def test_a_photo_that_another_process_has_just_done_is_not_a_failure(folders: Folders) -> None:
     photos, trimaps, out = folders
     job = find_jobs(photos, out, trimaps=str(trimaps)).jobs[0]
     ours, other = worker_for(out), worker_for(out)

@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 
 from mattecli.batch import worker as worker_module
+from mattecli.cli.wording import as_options
 from mattecli.imaging.read import read_alpha, read_image
 from mattecli.weights import find_checkpoint
 from mattecli.work.outcome import Job
@@ -316,7 +317,7 @@ def test_a_folder_of_horrors_names_each_and_mattes_the_rest(tmp_path: Path, run_
     assert failed.keys() == expected.keys()
     for name, reason in expected.items():
         assert reason in failed[name], name
-        assert failed[name] in err, name
+        assert as_options(failed[name]) in err, name
     assert {name for name, line in lines.items() if line.get("status") == "done"} == {*good, "damp/sub dir/deep.png"}
     assert len(outputs_in(out)) == len(good) + 1
     for name in good:
@@ -330,7 +331,7 @@ def test_a_name_with_a_line_break_is_shown_on_one_line(tmp_path: Path, run_matte
     assert "line\\nbreak\\x1b[31m.png has no trimap" in err
 
 
-def test_names_that_are_no_text_are_matted_too(tmp_path: Path, run_matte: RunMatte) -> None:
+def test_files_whose_names_are_not_text_are_matted(tmp_path: Path, run_matte: RunMatte) -> None:
     photos, trimaps, out = make_folders(tmp_path, ["a.png"])
     raw = os.fsdecode(b"raw\xff.png")
     try:
@@ -388,7 +389,7 @@ def test_options_that_contradict_each_other_are_usage_errors(
         (["photos", "out", "-t", "trimaps", "--device", "cuda:99"], 5, "--device cuda:99"),
     ],
 )
-def test_what_no_photo_could_be_matted_with_ends_the_run(
+def test_a_fault_that_every_photo_would_meet_ends_the_run(
     folders: Folders, run_matte: RunMatte, monkeypatch: pytest.MonkeyPatch, arguments: list[str], code: int, told: str
 ) -> None:
     monkeypatch.chdir(folders[0].parent)

@@ -16,17 +16,17 @@ from mattecli.imaging.write import write_image
 from tests.conftest import RunMatte
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
-SQUARE = np.s_[96:160, 136:200]
+SQUARE = np.s_[230:294, 236:300]
 
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """srgb.png, 64×64 with hair, its trimap, and the same photo in AdobeRGB with 8 bits and in ProPhoto with 16."""
     monkeypatch.chdir(tmp_path)
-    pixels = read_image(EXAMPLES / "astronaut.png").pixels[SQUARE]
+    pixels = read_image(EXAMPLES / "portrait.jpg").pixels[SQUARE]
     write_image("srgb.png", Image(pixels))
-    with PIL.Image.open(EXAMPLES / "astronaut_trimap.png") as trimap:
-        trimap.crop((136, 96, 200, 160)).save("trimap.png")
+    with PIL.Image.open(EXAMPLES / "portrait_trimap.png") as trimap:
+        trimap.crop((236, 230, 300, 294)).save("trimap.png")
     adobe = to_profile(pixels, None, ADOBE_PROFILE)
     assert adobe is not None
     PIL.Image.fromarray(adobe).save("adobe.png", icc_profile=ADOBE_PROFILE)

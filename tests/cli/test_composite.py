@@ -279,7 +279,7 @@ def test_an_output_in_the_way_is_found_before_anything_is_read(folder: Path, run
         (["-", "photo_alpha.png", "-b", "-", "-o", "out.png"], "read only once"),
     ],
 )
-def test_standard_input_is_read_once_and_gives_no_name(
+def test_standard_input_is_read_once_and_gives_outputs_no_name(
     folder: Path, run_matte: RunMatte, arguments: list[str], sentence: str
 ) -> None:
     code, _, err = run_matte("composite", *arguments)

@@ -122,7 +122,7 @@ def test_a_model_runs_over_photos_and_its_alphas_are_kept(run_matte: RunMatte, d
     assert (data / "kept/cat1.png").read_bytes() == (data / "alone.png").read_bytes()
 
 
-def test_kept_alphas_are_not_overwritten_unasked(run_matte: RunMatte, data: Path) -> None:
+def test_kept_alphas_are_overwritten_only_when_asked(run_matte: RunMatte, data: Path) -> None:
     arguments = ["evaluate", "--images", data / "photos", *_benchmark(data), "--save", data / "kept"]
     (data / "kept").mkdir()
     (data / "kept" / "cat4.png").write_bytes(b"mine")
@@ -158,6 +158,14 @@ def test_a_page_is_written_where_asked(run_matte: RunMatte, data: Path) -> None:
     assert "page.html exists already" in err
     assert run_matte(*arguments, "--overwrite")[0] == 0
     assert (data / "page.html").read_text(encoding="utf-8").count("<img") == 20  # no photos this time
+
+
+def test_a_page_of_a_run_names_its_model_and_photos(run_matte: RunMatte, data: Path) -> None:
+    arguments = ["evaluate", "--images", data / "photos", *_benchmark(data), "--device", "cpu"]
+    assert run_matte(*arguments, "--html", data / "page.html")[0] == 0
+    page = (data / "page.html").read_text(encoding="utf-8")
+    assert f"{find_checkpoint().name} in fp32" in page
+    assert str(data / "photos") in page
 
 
 def test_a_page_is_written_though_images_failed(run_matte: RunMatte, data: Path) -> None:
@@ -216,7 +224,7 @@ def test_a_trimap_that_jpeg_damaged_names_snap_and_is_scored_with_it(run_matte: 
 
 
 @pytest.mark.parametrize("name", ["truth/x.html", "page.html"])
-def test_a_page_replaces_no_file_that_is_read(run_matte: RunMatte, data: Path, name: str) -> None:
+def test_a_page_does_not_replace_an_input(run_matte: RunMatte, data: Path, name: str) -> None:
     before = (data / "truth" / "cat1.png").read_bytes()
     (data / name).hardlink_to(data / "truth" / "cat1.png")
     arguments = ["evaluate", data / "predictions", *_benchmark(data), "--overwrite", "--html"]
@@ -230,9 +238,19 @@ def test_a_page_replaces_no_file_that_is_read(run_matte: RunMatte, data: Path, n
     assert (data / "truth" / "cat1.png").read_bytes() == before
 
 
-def test_a_kept_alpha_that_is_a_link_to_an_input_is_found(run_matte: RunMatte, data: Path) -> None:
+def test_a_kept_alpha_that_a_link_leads_out_of_its_folder_is_refused(run_matte: RunMatte, data: Path) -> None:
     (data / "kept").mkdir()
-    (data / "kept" / "cat1.png").symlink_to(data / "truth" / "cat1.png")
+    (data / "kept" / "cat1.png").symlink_to(data / "elsewhere.png")
+    arguments = ["evaluate", "--images", data / "photos", *_benchmark(data), "--save", data / "kept", "--overwrite"]
+    code, _, err = run_matte(*arguments)
+    assert code == 3
+    assert "cat1.png leads out of the output folder" in err
+    assert not (data / "elsewhere.png").exists()
+
+
+def test_a_kept_alpha_that_is_the_same_file_as_an_input_is_found(run_matte: RunMatte, data: Path) -> None:
+    (data / "kept").mkdir()
+    (data / "kept" / "cat1.png").hardlink_to(data / "truth" / "cat1.png")
     arguments = ["evaluate", "--images", data / "photos", *_benchmark(data), "--save", data / "kept", "--overwrite"]
     code, _, err = run_matte(*arguments)
     assert code == 3
@@ -249,7 +267,7 @@ def test_a_page_does_not_go_to_standard_output(
     assert not Path("-").exists()
 
 
-def test_pictures_in_subfolders_are_no_gap_in_the_mean(run_matte: RunMatte, data: Path) -> None:
+def test_pictures_in_subfolders_count_in_the_mean(run_matte: RunMatte, data: Path) -> None:
     (data / "truth/sub").mkdir()
     shutil.copy(data / "truth/cat0.png", data / "truth/sub/cat0.png")
     code, _, err = run_matte("evaluate", data / "predictions", *_benchmark(data))

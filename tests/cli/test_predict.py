@@ -33,7 +33,7 @@ WIDTH, HEIGHT = 90, 70
 @pytest.fixture
 def photo(tmp_path: Path) -> Path:
     """A small part of the example, with an odd size."""
-    pixels = read_image(EXAMPLES / "astronaut.png").pixels[40 : 40 + HEIGHT, 110 : 110 + WIDTH]
+    pixels = read_image(EXAMPLES / "portrait.jpg").pixels[150 : 150 + HEIGHT, 250 : 250 + WIDTH]
     path = tmp_path / "photo.png"
     write_image(path, Image(pixels))
     return path
@@ -477,3 +477,17 @@ def test_an_alpha_of_floats_among_others_goes_into_a_tiff(
     assert code == 0, err
     assert read_image(tmp_path / "photo_alpha.tif").pixels.dtype == np.float32
     assert (tmp_path / "photo_cutout.png").exists()
+
+
+def test_an_output_that_a_link_leads_out_of_its_folder_is_refused(
+    run_matte: RunMatte, photo: Path, trimap: Path, tmp_path: Path
+) -> None:
+    out, elsewhere = tmp_path / "out", tmp_path / "elsewhere.png"
+    out.mkdir()
+    (out / f"{photo.stem}_cutout.png").symlink_to(elsewhere)
+    arguments = ("predict", photo, "-t", trimap, "--what", "alpha,cutout", "--out-dir", out)
+    code, _, err = run_matte(*arguments, "--overwrite")
+    assert code == 3
+    assert f"leads out of the output folder {out} through a link to {elsewhere}; remove" in " ".join(err.split())
+    assert not elsewhere.exists()
+    assert [path.name for path in out.iterdir()] == [f"{photo.stem}_cutout.png"]

@@ -54,7 +54,7 @@ def test_what_is_said_meanwhile_stands_on_lines_of_its_own(
         assert re.search(rf"\r\x1b\[2K(\x1b\[[\d;]*m)*{text}", err), text
 
 
-def test_there_is_no_bar_in_a_file_or_when_quiet(
+def test_a_file_and_quiet_get_no_progress_bar(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     on_a_terminal(monkeypatch)

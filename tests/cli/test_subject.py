@@ -105,7 +105,7 @@ def test_a_stroke_that_crosses_the_edge_is_named(run_matte: RunMatte, tmp_path: 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--scribbles", "strokes.png", "-t", "t.png"], "--scribbles and --box take the place of --trimap"),
+        (["--box", "1,2,3,4", "-t", "t.png"], "--trimap and --box each make a whole trimap; give one of them"),
         (["--box", "1,2,3"], "--box must be X,Y,W,H in pixels or per cent"),
         (["--box", "500,0,10,10"], "--box 500,0,10,10 does not lie in the photo, which is 120×90"),
         ([], "mark the subject with --box or --scribbles"),
@@ -123,8 +123,8 @@ def test_predict_refuses_what_cannot_be_meant(
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--box", "25%,15%,50%,70%", "--erode", "3"], "--box make the trimap from the photo alone"),
-        (["--box", "25%,15%,50%,70%", "--image", "p.png"], "--box make the trimap from the photo alone"),
+        (["--box", "25%,15%,50%,70%", "--erode", "3"], "--erode would do nothing with --box"),
+        (["--box", "25%,15%,50%,70%", "--image", "p.png"], "with --box the first argument is the photo"),
         (["--device", "cpu"], "--device would do nothing, because a mask needs no network"),
     ],
 )

@@ -228,7 +228,7 @@ def test_the_photo_may_come_through_a_pipe(
     assert not preview or read_image("p.png").size == (160, 120)
 
 
-def test_an_exhausted_memory_is_code_5_and_no_bug(
+def test_exhausted_memory_is_code_5_and_not_a_bug(
     mask: Path, run_matte: RunMatte, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def greedy(*_: object, **__: object) -> None:
@@ -298,7 +298,7 @@ def test_wrong_keys_and_photos_without_a_screen_fail_by_name(screened: Path, run
     assert not (screened.parent / "screen_trimap.png").exists()
 
 
-def test_a_keyed_trimap_replaces_no_file_and_needs_a_name(screened: Path, run_matte: RunMatte) -> None:
+def test_a_keyed_trimap_does_not_replace_a_file_and_needs_a_name(screened: Path, run_matte: RunMatte) -> None:
     (screened.parent / "screen_trimap.png").write_bytes(b"mine")
     assert run_matte("trimap", screened, "--key", "auto")[0] == 3
     assert run_matte("trimap", "-", "--key", "auto")[0] == 2

@@ -31,9 +31,13 @@ def test_predict_refuses_outputs_that_contradict_each_other(
     ("arguments", "sentence"),
     [
         (("-t", "t", "--mask-min-area", "9"), "--mask-min-area would do nothing without --masks"),
-        (("-t", "t", "--masks", "m"), "--trimaps and --masks are both given"),
-        (("-t", "t", "--cores", "c"), "--cores and --garbages go with --masks"),
-        ((), "--trimaps"),
+        (("-t", "t", "--masks", "m"), "--trimaps and --masks each say where the trimaps come from"),
+        (("--key", "auto", "--auto"), "--key and --auto each say where the trimaps come from"),
+        (("--key", "auto", "--resize-trimap"), "--resize-trimap would do nothing without --trimaps"),
+        (("-t", "t", "--auto-model", "u2net"), "--auto-model would do nothing without --auto"),
+        (("--auto", "--auto-model", "resnet"), "--auto-model must be one of birefnet-general-lite, "),
+        (("--key", "red-ish"), "--key must be auto, green, blue or a colour"),
+        ((), "add --trimaps with their folder or a pattern, --masks if you have masks, --key for photos in front of"),
     ],
 )
 def test_batch_refuses_masks_that_would_be_ignored(

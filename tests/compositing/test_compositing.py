@@ -55,7 +55,7 @@ def test_estimate_is_eight_times_nearer_the_true_foreground_than_the_photo_itsel
     assert np.abs(estimate_foreground(image, alpha) - foreground)[soft].mean() < naive / 8
 
 
-def test_estimate_over_its_new_background_leaves_no_halo(rng: np.random.Generator) -> None:
+def test_the_estimate_over_a_new_background_leaves_no_halo(rng: np.random.Generator) -> None:
     height, width = 100, 120
     dark_hair, bright_sky = np.full((height, width, 3), 0.2, np.float32), (0.9, 0.95, 1.0)
     alpha = hair(height, width)

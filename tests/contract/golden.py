@@ -48,7 +48,7 @@ def digests(folder: Path) -> dict[str, str]:
     """SHA-256 of what each file holds that is made in `folder`, by its name: of pixels, not of their compression."""
     draw_pictures(folder)
     photos = {name: (folder / f"{name}.png", folder / f"{name}_trimap.png") for name in SIZES}
-    photos["astronaut"] = (EXAMPLE / "astronaut.png", EXAMPLE / "astronaut_trimap.png")
+    photos["portrait"] = (EXAMPLE / "portrait.jpg", EXAMPLE / "portrait_trimap.png")
     made: list[Path] = []
 
     def run(*arguments: str | Path, output: str) -> Path:

@@ -137,11 +137,11 @@ def _matte(*arguments: object) -> tuple[int, str]:
 
 def _write_inputs(root: Path) -> None:
     """Parts of the example with trimaps, one of them damaged, and two manifests."""
-    pixels = mattecli.read_image(EXAMPLES / "astronaut.png").pixels
+    pixels = mattecli.read_image(EXAMPLES / "portrait.jpg").pixels
     trimap = np.full((32, 32), 128, np.uint8)
     trimap[:, :10], trimap[:, -10:] = 0, 255
     for number, name in enumerate(("a.png", "b.png", "broken.png", "sub/c.png")):
-        for folder, picture in (("photos", pixels[20 + 7 * number :, 100:][:32, :32]), ("trimaps", trimap)):
+        for folder, picture in (("photos", pixels[100 + 7 * number :, 300:][:32, :32]), ("trimaps", trimap)):
             (root / folder / name).parent.mkdir(parents=True, exist_ok=True)
             mattecli.write_image(root / folder / name, mattecli.Image(np.ascontiguousarray(picture)))
     broken = root / "photos" / "broken.png"

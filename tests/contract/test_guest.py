@@ -78,9 +78,9 @@ USE = """
 import mattecli
 
 folder, examples = Path(sys.argv[1]), Path(sys.argv[2])
-photo = mattecli.read_image(examples / "astronaut.png")
-trimap = mattecli.read_trimap(examples / "astronaut_trimap.png")
-image, known = photo.pixels[40:104, 150:230], trimap[40:104, 150:230]
+photo = mattecli.read_image(examples / "portrait.jpg")
+trimap = mattecli.read_trimap(examples / "portrait_trimap.png")
+image, known = photo.pixels[230:294, 236:316], trimap[230:294, 236:316]
 for backend in ("torch", "onnx"):
     model = mattecli.load_model(backend=backend, device="cpu")
     alpha = model.predict(image, known)
@@ -130,7 +130,7 @@ for found in pkgutil.walk_packages(mattecli.__path__, "mattecli."):
     run_host(WATCH + everything + COMPARE)
 
 
-def test_reading_predicting_and_writing_change_nothing_and_load_no_package_of_training(tmp_path: Path) -> None:
+def test_reading_predicting_and_writing_change_nothing_and_load_nothing_for_training(tmp_path: Path) -> None:
     loaded = "print(', '.join({'pydantic', 'matplotlib'} & set(sys.modules)))\n"
     assert run_host(WATCH + USE + COMPARE + loaded, tmp_path, EXAMPLES) == "\n"
     assert {path.name for path in tmp_path.iterdir()} >= {"alpha.png", "alpha.tif", "cutout.webp", "composite.jpg"}

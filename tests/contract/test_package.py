@@ -102,7 +102,7 @@ def test_module_runs_as_the_command() -> None:
     assert done.stdout == f"matte {mattecli.__version__}\n"
 
 
-def test_output_into_a_file_of_few_characters_ends_no_run() -> None:
+def test_text_that_an_ascii_output_cannot_show_does_not_end_the_run() -> None:
     code = "from mattecli.cli import main; import sys; sys.argv = ['matte', 'weights', 'show']; main()"
     environment = {**os.environ, "PYTHONIOENCODING": "ascii"}
     found = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, check=False)

@@ -97,7 +97,7 @@ def test_composition_1k_pairs_each_truth_with_its_twenty_composites(benchmark: B
     assert mean.sad == pytest.approx(60 * 39.5 / 255 / 1000)
 
 
-def test_numbered_pictures_with_truths_of_their_own_are_no_composites(benchmark: Benchmark) -> None:
+def test_numbered_pictures_with_their_own_truths_are_not_composites(benchmark: Benchmark) -> None:
     for name in ("cat", "cat_1", "cat_2"):
         benchmark.add_image(name, 0.2)
     listed = find_cases(benchmark.alpha, benchmark.trimaps, predictions=benchmark.predictions)
@@ -121,7 +121,7 @@ def test_two_files_of_one_name_are_an_error_that_lists_them(benchmark: Benchmark
         find_cases(benchmark.alpha, benchmark.trimaps, predictions=benchmark.predictions)
 
 
-def test_names_pair_whatever_the_format_and_with_the_endings_of_matte_predict(benchmark: Benchmark) -> None:
+def test_names_pair_across_formats_and_with_the_endings_of_matte_predict(benchmark: Benchmark) -> None:
     benchmark.add(benchmark.alpha, "cat.tif", 0.0)
     benchmark.add(benchmark.trimaps, "cat_trimap.bmp", benchmark.trimap)
     write_alpha(benchmark.predictions / "cat_alpha.npy", np.full((8, 10), 0.2, np.float32))
@@ -324,7 +324,7 @@ def test_an_interrupt_leaves_the_images_that_have_not_begun(benchmark: Benchmark
     assert len(begun) < 20
 
 
-def test_an_image_too_large_for_the_memory_fails_and_is_no_bug(
+def test_an_image_too_large_for_the_memory_fails_and_is_not_a_bug(
     benchmark: Benchmark, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     benchmark.add_image("cat", 0.2)

@@ -307,7 +307,7 @@ def test_an_unknown_name_is_refused_with_names_that_are_close() -> None:
         space_named("ARRI LogC9")
 
 
-def test_pq_and_hlg_are_known_as_such() -> None:
+def test_pq_and_hlg_are_recognised() -> None:
     assert is_hdr(Space(cicp=PQ))
     assert is_hdr(Space(cicp=HLG))
     assert not is_hdr(Space(adobe_rgb()))

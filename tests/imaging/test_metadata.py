@@ -9,19 +9,25 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import brotli
 import numpy as np
 import PIL.Image
 import pytest
 import tifffile
+from PIL.TiffImagePlugin import IFDRational
 
 from mattecli.imaging import exif_blocks as exif
 from mattecli.imaging import xmp
 from mattecli.imaging.image import Image
 from mattecli.imaging.metadata import Metadata, read_metadata
 from mattecli.imaging.options import WriteOptions
-from mattecli.imaging.write import write_alpha, write_image
+from mattecli.imaging.read import read_image
+from mattecli.imaging.reading.exr import exr_parts
+from mattecli.imaging.write import check_format, write_alpha, write_image
+from mattecli.imaging.writing.encoding import metadata_note
 from tests.imaging.test_read import SRGB, noise
 
+JXL_START = bytes.fromhex("0000000c4a584c200d0a870a00000014667479706a786c20000000006a786c20")
 MAKER_NOTE = bytes(range(256)) * 3
 IPTC = b"\x1c\x02\x05\x00\x05title\x1c\x02\x50\x00\x06author"
 PACKET = (
@@ -209,14 +215,14 @@ def test_a_matte_gets_no_metadata_of_its_photo(tmp_path: Path) -> None:
 
 def test_blocks_too_long_for_jpeg_are_left_out(tmp_path: Path) -> None:
     long = PACKET.replace(b"</rdf:RDF>", b" " * 70_000 + b"</rdf:RDF>")
-    known = Metadata(exif=camera_exif() + bytes(70_000), xmp=long, iptc=IPTC)
+    known = Metadata(xmp=long, iptc=IPTC)
     write_image(tmp_path / "a.jpg", replace(picture(), metadata=known))
     assert of_file(tmp_path / "a.jpg") == Metadata(iptc=IPTC)
 
 
 @pytest.mark.parametrize("dpi", [(1e9, 1e9), (1e-4, 300.0), (70_000.0, 70_000.0)])
 @pytest.mark.parametrize("suffix", [".jpg", ".png", ".tif", ".bmp", ".webp"])
-def test_an_absurd_resolution_stops_no_file(tmp_path: Path, suffix: str, dpi: tuple[float, float]) -> None:
+def test_an_absurd_resolution_does_not_stop_a_file(tmp_path: Path, suffix: str, dpi: tuple[float, float]) -> None:
     write_image(tmp_path / f"a{suffix}", Image(noise(4, 4, 3), None, dpi))
     with PIL.Image.open(tmp_path / f"a{suffix}") as opened:
         opened.load()
@@ -234,7 +240,7 @@ def _tags(path: Path) -> dict[str, Any]:
 
 @pytest.mark.skipif(shutil.which("exiftool") is None, reason="exiftool is not installed")
 @pytest.mark.parametrize("suffix", [".jpg", ".png", ".tif", ".webp"])
-def test_exiftool_finds_no_difference_but_the_listed_ones(tmp_path: Path, suffix: str) -> None:
+def test_exiftool_finds_only_the_listed_differences(tmp_path: Path, suffix: str) -> None:
     camera = io.BytesIO()
     PIL.Image.fromarray(noise(40, 30, 3)).save(camera, "JPEG", exif=exif.PREFIX + camera_exif(), xmp=PACKET)
     (tmp_path / "camera.jpg").write_bytes(camera.getvalue())
@@ -248,3 +254,111 @@ def test_exiftool_finds_no_difference_but_the_listed_ones(tmp_path: Path, suffix
     assert {name for name in changed if not name.startswith(("XMP-crs:", "XMP-hdrgm:"))} <= listed
     assert before["ExifIFD:ColorSpace"] != after["ExifIFD:ColorSpace"]
     assert not any(name.startswith(("XMP-crs:", "XMP-hdrgm:", "IFD1:")) for name in after)
+
+
+def boxed(name: bytes, content: bytes) -> bytes:
+    return (8 + len(content)).to_bytes(4, "big") + name + content
+
+
+def test_what_brotli_compressed_in_jpeg_xl_is_read(tmp_path: Path) -> None:
+    write_image(tmp_path / "a.jxl", Image(noise(8, 9, 3), metadata=Metadata(exif=b"II*\0\x08\0\0\0" + bytes(6))))
+    plain = (tmp_path / "a.jxl").read_bytes()
+    assert b"brob" not in plain  # OpenImageIO's empty EXIF
+    start = plain if plain[:4] == b"\0\0\0\x0c" else JXL_START + boxed(b"jxlc", plain)
+    exif_block, packet = camera_exif(), PACKET
+    packed = [b"Exif" + brotli.compress(bytes(4) + exif_block), b"xml " + brotli.compress(packet)]
+    (tmp_path / "b.jxl").write_bytes(start + b"".join(boxed(b"brob", block) for block in packed))
+    read = read_image(tmp_path / "b.jxl").metadata
+    assert (read.exif, read.xmp) == (exif_block, packet)
+    for damaged in (packed[0][:-9], b"Exif" + brotli.compress(bytes(2**28)), b"Exif"):
+        (tmp_path / "c.jxl").write_bytes(start + boxed(b"brob", damaged))
+        assert read_image(tmp_path / "c.jxl").metadata.exif is None
+
+
+def test_the_exif_of_a_bigtiff_is_carried(tmp_path: Path) -> None:
+    """Its directories have numbers of eight bytes, and become those of a block."""
+    tag = (0x8768, 16, 1, bytes(8), True)  # tifffile refuses 0x8769
+    described = (0x010F, 2, 6, b"Maker\0", True)
+    path = tmp_path / "a.tif"
+    tifffile.imwrite(path, noise(4, 5, 3), bigtiff=True, photometric="rgb", metadata=None, extratags=[tag, described])
+    with tifffile.TiffFile(path) as tiff:
+        page: Any = tiff.pages.first
+        order, entry = tiff.byteorder, page.tags[0x8768].offset
+    data = bytearray(path.read_bytes())
+    at = len(data) + len(data) % 2
+    data += bytes(at - len(data))
+    below = struct.pack(order + "Q", 2)
+    below += struct.pack(order + "HHQQ", 0x829A, 5, 1, 0) + struct.pack(order + "HHQ", 0x927C, 7, 9) + bytes(8)
+    data += below + struct.pack(order + "Q", 0)
+    values = len(data)
+    struct.pack_into(order + "Q", data, at + 8 + 12, 0)
+    data[at + 20 : at + 28] = struct.pack(order + "II", 1, 60)  # a rational fits into the entry
+    data[at + 28 + 12 : at + 28 + 20] = struct.pack(order + "Q", values)
+    data += b"notes\0\1\2\3"
+    struct.pack_into(order + "HHQQ", data, entry, 0x8769, 16, 1, at)
+    path.write_bytes(data)
+    block = read_image(path).metadata.exif
+    assert block is not None
+    found = exif.parse(io.BytesIO(block))
+    assert found.entries[0x010F].value == b"Maker\0"
+    assert found.below[0x8769].entries[0x829A].value == struct.pack(order + "II", 1, 60)
+    assert found.below[0x8769].entries[0x927C].value == b"notes\0\1\2\3"
+    write_image(tmp_path / "a.jpg", replace(read_image(path), metadata=Metadata(exif=block)))
+    with PIL.Image.open(tmp_path / "a.jpg") as picture:
+        assert picture.getexif()[0x010F] == "Maker"
+
+
+def test_exif_that_is_too_long_for_jpeg_loses_the_thumbnail_and_then_the_makers_notes(tmp_path: Path) -> None:
+    jpeg = check_format("a.jpg")
+    long = camera_exif() + bytes(70_000)  # what nothing points to, as the thumbnail
+    write_image(tmp_path / "a.jpg", Image(noise(8, 9, 3), metadata=Metadata(exif=long)))
+    kept = read_image(tmp_path / "a.jpg").metadata.exif
+    assert kept is not None
+    details = exif.parse(io.BytesIO(kept)).below[0x8769].entries
+    assert details[0x927C].value == MAKER_NOTE
+    assert metadata_note(jpeg, Metadata(exif=long)) is None
+
+    noted = exif.parse(io.BytesIO(long))
+    entries = {**noted.below[0x8769].entries, 0x927C: exif.Entry(7, 70_000, bytes(70_000), 0)}
+    below = {**noted.below, 0x8769: replace(noted.below[0x8769], entries=entries)}
+    block = b"II*\0\x08\0\0\0" + exif.dump(replace(noted, below=below), "<", base=8)
+    metadata = Metadata(exif=block, xmp=b"<" * 70_000)
+    write_image(tmp_path / "b.jpg", Image(noise(8, 9, 3), metadata=metadata))
+    kept = read_image(tmp_path / "b.jpg").metadata.exif
+    assert kept is not None
+    assert 0x927C not in exif.parse(io.BytesIO(kept)).below[0x8769].entries
+    assert exif.parse(io.BytesIO(kept)).below[0x8769].entries[0x9003].value == b"2024:05:06 07:08:09\0"
+    assert metadata_note(jpeg, metadata) == (
+        "JPEG holds 65 kB of each kind of metadata, so the maker's notes and XMP of the photo are left out"
+    )
+    assert metadata_note(check_format("a.png"), metadata) is None
+
+
+def test_openexr_gets_what_exif_says_as_attributes(tmp_path: Path) -> None:
+    tags = PIL.Image.Exif()
+    tags[271], tags[306], tags[33432] = "Maker", "2024:05:06 07:08:09", "me"
+    details, place = tags.get_ifd(0x8769), tags.get_ifd(0x8825)
+    details[33434], details[37386] = IFDRational(1, 60), IFDRational(101, 2)
+    details[0x927C], details[0xA002] = MAKER_NOTE, 4000
+    details[42036] = "50 mm"
+    place[1], place[2] = "N", (48.0, 8.0, 30.0)
+    block = tags.tobytes().removeprefix(b"Exif\0\0")
+    write_image(tmp_path / "a.exr", Image(noise(4, 5, 3), metadata=Metadata(exif=block)))
+    with (tmp_path / "a.exr").open("rb") as handle:
+        stored = exr_parts(handle)[0].attributes
+    assert stored["capDate"] == b"2024:05:06 07:08:09"  # OpenEXR's standard attributes
+    assert struct.unpack("<f", stored["expTime"])[0] == pytest.approx(1 / 60)
+    assert stored["owner"] == b"me"
+    assert (stored["Make"], stored["Exif:LensModel"]) == (b"Maker", b"50 mm")
+    assert struct.unpack("<f", stored["Exif:FocalLength"])[0] == 50.5
+    assert struct.unpack("<3f", stored["GPS:Latitude"]) == (48, 8, 30)
+    assert not {"Exif:MakerNote", "Exif:ExifImageWidth"} & set(stored)
+    again = read_image(tmp_path / "a.exr")
+    write_image(tmp_path / "b.exr", again)  # from OpenEXR to OpenEXR they stay
+    with (tmp_path / "b.exr").open("rb") as handle:
+        kept = exr_parts(handle)[0].attributes
+    names = ["capDate", "expTime", "owner", "Make", "Exif:LensModel", "Exif:FocalLength", "GPS:Latitude"]
+    assert [kept[name] for name in names] == [stored[name] for name in names]
+    write_image(tmp_path / "c.exr", again, options=WriteOptions(metadata=False))
+    with (tmp_path / "c.exr").open("rb") as handle:
+        assert "Make" not in exr_parts(handle)[0].attributes

@@ -200,7 +200,7 @@ def test_premultiplied_16_bit_tiff_becomes_straight(tmp_path: Path) -> None:
     assert read_image(tmp_path / "a.tif", keep_alpha=True).pixels.tolist() == expected
 
 
-def test_a_saved_selection_in_a_tiff_is_no_alpha(tmp_path: Path) -> None:
+def test_a_saved_selection_in_a_tiff_is_not_alpha(tmp_path: Path) -> None:
     pixels = noise(4, 5, 4, depth=16)
     tifffile.imwrite(tmp_path / "a.tif", pixels, photometric="rgb", extrasamples=["unspecified"])
     assert np.array_equal(read_image(tmp_path / "a.tif", keep_alpha=True).pixels, pixels[..., :3])
@@ -270,7 +270,7 @@ def _write_lzw_tiff(path: Path, pixels: NDArray[Any], orientation: int) -> None:
 
 
 @pytest.mark.parametrize(("orientation", "turns", "mirrored"), TURNED)
-def test_a_photo_and_its_trimap_turn_alike(tmp_path: Path, orientation: int, turns: int, mirrored: bool) -> None:
+def test_a_photo_and_its_trimap_turn_the_same_way(tmp_path: Path, orientation: int, turns: int, mirrored: bool) -> None:
     upright = np.zeros((16, 32), np.uint8)
     upright[:8, :8], upright[:8, 8:16] = 255, 128
     stored = as_stored(upright, turns, mirrored)
@@ -387,7 +387,7 @@ def test_bilevel_mask_is_zero_and_one(tmp_path: Path) -> None:
     assert read_alpha(tmp_path / "m.png").tolist() == read_alpha(tmp_path / "m.npy").tolist() == [[1, 0]]
 
 
-def test_a_colour_photo_is_no_matte(tmp_path: Path) -> None:
+def test_a_colour_photo_is_not_a_matte(tmp_path: Path) -> None:
     PIL.Image.fromarray(noise(8, 8, 3)).save(tmp_path / "photo.png")
     with pytest.raises(InputError, match=r"photo\.png is a colour picture without transparency; give a grey matte"):
         read_alpha(tmp_path / "photo.png")

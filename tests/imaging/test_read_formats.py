@@ -147,7 +147,7 @@ def test_a_photoshop_file_without_a_merged_picture_is_refused_by_name(tmp_path: 
         read_image(tmp_path / "layers.psd")
 
 
-def test_a_saved_selection_in_a_photoshop_file_is_no_alpha(tmp_path: Path) -> None:
+def test_a_saved_selection_in_a_photoshop_file_is_not_alpha(tmp_path: Path) -> None:
     (tmp_path / "a.psd").write_bytes(_psd(noise(4, 5, 4), merged=True))
     assert np.array_equal(read_image(tmp_path / "a.psd", keep_alpha=True).pixels, noise(4, 5, 4)[..., :3])
 
@@ -183,7 +183,7 @@ def _mpo(xmp: bytes | None) -> bytes:
     return buffer.getvalue()
 
 
-def test_a_gain_map_is_no_second_picture(tmp_path: Path) -> None:
+def test_a_gain_map_is_not_a_second_picture(tmp_path: Path) -> None:
     gain = b'<x:xmpmeta xmlns:hdrgm="http://ns.adobe.com/hdr-gain-map/1.0/" hdrgm:Version="1.0"/>'
     (tmp_path / "phone.jpg").write_bytes(_mpo(gain))
     (tmp_path / "stereo.jpg").write_bytes(_mpo(None))

@@ -126,7 +126,7 @@ def test_an_npy_header_that_claims_4_gigabytes_is_refused_at_once(tmp_path: Path
             read(tmp_path / "header.npy")
 
 
-def test_a_volume_is_refused_whatever_its_depth(tmp_path: Path) -> None:
+def test_volumes_of_any_depth_are_refused(tmp_path: Path) -> None:
     (tmp_path / "deep.tif").write_bytes(_tiff({32997: (4, 100_000)}, zlib.compress(bytes(256))))
     with pytest.raises(InputError, match=r"deep\.tif is a TIFF of a volume \(100000 slices deep\); save one slice"):
         read_image(tmp_path / "deep.tif")

@@ -142,7 +142,9 @@ def test_webp_keeps_the_colours_under_transparent_pixels(tmp_path: Path) -> None
     ],
 )
 @pytest.mark.parametrize("name", ["a.png", "a.npy"])
-def test_what_is_no_matte_is_not_written_as_one(tmp_path: Path, name: str, alpha: Any, sentence: str) -> None:
+def test_an_array_that_is_not_a_matte_is_not_written_as_one(
+    tmp_path: Path, name: str, alpha: Any, sentence: str
+) -> None:
     with pytest.raises(InputError, match=sentence):
         write_alpha(tmp_path / name, alpha)
     assert leftovers(tmp_path) == []
@@ -154,7 +156,7 @@ def test_a_matte_of_any_float_type_is_written(tmp_path: Path) -> None:
         assert np.array_equal(np.rint(read_alpha(tmp_path / f"{kind.__name__}.png") * 255)[0], np.arange(256))
 
 
-def test_there_is_no_matte_of_12_bits(tmp_path: Path) -> None:
+def test_a_matte_of_12_bits_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="`bits` must be 8, 16 or 'float', not 12"):
         write_alpha(tmp_path / "a.png", RAMP, bits=12)  # type: ignore[arg-type]
 
@@ -167,7 +169,7 @@ def test_floats_out_of_range_are_not_written_as_white(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("shape", "kind"), [((4, 5, 2), "uint8"), ((4,), "uint8"), ((0, 5), "uint8"), ((4, 5), "int64")]
 )
-def test_what_is_no_picture_becomes_no_image(shape: tuple[int, ...], kind: str) -> None:
+def test_an_array_that_is_not_a_picture_is_refused(shape: tuple[int, ...], kind: str) -> None:
     with pytest.raises(InputError, match=r"the picture (has shape|is of type)"):
         Image(np.zeros(shape, kind))
 
@@ -197,7 +199,7 @@ def test_a_float_matte_comes_back_exactly(tmp_path: Path, suffix: str) -> None:
     assert np.array_equal(read_alpha(tmp_path / f"a{suffix}"), RAMP)
 
 
-def test_npy_holds_floats_whatever_the_bits(tmp_path: Path) -> None:
+def test_npy_always_holds_floats(tmp_path: Path) -> None:
     write_alpha(tmp_path / "a.npy", RAMP)
     assert np.load(tmp_path / "a.npy").dtype == np.float32
 
@@ -467,13 +469,13 @@ def test_dash_writes_png_to_standard_output(tmp_path: Path, monkeypatch: pytest.
     assert out.buffer.getvalue() == (tmp_path / "a.png").read_bytes()
 
 
-def test_a_terminal_gets_no_png(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_png_data_is_not_written_to_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "stdout", _Stdout(terminal=True))
     with pytest.raises(InputError, match=r"but that is a terminal; redirect it or name a file"):
         check_output("-", overwrite=False)
 
 
-def test_a_reader_that_went_away_is_no_error_of_the_file(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_closed_pipe_is_not_an_error_of_the_file(monkeypatch: pytest.MonkeyPatch) -> None:
     class Closed(_Stdout):
         @property
         def buffer(self) -> Any:  # type: ignore[override]

@@ -16,6 +16,7 @@ from mattecli.imaging.image import Image
 from mattecli.imaging.metadata import Metadata, Windows
 from mattecli.imaging.options import WriteOptions
 from mattecli.imaging.products import depths, parse_products, suffixes
+from mattecli.imaging.read import read_image
 from mattecli.imaging.write import write_alpha, write_image
 from mattecli.imaging.writing.layers import write_layers
 from tests.imaging.test_read import SRGB, noise
@@ -87,6 +88,33 @@ def test_plates_keep_highlights_windows_and_attributes(tmp_path: Path) -> None:
     spec, stored = exr(tmp_path / "m.exr")
     assert (spec.x, spec.y, spec.channelnames) == (-2, 3, ("Y",))
     assert stored[..., 0].tolist() == [[0.25, 1]]
+
+
+def test_a_plate_with_glow_comes_back_bit_equal(tmp_path: Path) -> None:
+    light = np.array([[[4, 2, 0.5, 0], [1, 0.5, 0.25, 0.5], [70000, np.nan, -1, 1], [0, 0, 0, 0]]], np.float32)
+    hints = OpenImageIO.ImageSpec(4, 1, 4, "float")
+    output = OpenImageIO.ImageOutput.create(str(tmp_path / "a.exr"))
+    assert output.open(str(tmp_path / "a.exr"), hints)
+    assert output.write_image(light)
+    output.close()
+    plate = read_image(tmp_path / "a.exr", keep_alpha=True)
+    assert plate.glow is not None
+    assert plate.glow.tolist() == [[True, False, False, False]]
+    write_image(tmp_path / "b.exr", plate)
+    assert exr(tmp_path / "b.exr")[1].tobytes() == light.tobytes()
+    hidden = np.array([[[0.5, 0.5, 0.5, 0]]], np.float32)  # straight colours that continue under alpha 0 are not glow
+    write_image(tmp_path / "c.exr", Image(hidden, linear().icc))
+    assert not exr(tmp_path / "c.exr")[1].any()
+
+
+def test_half_holds_bright_colours_that_little_alpha_makes_small(tmp_path: Path) -> None:
+    bright = np.array([[[100000, 1, 1, 0.25]]], np.float32)
+    write_image(tmp_path / "a.exr", Image(bright, linear().icc), options=WriteOptions(bits="half"))
+    assert exr(tmp_path / "a.exr")[1].tolist() == [[[24992, 0.25, 0.25, 0.25]]]
+    with pytest.raises(InputError, match="values up to 100000"):
+        write_image(
+            tmp_path / "b.exr", Image(bright, linear().icc), options=WriteOptions(bits="half", premultiplied=False)
+        )
 
 
 def test_a_quality_makes_cutouts_lossy_and_mattes_never(tmp_path: Path) -> None:

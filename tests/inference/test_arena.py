@@ -77,7 +77,7 @@ def test_what_is_given_back_is_no_longer_held_and_is_zero_again() -> None:
 
 
 @needs_region
-def test_of_what_is_held_for_no_map_as_much_is_given_back_as_is_asked_for_the_last_first() -> None:
+def test_the_arena_gives_back_as_much_free_memory_as_is_asked_for_the_last_block_first() -> None:
     memory = Arena()
     blocks = [memory.take(3 * MIB) for _ in range(3)]
     for block in blocks:
@@ -166,7 +166,7 @@ def test_threads_that_take_and_free_blocks_at_once_never_share_one() -> None:
 
 
 @needs_region
-def test_a_map_that_no_gap_holds_comes_from_the_system() -> None:
+def test_a_map_larger_than_every_gap_comes_from_the_system() -> None:
     memory = Arena(lambda: mmap.mmap(-1, 4 * MIB, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS))
     blocks = [memory.take(MIB) for _ in range(4)]
     del blocks[2], blocks[0]  # two free chunks that are not neighbours
@@ -180,7 +180,7 @@ def test_a_map_that_no_gap_holds_comes_from_the_system() -> None:
 
 @needs_region
 @pytest.mark.parametrize(("says", "reserved"), [("0\n", True), ("1\n", True), ("2\n", False), (None, False)])
-def test_no_region_where_the_system_promises_no_more_than_it_has(
+def test_a_region_is_reserved_only_where_the_system_overcommits(
     says: str | None, reserved: bool, tmp_path: Path
 ) -> None:
     policy = tmp_path / "overcommit_memory"

@@ -36,6 +36,22 @@ def test_the_same_input_gives_the_same_alpha() -> None:
     assert np.array_equal(predict_alpha(IMAGE, TRIMAP, backend), predict_alpha(IMAGE, TRIMAP, backend))
 
 
+def test_a_run_takes_the_threads_that_are_asked_for_and_changes_nothing_for_others(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    before, seen = torch.get_num_threads(), []
+    change = torch.set_num_threads
+
+    def noted(count: int) -> None:
+        seen.append(count)
+        change(count)
+
+    monkeypatch.setattr(torch_backend.torch, "set_num_threads", noted)
+    load_backend(device="cpu", threads=before + 2).run("pool", torch.zeros(1, 64, 8, 8))
+    assert seen == [before + 2, before]
+    assert torch.get_num_threads() == before
+
+
 def test_maps_are_in_the_networks_type_or_better() -> None:
     backend = load_backend(device="cpu", precision="bf16")
     assert backend.empty(3, 4, 5).dtype == torch.bfloat16
@@ -94,7 +110,7 @@ def test_a_full_card_is_an_error_of_ours_that_names_the_device(monkeypatch: pyte
 
 
 @needs_cuda
-def test_maps_and_arrays_that_a_card_has_no_room_for_are_errors_of_ours() -> None:
+def test_maps_and_arrays_too_large_for_a_card_are_our_errors() -> None:
     backend = load_backend(device="cuda")
     array = np.zeros((4096, 4096), np.float32)
     torch.cuda.empty_cache()
@@ -120,7 +136,7 @@ def test_tf32_stays_off_until_the_last_run_has_ended(monkeypatch: pytest.MonkeyP
 
 
 @needs_cuda
-def test_arrays_that_travel_while_the_card_computes_arrive_whole() -> None:
+def test_arrays_copied_while_the_card_computes_arrive_whole() -> None:
     backend = load_backend(device="cuda")
     arrays = [np.random.default_rng(seed).integers(0, 255, (512, 512, 3), np.uint8) for seed in range(50)]
     busy = torch.rand(4096, 4096, device="cuda")

@@ -119,7 +119,7 @@ def test_hostile_pickle_is_refused_and_does_not_run(tmp_path: Path, zipped: bool
     assert not (tmp_path / "owned").exists()
 
 
-def test_what_is_no_checkpoint_is_named(tmp_path: Path) -> None:
+def test_a_file_that_is_not_a_checkpoint_is_named(tmp_path: Path) -> None:
     net = seeded_network(7, shared=True)
     torch.save(net.state_dict(), tmp_path / "whole.pth")
     save_a2u(net, tmp_path / "whole.safetensors")
@@ -240,7 +240,7 @@ def test_a_checkpoint_that_may_not_be_read_is_named(tmp_path: Path, monkeypatch:
         load_a2u(tmp_path / name)
 
 
-def test_a_checkpoint_that_cannot_be_written_leaves_nothing_and_tells_no_hidden_name(tmp_path: Path) -> None:
+def test_a_checkpoint_that_cannot_be_written_leaves_nothing_and_the_error_names_the_users_file(tmp_path: Path) -> None:
     with pytest.raises(InputError) as caught:
         save_a2u(seeded_network(3, shared=True), tmp_path / "gone" / "a.safetensors")
     assert str(caught.value) == (

@@ -244,7 +244,7 @@ def test_an_exported_file_serves_as_weights(tmp_path: Path) -> None:
         load_backend(tmp_path / "0.onnx", backend="torch")
 
 
-def test_another_programs_onnx_file_is_no_weights(tmp_path: Path) -> None:
+def test_another_programs_onnx_file_is_not_weights(tmp_path: Path) -> None:
     proto = model(Options())
     other = onnx.ModelProto()
     other.CopyFrom(proto)

@@ -138,7 +138,7 @@ def test_a_page_that_cannot_be_written_is_an_error_that_names_it(tmp_path: Path)
             EvaluationPage().write(target, Evaluation(()), title="", facts={})
 
 
-def test_a_page_ends_in_html_and_replaces_no_input(tmp_path: Path) -> None:
+def test_a_page_ends_in_html_and_does_not_replace_an_input(tmp_path: Path) -> None:
     for name in ("x.png", "-", "page"):
         with pytest.raises(InputError, match=rf"{name} does not end in \.html, as a page must; name another file"):
             check_page(tmp_path / name, overwrite=True)

@@ -13,14 +13,14 @@ from mattecli.imaging.image import Image
 from mattecli.imaging.read import read_image
 from mattecli.imaging.write import write_image
 
-ASTRONAUT = Path(__file__).parents[2] / "examples" / "astronaut.png"
+PORTRAIT = Path(__file__).parents[2] / "examples" / "portrait.jpg"
 SIDE = 32
 
 
 def write_photo(path: Path, *, number: int = 0, width: int = SIDE, height: int = SIDE) -> Path:
     """A part of the example, another one for each number."""
-    pixels = read_image(ASTRONAUT).pixels
-    top, left = 20 + 7 * (number % 20), 100 + 5 * (number % 20)
+    pixels = read_image(PORTRAIT).pixels
+    top, left = 100 + 7 * (number % 20), 300 + 5 * (number % 20)
     path.parent.mkdir(parents=True, exist_ok=True)
     write_image(path, Image(np.ascontiguousarray(pixels[top : top + height, left : left + width])), overwrite=True)
     return path

@@ -80,7 +80,7 @@ def test_sizes_are_read_as_people_write_them(text: str, count: int) -> None:
 
 
 @pytest.mark.parametrize("text", ["", "G", "-1G", "0", "many", "nan", "inf"])
-def test_what_is_no_size_is_refused(text: str) -> None:
+def test_text_that_is_not_a_size_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match=r".*"):
         memory.parse_bytes(text)
 

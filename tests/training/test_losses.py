@@ -1,13 +1,15 @@
+import shutil
 from typing import Any
 
 import cv2
 import numpy as np
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from mattecli.training.config import LossConfig
-from mattecli.training.losses import laplacian_pyramid, matting_losses
+from mattecli.training.config import LossConfig, PrecisionConfig, TrainConfig
+from mattecli.training.distributed import Processes
+from mattecli.training.losses import Gradients, laplacian_pyramid, matting_losses
 
 
 def only(**weights: Any) -> LossConfig:
@@ -45,7 +47,7 @@ def test_known_pixels_count_by_their_weight() -> None:
     assert found["alpha"].item() == pytest.approx(1.3 / 2.5)
 
 
-def test_each_picture_counts_alike() -> None:
+def test_each_picture_counts_the_same() -> None:
     alpha = torch.zeros(2, 1, 1, 2)
     trimap = torch.tensor([[128, 128], [128, 0]]).reshape(2, 1, 1, 2)
     prediction = torch.tensor([[0.1, 0.3], [0.8, 0.0]]).reshape(2, 1, 1, 2)
@@ -59,7 +61,7 @@ def test_soft_pixels_count_by_their_weight() -> None:
     assert found["alpha"].item() == pytest.approx((3 * 0.2 + 0.1 + 0.2) / 5)
 
 
-def test_each_pixel_of_the_batch_counts_alike_when_asked_to() -> None:
+def test_each_pixel_of_the_batch_counts_the_same_when_asked_to() -> None:
     alpha = torch.zeros(2, 1, 8, 8)
     trimap = torch.zeros(2, 1, 8, 8)
     trimap[0, 0, :, :3], trimap[1, 0, 0, :2] = 128, 128  # 24 and 2 pixels
@@ -153,3 +155,22 @@ def test_losses_of_a_bfloat16_prediction_are_float32() -> None:
     found = losses(LossConfig(), prediction, torch.full((1, 1, 32, 32), 0.501), torch.full((1, 1, 32, 32), 128))
     assert {term.dtype for term in found.values()} == {torch.float32}
     assert found["alpha"].item() == pytest.approx(0.001, rel=1e-3)
+
+
+@pytest.mark.skipif(shutil.which("c++") is None, reason="no C++ compiler, which torch.compile needs")
+@pytest.mark.filterwarnings("ignore:`torch.jit.script_method` is deprecated:DeprecationWarning")  # PyTorch's own use
+def test_a_compiled_network_gets_the_gradients_of_a_plain_one() -> None:
+    noise = torch.Generator().manual_seed(0)
+    batch = {
+        name: torch.randint(0, 256, (2, channels, 8, 8), generator=noise, dtype=torch.uint8)
+        for name, channels in {"image": 3, "alpha": 1, "foreground": 3, "background": 3}.items()
+    }
+    batch["trimap"] = torch.full((2, 1, 8, 8), 128, dtype=torch.uint8)
+    found = []
+    for compiled in (False, True):
+        torch.manual_seed(1)
+        network = nn.Conv2d(4, 1, 3, padding=1)
+        config = TrainConfig(precision=PrecisionConfig(dtype="fp32", compile=compiled))
+        losses = Gradients(network, config, torch.device("cpu"), Processes()).add(batch, at_once=1)
+        found.append((losses["loss"], network.weight.grad))
+    torch.testing.assert_close(found[1], found[0])

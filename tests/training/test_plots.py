@@ -20,7 +20,7 @@ def draw(panels: list[Panel], path: Path) -> np.ndarray:
 
 @pytest.mark.parametrize("count", [1, 6, 12])
 @pytest.mark.parametrize("logarithmic", [False, True])
-def test_every_line_is_drawn_and_named_whatever_their_number(tmp_path: Path, count: int, logarithmic: bool) -> None:
+def test_any_number_of_lines_is_drawn_and_named(tmp_path: Path, count: int, logarithmic: bool) -> None:
     series: Series = {f"a long name {n}": [(0.0, n + 1.0), (50.0, n + 1.0)] for n in range(count)}
     series["a name that makes the widest label"] = [(0.0, 0.5), (100.0, count + 1.0)]  # and sets the limits
     hidden = series | {f"a long name {count - 1}": [(0.0, float("nan"))]}

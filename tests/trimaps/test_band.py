@@ -99,7 +99,10 @@ def test_core_and_garbage_win_and_their_contradictions_are_counted() -> None:
     assert (trimap[70:80, 250:270] == 0).all()
     assert (trimap[200:, 20:40] == 0).all()
     assert (trimap[210, 41:43] == 128).all()
-    assert notes == ["core and garbage contradict each other on 200 pixels, which stay unknown"]
+    assert notes == [
+        f"what is marked as certain contradicts the mask on {200 + 20 * 40} pixels, and wins there",
+        "core and garbage contradict each other on 200 pixels, which stay unknown",
+    ]
 
 
 def test_holes_and_parts_go_by_their_area() -> None:

@@ -177,7 +177,7 @@ def test_a_large_radius_is_exact() -> None:
     assert (trimap[0, 299], trimap[0, 300], trimap[0, 1700], trimap[0, 1701]) == (0, 128, 128, 0)
 
 
-def test_the_edge_of_the_picture_is_no_border() -> None:
+def test_the_edge_of_the_picture_is_not_a_border() -> None:
     mask = np.zeros((20, 30), np.uint8)
     mask[:, :15] = 255
     trimap = make_trimap(mask, erode=4, dilate=3)
@@ -233,8 +233,11 @@ def test_sizes_that_differ_are_told_in_one_sentence() -> None:
     with pytest.raises(InputError) as different:
         check_size((800, 600), (1600, 1200), name="trimap.png", image_name="photo.jpg")
     assert str(different.value) == (
-        "trimap.png is 800×600 but photo.jpg is 1600×1200; make the trimap from the photo at its full size"
+        "trimap.png is 800×600 but photo.jpg is 1600×1200; make the trimap from the photo at its full size, or add "
+        "`resize_trimap`"
     )
+    with pytest.raises(InputError, match=r"1600×1000; make the trimap from the photo at its full size$"):
+        check_size((800, 600), (1600, 1000), name="trimap.png", image_name="photo.jpg")
 
 
 def test_sizes_that_are_swapped_name_the_turn() -> None:
@@ -303,7 +306,7 @@ def test_unknown_parts_may_be_painted_in_colours() -> None:
         (np.zeros((2, 4, 2), np.uint8), r"t.png has shape \(2, 4, 2\)"),
     ],
 )
-def test_values_that_mean_no_trimap_and_no_mask_are_refused(values: NDArray[Any], sentence: str) -> None:
+def test_values_of_neither_a_trimap_nor_a_mask_are_refused(values: NDArray[Any], sentence: str) -> None:
     with pytest.raises(InputError, match=sentence):
         from_values(values, name="t.png")
     with pytest.raises(InputError, match=sentence):

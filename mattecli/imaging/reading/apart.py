@@ -116,6 +116,7 @@ def _decoded(form: Format, header: Header, channels: NDArray[Any], attributes: d
         turned_resolution(header.resolution, header.orientation),
         dataclasses.replace(header.metadata, attributes=attributes),
         (*header.notes, *notes, *more),
+        header.premultiplied,
     )
 
 

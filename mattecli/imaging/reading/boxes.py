@@ -9,6 +9,8 @@ import struct
 from collections.abc import Iterator
 from typing import BinaryIO
 
+import brotli
+
 from mattecli.errors import InputError
 from mattecli.imaging.exif_facts import interop_of, orientation_in, plain_exif
 from mattecli.imaging.metadata import Metadata
@@ -19,6 +21,7 @@ _XMP = bytes.fromhex("be7acfcb97a942e89c71999491e3afac")
 _EXIF = b"JpgTiffExif->JP2"
 _IPTC = bytes.fromhex("33c7a4d2b81d4723a0baf1a3e097ad38")
 _MOST = 1024  # boxes of a file
+_NO_ENTRIES = 14  # bytes of an EXIF block that says nothing, as OpenImageIO writes it
 _SLOW = 6.0  # libjxl and OpenJPEG hold the picture several times, in 32 bits
 
 
@@ -149,16 +152,33 @@ def jxl_header(handle: BinaryIO) -> Header:
 
 
 def jxl_metadata(handle: BinaryIO) -> Metadata:
-    """EXIF and XMP from the boxes of a JPEG XL file, where they are not compressed."""
+    """EXIF and XMP from the boxes of a JPEG XL file, also from those that Brotli compressed."""
     exif = xmp = None
-    if read_at(handle, 0, 2) != b"\xff\x0a":
-        for name, at, end in boxes(handle, 0, file_size(handle)):
-            if name == b"Exif" and exif is None and 4 < end - at < BLOCK:
-                block = read_at(handle, at, end - at)
-                exif = plain_exif(block[4 + int.from_bytes(block[:4], "big") :])
-            elif name == b"xml " and xmp is None and end - at < BLOCK:
-                xmp = read_at(handle, at, end - at)
+    if read_at(handle, 0, 2) == b"\xff\x0a":
+        return Metadata()
+    for box, at, end in boxes(handle, 0, file_size(handle)):
+        name, start = (read_at(handle, at, 4), at + 4) if box == b"brob" and end - at > 4 else (box, at)
+        if name not in (b"Exif", b"xml ") or end - start >= BLOCK:
+            continue
+        block = read_at(handle, start, end - start)
+        if box == b"brob":
+            block = _unpacked(block)
+        if name == b"Exif" and exif is None and len(block) > 4:
+            exif = plain_exif(block[4 + int.from_bytes(block[:4], "big") :])
+            exif = None if exif is not None and len(exif) <= _NO_ENTRIES else exif
+        elif name == b"xml " and xmp is None:
+            xmp = block or None
     return Metadata(exif, xmp)
+
+
+def _unpacked(packed: bytes) -> bytes:
+    """What Brotli (RFC 7932) compressed; nothing where that is damaged or longer than a block may be."""
+    unpacking = brotli.Decompressor()
+    try:
+        content: bytes = unpacking.process(packed, output_buffer_limit=BLOCK)
+    except brotli.error:
+        return b""
+    return content if unpacking.is_finished() else b""
 
 
 # --- JPEG 2000 --------------------------------------------------------------------------------------------------------

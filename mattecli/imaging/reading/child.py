@@ -26,6 +26,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mattecli.errors import DeviceError
+from mattecli.system.threads import thread_count
 
 BAND = 2**24  # bytes that the other process decodes at once, so that it does not hold the picture a second time
 PATIENCE = 20.0  # seconds without a decoded row before the process is ended
@@ -179,6 +180,7 @@ class _Child:
             "source": None if isinstance(request.source, bytes) else str(request.source.resolve()),
             "bytes": size,
             "band": BAND,
+            "threads": thread_count(),
             "limits": {
                 "imagesize_MB": max(1, size * 2 // 2**20 + 64),
                 "resolution": max(request.width, request.height),

@@ -18,7 +18,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
-_SKIPPED = ("ICCProfile:", "oiio:", "Exif:", "GPS:", "IPTC:", "XMP")  # derived, or carried as raw blocks
+_SKIPPED = ("ICCProfile:", "oiio:", "XMP")  # derived, or carried as raw blocks
 _TYPES = {"uint8": "uint8", "uint16": "uint16", "half": "float", "float": "float", "double": "float"}
 
 
@@ -87,7 +87,9 @@ def _link(request: dict[str, Any], descriptors: list[int], folder: Path) -> str:
 
 
 def _read(oiio: Any, request: dict[str, Any], path: str, shared: mmap.mmap, replies: BinaryIO) -> dict[str, Any]:
-    if not _whole_streams(path, request["zipped"], replies):
+    for name in ("threads", "exr_threads"):
+        oiio.attribute(name, request["threads"])
+    if not _whole_streams(path, request["zipped"], replies, threads=request["threads"]):
         return {"error": "its compressed data is damaged"}
     for name, value in request["limits"].items():
         oiio.attribute(f"limits:{name}", value)
@@ -162,7 +164,7 @@ def _decode(
     return None
 
 
-def _whole_streams(path: str, streams: list[tuple[int, int, int]], replies: BinaryIO) -> bool:
+def _whole_streams(path: str, streams: list[tuple[int, int, int]], replies: BinaryIO, *, threads: int) -> bool:
     """Whether all zlib streams of a TIFF are whole, by their check sums, and hold what their rows need.
 
     OpenImageIO 3.2.2 reports no error of such a stream, and leaves the memory of the missing rows unfilled.
@@ -192,10 +194,10 @@ def _whole_streams(path: str, streams: list[tuple[int, int, int]], replies: Bina
 
     if not streams:
         return True
-    with concurrent.futures.ThreadPoolExecutor(min(4, os.cpu_count() or 1)) as threads:
-        for number, good in enumerate(threads.map(whole, streams)):
+    with concurrent.futures.ThreadPoolExecutor(min(4, threads)) as pool:
+        for number, good in enumerate(pool.map(whole, streams)):
             if not good:
-                threads.shutdown(cancel_futures=True)
+                pool.shutdown(cancel_futures=True)
                 return False
             if number % 64 == 0:
                 _send(replies, {"rows": 0})

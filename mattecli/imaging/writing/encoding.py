@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 import cv2
@@ -21,6 +21,7 @@ from mattecli.imaging.writing.tiff import save_tiff
 
 if TYPE_CHECKING:
     from mattecli.imaging.image import Image
+    from mattecli.imaging.metadata import Metadata
 
 _JPEG_BLOCK = 65533  # bytes in one of JPEG's segments
 _XMP_IN_JPEG = b"http://ns.adobe.com/xap/1.0/\0"
@@ -69,14 +70,41 @@ def _save(handle: BinaryIO, name: str, image: Image, **options: Any) -> None:
     PIL.Image.fromarray(image.pixels).save(handle, name, **options)
 
 
+def metadata_note(form: Format, known: Metadata) -> str | None:
+    """What a file of this format cannot hold of a photo's metadata, because it is too long; None where all of it fits.
+
+    Only JPEG has a limit that photos reach: what docs/files.md says of other formats is not repeated for each photo.
+    """
+    lost = _in_jpeg(known)[1] if form.name == "JPEG" else ()
+    if not lost:
+        return None
+    return f"JPEG holds 65 kB of each kind of metadata, so {' and '.join(lost)} of the photo are left out"
+
+
+def _in_jpeg(known: Metadata) -> tuple[Metadata, tuple[str, ...]]:
+    """The blocks that fit into segments of JPEG, and what was left out for that."""
+    lost: list[str | None] = []
+    exif, xmp, iptc = known.exif, known.xmp, known.iptc
+    if exif:
+        exif, left_out = exif_blocks.shortened(exif, _JPEG_BLOCK - len(exif_blocks.PREFIX))
+        lost.append(left_out)
+    if xmp and len(xmp) + len(_XMP_IN_JPEG) > _JPEG_BLOCK:
+        xmp = None
+        lost.append("XMP")
+    if iptc and len(iptc) >= _JPEG_BLOCK - 64:
+        iptc = None
+        lost.append("IPTC")
+    return replace(known, exif=exif, xmp=xmp, iptc=iptc), tuple(what for what in lost if what)
+
+
 def _jpeg(handle: BinaryIO, image: Image, options: WriteOptions) -> None:
     blocks: dict[str, Any] = {"extra": b""}
-    known = image.metadata
-    if known.exif and len(known.exif) + len(exif_blocks.PREFIX) <= _JPEG_BLOCK:
+    known, _ = _in_jpeg(image.metadata)
+    if known.exif:
         blocks["exif"] = exif_blocks.PREFIX + known.exif
-    if known.xmp and len(known.xmp) + len(_XMP_IN_JPEG) <= _JPEG_BLOCK:
+    if known.xmp:
         blocks["xmp"] = known.xmp
-    if known.iptc and len(known.iptc) < _JPEG_BLOCK - 64:
+    if known.iptc:
         content = b"Photoshop 3.0\0" + metadata.iptc_resource(known.iptc)
         blocks["extra"] = b"\xff\xed" + (2 + len(content)).to_bytes(2, "big") + content
     _save(handle, "JPEG", image, quality=_number(options, _QUALITY), subsampling="4:4:4", **blocks)

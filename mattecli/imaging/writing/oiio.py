@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import shutil
 import tempfile
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
@@ -14,6 +15,9 @@ from numpy.typing import NDArray
 
 from mattecli.errors import InputError
 from mattecli.imaging.colour import chromaticities
+from mattecli.imaging.exif_facts import attributes_of
+from mattecli.imaging.reading.boxes import boxes
+from mattecli.imaging.reading.header import file_size
 
 if TYPE_CHECKING:
     from mattecli.imaging.image import Image
@@ -26,28 +30,46 @@ _CHANNELS = {1: ("Y",), 3: ("R", "G", "B"), 4: ("R", "G", "B", "A")}
 _OWN = frozenset(
     ["ResolutionUnit", "XResolution", "YResolution", "chromaticities", "colorInteropID", "compression", "name", "type"]
 )
-_OWN_PREFIXES = ("oiio:", "openexr:", "Exif:", "IPTC:", "ICCProfile", "acesImageContainerFlag")
+_OWN_PREFIXES = ("oiio:", "openexr:", "ICCProfile", "acesImageContainerFlag")
 
 
 def save_exr(handle: BinaryIO, image: Image, options: WriteOptions) -> None:
     """Write grey, linear RGB or straight linear RGBA floats, as half where `options.bits` is "half".
 
     A grey picture becomes the channel Y, which programs show as grey. RGBA is premultiplied, as OpenEXR demands, unless
-    `options.premultiplied` is false. Raises InputError for values that half cannot hold.
+    `options.premultiplied` is false; a plate's glow, its light under alpha 0, stays as it is. Raises InputError for
+    values that half cannot hold.
     """
     channels = 1 if image.pixels.ndim == 2 else image.pixels.shape[2]
-    half, pixels = options.bits == "half", image.pixels
+    half, multiplied = options.bits == "half", channels == 4 and options.premultiplied
+    stored = _multiplied(image) if multiplied else _plain(image)
     if half:
-        _check_half(pixels)
+        _check_half(_multiplied(image) if multiplied else _plain(image))
     spec = _spec(image, channels, oiio.HALF if half else oiio.FLOAT)
     primaries = chromaticities(image.space) if channels > 1 else None
     if primaries is not None:
         spec.attribute("chromaticities", oiio.TypeDesc("float[8]"), tuple(primaries))
-    _write(handle, "openexr", spec, pixels, multiplied=channels == 4 and options.premultiplied)
+    _write(handle, "openexr", spec, stored)
 
 
-def _check_half(pixels: NDArray[np.float32]) -> None:
-    bands = (pixels[top : top + _ROWS] for top in range(0, len(pixels), _ROWS))
+def _plain(image: Image) -> Iterator[NDArray[Any]]:
+    """The pixels as they are, in bands of rows."""
+    for top in range(0, len(image.pixels), _ROWS):
+        yield image.pixels[top : top + _ROWS]
+
+
+def _multiplied(image: Image) -> Iterator[NDArray[Any]]:
+    """RGBA with colours times alpha, except for the glow, in bands of rows."""
+    for top in range(0, len(image.pixels), _ROWS):
+        band = image.pixels[top : top + _ROWS].copy()
+        colours, alpha = band[..., :3], band[..., 3:]
+        hidden = alpha[..., 0] == 0
+        np.multiply(colours, alpha, out=colours, where=~hidden[..., None])  # without 0 · ∞
+        colours[hidden if image.glow is None else hidden & ~image.glow[top : top + _ROWS]] = 0
+        yield band
+
+
+def _check_half(bands: Iterable[NDArray[np.float32]]) -> None:
     largest = max(float(np.max(np.abs(band), where=np.isfinite(band), initial=0)) for band in bands)
     if largest > _LARGEST_HALF:
         raise InputError(f"it has values up to {largest:g}, and half ends at 65504; write exr, which is float here")
@@ -57,7 +79,7 @@ def _spec(image: Image, channels: int, kind: Any) -> Any:
     spec = oiio.ImageSpec(*image.size, channels, kind)
     spec.channelnames = _CHANNELS[channels]
     spec.attribute("DateTime", "")  # otherwise the time of writing, and the same pixels would give other bytes
-    for name, value in image.metadata.attributes.items():
+    for name, value in {**attributes_of(image.metadata.exif), **image.metadata.attributes}.items():
         if name not in _OWN and not name.startswith(_OWN_PREFIXES):
             _set(spec, name, value)
     spec.attribute("compression", "zip")
@@ -94,46 +116,73 @@ def save_jxl(handle: BinaryIO, image: Image, options: WriteOptions) -> None:
         spec.attribute("ICCProfile", oiio.TypeDesc(f"uint8[{len(profile)}]"), profile)
     if image.cicp:
         spec.attribute("CICP", oiio.TypeDesc("int[4]"), image.cicp)
-    _write(handle, "jpegxl", spec, image.pixels)
+    _write(handle, "jpegxl", spec, _plain(image), finish=_without_packed if image.metadata.exif else None)
     if image.metadata.exif:  # boxes of ISO 18181-2; OpenImageIO would only write what it knows of them
         _box(handle, b"Exif", bytes(4) + image.metadata.exif)
     if image.metadata.xmp:
         _box(handle, b"xml ", image.metadata.xmp)
 
 
+def _without_packed(path: Path) -> None:
+    """Remove the compressed boxes of metadata: OpenImageIO writes an empty EXIF there, which would go before ours."""
+    with path.open("r+b") as file:
+        packed = [(at - 8, end) for name, at, end in boxes(file, 0, file_size(file)) if name == b"brob"]
+        for start, end in reversed(packed):  # the rest of the file moves up
+            while True:
+                file.seek(end)
+                block = file.read(2**20)
+                if not block:
+                    break
+                file.seek(start)
+                start += file.write(block)
+                end += len(block)
+            file.truncate(start)
+
+
 def _box(handle: BinaryIO, name: bytes, content: bytes) -> None:
     handle.write((8 + len(content)).to_bytes(4, "big") + name + content)
 
 
-def _write(handle: BinaryIO, form: str, spec: Any, pixels: NDArray[Any], *, multiplied: bool = False) -> None:
-    """Write to the file behind the handle, or through a temporary one; the handle is at the end then.
+def _write(
+    handle: BinaryIO,
+    form: str,
+    spec: Any,
+    bands: Iterable[NDArray[Any]],
+    *,
+    finish: Callable[[Path], None] | None = None,
+) -> None:
+    """Write bands of rows to the file behind the handle, or through a temporary one; the handle is at the end then.
 
-    `multiplied` is for RGBA: colours times alpha.
+    `finish` is called with the file before.
     """
     output = oiio.ImageOutput.create(form)
     if output is None:
         raise InputError(f"this OpenImageIO cannot write {form}")
     name = getattr(handle, "name", None)
     if isinstance(name, str) and Path(name).is_file():
-        _save(output, name, spec, pixels, multiplied=multiplied)
+        _save(output, name, spec, bands)
+        if finish is not None:
+            finish(Path(name))
         handle.seek(0, io.SEEK_END)
         return
     with tempfile.TemporaryDirectory() as folder:  # standard output, or a picture in memory
         path = Path(folder) / "picture"
-        _save(output, str(path), spec, pixels, multiplied=multiplied)
+        _save(output, str(path), spec, bands)
+        if finish is not None:
+            finish(path)
         with path.open("rb") as written:
             shutil.copyfileobj(written, handle)
 
 
-def _save(output: Any, path: str, spec: Any, pixels: NDArray[Any], *, multiplied: bool) -> None:
+def _save(output: Any, path: str, spec: Any, bands: Iterable[NDArray[Any]]) -> None:
     if not output.open(path, spec):
         raise OSError(output.geterror())
-    for top in range(0, spec.height, _ROWS):
-        band = np.ascontiguousarray(pixels[top : top + _ROWS])
-        if multiplied:
-            band = np.concatenate([band[..., :3] * band[..., 3:], band[..., 3:]], axis=2)
-        rows = band.reshape(-1, spec.width, spec.nchannels)  # of (H, W) it would read beyond the end
-        if not output.write_scanlines(spec.y + top, spec.y + top + len(rows), 0, rows):
+    y = spec.y
+    for band in bands:
+        # of (H, W) it would read beyond the end
+        rows = np.ascontiguousarray(band).reshape(-1, spec.width, spec.nchannels)
+        if not output.write_scanlines(y, y + len(rows), 0, rows):
             raise OSError(output.geterror())
+        y += len(rows)
     if not output.close():
         raise OSError(output.geterror())

@@ -199,7 +199,7 @@ def test_two_files_of_one_name_are_named(tmp_path: Path, place: str) -> None:
         Sources(DataConfig(**settings))
 
 
-def test_photographs_need_no_names_of_their_own(tmp_path: Path) -> None:
+def test_photographs_may_have_equal_names(tmp_path: Path) -> None:
     settings = folders(tmp_path)
     write(tmp_path / "photos" / "view0.bmp", noise(3))
     assert len(Sources(DataConfig(**settings)).photos) == 4

@@ -1,0 +1,25 @@
+"""OpenEXR's data and display windows: which pixels a picture has, and which a viewer shows."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Window = tuple[int, int, int, int]  # x, y, width, height
+
+
+def moved(pixels: NDArray[Any], have: Window, want: Window) -> NDArray[Any]:
+    """The pixels (h, w, …) of the window `have` for the window `want`; beyond its edges those at the edge continue."""
+    if have == want:
+        return pixels
+    left, top, width, height = want
+    columns = np.clip(np.arange(left, left + width) - have[0], 0, have[2] - 1)
+    rows = np.clip(np.arange(top, top + height) - have[1], 0, have[3] - 1)
+    return pixels[rows[:, None], columns]
+
+
+def from_corner(window: Window, corner: Window) -> Window:
+    """A window as seen from the top left corner of another one."""
+    return window[0] - corner[0], window[1] - corner[1], window[2], window[3]

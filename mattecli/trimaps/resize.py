@@ -1,0 +1,47 @@
+"""Brings a trimap of another size to its photo's."""
+
+from __future__ import annotations
+
+import math
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from mattecli.errors import InputError
+from mattecli.trimaps.check import UNKNOWN, same_aspect, unknown
+from mattecli.trimaps.clean import near
+
+WIDER = 1.5  # the unknown part grows by this on each side, in pixels of the smaller of the two pictures
+
+
+def resized(
+    trimap: NDArray[np.uint8], size: tuple[int, int], *, name: str, image_name: str
+) -> tuple[NDArray[np.uint8], str]:
+    """A trimap (h, w) of 0, 128 and 255 at its photo's size (width, height), and a sentence that says so.
+
+    Each pixel takes the nearest value. The unknown part then grows by 1.5 pixels of the smaller size, since an edge may
+    lie anywhere in a pixel. Raises `InputError` where the aspect is another.
+    """
+    height, width = trimap.shape
+    check_aspect((width, height), size, name=name, image_name=image_name)
+    scale = max(size[0] / width, 1.0)
+    reach = math.ceil(WIDER * scale)
+    enlarged = np.asarray(cv2.resize(trimap, size, interpolation=cv2.INTER_NEAREST), np.uint8)
+    if (open_ := unknown(enlarged)).any():
+        enlarged[near(open_, reach)] = UNKNOWN
+    note = (
+        f"{name} is {width}×{height} and was brought to {size[0]}×{size[1]}, the size of {image_name}; its unknown "
+        f"part is {reach} pixels wider on each side"
+    )
+    return enlarged, note
+
+
+def check_aspect(size: tuple[int, int], image_size: tuple[int, int], *, name: str, image_name: str) -> None:
+    """Raise `InputError` where a trimap cannot be the same picture as its photo, at another (width, height)."""
+    (width, height), (image_width, image_height) = size, image_size
+    if not same_aspect(size, image_size):
+        raise InputError(
+            f"{name} is {width}×{height}, which is another aspect than the {image_width}×{image_height} of "
+            f"{image_name}; make the trimap from the whole photo"
+        )

@@ -1,0 +1,149 @@
+"""OpenEXR plates on the command line: highlights, glow, overscan, and OpenImageIO's `over` as the oracle."""
+
+from pathlib import Path
+
+import numpy as np
+import OpenImageIO as oiio  # noqa: N813 - its own examples call it so
+import pytest
+from numpy.typing import NDArray
+
+from mattecli.imaging.colour import decode_srgb
+from mattecli.imaging.read import read_image
+from tests.cli.test_colour import EXAMPLES, SQUARE
+from tests.conftest import RunMatte
+
+Floats = NDArray[np.float32]
+Window = tuple[int, int, int, int]  # x, y, width, height
+
+DATA, DISPLAY = (-8, -4, 64, 64), (0, 0, 50, 54)
+GLOW = np.s_[2:9, 3:12]
+
+
+def write(name: str, pixels: Floats, data: Window, display: Window, form: str = "float") -> None:
+    spec = oiio.ImageSpec(data[2], data[3], pixels.shape[2], form)
+    spec.x, spec.y = data[:2]
+    spec.full_x, spec.full_y, spec.full_width, spec.full_height = display
+    spec.attribute("oiio:UnassociatedAlpha", 0)
+    output = oiio.ImageOutput.create(name)
+    assert output.open(name, spec)
+    assert output.write_image(pixels)
+    output.close()
+
+
+def opaque(name: str) -> oiio.ImageBuf:
+    """An RGB file with alpha 1."""
+    loaded = oiio.ImageBuf(name)
+    assert loaded.read(0, 0, True, oiio.FLOAT)
+    return oiio.ImageBufAlgo.channels(loaded, ("R", "G", "B", 1.0), ("R", "G", "B", "A"))
+
+
+def stored(name: str) -> Floats:
+    return np.asarray(oiio.ImageBuf(name).get_pixels(oiio.FLOAT))
+
+
+@pytest.fixture
+def plate(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Floats:
+    """plate.exr, RGBA premultiplied, with overscan, highlights and glow; trimap.png, of the display window's size, and
+    behind.exr with the same display window and another data window. Returns the plate's pixels.
+    """
+    monkeypatch.chdir(tmp_path)
+    light = decode_srgb(read_image(EXAMPLES / "astronaut.png").pixels[SQUARE] / np.float32(255))
+    light[light > 0.5] *= 40
+    pixels = np.dstack([light, np.ones(light.shape[:2], np.float32)]).astype(np.float32)
+    pixels[GLOW] = [3.5, 0.75, 0.125, 0]
+    write("plate.exr", pixels, DATA, DISPLAY)
+    known = read_image(EXAMPLES / "astronaut_trimap.png").pixels[SQUARE][..., 0].copy()
+    known[:16, :20] = 0
+    shown = known[4 : 4 + DISPLAY[3], 8 : 8 + DISPLAY[2]]
+    write("trimap.png", np.float32(shown[..., None] / 255), (0, 0, *DISPLAY[2:]), (0, 0, *DISPLAY[2:]), "uint8")
+    behind = np.random.default_rng(0).uniform(0, 6, (80, 90, 3)).astype(np.float32)
+    write("behind.exr", behind, (-20, -10, 90, 80), DISPLAY)
+    return pixels
+
+
+def over(front: str, behind: str) -> Floats:
+    """OpenImageIO's composite of two files over the plate's data window."""
+    area = oiio.ROI(DATA[0], DATA[0] + DATA[2], DATA[1], DATA[1] + DATA[3])
+    made = oiio.ImageBufAlgo.over(oiio.ImageBuf(front), opaque(behind), area)
+    assert not made.has_error, made.geterror()
+    return np.asarray(made.get_pixels(oiio.FLOAT, area)[..., :3])
+
+
+def test_glow_and_overscan_of_a_plate_come_through_a_cutout(plate: Floats, run_matte: RunMatte) -> None:
+    code, _, err = run_matte("predict", "plate.exr", "-t", "trimap.png", "--cutout", "-o", "cutout.exr")
+    assert code == 0, err
+    assert "plate.exr has light under alpha 0 in 63 pixels" in err
+    spec = oiio.ImageBuf("cutout.exr").spec()
+    assert (spec.x, spec.y, spec.width, spec.height) == DATA
+    assert (spec.full_x, spec.full_y, spec.full_width, spec.full_height) == DISPLAY
+    cutout = stored("cutout.exr")
+    np.testing.assert_array_equal(cutout[GLOW], plate[GLOW])
+    nothing, whole = cutout[..., 3] == 0, cutout[..., 3] == 1
+    glowing = np.zeros_like(nothing)
+    glowing[GLOW] = True
+    assert not cutout[nothing & ~glowing].any()  # what is background covers nothing and adds nothing
+    np.testing.assert_array_equal(cutout[whole], plate[whole])
+    assert cutout[whole].max() > 20
+
+
+def test_composites_of_a_plate_are_openimageios_over(plate: Floats, run_matte: RunMatte) -> None:
+    for kind in ("alpha", "cutout"):
+        ways = ["--cutout"] if kind == "cutout" else []
+        code, _, err = run_matte("predict", "plate.exr", "-t", "trimap.png", *ways, "-o", f"{kind}.exr")
+        assert code == 0, err
+    expected = over("cutout.exr", "behind.exr")
+    assert (stored("cutout.exr")[..., 3] % 1 > 0).sum() > 100
+    for command in (
+        ("predict", "plate.exr", "-t", "trimap.png", "-b", "behind.exr", "-o"),
+        ("composite", "plate.exr", "alpha.exr", "-b", "behind.exr", "-o"),
+    ):
+        name = f"{command[0]}.exr"
+        code, _, err = run_matte(*command, name)
+        assert code == 0, err
+        spec = oiio.ImageBuf(name).spec()
+        assert (spec.x, spec.y, spec.width, spec.height) == DATA
+        found = stored(name)
+        assert (np.abs(found - expected) <= np.spacing(np.abs(expected)) / 2).all()
+        assert (found[GLOW] > np.float32([3.5, 0.75, 0.125]) - 1e-6).all()
+    code, _, err = run_matte(
+        "predict", "plate.exr", "-t", "trimap.png", "--what", "composite:exrhalf", "-b", "behind.exr"
+    )
+    assert code == 0, err
+    half = stored("plate_composite.exr")
+    steps = np.spacing(np.abs(expected).astype(np.float16)).astype(np.float32)
+    assert (np.abs(half - expected) <= steps / 2).all()
+
+
+def test_a_background_fits_the_display_window_of_a_plate(plate: Floats, run_matte: RunMatte) -> None:
+    x, y = np.meshgrid(np.arange(DISPLAY[2]), np.arange(DISPLAY[3]))
+    ramp = np.dstack([x, y, x + y]).astype(np.float32)
+    write("ramp.exr", ramp, (0, 0, *DISPLAY[2:]), (0, 0, *DISPLAY[2:]))
+    write("wide.exr", np.kron(ramp, np.ones((2, 2, 1), np.float32)), (0, 0, 100, 108), (0, 0, 100, 108))
+    found = {}
+    for name in ("ramp", "wide"):
+        arguments = ("predict", "plate.exr", "-t", "trimap.png", "-b", f"{name}.exr", "-o", f"{name}_over.exr")
+        code, _, err = run_matte(*arguments)
+        assert code == 0, err
+        found[name] = stored(f"{name}_over.exr")
+    np.testing.assert_array_equal(found["ramp"], found["wide"])
+    assert run_matte("predict", "plate.exr", "-t", "trimap.png", "-o", "alpha.exr")[0] == 0
+    nothing = stored("alpha.exr")[..., 0] == 0
+    nothing[GLOW] = False
+    rows, columns = np.nonzero(nothing)
+    across, down = np.clip(columns + DATA[0], 0, 49), np.clip(rows + DATA[1], 0, 53)
+    np.testing.assert_array_equal(found["ramp"][nothing], np.stack([across, down, across + down], axis=1))
+
+
+def test_threads_change_the_last_bits_of_an_alpha_at_most(plate: Floats, run_matte: RunMatte) -> None:
+    for number in ("1", "3"):
+        predict = ("predict", "plate.exr", "-t", "trimap.png", "-o", f"{number}.exr", "--threads", number)
+        code, _, err = run_matte(*predict)
+        assert code == 0, err
+        composite = ("composite", "plate.exr", "1.exr", "-b", "behind.exr", "-o", f"over{number}.exr")
+        code, _, err = run_matte(*composite, "--threads", number)
+        assert code == 0, err
+    assert np.abs(stored("1.exr") - stored("3.exr")).max() < 1e-5
+    assert Path("over1.exr").read_bytes() == Path("over3.exr").read_bytes()
+    code, _, err = run_matte(*predict[:-1], "0")
+    assert code == 2
+    assert "--threads must be a whole number from 1 to 1024, not 0" in " ".join(err.split())

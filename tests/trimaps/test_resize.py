@@ -1,0 +1,67 @@
+"""Trimaps of another size than their photo."""
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from mattecli.errors import InputError
+from mattecli.trimaps.check import from_values
+from mattecli.trimaps.clean import depth
+from mattecli.trimaps.pairs import pair_size, read_pair
+from mattecli.trimaps.resize import resized
+from tests.support.pictures import noise, write
+
+NAMES = {"name": "t.png", "image_name": "p.jpg"}
+
+
+def proxy() -> NDArray[np.uint8]:
+    trimap = np.zeros((60, 80), np.uint8)
+    cv2.circle(trimap, (40, 30), 20, 128, -1)
+    cv2.circle(trimap, (40, 30), 14, 255, -1)
+    return trimap
+
+
+def test_the_unknown_part_grows_by_a_pixel_and_a_half_of_the_proxy() -> None:
+    small = proxy()
+    large, note = resized(small, (320, 240), **NAMES)
+    assert large.shape == (240, 320)
+    nearest = cv2.resize(small, (320, 240), interpolation=cv2.INTER_NEAREST)
+    away = depth(nearest != 128)
+    assert (large[away <= 6] == 128).all()
+    assert (large[away > 6] == nearest[away > 6]).all()
+    assert note == (
+        "t.png is 80×60 and was brought to 320×240, the size of p.jpg; its unknown part is 6 pixels wider on each side"
+    )
+
+
+def test_no_true_label_of_a_shrunk_trimap_is_contradicted() -> None:
+    full = np.zeros((480, 640), np.uint8)
+    cv2.ellipse(full, (320, 240), (200, 150), 20, 0, 360, 128, -1)
+    cv2.ellipse(full, (320, 240), (170, 120), 20, 0, 360, 255, -1)
+    soft = cv2.resize(full, (160, 120), interpolation=cv2.INTER_AREA)
+    back, _ = resized(from_values(soft), (640, 480), **NAMES)
+    known = back != 128
+    assert (full[known] == back[known]).all()
+    assert (back == 128).mean() < 2 * (full == 128).mean()
+
+
+def test_another_aspect_is_refused_and_rounding_is_not() -> None:
+    with pytest.raises(InputError, match=r"t\.png is 80×60, which is another aspect than the 300×240 of p\.jpg"):
+        resized(proxy(), (300, 240), **NAMES)
+    assert resized(np.zeros((333, 500), np.uint8), (4000, 2667), **NAMES)[0].shape == (2667, 4000)
+
+
+def test_a_pair_of_two_sizes_is_read_only_when_asked(tmp_path: Path) -> None:
+    photo, trimap = write(tmp_path / "p.png", noise(1, 240, 320)), write(tmp_path / "t.png", proxy())
+    with pytest.raises(InputError, match="or add `resize_trimap`"):
+        read_pair(photo, trimap)
+    with pytest.raises(InputError, match="or add `resize_trimap`"):
+        pair_size(photo, trimap)
+    notes: list[str] = []
+    pair = read_pair(photo, trimap, resize=True, on_note=notes.append)
+    assert (pair.trimap.shape, pair_size(photo, trimap, resize=True)) == ((240, 320), (320, 240))
+    assert (pair.view == pair.photo.pixels).all()
+    assert "was brought to 320×240" in notes[0]
