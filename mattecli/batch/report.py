@@ -11,12 +11,15 @@ from pathlib import Path
 from typing import IO, Any
 
 from mattecli.errors import InputError
+from mattecli.evaluation.attention import reasons_in_words
 from mattecli.system.files import whole_file
 from mattecli.work.outcome import Done, Failed, Outcome, Skipped
 
 STATUSES = (Done.status, Skipped.status, Failed.status)
 
 ReportLine = dict[str, Any]
+
+COLUMNS = ("image", "trimap", "background", "score", "reasons")  # of the list of photos that need a look
 
 
 class Report:
@@ -151,6 +154,30 @@ def merge(runs: Iterable[Run]) -> Run:
     return Run(
         merged.lines, {"total": len(merged.lines), **counts, "seconds": round(seconds, 3), "interrupted": interrupted}
     )
+
+
+def attention_of(line: ReportLine) -> float:
+    """The attention score of a photo: from 0 to 1, and -1 where the report has none."""
+    found = line.get("attention")
+    return float(found["score"]) if isinstance(found, dict) else -1.0
+
+
+def worst(run: Run, number: int) -> list[dict[str, str]]:
+    """The photos that need a look most, at most `number`, as lines of a manifest with COLUMNS.
+
+    Photos with score 0 are left out. The trimap is empty where none was read: where it was made, or an alpha was given.
+    """
+    lines = sorted((line for line in run.lines if attention_of(line) > 0), key=attention_of, reverse=True)
+    return [
+        {
+            "image": line["image"],
+            "trimap": line.get("trimap", ""),
+            "background": line.get("background", ""),
+            "score": f"{attention_of(line):.2f}",
+            "reasons": reasons_in_words(line["attention"]),
+        }
+        for line in lines[:number]
+    ]
 
 
 def write_run(target: Path, run: Run) -> None:

@@ -19,6 +19,7 @@ from mattecli.batch.kept import KeptAlphas
 from mattecli.batch.recipe import alpha_recipe, digest, given_words, network_words, output_recipe, reading_words
 from mattecli.compositing.outputs import check_memory, check_output_file, is_picture, read_background
 from mattecli.errors import InputError
+from mattecli.evaluation.attention import attention
 from mattecli.imaging.choices import Colour
 from mattecli.imaging.image import Image
 from mattecli.imaging.options import ReadOptions
@@ -180,6 +181,9 @@ class Worker:
         """
         started = time.perf_counter()
         job = todo.job
+        if matte.attention is None:
+            looked = attention(matte.inputs.photo.pixels, matte.alpha, matte.inputs.trimap)
+            matte = replace(matte, attention=looked.to_json())
         if self.options.keep_alpha and not matte.network and not job.finished:
             self._keep(job, matte)
         self._check_inside(job)  # again: a link may have come since
@@ -250,7 +254,7 @@ class Worker:
         seconds = todo.seconds + time.perf_counter() - started
         facts = kept.facts
         inputs = Inputs(photo, None, kept.trimap, facts["unknown"], seconds, tuple(facts["notes"]))
-        return Matte(inputs, kept.alpha, facts["tile"], seconds, facts["network"])
+        return Matte(inputs, kept.alpha, facts["tile"], seconds, facts["network"], facts.get("attention"))
 
     def _keep(self, job: Job, matte: Matte) -> None:
         inputs = matte.inputs
@@ -259,6 +263,7 @@ class Worker:
             "tile": matte.tile,
             "unknown": inputs.unknown,
             "notes": list(inputs.notes),
+            "attention": matte.attention,
         }
         self.kept.save(self.alpha_key(job), matte.alpha, inputs.required_trimap, facts=facts)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import json
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,9 +35,19 @@ class ReportOptions:
             "--pictures",
             parser=whole_number(0),
             metavar="N",
-            help="How many photos the page shows with pictures, the slowest first.",
+            help="How many photos the page shows with pictures, those that need a look first.",
         ),
     ] = 200
+    worst: Annotated[
+        int | None,
+        typer.Option(
+            "--worst",
+            parser=whole_number(1),
+            metavar="N",
+            help="Print a CSV list of the N photos that need a look most, with the reasons, for `matte batch "
+            "--manifest`.",
+        ),
+    ] = None
     output: Annotated[
         Path | None, typer.Option("--output", "-o", metavar="FILE", help="With merge: the report to write.")
     ] = None
@@ -63,6 +75,7 @@ def report(
     \b
     Examples:
       matte report run.jsonl --html run.html
+      matte report run.jsonl --worst 50 > look.csv
       matte report merge shard-*.jsonl -o run.jsonl
     """
     from mattecli.batch.report import merge, read_report, write_run
@@ -81,10 +94,31 @@ def report(
         run = merge(runs)
         write_run(output, run)
         terminal.say(f"{len(paths)} reports → {output}")
-    _tell(run, terminal, as_json=as_json)
+    if options.worst is None:
+        _tell(run, terminal, as_json=as_json)
+    else:
+        if as_json:
+            raise UsageError("--worst prints CSV and --json JSON; leave one of them out")
+        _tell_worst(run, options.worst, terminal)
     if page is not None:
         title = paths[0].name if len(paths) == 1 else str(output)
         _write_page(page, run, title, options.pictures, terminal, overwrite=overwrite)
+
+
+def _tell_worst(run: Run, number: int, terminal: Terminal) -> None:
+    """Print the photos that need a look most, as a manifest; those that failed are named by the summary."""
+    from mattecli.batch.report import COLUMNS, worst
+
+    lines = worst(run, number)
+    if without := sum(not line["trimap"] for line in lines):
+        terminal.warn(f"{without} of them have no trimap of their own; a manifest needs one for each")
+    if not lines:
+        terminal.warn("no photo of this report has an attention score; run the batch again with --redo")
+    text = io.StringIO()
+    table = csv.DictWriter(text, COLUMNS, lineterminator="\n")
+    table.writeheader()
+    table.writerows(lines)
+    terminal.data(text.getvalue())
 
 
 def _reports(words: list[str], output: Path | None) -> list[Path]:

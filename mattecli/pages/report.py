@@ -13,9 +13,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from mattecli.batch.report import ReportLine, Run
+from mattecli.batch.report import ReportLine, Run, attention_of
 from mattecli.compositing.composite import cutout
 from mattecli.errors import InputError, MatteError
+from mattecli.evaluation.attention import reasons_in_words
 from mattecli.imaging.image import to_depth
 from mattecli.imaging.read import read_alpha, read_image
 from mattecli.pages.page import check_page, data_uri, shrunk, write_page
@@ -32,6 +33,8 @@ class _Photo:
     name: str
     seconds: float
     unknown: float
+    attention: float
+    reasons: str  # why the photo needs a look
     facts: list[tuple[str, str]]
     note: str
     problem: str = ""  # why there are no pictures
@@ -52,12 +55,12 @@ def write_report_page(
 ) -> None:
     """Write the page, whole or not at all. Raises `InputError` if that is not possible.
 
-    The `shown` photos that took longest get pictures, made from the files that the report names. If such a file is
+    The `shown` photos that need a look most get pictures, made from the files that the report names. If such a file is
     missing or broken, the page says so in its place. `on_done` is called after each of these photos.
     """
     check_page(target, overwrite=overwrite)
     failed = [(line["name"], line["reason"]) for line in run.lines if line["status"] == "failed"]
-    rest = sorted((line for line in run.lines if line["status"] != "failed"), key=lambda line: -_seconds(line))
+    rest = sorted((line for line in run.lines if line["status"] != "failed"), key=_urgency)
     photos = []
     with ThreadPoolExecutor(max(1, min(4, (os.cpu_count() or 1) // 2))) as pool:
         for photo in pool.map(_photo, rest[:shown]):
@@ -105,7 +108,22 @@ def _photo(line: ReportLine) -> _Photo:
     except Exception as error:  # one odd file must not cost the page; the page names the error
         pictures = {"problem": f"{type(error).__name__}: {error}"}
     note = line.get("note") or ""
-    return _Photo(line["name"], _seconds(line), line.get("unknown", 0), list(_facts(line)), note, **pictures)
+    reasons = reasons_in_words(line.get("attention") or {})
+    return _Photo(
+        line["name"],
+        _seconds(line),
+        line.get("unknown", 0),
+        attention_of(line),
+        reasons,
+        list(_facts(line)),
+        note,
+        **pictures,
+    )
+
+
+def _urgency(line: ReportLine) -> tuple[float, float]:
+    """Sorts photos: first those that need a look, and those without a score, as of older runs, by their time."""
+    return -attention_of(line), -_seconds(line)
 
 
 def _facts(line: ReportLine) -> Iterator[tuple[str, str]]:
@@ -116,6 +134,8 @@ def _facts(line: ReportLine) -> Iterator[tuple[str, str]]:
         yield "size", f"{line['width']}×{line['height']}"
     if "unknown" in line:
         yield "unknown", f"{line['unknown']:.1%}"
+    if (score := attention_of(line)) >= 0:
+        yield "attention", f"{score:.0%}"
     if "seconds" in line:
         yield "time", _duration(line["seconds"])
     if line.get("tile", "off") != "off":

@@ -133,7 +133,8 @@ class Inputs:
 class Matte:
     """Inputs with their alpha, float32 (H, W) in [0, 1]; the side of its tiles, and the seconds up to here.
 
-    `network` are the facts of the network that found the alpha, where it was not this run's (`backend_facts`).
+    `network` are the facts of the network that found the alpha, where it was not this run's (`backend_facts`), and
+    `attention` is what was found of how much the matte needs a look.
     """
 
     inputs: Inputs
@@ -141,6 +142,7 @@ class Matte:
     tile: int | str | None  # "off" where one tile holds the whole image, None where the alpha was given
     seconds: float
     network: Mapping[str, Any] = field(default_factory=dict)
+    attention: Mapping[str, Any] | None = None
 
     def facts(self) -> dict[str, Any]:
         """What reports and the journal say of the matte."""
@@ -152,6 +154,7 @@ class Matte:
             "unknown": None if unknown is None else round(unknown, 6),
             "tile": self.tile,
             "seconds": round(self.seconds, 3),
+            "attention": self.attention,
         }
         return {**self.network, **{key: value for key, value in facts.items() if value is not None}}
 

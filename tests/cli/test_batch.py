@@ -514,3 +514,20 @@ def test_pictures_of_other_formats_are_told(folders: Folders, run_matte: RunMatt
     code, _, err = run_matte("batch", photos, out, "-t", trimaps, "--dry-run")
     assert code == 0
     assert "1 pictures are of formats that matte does not read" in err
+
+
+def test_the_report_says_how_much_a_photo_needs_a_look_and_a_later_run_repeats_it(
+    folders: Folders, run_matte: RunMatte, tmp_path: Path
+) -> None:
+    photos, trimaps, out = folders
+    report = tmp_path / "run.jsonl"
+    command = ("batch", photos, out, "-t", trimaps, "--report", report)
+    run_matte(*command)
+    first = {name: line["attention"] for name, line in lines_of(report).items() if name != "summary"}
+    assert len(first) == 3
+    for found in first.values():
+        assert 0 <= found["score"] <= 1
+        assert found["version"] == 1
+        assert all({"what", "amount", "box"} == set(reason) for reason in found["reasons"])
+    run_matte(*command)
+    assert {name: line["attention"] for name, line in lines_of(report).items() if name != "summary"} == first

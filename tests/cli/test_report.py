@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import csv
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -60,3 +62,54 @@ def test_wrong_uses_say_what_is_right(reports: list[Path], run_matte: RunMatte, 
     ]:
         actual, _, err = run_matte("report", *arguments)
         assert (actual, told in err) == (code, True), err
+
+
+def scored(root: Path, name: str, score: float | None, **facts: Any) -> dict[str, Any]:
+    """The line of a photo with an attention score, which lies on an edge that the band cuts."""
+    reasons = [{"what": "border", "amount": score, "box": [1, 2, 3, 4]}]
+    found = {} if score is None else {"attention": {"score": score, "version": 1, "reasons": reasons}}
+    files = {"image": str(root / f"photos/{name}"), "trimap": str(root / f"trimaps/{name}"), "output": str(root / name)}
+    return {"name": name, **files, "status": "done", "width": 32, "height": 32, **found, **facts}
+
+
+def write_lines(path: Path, lines: list[dict[str, Any]]) -> Path:
+    """A report of these lines."""
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
+    return path
+
+
+def test_the_worst_are_listed_as_a_manifest_that_batch_takes(run_matte: RunMatte, tmp_path: Path) -> None:
+    make_folders(tmp_path, ("a.png", "b.png", "c.png", "d.png"))
+    lines = [
+        scored(tmp_path, "a.png", 0.2),
+        scored(tmp_path, "b.png", 0.9, background="white"),
+        scored(tmp_path, "c.png", 0.0),
+        scored(tmp_path, "d.png", None),
+    ]
+    report = write_lines(tmp_path / "run.jsonl", lines)
+    code, stdout, err = run_matte("report", report, "--worst", 50)
+    assert code == 0, err
+    rows = list(csv.DictReader(stdout.splitlines()))
+    assert [(Path(row["image"]).name, row["score"], row["background"]) for row in rows] == [
+        ("b.png", "0.90", "white"),
+        ("a.png", "0.20", ""),
+    ]
+    assert rows[0]["reasons"] == "the band cuts the edge on 90% of its length"
+    (tmp_path / "look.csv").write_text(stdout, encoding="utf-8")
+    command = ("batch", tmp_path / "again", "--manifest", tmp_path / "look.csv", "--dry-run", "--json")
+    code, planned, err = run_matte(*command)
+    assert code == 0, err
+    summary = json.loads(planned.splitlines()[-1])["summary"]
+    assert (summary["to do"], summary["failed"]) == (2, 0)
+    assert len(run_matte("report", report, "--worst", 1)[1].splitlines()) == 2
+    assert run_matte("report", report, "--worst", 1, "--json")[0] == 2
+
+
+def test_photos_without_scores_or_trimaps_are_told(run_matte: RunMatte, tmp_path: Path) -> None:
+    report = write_lines(tmp_path / "old.jsonl", [scored(tmp_path, "a.png", None)])
+    code, stdout, err = run_matte("report", report, "--worst", 5)
+    assert (code, stdout) == (0, "image,trimap,background,score,reasons\n")
+    assert "no photo of this report has an attention score" in err
+    line = scored(tmp_path, "a.png", 0.5)
+    line["mask"] = line.pop("trimap")
+    assert "1 of them have no trimap" in run_matte("report", write_lines(tmp_path / "m.jsonl", [line]), "--worst", 5)[2]

@@ -179,3 +179,28 @@ def test_a_browser_sorts_slides_and_draws_from_the_file_system(tmp_path: Path) -
         "12",
         "true",
     ]
+
+
+def test_photos_that_need_a_look_come_first_with_their_reasons(tmp_path: Path) -> None:
+    lines = [line(tmp_path, f"{n}.png", seconds=float(n)) for n in range(4)]
+    for n, score in ((1, 0.9), (2, 0.4)):
+        reasons = [
+            {"what": "border", "amount": 0.12, "box": [0, 0, 4, 4]},
+            {"what": "grey", "amount": 0.034, "box": None},
+        ]
+        lines[n]["attention"] = {"score": score, "version": 1, "reasons": reasons}
+    text = page_of(tmp_path, Run(lines, SUMMARY), shown=3)
+    page = Page(text)
+    shown = [label for label in page.labels if label.startswith("photo of")]
+    assert shown == ["photo of 1.png", "photo of 2.png", "photo of 3.png"]
+    assert "Look: the band cuts the edge on 12% of its length; grey lies far from the edge, 3.4%" in page.text
+    assert "90%" in page.text
+    assert 'data-key="attention" aria-pressed="true"' in text
+
+
+def test_a_subject_on_a_canvas_of_its_own_is_shown_whole(tmp_path: Path) -> None:
+    made = line(tmp_path, "a.png", placed=True)
+    write_image(tmp_path / "a-a.png", Image(np.zeros((SIDE, SIDE // 2), np.uint8)), overwrite=True)
+    page = Page(page_of(tmp_path, Run([made])))
+    assert "result of a.png" in page.labels
+    assert "differ in size" not in page.text
