@@ -37,11 +37,11 @@ _LIKENESS, _NETWORK = 8.0, 0.5
 _LEAST_ALPHA = 0.01  # how sure the network's alpha may be
 _BOXED = 3.0  # how many times noisier "inside the box" is than a stroke
 
-_UNSURE = 0.1  # a pixel is unknown whose probability is farther than this from both 0 and 1,
-_SOFT = 0.05  # and one whose alpha is, in the network's second run
+_UNSURE = 0.15  # a pixel is unknown whose probability is farther than this from both 0 and 1,
+_SOFT = 0.02  # and one whose alpha is, in the network's second run
 # All lengths are in diagonals.
 _GROWN = 0.01  # how far around an unsure pixel others are unknown,
-_SOFT_GROWN = 0.005  # and around a soft one
+_SOFT_GROWN = 0.01  # and around a soft one
 _WIDE, _WIDE_GROWN = 0.025, 0.015  # the same for the second run's trimap: around the edge, and around unsure pixels
 
 
