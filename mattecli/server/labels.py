@@ -151,8 +151,8 @@ class Labels:
         """
         if trimap.shape != (self.grid.height, self.grid.width):
             raise InputError(f"the base has shape {trimap.shape}; give {self.grid.height} × {self.grid.width} pixels")
-        counts = cv2.calcHist([np.ascontiguousarray(trimap, np.uint8)], [0], None, [256], [0, 256])
-        if trimap.dtype != np.uint8 or any(counts[value, 0] for value in range(256) if value not in LABELS):
+        counts = cv2.calcHist([np.ascontiguousarray(trimap, np.uint8)], [0], None, [256], [0, 256]).ravel()
+        if trimap.dtype != np.uint8 or any(counts[value] for value in range(256) if value not in LABELS):
             raise InputError("the base has values other than 0, 128 and 255; read it with `from_values`")
         _check_band(inside, outside)
         reach = max(64, round(0.01 * float(np.hypot(*trimap.shape))), inside, outside)
@@ -213,6 +213,10 @@ class Labels:
         for index in changed:
             self._revisions[index] = self.sequence
         return sorted(changed)
+
+    def close(self) -> None:
+        """Remove the undo file."""
+        self.history.close()
 
     def _paint(
         self, kind: str, parts: Iterable[tuple[Index, Mask]], label: int | None, restriction: Restriction

@@ -4,6 +4,7 @@ import json
 import shutil
 import subprocess
 import sys
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -64,7 +65,9 @@ def test_the_page_paints_exactly_the_pixels_of_the_shared_file() -> None:
 halves = st.integers(-20, 70).map(lambda value: value / 2)
 anywhere = st.floats(-10, 35, allow_nan=False)
 radii = st.one_of(st.integers(0, 16).map(lambda value: value / 4), st.floats(0, 9, allow_nan=False))
-points = st.lists(st.one_of(st.tuples(halves, halves, radii), st.tuples(anywhere, anywhere, radii)), min_size=1, max_size=4)
+points = st.lists(
+    st.one_of(st.tuples(halves, halves, radii), st.tuples(anywhere, anywhere, radii)), min_size=1, max_size=4
+)
 
 
 @given(points)
@@ -79,7 +82,7 @@ def test_a_pixel_belongs_to_a_stroke_when_a_disc_along_it_holds_the_centre(path:
 def margin(path: list[tuple[float, ...]], x: float, y: float) -> float:
     """The least of |q - p(t)| - r(t), on a fine grid of t."""
     t = np.linspace(0, 1, 20_001)
-    ends = list(zip(path[:-1], path[1:], strict=True)) or [(path[0], path[0])]
+    ends = list(pairwise(path)) or [(path[0], path[0])]
     found = []
     for start, end in ends:
         a, b, r = (p + t * (q - p) for p, q in zip(start, end, strict=True))
