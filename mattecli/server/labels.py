@@ -239,7 +239,8 @@ class Labels:
 
     def _allowed(self, index: Index, mask: Mask, restriction: Restriction) -> Mask:
         if restriction.over != LABELS:
-            mask = mask & np.isin(self.tile(index), list(restriction.over))
+            allowed = np.isin(np.arange(256), list(restriction.over))
+            mask = mask & allowed[self.tile(index)]
         if restriction.colours is not None:
             if self._photo is None:
                 raise UsageError("paint cannot be restricted to colours, because there is no photo")

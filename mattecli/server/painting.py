@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 from collections.abc import Callable
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple, Self, TypeVar
 
 from mattecli.errors import MatteError, UsageError
 from mattecli.server.journal import Journal
@@ -14,8 +14,6 @@ from mattecli.server.operation import Operation
 from mattecli.server.tiles import Index
 
 T = TypeVar("T")
-
-_KEPT = 1000  # answers that are kept for operations sent again
 
 
 class Answer(NamedTuple):
@@ -33,11 +31,12 @@ class Answer(NamedTuple):
 class Painting:
     """The labels of a photo with their journal, from which they are restored, undo included. Safe to use from threads.
 
-    `labels` must be new. Raises what `Journal.operations` does.
+    `labels` must be new. The answers to the last `kept` operations are kept for operations sent again. Raises what
+    `Journal.operations` does. A block of `with` closes journal and labels at its end, as `close` does.
     """
 
-    def __init__(self, labels: Labels, journal: Journal) -> None:
-        self._labels, self._journal = labels, journal
+    def __init__(self, labels: Labels, journal: Journal, *, kept: int = 1000) -> None:
+        self._labels, self._journal, self._kept = labels, journal, kept
         self._lock = threading.Lock()
         self._answers: OrderedDict[int, tuple[list[Index], str]] = OrderedDict()
         for operation in journal.operations():
@@ -76,9 +75,21 @@ class Painting:
         with self._lock:
             return look(self._labels)
 
+    def close(self) -> None:
+        """Close the files. The journal stays for the next time."""
+        with self._lock:
+            self._journal.close()
+            self._labels.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
     def _apply(self, operation: Operation) -> None:
         self._answers[operation.sequence] = self._labels.apply(operation), operation.refused
-        while len(self._answers) > _KEPT:
+        while len(self._answers) > self._kept:
             self._answers.popitem(last=False)
 
     def _answer(self, sequence: int) -> Answer:
