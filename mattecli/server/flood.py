@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from mattecli.errors import UsageError
 from mattecli.geometry import Box
-from mattecli.server.tiles import Grid, Index, Tile, is_uniform
+from mattecli.server.tiles import Grid, Index, Tile, is_uniform, uniform
 
 Mask = NDArray[np.bool_]
 
@@ -36,7 +36,9 @@ def flood(tile_at: Callable[[Index], Tile], grid: Grid, x: int, y: int) -> Itera
         if index not in pieces:
             pieces[index] = _pieces(tile_at(index), label)
             numbers = pieces[index]
-            sizes[index] = np.array([0, numbers.size]) if is_uniform(numbers) else np.bincount(numbers.ravel())
+            sizes[index] = (
+                np.array([0, numbers.size]) if is_uniform(numbers) and numbers[0, 0] else np.bincount(numbers.ravel())
+            )
         return pieces[index]
 
     waiting = [(seed, int(numbered(seed)[y - box.top, x - box.left]))]
@@ -47,14 +49,27 @@ def flood(tile_at: Callable[[Index], Tile], grid: Grid, x: int, y: int) -> Itera
         if 2 * area > grid.height * grid.width:
             raise UsageError("the fill would cover over half of the picture; close the gap in the border, or fill less")
         for beside, own, other in _sides(index, grid):
-            touching = numbered(beside)[other][numbered(index)[own] == piece]
-            for number in np.unique(touching[touching > 0]).tolist():
+            for number in _touching(numbered(index)[own], piece, numbered(beside)[other]):
                 if number not in reached.setdefault(beside, set()):
                     reached[beside].add(number)
                     waiting.append((beside, number))
-    for index, numbers in reached.items():
-        if numbers:
-            yield index, np.isin(pieces[index], list(numbers))
+    for index, found in reached.items():
+        if found:
+            numbers = pieces[index]
+            chosen = np.zeros(len(sizes[index]), np.bool_)
+            chosen[list(found)] = True
+            yield (
+                index,
+                uniform(np.True_, numbers.shape) if chosen[1:].all() and not sizes[index][0] else chosen[numbers],
+            )
+
+
+def _touching(own: NDArray[np.uint16], piece: int, other: NDArray[np.uint16]) -> list[int]:
+    """The pieces on the other side of a border that touch a piece on this side."""
+    if own.strides == other.strides == (0,):  # both tiles have one piece or none
+        return [int(other[0])] if other[0] else []
+    touching = other[own == piece]
+    return list(set(touching[touching > 0].tolist()))
 
 
 def _pixel(x: int, y: int) -> Box:
@@ -63,7 +78,7 @@ def _pixel(x: int, y: int) -> Box:
 
 def _pieces(tile: Tile, label: int) -> NDArray[np.uint16]:
     if is_uniform(tile):
-        return np.broadcast_to(np.uint16(tile.flat[0] == label), tile.shape)
+        return uniform(np.uint16(tile[0, 0] == label), tile.shape)
     same = np.ascontiguousarray(tile == label).view(np.uint8)
     # At most every second pixel of a tile is a piece of its own, so 16 bits hold all numbers.
     return np.asarray(cv2.connectedComponents(same, connectivity=4, ltype=cv2.CV_16U)[1], np.uint16)

@@ -27,7 +27,7 @@ from mattecli.server.flood import flood
 from mattecli.server.history import MEMORY, History
 from mattecli.server.operation import Band, Change, Operation
 from mattecli.server.raster import covered, polygon_spans, stroke_spans
-from mattecli.server.tiles import Grid, Index, Layer, Tile, pack, uniform
+from mattecli.server.tiles import Grid, Index, Layer, Tile, is_uniform, pack, uniform
 from mattecli.trimaps.check import BACKGROUND, FOREGROUND, UNKNOWN
 
 BARE = 1  # in the layer of paint: no paint here
@@ -231,8 +231,8 @@ class Labels:
     ) -> Iterator[Change]:
         for index, mask in parts:
             allowed = self._allowed(index, mask, restriction)
-            old = self.paint[index]
-            new = uniform(value, old.shape) if allowed.all() else np.where(allowed, value, old)
+            whole = bool(allowed[0, 0]) if is_uniform(allowed) else bool(allowed.all())
+            new = uniform(value, allowed.shape) if whole else np.where(allowed, value, self.paint[index])
             before, after = self.paint.packed(index), pack(new)
             if before != after:
                 yield Change("paint", index, before, after)

@@ -47,12 +47,11 @@ def stroke_spans(points: NDArray[np.floating], grid: Grid) -> Spans:
     if path[:, 2].min() < 0:
         raise UsageError("the radius of a stroke must be 0 or more")
     ends = path if len(path) > 1 else np.repeat(path, 2, axis=0)
-    parts = [_merged(*part, grid.width) for part in _capsules(ends[:-1], ends[1:], grid)]
+    parts = list(_capsules(ends[:-1], ends[1:], grid))
     if len(parts) == 1:
         return parts[0]
-    rows = np.concatenate([np.repeat(part.rows, 2) for part in parts] or [np.empty(0, np.int64)])
-    columns = np.concatenate([np.ravel(part[1:], order="F") for part in parts] or [np.empty(0, np.int64)])
-    return _merged(rows, columns, np.tile(np.array([1, -1]), len(rows) // 2), grid.width)
+    rows, columns, after = (np.concatenate(values) for values in zip(*parts, strict=True))
+    return _joined(rows, columns, after, grid.width)
 
 
 def polygon_spans(points: NDArray[np.floating], grid: Grid) -> Spans:
@@ -72,7 +71,7 @@ def polygon_spans(points: NDArray[np.floating], grid: Grid) -> Spans:
     x0, y0, x1, y1 = (value[edge] for value in (upper[:, 0], upper[:, 1], lower[:, 0], lower[:, 1]))
     crossing = x0 + (rows + 0.5 - y0) * (x1 - x0) / (y1 - y0)
     columns = np.clip(np.ceil(crossing - 0.5), 0, grid.width).astype(np.int64)
-    return _merged(rows, columns, sign[edge], grid.width)
+    return _wound(rows, columns, sign[edge], grid.width)
 
 
 def covered(spans: Spans, grid: Grid) -> Iterator[tuple[Index, Mask]]:
@@ -114,8 +113,8 @@ def _rows(first: Floats, last: Floats, height: int) -> tuple[Integers, Integers]
     return part, np.arange(len(part)) - np.repeat(np.cumsum(counts) - counts - top, counts)
 
 
-def _capsules(starts: Floats, ends: Floats, grid: Grid) -> Iterator[tuple[Integers, Integers, Integers]]:
-    """Rows, columns and steps of the events of capsules, some capsules at a time: +1 at a start and -1 at an end."""
+def _capsules(starts: Floats, ends: Floats, grid: Grid) -> Iterator[Spans]:
+    """The pixels of capsules, some capsules at a time."""
     first = np.minimum(starts[:, 1] - starts[:, 2], ends[:, 1] - ends[:, 2])
     last = np.maximum(starts[:, 1] + starts[:, 2], ends[:, 1] + ends[:, 2])
     first, last = np.floor(first - 0.5), np.ceil(last - 0.5)
@@ -126,8 +125,7 @@ def _capsules(starts: Floats, ends: Floats, grid: Grid) -> Iterator[tuple[Intege
         left, right = _columns(np.concatenate([starts[part], ends[part]], axis=1).T, number, rows + 0.5)
         left, right = np.clip(left, 0, grid.width), np.clip(right + 1, 0, grid.width)
         kept = left < right
-        columns = np.stack([left[kept], right[kept]], axis=1).ravel()
-        yield np.repeat(rows[kept], 2), columns, np.tile(np.array([1, -1]), len(columns) // 2)
+        yield _joined(rows[kept], left[kept], right[kept], grid.width)
 
 
 def _columns(capsules: Floats, number: Integers, y: NDArray[Any]) -> tuple[Integers, Integers]:
@@ -187,7 +185,22 @@ def _inside(capsule: Floats, x: Floats, y: Floats) -> Mask:
     return np.asarray(ex * ex + ey * ey <= r * r)
 
 
-def _merged(rows: Integers, columns: Integers, steps: Integers, width: int) -> Spans:
+def _joined(rows: Integers, starts: Integers, ends: Integers, width: int) -> Spans:
+    """The union of spans that may overlap, in any order."""
+    starts, ends = rows * (width + 1) + starts, rows * (width + 1) + ends
+    order = np.argsort(starts)
+    starts, ends = starts[order], np.maximum.accumulate(ends[order])
+    apart = starts[1:] > ends[:-1]
+    edge = np.ones(min(len(starts), 1), np.bool_)
+    return _split(starts[np.append(edge, apart)], ends[np.append(apart, edge)], width)
+
+
+def _split(starts: Integers, ends: Integers, width: int) -> Spans:
+    row, start = np.divmod(starts, width + 1)
+    return Spans(row, start, ends - row * (width + 1))
+
+
+def _wound(rows: Integers, columns: Integers, steps: Integers, width: int) -> Spans:
     """The spans in which the sum of the steps up to a column is not 0. All steps of a row add up to 0."""
     keys = rows * (width + 1) + columns
     order = np.argsort(keys)
@@ -197,5 +210,4 @@ def _merged(rows: Integers, columns: Integers, steps: Integers, width: int) -> S
     keys, now = keys[last], sums[last] != 0
     before = np.append(False, now[:-1]) if len(keys) else now
     starts, ends = keys[now & ~before], keys[~now & before]
-    row, start = np.divmod(starts, width + 1)
-    return Spans(row, start, ends - row * (width + 1))
+    return _split(starts, ends, width)

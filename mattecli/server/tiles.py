@@ -113,7 +113,7 @@ class Layer:
 
 def uniform(value: np.generic, shape: tuple[int, ...]) -> Tile:
     """A tile that has one value everywhere and takes the memory of one."""
-    return np.broadcast_to(value, shape)
+    return np.ndarray(shape, value.dtype, value.tobytes(), strides=(0,) * len(shape))
 
 
 def is_uniform(tile: Tile) -> bool:

@@ -75,7 +75,7 @@ def test_shares_are_the_means_of_labels_to_within_a_rounding_for_each_level() ->
     labels.apply(labels.set_base(mask, inside=9, outside=4))
     levels, trimap = LabelLevels(labels), labels.trimap()
     assert np.array_equal(whole(levels, 0), trimap)
-    for level in range(1, 4):
+    for level in (1, 2):
         shares = whole(levels, level).astype(np.float64)
         for channel, value in ((0, 255), (1, 128)):
             area = 255 * (trimap == value).astype(np.float32)
