@@ -1,7 +1,7 @@
-"""The distance to a trimap's edge, so that a band around it is a threshold.
+"""Distances to a trimap's edge, where a threshold makes a band.
 
-Distances are int16 in sixteenths of a pixel: above 0 in the foreground, below 0 in the background, 0 where the trimap
-is unknown. They go from the middle of a pixel to the middle of the nearest one with another label. They are rounded
+They are int16 in sixteenths of a pixel: above 0 in the foreground, below 0 in the background, 0 where the trimap
+is unknown. They reach from the middle of a pixel to the middle of the nearest one with another label. They are rounded
 away from 0, so a comparison with a whole number of pixels is exact.
 """
 

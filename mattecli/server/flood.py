@@ -1,4 +1,4 @@
-"""The connected pixels of one label around a pixel, tile by tile."""
+"""Connected pixels of one label, tile by tile."""
 
 from __future__ import annotations
 

@@ -103,8 +103,6 @@ class LabelLevels:
         return self._labels.last_change(index, 2**level)
 
     def _shares(self, level: int, index: Index) -> Shares:
-        if level == 0:
-            return _shares_of(self._labels.tile(index))
         revision = self.revision(level, index)
         known = self._made.get((level, index))
         if known is None or known[0] != revision:
@@ -115,36 +113,54 @@ class LabelLevels:
     def _joined(self, level: int, index: Index) -> Shares:
         """A tile from the four below it; fewer at the right and bottom."""
         box, finer = self.grids[level].box(index), self.grids[level - 1]
-        shares = {}
+        halves = {}
         for down in (0, 1):
             for right in (0, 1):
                 below = Index(2 * index.row + down, 2 * index.column + right)
                 if below.row < finer.rows and below.column < finer.columns:
-                    shares[down, right] = self._shares(level - 1, below)
-        if all(map(_is_plain, shares.values())) and len({share[0, 0].tobytes() for share in shares.values()}) == 1:
-            return _plain(shares[0, 0][0, 0], box.height, box.width)
+                    halves[down, right] = self._halved(level - 1, below)
+        if all(map(_is_plain, halves.values())) and len({half[0, 0].tobytes() for half in halves.values()}) == 1:
+            return _plain(halves[0, 0][0, 0], box.height, box.width)
         whole = np.empty((box.height, box.width, 2), np.uint8)
-        for (down, right), share in shares.items():
+        for (down, right), half in halves.items():
             top, left = down * TILE // 2, right * TILE // 2
-            whole[top : top + TILE // 2, left : left + TILE // 2] = _halved_shares(share)
+            whole[top : top + TILE // 2, left : left + TILE // 2] = half
         whole.setflags(write=False)
         return whole
 
+    def _halved(self, level: int, index: Index) -> Shares:
+        """The shares of a tile at half its size."""
+        if level == 0:
+            return _halved_labels(self._labels.tile(index))
+        shares = self._shares(level, index)
+        if _is_plain(shares):
+            return _plain(shares[0, 0], -(-shares.shape[0] // 2), -(-shares.shape[1] // 2))
+        return _rounded(_sums(shares.astype(np.uint16)))
 
-def _shares_of(labels: Tile) -> Shares:
+
+def _halved_labels(labels: Tile) -> Shares:
     if is_uniform(labels):
-        label = int(labels.flat[0])
-        return _plain(np.array([255 * (label == FOREGROUND), 255 * (label == UNKNOWN)], np.uint8), *labels.shape)
-    return np.stack([labels == FOREGROUND, labels == UNKNOWN], axis=2).astype(np.uint8) * np.uint8(255)
+        label, (height, width) = int(labels[0, 0]), labels.shape
+        share = np.array([255 * (label == FOREGROUND), 255 * (label == UNKNOWN)], np.uint8)
+        return _plain(share, -(-height // 2), -(-width // 2))
+    counts = [_sums((labels == label).view(np.uint8)) for label in (FOREGROUND, UNKNOWN)]
+    return _rounded(np.stack(counts, axis=2) * np.uint16(255))
 
 
-def _halved_shares(shares: Shares) -> Shares:
-    height, width = shares.shape[:2]
-    even = np.pad(shares, ((0, height % 2), (0, width % 2), (0, 0)), mode="edge").astype(np.uint16)
-    sums = even[::2, ::2] + even[1::2, ::2] + even[::2, 1::2] + even[1::2, 1::2]
-    unknown = (sums[..., 1] + 3) // 4
-    foreground = np.minimum((sums[..., 0] + 2) // 4, 255 - unknown)
-    return np.stack([foreground, unknown], axis=2).astype(np.uint8)
+def _sums(values: NDArray[Any]) -> NDArray[Any]:
+    """The sums of 2 × 2 pixels, with the last row and column twice where there is an odd number."""
+    height, width = values.shape[:2]
+    if height % 2 or width % 2:
+        values = np.pad(values, [(0, height % 2), (0, width % 2), *[(0, 0)] * (values.ndim - 2)], mode="edge")
+    return np.asarray(values[::2, ::2] + values[1::2, ::2] + values[::2, 1::2] + values[1::2, 1::2])
+
+
+def _rounded(sums: NDArray[np.uint16]) -> Shares:
+    """Shares from the sums of four: the unknown share rounded up, and no more than 255 with foreground."""
+    shares = np.empty(sums.shape, np.uint8)
+    shares[..., 1] = (sums[..., 1] + 3) // 4
+    shares[..., 0] = np.minimum((sums[..., 0] + 2) // 4, 255 - shares[..., 1])
+    return shares
 
 
 def _plain(share: Shares, height: int, width: int) -> Shares:
