@@ -1,4 +1,4 @@
-"""Undo and redo without end: operations in memory, and older ones on disk."""
+"""Undo and redo without end, in memory and on disk."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The labels of a photo while it is painted: layers, strokes, undo.
+"""Labels of a photo while it is painted: layers, strokes, undo.
 
 Three things make a pixel's label. Paint wins where there is some. Below it lies the base, which came from a proposal, a
 mask or a matte, and around the base's edge lies an unknown band. The base is stored as distances to its edge (see

@@ -1,4 +1,4 @@
-"""One change of the labels, as its result: the tiles before and after."""
+"""One change of the labels: its tiles before and after."""
 
 from __future__ import annotations
 

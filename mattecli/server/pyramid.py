@@ -1,4 +1,4 @@
-"""Tiles of a photo, a matte or labels at every zoom, made by halving.
+"""Tiles of photos, mattes and labels at every zoom.
 
 Level 0 is the picture itself, and each further level has half the size, rounded up, until it fits into one tile. Tiles
 are arrays of raw values, to be sent with `tobytes`.

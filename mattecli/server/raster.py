@@ -1,4 +1,4 @@
-"""Which pixels belong to a stroke or polygon, as spans of rows.
+"""Pixels of strokes and polygons, as spans of rows.
 
 `static/paint/raster.js` follows the same rules in the same order of operations, in float64. So the live stroke of a
 page equals the labels, pixel for pixel. `tests/server/strokes.json` is shared by the tests of both.

@@ -1,4 +1,4 @@
-"""Maps in tiles of 256², packed, and replaced whole when they change."""
+"""Maps in tiles of 256², which are packed and replaced whole."""
 
 from __future__ import annotations
 

@@ -53,7 +53,7 @@ def _below(folder: Path, depth: int, order: list[str]) -> Iterator[tuple[int, st
 
 def new_map() -> str:
     """The map as it should stand between the markers."""
-    lines = [f"    {'  ' * depth + name:<26}{line}" for depth, name, line in entries()]
+    lines = [f"    {'  ' * depth + name:<26}{line}".rstrip() for depth, name, line in entries()]
     return "\n".join(["", "", *lines, "", ""])
 
 
