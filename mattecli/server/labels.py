@@ -16,13 +16,12 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from mattecli.errors import InputError, UsageError
 from mattecli.geometry import Box
-from mattecli.server.distance import FAR, WIDEST, labels_of, signed_distance
+from mattecli.server.distance import FAR, Base, labels_of
 from mattecli.server.flood import flood
 from mattecli.server.history import MEMORY, History
 from mattecli.server.operation import Band, Change, Operation
@@ -144,32 +143,24 @@ class Labels:
         """
         return self._paint("fill", flood(self.tile, self.grid, x, y), label, restriction)
 
-    def set_base(self, trimap: NDArray[np.uint8], *, inside: int = 0, outside: int = 0) -> Operation:
-        """Lay a trimap, (H, W) of 0, 128 and 255, under the paint, with a band around its edge as in `set_band`.
+    def set_base(self, base: Base, *, inside: int = 0, outside: int = 0) -> Operation:
+        """Lay a trimap under the paint, as `measured` gives it, with a band around its edge as in `set_band`.
 
-        Distances are computed for bands of up to 1 % of the diagonal. Raises `InputError` for another size or values.
+        Raises `InputError` for another size.
         """
-        if trimap.shape != (self.grid.height, self.grid.width):
-            raise InputError(f"the base has shape {trimap.shape}; give {self.grid.height} × {self.grid.width} pixels")
-        counts = cv2.calcHist([np.ascontiguousarray(trimap, np.uint8)], [0], None, [256], [0, 256]).ravel()
-        if trimap.dtype != np.uint8 or any(counts[value] for value in range(256) if value not in LABELS):
-            raise InputError("the base has values other than 0, 128 and 255; read it with `from_values`")
-        _check_band(inside, outside)
-        reach = max(64, round(0.01 * float(np.hypot(*trimap.shape))), inside, outside)
-        return self._based("base", trimap, Band(inside, outside, reach))
+        if base.grid != self.grid:
+            sizes = [f"{grid.width}×{grid.height}" for grid in (base.grid, self.grid)]
+            raise InputError(f"the base is {sizes[0]} but the photo is {sizes[1]}; make it from the photo")
+        tiles = ((index, self.base.packed(index), packed) for index, packed in base.tiles.items())
+        changes = (Change("base", index, before, after) for index, before, after in tiles if before != after)
+        return self._planned("base", changes, _checked(Band(inside, outside, base.reach)))
 
     def set_band(self, inside: int, outside: int) -> Operation:
-        """Make the base unknown up to `inside` pixels within its edge and `outside` pixels beyond it, 0 to 2000.
+        """Make the base unknown up to `inside` pixels within its edge and `outside` pixels beyond it.
 
-        A band wider than the base's distances reach takes as long as `set_base`. Raises `UsageError` for other widths.
+        Raises `UsageError` for bands that are wider than the base was measured for.
         """
-        _check_band(inside, outside)
-        if max(inside, outside) > self.band.reach:
-            trimap = np.empty((self.grid.height, self.grid.width), np.uint8)
-            for index in self.grid:
-                trimap[self.grid.box(index).slices] = labels_of(self.base[index], 0, 0)
-            return self._based("band", trimap, Band(inside, outside, max(inside, outside)))
-        return self._planned("band", (), Band(inside, outside, self.band.reach))
+        return self._planned("band", (), _checked(Band(inside, outside, self.band.reach)))
 
     def undo(self) -> Operation:
         """Take back the last operation that is done. Raises `UsageError` where there is none."""
@@ -249,10 +240,6 @@ class Labels:
             mask = mask & ((colours >= lowest) & (colours <= highest)).all(axis=2)
         return mask
 
-    def _based(self, kind: str, trimap: NDArray[np.uint8], band: Band) -> Operation:
-        tiles = ((index, self.base.packed(index), pack(tile)) for index, tile in signed_distance(trimap, band.reach))
-        return self._planned(kind, (Change("base", i, old, new) for i, old, new in tiles if old != new), band)
-
     def _planned(self, kind: str, changes: Iterable[Change], band: Band | None = None) -> Operation:
         self.history.make_room()
         bands = (self.band, band) if band is not None and band != self.band else None
@@ -272,7 +259,12 @@ class Labels:
 _PLAIN = frozenset(value.tobytes() for value in (FAR, -FAR, np.int16(0)))
 
 
-def _check_band(inside: int, outside: int) -> None:
-    for width in (inside, outside):
-        if not 0 <= width <= WIDEST:
-            raise UsageError(f"a band is 0 to {WIDEST} pixels wide, not {width}")
+def _checked(band: Band) -> Band:
+    for width in (band.inside, band.outside):
+        if not 0 <= width <= band.reach:
+            raise UsageError(
+                f"the band can be 0 to {band.reach} pixels wide here, not {width}; measure the base with another `reach`"
+                if band.reach
+                else "there is no base that could have a band around its edge; lay one first"
+            )
+    return band

@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from mattecli.server.distance import Base, measured
 from mattecli.server.labels import BARE, Labels, Restriction
 from mattecli.server.operation import Operation
 from mattecli.server.raster import covered, polygon_spans, stroke_spans
@@ -27,6 +28,12 @@ def blob(height: int, width: int, seed: int = 0) -> NDArray[np.uint8]:
     noise = np.random.default_rng(seed).normal(size=(height, width)).astype(np.float32)
     smooth = cv2.GaussianBlur(noise, (0, 0), max(2.0, min(height, width) / 12))
     return np.where(smooth > 0.3 * smooth.std(), 255, 0).astype(np.uint8)
+
+
+@cache
+def blob_base(height: int, width: int, seed: int) -> Base:
+    """A blob with its distances."""
+    return measured(blob(height, width, seed))
 
 
 def random_plan(random: np.random.Generator, height: int, width: int, *, largest: float = 40.0) -> tuple[str, Plan]:
@@ -49,8 +56,8 @@ def random_plan(random: np.random.Generator, height: int, width: int, *, largest
     if kind == "band":
         inside, outside = (int(value) for value in random.integers(0, 60, 2))
         return kind, lambda labels: labels.set_band(inside, outside)
-    mask = blob(height, width, int(random.integers(4)))
-    return kind, lambda labels: labels.set_base(mask, inside=3, outside=5)
+    base = blob_base(height, width, int(random.integers(4)))
+    return kind, lambda labels: labels.set_base(base, inside=3, outside=5)
 
 
 class Dense:

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from mattecli.errors import InputError, UsageError
 from mattecli.geometry import Box
+from mattecli.server.distance import measured
 from mattecli.server.labels import Labels, Restriction
 from mattecli.server.tiles import Index
 from mattecli.trimaps.make import make_trimap
@@ -29,7 +30,7 @@ def test_labels_equal_those_of_whole_arrays_after_each_of_80_operations() -> Non
     random = np.random.default_rng(3)
     labels, dense = Labels(HEIGHT, WIDTH), Dense(HEIGHT, WIDTH)
     dense.mask, dense.band = blob(HEIGHT, WIDTH), (4, 7)
-    labels.apply(labels.set_base(dense.mask, inside=4, outside=7))
+    labels.apply(labels.set_base(measured(dense.mask), inside=4, outside=7))
     refused = 0
     for _ in range(80):
         kind = random.choice(["stroke", "polygon", "fill", "band"])
@@ -64,7 +65,7 @@ def test_labels_equal_those_of_whole_arrays_after_each_of_80_operations() -> Non
 def test_a_band_is_what_erode_and_dilate_make_of_the_same_mask(inside: int, outside: int) -> None:
     mask = blob(620, 800)
     labels = Labels(*mask.shape)
-    labels.apply(labels.set_base(mask))
+    labels.apply(labels.set_base(measured(mask, reach=90)))
     labels.apply(labels.set_band(inside, outside))
     assert np.array_equal(labels.trimap(), make_trimap(mask, erode=inside, dilate=outside))
 
@@ -74,7 +75,7 @@ def test_the_unknown_part_of_a_base_stays_unknown_and_grows_with_the_band() -> N
     trimap[:, 300:] = 255
     trimap[:, 290:310] = 128
     labels = Labels(*trimap.shape)
-    labels.apply(labels.set_base(trimap))
+    labels.apply(labels.set_base(measured(trimap)))
     assert np.array_equal(labels.trimap(), trimap)
     labels.apply(labels.set_band(2, 5))
     grown = trimap.copy()
@@ -86,7 +87,7 @@ def test_the_band_never_rewrites_paint_and_erasing_shows_it_again() -> None:
     labels = Labels(200, 200)
     mask = np.zeros((200, 200), np.uint8)
     mask[:, 100:] = 255
-    labels.apply(labels.set_base(mask))
+    labels.apply(labels.set_base(measured(mask)))
     labels.apply(labels.stroke(dot(100, 100, 20), 255))
     painted = labels.trimap() == 255
     labels.apply(labels.set_band(30, 30))
@@ -207,16 +208,38 @@ def test_a_copy_of_a_layer_stays_as_it_was() -> None:
     [
         ("stroke", (dot(1, 1, 1), 7), UsageError, "a label is 0, 128 or 255"),
         ("fill", (300, 5, 0), UsageError, "outside of the picture"),
-        ("set_band", (5, -1), UsageError, "0 to 2000"),
-        ("set_band", (2001, 0), UsageError, "0 to 2000"),
-        ("set_base", (np.zeros((5, 5), np.uint8),), InputError, "has shape"),
-        ("set_base", (np.full((200, 300), 3, np.uint8),), InputError, "other than 0, 128 and 255"),
-        ("set_base", (np.zeros((200, 300), np.float32),), InputError, "other than 0, 128 and 255"),
+        ("set_band", (0, 1), UsageError, "there is no base"),
+        ("set_base", (measured(np.zeros((5, 6), np.uint8)),), InputError, "6×5 but the photo is 300×200"),
     ],
 )
 def test_impossible_operations_are_refused(kind: str, given: Any, error: type[Exception], words: str) -> None:
     with pytest.raises(error, match=words):
         getattr(Labels(200, 300), kind)(*given)
+
+
+def test_bands_reach_as_far_as_the_base_was_measured() -> None:
+    labels = Labels(200, 300)
+    labels.apply(labels.set_base(measured(blob(200, 300), reach=12)))
+    labels.apply(labels.set_band(12, 12))
+    for band in ((13, 0), (0, 13), (-1, 0)):
+        with pytest.raises(UsageError, match="0 to 12 pixels wide"):
+            labels.set_band(*band)
+
+
+@pytest.mark.parametrize(
+    ("trimap", "reach", "error", "words"),
+    [
+        (np.full((20, 30), 3, np.uint8), None, InputError, "other than 0, 128 and 255"),
+        (np.zeros((20, 30), np.float32), None, InputError, "float32"),
+        (np.zeros((20, 30, 3), np.uint8), None, InputError, "shape"),
+        (np.zeros((20, 30), np.uint8), 2001, UsageError, "0 to 2000"),
+    ],
+)
+def test_what_is_not_a_trimap_cannot_be_measured(
+    trimap: np.ndarray, reach: int | None, error: type[Exception], words: str
+) -> None:
+    with pytest.raises(error, match=words):
+        measured(trimap, reach=reach)
 
 
 def test_impossible_restrictions_are_refused() -> None:

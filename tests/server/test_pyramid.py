@@ -8,6 +8,7 @@ import pytest
 
 from mattecli.imaging.image import Image, to_depth
 from mattecli.imaging.view import network_view
+from mattecli.server.distance import measured
 from mattecli.server.labels import Labels
 from mattecli.server.pyramid import LabelLevels, Levels, PhotoLevels, halved, level_grids
 from mattecli.server.tiles import Grid, Index
@@ -47,7 +48,7 @@ def test_the_thinnest_band_is_seen_at_every_level(width: int) -> None:
     trimap = np.zeros((2100, 1900), np.uint8)
     trimap[:, 950:] = 255
     trimap[:, 950 : 950 + width] = 128
-    labels.apply(labels.set_base(trimap))
+    labels.apply(labels.set_base(measured(trimap)))
     levels = LabelLevels(labels)
     assert len(levels.grids) == 5
     for level in range(1, 5):
@@ -62,7 +63,7 @@ def test_a_single_unknown_pixel_is_seen_at_every_level() -> None:
     trimap = np.full((2100, 1900), 255, np.uint8)
     trimap[1500, 700] = 128
     labels = Labels(2100, 1900)
-    labels.apply(labels.set_base(trimap))
+    labels.apply(labels.set_base(measured(trimap)))
     levels = LabelLevels(labels)
     for level in range(1, 5):
         unknown = whole(levels, level)[..., 1]
@@ -72,7 +73,7 @@ def test_a_single_unknown_pixel_is_seen_at_every_level() -> None:
 def test_shares_are_the_means_of_labels_to_within_a_rounding_for_each_level() -> None:
     mask = blob(600, 520)
     labels = Labels(*mask.shape)
-    labels.apply(labels.set_base(mask, inside=9, outside=4))
+    labels.apply(labels.set_base(measured(mask), inside=9, outside=4))
     levels, trimap = LabelLevels(labels), labels.trimap()
     assert np.array_equal(whole(levels, 0), trimap)
     for level in (1, 2):
