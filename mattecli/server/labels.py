@@ -263,7 +263,7 @@ def _checked(band: Band) -> Band:
     for width in (band.inside, band.outside):
         if not 0 <= width <= band.reach:
             raise UsageError(
-                f"the band can be 0 to {band.reach} pixels wide here, not {width}; measure the base with another `reach`"
+                f"the band can be 0 to {band.reach} pixels wide, not {width}; measure the base with another `reach`"
                 if band.reach
                 else "there is no base that could have a band around its edge; lay one first"
             )

@@ -53,7 +53,10 @@ class Grid:
 
     def over(self, box: Box) -> Iterator[Index]:
         """The tiles that share pixels with a box."""
-        inner = box.clip(self.height, self.width).coarser(TILE)
+        inside = box.clip(self.height, self.width)
+        if inside.height <= 0 or inside.width <= 0:
+            return iter(())
+        inner = inside.coarser(TILE)
         return (
             Index(row, column) for row in range(inner.top, inner.bottom) for column in range(inner.left, inner.right)
         )
