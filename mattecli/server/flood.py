@@ -27,41 +27,43 @@ def flood(tile_at: Callable[[Index], Tile], grid: Grid, x: int, y: int) -> Itera
     box = grid.box(seed)
     label = tile_at(seed)[y - box.top, x - box.left]
     pieces: dict[Index, NDArray[np.uint16]] = {}
-    sizes: dict[Index, NDArray[np.int64]] = {}
     reached: dict[Index, set[int]] = {}
-    area = 0
+    most = grid.height * grid.width // 2
 
     def numbered(index: Index) -> NDArray[np.uint16]:
         """The pieces of the label in a tile by number, and 0 where the tile has another label."""
         if index not in pieces:
             pieces[index] = _pieces(tile_at(index), label)
-            numbers = pieces[index]
-            sizes[index] = (
-                np.array([0, numbers.size]) if is_uniform(numbers) and numbers[0, 0] else np.bincount(numbers.ravel())
-            )
         return pieces[index]
 
     waiting = [(seed, int(numbered(seed)[y - box.top, x - box.left]))]
     reached[seed] = {waiting[0][1]}
-    while waiting:
+    area = 0  # of tiles that are reached as a whole
+    while waiting and area <= most:
         index, piece = waiting.pop()
-        area += int(sizes[index][piece])
-        if 2 * area > grid.height * grid.width:
-            raise UsageError("the fill would cover over half of the picture; close the gap in the border, or fill less")
+        numbers = pieces[index]
+        area += numbers.size if is_uniform(numbers) else 0
         for beside, own, other in _sides(index, grid):
-            for number in _touching(numbered(index)[own], piece, numbered(beside)[other]):
-                if number not in reached.setdefault(beside, set()):
-                    reached[beside].add(number)
+            for number in _touching(numbers[own], piece, numbered(beside)[other]):
+                known = reached.setdefault(beside, set())
+                if number not in known:
+                    known.add(number)
                     waiting.append((beside, number))
-    for index, found in reached.items():
-        if found:
-            numbers = pieces[index]
-            chosen = np.zeros(len(sizes[index]), np.bool_)
-            chosen[list(found)] = True
-            yield (
-                index,
-                uniform(np.True_, numbers.shape) if chosen[1:].all() and not sizes[index][0] else chosen[numbers],
-            )
+    masks = {index: _chosen(pieces[index], numbers) for index, numbers in reached.items()} if area <= most else {}
+    if area > most or sum(mask.size if is_uniform(mask) else np.count_nonzero(mask) for mask in masks.values()) > most:
+        raise UsageError("the fill would cover over half of the picture; close the gap in the border, or fill less")
+    yield from masks.items()
+
+
+def _chosen(pieces: NDArray[np.uint16], numbers: set[int]) -> Mask:
+    """Where the pieces with these numbers are."""
+    if is_uniform(pieces):
+        return uniform(np.True_, pieces.shape)
+    if len(numbers) == 1:
+        return np.asarray(pieces == next(iter(numbers)))
+    chosen = np.zeros(int(pieces.max()) + 1, np.bool_)
+    chosen[list(numbers)] = True
+    return chosen[pieces]
 
 
 def _touching(own: NDArray[np.uint16], piece: int, other: NDArray[np.uint16]) -> list[int]:

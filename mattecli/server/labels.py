@@ -5,7 +5,8 @@ mask or a matte, and around the base's edge lies an unknown band. The base is st
 `distance`), so the band is a threshold and never rewrites paint.
 
 Memory: the packed tiles of both layers, which are small where a picture has few edges, and at most 3 bytes a pixel;
-64 MB of unpacked tiles (`tiles.CACHE_BYTES` for each layer); 64 MB of undo (`history.MEMORY`), the rest on disk.
+96 MB of unpacked tiles, by `tiles.CACHE_BYTES` for each layer and for the labels; 64 MB of undo, by `history.MEMORY`.
+What undo needs beyond that is on disk.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from mattecli.server.flood import flood
 from mattecli.server.history import MEMORY, History
 from mattecli.server.operation import Band, Change, Operation
 from mattecli.server.raster import covered, polygon_spans, stroke_spans
-from mattecli.server.tiles import Grid, Index, Layer, Tile, is_uniform, pack, uniform
+from mattecli.server.tiles import Grid, Index, Layer, Recent, Tile, is_uniform, pack, uniform
 from mattecli.trimaps.check import BACKGROUND, FOREGROUND, UNKNOWN
 
 BARE = 1  # in the layer of paint: no paint here
@@ -79,6 +80,7 @@ class Labels:
         self.sequence = 0
         self.history = History(folder=folder, memory=memory)
         self._photo = photo
+        self._recent = Recent()
         self._revisions = np.zeros((self.grid.rows, self.grid.columns), np.int64)
 
     # What the labels are
@@ -89,8 +91,11 @@ class Labels:
         packed = self.paint.packed(index)
         if len(packed) == 1 and packed[0] != BARE:
             return paint
+        known = self._recent.get(index)
+        if known is not None:
+            return known
         base = self._base_labels(index)
-        return base if len(packed) == 1 else np.where(paint == BARE, base, paint)
+        return self._recent.keep(index, base if len(packed) == 1 else np.where(paint == BARE, base, paint))
 
     def trimap(self) -> NDArray[np.uint8]:
         """The whole trimap, uint8 (H, W) of 0, 128 and 255."""
@@ -203,6 +208,7 @@ class Labels:
         self.sequence = operation.sequence
         for index in changed:
             self._revisions[index] = self.sequence
+            self._recent.forget(index)
         return sorted(changed)
 
     def close(self) -> None:

@@ -18,6 +18,9 @@ CACHE_BYTES = 32 * 2**20
 
 Tile = NDArray[Any]
 
+_PLAIN, _RUNS, _ROWS = b"p", b"r", b"d"  # how a tile is packed; they are stored in journals
+_MOST_RUNS = 8192  # more of them take more space than the pixels
+
 
 class Index(NamedTuple):
     """The row and the column of a tile in its grid."""
@@ -62,8 +65,37 @@ class Grid:
         )
 
 
+class Recent:
+    """The arrays of tiles that were used last, by place, up to `CACHE_BYTES`. Tiles with one value are not kept."""
+
+    def __init__(self) -> None:
+        self._arrays: OrderedDict[Index, Tile] = OrderedDict()
+        self._held = 0
+
+    def get(self, index: Index) -> Tile | None:
+        """The tile, if it is kept."""
+        found = self._arrays.get(index)
+        if found is not None:
+            self._arrays.move_to_end(index)
+        return found
+
+    def keep(self, index: Index, tile: Tile) -> Tile:
+        """Keep a tile that was not kept, and give it back."""
+        if not is_uniform(tile):
+            self._arrays[index] = tile
+            self._held += tile.nbytes
+            while self._held > CACHE_BYTES:
+                self._held -= self._arrays.popitem(last=False)[1].nbytes
+        return tile
+
+    def forget(self, index: Index) -> None:
+        """A tile has changed."""
+        if (old := self._arrays.pop(index, None)) is not None:
+            self._held -= old.nbytes
+
+
 class Layer:
-    """A map in tiles. All tiles are kept packed, and those used last also as arrays, up to `CACHE_BYTES`.
+    """A map in tiles. All of them are kept packed, and those used last also as arrays; see `Recent`.
 
     A tile is never written to: `put` replaces it. So a tile that a caller holds stays as it is, and so does a `copy`.
     """
@@ -72,23 +104,15 @@ class Layer:
         self.grid = grid
         self.dtype = value.dtype
         self._packed = [value.tobytes()] * (grid.rows * grid.columns)
-        self._arrays: OrderedDict[int, Tile] = OrderedDict()
-        self._held = 0
+        self._recent = Recent()
 
     def __getitem__(self, index: Index) -> Tile:
         """A tile, (h, w). It must not be written to."""
-        place = self._place(index)
-        if (found := self._arrays.get(place)) is not None:
-            self._arrays.move_to_end(place)
+        packed, found = self.packed(index), self._recent.get(index)
+        if found is not None:
             return found
         box = self.grid.box(index)
-        tile = unpack(self._packed[place], self.dtype, (box.height, box.width))
-        if not is_uniform(tile):  # one that is costs nothing to make
-            self._arrays[place] = tile
-            self._held += tile.nbytes
-            while self._held > CACHE_BYTES:
-                self._held -= self._arrays.popitem(last=False)[1].nbytes
-        return tile
+        return self._recent.keep(index, unpack(packed, self.dtype, (box.height, box.width)))
 
     def packed(self, index: Index) -> bytes:
         """A tile as `pack` gives it."""
@@ -96,16 +120,13 @@ class Layer:
 
     def put(self, index: Index, packed: bytes) -> None:
         """Replace a tile by a packed one."""
-        place = self._place(index)
-        self._packed[place] = packed
-        if (old := self._arrays.pop(place, None)) is not None:
-            self._held -= old.nbytes
+        self._packed[self._place(index)] = packed
+        self._recent.forget(index)
 
     def copy(self) -> Layer:
         """The layer as it is now. It shares the packed tiles and costs a list of them."""
         twin = Layer.__new__(Layer)
-        twin.grid, twin.dtype, twin._packed = self.grid, self.dtype, self._packed.copy()
-        twin._arrays, twin._held = OrderedDict(), 0
+        twin.grid, twin.dtype, twin._packed, twin._recent = self.grid, self.dtype, self._packed.copy(), Recent()
         return twin
 
     def _place(self, index: Index) -> int:
@@ -127,23 +148,37 @@ def is_uniform(tile: Tile) -> bool:
 def pack(tile: Tile) -> bytes:
     """A tile, (h, w) of uint8 or int16, as bytes: its value where it has only one, else compressed.
 
-    Values of int16 are distances, which compress better as differences along rows.
+    Labels are stored as runs where these are few, and distances as differences along rows.
     """
-    first = tile.flat[0]
-    if is_uniform(tile) or bool((tile == first).all()):
+    first = tile[0, 0]
+    if is_uniform(tile):
         return bytes(first.tobytes())
-    whole = np.ascontiguousarray(tile)
+    flat = np.ascontiguousarray(tile).reshape(-1)
     if tile.dtype == np.int16:
-        whole = np.diff(whole, axis=1, prepend=np.int16(0))
-    return zlib.compress(whole.tobytes(), 1)
+        if bool((flat == first).all()):
+            return bytes(first.tobytes())
+        return _ROWS + zlib.compress(np.diff(tile, axis=1, prepend=np.int16(0)).tobytes(), 1)
+    ends = np.flatnonzero(flat[1:] != flat[:-1]) + 1
+    if not len(ends):
+        return bytes(first.tobytes())
+    if len(ends) > _MOST_RUNS:
+        return _PLAIN + zlib.compress(flat.tobytes(), 1)
+    lengths = np.diff(ends, prepend=0, append=flat.size).astype("<u2")  # at most 65535, as there are two runs
+    return _RUNS + zlib.compress(lengths.tobytes() + flat[np.append(0, ends)].tobytes(), 1)
 
 
 def unpack(packed: bytes, dtype: np.dtype[Any], shape: tuple[int, int]) -> Tile:
     """The tile that was packed. It cannot be written to."""
-    if len(packed) == dtype.itemsize:  # zlib's output is never that short
+    if len(packed) == dtype.itemsize:  # the others are longer
         return uniform(np.frombuffer(packed, dtype)[0], shape)
-    tile = np.frombuffer(zlib.decompress(packed), dtype).reshape(shape)
-    if dtype == np.int16:
-        tile = np.cumsum(tile, axis=1, dtype=np.int16)
-        tile.setflags(write=False)
+    kind, data = packed[:1], zlib.decompress(packed[1:])
+    if kind == _RUNS:
+        count = len(data) // 3
+        tile = np.repeat(np.frombuffer(data, np.uint8, offset=2 * count), np.frombuffer(data, "<u2", count))
+    else:
+        tile = np.frombuffer(data, dtype)
+    tile = tile.reshape(shape)
+    if kind == _ROWS:
+        tile = np.cumsum(tile, axis=1, dtype=dtype)
+    tile.setflags(write=False)
     return tile
