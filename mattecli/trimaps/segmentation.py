@@ -135,9 +135,7 @@ def probability(
     return _likely(photo, _seeds(photo, strokes, box, check), box, matte, check)
 
 
-def _seeds(
-    photo: PreparedPhoto, strokes: NDArray[np.uint8] | None, box: Box | None, check: Check
-) -> NDArray[np.uint8]:
+def _seeds(photo: PreparedPhoto, strokes: NDArray[np.uint8] | None, box: Box | None, check: Check) -> NDArray[np.uint8]:
     """What strokes and box say, on the small copy: 0, 128 or 255."""
     seeds = _box_seeds(photo, box)
     if strokes is not None:
