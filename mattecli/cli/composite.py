@@ -138,6 +138,9 @@ def composite(
       matte composite photos/ alphas/ -b backgrounds/ --out-dir out/ --report run.jsonl
     """
     started = time.perf_counter()
+    from mattecli.system.threads import use_threads
+
+    use_threads(threads)
     if Path(photo).is_dir():
         batch = _batch_options(options, edges, placement, reading, written, how, overwrite=overwrite)
         composite_folder(
@@ -178,9 +181,7 @@ def composite(
     from mattecli.imaging.write import check_format, write_image
     from mattecli.imaging.writing.encoding import metadata_note
     from mattecli.system.files import make_folder
-    from mattecli.system.threads import use_threads
 
-    use_threads(threads)
     if options.out_dir is not None:
         make_folder(options.out_dir)
     written_as = written.write_options()
