@@ -83,6 +83,7 @@ def find_jobs(
     folder = Path(str(trimaps)) if in_folder else None
     making = None if sources is None else sources.making
     what = "alpha" if alphas is not None else "trimap" if making is None else making.what
+    _check_folders(images, out, folder, recursive=recursive, what=what)
     shelves, ending = _Shelves(), {"alpha": ALPHA, "mask": MASK, "trimap": ENDING}[what]
     same = folder is not None and folder.samefile(images)
     find: Find = _itself
