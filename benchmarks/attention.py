@@ -1,7 +1,8 @@
 """Fits the weights of the attention score, and judges it on other mattes.
 
-    python benchmarks/attention.py fit SCENES      writes mattecli/evaluation/attention.json
-    python benchmarks/attention.py judge SCENES    prints a markdown table
+    python benchmarks/attention.py measure SCENES    writes SCENES/signs.json
+    python benchmarks/attention.py fit SCENES        writes mattecli/evaluation/attention.json
+    python benchmarks/attention.py judge SCENES      prints a markdown table
 
 SCENES is the folder that `attention_scenes.py` made. Foregrounds with even numbers are for fitting, the others for
 judging. A matte counts as bad for fitting if a fault was planted in it, or if it is in the worst fifth of the others by
@@ -10,14 +11,14 @@ error per pixel of contour.
 
 import argparse
 import json
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mattecli.evaluation.attention import FITTED, SIGNS, attention, share, signs
+from mattecli.evaluation.attention import FITTED, HARD, SIGNS, Weight, fitted, signs
 from mattecli.weights import find_checkpoint
 
 Values = NDArray[np.float64]
@@ -32,45 +33,58 @@ class Case:
     number: int
     fault: str
     amounts: dict[str, float]
-    score: float
     unknown: float
     sad: float
     per_contour: float
 
+    @property
+    def score(self) -> float:
+        """As `attention` computes it."""
+        if set(self.amounts) & set(HARD):
+            return 1.0
+        weights, _ = fitted()
+        return 1 - float(np.prod([1 - weights[name].share(amount) for name, amount in self.amounts.items()]))
 
-def read_case(path: Path, *, scored: bool) -> Case:
+
+def measured(path: Path) -> Case:
     stored = np.load(path)
     photo, alpha, truth, trimap = (stored[key] for key in ("photo", "alpha", "truth", "trimap"))
     number, _, fault = path.stem.partition("-")
     found = {name: reason.amount for name, reason in signs(photo, alpha, trimap).items()}
-    score = attention(photo, alpha, trimap).score if scored else 0.0
     sad = float(np.abs(alpha - truth).sum())
     solid = truth > 0.5
     contour = np.count_nonzero(solid[1:] != solid[:-1]) + np.count_nonzero(solid[:, 1:] != solid[:, :-1])
-    return Case(int(number), fault, found, score, float((trimap == 128).mean()), sad, sad / max(1, contour))
+    return Case(int(number), fault, found, float((trimap == 128).mean()), sad, sad / max(1, contour))
 
 
-def fit(cases: list[Case]) -> dict[str, tuple[float, float]]:
-    """Weight and full amount of each sign, by the log loss of the score as a probability of being bad."""
+def fit(cases: list[Case]) -> dict[str, Weight]:
+    """Weight, free and full amount of each sign, by the log loss of the score as a probability of being bad."""
     errors = np.array([case.per_contour for case in cases if case.fault == "clean"])
     limit = float(np.quantile(errors, 0.8))
-    bad = np.array([case.fault != "clean" or case.per_contour > limit for case in cases])
+    planted = np.array([case.fault != "clean" for case in cases])
+    bad = planted | np.array([case.per_contour > limit for case in cases])
+    groups = [~bad, planted, bad & ~planted]
+    balance = sum((group / (len(groups) * max(1, group.sum())) for group in groups), np.zeros(len(cases)))
     table = np.array([[case.amounts.get(name, 0.0) for name in SIGNS] for case in cases])
-    full = [_candidates(column)[2] for column in table.T]
+    ranges = [_ranges(column, bad)[0] for column in table.T]
     for _ in range(2):
         for k, column in enumerate(table.T):
-            tried = [[*full[:k], candidate, *full[k + 1 :]] for candidate in _candidates(column)]
-            full = min(tried, key=lambda each: _descend(table, each, bad, steps=300)[1])
-    weights, _ = _descend(table, full, bad, steps=4000)
+            tried = [[*ranges[:k], each, *ranges[k + 1 :]] for each in _ranges(column, bad)]
+            ranges = min(tried, key=lambda each: _descend(table, each, bad, balance, steps=200)[1])
+    weights, _ = _descend(table, ranges, bad, balance, steps=4000)
     weights[table.max(0) == 0] = UNSEEN  # the network's alphas never contradict their trimaps; given ones may
-    return {name: (round(float(weights[k]), 3), round(float(full[k]), 5)) for k, name in enumerate(SIGNS)}
+    return {
+        name: Weight(*(round(float(value), 5) for value in (weights[k], *ranges[k]))) for k, name in enumerate(SIGNS)
+    }
 
 
-def _descend(table: Values, full: list[float], bad: NDArray[np.bool_], *, steps: int) -> tuple[Values, float]:
-    """The weights for these full amounts, and the loss; bad and good mattes count equally as groups."""
-    shares = np.minimum(1, table / np.array(full))
+def _descend(
+    table: Values, ranges: list[tuple[float, float]], bad: NDArray[np.bool_], balance: Values, *, steps: int
+) -> tuple[Values, float]:
+    """The weights for these free and full amounts, and the loss; `balance` says how much each matte counts."""
+    free, full = np.array(ranges).T
+    shares = np.clip((table - free) / (full - free), 0, 1)
     weights = np.full(table.shape[1], 0.2)
-    balance = np.where(bad, 0.5 / max(1, bad.sum()), 0.5 / max(1, (~bad).sum()))
     for _ in range(steps):
         rest = 1 - weights * shares  # (cases, signs)
         clear = rest.prod(1)  # 1 − score
@@ -82,12 +96,16 @@ def _descend(table: Values, full: list[float], bad: NDArray[np.bool_], *, steps:
     return weights, loss
 
 
-def _candidates(amounts: Values) -> list[float]:
-    """Full amounts to try: quantiles of the amounts that are not 0."""
+def _ranges(amounts: Values, bad: NDArray[np.bool_]) -> list[tuple[float, float]]:
+    """Free and full amounts to try: quantiles of the good mattes' amounts, and of all that are not 0."""
     some = amounts[amounts > 0]
     if not len(some):
-        return [0.01] * 5  # never seen while fitting
-    return [max(1e-4, float(value)) for value in np.quantile(some, (0.1, 0.3, 0.5, 0.75, 0.95))]
+        return [(0.0, 0.01)]  # never seen while fitting
+    lows = {0.0, *(float(value) for value in np.quantile(amounts[~bad], (0.5, 0.75, 0.9)))}
+    highs = {float(value) for value in np.quantile(some, (0.1, 0.3, 0.5, 0.75, 0.95))}
+    return [(low, max(high, low + 1e-3)) for low in sorted(lows) for high in sorted(highs) if high > low] or [
+        (0.0, max(highs))
+    ]
 
 
 def auc(scores: Values, bad: NDArray[np.bool_]) -> float:
@@ -132,25 +150,29 @@ def judge(cases: list[Case]) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=("fit", "judge"))
+    parser.add_argument("what", choices=("measure", "fit", "judge"))
     parser.add_argument("scenes", type=Path)
     options = parser.parse_args()
-    paths = sorted(options.scenes.glob("*.npz"))
-    odd = int(options.what == "judge")
-    cases = [read_case(path, scored=bool(odd)) for path in paths if int(path.stem.partition("-")[0]) % 2 == odd]
-    if odd:
-        judge(cases)
+    file = options.scenes / "signs.json"
+    if options.what == "measure":
+        found = [asdict(measured(path)) for path in sorted(options.scenes.glob("*.npz"))]
+        file.write_text(json.dumps(found), encoding="utf-8")
         return
-    weights = fit(cases)
+    cases = [Case(**stored) for stored in json.loads(file.read_text(encoding="utf-8"))]
+    if options.what == "judge":
+        judge([case for case in cases if case.number % 2 == 1])
+        return
+    chosen = [case for case in cases if case.number % 2 == 0]
+    weights = fit(chosen)
     stored: dict[str, Any] = {
         "version": 1,
         "weights_sha256": find_checkpoint().sha256,
-        "signs": {name: {"weight": weight, "full": full} for name, (weight, full) in weights.items()},
+        "signs": {name: asdict(weight) for name, weight in weights.items()},
     }
     FITTED.write_text(json.dumps(stored, indent=2) + "\n", encoding="utf-8")
-    for name, (weight, full) in weights.items():
-        added = [share(case.amounts.get(name, 0.0), weight, full) for case in cases if case.fault == "clean"]
-        print(f"{name}: weight {weight}, full at {full}; adds {np.mean(added):.3f} to a clean matte")
+    for name, weight in weights.items():
+        added = [weight.share(case.amounts.get(name, 0.0)) for case in chosen if case.fault == "clean"]
+        print(f"{name}: {weight}; adds {np.mean(added):.3f} to a clean matte")
 
 
 if __name__ == "__main__":

@@ -81,9 +81,9 @@ def find_jobs(
     """
     in_folder = trimaps is not None and ("{" not in trimaps or Path(trimaps).is_dir())
     folder = Path(str(trimaps)) if in_folder else None
-    _check_folders(images, out, folder, recursive=recursive)
     making = None if sources is None else sources.making
     what = "alpha" if alphas is not None else "trimap" if making is None else making.what
+    _check_folders(images, out, folder, recursive=recursive, what=what)
     shelves, ending = _Shelves(), {"alpha": ALPHA, "mask": MASK, "trimap": ENDING}[what]
     same = folder is not None and folder.samefile(images)
     find: Find = _itself
@@ -129,7 +129,7 @@ def find_jobs(
     return without_clashes(listed, scanned=[str(path) for path in inputs] if recursive else [])
 
 
-def _check_folders(images: Path, out: Path, trimaps: Path | None, *, recursive: bool) -> None:
+def _check_folders(images: Path, out: Path, trimaps: Path | None, *, recursive: bool, what: str) -> None:
     if not images.is_dir():
         fact = "is a file" if images.exists() else "does not exist"
         raise InputError(f"{images} {fact}; name a folder of photos, or use `matte predict` for one")
@@ -137,7 +137,7 @@ def _check_folders(images: Path, out: Path, trimaps: Path | None, *, recursive: 
         raise InputError(f"{out} is a file; name a folder for the outputs")
     if trimaps is not None and not trimaps.is_dir():
         raise InputError(
-            f"{trimaps} is not a folder; name the trimaps' folder, or a pattern such as 'trimaps/{{dir}}/{{stem}}.png'"
+            f"{trimaps} is not a folder; name the {what}s' folder, or a pattern such as '{what}s/{{dir}}/{{stem}}.png'"
         )
     real = out.resolve()
     for folder in filter(None, (images, trimaps)):

@@ -44,8 +44,8 @@ class ReportOptions:
             "--worst",
             parser=whole_number(1),
             metavar="N",
-            help="Print a CSV list of the N photos that need a look most, with the reasons, for `matte batch "
-            "--manifest`.",
+            help="Print a CSV list of the N photos that need a look most, with the reasons, "
+            "for `matte batch --manifest`.",
         ),
     ] = None
     output: Annotated[

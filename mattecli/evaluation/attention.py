@@ -1,9 +1,9 @@
 """The attention score: which mattes a person should look at first.
 
-It needs no truth, and looks at one photo alone. Each sign of trouble has an amount, and becomes a share f = min(1,
-amount / full). The score is 1 − Π(1 − w·f), so that one strong sign suffices. Weights and full amounts were fitted by
-benchmarks/attention.py on mattes with known errors; they are stored in `attention.json`, with a version and the hash of
-the network's weights.
+It needs no truth, and looks at one photo alone. Each sign of trouble has an amount, and becomes a share f from 0 at its
+amount `free` to 1 at its amount `full`. The score is 1 − Π(1 − w·f), so that one strong sign suffices. The numbers were
+fitted by benchmarks/attention.py on mattes with known errors; they are stored in `attention.json`, with a version and
+the hash of the network's weights.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ SENTENCES = {
     "alike": "subject and background have the same colour on {amount:.0%} of the edge",
     "frame": "the subject lies on {amount:.0%} of the frame",
     "contradiction": "the alpha contradicts its trimap on {amount:.1%} of the subject's size",
-    "widest": "the unknown part is wide, {amount:.1%} of the diagonal",
+    "unknown": "much is unknown, {amount:.0%} of the picture",
 }
 HARD = ("empty", "full", "cut")
 SIGNS = tuple(sign for sign in SENTENCES if sign not in HARD)
@@ -98,22 +98,30 @@ def attention(photo: NDArray[Any], alpha: Floats, trimap: NDArray[np.uint8] | No
     hard = [reason for name, reason in found.items() if name in HARD]
     if hard:
         return Attention(1.0, version, tuple(hard))
-    shares = {name: share(reason.amount, *weights[name]) for name, reason in found.items()}
+    shares = {name: weights[name].share(reason.amount) for name, reason in found.items()}
     score = 1.0 - float(np.prod([1 - value for value in shares.values()]))
     order = sorted((name for name in shares if shares[name] > 0), key=lambda name: -shares[name])
     return Attention(score, version, tuple(found[name] for name in order[:REASONS]))
 
 
-def share(amount: float, weight: float, full: float) -> float:
-    """How much a sign adds: its weight, in full where its amount reaches `full`."""
-    return weight * min(1.0, amount / full)
+@dataclass(frozen=True)
+class Weight:
+    """What a sign adds to the score: nothing up to the amount `free`, its whole weight from the amount `full`."""
+
+    weight: float
+    free: float
+    full: float
+
+    def share(self, amount: float) -> float:
+        """How much this amount adds."""
+        return self.weight * min(1.0, max(0.0, amount - self.free) / (self.full - self.free))
 
 
 @lru_cache(maxsize=1)
-def fitted() -> tuple[Mapping[str, tuple[float, float]], int]:
-    """Weight and full amount of each sign, and their version."""
+def fitted() -> tuple[Mapping[str, Weight], int]:
+    """The weight of each sign, and their version."""
     stored = json.loads(FITTED.read_text(encoding="utf-8"))
-    return {name: (stored["signs"][name]["weight"], stored["signs"][name]["full"]) for name in SIGNS}, stored["version"]
+    return {name: Weight(**stored["signs"][name]) for name in SIGNS}, stored["version"]
 
 
 def reasons_in_words(line: Mapping[str, Any], *, most: int = 2) -> str:
@@ -144,7 +152,7 @@ def signs(photo: NDArray[Any], alpha: Floats, trimap: NDArray[np.uint8] | None =
         small.alike(),
         small.frame(),
         _contradiction(alpha, trimap, subject),
-        small.widest(),
+        small.unknown(),
     ]
     return {reason.what: reason for reason in found}
 
@@ -274,14 +282,12 @@ class _Small:
             on[index] = self.alpha[index] > 0.5
         return self.reason("frame", np.count_nonzero(on) / (2 * sum(self.alpha.shape)), on)
 
-    def widest(self) -> Reason:
-        """The largest distance from an unknown pixel to a known one."""
+    def unknown(self) -> Reason:
+        """The share of unknown pixels; its box is where most of them lie together."""
         if self.trimap is None:
-            return Reason("widest", 0.0)
-        away = np.asarray(cv2.distanceTransform((self.trimap == 128).astype(np.uint8), cv2.DIST_L2, 3), np.float32)
-        away = np.minimum(away, np.float32(self.diagonal))  # where nothing is known
-        most = float(away.max())
-        return self.reason("widest", most / self.diagonal, away > 0.8 * most)
+            return Reason("unknown", 0.0)
+        where = self.trimap == 128
+        return self.reason("unknown", float(where.mean()), where)
 
 
 def _loose(mask: NDArray[Any], certain: Mask, *, thick: int, keep_largest: bool) -> Mask:
