@@ -82,4 +82,4 @@ def likeness(found: Floats, marks: Sequence[Marks], *, check: Callable[[], None]
 def _covariance(one: Floats, other: Floats) -> Floats:
     """The rational quadratic kernel between the rows of two arrays: it falls slowly, like a mixture of many lengths."""
     squares = (one**2).sum(1)[:, None] + (other**2).sum(1) - 2 * one @ other.T
-    return 1 / (1 + np.maximum(squares, 0) / 2)
+    return np.asarray(1 / (1 + np.maximum(squares, 0) / 2), np.float32)
