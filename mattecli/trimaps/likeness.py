@@ -8,6 +8,7 @@ saw, it does not judge.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -25,6 +26,14 @@ MOST = 300  # marked pixels of each side that are used
 STEP = 4  # it is computed at every fourth pixel of every fourth row
 
 
+class Marks(NamedTuple):
+    """Pixels (h, w) that are known to be foreground (1) or background (-1)."""
+
+    label: int
+    where: NDArray[np.bool_]
+    noisier: float = 1.0  # how many times noisier than a stroke they are
+
+
 def features(lab: Floats, smooth: Floats) -> Floats:
     """What a pixel is compared by, (h, w, 7), in lengths of the kernel: three of colour, four of texture.
 
@@ -38,25 +47,22 @@ def features(lab: Floats, smooth: Floats) -> Floats:
     return np.dstack([smooth / COLOUR, *texture]).astype(np.float32)
 
 
-def likeness(
-    found: Floats, marks: Sequence[tuple[float, NDArray[np.bool_], float]], *, check: Callable[[], None]
-) -> Floats:
+def likeness(found: Floats, marks: Sequence[Marks], *, check: Callable[[], None]) -> Floats:
     """From -1, like the background, to 1, like the foreground: float32 (h, w). 0 is undecided.
 
-    `found` is what `features` gives. Each of the `marks` has a label, 1 or -1, the pixels (h, w) that have it, and how
-    many times noisier than a stroke they are. The mean of two regressions is taken, one of which knows the place of a
-    pixel. `check` is called between the stages and may raise to end the work.
+    `found` is what `features` gives. The mean of two regressions is taken, one of which knows the place of a pixel.
+    `check` is called every few milliseconds and may raise to end the work.
     """
     height, width = found.shape[:2]
     rows, columns = np.mgrid[:height, :width].astype(np.float32) / (PLACE * float(np.hypot(height, width)))
     placed = np.dstack([found, rows, columns]).astype(np.float32)
     chosen, labels, noise = [], [], []
-    for label, where, noisier in marks:
-        pixels = np.flatnonzero(where)
+    for each in marks:
+        pixels = np.flatnonzero(each.where)
         pixels = pixels[np.linspace(0, len(pixels) - 1, min(MOST, len(pixels))).astype(np.intp)]
         chosen.append(pixels)
-        labels.append(np.full(len(pixels), label, np.float32))
-        noise.append(np.full(len(pixels), (noisier * NOISE) ** 2, np.float32))
+        labels.append(np.full(len(pixels), each.label, np.float32))
+        noise.append(np.full(len(pixels), (each.noisier * NOISE) ** 2, np.float32))
     first = min(STEP // 2, height - 1), min(STEP // 2, width - 1)
     total = np.zeros((height, width), np.float32)
     for space in (found, placed):
@@ -76,4 +82,4 @@ def likeness(
 def _covariance(one: Floats, other: Floats) -> Floats:
     """The rational quadratic kernel between the rows of two arrays: it falls slowly, like a mixture of many lengths."""
     squares = (one**2).sum(1)[:, None] + (other**2).sum(1) - 2 * one @ other.T
-    return 1 / (1 + np.maximum(squares, 0) / 2)
+    return np.asarray(1 / (1 + np.maximum(squares, 0) / 2), np.float32)

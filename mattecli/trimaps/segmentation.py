@@ -15,7 +15,7 @@ from mattecli.imaging.image import to_depth
 from mattecli.trimaps.band import auto_band, edge_of
 from mattecli.trimaps.check import BACKGROUND, FOREGROUND, UNKNOWN, check_size
 from mattecli.trimaps.clean import near
-from mattecli.trimaps.likeness import features, likeness
+from mattecli.trimaps.likeness import Marks, features, likeness
 from mattecli.trimaps.walk import walk
 
 Matte = Callable[[NDArray[np.uint8], NDArray[np.uint8]], NDArray[np.float32]]
@@ -36,7 +36,7 @@ _RING = 0.03  # how far a box may be off, as a share of the picture's sides
 # says. The network is often sure and wrong far from the strokes.
 _LIKENESS, _NETWORK = 8.0, 0.5
 _LEAST_ALPHA = 0.01  # how sure the network's alpha may be
-_BOXED = 3.0  # how many times noisier "inside the box" is than a stroke
+_BOXED, _FOUND = 6.0, 2.0  # how many times noisier than a stroke: what is inside a box, and what was found from it
 
 _UNSURE = 0.15  # a pixel is unknown whose probability is farther than this from both 0 and 1,
 _SOFT = 0.02  # and one whose alpha is, in the network's second run
@@ -147,14 +147,31 @@ def _seeds(photo: PreparedPhoto, strokes: NDArray[np.uint8] | None, box: Box | N
 def _likely(
     photo: PreparedPhoto, seeds: NDArray[np.uint8], box: Box | None, matte: Matte, check: Check
 ) -> NDArray[np.float32]:
-    """What likeness, network and walk think together, as a probability of foreground."""
-    alike = likeness(photo.features, _marks(photo, seeds, box), check=check)
-    check()
+    """What likeness, network and walk think together, as a probability of foreground.
+
+    A box alone tells little of the foreground's colours, so what is found from it is learnt from once more.
+    """
     alpha = np.clip(matte(photo.small, seeds), _LEAST_ALPHA, 1 - _LEAST_ALPHA)
-    log_odds = _LIKENESS * alike + _NETWORK * np.log(alpha / (1 - alpha))
-    likely = walk(photo.colours, seeds, (1 / (1 + np.exp(-log_odds))).astype(np.float32), check=check)
     check()
-    return likely
+    network = _NETWORK * np.log(alpha / (1 - alpha))
+
+    def learnt(marks: list[Marks]) -> NDArray[np.float32]:
+        log_odds = _LIKENESS * likeness(photo.features, marks, check=check) + network
+        check()
+        found = walk(photo.colours, seeds, (1 / (1 + np.exp(-log_odds))).astype(np.float32), check=check)
+        check()
+        return found
+
+    inside, outside = seeds == FOREGROUND, Marks(-1, seeds == BACKGROUND)
+    if box is None or inside.any():
+        return learnt([Marks(1, inside), outside])
+    x, y, w, h = _small_box(photo, box)
+    inside[int(y) : int(np.ceil(y + h)), int(x) : int(np.ceil(x + w))] = True
+    likely = learnt([Marks(1, inside, _BOXED), outside])
+    subject, rest = likely >= 1 - _UNSURE, (likely <= _UNSURE) & ~outside.where
+    if not subject.any():
+        return likely
+    return learnt([Marks(1, subject, _FOUND), outside, Marks(-1, rest, _FOUND)])
 
 
 def _box_seeds(photo: PreparedPhoto, box: Box | None) -> NDArray[np.uint8]:
@@ -204,21 +221,6 @@ def _small_box(photo: PreparedPhoto, box: Box) -> Box:
     if left < _RING * width and top < _RING * height and right > (1 - _RING) * width and bottom > (1 - _RING) * height:
         raise InputError("the box holds the whole photo, so nothing is known of the background; give a closer box")
     return left, top, right - left, bottom - top
-
-
-def _marks(
-    photo: PreparedPhoto, seeds: NDArray[np.uint8], box: Box | None
-) -> list[tuple[float, NDArray[np.bool_], float]]:
-    """What `likeness` learns from.
-
-    With a box and no stroke on the foreground, all inside the box is foreground with much noise.
-    """
-    inside, noisier = seeds == FOREGROUND, 1.0
-    if box is not None and not inside.any():
-        x, y, w, h = _small_box(photo, box)
-        inside[int(y) : int(np.ceil(y + h)), int(x) : int(np.ceil(x + w))] = True
-        noisier = _BOXED
-    return [(1.0, inside, noisier), (-1.0, seeds == BACKGROUND, 1.0)]
 
 
 def _trimap(photo: PreparedPhoto, likely: NDArray[np.float32]) -> NDArray[np.uint8]:

@@ -166,14 +166,15 @@ def test_it_can_be_ended_at_every_stage() -> None:
     class EndedError(Exception):
         pass
 
-    photo, calls = prepare_photo(picture()), 0
+    height, width = 45, 60
+    photo, labels, calls = prepare_photo(picture(height, width)), strokes(height, width), 0
 
     def count() -> None:
         nonlocal calls
         calls += 1
 
-    segment(photo, strokes(), matte=undecided, check=count)
-    assert calls >= 6
+    segment(photo, labels, matte=undecided, check=count)
+    assert calls >= 12
     for wanted in range(1, calls + 1):
         left = wanted
 
@@ -184,7 +185,7 @@ def test_it_can_be_ended_at_every_stage() -> None:
                 raise EndedError
 
         with pytest.raises(EndedError):
-            segment(photo, strokes(), matte=undecided, check=end)
+            segment(photo, labels, matte=undecided, check=end)
 
 
 def test_with_the_shipped_network_strokes_give_a_right_trimap(shipped_model: Model) -> None:
