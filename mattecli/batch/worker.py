@@ -177,8 +177,7 @@ class Worker:
             parts.append(outputs.alpha_bits)
         if kind == "composite":
             colour = job.background is None or not is_picture(job.background)
-            # Light is the default; False is what was hashed where nothing was asked for, and stays so.
-            linear = {None: False, True: "colours estimated in light", False: "display values"}[outputs.linear]
+            linear = "colours estimated in light" if outputs.linear else False
             parts += [outputs.fit, linear, job.background if colour else "a picture"]
         if kind != "alpha":  # words that are hashed only where something was asked for, so that older folders stay done
             files = outputs.write_options(kind)
@@ -186,8 +185,8 @@ class Worker:
             parts += [] if files.metadata else ["without metadata"]
             parts += [] if files.premultiplied else ["straight"]
             parts += outputs.colours.words()
-        if kind in ("cutout", "foreground", "layers") and outputs.linear is False:
-            parts.append("colours estimated in display values")
+        if kind in ("cutout", "foreground", "layers") and outputs.linear:
+            parts.append("colours estimated in light")
         if kind in ("cutout", "layers", "composite") and outputs.colours.cutout_for is not None:
             parts.append(["cutout for", outputs.colours.cutout_for])
         if self.options.reading.input_space != "auto":

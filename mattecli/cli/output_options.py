@@ -69,7 +69,7 @@ class OutputChoices:
     ] = None
     background: Annotated[str | None, BACKGROUND] = None
     fit: FitOption = "cover"
-    linear: LinearOption = None
+    linear: LinearOption = False
     bits: Annotated[
         Bits,
         typer.Option(
@@ -193,11 +193,10 @@ BACKGROUND = typer.Option(  # `matte composite` cannot do without, other command
     help="Background of the composite: a picture's file, a colour such as '#00b140' or white, or transparent.",
 )
 LinearOption = Annotated[
-    bool | None,
+    bool,
     typer.Option(
         "--linear/--no-linear",
-        help="Estimate colours and mix composites in linear light, or in the file's own (sRGB) values.",
-        show_default="linear",
+        help="Estimate colours and mix composites in linear light, not in the file's own (sRGB) values.",
     ),
 ]
 FitOption = Annotated[

@@ -29,7 +29,7 @@ def make_output(
     background: Image | Colour | None = None,
     fit: Fit = "cover",
     around: Colour | None = None,
-    linear: bool | None = None,
+    linear: bool = False,
     foreground: NDArray[Any] | None = None,
 ) -> Image:
     """Turn a photo and its alpha, (H, W) in [0, 1], into a picture with the photo's depth, profile and resolution.
@@ -40,7 +40,7 @@ def make_output(
 
     A background is a picture or a colour of sRGB. It is converted to the photo's colour space in floats, and the sum is
     rounded once. `fit` brings a picture to the photo's size; `around` is the colour that `contain` leaves around it.
-    Colours are estimated and mixed in linear light, or with `linear` False in the values as they are. `foreground`,
+    Colours are estimated and mixed in the values as they are, or with `linear` in linear light. `foreground`,
     (H, W, 3), are the colours to use instead of an estimate. Raises DeviceError where the memory does not suffice for
     the estimate.
     """
@@ -57,7 +57,7 @@ def make_output(
     photo = replace(photo, transparent=False)  # its hidden colours are used: see `photo_note`
     if foreground is None:
         check_memory(photo)
-        foreground = estimate_foreground(photo, alpha, linear=linear is not False)
+        foreground = estimate_foreground(photo, alpha, linear=linear)
     if kind == "foreground":
         return replace(photo, pixels=to_depth(foreground, photo.depth))
 
@@ -74,7 +74,7 @@ def make_output(
         front = replace(photo, pixels=foreground[rows])
         if opaque:
             under = replace(behind, pixels=behind.pixels[rows]) if isinstance(behind, Image) else behind
-            strip = compositing.composited(front, alpha[rows], under, linear=linear is not False)
+            strip = compositing.composited(front, alpha[rows], under, linear=linear)
         else:
             strip = compositing.cutout(front, alpha[rows], foreground=front)
         result[rows] = to_depth(strip, photo.depth)
@@ -102,9 +102,8 @@ def check_memory(photo: Image) -> None:
     from mattecli.system.memory import free_bytes, show_bytes
 
     width, height = photo.size
-    # The estimated colours take 12 bytes a pixel, 19 more while they are made: 12 are light, and 7 the estimate's own.
-    # Later background and result are beside them.
-    needed = width * height * (12 + max(19, 8 * photo.pixels.itemsize))
+    # The estimated colours take 12 bytes a pixel, 7 more while they are made; later background and result are beside.
+    needed = width * height * (12 + max(7, 8 * photo.pixels.itemsize))
     if needed > (free := free_bytes()):
         raise DeviceError(
             f"putting {width}×{height} pixels together takes {show_bytes(needed)} of memory, but {show_bytes(free)} is "
@@ -177,7 +176,7 @@ def write_output(
     colours: ForegroundColours | None = None,
     background: Image | Colour | None = None,
     fit: Fit = "cover",
-    linear: bool | None = None,
+    linear: bool = False,
     bits: Depth = 8,
     files: WriteOptions | None = None,
     output_space: str = "keep",

@@ -49,8 +49,8 @@ READ = ReadOptions()
 class OutputOptions:
     """How outputs are made.
 
-    `bits` is the depth of the alpha. `fit` says how a background picture is brought to the photo's size. `linear` False
-    estimates colours and mixes composites in the values as they are; None and True do both in linear light. `colours`
+    `bits` is the depth of the alpha. `fit` says how a background picture is brought to the photo's size. `linear`
+    estimates colours and mixes composites in linear light. `colours`
     says what else is done to colours. `output_space` is the colour space of the other outputs: keep (the photo's own),
     srgb, p3, or the file of an ICC profile. `depths` are those that formats of outputs settle; `files` says how files
     are written.
@@ -58,7 +58,7 @@ class OutputOptions:
 
     bits: Bits = 8
     fit: Fit = "cover"
-    linear: bool | None = None
+    linear: bool = False
     colours: ColourOptions = field(default_factory=ColourOptions)
     output_space: str = KEEP
     depths: Mapping[Kind, Depth] = field(default_factory=dict)
