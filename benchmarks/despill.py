@@ -115,7 +115,7 @@ def benefit(options: argparse.Namespace) -> None:
             rgba = read_image(file, keep_alpha=True).pixels.astype(np.float32) / 255
             truth, alpha = decode_srgb(rgba[..., :3]), rgba[..., 3]
             photo = photographed(spilled(truth, alpha, screen), alpha, screen)
-            estimate = decode_srgb(estimate_foreground(photo, alpha))
+            estimate = decode_srgb(estimate_foreground(photo, alpha, linear=True))
             clean = despilled(estimate, alpha, screen, how=how)
             where = (alpha > 0.1) & (seen_screen(alpha) > 0.05)
             row = []
@@ -123,7 +123,7 @@ def benefit(options: argparse.Namespace) -> None:
                 apart = (oklab(colours) - oklab(truth))[where]
                 grey = ((colours - truth) @ np.array([0.2126, 0.7152, 0.0722]))[where]
                 row += [100 * np.linalg.norm(apart[:, 1:], axis=1).mean(), 100 * np.abs(grey).mean()]
-            plain = decode_srgb(estimate_foreground(photographed(truth, alpha, screen), alpha))
+            plain = decode_srgb(estimate_foreground(photographed(truth, alpha, screen), alpha, linear=True))
             changed = lab(plain[where]), lab(despilled(plain, alpha, screen, how=how)[where])
             row.append(float(delta_e2000(*changed).mean()))
             found.append(row)
@@ -152,7 +152,7 @@ def harm() -> None:
             if patch == "white around brown":
                 colours = np.where((np.hypot(y, x) < 60)[..., None], colours, np.float32(0.9))
             photo = photographed(colours, alpha, screen)
-            estimate = decode_srgb(estimate_foreground(photo, alpha))
+            estimate = decode_srgb(estimate_foreground(photo, alpha, linear=True))
             clean = despilled(estimate, alpha, screen, how=Despill(screen="auto"))
             where = alpha > 0.1
             changes[patch] = delta_e2000(lab(estimate[where]), lab(clean[where]))

@@ -2,6 +2,7 @@
 
     python benchmarks/hair.py FOREGROUNDS --photos DIR [--count 8] [--precision bf16]
     python benchmarks/hair.py FOREGROUNDS --photos DIR --remedies
+    python benchmarks/hair.py FOREGROUNDS --photos DIR --composites
     python benchmarks/hair.py FOREGROUNDS --pictures OUT
 
 FOREGROUNDS holds straight RGBA renders named render_hair_*.webp and render_fur_*.webp: alpha is coverage, the colours
@@ -13,7 +14,8 @@ again. The leak of a pixel is
 It is 0 where the colour is right, 1 where it is the old background, negative where too much was taken away. The leak of
 a band of alpha is the same quotient with both products summed over its pixels. Without --remedies the table changes one
 factor at a time: how the picture was mixed, which alpha the estimate gets, the file's format, and the solver. With
---remedies it has estimators to choose from. What follows is in hair.md.
+--remedies it has estimators to choose from. --composites has the error of composites over white, black and a strong
+colour: the mean difference of display values from the true composite in light. What follows is in hair.md.
 """
 
 from __future__ import annotations
@@ -239,6 +241,32 @@ def remedies(listed: list[tuple[Path, str, Floats | float]], network: Callable[[
     report("floor: the truth blurred by 2 px", base, None)
 
 
+NEW = {"white": (1.0, 1.0, 1.0), "black": (0.0, 0.0, 0.0), "red": (0.8, 0.05, 0.3)}
+WAYS: dict[str, tuple[Solver, str]] = {
+    "display values, both": (display, "display"),
+    "light, both": (light, "light"),
+    "estimated in light, mixed in display values": (light, "display"),
+}
+
+
+def composites(listed: list[tuple[Path, str, Floats | float]], network: Callable[[Scene], Scene]) -> None:
+    """Errors of composites, for pixels with 0.02 < α < 0.98."""
+    print("| alpha | photographed over | put over | " + " | ".join(WAYS) + " |\n|---|---|---|" + "--:|" * len(WAYS))
+    base = [(name, scene(file, ground)) for file, name, ground in listed]
+    for what, cases in (("true", base), ("the network's", [(name, network(s)) for name, s in base])):
+        found: dict[tuple[str, str], list[list[float]]] = {}
+        for ground, s in cases:
+            soft = (s.truth > 0.02) & (s.truth < 0.98)
+            colours = {way: solve(s.image, s.alpha, s.under) for way, (solve, _) in WAYS.items()}
+            for name, new in NEW.items():
+                under = np.broadcast_to(np.float32(new), s.over.shape)
+                right = mix(s.over, under, s.truth[..., None], "light")
+                mixed = [mix(colours[way], under, s.alpha[..., None], how) for way, (_, how) in WAYS.items()]
+                found.setdefault((ground, name), []).append([float(np.abs(m - right)[soft].mean()) for m in mixed])
+        for (ground, name), errors in sorted(found.items()):
+            print(f"| {what} | {ground} | {name} | " + " | ".join(f"{e:.3f}" for e in np.mean(errors, axis=0)) + " |")
+
+
 def in_light(solve: Solver) -> Solver:
     """A solver for display values used on light."""
     return lambda image, alpha, under: encode_srgb(solve(decode_srgb(image), alpha, decode_srgb(under)).clip(0, 1))
@@ -271,6 +299,7 @@ def main() -> None:
     parser.add_argument("--photos", type=Path, help="folder of backgrounds")
     parser.add_argument("--count", type=int, default=8, help="of renders")
     parser.add_argument("--remedies", action="store_true")
+    parser.add_argument("--composites", action="store_true")
     parser.add_argument("--pictures", type=Path, metavar="OUT")
     parser.add_argument("--weights", help="a bundled checkpoint or a file")
     parser.add_argument("--precision", default="auto")
@@ -279,6 +308,9 @@ def main() -> None:
         pictures(options)
         return
     model = load_model(options.weights, precision=options.precision)
+    if options.composites:
+        composites(scenes(options), partial(with_network, model=model))
+        return
     header()
     (remedies if options.remedies else factors)(scenes(options), partial(with_network, model=model))
 

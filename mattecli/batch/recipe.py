@@ -31,8 +31,7 @@ def output_recipe(output: str, job: Job, outputs: OutputOptions, *, alpha: list[
         parts.append(outputs.alpha_bits(output))
     if kind == "composite":
         colour = job.background is None or not is_picture(job.background)
-        # Light is the default; False is what was hashed where nothing was asked for, and stays so.
-        linear = {None: False, True: "colours estimated in light", False: "display values"}[outputs.linear]
+        linear = "colours estimated in light" if outputs.linear else False
         parts += [outputs.fit, linear, job.background if colour else "a picture"]
     if kind != "alpha":
         files = outputs.write_options(output)
@@ -40,8 +39,8 @@ def output_recipe(output: str, job: Job, outputs: OutputOptions, *, alpha: list[
         parts += [] if files.metadata else ["without metadata"]
         parts += [] if files.premultiplied else ["straight"]
         parts += outputs.colours.words()
-    if kind in ("cutout", "foreground", "layers") and outputs.linear is False:
-        parts.append("colours estimated in display values")
+    if kind in ("cutout", "foreground", "layers") and outputs.linear:
+        parts.append("colours estimated in light")
     if kind in ("cutout", "layers", "composite") and outputs.colours.cutout_for is not None:
         parts.append(["cutout for", outputs.colours.cutout_for])
     if kind == "composite" and outputs.around is not None:

@@ -130,8 +130,8 @@ class ColourChoices:
         typer.Option(
             "--cutout-for",
             metavar="white",
-            help="Colours of transparent cut-outs that look right over white in browsers and other programs, which mix "
-            "display values. Over dark backgrounds hair gets too bright.",
+            help="With --linear: colours of transparent cut-outs that look right over white in browsers and other "
+            "programs, which mix display values. Over dark backgrounds hair gets too bright.",
         ),
     ] = None
 
@@ -168,11 +168,11 @@ def has_clear(kinds: Collection[Kind], background: str | None) -> bool:
     return bool({"cutout", "layers"} & set(kinds)) or (background or "").lower() == "transparent"
 
 
-def check_colours(choices: ColourChoices, kinds: Collection[Kind], *, linear: bool | None, clear: bool) -> None:
+def check_colours(choices: ColourChoices, kinds: Collection[Kind], *, linear: bool, clear: bool) -> None:
     """Raise UsageError for options of colours that would do nothing for these kinds of output."""
     given = choices.given()
-    if linear is not None:
-        given.append("--linear" if linear else "--no-linear")
+    if linear:
+        given.append("--linear")
     if given and not set(kinds) - {"alpha"}:
         raise UsageError(
             f"{' and '.join(given)} would do nothing, because only an alpha is written, which has no colours; add "
@@ -186,7 +186,5 @@ def check_colours(choices: ColourChoices, kinds: Collection[Kind], *, linear: bo
         raise UsageError(
             "--cutout-for would do nothing, because no transparent output is written; add --cutout, or leave it out"
         )
-    if choices.cutout_for is not None and linear is False:
-        raise UsageError(
-            "--cutout-for is for colours estimated in light, and --no-linear estimates display values; leave one out"
-        )
+    if choices.cutout_for is not None and not linear:
+        raise UsageError("--cutout-for is for colours that are estimated in light; add --linear, or leave it out")

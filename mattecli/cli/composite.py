@@ -83,7 +83,7 @@ class CompositeOptions:
             show_default="a blurred copy of the picture",
         ),
     ] = None
-    linear: LinearOption = None
+    linear: LinearOption = False
     output_space: OutputSpace = "keep"
     preset: PresetOption = None
     keep_colours: Annotated[
@@ -271,7 +271,7 @@ def _facts(result: Image, options: CompositeOptions, seconds: float) -> dict[str
         "width": result.size[0],
         "height": result.size[1],
         "fit": options.fit,
-        "linear": options.linear is not False,
+        "linear": options.linear,
         "foreground": "photo" if options.keep_colours else "estimated",
         "seconds": round(seconds, 3),
         "peak_bytes": peak_bytes(),

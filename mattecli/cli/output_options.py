@@ -67,12 +67,12 @@ class OutputChoices:
             metavar="KIND[:FORMAT],…",
             help="What to make: alpha, cutout (RGBA), foreground (its colours), composite (needs -b) or layers (a PSD, "
             "or layers:tif); several with commas. A format may follow each: alpha:png16,cutout:webp,composite:jpg. "
-            "Formats are png, png8, png16, tif, tif8, tif16, tiffloat, exr, exrhalf, webp, jpg, avif, jxl, bmp and npy.",
+            "Formats: png, png8, png16, tif, tif8, tif16, tiffloat, exr, exrhalf, webp, jpg, avif, jxl, bmp, npy.",
         ),
     ] = None
     background: Annotated[str | None, BACKGROUND] = None
     fit: FitOption = "cover"
-    linear: LinearOption = None
+    linear: LinearOption = False
     bits: Annotated[
         Bits,
         typer.Option(
@@ -217,11 +217,10 @@ BACKGROUND = typer.Option(  # `matte composite` cannot do without, other command
     help="Background of the composite: a picture's file, a colour such as '#00b140' or white, or transparent.",
 )
 LinearOption = Annotated[
-    bool | None,
+    bool,
     typer.Option(
         "--linear/--no-linear",
-        help="Estimate colours and mix composites in linear light, or in the file's own (sRGB) values.",
-        show_default="linear",
+        help="Estimate colours and mix composites in linear light, not in the file's own (sRGB) values.",
     ),
 ]
 FitOption = Annotated[

@@ -21,8 +21,8 @@ class ColourOptions:
     """How the foreground's colours are found.
 
     `choke` (pixels) and `decontaminate` (per cent) are those of `estimate_foreground`. `despill` removes the light of a
-    screen. `cutout_for` white gives cut-outs the colours that look right over white in programs that mix display
-    values; see `for_white`.
+    screen. `cutout_for` white gives cut-outs, whose colours are estimated in light, those that look right over white
+    in programs that mix display values; see `for_white`.
     """
 
     choke: float = 0.0
@@ -49,9 +49,9 @@ PLAIN = ColourOptions()
 class ForegroundColours:
     """The estimated colours of a photo, shared by outputs in one colour space."""
 
-    def __init__(self, options: ColourOptions = PLAIN, *, linear: bool | None = None) -> None:
+    def __init__(self, options: ColourOptions = PLAIN, *, linear: bool = False) -> None:
         self.options = options
-        self.linear = linear is not False
+        self.linear = linear
         self._photo: Image | None = None
         self._colours: NDArray[Any] | None = None
 

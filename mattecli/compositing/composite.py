@@ -27,15 +27,15 @@ from mattecli.imaging.pixels import as_float, full_scale
 from mattecli.imaging.space import SRGB, Space
 
 
-def composite(foreground: Given, alpha: Given, background: Given | Colour, *, linear: bool = True) -> Floats:
+def composite(foreground: Given, alpha: Given, background: Given | Colour, *, linear: bool = False) -> Floats:
     """Put a foreground over a background: αF + (1 − α)B, (H, W, 3) in [0, 1].
 
     `foreground` is (H, W, 3) with straight colours. `background` is a picture of the same size, or one colour (three
     floats in [0, 1], of sRGB). Pictures are uint8, uint16 or floats in [0, 1], and may differ in depth; docs/api.md
     says what else is accepted. The result is in the colour space of the foreground: a background whose file or `Image`
-    states another is converted to it (arrays are sRGB). The sum is computed in linear light, by the curve of
-    that space; without `linear` on the values as they are, as design software does. Scene-linear pictures may leave
-    [0, 1], and so does the result then. Raises `InputError` for other shapes, types and ranges.
+    states another is converted to it (arrays are sRGB). The sum is computed on the values as they are, as design
+    software does, or with `linear` in linear light, by the curve of that space. Scene-linear pictures may leave [0, 1],
+    and so does the result then. Raises `InputError` for other shapes, types and ranges.
     """
     front = given_photo(foreground, "the foreground")
     matte = checked_alpha(alpha, front.pixels)
@@ -89,7 +89,7 @@ def _is_row(background: object) -> bool:
     return isinstance(background, (tuple, list)) and not any(isinstance(value, (tuple, list)) for value in background)
 
 
-def cutout(image: Given, alpha: Given, *, foreground: Given | None = None, linear: bool = True) -> Floats:
+def cutout(image: Given, alpha: Given, *, foreground: Given | None = None, linear: bool = False) -> Floats:
     """A photo's foreground on a transparent background: straight RGBA (H, W, 4) in [0, 1].
 
     The foreground's colours are estimated from the photo and the alpha by `estimate_foreground`, which explains

@@ -29,15 +29,15 @@ _ALPHA, _ALPHA2, _IMAGE, _ALPHA_IMAGE = 0, 1, slice(2, 5), slice(5, 8)
 
 
 def estimate_foreground(
-    image: Given, alpha: Given, *, linear: bool = True, choke: float = 0.0, decontaminate: float = 100.0
+    image: Given, alpha: Given, *, linear: bool = False, choke: float = 0.0, decontaminate: float = 100.0
 ) -> Floats:
     """Estimate the foreground's colours, free of the background that shines through: (H, W, 3), white is 1.
 
     `image` is (H, W, 3) of uint8, uint16 or floats in [0, 1], `alpha` is (H, W) of floats in [0, 1]; docs/api.md says
     what else is accepted. Where alpha is 1 the result is the image itself. Where alpha is 0 the colours of the nearby
-    foreground continue, so that a cut-out can be resized. The image counts as a mixture in linear light, by the curve
-    of its own colour space (arrays are sRGB), as a camera and `composite` make it; without `linear` as one of the
-    values as they are. Scene-linear files and `Image`s may leave [0, 1].
+    foreground continue, so that a cut-out can be resized. With `linear` the image counts as a mixture in linear light,
+    by the curve of its own colour space (arrays are sRGB), as `composite` makes it. Scene-linear files and `Image`s may
+    leave [0, 1].
 
     With `choke`, in pixels, the colours are estimated as if alpha were eroded by a disc of that radius: colours from
     inside replace those of the rim. `decontaminate` is a percentage: less than 100 mixes the estimate with the photo's

@@ -32,7 +32,7 @@ def make_output(
     background: Image | Colour | None = None,
     fit: Fit = "cover",
     around: Colour | None = None,
-    linear: bool | None = None,
+    linear: bool = False,
     foreground: NDArray[Any] | None = None,
     finished: Finished | None = None,
 ) -> Image:
@@ -46,7 +46,7 @@ def make_output(
     rounded once. `fit` brings a picture to the photo's size; `around` is the colour that `contain` leaves around it.
     For an OpenEXR plate the size is that of its display window; beyond it the edges of the background continue. Where
     alpha is 0, the plate's glow is in the cut-out, and is added to the background of a composite.
-    Colours are estimated and mixed in linear light, or with `linear` False in the values as they are. `foreground`,
+    Colours are estimated and mixed in the values as they are, or with `linear` in linear light. `foreground`,
     (H, W, 3), are the colours to use instead of an estimate. With `finished` the output has its alpha, its shadow and
     its frame; `alpha` is then the matte before, from which the colours are estimated. Raises DeviceError where the
     memory does not suffice for the estimate.
@@ -66,7 +66,7 @@ def make_output(
     photo = replace(photo, transparent=False)  # its hidden colours are used: see `photo_note`
     if foreground is None:
         check_memory(photo)
-        foreground = estimate_foreground(photo, alpha, linear=linear is not False)
+        foreground = estimate_foreground(photo, alpha, linear=linear)
     light = None
     if finished is not None:
         photo, foreground = finished.framed(photo), finished.colours(foreground)
@@ -84,7 +84,7 @@ def make_output(
             under = replace(behind, pixels=behind.pixels[rows]) if isinstance(behind, Image) else behind
             if light is not None:
                 under = shaded(under, light[rows], front)
-            strip = compositing.composited(front, alpha[rows], under, linear=linear is not False)
+            strip = compositing.composited(front, alpha[rows], under, linear=linear)
         else:
             strip = compositing.cutout(front, alpha[rows], foreground=front)
             if light is not None:
@@ -150,9 +150,8 @@ def check_memory(photo: Image) -> None:
     from mattecli.system.memory import free_bytes, show_bytes
 
     width, height = photo.size
-    # The estimated colours take 12 bytes a pixel, 19 more while they are made: 12 are light, and 7 the estimate's own.
-    # Later background and result are beside them.
-    needed = width * height * (12 + max(19, 8 * photo.pixels.itemsize))
+    # The estimated colours take 12 bytes a pixel, 7 more while they are made; later background and result are beside.
+    needed = width * height * (12 + max(7, 8 * photo.pixels.itemsize))
     if needed > (free := free_bytes()):
         raise DeviceError(
             f"putting {width}×{height} pixels together takes {show_bytes(needed)} of memory, but {show_bytes(free)} is "
@@ -233,7 +232,7 @@ def write_output(
     background: Image | Colour | None = None,
     fit: Fit = "cover",
     around: Colour | None = None,
-    linear: bool | None = None,
+    linear: bool = False,
     bits: Depth = 8,
     files: WriteOptions | None = None,
     output_space: str = "keep",

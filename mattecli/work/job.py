@@ -57,18 +57,17 @@ class OutputOptions:
     """How outputs are made.
 
     `bits` is the depth of the alpha. `fit` says how a background picture is brought to the photo's size, and `around`
-    is the colour that `contain` leaves around it. `linear` False estimates colours and mixes composites in the values
-    as they are; None and True do both in linear light. `colours` says what else is done to colours. `output_space` is
-    the colour space of the other outputs: keep (the photo's own), srgb, p3, or the file of an ICC profile. `depths` are
-    those that formats of outputs settle; `files` says how files are written. `renditions` are outputs under names of
-    their own; every other output's name is its kind. `finishing` is what is done to the matte first; it is no part of
-    the alpha that the network gives.
+    is the colour that `contain` leaves around it. `linear` estimates colours and mixes composites in linear light.
+    `colours` says what else is done to colours. `output_space` is the colour space of the other outputs: keep (the
+    photo's own), srgb, p3, or the file of an ICC profile. `depths` are those that formats of outputs settle; `files`
+    says how files are written. `renditions` are outputs under names of their own; every other output's name is its
+    kind. `finishing` is what is done to the matte first; the alpha that the network gives does not depend on it.
     """
 
     bits: Bits = 8
     fit: Fit = "cover"
     around: Colour | None = None
-    linear: bool | None = None
+    linear: bool = False
     colours: ColourOptions = field(default_factory=ColourOptions)
     output_space: str = KEEP
     depths: Mapping[str, Depth] = field(default_factory=dict)

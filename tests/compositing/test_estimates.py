@@ -22,7 +22,7 @@ def ramp(height: int = 40, width: int = 120) -> Floats:
 
 
 def photo(front: Floats, alpha: Floats, behind: tuple[float, float, float] = (0.9, 0.9, 0.9)) -> NDArray[np.uint8]:
-    return np.rint(composite(front, alpha, behind) * 255).astype(np.uint8)
+    return np.rint(composite(front, alpha, behind, linear=True) * 255).astype(np.uint8)
 
 
 def test_a_choked_estimate_takes_the_rims_colours_from_inside() -> None:
@@ -79,17 +79,17 @@ def test_a_cutout_for_white_looks_over_white_in_display_values_as_one_of_light_d
     hair = Image(np.broadcast_to(np.float32([0.25, 0.15, 0.1]), (40, 120, 3)).copy())
     suited = for_white(hair, alpha)
     white = (1.0, 1.0, 1.0)
-    right = composite(hair, alpha, white)
-    np.testing.assert_allclose(composite(suited, alpha, white, linear=False), right, atol=1e-5)
-    assert np.abs(composite(hair, alpha, white, linear=False) - right).max() > 0.1
+    right = composite(hair, alpha, white, linear=True)
+    np.testing.assert_allclose(composite(suited, alpha, white), right, atol=1e-5)
+    assert np.abs(composite(hair, alpha, white) - right).max() > 0.1
     np.testing.assert_array_equal(suited[alpha == 1], hair.pixels[alpha == 1])
 
 
 def test_only_cutouts_get_colours_for_white() -> None:
     alpha = ramp()
     picture = Image(photo(np.full((40, 120, 3), 0.2, np.float32), alpha))
-    colours = ForegroundColours(ColourOptions(cutout_for="white"))
-    np.testing.assert_array_equal(colours.of(picture, alpha), estimate_foreground(picture, alpha))
+    colours = ForegroundColours(ColourOptions(cutout_for="white"), linear=True)
+    np.testing.assert_array_equal(colours.of(picture, alpha), estimate_foreground(picture, alpha, linear=True))
     assert np.abs(colours.of_cutout(picture, alpha) - colours.of(picture, alpha)).max() > 0.05
 
 
@@ -97,8 +97,8 @@ def test_despill_works_on_the_estimated_colours() -> None:
     alpha = ramp()
     front = np.where((alpha < 1)[..., None], np.float32([0.4, 0.5, 0.4]), np.float32(0.4))
     picture = Image(photo(front, alpha, (0.0, 0.7, 0.25)))
-    plain = ForegroundColours().of(picture, alpha)
-    clean = ForegroundColours(ColourOptions(despill=Despill(screen="auto"))).of(picture, alpha)
+    plain = ForegroundColours(linear=True).of(picture, alpha)
+    clean = ForegroundColours(ColourOptions(despill=Despill(screen="auto")), linear=True).of(picture, alpha)
     edge = (alpha > 0.2) & (alpha < 0.6)
     assert (plain[edge][:, 1] - plain[edge][:, 0]).mean() > 0.08
     assert (clean[edge][:, 1] - clean[edge][:, 0]).max() < 0.02

@@ -42,8 +42,8 @@ def test_half_of_white_over_black_is_mixed_by_the_curve_of_the_photos_own_space(
     icc = space_named(name).icc
     white, black = Image(np.full((2, 3, 3), 255, np.uint8), icc), Image(np.zeros((2, 3, 3), np.uint8), icc)
     half = np.full((2, 3), 0.5, np.float32)
-    assert np.abs(composite(white, half, black) * 255 - level).max() <= 1
-    assert np.abs(composite(white, half, black, linear=False) * 255 - 128).max() <= 1
+    assert np.abs(composite(white, half, black, linear=True) * 255 - level).max() <= 1
+    assert np.abs(composite(white, half, black) * 255 - 128).max() <= 1
 
 
 def test_half_of_white_over_black_in_prophoto_by_a_pure_gamma_of_1_8_is_174() -> None:
@@ -119,7 +119,7 @@ def test_bright_colours_are_estimated_as_dark_ones_are() -> None:
     x, y = np.meshgrid(np.linspace(0.1, 1, 30), np.linspace(0.1, 1, 24))
     pixels = np.stack([x, y, x * y], axis=2).astype(np.float32)
     alpha = np.linspace(0, 1, 24 * 30, dtype=np.float32).reshape(24, 30)
-    dim = estimate_foreground(pixels, alpha, linear=False)
+    dim = estimate_foreground(pixels, alpha)
     bright = estimate_foreground(Image(pixels * 8, linear().icc), alpha)
     np.testing.assert_allclose(bright, dim * 8, atol=1e-5)
 
@@ -214,7 +214,7 @@ def test_a_cutout_for_the_web_is_estimated_after_the_conversion() -> None:
 def test_a_picture_without_a_profile_is_opened_as_srgb(tmp_path: Path) -> None:
     PIL.Image.new("RGB", (3, 2), (200, 100, 50)).save(tmp_path / "a.png")
     half = np.full((2, 3), 0.5, np.float32)
-    mixed = composite(str(tmp_path / "a.png"), half, (0.0, 0.0, 0.0), linear=False)
+    mixed = composite(str(tmp_path / "a.png"), half, (0.0, 0.0, 0.0))
     np.testing.assert_allclose(mixed[0, 0], np.array([200, 100, 50]) / 510, atol=1e-6)
 
 

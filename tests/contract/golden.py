@@ -63,10 +63,10 @@ def digests(folder: Path) -> dict[str, str]:
             for tile in ("off", "128"):
                 run(*predict, "--backend", backend, "--tile", tile, output=f"{name}_{backend}_{tile}.png")
         alpha = run(*predict, "--bits", "16", output=f"{name}_alpha16.png")
-        run(*predict, "--cutout", "--no-linear", output=f"{name}_cutout.png")
+        run(*predict, "--cutout", output=f"{name}_cutout.png")
         over = ("-b", EXAMPLE / "background.jpg")
         run("composite", photo, alpha, *over, "--linear", output=f"{name}_linear.png")
-        run("composite", photo, alpha, *over, "--fit", "contain", "--no-linear", output=f"{name}_contained.png")
+        run("composite", photo, alpha, *over, "--fit", "contain", output=f"{name}_contained.png")
         run("trimap", folder / f"{name}_cutout.png", "--erode", "3", "--dilate", "9", output=f"{name}_made_trimap.png")
     data = ("--photos", "photos", "--foregrounds", "cutouts")
     run("train-samples", "--count", "10", "--size", "96", "--seed", "7", output="samples_procedural.png")

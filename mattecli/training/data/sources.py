@@ -120,7 +120,7 @@ def prepare_cutout(files: CutoutFiles, *, largest_side: int) -> Bytes:
         raise InputError(f"{name} has an alpha of 0 everywhere; remove it from the folder")
     if files.holds_background:
         colour, alpha = _limited(colour, largest_side), _limited(alpha, largest_side)
-        estimated = estimate_foreground(colour, alpha.astype(np.float32) / 255, linear=False)
+        estimated = estimate_foreground(colour, alpha.astype(np.float32) / 255)
         colour = np.round(estimated * 255).astype(np.uint8)
     colour, alpha = spread_colours(colour, alpha), _closed(alpha)
     if _is_binary(alpha):
