@@ -1,4 +1,4 @@
-"""Finds the subject's box in a matte, without specks and single hairs."""
+"""Finds the subject's box in a matte, without specks and flyaways."""
 
 from __future__ import annotations
 
