@@ -1,6 +1,6 @@
 """Painting a large photo: the time of operations, undo and redo, and the memory.
 
-    python benchmarks/labels.py [--width 12000] [--height 8400] [--operations 460]
+    python benchmarks/labels.py [--width 12000] [--height 8400] [--operations 480]
 
 Strokes of 20 to 300 points and radii of 2 to 250 pixels, polygons, outlines and what fills them, bands and erasers at
 random over a mask of a subject with hair. Some fills begin anywhere, and so take up to half of the picture. Each
@@ -46,7 +46,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--width", type=int, default=12000)
     parser.add_argument("--height", type=int, default=8400)
-    parser.add_argument("--operations", type=int, default=460, help="outlines count once with their fill")
+    parser.add_argument("--operations", type=int, default=480, help="outlines count once with their fill")
     parser.add_argument("--seed", type=int, default=26)
     options = parser.parse_args()
     random = np.random.default_rng(options.seed)

@@ -18,8 +18,9 @@ Mask = NDArray[np.bool_]
 def flood(tile_at: Callable[[Index], Tile], grid: Grid, x: int, y: int) -> Iterator[tuple[Index, Mask]]:
     """The pixels that four neighbours connect with (x, y), all of one label, by tile.
 
-    `tile_at` gives labels, (h, w). Only tiles that the region reaches are asked for. Raises `UsageError` for a pixel
-    outside of the picture, and for a region over half of the picture: the label around it has a gap somewhere.
+    `tile_at` gives labels, (h, w). Only tiles that the region reaches are asked for. Up to 3 bytes are held for each
+    pixel of tiles that have more than one label. Raises `UsageError` for a pixel outside of the picture, and for a
+    region over half of the picture: the label around it has a gap somewhere.
     """
     if not (0 <= x < grid.width and 0 <= y < grid.height):
         raise UsageError(f"the pixel ({x}, {y}) lies outside of the picture, which is {grid.width}×{grid.height}")
