@@ -235,10 +235,10 @@ def remedies(listed: list[tuple[Path, str, Floats | float]], network: Callable[[
     for what, cases in (("true alpha", base), ("network's alpha", [(name, network(s)) for name, s in base])):
         report(f"{what}: display values", cases, display)
         report(f"{what}: light", cases, light)
-        report(f"{what}: light, 200 steps, smoothness by both alphas", cases, in_light(partial(long, both=True)))
         report(f"{what}: light, drawn to solid hair", cases, partial(drawn, luminance=0.2, chroma=0.2))
         report(f"{what}: the same, chroma more", cases, partial(drawn, luminance=0.1, chroma=1.0))
     report("floor: the truth blurred by 2 px", base, None)
+    report("true alpha: light, 200 steps, smoothness by both alphas", base, in_light(partial(long, both=True)))
 
 
 NEW = {"white": (1.0, 1.0, 1.0), "black": (0.0, 0.0, 0.0), "red": (0.8, 0.05, 0.3)}

@@ -1,4 +1,4 @@
-"""Options of colours: how the foreground's are found, and what is removed from them."""
+"""Options of colours: choke, decontaminate, despill."""
 
 from __future__ import annotations
 

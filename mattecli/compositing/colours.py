@@ -1,4 +1,4 @@
-"""The colours of outputs: how they are estimated, and what is done to them."""
+"""The foreground colours of outputs: options, estimate, despill."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Removes the light of a green or blue screen from the colours of a foreground.
+"""Removes the light of a green or blue screen from colours.
 
 All is computed in linear light. Let k be the screen's channel. A 3 × 3 map takes the screen's chromaticity to pure k
 and keeps white. In the mapped colours c
