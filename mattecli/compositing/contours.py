@@ -1,4 +1,4 @@
-"""Moves, smooths and softens the contours of a matte without redrawing them.
+"""Moves, smooths and softens the contours of a matte.
 
 All functions take and give float32 (H, W) in [0, 1]. A subject that the frame cuts goes on beyond it.
 """

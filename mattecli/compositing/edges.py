@@ -1,4 +1,4 @@
-"""Edges of a matte: cleaned, smoothed, moved and softened, with hair kept."""
+"""Edges of a matte: cleaned, smoothed, moved, softened."""
 
 from __future__ import annotations
 

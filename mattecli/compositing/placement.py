@@ -1,4 +1,4 @@
-"""Where the subject stands in the output: its size, its place, one resampling."""
+"""Where the subject stands in the output, and its size."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The subject's box in a matte, whatever specks and single hairs say."""
+"""The box of the subject in a matte, without specks."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""OpenEXR's data and display windows: which pixels a picture has, and which a viewer shows."""
+"""OpenEXR's data and display windows of a picture."""
 
 from __future__ import annotations
 
