@@ -45,7 +45,7 @@ class ReportOptions:
             parser=whole_number(1),
             metavar="N",
             help="Print a CSV list of the N photos that need a look most, with the reasons, "
-            "for `matte batch --manifest`.",
+            "as --manifest of `matte batch` takes it.",
         ),
     ] = None
     output: Annotated[
