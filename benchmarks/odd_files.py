@@ -118,7 +118,7 @@ def read_damaged(folder: Path, count: int, report: Path) -> None:
             try:
                 image = read_image(path, keep_alpha=True, options=OPTIONS)
                 shape = f"{image.pixels.dtype}{image.pixels.shape}"
-                outcome = f"read {shape} {hashlib.sha256(image.pixels.tobytes()).hexdigest()}"
+                outcome = f"read {shape} {hashlib.sha256(np.ascontiguousarray(image.pixels).data).hexdigest()}"
             except MatteError as error:
                 outcome = f"refused {' '.join(str(error).replace(str(path), 'FILE').split())}"
             except BaseException as error:

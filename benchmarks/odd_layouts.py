@@ -162,8 +162,8 @@ def tiff_kinds() -> Iterator[File]:
         inks = np.zeros((HEIGHT, WIDTH, 4), dtype)
         inks[..., 1:3] = np.iinfo(dtype).max  # red
         content = tiff(inks, photometric="separated", separate=separate)
-        red = np.zeros((HEIGHT, WIDTH, 3), "u1")
-        red[..., 0] = 255
+        red = np.zeros((HEIGHT, WIDTH, 3), dtype)
+        red[..., 0] = np.iinfo(dtype).max
         yield File(f"tiff_{dtype}_cmyk_{'sep' if separate else 'con'}.tif", content, red)
 
 
@@ -296,8 +296,8 @@ def psd_files() -> Iterator[File]:
         yield File(f"psd_{depth}_black.psd", content, expected, 2)
         inks = np.full((HEIGHT, WIDTH, 4), full)
         inks[..., 1:3] = 0  # stored the other way round: red
-        red = np.zeros((HEIGHT, WIDTH, 3), "u1")
-        red[..., 0] = 255
+        red = np.zeros((HEIGHT, WIDTH, 3), dtype)
+        red[..., 0] = full
         yield File(f"psd_{depth}_cmyk.psd", psd(inks, 4, depth), red)
     floats = noise(3, "f4")
     yield File("psd_32_rgb.psd", psd(floats, 3, 32), floats)

@@ -135,7 +135,7 @@ def without_clashes(listed: JobList, *, scanned: Sequence[str] = ()) -> JobList:
         if reason is None:
             jobs.append(job)
         else:
-            failed.append(Failed(job.name, job.image, reason, job.trimap, extra=job.extra, what=job.what or "trimap"))
+            failed.append(Failed(job.name, job.image, reason, job.trimap, extra=job.extra, what=job.what))
     return JobList(jobs, failed, listed.unused, listed.foreign)
 
 

@@ -28,10 +28,10 @@ def read_manifest(
 ) -> JobList:
     """The jobs of a manifest: CSV with a line of column names, or JSON lines; see `read_lines`.
 
-    `image` and `trimap` are paths; relative ones start at the manifest's folder. `output` is a path below `out`, which
-    may hold `{what}`; without it `pattern` names the outputs. `suffixes` and `patterns` are as in `outputs_of`, and
-    `making` is how the trimaps are read. `background` is a picture or a colour; without it the `background` of this
-    call is used. Other columns are a job's `extra`. A line that cannot be matted is a Failed. Raises InputError for a
+    `image` and `trimap` are paths; relative ones start at the manifest's folder. `making` is how the trimaps are read.
+    `output` is a path below `out`, which may hold `{what}`; without it `pattern` names the outputs. `suffixes` and
+    `patterns` are as in `outputs_of`. `background` is a picture or a colour; without it the `background` of this call
+    is used. Other columns are a job's `extra`. A line that cannot be matted is a Failed. Raises InputError for a
     manifest that cannot be read, and for an output that would not lie in `out`.
     """
     listed = JobList()

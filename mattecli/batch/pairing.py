@@ -68,10 +68,12 @@ def find_jobs(
     `trimaps` is a folder or a pattern. In a folder, the trimap of `sub/cat.jpg` is `sub/cat` or `sub/cat_trimap` with
     the suffix of any picture. A pattern is a path with `{dir}`, `{stem}` and `{name}`; without a suffix it stands for
     any. A picture that is the trimap of another is not a photo. `pattern` names the outputs below `out`; `suffixes` and
-    `patterns` are as in `outputs_of`. `sources` says how the trimaps are made: from masks, and then `sub/cat_mask`
-    counts instead of `sub/cat_trimap`; or from the photos alone, and then `trimaps` is None. With `alphas` the files
-    are finished alphas, and `sub/cat_alpha` counts. `background` is that of all composites; a folder or a pattern has
-    one for each photo.
+    `patterns` are as in `outputs_of`. `background` is that of all composites; a folder or a pattern has one for each
+    photo.
+
+    `sources` says how the trimaps are made: from masks, and then `sub/cat_mask` counts instead of `sub/cat_trimap`; or
+    from the photos alone, and then `trimaps` is None. With `alphas` the files are finished alphas, and `sub/cat_alpha`
+    counts.
 
     Links to folders are followed, except back to a folder above. Hidden files are left out. What looks like a picture
     but cannot be matted is a Failed. Raises InputError where there is no folder, where it has no photo, and where the
@@ -80,9 +82,9 @@ def find_jobs(
     in_folder = trimaps is not None and ("{" not in trimaps or Path(trimaps).is_dir())
     folder = Path(str(trimaps)) if in_folder else None
     making = None if sources is None else sources.making
-    what = "alpha" if alphas else "trimap" if making is None else making.what
+    what = "alpha" if alphas is not None else "trimap" if making is None else making.what
     _check_folders(images, out, folder, recursive=recursive, what=what)
-    shelves, ending = _Shelves(), {"alpha": ALPHA, "mask": MASK}.get(what, ENDING)
+    shelves, ending = _Shelves(), {"alpha": ALPHA, "mask": MASK, "trimap": ENDING}[what]
     same = folder is not None and folder.samefile(images)
     find: Find = _itself
     if trimaps is not None:
@@ -107,8 +109,9 @@ def find_jobs(
             continue  # a trimap
         elif len(trimaps_of[name]) == 1:
             outputs = outputs_of(name, out, kinds, pattern, suffixes=suffixes, patterns=patterns)
-            trimap = trimaps_of[name][0] or str(path)
-            entry = complete(Job(name, str(path), trimap, outputs, None if one_each else background))
+            trimap, under = trimaps_of[name][0] or str(path), None if one_each else background
+            job = Job(name, str(path), trimap, outputs, under, making=making, finished=alphas is not None)
+            entry = complete(job)
             if isinstance(entry, Job):
                 listed.jobs.append(entry)
             else:
@@ -172,7 +175,7 @@ def _itself(_: str) -> list[str]:
 def _completer(
     sources: Sources | None, alphas: Alphas | None, backgrounds: str | None
 ) -> Callable[[Job], Job | Failed]:
-    """What adds to a job the files of its name that lie elsewhere, and how its alpha is made."""
+    """What adds to a job the files of its name that lie elsewhere."""
     cores, garbages = (None, None) if sources is None else (sources.cores, sources.garbages)
     places = (
         ("core mask", cores, CORE, "--cores"),
@@ -190,13 +193,13 @@ def _completer(
         for what, files in found.items():
             if len(files) > 1 or (not files and what == "background"):
                 reason = _unpaired(Path(job.image), files, finders[what][0], what)
-                return Failed(job.name, job.image, reason, job.trimap, what=job.what or "trimap")
+                return Failed(job.name, job.image, reason, job.trimap, what=job.what)
         files_of = {what: files[0] for what, files in found.items() if files}
         job = replace(job, background=files_of.get("background", job.background), known=files_of.get("trimap"))
-        if sources is None:
+        if job.making is None:
             return job
         core, garbage = files_of.get("core mask"), files_of.get("garbage mask")
-        return replace(job, making=replace(sources.making, core=core, garbage=garbage))
+        return replace(job, making=replace(job.making, core=core, garbage=garbage))
 
     return complete
 

@@ -75,7 +75,7 @@ def run_on_ray(
         outcome = _unpack(row["outcome"])
         if isinstance(outcome, Skipped):  # finished by a worker that died before it could tell
             outcome = Done(outcome.job, outcome.facts, outcome.facts.get("seconds", 0.0))
-        if isinstance(outcome, Done) and not loaded and on_load is not None:
+        if isinstance(outcome, Done) and "device" in outcome.facts and not loaded and on_load is not None:
             loaded = True
             on_load(f"{outcome.facts['device']}, {count} Ray workers")
         on_done(outcome)
@@ -215,5 +215,6 @@ def _rooted(job: Job) -> Job:
 
 
 def _rooted_making(making: Making) -> Making:
-    rooted = [None if path is None else os.path.abspath(path) for path in (making.core, making.garbage)]
-    return replace(making, core=rooted[0], garbage=rooted[1])
+    given = (making.strokes, making.core, making.garbage)
+    strokes, core, garbage = [None if path is None else os.path.abspath(path) for path in given]
+    return replace(making, strokes=strokes, core=core, garbage=garbage)

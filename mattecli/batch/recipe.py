@@ -48,12 +48,12 @@ def output_recipe(output: str, job: Job, outputs: OutputOptions, *, alpha: list[
         parts += made.words()
     if kind != "alpha" and outputs.output_space != "keep":
         parts.append(["output space", outputs.output_space])
-    return digest(parts + _trimap_words(job))
+    return digest(parts + _making_words(job))
 
 
 def alpha_recipe(job: Job, *, alpha: list[Any], reading: list[Any], files: list[Any]) -> str:
     """A digest of what makes an alpha, with `files`, which tell its input files. How outputs are made is no part."""
-    return digest(["a kept alpha", RECIPE, *alpha, *reading, *_trimap_words(job), *files])
+    return digest(["a kept alpha", RECIPE, *alpha, *reading, *_making_words(job), *files])
 
 
 def network_words(sha256: str, run: RunOptions) -> list[Any]:
@@ -73,8 +73,8 @@ def reading_words(reading: ReadOptions, *, exposure: float) -> list[Any]:
     return parts + ([["network exposure", exposure]] if exposure else [])
 
 
-def _trimap_words(job: Job) -> list[Any]:
-    """What recipes hash of how the trimap is made, where it is."""
+def _making_words(job: Job) -> list[Any]:
+    """What recipes hash of how the trimap is made, where it is not simply read."""
     return [] if job.making is None else job.making.words()
 
 

@@ -198,7 +198,7 @@ def _find_jobs(
     kinds: tuple[str, ...],
     photos: PhotoOptions,
     choices: OutputChoices,
-    making: Making | None,
+    making: Making,
     deliveries: Mapping[str, Rendition],
     terminal: Terminal,
 ) -> JobList:
@@ -224,7 +224,7 @@ def _find_jobs(
             images,
             out,
             trimaps=photos.trimaps or photos.masks,
-            sources=None if making is None else Sources(making=making, cores=photos.cores, garbages=photos.garbages),
+            sources=Sources(making=making, cores=photos.cores, garbages=photos.garbages),
             kinds=kinds,
             pattern=photos.name,
             suffixes=suffixes,
@@ -235,8 +235,8 @@ def _find_jobs(
     return narrowed(jobs, photos, terminal, partners="trimaps" if photos.masks is None else "masks")
 
 
-def _making(base: str, photos: PhotoOptions, masks: MaskOptions) -> Making | None:
-    """How the trimaps are made; None where they are simply read.
+def _making(base: str, photos: PhotoOptions, masks: MaskOptions) -> Making:
+    """How the trimaps are read or made.
 
     Raises what `fetch_model` raises: a batch downloads nothing.
     """
@@ -249,6 +249,4 @@ def _making(base: str, photos: PhotoOptions, masks: MaskOptions) -> Making | Non
 
         fetch_model(model)
     recipe = masks.recipe() if base in ("--masks", "--auto") else None
-    making = Making(recipe=recipe, key=photos.key, model=model, resize=photos.resize_trimap)
-    plain = making == Making() and photos.cores is None and photos.garbages is None
-    return None if plain else making
+    return Making(recipe=recipe, key=photos.key, model=model, resize=photos.resize_trimap)

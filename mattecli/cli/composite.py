@@ -137,9 +137,9 @@ def composite(
       matte composite photo.jpg photo_alpha.png -b white --canvas 2000x2000 --fill 85%
       matte composite photos/ alphas/ -b backgrounds/ --out-dir out/ --report run.jsonl
     """
-    started = time.perf_counter()
     from mattecli.system.threads import use_threads
 
+    started = time.perf_counter()
     use_threads(threads)
     if Path(photo).is_dir():
         batch = _batch_options(options, edges, placement, reading, written, how, overwrite=overwrite)
@@ -174,16 +174,17 @@ def composite(
     finish = finishing(edges, placement)
     finish.check_kinds(["composite"])
     written.check(list(targets.values()))
+    if options.out_dir is not None:
+        from mattecli.system.files import make_folder
+
+        make_folder(options.out_dir)
     given = [photo, alpha, *([] if options.trimap is None else [options.trimap])]
     for background, target in targets.items():
         check_composite_output(target, background, overwrite=overwrite, inputs=[*given, background])
 
     from mattecli.imaging.write import check_format, write_image
     from mattecli.imaging.writing.encoding import metadata_note
-    from mattecli.system.files import make_folder
 
-    if options.out_dir is not None:
-        make_folder(options.out_dir)
     written_as = written.write_options()
     results = _composites(photo, alpha, options, reading.read_options(), targets, finish, terminal)
     for target, result in results:
@@ -299,22 +300,14 @@ def _composites(
     from mattecli.compositing.delivery import ForegroundColours, deliver
     from mattecli.compositing.finishing import finish
     from mattecli.imaging.image import Image, in_space
-    from mattecli.imaging.pixels import as_float
-    from mattecli.imaging.read import read_alpha, read_image
     from mattecli.imaging.write import check_format
-    from mattecli.trimaps.check import check_size
-    from mattecli.trimaps.pairs import over_data_window, read_trimap
+    from mattecli.work.job import read_finished
+    from mattecli.work.outcome import Job
 
     check_output_space(options.output_space)
     backgrounds = {name: read_background(name) for name in targets}
-    picture, matte = read_image(photo, options=reading), as_float(read_alpha(alpha))
-    windows = picture.metadata.windows
-    if windows is not None and matte.shape[::-1] == windows.display[2:]:
-        matte = over_data_window(matte, windows)
-    check_size((matte.shape[1], matte.shape[0]), picture.size, name=alpha, image_name=photo, what="alpha")
-    known = None if options.trimap is None else read_trimap(options.trimap)
-    if known is not None and options.trimap is not None:
-        check_size((known.shape[1], known.shape[0]), picture.size, name=options.trimap, image_name=photo)
+    given = read_finished(Job(photo, photo, alpha, {}, finished=True, known=options.trimap), reading=reading)
+    picture, matte, known = given.inputs.photo, given.alpha, given.inputs.trimap
     if note := photo_note(picture, photo):
         terminal.warn(note)
     finished = finish(picture, matte, finishing, trimap=known, name=photo) if finishing.asked else None

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from mattecli.cli.batch_options import ListOptions, RunChoices
 from mattecli.cli.folder_run import narrowed, run_folder
-from mattecli.cli.output_options import WriteChoices, check_composite_options
+from mattecli.cli.output_options import WriteChoices, check_composite_options, check_in_folder
 from mattecli.cli.terminal import Terminal
 from mattecli.errors import UsageError
 
@@ -85,6 +85,7 @@ def deliver_photo(
         ).values()
     }
     job = Job(photo, photo, alpha, outputs, background, finished=True, known=known)
+    check_in_folder(outputs.values(), options.out)
     for output in outputs.values():
         make_folder(Path(output).parent)
     check_outputs(job, options.outputs, overwrite=options.overwrite)

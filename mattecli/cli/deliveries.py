@@ -14,7 +14,7 @@ from mattecli.compositing.rendition import Rendition
 from mattecli.errors import UsageError
 from mattecli.imaging.choices import Kind
 from mattecli.imaging.options import Quality
-from mattecli.imaging.products import FILE_FORMATS, LAYERED
+from mattecli.imaging.products import FILE_FORMATS
 
 _LOSSY = (".jpg", ".webp", ".avif", ".jxl")
 _KEYS = ("name", "what", "format", "size", "quality", "max-bytes", "output-space", "file")
@@ -92,7 +92,7 @@ def _of(table: Mapping[str, Any], key: str, parse: Callable[[Any], Any], otherwi
 
 def _format(value: Any) -> str:
     name = str(value).lower()
-    if name not in FILE_FORMATS or FILE_FORMATS[name].suffix == LAYERED:
+    if name not in FILE_FORMATS or name == "psd":
         raise ValueError(f"must be one of {', '.join(key for key in FILE_FORMATS if key != 'psd')}, not {value}")
     return name
 

@@ -89,8 +89,9 @@ def _bytes_to_keep(job: Job, worker: Worker, pixels: int) -> int:
     """How large the job's kept alpha can become. Where the trimap is still to be made, every pixel may be unknown."""
     from mattecli.batch.kept import BYTES, bytes_at_most
     from mattecli.trimaps.pairs import read_trimap
+    from mattecli.work.making import Making
 
-    if job.making is not None:
+    if job.making not in (None, Making()):
         return pixels * BYTES
     return bytes_at_most(read_trimap(job.trimap, snap=worker.options.run.snap))
 

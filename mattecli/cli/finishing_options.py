@@ -1,4 +1,4 @@
-"""Options that finish a matte: its edges, the subject's place, and its shadow."""
+"""Options that finish a matte: edges, placement, shadows."""
 
 from __future__ import annotations
 

@@ -142,8 +142,8 @@ def predict(
       matte predict photo.jpg -t trimap.png -b white --canvas 2000x2000 --fill 85% --shadow contact
     """
     started = time.perf_counter()
-    deliveries = choices.deliveries()
     base = subject.base(**{"--trimap": files.trimap, "--mask": files.mask})
+    deliveries = choices.deliveries()
     job = _job(photo, base, files, subject, choices, masks, deliveries)
     written.check(list(job.outputs.values()))
     finish = finishing(edges, placement)

@@ -1,4 +1,4 @@
-"""Options that find the subject: its screen, strokes, a box, or a model."""
+"""Options that say where the subject is."""
 
 from __future__ import annotations
 

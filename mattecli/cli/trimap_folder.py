@@ -1,4 +1,4 @@
-"""`matte trimap MASKS/ OUT/`: the trimaps of a folder of masks or photos."""
+"""`matte trimap MASKS/ OUT/`: the trimaps of a folder."""
 
 from __future__ import annotations
 

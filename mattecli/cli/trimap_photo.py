@@ -1,4 +1,4 @@
-"""`matte trimap` from a photo: its screen, strokes, a box, or a model."""
+"""`matte trimap` from a photo, without a mask."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Moves, smooths and softens the contours of a matte without redrawing them.
+"""Moves, smooths and softens the contours of a matte.
 
 All functions take and give float32 (H, W) in [0, 1]. A subject that the frame cuts goes on beyond it.
 """
@@ -165,7 +165,8 @@ def _restored(alpha: Floats, moved: Floats, pixels: float) -> Floats:
     low, high = _range(moved)
     redrawn = low + (high - low) * np.clip(0.5 + place / width, 0, 1)
     share = np.clip((_WIDE - width) / (_WIDE - _NARROW), 0, 1) * (high - low > 0.9)
-    return np.asarray(share * redrawn + (1 - share) * moved, np.float32)
+    mixed = moved + share * (redrawn - moved)
+    return np.where(high > low, mixed, moved).astype(np.float32)
 
 
 def _probit(values: Floats) -> Floats:

@@ -14,6 +14,8 @@ from mattecli.compositing.contours import choked, disc, feathered, opened, smoot
 from mattecli.compositing.finishing import LONGEST, Finishing, in_pixels
 
 _STRAND = 0.1  # hair is somewhere at least so opaque
+_COVERED = 0.2  # where the solid part is more opaque, the roots of strands hardly show
+_WEB = 3  # pixels that a strand is widened by where its root is sought
 _LEAST_RADIUS = 3  # of the disc that hair does not hold
 
 
@@ -64,15 +66,19 @@ def with_exact_background(alpha: Floats) -> Floats:
 def split(alpha: Floats, radius: float) -> tuple[Floats, Floats]:
     """The solid part S and the hair D of a matte, float32 (H, W) each: α = S + (1 − S)·D.
 
-    S is the opening of α by a disc. An opening leaves ears at corners, too: so D has only pieces that are longer than
-    the disc is wide and at least 0.1 somewhere, and elsewhere S is α.
+    S is the opening of α by a disc of that radius r. An opening also takes ears off at corners, and grain off along the
+    contour. So D has only pieces that are longer than r beyond r/2 from the solid part, with their roots; elsewhere S
+    is α. A strand is at least 0.1 somewhere.
     """
     solid = opened(alpha, radius)
     hair = np.where(solid < 1, (alpha - solid) / np.maximum(1 - solid, np.float32(1e-6)), 0).astype(np.float32)
-    _, labels, facts, _ = cv2.connectedComponentsWithStats((hair > _STRAND).astype(np.uint8), connectivity=8)
-    long = facts[:, (cv2.CC_STAT_WIDTH, cv2.CC_STAT_HEIGHT)].max(axis=1) > 2 * radius
+    away = cv2.distanceTransform((solid < 0.5).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_5)
+    far = (hair > _STRAND) & (away > radius / 2)
+    _, labels, facts, _ = cv2.connectedComponentsWithStats(far.astype(np.uint8), connectivity=8)
+    long = facts[:, (cv2.CC_STAT_WIDTH, cv2.CC_STAT_HEIGHT)].max(axis=1) > radius
     long[0] = False
-    kept = cv2.dilate(long[labels].astype(np.uint8), disc(_LEAST_RADIUS)) > 0
+    root = disc(math.ceil(radius / 2) + _LEAST_RADIUS)
+    kept = cv2.dilate(long[labels].astype(np.uint8), root) > 0
     hair[~kept] = 0
     return np.where(kept, solid, alpha), hair
 
@@ -103,11 +109,13 @@ def _with_moved_solid(alpha: Floats, options: Finishing, lengths: dict[str, floa
 def _with_roots(hair: Floats, solid: Floats, reach: float) -> Floats:
     """Hair that goes on into the solid part, where choking uncovers its roots: each pixel has the nearest hair's value.
 
-    Within S ≈ 1 nothing says what D is; without roots a choked edge would leave a gap before each strand.
+    The hair is widened for it, and made as narrow again: an opening leaves small webs between strands and solid part.
+    Under a solid part nothing says what D is; without roots a choked edge would leave a gap before each strand.
     """
-    covered = (solid > 0.9).astype(np.uint8)
-    deep = math.ceil(reach) + 2
-    marked = hair + 2 * covered  # one plane for the tiles: D is in [0, 1], and 2 marks the solid part
+    covered = (solid > _COVERED).astype(np.uint8)
+    deep = math.ceil(reach) + _WEB + 2
+    web = disc(_WEB)
+    marked = np.asarray(cv2.dilate(hair, web) + 2 * covered, np.float32)  # 2 marks the solid part
 
     def window(values: Floats) -> Floats:
         inside = (values >= 2).astype(np.uint8)
@@ -123,4 +131,5 @@ def _with_roots(hair: Floats, solid: Floats, reach: float) -> Floats:
         return np.where(outer, values, np.where(away <= deep, grown, 0)).astype(np.float32)
 
     grown = tiled(marked, deep + 2, window)
-    return np.where(grown >= 2, 0, grown).astype(np.float32)
+    grown[grown >= 2] = 0
+    return np.where(covered > 0, np.maximum(hair, cv2.erode(grown, web)), hair).astype(np.float32)

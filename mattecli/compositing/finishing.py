@@ -227,6 +227,8 @@ def finish(
         light = shadows.made(finished, options.shadow)
     if light is not None:
         light = shadows.weakened(light, options.shadow_strength)
+        if sides := shadows.cut_sides(light):
+            notes.append(f"the output cuts the shadow at the {sides}; leave more room there")
     return Finished(finished, tuple(notes), light, place, before)
 
 

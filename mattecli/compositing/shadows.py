@@ -86,6 +86,12 @@ def made(alpha: Floats, kind: Literal["contact", "drop"]) -> Floats:
     return np.asarray(1 - shade, np.float32)
 
 
+def cut_sides(light: Floats) -> str:
+    """The sides where a shadow of 3 % or more reaches the frame, in words; empty where there are none."""
+    sides = {"top": light[0], "bottom": light[-1], "left": light[:, 0], "right": light[:, -1]}
+    return " and the ".join(name for name, side in sides.items() if side.min() < 1 - _FULL)
+
+
 def weakened(light: Floats, strength: float) -> Floats:
     """1 − s(1 − T) for a strength s in per cent."""
     return light if strength == 100 else 1 - np.float32(strength / 100) * (1 - light)

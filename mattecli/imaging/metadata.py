@@ -55,8 +55,8 @@ def read_metadata(handle: BinaryIO, picture: PIL.Image.Image | None = None) -> M
     if picture is None:
         return Metadata()
     info = picture.info
-    block = info.get("exif") or _text_chunk(info, "exif") or _text_chunk(info, "APP1")
-    packet = info.get("xmp") or info.get("XML:com.adobe.xmp") or _text_chunk(info, "xmp")
+    block = info.get("exif") or raw_profile(info, "exif") or raw_profile(info, "APP1")
+    packet = info.get("xmp") or info.get("XML:com.adobe.xmp") or raw_profile(info, "xmp")
     return Metadata(
         exif=_tiff_structure(block),
         xmp=packet.encode() if isinstance(packet, str) else packet,
@@ -78,16 +78,16 @@ def _tiff_structure(block: bytes | None) -> bytes | None:
 
 def _iptc_of(info: Mapping[Any, Any]) -> bytes | None:
     resources = info.get("photoshop")
-    records = resources.get(_IPTC_RESOURCE) if isinstance(resources, dict) else _text_chunk(info, "iptc")
+    records = resources.get(_IPTC_RESOURCE) if isinstance(resources, dict) else raw_profile(info, "iptc")
     if records is not None and records.startswith(b"8BIM"):  # a PNG by ImageMagick: IPTC inside Photoshop's block
         records = _iptc_resource(records)
     return records or None
 
 
-def _text_chunk(info: Mapping[Any, Any], name: str) -> bytes | None:
+def raw_profile(info: Mapping[Any, Any], name: str) -> bytes | None:
     """A block as older PNG files hold it: a name, a length and hexadecimal digits in a text chunk."""
     text = info.get(f"Raw profile type {name}")
-    found = re.fullmatch(r"\s*\w+\s+\d+\s+([0-9a-fA-F\s]+)", text) if isinstance(text, str) else None
+    found = re.fullmatch(r"\s*\w+(?: profile)?\s+\d+\s+([0-9a-fA-F\s]+)", text) if isinstance(text, str) else None
     digits = "".join(found[1].split()) if found else ""
     return bytes.fromhex(digits) if digits and len(digits) % 2 == 0 else None
 

@@ -51,7 +51,7 @@ FILE_FORMATS = {
     "npy": FileFormat(".npy"),
     "psd": FileFormat(".psd"),
 }
-LAYERED = ".psd"  # the suffix of a file with layers
+LAYERED = (".psd", ".tif", ".tiff")  # suffixes of files with layers; the first is the default
 
 
 def parse_products(text: str) -> Products:
@@ -75,8 +75,10 @@ def parse_products(text: str) -> Products:
 
 def _check(kind: Kind, name: str, form: FileFormat) -> None:
     """Raise ValueError for a format that cannot hold this kind of output."""
-    if (kind == "layers") != (form.suffix == LAYERED):
-        raise ValueError("must give layers, and nothing else, the format psd")
+    if kind == "layers" and (form.suffix not in LAYERED or form.bits is not None):
+        raise ValueError("must give layers the format psd or tif")
+    if kind != "layers" and form.suffix == ".psd":
+        raise ValueError("must give the format psd to layers alone")
     if kind == "alpha" and not form.exact:
         raise ValueError(f"must not give the alpha the format {name}, which changes values; take png, tif or webp")
     if kind == "cutout" and not form.alpha:
@@ -93,7 +95,9 @@ def check_over(products: Products, background: str | None) -> None:
 def suffixes(products: Products) -> dict[str, str]:
     """The suffixes that are settled by the formats."""
     settled: dict[str, str] = {kind: form.suffix for kind, form in products.items() if form is not None}
-    return settled | ({"layers": LAYERED} if "layers" in products else {})
+    if "layers" in products:
+        settled.setdefault("layers", LAYERED[0])
+    return settled
 
 
 def depths(products: Products) -> dict[str, Depth]:

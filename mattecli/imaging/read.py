@@ -26,7 +26,7 @@ from mattecli.imaging.space import Space
 def read_image(source: Source, *, keep_alpha: bool = False, options: ReadOptions = DEFAULT) -> Image:
     """Read a photo as RGB (H, W, 3); with `keep_alpha`, as RGBA (H, W, 4) if the file has an alpha channel.
 
-    Depths stay, except in AVIF, CMYK and Lab, which become 8 bits; 10 and 12 bits become 16. Values stay as they are
+    Depths stay, except in AVIF, which becomes 8 bits; 10 and 12 bits become 16. Values stay as they are
     stored, and `Image.space` says what they mean; CMYK and Lab are converted to sRGB with their profile. Floats may lie
     outside of 0 to 1. `Image.notes` says what the user should know, such as pages that were not read.
     """

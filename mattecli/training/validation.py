@@ -106,8 +106,8 @@ class ValidationSet:
         """Width and height of a photo whose partners fit it."""
         size = read_size(self.images[name])
         for files in (self.alphas, *self.trimaps.values()):
-            what = {"name": str(files[name]), "image_name": str(self.images[name]), "what": "trimap or alpha"}
-            check_size(read_size(files[name]), size, **what)
+            file, photo = str(files[name]), str(self.images[name])
+            check_size(read_size(files[name]), size, name=file, image_name=photo, what="trimap or alpha")
         for files in self.trimaps.values():
             trimap = read_trimap(files[name])
             if not unknown(trimap).any():

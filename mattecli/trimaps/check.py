@@ -159,9 +159,18 @@ def as_codes(pixels: NDArray[Any], *, snap: int = 0, name: str = "the trimap") -
 
 
 def check_size(
-    size: tuple[int, int], image_size: tuple[int, int], *, name: str, image_name: str, what: str = "trimap"
+    size: tuple[int, int],
+    image_size: tuple[int, int],
+    *,
+    name: str,
+    image_name: str,
+    what: str = "trimap",
+    resizable: bool = False,
 ) -> None:
-    """Raise `InputError` if a trimap (or another map, named by `what`) and its photo differ in (width, height)."""
+    """Raise `InputError` if a trimap (or another map, named by `what`) and its photo differ in (width, height).
+
+    Where it is `resizable`, the message names `resize_trimap`, if that would help.
+    """
     if size == image_size:
         return
     facts = f"{name} is {size[0]}×{size[1]} but {image_name} is {image_size[0]}×{image_size[1]}"
@@ -171,7 +180,7 @@ def check_size(
             f"rotate the {what} by 90° or make it from the photo again"
         )
     remedy = f"make the {what} from the photo at its full size"
-    if what == "trimap" and same_aspect(size, image_size):
+    if resizable and same_aspect(size, image_size):
         remedy += ", or add `resize_trimap`"
     raise InputError(f"{facts}; {remedy}")
 

@@ -55,12 +55,12 @@ def pair_size(
     *,
     what: str = "trimap",
     reading: ReadOptions | None = None,
-    resize: bool = False,
+    resize: bool | None = None,
 ) -> tuple[int, int]:
     """Width and height of a photo, from its header. Raises `InputError` if its trimap (or mask) has another size.
 
-    With `resize` its aspect alone must fit. The trimap of an OpenEXR plate may have another size, which `read_pair`
-    compares with the display window.
+    With `resize` its aspect alone must fit; False makes the message name `resize_trimap`. The trimap of an OpenEXR
+    plate may have another size, which `read_pair` compares with the display window.
     """
     size = read_size(photo, options=reading or ReadOptions())
     if not str(source_name(photo, "")).lower().endswith(".exr"):
@@ -69,7 +69,7 @@ def pair_size(
         if resize:
             check_aspect(found, size, **names)
         else:
-            check_size(found, size, **names, what=what)
+            check_size(found, size, **names, what=what, resizable=resize is False)
     return size
 
 
@@ -80,15 +80,16 @@ def read_pair(
     snap: int = 0,
     reading: ReadOptions | None = None,
     exposure: float = 0.0,
-    resize: bool = False,
+    resize: bool | None = None,
     on_note: Callable[[str], None] | None = None,
 ) -> Pair:
     """Read a photo and its trimap. Different sizes are found before decoding, unless one of them is a pipe.
 
-    `reading` is for both, but its layer is the photo's. The pixels of an OpenEXR plate are those of its data window. A
-    trimap of the display window's size is extended at its edges, or cut, to the data window. With `resize` a trimap of
-    another size is brought to the photo's; see `resized`. `exposure` is that of the photo's view. `on_note` is called
-    with the worst that the linter finds, as far as the trimap can be matted, and with what was resized.
+    `reading` is for both, but its layer is the photo's. The pixels of an OpenEXR plate are those of its data window.
+    A trimap of the display window's size is extended at its edges, or cut, to the data window. With `resize` a trimap
+    of another size is brought to the photo's; see `resized` and `pair_size`. `exposure` is that of the photo's view.
+    `on_note` is called with the worst that the linter finds, as far as the trimap can be matted, and with what was
+    resized.
     """
     if not any(map(is_pipe, (photo, trimap))):
         pair_size(photo, trimap, reading=reading, resize=resize)
@@ -104,7 +105,7 @@ def read_pair(
         values = known
         if on_note is not None:
             on_note(note)
-    check_size((known.shape[1], known.shape[0]), picture.size, **names)
+    check_size((known.shape[1], known.shape[0]), picture.size, **names, resizable=resize is False)
     view = network_view(picture, exposure=exposure)
     if on_note is not None and (worst := worst_finding(values, known, view, **names)):
         on_note(str(worst))

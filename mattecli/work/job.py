@@ -8,6 +8,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
 import numpy as np
@@ -36,7 +37,7 @@ from mattecli.imaging.writing.encoding import metadata_note
 from mattecli.imaging.writing.layers import LAYERS
 from mattecli.system.memory import peak_bytes
 from mattecli.trimaps.check import check_size, shares
-from mattecli.trimaps.pairs import pair_size, read_pair, read_trimap, trimap_note
+from mattecli.trimaps.pairs import over_data_window, pair_size, read_pair, read_trimap, trimap_note
 from mattecli.work.making import Making
 from mattecli.work.outcome import Done, Job
 
@@ -112,6 +113,11 @@ class Inputs:
     unknown: float | None
     seconds: float
     notes: tuple[str, ...] = ()
+
+    @cached_property
+    def odd(self) -> str | None:
+        """How many of the photo's values are odd, counted once: see `odd_values`."""
+        return odd_values(self.photo.pixels)
 
     @property
     def required_trimap(self) -> NDArray[np.uint8]:
@@ -221,7 +227,7 @@ def job_size(job: Job, reading: ReadOptions | None = None) -> tuple[int, int]:
     """Width and height of a job's photo, from the headers of its files. Raises `InputError` if they do not fit."""
     if job.what is None:
         return read_size(job.image, options=reading or ReadOptions())
-    resize = job.making is not None and job.making.resize
+    resize = None if job.making is None or job.what != "trimap" else job.making.resize
     return pair_size(job.image, job.trimap, what=job.what, reading=reading, resize=resize)
 
 
@@ -249,7 +255,7 @@ def read_inputs(
             snap=snap,
             reading=reading,
             exposure=exposure,
-            resize=making.resize,
+            resize=None if job.making is None else making.resize,
             on_note=notes.append,
         )
     else:
@@ -266,11 +272,20 @@ def read_inputs(
 
 
 def read_finished(job: Job, *, reading: ReadOptions | None = None) -> Matte:
-    """Read a photo with its alpha, and the trimap that says what is certain, if there is one. Raises InputError."""
+    """Read a photo with its alpha, and the trimap that says what is certain, if there is one. Raises InputError.
+
+    For an OpenEXR plate both may have the size of its display window, as in `read_pair`.
+    """
     started = time.perf_counter()
-    photo, alpha = read_image(job.image, options=reading or ReadOptions()), as_float(read_alpha(job.trimap))
-    check_size((alpha.shape[1], alpha.shape[0]), photo.size, name=job.trimap, image_name=job.image, what="alpha")
+    photo = read_image(job.image, options=reading or ReadOptions())
+    alpha = as_float(read_alpha(job.trimap))
     known = None if job.known is None else read_trimap(job.known)
+    windows = photo.metadata.windows
+    if windows is not None and alpha.shape[::-1] == windows.display[2:]:
+        alpha = over_data_window(alpha, windows)
+    if windows is not None and known is not None and known.shape[::-1] == windows.display[2:]:
+        known = over_data_window(known, windows)
+    check_size((alpha.shape[1], alpha.shape[0]), photo.size, name=job.trimap, image_name=job.image, what="alpha")
     if known is not None:
         check_size((known.shape[1], known.shape[0]), photo.size, name=str(job.known), image_name=job.image)
     seconds = time.perf_counter() - started
@@ -357,8 +372,8 @@ def find_notes(
     trimap = None if inputs.unknown is None else trimap_note(inputs.unknown, job.trimap)
     notes = [*inputs.notes, trimap, photo_note(inputs.photo, job.image)]
     notes += inputs.photo.notes
-    if odd := odd_values(inputs.photo.pixels):
-        notes.append(f"{job.image} has odd values ({odd}); they stay as they are where alpha is 1")
+    if inputs.odd:
+        notes.append(f"{job.image} has odd values ({inputs.odd}); they stay as they are where alpha is 1")
     for name in job.outputs if kinds is None else kinds:
         if options.kind(name) != "alpha":
             form = LAYERS if options.kind(name) == "layers" else check_format(job.outputs[name])

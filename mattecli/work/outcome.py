@@ -19,9 +19,9 @@ class Job:
 
     `name` stands for the photo in reports; in a batch it is the photo's path below the folder, with slashes.
     `background` is a picture's file, a colour or `transparent`; composites need one. `making` says how the trimap is
-    made, if it is not simply read: the file `trimap` is then perhaps a mask, or the photo itself. With `finished` it is
-    the alpha itself, and `known` may be a trimap that says what is certain. `extra` are a manifest's other columns, for
-    the report.
+    made, if it is not simply read: the file `trimap` is then perhaps a mask, or the photo itself. With `finished` that
+    file is the alpha itself, and `known` may be a trimap that says what is certain. `extra` are a manifest's other
+    columns, for the report.
     """
 
     name: str
@@ -42,7 +42,7 @@ class Job:
 
     @property
     def what(self) -> str | None:
-        """What the file `trimap` is: a mask, a trimap or an alpha; None where it is only the photo again."""
+        """What the file `trimap` is: a trimap, a mask or an alpha; None where it is only the photo again."""
         if self.finished:
             return "alpha"
         if self.making is None:
@@ -51,15 +51,16 @@ class Job:
 
     @property
     def sources(self) -> list[str]:
-        """The files that the alpha is made from, and those that say what is certain; the photo may be there twice."""
+        """The files that the alpha is made from, and those that say what is certain."""
+        pair = [self.image] if self.what is None else [self.image, self.trimap]
         certain = [] if self.making is None else self.making.files
-        return [self.image, self.trimap, *certain, *([] if self.known is None else [self.known])]
+        return [*pair, *certain, *([] if self.known is None else [self.known])]
 
     @property
     def inputs(self) -> list[str]:
         """The files that the job reads."""
         pictures = [] if self.background is None or not is_picture(self.background) else [self.background]
-        return [*dict.fromkeys(self.sources), *pictures]
+        return [*self.sources, *pictures]
 
 
 @dataclass(frozen=True)
@@ -115,7 +116,8 @@ class Skipped:
 class Failed:
     """A photo that could not be matted, and why; `traceback` only where a bug was the reason.
 
-    Without `outputs` the photo never became a job: its trimap was missing, for example.
+    `what` says what the file `trimap` is, as in a Job. Without `outputs` the photo never became a job: its trimap
+    was missing, for example.
     """
 
     status: ClassVar[str] = "failed"
@@ -127,7 +129,7 @@ class Failed:
     background: str | None = None
     traceback: str | None = None
     extra: Mapping[str, str] = field(default_factory=dict)
-    what: str = "trimap"  # the file `trimap` is: a trimap, a mask or an alpha
+    what: str | None = "trimap"
 
     @classmethod
     def of(cls, job: Job, error: Exception) -> Failed:
@@ -140,8 +142,8 @@ class Failed:
         else:
             reason = f"{job.image} met a bug in matte: {type(error).__name__}: {error}; please report it"
             traceback = "".join(tracebacks.format_exception(error))
-        file, what = (None, "trimap") if job.what is None else (job.trimap, job.what)
-        return cls(job.name, job.image, reason, file, job.outputs, job.background, traceback, job.extra, what)
+        outputs, background = job.outputs, job.background
+        return cls(job.name, job.image, reason, job.trimap, outputs, background, traceback, job.extra, job.what)
 
     def to_json(self) -> dict[str, Any]:
         """The photo's line in a report."""

@@ -103,7 +103,10 @@ def test_what_the_parser_refuses_is_one_sentence_that_names_it(
             ["predict", "a", "-t", "b", "-b", "white", "-o", "c.png", "--background=black"],
             "--background is given twice but takes one value; run the command once for each background",
         ),
-        (["composite", "a", "b", "-b", "red", "-b", "red"], "--background is given twice but takes one value; run the"),
+        (
+            ["composite", "a", "b", "-b", "red", "-o", "c", "-o", "d"],
+            "--output is given twice but takes one value; give",
+        ),
         (
             ["predict", "a", "-t", "b", "--what", "alpha", "--what", "cutout", "--out-dir", "c"],
             "--what is given twice but takes one value; list the outputs with commas, such as --what alpha,cutout",

@@ -171,9 +171,8 @@ def test_a_batch_of_trimaps_takes_garbage_masks_and_keeps_what_it_does_not_chang
 
 def test_a_folder_of_photos_becomes_a_folder_of_trimaps(folder: Path, run_matte: RunMatte) -> None:
     write(folder / "photos" / "sea.png", np.full((60, 80, 3), (120, 60, 20), np.uint8))
-    code, _, err = run_matte(
-        "trimap", folder / "photos", folder / "made", "--key", "auto", "--garbage", folder / "garbages"
-    )
+    command = ["trimap", folder / "photos", folder / "made", "--key", "auto"]
+    code, _, err = run_matte(*command, "--garbage", folder / "garbages")
     assert code == 1
     assert "sea.png shows no green or blue screen" in err
     assert {path.name for path in (folder / "made").iterdir()} == {"a_trimap.png", "b_trimap.png"}

@@ -12,6 +12,7 @@ from typing import Any
 import brotli
 import numpy as np
 import PIL.Image
+import PIL.PngImagePlugin
 import pytest
 import tifffile
 from PIL.TiffImagePlugin import IFDRational
@@ -362,3 +363,12 @@ def test_openexr_gets_what_exif_says_as_attributes(tmp_path: Path) -> None:
     write_image(tmp_path / "c.exr", again, options=WriteOptions(metadata=False))
     with (tmp_path / "c.exr").open("rb") as handle:
         assert "Make" not in exr_parts(handle)[0].attributes
+
+
+@pytest.mark.parametrize("first", ["iptc", "IPTC profile"])
+def test_iptc_in_png_is_read_as_imagemagick_and_exiftool_write_it(tmp_path: Path, first: str) -> None:
+    content = PIL.PngImagePlugin.PngInfo()
+    digits = IPTC.hex()
+    content.add_text("Raw profile type iptc", f"\n{first}\n{len(IPTC):8}\n{digits[:72]}\n{digits[72:]}", zip=True)
+    PIL.Image.new("RGB", (5, 4)).save(tmp_path / "a.png", pnginfo=content)
+    assert read_image(tmp_path / "a.png").metadata.iptc == IPTC

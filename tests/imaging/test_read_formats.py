@@ -152,6 +152,19 @@ def test_a_saved_selection_in_a_photoshop_file_is_not_alpha(tmp_path: Path) -> N
     assert np.array_equal(read_image(tmp_path / "a.psd", keep_alpha=True).pixels, noise(4, 5, 4)[..., :3])
 
 
+def test_lab_of_photoshop_has_neutral_in_the_middle(tmp_path: Path) -> None:
+    lab = np.tile(np.array([128, 168, 158], np.uint8), (4, 5, 1))
+    lab[0, 0] = 128
+    data = bytearray(_psd(lab, merged=True))
+    data[24:26] = b"\0\x09"  # the mode of its header
+    (tmp_path / "a.psd").write_bytes(data)
+    image = read_image(tmp_path / "a.psd")
+    assert image.pixels[0, 0].tolist() == [119, 119, 119]
+    red, green, blue = image.pixels[1, 1].astype(int)
+    assert red > green + 80 > blue + 80
+    assert image.notes == (f"{tmp_path / 'a.psd'}: it is Lab and was converted to sRGB",)
+
+
 def _psd(pixels: NDArray[np.uint8], *, merged: bool) -> bytes:
     """A Photoshop file (Adobe's specification) of the merged picture alone, or of white where there is none."""
     height, width, channels = pixels.shape

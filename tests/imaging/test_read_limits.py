@@ -164,3 +164,13 @@ def _write_any(path: Path, pixels: Any) -> None:
         import PIL.Image
 
         PIL.Image.fromarray(pixels).save(path)
+
+
+@pytest.mark.parametrize("version", [b"\1\2", b"\2\1", b"\4\0"])
+def test_a_npy_of_an_unknown_version_asks_for_no_memory(tmp_path: Path, version: bytes) -> None:
+    """NumPy took four bytes for the length of its header, and asked for that much."""
+    np.save(tmp_path / "a.npy", noise(4, 5, 3))
+    content = (tmp_path / "a.npy").read_bytes()
+    (tmp_path / "a.npy").write_bytes(content[:6] + version + content[8:10] + b"\xf0\x7f" + content[12:])
+    with pytest.raises(InputError, match=rf"its version is {version[0]}\.{version[1]}"):
+        read_image(tmp_path / "a.npy")

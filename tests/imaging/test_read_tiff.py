@@ -1,9 +1,10 @@
 """TIFF of every layout, by its header and OpenImageIO."""
 
+import importlib.util
 import itertools
 import struct
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import OpenImageIO
@@ -11,10 +12,12 @@ import PIL.Image
 import pytest
 import tifffile
 from numpy.typing import NDArray
+from PIL import ImageCms
 
 from mattecli.errors import InputError
 from mattecli.imaging.read import read_image, read_size
-from tests.imaging.test_read import noise
+from mattecli.imaging.reading import apart
+from tests.imaging.test_read import cmyk_profile, noise
 from tests.support.tiff import write_packed
 
 
@@ -50,6 +53,64 @@ def test_floats_keep_values_beyond_white_and_below_black(tmp_path: Path, kind: s
     tifffile.imwrite(tmp_path / "a.tif", pixels, photometric="rgb")
     image = read_image(tmp_path / "a.tif")
     assert image.pixels.tobytes() == pixels.astype(np.float32).tobytes()
+
+
+@pytest.mark.parametrize("order", ["<", ">"])
+@pytest.mark.parametrize("layout", ["strips", "one strip", "tiles", "planes", "tiled planes"])
+@pytest.mark.parametrize("kind", ["uint8", "uint16", "float16", "float32"])
+def test_zip_of_every_layout_comes_back_exactly_and_needs_no_other_process(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str, layout: str, order: Literal["<", ">"]
+) -> None:
+    def nobody(_: object) -> None:
+        raise AssertionError("the file went to OpenImageIO")
+
+    rng = np.random.default_rng(0)
+    pixels = (rng.random((75, 53, 3)) * (9 if "float" in kind else np.iinfo(kind).max)).astype(kind)
+    planes = "planes" in layout
+    tifffile.imwrite(
+        tmp_path / "a.tif",
+        np.moveaxis(pixels, 2, 0) if planes else pixels,
+        byteorder=order,
+        photometric="rgb",
+        planarconfig="separate" if planes else "contig",
+        tile=(32, 16) if "tile" in layout else None,
+        rowsperstrip=None if "tile" in layout else 75 if layout == "one strip" else 7,
+        compression="zlib",
+        predictor=2 if "int" in kind else None,
+    )
+    monkeypatch.setattr(apart, "decode_apart", nobody)
+    found = read_image(tmp_path / "a.tif").pixels
+    assert np.array_equal(found, pixels.astype(np.float32) if "float" in kind else pixels)
+
+
+@pytest.mark.parametrize("planes", ["contig", "separate"])
+@pytest.mark.parametrize("kind", ["uint8", "uint16", "half", "float"])
+@pytest.mark.parametrize("channels", [1, 2, 4])
+def test_the_predictors_of_another_writer_are_undone(tmp_path: Path, planes: str, kind: str, channels: int) -> None:
+    values = np.random.default_rng(0).random((40, 31, channels)).astype(np.float32)
+    spec = OpenImageIO.ImageSpec(31, 40, channels, kind)
+    spec.attribute("compression", "zip")
+    spec.attribute("planarconfig", planes)
+    spec.attribute("tiff:predictor", 3 if "f" in kind else 2)
+    spec.attribute("oiio:UnassociatedAlpha", 1)
+    output = OpenImageIO.ImageOutput.create(str(tmp_path / "a.tif"))
+    assert output.open(str(tmp_path / "a.tif"), spec)
+    assert output.write_image(values)
+    output.close()
+    with tifffile.TiffFile(tmp_path / "a.tif") as tiff:
+        page: Any = tiff.pages.first
+        assert page.tags[317].value == (3 if "f" in kind else 2)
+    hints = OpenImageIO.ImageSpec()
+    hints.attribute("oiio:UnassociatedAlpha", 1)
+    their = OpenImageIO.ImageInput.open(str(tmp_path / "a.tif"), hints)
+    found = read_image(tmp_path / "a.tif", keep_alpha=True).pixels
+    expected = their.read_image("float" if kind in ("half", "float") else kind)
+    their.close()
+    if channels in (1, 2):
+        assert np.array_equal(found[..., 0], expected[..., 0])
+        assert channels == 1 or np.array_equal(found[..., 3], expected[..., 1])
+    else:
+        assert np.array_equal(found, expected)
 
 
 @pytest.mark.parametrize("kind", ["uint8", "uint16", "float16", "float32"])
@@ -102,13 +163,56 @@ def test_an_alpha_behind_a_saved_selection_is_the_alpha(tmp_path: Path) -> None:
     assert np.array_equal(read_image(tmp_path / "a.tif", keep_alpha=True).pixels, pixels[..., [0, 1, 2, 4]])
 
 
-def test_cmyk_of_16_bits_becomes_srgb_and_says_so(tmp_path: Path) -> None:
+def test_cmyk_of_16_bits_stays_16_bits_deep(tmp_path: Path) -> None:
     inks = np.zeros((4, 5, 4), np.uint16)
     inks[..., 1:3] = 65535
+    inks[1, 2] = [12345, 0, 65535, 1000]
     tifffile.imwrite(tmp_path / "a.tif", inks, photometric="separated")
     image = read_image(tmp_path / "a.tif")
-    assert image.pixels[0, 0].tolist() == [255, 0, 0]
-    assert image.notes == (f"{tmp_path / 'a.tif'}: it is CMYK and was converted to sRGB with 8 bits",)
+    assert image.pixels[0, 0].tolist() == [65535, 0, 0]
+    assert image.pixels[1, 2].tolist() == [round((65535 - 12345) * 64535 / 65535), 64535, 0]
+    assert image.notes == (f"{tmp_path / 'a.tif'}: it is CMYK and was converted to sRGB",)
+
+
+def test_cmyk_of_16_bits_goes_through_its_profile(tmp_path: Path) -> None:
+    ramp = np.zeros((3, 4000, 4), np.uint16)
+    ramp[..., 0] = np.linspace(0, 65535, 4000).astype(np.uint16)
+    profile = (34675, 7, len(cmyk_profile()), cmyk_profile(), True)
+    for name, inks in (("deep", ramp), ("flat", (ramp >> 8).astype(np.uint8))):
+        tifffile.imwrite(tmp_path / f"{name}.tif", inks, photometric="separated", extratags=[profile])
+    deep, flat = (read_image(tmp_path / f"{name}.tif") for name in ("deep", "flat"))
+    if importlib.util.find_spec("imagecodecs") is None:
+        assert deep.pixels.dtype == np.uint8
+        assert deep.notes[0].endswith("with 8 bits; pip install 'mattecli[deep]' keeps 16")
+        return
+    assert deep.notes == (f"{tmp_path / 'deep.tif'}: it is CMYK and was converted to sRGB",)
+    assert np.abs(deep.pixels / 257 - flat.pixels).max() < 1.5
+    assert len(np.unique(deep.pixels[..., 0])) > 1000
+
+
+@pytest.mark.parametrize("offset", [False, True])
+def test_lab_of_both_kinds_becomes_srgb_as_littlecms_has_it(tmp_path: Path, offset: bool) -> None:
+    rng = np.random.default_rng(0)
+    lab = np.concatenate([rng.integers(0, 256, (40, 50, 1)), rng.integers(-60, 61, (40, 50, 2))], axis=2)
+    lab[0, 0] = [128, 0, 0]
+    signed = (lab & 255).astype(np.uint8)
+    picture = PIL.Image.frombytes("LAB", (50, 40), signed.tobytes())
+    profiles = ImageCms.createProfile("LAB"), ImageCms.createProfile("sRGB")
+    exactly = ImageCms.Flags.NOOPTIMIZE
+    way = ImageCms.buildTransform(*profiles, "LAB", "RGB", ImageCms.Intent.RELATIVE_COLORIMETRIC, exactly)
+    expected = np.asarray(ImageCms.applyTransform(picture, way))
+    stored = lab + offset * np.array([0, 128, 128])
+    for kind, step in (("uint8", np.array([1, 1, 1])), ("uint16", np.array([257, 256, 256]))):
+        pixels = (stored * step & (2 ** (8 * np.dtype(kind).itemsize) - 1)).astype(kind)
+        tifffile.imwrite(tmp_path / "a.tif", pixels, photometric="icclab" if offset else "cielab")
+        image = read_image(tmp_path / "a.tif")
+        assert image.pixels.dtype == kind
+        assert image.notes == (f"{tmp_path / 'a.tif'}: it is Lab and was converted to sRGB",)
+        found = image.pixels / (257 if kind == "uint16" else 1)
+        assert np.ptp(found[0, 0]) <= 1  # neutral
+        assert np.abs(found - expected).mean() < 0.5
+        assert kind == "uint8" or np.abs(found - expected).max() < 1.5  # tables of LittleCMS round 8 bits coarsely
+        (tmp_path / "a.tif").unlink()
 
 
 def test_only_the_first_page_is_read_and_a_smaller_version_is_not_a_page(tmp_path: Path) -> None:

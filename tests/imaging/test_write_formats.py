@@ -19,6 +19,7 @@ from mattecli.imaging.products import depths, parse_products, suffixes
 from mattecli.imaging.read import read_image
 from mattecli.imaging.write import write_alpha, write_image
 from mattecli.imaging.writing.layers import write_layers
+from tests.imaging.test_metadata import camera_exif
 from tests.imaging.test_read import SRGB, noise
 
 GLOW = np.array([[[40000, 12345, 7, 1], [65535, 32768, 1, 0]]], np.uint16)  # colours under hardly any alpha and none
@@ -172,16 +173,45 @@ def test_layers_come_back_bit_equal(tmp_path: Path, depth: int) -> None:
     assert resources.get_data(psd_tools.constants.Resource.XMP_METADATA) == b"<a/>"
 
 
+@pytest.mark.parametrize("order", ["<", ">"])
+@pytest.mark.parametrize("depth", [8, 16])
+def test_layers_in_a_tiff_come_back_bit_equal(tmp_path: Path, depth: int, order: str) -> None:
+    psdtags = pytest.importorskip("psdtags")
+    photo, colours = noise(21, 300, 3, depth=depth), noise(21, 300, 3, depth=depth, seed=1)
+    alpha = (noise(21, 300, depth=depth) / np.float32(2**depth - 1)).astype(np.float32)
+    known = Metadata(exif=camera_exif(order), xmp=b"<a/>")
+    write_layers(tmp_path / "a.tif", Image(photo, SRGB, (300.0, 240.0), metadata=known), Image(colours, SRGB), alpha)
+    data = psdtags.TiffImageSourceData.fromtiff(tmp_path / "a.tif")
+    below, above = data.layers
+    assert [layer.name for layer in data.layers] == ["Photo", "Cut-out"]
+    assert [bool(layer.flags & 2) for layer in data.layers] == [True, False]  # hidden, as Photoshop counts
+    assert data.byteorder == order
+    for layer, expected in ((below, photo), (above, colours)):
+        planes = {int(channel.channelid): channel.data for channel in layer.channels}
+        assert np.array_equal(np.stack([planes[number] for number in range(3)], axis=2), expected)
+        assert (planes[-1] == 2**depth - 1).all()
+    mask = next(channel.data for channel in above.channels if int(channel.channelid) == -2)
+    assert np.array_equal(mask, np.rint(alpha * np.float32(2**depth - 1)))
+    assert above.mask.rectangle == (0, 0, 21, 300)
+    merged = read_image(tmp_path / "a.tif")
+    share = alpha[..., None].astype(np.float64)
+    assert np.abs(merged.pixels - (colours * share + (1 - share) * (2**depth - 1))).max() <= 1
+    assert (merged.icc, merged.resolution, merged.metadata.xmp) == (SRGB, (300.0, 240.0), b"<a/>")
+    assert merged.metadata.exif is not None
+
+
 def test_products_name_kinds_and_formats() -> None:
     products = parse_products("alpha:png16, cutout:webp,composite:JPG,layers")
     assert suffixes(products) == {"alpha": ".png", "cutout": ".webp", "composite": ".jpg", "layers": ".psd"}
     assert depths(products) == {"alpha": 16}
+    assert suffixes(parse_products("layers:tif")) == {"layers": ".tif"}
     for text in (
         "cutout:jpg",
         "cutout:bmp",
         "alpha:jpg",
         "alpha:psd",
-        "layers:tif",
+        "layers:png",
+        "layers:tif16",
         "alpha:xyz",
         "matte",
         "alpha:png8,alpha",

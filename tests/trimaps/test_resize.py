@@ -57,9 +57,11 @@ def test_another_aspect_is_refused_and_rounding_is_not() -> None:
 def test_a_pair_of_two_sizes_is_read_only_when_asked(tmp_path: Path) -> None:
     photo, trimap = write(tmp_path / "p.png", noise(1, 240, 320)), write(tmp_path / "t.png", proxy())
     with pytest.raises(InputError, match="or add `resize_trimap`"):
-        read_pair(photo, trimap)
+        read_pair(photo, trimap, resize=False)
     with pytest.raises(InputError, match="or add `resize_trimap`"):
-        pair_size(photo, trimap)
+        pair_size(photo, trimap, resize=False)
+    with pytest.raises(InputError, match=r"at its full size$"):
+        read_pair(photo, trimap)
     notes: list[str] = []
     pair = read_pair(photo, trimap, resize=True, on_note=notes.append)
     assert (pair.trimap.shape, pair_size(photo, trimap, resize=True)) == ((240, 320), (320, 240))

@@ -146,3 +146,19 @@ def test_snap_is_the_models(photo: Path, tmp_path: Path, shipped_model: Model) -
     job = job_of(photo, tmp_path / "lossy.png", "alpha")
     snapping = Model(RunOptions(device="cpu", snap=4), backend=shipped_model.backend)
     assert run_job(job, snapping).facts["unknown"] == 0.375
+
+
+def test_odd_values_are_counted_once(
+    photo: Path, trimap: Path, shipped_model: Model, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    counted: list[int] = []
+
+    def counting(pixels: Any) -> str:
+        counted.append(pixels.size)
+        return "1 infinite"
+
+    monkeypatch.setattr(jobs, "odd_values", counting)
+    notes: list[str] = []
+    done = run_job(job_of(photo, trimap, "alpha"), shipped_model, on_note=notes.append)
+    assert counted == [SIDE * SIDE * 3]
+    assert [note for note in done.notes if "odd values (1 infinite)" in note] == notes

@@ -76,13 +76,14 @@ def _step(
     if tone is None and ends[0] is not None and ends[1] is not None:
         between = _matrix(ends[0], ends[1], gain)
         return lambda band: _written(_times(source.decode(band), between), target, depth)
-    last = None if ends[1] is None else _matrix(adapted(REC709), ends[1], 1.0)
+    own = ends[1]
+    last = None if own is None else _matrix(adapted(REC709), own, 1.0)
 
     def by_light(band: NDArray[Any]) -> NDArray[Any]:
         light = source.to_light(band) * np.float32(gain)
         if tone is not None:
             light = tone(light)
-        return levels(target.from_light(light), depth) if last is None else _written(_times(light, last), target, depth)
+        return levels(target.from_light(light), depth) if own is None else _written(_times(light, last), target, depth)
 
     return by_light
 

@@ -40,8 +40,10 @@ class Tone:
         light, grey = _scaled(light, self.brightest)
         distance = _saturation(light, grey)
         factor = _shoulder(distance, self.purest) / np.maximum(distance, _LEAST)
-        moved = grey[..., None] + factor[..., None] * (light - grey[..., None])
-        return np.asarray(np.clip(moved, 0, 1), np.float32)
+        light -= grey[..., None]
+        light *= factor[..., None]
+        light += grey[..., None]
+        return np.clip(light, 0, 1, out=light)
 
 
 def tone_of(bands: Iterable[Floats]) -> Tone | None:
@@ -58,8 +60,9 @@ def tone_of(bands: Iterable[Floats]) -> Tone | None:
 
 
 def _scaled(light: Floats, brightest: float) -> tuple[Floats, Floats]:
-    """Light with its luminance (h, w) below 1, and that luminance; with a `brightest` of 1 as it is."""
-    light = np.asarray(np.clip(np.nan_to_num(light, nan=0.0), -_HIGHEST, _HIGHEST), np.float32)
+    """A copy of light with its luminance (h, w) below 1, and that luminance; with a `brightest` of 1 as it is."""
+    light = np.ascontiguousarray(np.clip(light, -_HIGHEST, _HIGHEST), np.float32)
+    cv2.patchNaNs(light, 0)
     grey = np.maximum(np.asarray(cv2.transform(light, _LUMINANCE), np.float32), 0)
     if brightest <= 1:
         return light, grey

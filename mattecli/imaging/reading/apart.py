@@ -9,10 +9,9 @@ from pathlib import Path
 from typing import Any, BinaryIO, cast
 
 import numpy as np
-import PIL.Image
 from numpy.typing import NDArray
 
-from mattecli.imaging.colour import to_srgb
+from mattecli.imaging.colour.separated import separated_to_srgb
 from mattecli.imaging.options import ReadOptions
 from mattecli.imaging.pixels import full_scale
 from mattecli.imaging.reading import formats
@@ -28,6 +27,7 @@ from mattecli.imaging.reading.png import png_chunks
 from mattecli.imaging.reading.psd import psd_header, psd_size
 from mattecli.imaging.reading.rasters import cineon_size, dpx_size, hdr_size, pnm_size
 from mattecli.imaging.reading.tiff import tiff_header, tiff_size
+from mattecli.imaging.reading.zipped import unzip
 from mattecli.imaging.space import ColourTags
 
 SLACK = 2**29  # bytes of addresses that the decoder takes for its threads and tables
@@ -81,6 +81,8 @@ def read_apart(form: Format, handle: BinaryIO, source: Path | bytes, name: str, 
     check_room(size + colours + apart, header.width, header.height, name, options)
     if header.stored is not None:
         return _decoded(form, header, _stored(handle, header), {})
+    if header.zipped is not None:
+        return _decoded(form, header, unzip(handle, header.zipped), {})
     reply = decode_apart(
         Request(
             source=source,
@@ -92,7 +94,7 @@ def read_apart(form: Format, handle: BinaryIO, source: Path | bytes, name: str, 
             kind=header.kind or "",
             channels=header.names,
             part=header.part,
-            zipped=header.zipped,
+            zipped=header.streams,
             whole=header.whole,
             straight=form is not formats.PSD,
             memory=size + apart + 2 * file_size(handle) + SLACK,
@@ -163,8 +165,8 @@ def _arranged(pixels: NDArray[Any], header: Header) -> tuple[NDArray[Any], tuple
     if header.premultiplied and alpha is not None:
         _divide(colour, alpha)
     notes: tuple[str, ...] = ()
-    if header.model in ("cmyk", "lab"):
-        colour, notes = _converted(colour, header)
+    if header.model == "cmyk" or header.model == "lab":
+        colour, notes = separated_to_srgb(colour, header.model, header.tags.icc, offset=header.offset)
         if alpha is not None and alpha.dtype != colour.dtype:
             alpha = (alpha >> 8).astype(np.uint8) if alpha.dtype == np.uint16 else None
     if alpha is None:
@@ -189,19 +191,6 @@ def _divide(colour: NDArray[Any], alpha: NDArray[Any]) -> None:
         if colour.dtype.kind == "u":
             values = np.rint(np.minimum(values, 1) * np.float32(white))
         band[inner] = values.astype(colour.dtype)
-
-
-def _converted(colour: NDArray[Any], header: Header) -> tuple[NDArray[Any], tuple[str, ...]]:
-    """CMYK or Lab as sRGB of 8 bits, through the profile."""
-    if colour.dtype == np.uint16:
-        colour = (colour >> 8).astype(np.uint8)
-    elif colour.dtype != np.uint8:
-        raise ValueError(f"{header.model.upper()} of type {colour.dtype}")
-    size = colour.shape[1], colour.shape[0]
-    mode = "CMYK" if header.model == "cmyk" else "LAB"
-    picture = PIL.Image.frombytes(mode, size, np.ascontiguousarray(colour).tobytes())
-    rgb, _ = to_srgb(picture, header.tags.icc)
-    return np.asarray(rgb), (f"it is {'CMYK' if mode == 'CMYK' else 'Lab'} and was converted to sRGB with 8 bits",)
 
 
 def content_of(handle: BinaryIO) -> bytes:

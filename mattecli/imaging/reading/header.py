@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import BinaryIO, Literal
 
 from mattecli.imaging.metadata import Metadata
+from mattecli.imaging.reading.zipped import Stream, Zipped
 from mattecli.imaging.space import ColourTags
 
 BLOCK = 2**26  # bytes; a longer profile or block of metadata is not read
@@ -24,12 +25,13 @@ class Header:
     `width` and `height` are those of the rows as they are stored, `count` the channels that will be decoded, `kind` the
     type that they are decoded to, `bits` their depth in the file. Where only the decoder knows the type, `kind` is None
     and `count` the most channels there can be. The first channels are those of `model`. `alpha` is the channel that
-    holds the opacity, and `premultiplied` says whether colours are multiplied by it. `inverted` means that 0 is white.
+    holds the opacity, and `premultiplied` says whether colours are multiplied by it. `inverted` means that 0 is white,
+    `offset` that neutral a and b of Lab are half of full scale and not 0.
 
     `names` and `part` choose channels of an OpenEXR file. `stored` is where the pixels lie as they are, and their NumPy
-    type: nothing is decoded then. `zipped` are the zlib streams of a TIFF: offset, length, and the bytes that come out.
-    `whole` means that its decoder cannot decode it in bands, and `times` how many times the size of the picture the
-    decoder needs.
+    type: nothing is decoded then. `zipped` are the strips or tiles of a TIFF that only need to be inflated; `streams`
+    are its zlib streams where OpenImageIO decodes it. `whole` means that its decoder cannot decode it in bands, and
+    `times` how many times the size of the picture the decoder needs.
     """
 
     width: int
@@ -41,6 +43,7 @@ class Header:
     alpha: int | None = None
     premultiplied: bool = False
     inverted: bool = False
+    offset: bool = False
     orientation: int = 1
     resolution: tuple[float, float] | None = None
     tags: ColourTags = field(default_factory=ColourTags)
@@ -49,7 +52,8 @@ class Header:
     names: tuple[str, ...] = ()
     part: int = 0
     stored: tuple[int, str] | None = None
-    zipped: tuple[tuple[int, int, int], ...] = ()
+    zipped: Zipped | None = None
+    streams: tuple[Stream, ...] = ()
     whole: bool = False
     times: float = 1.0
 

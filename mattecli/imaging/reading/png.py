@@ -11,14 +11,15 @@ from dataclasses import dataclass, field
 from typing import BinaryIO
 
 from mattecli.imaging.exif_facts import interop_of, orientation_in, plain_exif, usable_resolution
-from mattecli.imaging.metadata import Metadata
+from mattecli.imaging.metadata import Metadata, raw_profile
 from mattecli.imaging.reading.header import BLOCK, Header, read_at
+from mattecli.imaging.reading.psd import iptc_of
 from mattecli.imaging.space import ColourTags
 
 _SIGNATURE = 8
 _SAMPLES = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}  # samples per pixel, by the colour type
-_READ = {b"iCCP", b"sRGB", b"gAMA", b"cHRM", b"cICP", b"eXIf", b"iTXt", b"pHYs", b"tRNS", b"acTL", b"zTXt"}
-_XMP = b"XML:com.adobe.xmp"
+_READ = {b"iCCP", b"sRGB", b"gAMA", b"cHRM", b"cICP", b"eXIf", b"iTXt", b"pHYs", b"tRNS", b"acTL", b"tEXt", b"zTXt"}
+_XMP, _RAW = b"XML:com.adobe.xmp", b"Raw profile type "
 
 
 @dataclass(frozen=True)
@@ -31,10 +32,12 @@ class Chunks:
     colour: int
     blocks: dict[bytes, bytes] = field(default_factory=dict)
     xmp: bytes | None = None
+    texts: dict[str, str] = field(default_factory=dict)  # of these, only blocks in hexadecimal digits
 
     @property
     def exif(self) -> bytes | None:
-        return plain_exif(self.blocks.get(b"eXIf"))
+        older = raw_profile(self.texts, "exif") or raw_profile(self.texts, "APP1")
+        return plain_exif(self.blocks.get(b"eXIf") or older)
 
     @property
     def orientation(self) -> int:
@@ -57,7 +60,10 @@ class Chunks:
 
     @property
     def metadata(self) -> Metadata:
-        return Metadata(self.exif, self.xmp)
+        records = raw_profile(self.texts, "iptc")
+        if records is not None and records.startswith(b"8BIM"):  # as ImageMagick has it
+            records = iptc_of(records)
+        return Metadata(self.exif, self.xmp or raw_profile(self.texts, "xmp"), records)
 
     @property
     def resolution(self) -> tuple[float, float] | None:
@@ -111,6 +117,7 @@ def png_chunks(handle: BinaryIO) -> Chunks:
         raise ValueError("its header is damaged")
     _check_sum(head[4:21], head[21:25])
     blocks: dict[bytes, bytes] = {}
+    texts: dict[str, str] = {}
     xmp, at, kept = None, _SIGNATURE + 25, 0
     while True:
         length, name = struct.unpack(">I4s", read_at(handle, at, 8))
@@ -121,9 +128,11 @@ def png_chunks(handle: BinaryIO) -> Chunks:
             if kept > BLOCK:
                 raise ValueError(f"its header holds more than {BLOCK} bytes of metadata")
             if name == b"IEND":
-                return Chunks(width, height, bits, colour, blocks, xmp)
+                return Chunks(width, height, bits, colour, blocks, xmp, texts)
             blocks.setdefault(name, content)
             xmp = xmp or _packet(name, content)
+            if name in (b"tEXt", b"zTXt") and content.startswith(_RAW):
+                texts.setdefault(*_text(name, content))
         at += 12 + length
 
 
@@ -146,6 +155,13 @@ def _packet(name: bytes, content: bytes) -> bytes | None:
     compressed = content[len(_XMP) + 1 : len(_XMP) + 2] == b"\1"
     text = content[len(_XMP) + 3 :].partition(b"\0")[2].partition(b"\0")[2]
     return _inflated(text) if compressed else text
+
+
+def _text(name: bytes, content: bytes) -> tuple[str, str]:
+    """The keyword and the text of a chunk; nothing where it is damaged."""
+    keyword, _, rest = content.partition(b"\0")
+    text = (_inflated(rest[1:]) or b"") if name == b"zTXt" else rest
+    return keyword.decode("latin-1"), text.decode("latin-1")
 
 
 def _inflated(content: bytes) -> bytes | None:

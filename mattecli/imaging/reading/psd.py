@@ -56,6 +56,7 @@ def psd_header(handle: BinaryIO, name: str) -> Header:
         model=model,
         alpha=colours if merged_alpha else None,
         inverted=model == "cmyk",  # 0 is full ink there
+        offset=model == "lab",
         premultiplied=bool(merged_alpha),  # OpenImageIO takes the white away that Photoshop mixes in
         resolution=_resolution(resources.get(1005, b"")),
         tags=ColourTags(icc=resources.get(1039), interop=interop_of(exif)),

@@ -57,6 +57,8 @@ def pnm_size(handle: BinaryIO) -> tuple[int, int, int]:
 def npy_header(handle: BinaryIO) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
     """Shape, whether columns come first, and type of an array. Raises ValueError where the file is too short for it."""
     head = read_at(handle, 0, 12)
+    if head[6:8] not in (b"\1\0", b"\2\0", b"\3\0"):
+        raise ValueError(f"its version is {head[6]}.{head[7]}")
     length = int.from_bytes(head[8:10] if head[6] == 1 else head[8:12], "little")
     if length > 2**16:  # NumPy would ask for so much memory at once
         raise ValueError(f"a header of {length} bytes")

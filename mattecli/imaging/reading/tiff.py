@@ -17,6 +17,7 @@ from mattecli.imaging.metadata import Metadata
 from mattecli.imaging.reading.formats import RAW
 from mattecli.imaging.reading.header import Header, Kind, Model, file_size, read_at
 from mattecli.imaging.reading.psd import iptc_of
+from mattecli.imaging.reading.zipped import Stream, Zipped, can_unzip
 from mattecli.imaging.space import ColourTags
 
 _TYPES = {1: "B", 2: "B", 3: "H", 4: "I", 5: "II", 6: "b", 7: "B", 8: "h", 9: "i", 10: "ii", 11: "f", 12: "d"}
@@ -121,11 +122,16 @@ def tiff_header(handle: BinaryIO, name: str) -> Header:
     model, colours = _MODELS[photometric]
     if samples < colours or samples > 1024:
         raise ValueError(f"{samples} samples for each pixel")
-    zipped = _check_layout(ifd, name, (width, height, samples, bits))
+    streams, across, down = _check_layout(ifd, name, (width, height, samples, bits))
     extras = ifd.numbers(338) or ((2,) if samples == colours + 1 and model != "cmyk" else ())
     alpha = next((at for at, meaning in enumerate(extras) if meaning in (1, 2)), None)
     count = samples if photometric != 3 else 3  # palettes become RGB
     stored = _stored(ifd, (width, height, samples, bits), floating=kind == "float")
+    planes, predictor = ifd.number(284, 1) == 2 and samples > 1, ifd.number(317, 1)
+    plain = streams and _plain(ifd, bits)
+    zipped = None
+    if plain and can_unzip(kind_in := _numpy_kind(ifd, bits, floating=kind == "float"), predictor):
+        zipped = Zipped(width, height, samples, kind_in, across, down, predictor, planes, streams)
     exif = _exif(ifd)
     return Header(
         width=width,
@@ -137,7 +143,8 @@ def tiff_header(handle: BinaryIO, name: str) -> Header:
         alpha=None if alpha is None or photometric == 3 or colours + alpha >= samples else colours + alpha,
         premultiplied=alpha is not None and extras[alpha] == 1,
         # OpenImageIO turns 8 bits round, and nothing else
-        inverted=photometric == 0 and (kind != "uint8" or stored is not None),
+        inverted=photometric == 0 and (kind != "uint8" or stored is not None or zipped is not None),
+        offset=photometric == 9,
         orientation=orientation_of(ifd.number(274, 1)),
         resolution=_resolution(ifd),
         tags=ColourTags(icc=ifd.block(34675), interop=interop_of(exif)),
@@ -145,7 +152,8 @@ def tiff_header(handle: BinaryIO, name: str) -> Header:
         notes=_notes(second),
         stored=stored,
         zipped=zipped,
-        whole=ifd.number(284, 1) == 2 and samples > 1,
+        streams=() if zipped is not None else streams,
+        whole=planes and zipped is None,
     )
 
 
@@ -193,10 +201,10 @@ def _kind(ifd: Ifd, name: str) -> tuple[Kind, int]:
     raise InputError(f"{name} is a TIFF of {bits}-bit {what}; save it with 8 or 16 bits or as float")
 
 
-def _check_layout(ifd: Ifd, name: str, shape: tuple[int, int, int, int]) -> tuple[tuple[int, int, int], ...]:
+def _check_layout(ifd: Ifd, name: str, shape: tuple[int, int, int, int]) -> tuple[tuple[Stream, ...], int, int]:
     """Raise InputError for a compression or layout that is not read, ValueError where strips and size disagree.
 
-    Returns the zlib streams: offset, length, and the bytes that come out.
+    Returns the zlib streams, and the width and height of strips or tiles.
     """
     width, height, samples, bits = shape
     compression = ifd.number(259, 1)
@@ -223,19 +231,19 @@ def _check_layout(ifd: Ifd, name: str, shape: tuple[int, int, int, int]) -> tupl
     if compression == 1 and width * height * samples * bits // 8 > file_size(ifd.handle):
         raise ValueError("it is shorter than its header says")
     if compression not in (8, 32946):
-        return ()
+        return (), across, down
     row = -(-across * (samples // planes) * bits // 8)
     each = count // planes
     rows = [down if tiled else min(down, height - at * down) for at in range(each)] * planes
     places = ifd.numbers(324 if tiled else 273), ifd.numbers(325 if tiled else 279)
-    return tuple((at, size, row * high) for at, size, high in zip(*places, rows, strict=False))
+    return tuple((at, size, row * high) for at, size, high in zip(*places, rows, strict=False)), across, down
 
 
 def _stored(ifd: Ifd, shape: tuple[int, int, int, int], *, floating: bool) -> tuple[int, str] | None:
     """Where the pixels lie in one piece, without compression, and their NumPy type; None for all other layouts."""
     width, height, samples, bits = shape
-    plain = ifd.number(259, 1) == 1 and ifd.number(262, 1) in (0, 1, 2, 5, 8, 9) and ifd.number(266, 1) == 1
-    if not plain or bits not in (8, 16, 32) or 322 in ifd.entries or (ifd.number(284, 1) == 2 and samples > 1):
+    split = 322 in ifd.entries or (ifd.number(284, 1) == 2 and samples > 1)
+    if ifd.number(259, 1) != 1 or not _plain(ifd, bits) or split:
         return None
     row, down = width * samples * bits // 8, min(ifd.number(278, height), height)
     offsets = ifd.numbers(273)
@@ -244,7 +252,16 @@ def _stored(ifd: Ifd, shape: tuple[int, int, int, int], *, floating: bool) -> tu
         return None
     if first + row * height > file_size(ifd.handle):
         raise ValueError("it is shorter than its header says")
-    return first, f"{ifd.order}{'f' if floating else 'u'}{bits // 8}"
+    return first, _numpy_kind(ifd, bits, floating=floating)
+
+
+def _plain(ifd: Ifd, bits: int) -> bool:
+    """Whether the bytes are the channels' values as they come out: without palettes, YCbCr and odd depths."""
+    return ifd.number(262, 1) in (0, 1, 2, 5, 8, 9) and ifd.number(266, 1) == 1 and bits in (8, 16, 32)
+
+
+def _numpy_kind(ifd: Ifd, bits: int, *, floating: bool) -> str:
+    return f"{ifd.order}{'f' if floating else 'u'}{bits // 8}"
 
 
 def _resolution(ifd: Ifd) -> tuple[float, float] | None:

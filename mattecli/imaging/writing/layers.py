@@ -1,4 +1,4 @@
-"""Layered PSD files: the photo, and its cut-out behind a mask.
+"""Layered files: the photo, and its cut-out behind a mask.
 
 The mask is the alpha, so painting on it corrects the cut-out. PSD is written by psd-tools, from the parts of the format
 (Adobe Photoshop File Formats Specification): its simple interface rounds masks to 8 bits.
@@ -6,22 +6,27 @@ The mask is the alpha, so painting on it corrects the cut-out. PSD is written by
 
 from __future__ import annotations
 
+import importlib
 import struct
+import sys
 import zlib
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mattecli.errors import DeviceError, InputError
+from mattecli.imaging import exif_blocks
 from mattecli.imaging.image import Image, to_depth
 from mattecli.imaging.options import WriteOptions
 from mattecli.imaging.products import LAYERED
 from mattecli.imaging.writing.encoding import FORMATS
 from mattecli.imaging.writing.fitted import fitted
+from mattecli.imaging.writing.layered_tiff import layers_tag
+from mattecli.imaging.writing.tiff import save_tiff
 from mattecli.system.files import check_target
 
 if TYPE_CHECKING:
@@ -43,14 +48,16 @@ def check_layers(target: str, *, overwrite: bool, inputs: Iterable[str] = ()) ->
 
 
 def check_layered(target: str) -> None:
-    """Raise InputError for a name that is not that of a layered file, DeviceError without psd-tools."""
-    if target == "-" or Path(target).suffix.lower() != LAYERED:
-        raise InputError(f"{target} cannot hold layers; name a {LAYERED} file")
+    """Raise InputError for a name that is not that of a layered file, DeviceError without the package for it."""
+    suffix = Path(target).suffix.lower()
+    if target == "-" or suffix not in LAYERED:
+        raise InputError(f"{target} cannot hold layers; name a {' or '.join(LAYERED[:2])} file")
+    module, package = ("psd_tools", "psd-tools") if suffix == ".psd" else ("psdtags", "psdtags")
     try:
-        import psd_tools  # noqa: F401
+        importlib.import_module(module)
     except ImportError as error:
         remedy = "pip install 'mattecli[layers]'"
-        raise DeviceError(f"layers are written by psd-tools, which is missing; {remedy}") from error
+        raise DeviceError(f"layers in {suffix} are written by {package}, which is missing; {remedy}") from error
 
 
 def write_layers(
@@ -63,7 +70,9 @@ def write_layers(
     ready: Ready | None = None,
     options: WriteOptions | None = None,
 ) -> None:
-    """Write a PSD of two layers: the photo, hidden, and above it the foreground's colours with the alpha as layer mask.
+    """Write a PSD or TIFF of two layers: the photo, hidden, and above it the foreground's colours behind a layer mask.
+
+    The mask is the alpha.
 
     `photo` and `foreground` are RGB of one size; `alpha` is (H, W) in [0, 1]. The file has 8 bits per channel for a
     photo of 8 bits, else 16, the photo's profile, resolution and metadata. Raises InputError and DeviceError.
@@ -72,15 +81,28 @@ def write_layers(
 
     options = options or WriteOptions()
     check_layers(str(target), overwrite=overwrite)
-    if max(photo.size) > _LONGEST:
+    tiff = Path(target).suffix.lower() != ".psd"
+    if max(photo.size) > _LONGEST and not tiff:
         raise InputError(f"{target} would have more than {_LONGEST} pixels on a side, which PSD cannot hold")
     depth = 8 if photo.depth == 8 else 16
     below, above = (fitted(_rgb(picture), LAYERS, depth, keep=options.metadata) for picture in (photo, foreground))
     mask = to_depth(alpha, depth)
     with written(target, overwrite=overwrite) as handle:
-        _document(below, above.pixels, mask, depth).write(handle)
+        if tiff:
+            _write_tiff(handle, below, above.pixels, mask)
+        else:
+            _document(below, above.pixels, mask, depth).write(handle)
         if ready is not None:
             ready(handle)
+
+
+def _write_tiff(handle: BinaryIO, photo: Image, colours: NDArray[Any], mask: NDArray[Any]) -> None:
+    """A TIFF of the cut-out over white, with the layers in a tag of Photoshop's."""
+    exif = photo.metadata.exif
+    order = exif_blocks.order_of(exif) if exif else {"little": "<", "big": ">"}[sys.byteorder]
+    tag = layers_tag(photo.pixels, colours, mask, order=order)
+    merged = replace(photo, pixels=np.stack(list(_merged(colours, mask)), axis=2))
+    save_tiff(handle, merged, WriteOptions(), tags=[tag])
 
 
 def _rgb(picture: Image) -> Image:

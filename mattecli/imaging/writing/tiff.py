@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, BinaryIO
 
@@ -20,16 +21,22 @@ _BYTES, _UNDEFINED = 1, 7  # types of values
 _HIGHEST_DPI = 2**32 / 10_000  # tifffile states a resolution as a fraction of two numbers of 32 bits
 
 
-def save_tiff(handle: BinaryIO, image: Image, options: WriteOptions) -> None:  # noqa: ARG001 - as all encoders
+def save_tiff(
+    handle: BinaryIO,
+    image: Image,
+    options: WriteOptions,  # noqa: ARG001 - as all encoders
+    *,
+    tags: Sequence[Any] = (),
+) -> None:
     """Write a TIFF with straight alpha. The handle must be readable too, and at its start.
 
     The file has the byte order of the EXIF block, in which some makers' notes are written. Floats without a profile
-    get that of sRGB, because other programs take them for linear.
+    get that of sRGB, because other programs take them for linear. `tags` are further ones, as tifffile takes them.
     """
     pixels, metadata = image.pixels, image.metadata
     grey = pixels.ndim == 2
     icc = _srgb_profile() if not grey and pixels.dtype.kind == "f" and image.icc is None else image.icc
-    tags: list[Any] = []
+    tags = list(tags)
     below = None
     if metadata.exif:
         described, below = exif_blocks.tiff_tags(metadata.exif)

@@ -1,0 +1,205 @@
+import math
+
+import cv2
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from mattecli.compositing.finishing import Finishing
+from mattecli.compositing.placement import Placement, find_placement
+from mattecli.compositing.subject import find_subject
+from mattecli.errors import InputError, UsageError
+
+Floats = NDArray[np.float32]
+
+
+def block(top: int = 100, bottom: int = 300, left: int = 150, right: int = 250) -> Floats:
+    """A solid subject in a picture of 400 × 400 pixels."""
+    alpha = np.zeros((400, 400), np.float32)
+    alpha[top:bottom, left:right] = 1
+    return alpha
+
+
+def box_of(alpha: Floats) -> tuple[float, float, float, float]:
+    """Left, top, right and bottom of what is at least half opaque."""
+    rows, columns = np.flatnonzero((alpha >= 0.5).any(axis=1)), np.flatnonzero((alpha >= 0.5).any(axis=0))
+    return float(columns[0]), float(rows[0]), float(columns[-1] + 1), float(rows[-1] + 1)
+
+
+def placed(alpha: Floats, **options: object) -> tuple[Floats, list[str]]:
+    """The matte in its place, and what is said of it."""
+    place, notes = find_placement(alpha, Finishing(**options))  # type: ignore[arg-type]
+    return place.plane(alpha), notes
+
+
+def test_specks_haze_and_one_flyaway_move_the_box_by_a_pixel_at_most() -> None:
+    alpha = np.zeros((900, 900), np.float32)
+    cv2.ellipse(alpha, (450, 450), (150, 250), 0, 0, 360, 1.0, -1, cv2.LINE_AA)
+    clean = find_subject(alpha)
+    dirty = np.maximum(alpha, np.float32(0.05))  # haze
+    for place in ((40, 40), (860, 500), (450, 880)):
+        cv2.circle(dirty, place, 3, 0.8, -1)
+    cv2.line(dirty, (450, 210), (500, 100), 0.7, 1)  # a hair that stands off the head
+    found = find_subject(dirty)
+    assert clean is not None
+    assert found is not None
+    for side in ("left", "top", "right", "bottom"):
+        assert abs(getattr(found, side) - getattr(clean, side)) <= 1, side
+
+
+def test_a_second_shoe_and_a_thick_handle_belong_to_the_box() -> None:
+    alpha = block()
+    alpha[200:260, 320:370] = 1
+    alpha[150:154, 60:150] = 1
+    subject = find_subject(alpha)
+    assert subject is not None
+    assert (subject.left, subject.right) == (60, 370)
+
+
+def test_an_empty_matte_has_no_subject() -> None:
+    assert find_subject(np.full((20, 20), 0.05, np.float32)) is None
+    with pytest.raises(InputError, match=r"cat\.jpg: the matte is empty"):
+        find_placement(np.zeros((20, 20), np.float32), Finishing(crop="subject"), name="cat.jpg")
+
+
+def test_a_crop_at_scale_one_gives_equal_pixels() -> None:
+    rng = np.random.default_rng(0)
+    alpha = block() * rng.uniform(0.2, 1, (400, 400)).astype(np.float32)
+    colours = rng.random((400, 400, 3), np.float32)
+    place, _ = find_placement(alpha, Finishing(crop="subject", margin=10))
+    assert place.size == (120, 220)
+    assert np.array_equal(place.plane(alpha), alpha[90:310, 140:260])
+    assert np.array_equal(place.colours(colours, alpha), colours[90:310, 140:260])
+
+
+def test_a_margin_beyond_the_photo_is_empty() -> None:
+    result, notes = placed(block(top=0), crop="subject", margin=20)
+    assert result.shape == (340, 140)
+    assert not result[:20].any()
+    assert notes == ["the photo cuts the subject at the top, and this edge shows in the output"]
+
+
+def test_the_subject_fills_its_share_of_the_tighter_side() -> None:
+    result, _ = placed(block(), canvas=(1000, 500), fill=0.8)
+    left, top, right, bottom = box_of(result)
+    assert result.shape == (500, 1000)
+    assert bottom - top == pytest.approx(400, abs=1)
+    assert ((left + right) / 2, (top + bottom) / 2) == pytest.approx((500, 250), abs=1)
+    assert right - left == pytest.approx(200, abs=1)
+
+
+def test_without_a_share_the_subject_fills_what_the_margin_leaves() -> None:
+    left, top, right, bottom = box_of(placed(block(), canvas=(300, 300), margin=30)[0])
+    assert (top, bottom) == pytest.approx((30, 270), abs=1)
+    assert (left + right) / 2 == pytest.approx(150, abs=1)
+
+
+def test_a_scale_keeps_the_sizes_of_products_comparable() -> None:
+    small, large = (box_of(placed(alpha, canvas=(400, 400), scale=0.5)[0]) for alpha in (block(200), block(100)))
+    assert small[3] - small[1] == pytest.approx(50, abs=1)
+    assert large[3] - large[1] == pytest.approx(100, abs=1)
+
+
+@pytest.mark.parametrize(
+    ("at", "middle"),
+    [
+        ("centre", (200, 200)),
+        ("bottom:12%", (200, 400 - 48 - 100)),
+        ("bottom", (200, 300)),
+        ("25%,60%", (100, 240)),
+        ("90,150", (90, 150)),
+    ],
+)
+def test_the_subject_stands_where_it_is_put(at: str, middle: tuple[float, float]) -> None:
+    left, top, right, bottom = box_of(placed(block(), canvas=(400, 400), scale=1.0, at=at)[0])
+    assert ((left + right) / 2, (top + bottom) / 2) == middle
+
+
+def test_the_bottom_is_where_the_solid_part_stands() -> None:
+    alpha = block()
+    alpha[300:340, 190:192] = 0.9  # a thread hangs below
+    result, _ = placed(alpha, canvas=(400, 400), scale=0.5, at="bottom:25%")
+    wide = np.flatnonzero((result >= 0.5).sum(axis=1) > 10)
+    assert wide[-1] + 1 == pytest.approx(300, abs=1)
+    assert box_of(result)[3] == pytest.approx(320, abs=1)
+
+
+def test_the_centre_of_mass_comes_to_the_middle() -> None:
+    alpha = block()
+    alpha[100:300, 250:350] = 0.3
+    result, _ = placed(alpha, canvas=(400, 400), scale=0.5, at="mass")
+    x = (result.sum(axis=0) * (np.arange(400) + 0.5)).sum() / result.sum()
+    assert x == pytest.approx(200, abs=0.1)
+
+
+def test_what_enlarges_or_cuts_the_subject_is_said() -> None:
+    assert placed(block(), canvas=(800, 800))[1] == ["the subject is enlarged to 400 %, so it looks soft"]
+    assert placed(block(), canvas=(100, 100), scale=1.0)[1] == ["the output cuts the subject at the top and the bottom"]
+
+
+def test_a_margin_that_leaves_no_room_is_refused() -> None:
+    with pytest.raises(UsageError, match="`margin` leaves no room on a `canvas` of 100x100"):
+        placed(block(), canvas=(100, 100), margin=60)
+
+
+@pytest.mark.parametrize("degrees", [0.0, 7.0, -30.0])
+@pytest.mark.parametrize("scale", [0.13, 0.5, 1.0, 1.7])
+def test_a_uniform_colour_comes_back(scale: float, degrees: float) -> None:
+    alpha = np.zeros((400, 400), np.float32)
+    cv2.circle(alpha, (200, 200), 120, 1.0, -1, cv2.LINE_AA)
+    alpha = cv2.GaussianBlur(alpha, (0, 0), 1.5)
+    colours = np.full((400, 400, 3), (0.8, 0.3, 0.1), np.float32)
+    colours[alpha == 0] = (0, 1, 0)  # must not bleed in
+    place, _ = find_placement(
+        alpha, Finishing(scale=scale, rotate=degrees) if degrees else Finishing(scale=scale, crop="subject", margin=3.0)
+    )
+    result, share = place.colours(colours, alpha), place.plane(alpha)
+    assert (share > 0.5).any()
+    assert np.abs(result - colours[200, 200])[share > 0.02].max() <= 1.01 / 255
+
+
+def test_a_turn_is_clockwise_and_keeps_the_area() -> None:
+    alpha = block(top=190, bottom=210, left=200, right=380)  # a hand that points to the right
+    place, _ = find_placement(alpha, Finishing(rotate=30))
+    result = place.plane(alpha)
+    x, y = 200 + 150 * math.cos(math.radians(30)), 200 + 150 * math.sin(math.radians(30))
+    assert result[round(y), round(x)] == pytest.approx(1, abs=0.01)
+    assert result.sum() == pytest.approx(alpha.sum(), rel=0.01)
+
+
+def test_a_turned_crop_holds_the_turned_subject() -> None:
+    alpha = block()
+    place, _ = find_placement(alpha, Finishing(crop="subject", rotate=20))
+    assert place.plane(alpha).sum() == pytest.approx(alpha.sum(), rel=0.01)
+    turn = math.radians(20)
+    wide = 100 * math.cos(turn) + 200 * math.sin(turn)
+    assert place.size[0] == pytest.approx(wide, abs=2)
+
+
+def test_fine_lines_become_an_even_grey_when_they_are_made_smaller() -> None:
+    alpha = np.ones((512, 512), np.float32)
+    lines = np.zeros((512, 512, 3), np.float32)
+    lines[:, ::2] = 1
+    for degrees in (0.0, 5.0):
+        place = Placement(size=(128, 128), source=(256, 256), target=(64, 64), scale=0.25, degrees=degrees)
+        grey = place.colours(lines, alpha)[20:-20, 20:-20]
+        assert np.abs(grey - 0.5).max() < 0.06, degrees
+
+
+def test_sharpening_makes_shrunk_colours_crisper_and_leaves_alpha_alone() -> None:
+    alpha = block()
+    colours = np.repeat(cv2.GaussianBlur(block(150, 250, 180, 220), (0, 0), 2)[..., None], 3, axis=2)
+    plain, _ = find_placement(alpha, Finishing(scale=0.5))
+    crisp, _ = find_placement(alpha, Finishing(scale=0.5, sharpen=100))
+    assert np.array_equal(plain.plane(alpha), crisp.plane(alpha))
+    slopes = [np.abs(np.diff(place.colours(colours, alpha)[100, :, 0])).max() for place in (plain, crisp)]
+    assert slopes[1] > 1.1 * slopes[0]
+
+
+def test_tiles_of_the_output_do_not_show() -> None:
+    rng = np.random.default_rng(1)
+    alpha = cv2.GaussianBlur(rng.random((700, 700), np.float32), (0, 0), 2)
+    for degrees in (0.0, 3.0):
+        whole = Placement(size=(1300, 30), source=(350, 350), target=(650, 15), scale=1.5, degrees=degrees)
+        part = Placement(size=(600, 30), source=(350, 350), target=(-150, 15), scale=1.5, degrees=degrees)
+        assert np.abs(whole.plane(alpha)[:, 800:1300] - part.plane(alpha)[:, :500]).max() < 0.01

@@ -1,0 +1,176 @@
+import dataclasses
+
+import cv2
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from mattecli.compositing.finishing import Finishing, finish
+from mattecli.compositing.outputs import make_output
+from mattecli.compositing.shadows import kept, made, shaded, with_shadow
+from mattecli.errors import InputError
+from mattecli.imaging.colour import decode_srgb, encode_srgb, linear
+from mattecli.imaging.image import Image
+from mattecli.imaging.space import SRGB
+
+Floats = NDArray[np.float32]
+
+
+def product(*, brightness: float = 0.9, noise: float = 0.004) -> tuple[Image, Floats, Floats]:
+    """A photo of a box with a soft shadow on a background that darkens to its edges, its alpha, and its shadow.
+
+    A second spot, which does not touch the box, is dust on the background.
+    """
+    height, width = 400, 500
+    alpha = np.zeros((height, width), np.float32)
+    alpha[120:300, 180:300] = 1
+    alpha = cv2.GaussianBlur(alpha, (5, 5), 0.8)
+    ground = np.zeros_like(alpha)
+    ground[280:306, 170:380] = 1
+    shade = np.float32(0.5) * cv2.GaussianBlur(ground, (61, 61), 12)
+    shade[shade < 0.002] = 0
+    dust = np.zeros_like(alpha)
+    cv2.circle(dust, (80, 90), 5, 0.3, -1)
+    y, x = np.mgrid[:height, :width].astype(np.float32)
+    plate = brightness * (1 - 0.15 * ((x / width - 0.5) ** 2 + (y / height - 0.4) ** 2))
+    light = (1 - shade) * (1 - dust) * plate
+    mixed = alpha * 0.2 + (1 - alpha) * light
+    values = encode_srgb(np.repeat(mixed[..., None], 3, axis=2)) + np.random.default_rng(0).normal(
+        0, noise, (height, width, 3)
+    )
+    return Image(np.rint(255 * np.clip(values, 0, 1)).astype(np.uint8)), alpha, 1 - shade
+
+
+def test_the_kept_shadow_is_the_true_one_and_all_else_is_exactly_white() -> None:
+    photo, alpha, light = product()
+    found = kept(photo, alpha)
+    free = alpha == 0
+    shadow = free & (light < 1)
+    assert np.abs(found - light)[shadow].mean() <= 0.01
+    assert (np.abs(found - light)[shadow] <= 0.02).mean() >= 0.98
+    assert (found[free & (light == 1)] == 1).mean() >= 0.999
+
+
+def test_dust_that_does_not_touch_the_subject_goes() -> None:
+    photo, alpha, _ = product()
+    assert (kept(photo, alpha)[80:100, 70:90] == 1).all()
+
+
+def test_the_shadow_is_gone_before_the_frame() -> None:
+    photo, alpha, _ = product()
+    found = kept(Image(photo.pixels[:, :380]), np.ascontiguousarray(alpha[:, :380]))
+    assert (found[285:300, -1] == 1).all()
+    assert (found[285:300, -40] < 0.8).all()
+
+
+@pytest.mark.parametrize("kind", ["dark", "coloured", "busy", "covered"])
+def test_a_background_that_is_not_near_white_is_refused_by_name(kind: str) -> None:
+    photo, alpha, _ = product()
+    pixels = photo.pixels.copy()
+    if kind == "dark":
+        pixels //= 2
+    elif kind == "coloured":
+        pixels[..., 0] //= 2
+    elif kind == "busy":
+        pixels = np.random.default_rng(0).integers(0, 256, pixels.shape, dtype=np.uint8)
+    else:
+        alpha = np.ones_like(alpha)
+    with pytest.raises(InputError, match=r"mug\.jpg: .*background"):
+        finish(Image(pixels), alpha, Finishing(shadow="keep"), name="mug.jpg")
+
+
+def test_a_shadow_darkens_the_background_in_light_and_leaves_its_values_alone_elsewhere() -> None:
+    front = Image(np.zeros((4, 5, 3), np.uint8))
+    under = Image(np.random.default_rng(0).integers(0, 256, (4, 5, 3), dtype=np.uint8))
+    light = np.ones((4, 5), np.float32)
+    light[:2] = 0.5
+    result = shaded(under, light, front).pixels
+    values = under.pixels / np.float32(255)
+    assert np.array_equal(result[2:], values[2:])
+    assert np.abs(decode_srgb(result[:2]) - 0.5 * decode_srgb(values[:2])).max() < 1e-5
+
+
+def test_black_under_a_cutout_looks_over_white_as_the_composite_does() -> None:
+    photo, alpha, _ = product()
+    finished = finish(photo, alpha, Finishing(shadow="keep"))
+    cut = make_output("cutout", photo, alpha, finished=finished).pixels / 255
+    white = make_output("composite", photo, alpha, background=(1, 1, 1), finished=finished).pixels / 255
+    over = cut[..., :3] * cut[..., 3:] + (1 - cut[..., 3:])
+    free = alpha == 0
+    assert np.abs(over - white)[free].max() <= 1.01 / 255
+    assert (cut[free & (finished.light == 1), 3] == 0).all()
+
+
+def test_black_in_a_space_of_light_is_as_opaque_as_the_shadow_is_dark() -> None:
+    cut = np.zeros((1, 2, 4), np.float32)
+    light = np.array([[0.25, 1.0]], np.float32)
+    assert with_shadow(cut, light, linear())[0, :, 3] == pytest.approx([0.75, 0])
+    assert with_shadow(cut, light, SRGB)[0, 0, 3] == pytest.approx(
+        1 - float(encode_srgb(np.float32([0.25]))[0]), abs=1e-5
+    )
+
+
+def arch() -> Floats:
+    """A bridge: two feet of 60 pixels, and an arch between them."""
+    alpha = np.zeros((500, 700), np.float32)
+    alpha[150:400, 150:550] = 1
+    cv2.ellipse(alpha, (350, 400), (140, 180), 0, 180, 360, 0.0, -1)
+    return alpha
+
+
+def test_a_contact_shadow_lies_at_the_feet_and_not_under_an_arch() -> None:
+    light = made(arch(), "contact")
+    below = light[402:406]
+    assert below[:, 160:200].mean() < 0.75
+    assert below[:, 340:360].mean() > 0.95
+    assert (light[:100] == 1).all()
+    assert (light[480:] == 1).all()
+
+
+def test_a_drop_shadow_lies_below_the_subject() -> None:
+    light = made(arch(), "drop")
+    assert light[405, 200] < 0.8
+    assert light[405, 200] < light[145, 200]
+    assert (light[:20] == 1).all()
+
+
+@pytest.mark.parametrize("kind", ["contact", "drop"])
+def test_a_made_shadow_is_the_same_every_time_and_ends_exactly(kind: str) -> None:
+    first, second = (made(arch(), kind) for _ in range(2))  # type: ignore[arg-type]
+    assert np.array_equal(first, second)
+    assert (first == 1).mean() > 0.3
+    assert first.min() >= 0
+
+
+def test_nothing_casts_no_shadow() -> None:
+    assert (made(np.zeros((20, 30), np.float32), "drop") == 1).all()
+
+
+def test_the_strength_weakens_every_shadow() -> None:
+    photo, alpha, _ = product()
+    for kind in ("keep", "contact", "drop"):
+        full = finish(photo, alpha, Finishing(shadow=kind)).light  # type: ignore[arg-type]
+        half = finish(photo, alpha, Finishing(shadow=kind, shadow_strength=50)).light  # type: ignore[arg-type]
+        assert full is not None
+        assert half is not None
+        assert np.abs((1 - half) - (1 - full) / 2).max() < 1e-6, kind
+
+
+def test_a_kept_shadow_moves_with_its_subject() -> None:
+    photo, alpha, _ = product()
+    there = finish(photo, alpha, Finishing(shadow="keep"))
+    crop = finish(photo, alpha, Finishing(shadow="keep", canvas=(600, 600), scale=1.0))
+    assert crop.light is not None
+    assert there.light is not None
+    assert (crop.light < 1).sum() == (there.light < 1).sum()
+    assert dataclasses.is_dataclass(crop.placement)
+    plain = finish(photo, alpha, Finishing(canvas=(600, 600), scale=1.0))
+    assert np.array_equal(plain.alpha, crop.alpha)
+
+
+def test_a_shadow_that_the_output_cuts_is_said() -> None:
+    photo, alpha, _ = product()
+    tight = finish(photo, alpha, Finishing(shadow="drop", crop="subject"))
+    assert [note for note in tight.notes if "cuts the shadow at the" in note]
+    wide = finish(photo, alpha, Finishing(shadow="drop", crop="subject", margin=80))
+    assert wide.notes == ()
