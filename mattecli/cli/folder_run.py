@@ -1,4 +1,4 @@
-"""Runs a folder: lists what is to do, does it, and tells how it went."""
+"""Runs a folder: lists the photos, does them, and reports."""
 
 from __future__ import annotations
 
