@@ -3,8 +3,9 @@
     python benchmarks/foreground.py [--photos DIR --alphas DIR] [--weights]
 
 Some scenes are drawn: strands, soft blobs and gauze over contrasting grounds. With `--photos` and `--alphas` there are
-others, where photos serve as foreground and background, and true alphas join them. Every image is rounded to 8 bits,
-as a photo is. `--weights` compares the settings of mattecli's own estimator instead of estimators. Prints markdown
+others, where photos serve as foreground and background, and true alphas join them. All are mixed in display values, and
+again in light; an estimator gets the values of the mixture. Every image is rounded to 8 bits, as a photo is.
+`--weights` compares the settings of mattecli's own estimator instead of estimators. Prints markdown
 tables; what was decided from them is in foreground.md.
 """
 
@@ -17,6 +18,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +26,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from mattecli.compositing import composite as compositing
+from mattecli.compositing import foreground as solver
+from mattecli.compositing.composite import fit_background
+from mattecli.imaging.colour import decode_srgb, encode_srgb
 from mattecli.imaging.read import read_alpha, read_image
 from mattecli.system.memory import peak_bytes
 from mattecli.system.process import prepare_process
@@ -100,21 +104,27 @@ def rough(rng: np.random.Generator, alpha: Floats) -> Floats:
     return rounded
 
 
-def scene(rng: np.random.Generator, foreground: Floats, background: Floats, alpha: Floats) -> Scene:
-    """The composite of all three, with 8 bits."""
+def scene(rng: np.random.Generator, foreground: Floats, background: Floats, alpha: Floats, *, light: bool) -> Scene:
+    """The composite of all three, with 8 bits, in display values; `light` mixes in light."""
     share = alpha[..., None]
-    image = np.rint((share * foreground + (1 - share) * background) * 255) / 255
+    layers = [decode_srgb(layer) if light else layer for layer in (foreground, background)]
+    mixed = share * layers[0] + (1 - share) * layers[1]
+    image = np.rint((encode_srgb(mixed) if light else mixed) * 255) / 255
     return Scene(foreground, alpha, image.astype(np.float32), rough(rng, alpha))
 
 
-def drawn_scenes(size: tuple[int, int] = (480, 640)) -> list[Scene]:
+def drawn_scenes(size: tuple[int, int] = (480, 640), *, light: bool = False) -> list[Scene]:
     """Three of each kind of alpha."""
     rng = np.random.default_rng(1)
     kinds = (strands, blobs, gauze)
-    return [scene(rng, colours(rng, *size), colours(rng, *size), kind(rng, *size)) for kind in kinds for _ in range(3)]
+    return [
+        scene(rng, colours(rng, *size), colours(rng, *size), kind(rng, *size), light=light)
+        for kind in kinds
+        for _ in range(3)
+    ]
 
 
-def photo_scenes(photos: Path, alphas: Path) -> list[Scene]:
+def photo_scenes(photos: Path, alphas: Path, *, light: bool) -> list[Scene]:
     """Each alpha with two photos drawn by lot, which are brought to its size."""
     rng = np.random.default_rng(1)
     files = sorted(path for path in photos.iterdir() if path.suffix.lower() in (".jpg", ".png"))
@@ -122,8 +132,8 @@ def photo_scenes(photos: Path, alphas: Path) -> list[Scene]:
     for path in sorted(alphas.glob("*.png")):
         alpha = read_alpha(path)
         pair = [read_image(files[index]).pixels for index in rng.choice(len(files), 2, replace=False)]
-        fitted = [compositing.fit_background(picture, alpha.shape[1], alpha.shape[0]) / 255 for picture in pair]
-        scenes.append(scene(rng, fitted[0].astype(np.float32), fitted[1].astype(np.float32), alpha))
+        fitted = [fit_background(picture, alpha.shape[1], alpha.shape[0]) / 255 for picture in pair]
+        scenes.append(scene(rng, fitted[0].astype(np.float32), fitted[1].astype(np.float32), alpha, light=light))
     return scenes
 
 
@@ -163,18 +173,24 @@ ESTIMATORS: dict[str, tuple[Estimator, str]] = {
     "blur fusion, two passes": (blur_fusion, "cv2"),
     "PyMatting, multi-level": (pymatting, "pymatting"),
     "PyMatting, gradient_weight=0.1": (lambda i, a: pymatting(i, a, gradient_weight=0.1), "pymatting"),
-    "mattecli": (compositing.estimate_foreground, "mattecli.compositing.composite"),
+    "mattecli": (lambda i, a: solver.estimate_foreground(i, a, linear=False), "mattecli.compositing.foreground"),
 }
 
 
 # --- measures ---------------------------------------------------------------------------------------------------------
 
 
-def errors(estimate: Estimator, scenes: list[Scene]) -> NDArray[np.float64]:
+def errors(estimate: Estimator, scenes: list[Scene], *, light: bool) -> NDArray[np.float64]:
     """Per scene: |F̂−F|·100, (F̂−F)²·1000, |α(F̂−F)|·100 over 0 < α < 1; then |α̂F̂−αF| with a rough alpha, ·100.
 
     The third is the error of a composite over any new background, the fourth that of one over black.
     """
+    if light:
+        in_values = estimate
+
+        def estimate(image: Floats, alpha: Floats) -> Floats:
+            return encode_srgb(in_values(decode_srgb(image), alpha).clip(0, 1))
+
     rows = []
     for s in scenes:
         soft = (s.alpha > 0) & (s.alpha < 1)
@@ -231,15 +247,15 @@ def start_up(module: str, **environment: str) -> float:
 
 @contextmanager
 def settings(**values: Any) -> Iterator[None]:
-    """Other constants in mattecli.compositing.composite for a while."""
-    old = {name: getattr(compositing, name) for name in values}
+    """Other constants in mattecli.compositing.foreground for a while."""
+    old = {name: getattr(solver, name) for name in values}
     try:
         for name, value in values.items():
-            setattr(compositing, name, value)
+            setattr(solver, name, value)
         yield
     finally:
         for name, value in old.items():
-            setattr(compositing, name, value)
+            setattr(solver, name, value)
 
 
 def shrunk(planes: Floats) -> Floats:
@@ -250,7 +266,7 @@ def shrunk(planes: Floats) -> Floats:
     return result
 
 
-HALVED = compositing._halved
+HALVED = solver._halved
 SETTINGS: dict[str, dict[str, Any]] = {
     "as it is: ε = 0.001, ω = 0.1, 4 steps, 1 at full size": {},
     "image and alpha shrunk, not the data term": {"_halved": shrunk},
@@ -266,23 +282,26 @@ SETTINGS: dict[str, dict[str, Any]] = {
 }
 
 
-def compare_settings(scenes: list[Scene]) -> None:
+def compare_settings(scenes: list[Scene], *, light: bool) -> None:
     """Print the table of settings."""
     print("| setting | \\|F̂−F\\| | (F̂−F)² | composite | with rough alpha | time |\n|---|---|---|---|---|---|")
     base = 0.0
     for name, values in SETTINGS.items():
         with settings(**values):
             started = time.process_time()
-            figures = errors(compositing.estimate_foreground, scenes)
+            figures = errors(partial(solver.estimate_foreground, linear=False), scenes, light=light)
             seconds = time.process_time() - started
         base = base or seconds
         print(f"| {name} | " + " | ".join(f"{figure:.2f}" for figure in figures) + f" | × {seconds / base:.1f} |")
 
 
-def compare_quality(scenes: list[Scene]) -> None:
+def compare_quality(scenes: list[Scene], *, light: bool) -> None:
     """Print the table of errors."""
     print("| estimator | \\|F̂−F\\| | (F̂−F)² | composite | with rough alpha |\n|---|---|---|---|---|")
-    rows = {name: errors(estimate, scenes) for name, (estimate, _) in ESTIMATORS.items()}
+    rows = {name: errors(estimate, scenes, light=light) for name, (estimate, _) in ESTIMATORS.items()}
+    rows["mattecli, as if mixed the other way"] = errors(
+        partial(solver.estimate_foreground, linear=not light), scenes, light=False
+    )
     for name, figures in rows.items():
         cells = [f"{figure:.2f} (× {figure / own:.1f})" for figure, own in zip(figures, rows["mattecli"], strict=True)]
         print(f"| {name} | " + " | ".join(cells) + " |")
@@ -316,13 +335,15 @@ def main() -> None:
     if not options.weights:
         compare_costs()  # first: a child process counts what its parent holds as its own peak
     compare = compare_settings if options.weights else compare_quality
-    scenes = drawn_scenes()
-    print(f"\n{len(scenes)} drawn scenes:\n")
-    compare(scenes)
-    if options.photos:
-        scenes = photo_scenes(options.photos, options.alphas)
-        print(f"\n{len(scenes)} scenes from photos:\n")
-        compare(scenes)
+    for light in (False, True):
+        how = "light" if light else "display values"
+        scenes = drawn_scenes(light=light)
+        print(f"\n{len(scenes)} drawn scenes, mixed in {how}:\n")
+        compare(scenes, light=light)
+        if options.photos:
+            scenes = photo_scenes(options.photos, options.alphas, light=light)
+            print(f"\n{len(scenes)} scenes from photos, mixed in {how}:\n")
+            compare(scenes, light=light)
 
 
 if __name__ == "__main__":

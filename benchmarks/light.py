@@ -66,7 +66,7 @@ def in_light(photo: NDArray[Any], alpha: NDArray[np.float32]) -> NDArray[np.floa
 
     The colours are estimated from photo and alpha. Where they are too similar, alpha stays.
     """
-    over, under = estimate_foreground(photo, alpha), estimate_foreground(photo, 1 - alpha)
+    over, under = (estimate_foreground(photo, each, linear=False) for each in (alpha, 1 - alpha))
     share = alpha[..., None]
     mixed, over, under = (decode_srgb(colours) for colours in (share * over + (1 - share) * under, over, under))
     apart = over - under  # (H, W, 3)

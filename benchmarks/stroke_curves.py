@@ -33,7 +33,7 @@ def undecided(photo: NDArray[np.uint8], trimap: Gray) -> Map:
 
 def without_network(photo: PreparedPhoto, strokes: Gray, matte: Matte) -> Map:
     """What `probability` finds where the network says nothing."""
-    return probability(photo, strokes, matte=undecided, effort="quick")
+    return probability(photo, strokes, matte=undecided)
 
 
 def network_alone(photo: PreparedPhoto, strokes: Gray, matte: Matte, passes: int) -> Map:
@@ -60,9 +60,8 @@ CANDIDATES: dict[str, Callable[[PreparedPhoto, Gray, Matte], Map]] = {
     "GrabCut": grabcut,
     "network": lambda photo, strokes, matte: network_alone(photo, strokes, matte, 1),
     "network, two passes": lambda photo, strokes, matte: network_alone(photo, strokes, matte, 2),
-    "colours and walk": without_network,
-    "colours, network and walk": lambda photo, strokes, matte: probability(photo, strokes, matte=matte, effort="quick"),
-    "the same, three passes": lambda photo, strokes, matte: probability(photo, strokes, matte=matte),
+    "likeness and walk": without_network,
+    "likeness, network and walk": lambda photo, strokes, matte: probability(photo, strokes, matte=matte),
 }
 
 

@@ -162,14 +162,14 @@ def finder(where: str, ending: str, option: str) -> Find:
     return _in_folder(Path(where), _Shelves(), ending, same=False)
 
 
-def is_place(background: str) -> bool:
-    """Whether a background is a folder, or a pattern, with one for each photo. Nothing else has braces."""
-    return ("{" in background and not Path(background).exists()) or Path(background).is_dir()
-
-
 def _itself(_: str) -> list[str]:
     """In place of a trimap's file, where the photo alone gives the trimap."""
     return [""]
+
+
+def is_place(background: str) -> bool:
+    """Whether a background is a folder, or a pattern, with one for each photo. Nothing else has braces."""
+    return ("{" in background and not Path(background).exists()) or Path(background).is_dir()
 
 
 def _completer(
@@ -187,8 +187,6 @@ def _completer(
     finders = {what: (str(where), finder(str(where), ending, option)) for what, where, ending, option in given}
 
     def complete(job: Job) -> Job | Failed:
-        if alphas is not None:
-            job = replace(job, finished=True)
         found = {what: find(job.name) for what, (_, find) in finders.items()}
         for what, files in found.items():
             if len(files) > 1 or (not files and what == "background"):

@@ -38,7 +38,11 @@ def output_recipe(output: str, job: Job, outputs: OutputOptions, *, alpha: list[
         parts += [[word, value] for word, value in (("depth", files.bits), ("quality", files.quality)) if value]
         parts += [] if files.metadata else ["without metadata"]
         parts += [] if files.premultiplied else ["straight"]
-        parts += ["the photo's colours"] if outputs.keep_colours else []
+        parts += outputs.colours.words()
+    if kind in ("cutout", "foreground", "layers") and outputs.linear:
+        parts.append("colours estimated in light")
+    if kind in ("cutout", "layers", "composite") and outputs.colours.cutout_for is not None:
+        parts.append(["cutout for", outputs.colours.cutout_for])
     if kind == "composite" and outputs.around is not None:
         parts.append(["around", outputs.around])
     if outputs.finishing.asked:

@@ -165,7 +165,7 @@ def attention_of(line: ReportLine) -> float:
 def worst(run: Run, number: int) -> list[dict[str, str]]:
     """The photos that need a look most, at most `number`, as lines of a manifest with COLUMNS.
 
-    Photos with score 0 are left out. The trimap is empty where a mask or an alpha was given in its place.
+    Photos with score 0 are left out. The trimap is empty where none was read: where it was made, or an alpha was given.
     """
     lines = sorted((line for line in run.lines if attention_of(line) > 0), key=attention_of, reverse=True)
     return [

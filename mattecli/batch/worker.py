@@ -254,7 +254,7 @@ class Worker:
         seconds = todo.seconds + time.perf_counter() - started
         facts = kept.facts
         inputs = Inputs(photo, None, kept.trimap, facts["unknown"], seconds, tuple(facts["notes"]))
-        return Matte(inputs, kept.alpha, facts["tile"], seconds, facts["network"], facts["attention"])
+        return Matte(inputs, kept.alpha, facts["tile"], seconds, facts["network"], facts.get("attention"))
 
     def _keep(self, job: Job, matte: Matte) -> None:
         inputs = matte.inputs

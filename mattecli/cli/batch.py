@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, cast
 import typer
 
 from mattecli.cli.batch_options import AlphaChoices, PhotoOptions, RunChoices
+from mattecli.cli.colour_options import ColourChoices, check_colours
 from mattecli.cli.finishing_options import EdgeChoices, PlacementChoices, finishing
 from mattecli.cli.folder_run import narrowed, run_folder
 from mattecli.cli.mask_options import MaskOptions
@@ -43,6 +44,7 @@ def batch(
     model: ModelOptions,
     edges: EdgeChoices,
     placement: PlacementChoices,
+    colours: ColourChoices,
     alphas: AlphaChoices,
     how: RunChoices,
     overwrite: Overwrite = False,
@@ -70,6 +72,12 @@ def batch(
     kinds = _kinds(choices, photos, deliveries)
     choices.check_formats()
     choices.check_bits(kinds)
+    check_colours(
+        colours,
+        [deliveries[name].kind if name in deliveries else cast(Kind, name) for name in kinds],
+        linear=choices.linear,
+        clear=True,
+    )
     out = _output_folder(images, out, photos)
     base = photos.base()
     if base not in ("--masks", "--auto") and (given := masks.given()):
@@ -87,7 +95,7 @@ def batch(
     options = BatchOptions(
         out=out,
         run=model.run_options(),
-        outputs=replace(choices.output_options(written.write_options(), deliveries), finishing=finish),
+        outputs=replace(choices.output_options(written.write_options(), colours, deliveries), finishing=finish),
         reading=reading.read_options(model),
         overwrite=overwrite,
         redo=how.redo,
@@ -165,7 +173,7 @@ def _check_outputs(
     depths = settled_depths(choices.what or {})
     composite = "composite" in [*kinds, *(made.kind for made in deliveries.values())]
     if photos.manifest is None or not composite:
-        check_composite_options(choices.background if composite else None, fit=choices.fit, linear=choices.linear)
+        check_composite_options(choices.background if composite else None, fit=choices.fit)
     for made in deliveries.values():
         if made.pattern is not None:
             check_pattern(made.pattern, [made.name])

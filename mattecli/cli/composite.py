@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from mattecli.cli.batch_options import ListOptions, RunChoices
+from mattecli.cli.colour_options import ColourChoices, check_colours
 from mattecli.cli.composite_folder import composite_folder, deliver_photo, folder_options
 from mattecli.cli.finishing_options import EdgeChoices, PlacementChoices, finishing
 from mattecli.cli.options import Json, Overwrite, ReadChoices, Threads
@@ -40,6 +41,7 @@ from mattecli.errors import UsageError
 
 if TYPE_CHECKING:
     from mattecli.batch.worker import BatchOptions
+    from mattecli.compositing.colours import ColourOptions
     from mattecli.compositing.finishing import Finishing
     from mattecli.imaging.choices import Colour
     from mattecli.imaging.image import Image
@@ -110,6 +112,7 @@ def composite(
     options: CompositeOptions,
     edges: EdgeChoices,
     placement: PlacementChoices,
+    colours: ColourChoices,
     reading: ReadChoices,
     written: WriteChoices,
     listing: ListOptions,
@@ -141,8 +144,9 @@ def composite(
 
     started = time.perf_counter()
     use_threads(threads)
+    _check_colours(options, colours)
     if Path(photo).is_dir():
-        batch = _batch_options(options, edges, placement, reading, written, how, overwrite=overwrite)
+        batch = _batch_options(options, edges, placement, colours, reading, written, how, overwrite=overwrite)
         composite_folder(
             Path(photo),
             alpha,
@@ -159,7 +163,7 @@ def composite(
     if given := folder_options(listing, how):
         raise UsageError(f"{' and '.join(given)} would do nothing for one photo; name a folder, or leave them out")
     if options.preset is not None and options.preset.deliver:
-        batch = _batch_options(options, edges, placement, reading, written, how, overwrite=overwrite)
+        batch = _batch_options(options, edges, placement, colours, reading, written, how, overwrite=overwrite)
         deliver_photo(
             photo,
             alpha,
@@ -186,7 +190,8 @@ def composite(
     from mattecli.imaging.writing.encoding import metadata_note
 
     written_as = written.write_options()
-    results = _composites(photo, alpha, options, reading.read_options(), targets, finish, terminal)
+    how_coloured = _colour_options(options, colours)
+    results = _composites(photo, alpha, options, how_coloured, reading.read_options(), targets, finish, terminal)
     for target, result in results:
         note = metadata_note(check_format(target), result.metadata) if written_as.metadata else None
         if note:
@@ -211,6 +216,7 @@ def _batch_options(
     options: CompositeOptions,
     edges: EdgeChoices,
     placement: PlacementChoices,
+    colours: ColourChoices,
     reading: ReadChoices,
     written: WriteChoices,
     how: RunChoices,
@@ -234,7 +240,7 @@ def _batch_options(
             fit=options.fit,
             around=_surround(options),
             linear=options.linear,
-            keep_colours=options.keep_colours,
+            colours=_colour_options(options, colours),
             output_space=options.output_space,
             files=written.write_options(),
             renditions=renditions,
@@ -272,6 +278,22 @@ def _facts(result: Image, options: CompositeOptions, seconds: float) -> dict[str
     }
 
 
+def _check_colours(options: CompositeOptions, colours: ColourChoices) -> None:
+    """Raise UsageError for options of colours that would do nothing."""
+    clear = any(background.lower() == "transparent" for background in options.background)
+    check_colours(colours, ["composite"], linear=options.linear, clear=clear)
+    if options.keep_colours and (colours.colour_choke or colours.decontaminate != 100):
+        raise UsageError(
+            "--keep-colours uses the photo's colours, so --colour-choke and --decontaminate would do nothing; leave "
+            "one of them out"
+        )
+
+
+def _colour_options(options: CompositeOptions, colours: ColourChoices) -> ColourOptions:
+    made = colours.colour_options()
+    return replace(made, decontaminate=0) if options.keep_colours else made
+
+
 def _check_options(photo: str, alpha: str, options: CompositeOptions, *, as_json: bool) -> dict[str, str]:
     """The file to write for each background. Raises UsageError for options that do not go together."""
     if [photo, alpha, options.trimap, *options.background].count("-") > 1:
@@ -280,7 +302,7 @@ def _check_options(photo: str, alpha: str, options: CompositeOptions, *, as_json
         )
     _surround(options)
     for background in options.background:
-        check_composite_options(background, fit=options.fit, linear=options.linear)
+        check_composite_options(background, fit=options.fit)
     targets = _targets(photo, options)
     if "-" in targets.values() and as_json:
         raise UsageError("--json and -o - both write to standard output; name a file for the picture")
@@ -291,13 +313,15 @@ def _composites(
     photo: str,
     alpha: str,
     options: CompositeOptions,
+    colours: ColourOptions,
     reading: ReadOptions,
     targets: dict[str, str],
     finishing: Finishing,
     terminal: Terminal,
 ) -> Iterator[tuple[str, Image]]:
     """Each file with its picture. What is the same for all backgrounds is done once."""
-    from mattecli.compositing.delivery import ForegroundColours, deliver
+    from mattecli.compositing.colours import ForegroundColours
+    from mattecli.compositing.delivery import deliver
     from mattecli.compositing.finishing import finish
     from mattecli.imaging.image import Image, in_space
     from mattecli.imaging.write import check_format
@@ -314,7 +338,7 @@ def _composites(
     for note in () if finished is None else finished.notes:
         terminal.warn(note)
     check_memory(picture)
-    shared, told = ForegroundColours(), set[str]()
+    shared, told = ForegroundColours(colours, linear=options.linear), set[str]()
     for name, target in targets.items():
         background = backgrounds[name]
         if isinstance(background, Image):
@@ -325,10 +349,6 @@ def _composites(
             told.add(delivery.note)
             terminal.warn(delivery.note)
         working = delivery.prepared(picture)
-        in_light = options.linear and background is not None
-        colours = working.pixels if options.keep_colours else None
-        if colours is None and not in_light:
-            colours = shared.of(working, matte)
         made = make_output(
             "composite",
             working,
@@ -337,7 +357,7 @@ def _composites(
             fit=options.fit,
             around=_surround(options),
             linear=options.linear,
-            foreground=colours,
+            foreground=(shared.of_cutout if background is None else shared.of)(working, matte),
             finished=finished,
         )
         yield target, in_space(made, delivery.final, depth=delivery.depth)

@@ -133,7 +133,7 @@ def _check_background(background: str, outputs: OutputOptions) -> None:
     if background == "-":
         raise UsageError("a folder of photos cannot take its background from standard input; name a file with -b")
     if not is_place(background):
-        check_composite_options(background, fit=outputs.fit, linear=outputs.linear)
+        check_composite_options(background, fit=outputs.fit)
         read_background(background)
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, get_args
 
 import typer
 
+from mattecli.cli.colour_options import ColourChoices
 from mattecli.cli.presets import PresetOption
 from mattecli.errors import InputError, UsageError
 from mattecli.imaging.choices import Bits, Fit
@@ -64,9 +65,9 @@ class OutputChoices:
             "--what",
             parser=parse_what,
             metavar="KIND[:FORMAT],…",
-            help="What to make: alpha, cutout (RGBA), foreground (its colours), composite (needs -b) or layers (a PSD "
-            "file); several with commas. A format may follow each: alpha:png16,cutout:webp,composite:jpg. Formats are "
-            "png, png8, png16, tif, tif8, tif16, tiffloat, exr, exrhalf, webp, jpg, avif, jxl, bmp and npy.",
+            help="What to make: alpha, cutout (RGBA), foreground (its colours), composite (needs -b) or layers (a PSD, "
+            "or layers:tif); several with commas. A format may follow each: alpha:png16,cutout:webp,composite:jpg. "
+            "Formats: png, png8, png16, tif, tif8, tif16, tiffloat, exr, exrhalf, webp, jpg, avif, jxl, bmp and npy.",
         ),
     ] = None
     background: Annotated[str | None, BACKGROUND] = None
@@ -92,7 +93,9 @@ class OutputChoices:
 
         return deliveries_of(self.preset, background=self.background, elsewhere=manifest)
 
-    def output_options(self, files: WriteOptions, renditions: Mapping[str, Rendition] | None = None) -> OutputOptions:
+    def output_options(
+        self, files: WriteOptions, colours: ColourChoices, renditions: Mapping[str, Rendition] | None = None
+    ) -> OutputOptions:
         """The same for the library."""
         from mattecli.work.job import OutputOptions
 
@@ -101,6 +104,7 @@ class OutputChoices:
             bits=self.bits,
             fit=self.fit,
             linear=self.linear,
+            colours=colours.colour_options(),
             output_space=self.output_space,
             depths=depths(self.what or {}),
             files=files,
@@ -192,16 +196,15 @@ def check_in_folder(outputs: Iterable[str | Path], folder: Path) -> None:
             raise InputError(f"{output} {how}; remove the link, or name another folder")
 
 
-def check_composite_options(background: str | None, *, fit: str, linear: bool) -> None:
-    """Raise UsageError for options without an effect over this background; None means that no composite is made."""
+def check_composite_options(background: str | None, *, fit: str) -> None:
+    """Raise UsageError for a fit without an effect over this background; None means that no composite is made."""
     from mattecli.compositing.outputs import parse_colour
 
     if background is None or background.lower() == "transparent":
-        given = [name for name, wish in (("--linear", linear), (f"--fit {fit}", fit != "cover")) if wish]
-        if given:
+        if fit != "cover":
             raise UsageError(
-                f"{' and '.join(given)} would do nothing, because no background is put under the foreground; "
-                f"add -b with a picture{' or a colour' if linear else ''}, or leave it out"
+                f"--fit {fit} would do nothing, because no background is put under the foreground; add -b with a "
+                "picture, or leave it out"
             )
     elif fit != "cover" and parse_colour(background) is not None:
         raise UsageError(f"--fit {fit} is for a background picture, and {background} is a colour; leave it out")
@@ -214,7 +217,11 @@ BACKGROUND = typer.Option(  # `matte composite` cannot do without, other command
     help="Background of the composite: a picture's file, a colour such as '#00b140' or white, or transparent.",
 )
 LinearOption = Annotated[
-    bool, typer.Option("--linear", help="Mix composites in linear light, not in the file's own (sRGB) values.")
+    bool,
+    typer.Option(
+        "--linear/--no-linear",
+        help="Estimate colours and mix composites in linear light, not in the file's own (sRGB) values.",
+    ),
 ]
 FitOption = Annotated[
     Fit,

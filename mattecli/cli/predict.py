@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
+from mattecli.cli.colour_options import ColourChoices, check_colours, has_clear
 from mattecli.cli.finishing_options import EdgeChoices, PlacementChoices, finishing
 from mattecli.cli.mask_options import MaskOptions, ResizeOption
 from mattecli.cli.options import Json, ModelOptions, Overwrite, ReadChoices
@@ -116,6 +117,7 @@ def predict(
     files: PredictOptions,
     subject: SubjectOptions,
     choices: OutputChoices,
+    colours: ColourChoices,
     masks: MaskOptions,
     edges: EdgeChoices,
     placement: PlacementChoices,
@@ -145,6 +147,8 @@ def predict(
     base = subject.base(**{"--trimap": files.trimap, "--mask": files.mask})
     deliveries = choices.deliveries()
     job = _job(photo, base, files, subject, choices, masks, deliveries)
+    kinds = [deliveries[name].kind if name in deliveries else cast(Kind, name) for name in job.outputs]
+    check_colours(colours, kinds, linear=choices.linear, clear=has_clear(kinds, choices.background))
     written.check(list(job.outputs.values()))
     finish = finishing(edges, placement)
     finish.check_kinds(deliveries[name].kind if name in deliveries else cast(Kind, name) for name in job.outputs)
@@ -176,7 +180,9 @@ def predict(
         done = run_job(
             job,
             network,
-            options=dataclasses.replace(choices.output_options(written.write_options(), deliveries), finishing=finish),
+            options=dataclasses.replace(
+                choices.output_options(written.write_options(), colours, deliveries), finishing=finish
+            ),
             reading=reading.read_options(model),
             overwrite=overwrite,
             save_trimap=files.save_trimap,
@@ -225,7 +231,7 @@ def _job(
     choices.check_formats()
     choices.check_bits(kinds)
     outputs = _outputs(kinds, photo, files, choices, deliveries)
-    check_composite_options(choices.background, fit=choices.fit, linear=choices.linear)
+    check_composite_options(choices.background, fit=choices.fit)
     return Job(photo, photo, file or photo, outputs, choices.background, making=making)
 
 

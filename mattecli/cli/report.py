@@ -44,8 +44,8 @@ class ReportOptions:
             "--worst",
             parser=whole_number(1),
             metavar="N",
-            help="Print a CSV list of the N photos that need a look most, with the reasons, for `matte batch "
-            "--manifest`.",
+            help="Print a CSV list of the N photos that need a look most, with the reasons, "
+            "for `matte batch --manifest`.",
         ),
     ] = None
     output: Annotated[
@@ -111,7 +111,7 @@ def _tell_worst(run: Run, number: int, terminal: Terminal) -> None:
 
     lines = worst(run, number)
     if without := sum(not line["trimap"] for line in lines):
-        terminal.warn(f"{without} of them have no trimap, but a mask or an alpha; a manifest needs a trimap for each")
+        terminal.warn(f"{without} of them have no trimap of their own; a manifest needs one for each")
     if not lines:
         terminal.warn("no photo of this report has an attention score; run the batch again with --redo")
     text = io.StringIO()

@@ -89,14 +89,15 @@ def _is_row(background: object) -> bool:
     return isinstance(background, (tuple, list)) and not any(isinstance(value, (tuple, list)) for value in background)
 
 
-def cutout(image: Given, alpha: Given, *, foreground: Given | None = None) -> Floats:
+def cutout(image: Given, alpha: Given, *, foreground: Given | None = None, linear: bool = False) -> Floats:
     """A photo's foreground on a transparent background: straight RGBA (H, W, 4) in [0, 1].
 
-    The foreground's colours are estimated from the photo and the alpha (`estimate_foreground`). If you have them
-    already, give them as `foreground`, (H, W, 3); then the photo is not used. Errors are those of `composite`.
+    The foreground's colours are estimated from the photo and the alpha by `estimate_foreground`, which explains
+    `linear`. If you have them already, give them as `foreground`, (H, W, 3); then the photo is not used. Errors are
+    those of `composite`.
     """
     if foreground is None:
-        colours: NDArray[Any] = estimate_foreground(image, alpha)
+        colours: NDArray[Any] = estimate_foreground(image, alpha, linear=linear)
     else:
         colours = given_picture(foreground, "the foreground")
     matte = checked_alpha(alpha, colours)

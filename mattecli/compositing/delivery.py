@@ -2,14 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from numpy.typing import NDArray
-
-from mattecli.compositing.arrays import Floats
-from mattecli.compositing.foreground import estimate_foreground
 from mattecli.errors import InputError
 from mattecli.imaging.colour import chromaticities, is_hdr, is_linear, linear, same_space, space, space_named
 from mattecli.imaging.colour.encodings import TableEncoding, encoding_of
@@ -90,26 +85,6 @@ def read_space(text: str, *, depth: int = 8) -> Space:
             "for deeper pictures, or srgb, p3"
         )
     return Space(icc)
-
-
-class ForegroundColours:
-    """The estimated colours of a photo, shared by outputs in one colour space."""
-
-    def __init__(self) -> None:
-        self._photo: Image | None = None
-        self._colours: NDArray[Any] | None = None
-
-    def of(self, photo: Image, alpha: Floats) -> NDArray[Any]:
-        """The colours of the photo's foreground, in its space; estimated once for each space and depth."""
-        known = self._photo
-        if self._colours is None or known is None or (known.space, known.depth) != (photo.space, photo.depth):
-            self._photo, self._colours = photo, estimate_foreground(_opaque(photo), alpha)
-        return self._colours
-
-
-def _opaque(photo: Image) -> Image:
-    """The photo with its hidden colours, which `photo_note` warns of."""
-    return replace(photo, transparent=False) if photo.transparent else photo
 
 
 def _light_of(space: Space) -> Space:

@@ -1,8 +1,9 @@
-"""Edges of a matte: cleaned, smoothed, moved and softened, with hair kept."""
+"""Edges of a matte: cleaned, smoothed, moved, softened, with hair kept."""
 
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import cv2
 import numpy as np
@@ -10,12 +11,11 @@ from numpy.typing import NDArray
 
 from mattecli.compositing.arrays import Floats, strips
 from mattecli.compositing.cleaning import FAINT, without_holes, without_specks
-from mattecli.compositing.contours import choked, disc, feathered, opened, smoothed, spread, tiled
+from mattecli.compositing.contours import choked, disc, feathered, opened, smoothed, spread
 from mattecli.compositing.finishing import LONGEST, Finishing, in_pixels
 
 _STRAND = 0.1  # hair is somewhere at least so opaque
-_COVERED = 0.2  # where the solid part is more opaque, the roots of strands hardly show
-_WEB = 3  # pixels that a strand is widened by where its root is sought
+_GAP = 0.02  # and a gap so open
 _LEAST_RADIUS = 3  # of the disc that hair does not hold
 
 
@@ -63,73 +63,80 @@ def with_exact_background(alpha: Floats) -> Floats:
     return np.where(alpha < np.float32(FAINT), np.float32(0), alpha)
 
 
-def split(alpha: Floats, radius: float) -> tuple[Floats, Floats]:
-    """The solid part S and the hair D of a matte, float32 (H, W) each: α = S + (1 − S)·D.
+def split(alpha: Floats, radius: float) -> tuple[Floats, Floats, Floats]:
+    """The solid part C, the gaps G in it, and the hair D of a matte, float32 (H, W) each.
 
-    S is the opening of α by a disc of that radius r. An opening also takes ears off at corners, and grain off along the
-    contour. So D has only pieces that are longer than r beyond r/2 from the solid part, with their roots; elsewhere S
-    is α. A strand is at least 0.1 somewhere.
+    S = C·(1 − G) and α = S + (1 − S)·D. Hair is what an opening by a disc of that radius r takes off α, and gaps are
+    what a closing fills in the rest, as between hairs. An opening also takes ears off at corners, and grain off along
+    the contour. So hair has only pieces that are longer than r beyond r/2 from the solid part, with their roots, and
+    gaps only pieces that are longer than 2r there, or do not come near what is open.
+    """
+    rest, hair = _thin(alpha, radius, least=_STRAND, longest=radius)
+    empty, gaps = _thin(1 - rest, radius, least=_GAP, longest=2 * radius, alone=True)
+    return 1 - empty, gaps, hair
+
+
+def _thin(alpha: Floats, radius: float, *, least: float, longest: float, alone: bool = False) -> tuple[Floats, Floats]:
+    """S and D of α = S + (1 − S)·D, where D is thinner than the disc, longer than `longest`, and `least` somewhere.
+
+    With `alone` D has shorter pieces, too, if they do not come near S.
     """
     solid = opened(alpha, radius)
-    hair = np.where(solid < 1, (alpha - solid) / np.maximum(1 - solid, np.float32(1e-6)), 0).astype(np.float32)
-    away = cv2.distanceTransform((solid < 0.5).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_5)
-    far = (hair > _STRAND) & (away > radius / 2)
+    thin = np.where(solid < 1, (alpha - solid) / np.maximum(1 - solid, np.float32(1e-6)), 0).astype(np.float32)
+    far = thin > least
+    away: NDArray[Any] = np.full(alpha.shape, np.inf, np.float32)
+    if (solid >= 0.5).any():
+        away = cv2.distanceTransform((solid < 0.5).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_5)
+        far &= away > radius / 2
     _, labels, facts, _ = cv2.connectedComponentsWithStats(far.astype(np.uint8), connectivity=8)
-    long = facts[:, (cv2.CC_STAT_WIDTH, cv2.CC_STAT_HEIGHT)].max(axis=1) > radius
+    long = facts[:, (cv2.CC_STAT_WIDTH, cv2.CC_STAT_HEIGHT)].max(axis=1) > longest
+    if alone:
+        long |= np.bincount(labels[away <= radius / 2 + 2], minlength=len(long)) == 0
     long[0] = False
     root = disc(math.ceil(radius / 2) + _LEAST_RADIUS)
     kept = cv2.dilate(long[labels].astype(np.uint8), root) > 0
-    hair[~kept] = 0
-    return np.where(kept, solid, alpha), hair
+    thin[~kept] = 0
+    return np.where(kept, solid, alpha), thin
 
 
 def _with_moved_solid(alpha: Floats, options: Finishing, lengths: dict[str, float]) -> Floats:
-    """α' = S' + (1 − S')·D, where S' is S smoothed, levelled, moved and feathered."""
+    """α' = S' + (1 − S')·D, where S' is S moved and softened, but not at the roots of hair."""
     move = max(lengths["choke"], lengths["spread"])
-    solid, hair = split(alpha, max(_LEAST_RADIUS, 2 * move))
+    solid, gaps, hair = split(alpha, max(_LEAST_RADIUS, 2 * move))
+    if not (lengths["choke"] or (lengths["feather"] and not options.feather_both)):  # no gap grows
+        solid, gaps = solid * (1 - gaps), np.zeros_like(gaps)
     reach = move + lengths["smooth"] + 3 * lengths["feather"]
-    if reach and hair.any():
-        hair = _with_roots(hair, solid, reach)
+    rooted = _near(hair, reach) if reach else None
     if lengths["smooth"]:
-        solid = smoothed(solid, lengths["smooth"])
+        solid = _blended(smoothed(solid, lengths["smooth"]), solid, rooted)
     if options.levels is not None or options.contrast:
-        whole = levelled(solid + (1 - solid) * hair, options)
+        part = solid * (1 - gaps)
+        whole, part = levelled(part + (1 - part) * hair, options), levelled(part, options)
         solid = levelled(solid, options)
-        rest = np.maximum(1 - solid, np.float32(1e-6))
-        hair = np.where(solid < 1, np.clip((whole - solid) / rest, 0, 1), hair).astype(np.float32)
+        gaps = np.where(solid > 0, 1 - part / np.maximum(solid, np.float32(1e-6)), 0).astype(np.float32)
+        rest = np.maximum(1 - part, np.float32(1e-6))
+        hair = np.where(part < 1, np.clip((whole - part) / rest, 0, 1), hair).astype(np.float32)
     if lengths["choke"]:
-        solid = choked(solid, lengths["choke"])
+        solid = _blended(choked(solid, lengths["choke"]), solid, rooted)
     elif lengths["spread"]:
-        solid = spread(solid, lengths["spread"])
+        solid = _blended(spread(solid, lengths["spread"]), solid, rooted)
     if lengths["feather"]:
-        solid = feathered(solid, lengths["feather"], both=options.feather_both)
-    return np.asarray(solid + (1 - solid) * (hair * np.float32(options.hair / 100)), np.float32)
+        solid = _blended(feathered(solid, lengths["feather"], both=options.feather_both), solid, rooted)
+    solid *= 1 - gaps
+    hair *= (1 - solid) * np.float32(options.hair / 100)
+    return np.clip(np.add(solid, hair, out=solid), 0, 1, out=solid)
 
 
-def _with_roots(hair: Floats, solid: Floats, reach: float) -> Floats:
-    """Hair that goes on into the solid part, where choking uncovers its roots: each pixel has the nearest hair's value.
+def _blended(moved: Floats, still: Floats, share: Floats | None) -> Floats:
+    """What is moved, but for the share that stays as it is."""
+    return moved if share is None else moved + share * (still - moved)
 
-    The hair is widened for it, and made as narrow again: an opening leaves small webs between strands and solid part.
-    Under a solid part nothing says what D is; without roots a choked edge would leave a gap before each strand.
-    """
-    covered = (solid > _COVERED).astype(np.uint8)
-    deep = math.ceil(reach) + _WEB + 2
-    web = disc(_WEB)
-    marked = np.asarray(cv2.dilate(hair, web) + 2 * covered, np.float32)  # 2 marks the solid part
 
-    def window(values: Floats) -> Floats:
-        inside = (values >= 2).astype(np.uint8)
-        if inside.all() or not inside.any() or not (values[inside == 0] > 0).any():
-            return values
-        away, nearest = cv2.distanceTransformWithLabels(
-            inside, cv2.DIST_L2, cv2.DIST_MASK_5, labelType=cv2.DIST_LABEL_PIXEL
-        )
-        table = np.zeros(int(nearest.max()) + 1, np.float32)
-        outer = inside == 0
-        table[nearest[outer]] = values[outer]
-        grown = table[nearest]
-        return np.where(outer, values, np.where(away <= deep, grown, 0)).astype(np.float32)
-
-    grown = tiled(marked, deep + 2, window)
-    grown[grown >= 2] = 0
-    return np.where(covered > 0, np.maximum(hair, cv2.erode(grown, web)), hair).astype(np.float32)
+def _near(hair: Floats, reach: float) -> Floats | None:
+    """1 up to `reach` from hair, where its roots would come off, then falling to 0; None where there is no hair."""
+    strands = hair > _STRAND
+    if not strands.any():
+        return None
+    away = cv2.distanceTransform((~strands).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_5)
+    share = np.clip(2 - away / np.float32(reach + 2), 0, 1)
+    return np.asarray(share * share * (3 - 2 * share), np.float32)

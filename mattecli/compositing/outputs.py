@@ -15,7 +15,7 @@ from mattecli.imaging.options import WriteOptions
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from mattecli.compositing.delivery import ForegroundColours
+    from mattecli.compositing.colours import ForegroundColours
     from mattecli.compositing.finishing import Finished
     from mattecli.imaging.image import Image
     from mattecli.imaging.metadata import Windows
@@ -46,9 +46,10 @@ def make_output(
     rounded once. `fit` brings a picture to the photo's size; `around` is the colour that `contain` leaves around it.
     For an OpenEXR plate the size is that of its display window; beyond it the edges of the background continue. Where
     alpha is 0, the plate's glow is in the cut-out, and is added to the background of a composite.
-    `foreground`, (H, W, 3), are the colours to use. Without it they are estimated: in linear light for a composite that
-    is `linear`. With `finished` the output has its alpha, its shadow and its frame; `alpha` is then the matte before,
-    from which the colours are estimated. Raises DeviceError where the memory does not suffice for the estimate.
+    Colours are estimated and mixed in the values as they are, or with `linear` in linear light. `foreground`,
+    (H, W, 3), are the colours to use instead of an estimate. With `finished` the output has its alpha, its shadow and
+    its frame; `alpha` is then the matte before, from which the colours are estimated. Raises DeviceError where the
+    memory does not suffice for the estimate.
     """
     import numpy as np
 
@@ -65,8 +66,7 @@ def make_output(
     photo = replace(photo, transparent=False)  # its hidden colours are used: see `photo_note`
     if foreground is None:
         check_memory(photo)
-        in_light = linear and kind == "composite" and background is not None
-        foreground = estimate_foreground(photo, alpha, linear=in_light)
+        foreground = estimate_foreground(photo, alpha, linear=linear)
     light = None
     if finished is not None:
         photo, foreground = finished.framed(photo), finished.colours(foreground)
@@ -232,7 +232,6 @@ def write_output(
     background: Image | Colour | None = None,
     fit: Fit = "cover",
     around: Colour | None = None,
-    keep_colours: bool = False,
     linear: bool = False,
     bits: Depth = 8,
     files: WriteOptions | None = None,
@@ -247,8 +246,7 @@ def write_output(
     `layers` is a file with the photo, and with the foreground's colours behind a mask of the alpha: see `write_layers`.
     `files` says how the files of other kinds than the alpha are written. The output is made in the colour space that
     `deliver` finds for its format and for `output_space`. `colours` are shared by outputs of one photo and alpha;
-    `finished` is the finished matte. `size` and `max_bytes` are those of a `Rendition`. With
-    `keep_colours` the photo's colours are taken as they are.
+    `finished` is the finished matte. `size` and `max_bytes` are those of a `Rendition`.
     `ready` is called with the finished file before it takes its name. Raises InputError and DeviceError.
     """
     from mattecli.compositing.delivery import deliver
@@ -266,7 +264,10 @@ def write_output(
     form = LAYERS if kind == "layers" else check_format(target)
     delivery = deliver(photo, form, output_space=output_space)
     working = delivery.prepared(photo)
-    estimated = None if colours is None or keep_colours else colours.of(working, alpha)
+    estimated = None
+    if colours is not None:
+        clear = kind in ("cutout", "layers") or (kind == "composite" and background is None)
+        estimated = (colours.of_cutout if clear else colours.of)(working, alpha)
     shown: Kind = "foreground" if kind == "layers" else kind
     made = make_output(
         shown,
@@ -276,7 +277,7 @@ def write_output(
         fit=fit,
         around=around,
         linear=linear,
-        foreground=working.pixels if keep_colours else estimated,
+        foreground=estimated,
         finished=finished,
     )
     made = in_space(made, delivery.final, depth=delivery.depth)

@@ -1,4 +1,4 @@
-"""Where the subject stands in the output: its size, its place, one resampling."""
+"""Places the subject in the output, by one resampling."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The subject's box in a matte, whatever specks and single hairs say."""
+"""Finds the subject's box in a matte, without specks and flyaways."""
 
 from __future__ import annotations
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -11,11 +12,40 @@ from numpy.typing import NDArray
 from mattecli.imaging.colour.convert import bands, convert
 from mattecli.imaging.colour.encodings import Encoding, Floats, TableEncoding, encoding_of
 from mattecli.imaging.colour.spaces import same_space
-from mattecli.imaging.colour.tone import tone_of
+from mattecli.imaging.colour.tone import Tone, tone_of
 from mattecli.imaging.image import Image
-from mattecli.imaging.space import SRGB
+from mattecli.imaging.space import SRGB, Space
 
 _LOOKED_AT = 2**20  # pixels, from which the tone is found
+
+
+@dataclass(frozen=True)
+class View:
+    """How the parts of one picture are brought to sRGB, all alike. `tone` is found on the whole picture."""
+
+    space: Space
+    gain: float
+    tone: Tone | None
+    unchanged: bool
+
+    def __call__(self, pixels: NDArray[Any]) -> NDArray[Any]:
+        """A part of the picture, grey (h, w), RGB or RGBA, in sRGB (h, w, 3); see `network_view`."""
+        pixels = _colours(pixels)
+        if self.unchanged:
+            return pixels
+        return convert(
+            pixels, self.space, SRGB, depth=8 if pixels.dtype == np.uint8 else 16, gain=self.gain, tone=self.tone
+        )
+
+
+def view_of(image: Image, *, exposure: float = 0.0) -> View:
+    """What `network_view` does to a picture, for its parts: `view_of(image)(image.pixels[rows])`."""
+    pixels, gain = _colours(image.pixels), 2.0**exposure
+    if gain == 1 and same_space(image.space, SRGB) and _in_range(pixels):
+        return View(image.space, gain, None, unchanged=True)
+    encoding = encoding_of(image.space)
+    tone = None if isinstance(encoding, TableEncoding) else tone_of(_samples(pixels, encoding, gain))
+    return View(image.space, gain, tone, unchanged=False)
 
 
 def network_view(image: Image, *, exposure: float = 0.0) -> NDArray[Any]:
@@ -26,14 +56,14 @@ def network_view(image: Image, *, exposure: float = 0.0) -> NDArray[Any]:
     brightens by that many stops, for a plate that is too dark for the network. Grey becomes RGB; an alpha channel is
     left out.
     """
-    pixels = image.pixels if image.pixels.ndim == 3 else np.repeat(image.pixels[..., None], 3, axis=2)
-    pixels = pixels if pixels.shape[2] == 3 else pixels[..., :3]
-    gain = 2.0**exposure
-    if gain == 1 and same_space(image.space, SRGB) and _in_range(pixels):
-        return pixels
-    encoding = encoding_of(image.space)
-    tone = None if isinstance(encoding, TableEncoding) else tone_of(_samples(pixels, encoding, gain))
-    return convert(pixels, image.space, SRGB, depth=8 if image.depth == 8 else 16, gain=gain, tone=tone)
+    return view_of(image, exposure=exposure)(image.pixels)
+
+
+def _colours(pixels: NDArray[Any]) -> NDArray[Any]:
+    """Grey, RGB or RGBA as RGB, without a copy where that is possible."""
+    if pixels.ndim == 2:
+        return np.repeat(pixels[..., None], 3, axis=2)
+    return pixels if pixels.shape[2] == 3 else pixels[..., :3]
 
 
 def _in_range(pixels: NDArray[Any]) -> bool:

@@ -1,4 +1,7 @@
-"""OpenEXR's data and display windows: which pixels a picture has, and which a viewer shows."""
+"""Moves pixels between OpenEXR's data and display windows.
+
+The data window holds the pixels that a file has, the display window those that a viewer shows.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How many threads this process takes: as many as `--threads` says, or as the machine or container allows."""
+"""How many threads this process takes."""
 
 from __future__ import annotations
 

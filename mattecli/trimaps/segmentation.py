@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 import cv2
 import numpy as np
@@ -12,7 +12,10 @@ from numpy.typing import NDArray
 
 from mattecli.errors import InputError
 from mattecli.imaging.image import to_depth
+from mattecli.trimaps.band import auto_band, edge_of
 from mattecli.trimaps.check import BACKGROUND, FOREGROUND, UNKNOWN, check_size
+from mattecli.trimaps.clean import near
+from mattecli.trimaps.likeness import Marks, features, likeness
 from mattecli.trimaps.walk import walk
 
 Matte = Callable[[NDArray[np.uint8], NDArray[np.uint8]], NDArray[np.float32]]
@@ -27,38 +30,34 @@ CALIBRATED_FOR = "3dacd74d5800"
 SIDE = 448  # the copy has about this many pixels squared
 LEAST_DIAGONAL = 8  # pixels; smaller photos have no room for a margin
 
-_LEAST_ALPHA = 0.01  # how sure the network's alpha may be
-_BINS = (16, 24, 24)  # of the colour histograms: lightness, and two of colour
-_FLOOR = 2e-4  # share of a side's pixels; colours rarer than this on both sides say nothing
 _RING = 0.03  # how far a box may be off, as a share of the picture's sides
 
+# Log odds of foreground: so much for a pixel that is just like a stroke, and this share of what the network's alpha
+# says. The network is often sure and wrong far from the strokes.
+_LIKENESS, _NETWORK = 8.0, 0.5
+_LEAST_ALPHA = 0.01  # how sure the network's alpha may be
+_BOXED, _FOUND = 6.0, 2.0  # how many times noisier than a stroke: what is inside a box, and what was found from it
 
-class _Pass(NamedTuple):
-    """One run of the network and one walk. A pixel is certain where the walk's probability passes a threshold."""
-
-    foreground: float  # from here up
-    background: float  # up to here
-    margin: float  # everywhere within this distance, as a share of the diagonal
-    firm: bool = False  # the walk starts from what the pass before found, not from the strokes alone
-
-
-_PASSES = {
-    "quick": (_Pass(0.95, 0.02, 0.015),),
-    "normal": (_Pass(0.95, 0.05, 0.01), _Pass(0.98, 0.02, 0.015), _Pass(0.9, 0.05, 0.02, firm=True)),
-}
+_UNSURE = 0.15  # a pixel is unknown whose probability is farther than this from both 0 and 1,
+_SOFT = 0.02  # and one whose alpha is, in the network's second run
+# All lengths are in diagonals.
+_GROWN = 0.01  # how far around an unsure pixel others are unknown,
+_SOFT_GROWN = 0.01  # and around a soft one
+_WIDE, _WIDE_GROWN = 0.025, 0.015  # the same for the second run's trimap: around the edge, and around unsure pixels
 
 
 @dataclass(frozen=True, eq=False)
 class PreparedPhoto:
     """A photo as the segmentation needs it: `prepare_photo` makes one, once for all strokes.
 
-    `size` is the photo's (width, height). `small` is uint8 (h, w, 3) of about 448² pixels, and `colours` its smoothed
-    Lab colours, float32 (h, w, 3).
+    `size` is the photo's (width, height). `small` is uint8 (h, w, 3) of about 448² pixels, `colours` its smoothed Lab
+    colours, float32 (h, w, 3), and `features` what its pixels are compared by, float32 (h, w, 7).
     """
 
     size: tuple[int, int]
     small: NDArray[np.uint8]
     colours: NDArray[np.float32]
+    features: NDArray[np.float32]
 
 
 def prepare_photo(photo: NDArray[Any]) -> PreparedPhoto:
@@ -73,8 +72,11 @@ def prepare_photo(photo: NDArray[Any]) -> PreparedPhoto:
     size = max(1, round(width * scale)), max(1, round(height * scale))
     small = to_depth(cv2.resize(photo, size, interpolation=cv2.INTER_AREA), 8)
     smooth = cv2.pyrMeanShiftFiltering(small, 6, 12)  # evens out textures, which the walk would take for edges
-    colours = cv2.cvtColor(smooth.astype(np.float32) / 255, cv2.COLOR_RGB2LAB)
-    return PreparedPhoto((width, height), np.asarray(small, np.uint8), np.asarray(colours, np.float32))
+    lab, colours = (
+        np.asarray(cv2.cvtColor(pixels.astype(np.float32) / 255, cv2.COLOR_RGB2LAB), np.float32)
+        for pixels in (small, smooth)
+    )
+    return PreparedPhoto((width, height), np.asarray(small, np.uint8), colours, features(lab, colours))
 
 
 def go_on() -> None:
@@ -95,14 +97,21 @@ def segment(
     `strokes` (H, W) is 255 where the foreground is certain, 0 where the background is, anything else elsewhere; the
     trimap keeps these pixels. `box` (x, y, width, height) in pixels holds the subject; its sides may be off by 3 % of
     the picture. `matte` runs the network on a small photo (h, w, 3) and a trimap (h, w) and gives its alpha. It should
-    be the one whose weights `CALIBRATED_FOR` names. `effort` "quick" runs it once, "normal" three times.
+    be the one whose weights `CALIBRATED_FOR` names. `effort` "quick" runs it once, "normal" a second time to find
+    soft edges.
 
     The same arguments give the same trimap. `check` is called often and may raise to end the work; `matte` is the
     longest stage and should do the same. Raises `InputError` without any foreground or background, and for strokes of
     another size.
     """
-    likely = probability(photo, strokes, box=box, matte=matte, effort=effort, check=check)
-    small = _over(_certain(likely, _PASSES[effort][-1]), _box_seeds(photo, box))  # strokes follow at full size
+    seeds = _seeds(photo, strokes, box, check)
+    likely = _likely(photo, seeds, box, matte, check)
+    small = _trimap(photo, likely)
+    if effort == "normal":
+        check()
+        small[_soft(photo, likely, small, seeds, matte)] = UNKNOWN
+        check()
+    small = _over(small, _box_seeds(photo, box))  # strokes follow at full size
     trimap = np.asarray(cv2.resize(small, photo.size, interpolation=cv2.INTER_NEAREST), np.uint8)
     if strokes is not None:
         for label in (BACKGROUND, FOREGROUND):
@@ -117,25 +126,52 @@ def probability(
     *,
     box: Box | None = None,
     matte: Matte,
-    effort: Effort = "normal",
     check: Check = go_on,
 ) -> NDArray[np.float32]:
     """The probability of foreground, float32 (h, w) on the small copy, that `segment` makes a trimap of.
 
-    Arguments and errors are those of `segment`.
+    Arguments and errors are those of `segment`. The network runs once.
     """
+    return _likely(photo, _seeds(photo, strokes, box, check), box, matte, check)
+
+
+def _seeds(photo: PreparedPhoto, strokes: NDArray[np.uint8] | None, box: Box | None, check: Check) -> NDArray[np.uint8]:
+    """What strokes and box say, on the small copy: 0, 128 or 255."""
     seeds = _box_seeds(photo, box)
     if strokes is not None:
         _put_strokes(seeds, strokes, photo.size, check)
     _check_sides(seeds, boxed=box is not None)
-    guess, known = _log_odds(photo, seeds, box), seeds
-    for one in _PASSES[effort]:
-        check()
-        alpha = matte(photo.small, known)
-        likely = walk(photo.colours, known if one.firm else seeds, _likely(guess, alpha), check=check)
-        known = _over(_certain(likely, one), seeds)
+    return seeds
+
+
+def _likely(
+    photo: PreparedPhoto, seeds: NDArray[np.uint8], box: Box | None, matte: Matte, check: Check
+) -> NDArray[np.float32]:
+    """What likeness, network and walk think together, as a probability of foreground.
+
+    A box alone tells little of the foreground's colours, so what is found from it is learnt from once more.
+    """
+    alpha = np.clip(matte(photo.small, seeds), _LEAST_ALPHA, 1 - _LEAST_ALPHA)
     check()
-    return likely
+    network = _NETWORK * np.log(alpha / (1 - alpha))
+
+    def learnt(marks: list[Marks]) -> NDArray[np.float32]:
+        log_odds = _LIKENESS * likeness(photo.features, marks, check=check) + network
+        check()
+        found = walk(photo.colours, seeds, (1 / (1 + np.exp(-log_odds))).astype(np.float32), check=check)
+        check()
+        return found
+
+    inside, outside = seeds == FOREGROUND, Marks(-1, seeds == BACKGROUND)
+    if box is None or inside.any():
+        return learnt([Marks(1, inside), outside])
+    x, y, w, h = _small_box(photo, box)
+    inside[int(y) : int(np.ceil(y + h)), int(x) : int(np.ceil(x + w))] = True
+    likely = learnt([Marks(1, inside, _BOXED), outside])
+    subject, rest = likely >= 1 - _UNSURE, (likely <= _UNSURE) & ~outside.where
+    if not subject.any():
+        return likely
+    return learnt([Marks(1, subject, _FOUND), outside, Marks(-1, rest, _FOUND)])
 
 
 def _box_seeds(photo: PreparedPhoto, box: Box | None) -> NDArray[np.uint8]:
@@ -187,55 +223,30 @@ def _small_box(photo: PreparedPhoto, box: Box) -> Box:
     return left, top, right - left, bottom - top
 
 
-def _log_odds(photo: PreparedPhoto, seeds: NDArray[np.uint8], box: Box | None) -> NDArray[np.float32]:
-    """How much likelier each pixel's colour is in the foreground than in the background, as log odds.
-
-    The foreground's colours are those of its strokes; from a box alone, those inside the box. Of the latter, what is
-    also common around the box says nothing.
-    """
-    inside = seeds == FOREGROUND
-    if box is not None and not inside.any():
-        x, y, w, h = _small_box(photo, box)
-        inside[int(y) : int(np.ceil(y + h)), int(x) : int(np.ceil(x + w))] = True
-    foreground, background = _histogram(photo, inside), _histogram(photo, seeds == BACKGROUND)
-    return np.asarray(np.log((foreground + _FLOOR) / (background + _FLOOR)), np.float32)
+def _trimap(photo: PreparedPhoto, likely: NDArray[np.float32]) -> NDArray[np.uint8]:
+    """Certain where the probability is, except in a band around the edge that the photo sets (`auto_band`)."""
+    mask = np.asarray(likely >= 0.5)
+    unknown = near(_unsure(likely), _GROWN * float(np.hypot(*mask.shape)))
+    if mask.any() and not mask.all():
+        unknown |= auto_band(photo.small, mask)
+    return np.where(unknown, UNKNOWN, np.where(mask, FOREGROUND, BACKGROUND)).astype(np.uint8)
 
 
-def _histogram(photo: PreparedPhoto, where: NDArray[np.bool_]) -> NDArray[np.float32]:
-    """For each pixel the share of the pixels `where` that have its colour, (h, w); smoothed over colours and pixels."""
-    scaled = (photo.colours + np.array([0, 90, 90])) / (100, 180, 180)  # Lab of sRGB lies in 0…100, −86…98 and −108…94
-    cells = (np.clip(scaled, 0, 0.999) * _BINS).astype(np.intp)
-    index = np.ravel_multi_index(tuple(np.moveaxis(cells, 2, 0)), _BINS)
-    counts: NDArray[Any] = np.bincount(index[where], minlength=int(np.prod(_BINS))).reshape(_BINS).astype(np.float32)
-    for axis in range(3):
-        wide = np.pad(counts, [(1, 1) if axis == other else (0, 0) for other in range(3)], mode="edge")
-        before, middle, after = (np.take(wide, range(k, k + _BINS[axis]), axis) for k in range(3))
-        counts = (before + 2 * middle + after) / 4
-    shares = counts.ravel()[index] / max(1.0, float(counts.sum()))
-    return np.asarray(cv2.GaussianBlur(shares.astype(np.float32), (0, 0), 1.5), np.float32)
+def _soft(
+    photo: PreparedPhoto, likely: NDArray[np.float32], trimap: NDArray[np.uint8], seeds: NDArray[np.uint8], matte: Matte
+) -> NDArray[np.bool_]:
+    """Where the network finds soft alpha in a wider unknown part around the edge, and a little around that."""
+    diagonal = float(np.hypot(*likely.shape))
+    wide = near(edge_of(np.asarray(likely >= 0.5)), _WIDE * diagonal)
+    wide |= near(_unsure(likely), _WIDE_GROWN * diagonal)
+    alpha = matte(photo.small, _over(np.where(wide, UNKNOWN, trimap).astype(np.uint8), seeds))
+    return near(np.asarray((alpha > _SOFT) & (alpha < 1 - _SOFT)), _SOFT_GROWN * diagonal)
 
 
-def _likely(log_odds: NDArray[np.float32], alpha: NDArray[np.float32]) -> NDArray[np.float32]:
-    """What colours and network think together, as a probability of foreground."""
-    sure = np.clip(alpha, _LEAST_ALPHA, 1 - _LEAST_ALPHA)
-    return np.asarray(1 / (1 + np.exp(-log_odds) * (1 - sure) / sure), np.float32)
-
-
-def _certain(likely: NDArray[np.float32], one: _Pass) -> NDArray[np.uint8]:
-    reach = one.margin * float(np.hypot(*likely.shape))
-    trimap = np.full(likely.shape, UNKNOWN, np.uint8)
-    trimap[_depth(likely >= one.foreground) > reach] = FOREGROUND
-    trimap[_depth(likely <= one.background) > reach] = BACKGROUND
-    return trimap
+def _unsure(likely: NDArray[np.float32]) -> NDArray[np.bool_]:
+    return np.asarray((likely > _UNSURE) & (likely < 1 - _UNSURE))
 
 
 def _over(trimap: NDArray[np.uint8], seeds: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """The trimap with the seeds on top."""
     return np.where(seeds == UNKNOWN, trimap, seeds)
-
-
-def _depth(region: NDArray[np.bool_]) -> NDArray[np.float32]:
-    """The distance of each pixel to the nearest pixel outside the region; the picture's border is not an edge."""
-    padded = np.pad(region, 1, mode="edge").view(np.uint8)
-    distance = cv2.distanceTransform(padded, cv2.DIST_L2, cv2.DIST_MASK_5)
-    return np.asarray(distance[1:-1, 1:-1], np.float32)

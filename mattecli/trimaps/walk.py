@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 SIDE = 160  # the walk's grid has about this many pixels squared, whatever the size of the picture
 SHARPNESS = 2.0  # how fast a step's weight falls with its difference of colours, in mean differences of the picture
 FLOOR = 1e-4  # a step's least weight
-STOPPING = 0.01  # weight of stopping at a pixel, where a step between equal colours has 1
+STOPPING = 0.003  # weight of stopping at a pixel, where a step between equal colours has 1
 STEPS = 300  # of the conjugate gradient at most
 CHECK_EVERY = 25  # steps between two calls of `check`
 PRECISE = 1e-9

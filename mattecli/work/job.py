@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any, BinaryIO, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from mattecli.compositing.delivery import KEEP, ForegroundColours, deliver
+from mattecli.compositing.colours import ColourOptions, ForegroundColours
+from mattecli.compositing.delivery import KEEP, deliver
 from mattecli.compositing.finishing import Finishing, finish
 from mattecli.compositing.outputs import (
     check_memory,
@@ -56,18 +57,18 @@ class OutputOptions:
     """How outputs are made.
 
     `bits` is the depth of the alpha. `fit` says how a background picture is brought to the photo's size, and `around`
-    is the colour that `contain` leaves around it. `linear` mixes composites in linear light. `keep_colours` takes the
-    photo's colours as they are, without an estimate. `output_space` is the colour space of the other outputs: keep (the
+    is the colour that `contain` leaves around it. `linear` estimates colours and mixes composites in linear light.
+    `colours` says what else is done to colours. `output_space` is the colour space of the other outputs: keep (the
     photo's own), srgb, p3, or the file of an ICC profile. `depths` are those that formats of outputs settle; `files`
     says how files are written. `renditions` are outputs under names of their own; every other output's name is its
-    kind. `finishing` is what is done to the matte first; it is no part of the alpha that the network gives.
+    kind. `finishing` is what is done to the matte first; the alpha that the network gives does not depend on it.
     """
 
     bits: Bits = 8
     fit: Fit = "cover"
     around: Colour | None = None
     linear: bool = False
-    keep_colours: bool = False
+    colours: ColourOptions = field(default_factory=ColourOptions)
     output_space: str = KEEP
     depths: Mapping[str, Depth] = field(default_factory=dict)
     files: WriteOptions = field(default_factory=WriteOptions)
@@ -334,25 +335,23 @@ def write_outputs(
 
     `replaces` says of each output whether its file may replace another. `record` gives for an output what is called
     with the finished file before it takes its name. Outputs in one colour space share one estimate of the foreground's
-    colours; a composite in linear light has one of its own. Raises InputError and DeviceError.
+    colours. Raises InputError and DeviceError.
     """
-    colours = ForegroundColours()
+    colours = ForegroundColours(options.colours, linear=options.linear)
     photo, finishing = matte.inputs.photo, options.finishing
     finished = finish(photo, matte.alpha, finishing, trimap=matte.inputs.trimap, name=job.image)
     for name in sorted(replaces, key=lambda name: options.kind(name) != "alpha"):
         kind, made = options.kind(name), options.renditions.get(name)
-        alone = kind == "composite" and options.linear and background is not None
         write_output(
             kind,
             job.outputs[name],
             photo,
             matte.alpha,
-            colours=None if alone else colours,
+            colours=colours,
             finished=finished if finishing.asked else None,
             background=background,
             fit=options.fit,
             around=options.around,
-            keep_colours=options.keep_colours,
             linear=options.linear,
             bits=options.alpha_bits(name),
             files=options.write_options(name),

@@ -142,8 +142,9 @@ class Failed:
         else:
             reason = f"{job.image} met a bug in matte: {type(error).__name__}: {error}; please report it"
             traceback = "".join(tracebacks.format_exception(error))
+        trimap = None if job.what is None else job.trimap
         outputs, background = job.outputs, job.background
-        return cls(job.name, job.image, reason, job.trimap, outputs, background, traceback, job.extra, job.what)
+        return cls(job.name, job.image, reason, trimap, outputs, background, traceback, job.extra, job.what)
 
     def to_json(self) -> dict[str, Any]:
         """The photo's line in a report."""

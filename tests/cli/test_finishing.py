@@ -106,13 +106,26 @@ def test_a_busy_background_keeps_no_shadow(folder: Path, run_matte: RunMatte) ->
 
 def test_predict_finishes_all_its_outputs_alike(folder: Path, run_matte: RunMatte) -> None:
     predict = ("predict", "photo.png", "-t", "trimap.png", "--device", "cpu")
-    options = ("--what", "alpha,cutout,composite", "-b", "white", "--canvas", "64x64", "--fill", "90%", "--choke", "1")
+    options = (
+        "--what",
+        "alpha,cutout,composite",
+        "-b",
+        "white",
+        "--canvas",
+        "200x200",
+        "--fill",
+        "90%",
+        "--choke",
+        "1",
+    )
     assert run_matte(*predict, "-o", "plain.png")[0] == 0
-    assert run_matte(*predict, *options, "--out-dir", "out")[0] == 0
+    code, _, err = run_matte(*predict, *options, "--out-dir", "out")
+    assert code == 0
+    assert err.count("the subject is enlarged to") == 1
     alpha = read_alpha("out/photo_alpha.png")
     cutout = read_image("out/photo_cutout.png", keep_alpha=True).pixels
     composite = read_image("out/photo_composite.png").pixels
-    assert alpha.shape == cutout.shape[:2] == composite.shape[:2] == (64, 64)
+    assert alpha.shape == cutout.shape[:2] == composite.shape[:2] == (200, 200)
     assert np.array_equal(cutout[..., 3], np.rint(alpha * 255))
     assert (composite[alpha == 0] == 255).all()
     assert read_alpha("plain.png").shape == (90, 120)

@@ -47,12 +47,12 @@ def plate(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Floats:
     behind.exr with the same display window and another data window. Returns the plate's pixels.
     """
     monkeypatch.chdir(tmp_path)
-    light = decode_srgb(read_image(EXAMPLES / "astronaut.png").pixels[SQUARE] / np.float32(255))
+    light = decode_srgb(read_image(EXAMPLES / "portrait.jpg").pixels[SQUARE] / np.float32(255))
     light[light > 0.5] *= 40
     pixels = np.dstack([light, np.ones(light.shape[:2], np.float32)]).astype(np.float32)
     pixels[GLOW] = [3.5, 0.75, 0.125, 0]
     write("plate.exr", pixels, DATA, DISPLAY)
-    known = read_image(EXAMPLES / "astronaut_trimap.png").pixels[SQUARE][..., 0].copy()
+    known = read_image(EXAMPLES / "portrait_trimap.png").pixels[SQUARE][..., 0].copy()
     known[:16, :20] = 0
     shown = known[4 : 4 + DISPLAY[3], 8 : 8 + DISPLAY[2]]
     write("trimap.png", np.float32(shown[..., None] / 255), (0, 0, *DISPLAY[2:]), (0, 0, *DISPLAY[2:]), "uint8")
@@ -147,3 +147,22 @@ def test_threads_change_the_last_bits_of_an_alpha_at_most(plate: Floats, run_mat
     code, _, err = run_matte(*predict[:-1], "0")
     assert code == 2
     assert "--threads must be a whole number from 1 to 1024, not 0" in " ".join(err.split())
+
+
+def test_alphas_and_trimaps_of_the_display_window_fit_plates_in_folders(plate: Floats, run_matte: RunMatte) -> None:
+    for folder, name, file in (
+        ("photos", "plate.exr", "plate.exr"),
+        ("alphas", "trimap.png", "plate_alpha.png"),
+        ("trimaps", "trimap.png", "plate_trimap.png"),
+    ):
+        Path(folder).mkdir()
+        Path(folder, file).write_bytes(Path(name).read_bytes())
+    given = ("-b", "behind.exr", "--min-area", "3")
+    code, _, err = run_matte("composite", "plate.exr", "trimap.png", *given, "-t", "trimap.png", "-o", "alone.exr")
+    assert code == 0, err
+    code, _, err = run_matte(
+        "composite", "photos", "alphas", *given, "-t", "trimaps", "--out-dir", "out", "--name", "{stem}_{what}.exr"
+    )
+    assert code == 0, err
+    assert stored("alone.exr").shape == (64, 64, 3)
+    np.testing.assert_array_equal(stored("out/plate_composite.exr"), stored("alone.exr"))

@@ -339,8 +339,8 @@ def test_output_folder_not_writable(run_matte: RunMatte, photo: Path, trimap: Pa
         ("--device tpu", "--device must be auto, cpu, cuda or cuda:N, not tpu"),
         ("-b bleu", "neither a file nor a colour"),
         ("--linear", "--linear would do nothing"),
+        ("--despill green", "--despill would do nothing, because only an alpha is written"),
         ("--fit tile --cutout", "--fit tile would do nothing"),
-        ("-b transparent --linear", "--linear would do nothing"),
         ("-b red --fit tile", "red is a colour"),
     ],
 )

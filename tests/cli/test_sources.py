@@ -169,6 +169,18 @@ def test_a_batch_of_trimaps_takes_garbage_masks_and_keeps_what_it_does_not_chang
     assert read_alpha(folder / "out" / "b_alpha.png")[45, 60] == 0
 
 
+def test_alphas_of_photos_before_a_screen_are_kept(folder: Path, run_matte: RunMatte) -> None:
+    command = ["batch", folder / "photos", folder / "out", "--key", "auto", "--keep-alpha"]
+    assert "keeping the other alphas takes at most" in run_matte(*command, "--dry-run")[1]
+    assert run_matte(*command)[0] == 0
+    assert "2 kept alphas are taken" in run_matte(*command, "--what", "cutout", "--dry-run")[1]
+    marked = [*command, "--what", "cutout", "--garbages", folder / "garbages"]
+    assert "; 1 kept alphas are taken" in run_matte(*marked, "--dry-run")[1]
+    code, _, err = run_matte(*command, "--what", "cutout")
+    assert (code, "device: " in err) == (0, False)
+    assert "1 done, 1 skipped" in run_matte(*marked)[2]
+
+
 def test_a_folder_of_photos_becomes_a_folder_of_trimaps(folder: Path, run_matte: RunMatte) -> None:
     write(folder / "photos" / "sea.png", np.full((60, 80, 3), (120, 60, 20), np.uint8))
     command = ["trimap", folder / "photos", folder / "made", "--key", "auto"]

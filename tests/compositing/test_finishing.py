@@ -152,3 +152,24 @@ def test_a_jpeg_of_the_project_keeps_white_blocks(tmp_path: Path) -> None:
     used = np.maximum(finished.alpha, 1 - finished.light).reshape(40, 8, 40, 8).max(axis=(1, 3)) > 0
     assert (decoded.reshape(40, 8, 40, 8, 3).transpose(0, 2, 1, 3, 4)[~used] == 255).all()
     assert (~used).sum() > 400
+
+
+@pytest.mark.parametrize("size", [(1, 1), (1, 9), (5, 7), (40, 33)])
+@pytest.mark.parametrize("kind", ["empty", "full", "noise"])
+def test_every_option_takes_pictures_of_any_size(size: tuple[int, int], kind: str) -> None:
+    rng = np.random.default_rng(0)
+    alpha = {"empty": np.zeros(size), "full": np.ones(size), "noise": rng.random(size)}[kind].astype(np.float32)
+    photo = Image(rng.integers(0, 256, (*size, 3), dtype=np.uint8))
+    for options in (
+        Finishing(smooth=2, feather=2, min_area=3, fill_holes=3, levels=(10, 200, 2.0)),
+        Finishing(choke=1.5, hair=0),
+        Finishing(spread="1%"),
+        Finishing(scale=0.3, rotate=5.0),
+        Finishing(scale=3.0, shadow="drop"),
+    ):
+        finished = finish(photo, alpha, options)
+        assert finished.alpha.dtype == np.float32
+        assert finished.alpha.min() >= 0
+        assert finished.alpha.max() <= 1
+        made = make_output("composite", photo, alpha, background=(1, 1, 1), finished=finished)
+        assert made.pixels.shape[:2] == finished.alpha.shape

@@ -48,11 +48,12 @@ def _below(folder: Path, depth: int, order: list[str]) -> Iterator[tuple[int, st
             yield from _below(path, depth + 1, [])
         elif path.is_dir() and path.name != "__pycache__":
             yield depth, f"{path.name}/", ", ".join(sorted(file.name for file in path.iterdir() if file.is_file()))
+            yield from _below(path, depth + 1, [])
 
 
 def new_map() -> str:
     """The map as it should stand between the markers."""
-    lines = [f"    {'  ' * depth + name:<26}{line}" for depth, name, line in entries()]
+    lines = [f"    {'  ' * depth + name:<26}{line}".rstrip() for depth, name, line in entries()]
     return "\n".join(["", "", *lines, "", ""])
 
 

@@ -11,12 +11,12 @@ from pathlib import Path
 import numpy as np
 import psutil
 import pytest
-import tifffile
 
 from mattecli.errors import InputError
 from mattecli.imaging.read import read_image
 from mattecli.imaging.reading import apart, child
 from tests.imaging.test_read import noise
+from tests.imaging.test_read_tiff import write
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="signals are sent here")
 
@@ -28,7 +28,7 @@ def decoder() -> psutil.Process:
 
 @pytest.fixture
 def photo(tmp_path: Path) -> Path:
-    tifffile.imwrite(tmp_path / "photo.tif", noise(20, 30, 3, depth=16), photometric="rgb", compression="zlib")
+    write(tmp_path / "photo.tif", noise(20, 30, 3, depth=16), compression="lzw")
     return tmp_path / "photo.tif"
 
 
@@ -59,7 +59,7 @@ def test_a_large_file_is_read_after_a_small_one(tmp_path: Path, photo: Path, mon
     large[-1, -1] = 7
     assert large.nbytes > 2**27
     monkeypatch.setattr(apart, "SLACK", 2**27)
-    tifffile.imwrite(tmp_path / "large.tif", large, photometric="rgb", compression="zlib", rowsperstrip=64)
+    write(tmp_path / "large.tif", large, compression="lzw")
     read_image(photo)
     pixels = read_image(tmp_path / "large.tif").pixels
     assert pixels.shape == large.shape
@@ -69,7 +69,7 @@ def test_a_large_file_is_read_after_a_small_one(tmp_path: Path, photo: Path, mon
 def test_threads_share_it(tmp_path: Path) -> None:
     pictures = [noise(20 + k, 30, 3, depth=16, seed=k) for k in range(8)]
     for k, pixels in enumerate(pictures):
-        tifffile.imwrite(tmp_path / f"{k}.tif", pixels, photometric="rgb", compression="zlib")
+        write(tmp_path / f"{k}.tif", pixels, compression="lzw")
     wrong: list[int] = []
 
     def read(own: int) -> None:
@@ -116,6 +116,6 @@ if sys.argv[2] == "SIGKILL":
 def test_a_name_that_openimageio_would_take_for_a_command_is_a_name(tmp_path: Path) -> None:
     pixels = noise(5, 6, 3, depth=16)
     for name in ("x.null?RES=4x4", "a.exr", "no suffix", "é\udcff.tif" if sys.platform == "linux" else "é.tif"):
-        tifffile.imwrite(tmp_path / "photo.tif", pixels, photometric="rgb", compression="zlib")
+        write(tmp_path / "photo.tif", pixels, compression="lzw")
         (tmp_path / "photo.tif").rename(tmp_path / name)
         assert np.array_equal(read_image(tmp_path / name).pixels, pixels), name

@@ -1,4 +1,4 @@
-"""CMYK and Lab become sRGB: through a profile where there is one, else by formula."""
+"""Converts CMYK and Lab to sRGB, by profile or by formula."""
 
 from __future__ import annotations
 

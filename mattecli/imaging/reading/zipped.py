@@ -1,4 +1,6 @@
-"""Inflates the strips and tiles of a TIFF that zlib compressed (TIFF 6.0, section 14, and its supplement 3).
+"""Inflates the zlib-compressed strips and tiles of a TIFF.
+
+Sources: TIFF 6.0, section 14; Adobe Photoshop TIFF Technical Notes; TIFF Technical Note 3 for floats.
 
 OpenImageIO 3.2.2 reports no error of a damaged stream, and leaves the memory of the missing rows unfilled. So each
 stream is inflated here once, in pieces, up to its check sum, and every row of the result comes from it.

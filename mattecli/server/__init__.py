@@ -1,0 +1,1 @@
+"""The page for painting trimaps: labels, journal and tiles."""

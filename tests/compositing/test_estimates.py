@@ -1,0 +1,110 @@
+"""Choked estimates, part of an estimate, and cut-outs for programs that mix display values."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from mattecli.compositing.colours import ColourOptions, ForegroundColours, for_white
+from mattecli.compositing.composite import composite
+from mattecli.compositing.despill import Despill
+from mattecli.compositing.foreground import estimate_foreground
+from mattecli.errors import UsageError
+from mattecli.imaging.image import Image
+
+Floats = NDArray[np.float32]
+
+
+def ramp(height: int = 40, width: int = 120) -> Floats:
+    """0 on the left, then a ramp of 20 pixels, 1 on the right."""
+    return np.tile(np.clip((np.arange(width) - 40) / 20, 0, 1), (height, 1)).astype(np.float32)
+
+
+def photo(front: Floats, alpha: Floats, behind: tuple[float, float, float] = (0.9, 0.9, 0.9)) -> NDArray[np.uint8]:
+    return np.rint(composite(front, alpha, behind, linear=True) * 255).astype(np.uint8)
+
+
+def test_a_choked_estimate_takes_the_rims_colours_from_inside() -> None:
+    alpha = ramp()
+    front = np.where(np.arange(120)[:, None] < 66, np.float32([0.9, 0.1, 0.1]), np.float32([0.1, 0.2, 0.6]))
+    picture = photo(np.broadcast_to(front, (40, 120, 3)).copy(), alpha)
+    rim = (slice(None), slice(58, 64))
+    assert (estimate_foreground(picture, alpha)[rim][..., 0] > 0.8).all()
+    choked = estimate_foreground(picture, alpha, choke=30)
+    assert (choked[rim][..., 0] < 0.35).all()
+    far = alpha.shape[1] - 20
+    np.testing.assert_array_equal(choked[:, far:], (picture / np.float32(255)).astype(np.float32)[:, far:])
+
+
+def test_a_choke_of_a_fraction_lies_between_those_of_whole_pixels() -> None:
+    rng = np.random.default_rng(0)
+    alpha, picture = ramp(), rng.integers(0, 255, (40, 120, 3), np.uint8)
+    low, half, high = (estimate_foreground(picture, alpha, choke=radius) for radius in (1, 1.5, 2))
+    assert np.abs(half - low).max() > 0
+    assert np.abs(half - (low + high) / 2).mean() < np.abs(high - low).mean() / 4
+
+
+def test_no_choke_and_full_decontamination_are_the_estimate() -> None:
+    alpha = ramp()
+    picture = photo(np.full((40, 120, 3), 0.2, np.float32), alpha)
+    same = estimate_foreground(picture, alpha, choke=0, decontaminate=100)
+    np.testing.assert_array_equal(same, estimate_foreground(picture, alpha))
+
+
+def test_decontaminate_is_the_share_of_the_way_from_the_photo_to_the_estimate() -> None:
+    alpha = ramp()
+    picture = photo(np.full((40, 120, 3), 0.2, np.float32), alpha)
+    own, whole = picture / np.float32(255), estimate_foreground(picture, alpha)
+    np.testing.assert_array_equal(estimate_foreground(picture, alpha, decontaminate=0), own.astype(np.float32))
+    part = estimate_foreground(picture, alpha, decontaminate=30)
+    np.testing.assert_allclose(part, own + 0.3 * (whole - own), atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "sentence"),
+    [
+        ({"choke": -1}, "`choke` must be a number of pixels from 0 up, not -1"),
+        ({"choke": float("nan")}, "`choke` must be"),
+        ({"decontaminate": 101}, "`decontaminate` must be a percentage from 0 to 100, not 101"),
+    ],
+)
+def test_wrong_numbers_are_refused(wrong: dict[str, float], sentence: str) -> None:
+    with pytest.raises(UsageError, match=sentence):
+        estimate_foreground(np.zeros((4, 4, 3), np.uint8), np.zeros((4, 4), np.float32), **wrong)  # type: ignore[arg-type]
+
+
+def test_a_cutout_for_white_looks_over_white_in_display_values_as_one_of_light_does_in_light() -> None:
+    alpha = ramp()
+    hair = Image(np.broadcast_to(np.float32([0.25, 0.15, 0.1]), (40, 120, 3)).copy())
+    suited = for_white(hair, alpha)
+    white = (1.0, 1.0, 1.0)
+    right = composite(hair, alpha, white, linear=True)
+    np.testing.assert_allclose(composite(suited, alpha, white), right, atol=1e-5)
+    assert np.abs(composite(hair, alpha, white) - right).max() > 0.1
+    np.testing.assert_array_equal(suited[alpha == 1], hair.pixels[alpha == 1])
+
+
+def test_only_cutouts_get_colours_for_white() -> None:
+    alpha = ramp()
+    picture = Image(photo(np.full((40, 120, 3), 0.2, np.float32), alpha))
+    colours = ForegroundColours(ColourOptions(cutout_for="white"), linear=True)
+    np.testing.assert_array_equal(colours.of(picture, alpha), estimate_foreground(picture, alpha, linear=True))
+    assert np.abs(colours.of_cutout(picture, alpha) - colours.of(picture, alpha)).max() > 0.05
+
+
+def test_despill_works_on_the_estimated_colours() -> None:
+    alpha = ramp()
+    front = np.where((alpha < 1)[..., None], np.float32([0.4, 0.5, 0.4]), np.float32(0.4))
+    picture = Image(photo(front, alpha, (0.0, 0.7, 0.25)))
+    plain = ForegroundColours(linear=True).of(picture, alpha)
+    clean = ForegroundColours(ColourOptions(despill=Despill(screen="auto")), linear=True).of(picture, alpha)
+    edge = (alpha > 0.2) & (alpha < 0.6)
+    assert (plain[edge][:, 1] - plain[edge][:, 0]).mean() > 0.08
+    assert (clean[edge][:, 1] - clean[edge][:, 0]).max() < 0.02
+
+
+def test_words_of_a_recipe_name_only_what_was_asked_for() -> None:
+    assert ColourOptions().words() == []
+    asked = ColourOptions(choke=2, decontaminate=50, despill=Despill(screen="blue"))
+    assert asked.words() == [["colour choke", 2], ["decontaminate", 50], ["despill", "blue", 100.0, 12.0, 0.0]]
