@@ -45,7 +45,7 @@ class ReportOptions:
             parser=whole_number(1),
             metavar="N",
             help="Print a CSV list of the N photos that need a look most, with the reasons, "
-            "as --manifest of `matte batch` takes it.",
+            "for --manifest of `matte batch`.",
         ),
     ] = None
     output: Annotated[

@@ -75,7 +75,7 @@ def test_each_photo_has_its_pictures_and_figures(tmp_path: Path) -> None:
 def test_one_photo_cannot_be_sorted_and_two_can(tmp_path: Path) -> None:
     lines = [line(tmp_path, "a.png"), line(tmp_path, "b.png")]
     assert "Sort by" not in Page(page_of(tmp_path, Run(lines[:1], SUMMARY))).text
-    assert "Sort by time unknown share name" in Page(page_of(tmp_path, Run(lines, SUMMARY))).text
+    assert "Sort by attention time unknown share name" in Page(page_of(tmp_path, Run(lines, SUMMARY))).text
 
 
 def test_a_cutout_or_composite_is_shown_if_there_is_no_alpha(tmp_path: Path) -> None:
