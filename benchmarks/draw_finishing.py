@@ -23,7 +23,7 @@ from mattecli.imaging.image import Image
 
 PROJECT = Path(__file__).parents[1]
 EXAMPLES, DOCS = PROJECT / "examples", PROJECT / "docs"
-HEAD = (slice(40, 160), slice(140, 300))  # rows and columns of the photo: hair and helmet ring
+HEAD = (slice(235, 355), slice(225, 385))  # rows and columns of the photo: hair over a shoulder
 SIZE = (320, 240)  # of a cell
 EDGES: dict[str, dict[str, Any]] = {
     "as it is": {},
@@ -65,7 +65,7 @@ def sheet(cells: dict[str, NDArray[np.uint8]], *, columns: int = 3) -> NDArray[n
 
 def edges() -> dict[str, NDArray[np.uint8]]:
     """The example's hair over a plain colour with each option of edges, enlarged."""
-    photo, alpha = read_image(EXAMPLES / "astronaut.png"), read_alpha(EXAMPLES / "astronaut_alpha.png")
+    photo, alpha = read_image(EXAMPLES / "portrait.jpg"), read_alpha(EXAMPLES / "portrait_alpha.png")
     floats = (alpha / np.float32(255 if alpha.dtype == np.uint8 else 1)).astype(np.float32)
     cells = {}
     for name, options in EDGES.items():

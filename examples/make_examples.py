@@ -7,7 +7,7 @@
 - `dandelions.jpg` is ours: plumes path-traced with Blender's Cycles, mixed in light over an uneven blue screen with a
   little noise.
 
-The mask of the portrait is a lasso around it, with some 70 clicks. The dog has a dozen strokes. The dandelions need
+The mask of the portrait is a lasso around it, of 55 clicks. The dog has eight strokes. The dandelions need
 nothing but their screen.
 """
 
@@ -58,6 +58,7 @@ WAYS = {
     "dog": ["dog.jpg", "--scribbles", "dog_strokes.png"],
     "dandelions": ["dandelions.jpg", "--key", "auto"],
 }
+COLOURS = {"dandelions": ["--despill", "auto"]}
 
 
 def main() -> None:
@@ -76,8 +77,9 @@ def main() -> None:
         photo, trimap, alpha = f"{name}.jpg", f"{name}_trimap.png", f"{name}_alpha.png"
         matte("trimap", *given, "-o", trimap)
         matte("predict", photo, "-t", trimap, "-o", alpha, "--device", "cpu", "--precision", "fp32")
-        matte("composite", photo, alpha, "-b", "transparent", "-o", f"{name}_cutout.webp")
-        matte("composite", photo, alpha, "-b", "background.jpg", "-o", f"{name}_composite.jpg")
+        colours = COLOURS.get(name, [])
+        matte("composite", photo, alpha, "-b", "transparent", *colours, "-o", f"{name}_cutout.webp")
+        matte("composite", photo, alpha, "-b", "background.jpg", *colours, "-o", f"{name}_composite.jpg")
     write_image(HERE / "examples.jpg", Image(np.vstack([row(name) for name in WAYS])), overwrite=True)
 
 

@@ -2,7 +2,7 @@
 
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +13,12 @@ from mattecli.inference import model as models
 from mattecli.inference.backend import Backend, load_backend
 from mattecli.inference.model import Model
 from mattecli.inference.options import RunOptions
+from mattecli.system.threads import use_threads
 
 # The tests' pictures are too small for threads to pay, and threads that wait for a busy core cost seconds.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+# rembg imports pymatting, which compiles for a minute on the first import; nothing here runs what it compiles.
+os.environ.setdefault("NUMBA_DISABLE_JIT", "1")
 
 DATA = Path(__file__).parent / "data"
 
@@ -25,8 +28,11 @@ _networks: dict[Any, Backend] = {}
 
 
 @pytest.fixture
-def run_matte(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> RunMatte:
+def run_matte(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Iterator[RunMatte]:
     """Run `matte ARGS…` in this process; gives the exit code, stdout and stderr."""
+    import torch  # not above: OMP_NUM_THREADS counts when PyTorch is imported
+
+    threads = torch.get_num_threads()
 
     def run(*args: object) -> tuple[int, str, str]:
         monkeypatch.setattr(sys, "argv", ["matte", *map(str, args)])
@@ -39,7 +45,9 @@ def run_matte(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
         out, err = capfd.readouterr()
         return int(code or 0), out, err
 
-    return run
+    yield run
+    torch.set_num_threads(threads)
+    use_threads(None)
 
 
 @pytest.fixture

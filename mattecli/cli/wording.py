@@ -15,7 +15,6 @@ _MENTION = re.compile(rf"`({_PARAMETERS})(?:=([^`]*))?`")
 
 def as_options(message: str) -> str:
     """A message that names options (`--tile 100`) where the library names parameters (`` `tile=100` ``)."""
-    message = message.replace("`choke`", "--colour-choke")
     return _MENTION.sub(_option, message.replace("`compare=False`", "--no-check"))
 
 

@@ -1,4 +1,4 @@
-"""How much each pixel is like the strokes of the foreground, and how much like those of the background.
+"""Whether each pixel is more like the foreground's or background's strokes.
 
 Gaussian-process regression of labels, 1 and -1, on colour, texture and place (Rasmussen and Williams, "Gaussian
 Processes for Machine Learning", 2006, section 2.2). It tends to 0 far from everything that was marked: what it never

@@ -38,8 +38,9 @@ _LIKENESS, _NETWORK = 8.0, 0.5
 _LEAST_ALPHA = 0.01  # how sure the network's alpha may be
 _BOXED, _FOUND = 6.0, 2.0  # how many times noisier than a stroke: what is inside a box, and what was found from it
 
-_UNSURE = 0.15  # a pixel is unknown whose probability is farther than this from both 0 and 1,
-_SOFT = 0.02  # and one whose alpha is, in the network's second run
+# A pixel is unknown whose probability is farther than this from both 0 and 1; from a box alone it must be surer.
+_UNSURE, _BOX_UNSURE = 0.15, 0.05
+_SOFT = 0.02  # so is one whose alpha is, in the network's second run
 # All lengths are in diagonals.
 _GROWN = 0.01  # how far around an unsure pixel others are unknown,
 _SOFT_GROWN = 0.01  # and around a soft one
@@ -106,10 +107,11 @@ def segment(
     """
     seeds = _seeds(photo, strokes, box, check)
     likely = _likely(photo, seeds, box, matte, check)
-    small = _trimap(photo, likely)
+    unsure = _unsure(likely, _limit(seeds))
+    small = _trimap(photo, likely, unsure)
     if effort == "normal":
         check()
-        small[_soft(photo, likely, small, seeds, matte)] = UNKNOWN
+        small[_soft(photo, likely, unsure, small, seeds, matte)] = UNKNOWN
         check()
     small = _over(small, _box_seeds(photo, box))  # strokes follow at full size
     trimap = np.asarray(cv2.resize(small, photo.size, interpolation=cv2.INTER_NEAREST), np.uint8)
@@ -168,7 +170,7 @@ def _likely(
     x, y, w, h = _small_box(photo, box)
     inside[int(y) : int(np.ceil(y + h)), int(x) : int(np.ceil(x + w))] = True
     likely = learnt([Marks(1, inside, _BOXED), outside])
-    subject, rest = likely >= 1 - _UNSURE, (likely <= _UNSURE) & ~outside.where
+    subject, rest = likely >= 1 - _BOX_UNSURE, (likely <= _BOX_UNSURE) & ~outside.where
     if not subject.any():
         return likely
     return learnt([Marks(1, subject, _FOUND), outside, Marks(-1, rest, _FOUND)])
@@ -223,28 +225,38 @@ def _small_box(photo: PreparedPhoto, box: Box) -> Box:
     return left, top, right - left, bottom - top
 
 
-def _trimap(photo: PreparedPhoto, likely: NDArray[np.float32]) -> NDArray[np.uint8]:
+def _trimap(photo: PreparedPhoto, likely: NDArray[np.float32], unsure: NDArray[np.bool_]) -> NDArray[np.uint8]:
     """Certain where the probability is, except in a band around the edge that the photo sets (`auto_band`)."""
     mask = np.asarray(likely >= 0.5)
-    unknown = near(_unsure(likely), _GROWN * float(np.hypot(*mask.shape)))
+    unknown = near(unsure, _GROWN * float(np.hypot(*mask.shape)))
     if mask.any() and not mask.all():
         unknown |= auto_band(photo.small, mask)
     return np.where(unknown, UNKNOWN, np.where(mask, FOREGROUND, BACKGROUND)).astype(np.uint8)
 
 
 def _soft(
-    photo: PreparedPhoto, likely: NDArray[np.float32], trimap: NDArray[np.uint8], seeds: NDArray[np.uint8], matte: Matte
+    photo: PreparedPhoto,
+    likely: NDArray[np.float32],
+    unsure: NDArray[np.bool_],
+    trimap: NDArray[np.uint8],
+    seeds: NDArray[np.uint8],
+    matte: Matte,
 ) -> NDArray[np.bool_]:
     """Where the network finds soft alpha in a wider unknown part around the edge, and a little around that."""
     diagonal = float(np.hypot(*likely.shape))
     wide = near(edge_of(np.asarray(likely >= 0.5)), _WIDE * diagonal)
-    wide |= near(_unsure(likely), _WIDE_GROWN * diagonal)
+    wide |= near(unsure, _WIDE_GROWN * diagonal)
     alpha = matte(photo.small, _over(np.where(wide, UNKNOWN, trimap).astype(np.uint8), seeds))
     return near(np.asarray((alpha > _SOFT) & (alpha < 1 - _SOFT)), _SOFT_GROWN * diagonal)
 
 
-def _unsure(likely: NDArray[np.float32]) -> NDArray[np.bool_]:
-    return np.asarray((likely > _UNSURE) & (likely < 1 - _UNSURE))
+def _limit(seeds: NDArray[np.uint8]) -> float:
+    """How unsure a pixel may be. Without a foreground stroke there is only a box."""
+    return _UNSURE if (seeds == FOREGROUND).any() else _BOX_UNSURE
+
+
+def _unsure(likely: NDArray[np.float32], limit: float) -> NDArray[np.bool_]:
+    return np.asarray((likely > limit) & (likely < 1 - limit))
 
 
 def _over(trimap: NDArray[np.uint8], seeds: NDArray[np.uint8]) -> NDArray[np.uint8]:

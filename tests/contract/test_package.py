@@ -28,6 +28,7 @@ LIGHT = {
         "imaging.options",
         "imaging.products",
         "compositing",
+        "compositing.finishing",
         "compositing.outputs",
     ),
     *("system", "system.process", "inference", "inference.options"),
