@@ -232,7 +232,7 @@ def shortened(exif: bytes, most: int) -> tuple[bytes | None, str | None]:
     if details is not None:
         others = {tag: entry for tag, entry in details.entries.items() if tag != _MAKER_NOTE}
         bare = replace(first, below={**first.below, EXIF_DIRECTORY: replace(details, entries=others)})
-    for directory, lost in ((first, None), (bare, "the maker's notes")):
+    for directory, lost in ((first, None), (bare, "maker's notes")):
         block = (b"II*\0" if order == "<" else b"MM\0*") + struct.pack(order + "I", 8) + dump(directory, order, base=8)
         if len(block) <= most:
             return block, lost

@@ -17,6 +17,7 @@ from mattecli.compositing.outputs import make_output, parse_colour, read_backgro
 from mattecli.errors import DeviceError, InputError, UsageError
 from mattecli.imaging.choices import Colour, Fit
 from mattecli.imaging.image import Image
+from mattecli.imaging.metadata import Metadata
 from mattecli.imaging.read import read_alpha, read_image
 from mattecli.imaging.write import write_alpha, write_image
 from tests.conftest import RunMatte
@@ -410,3 +411,16 @@ def test_colours_that_are_kept_need_room_too(folder: Path, run_matte: RunMatte) 
         code, _, err = run_matte("composite", "photo.png", "photo_alpha.png", "-b", "white", "--keep-colours")
     assert code == 5
     assert "to read" not in err
+
+
+def test_what_a_format_cannot_hold_is_said_once(folder: Path, run_matte: RunMatte) -> None:
+    pixels = read_image("photo.png").pixels
+    write_image("photo.png", Image(pixels, adobe_rgb()), overwrite=True)
+    command = ["composite", "photo.png", "photo_alpha.png", "-b"]
+    err = run_matte(*command, "red", "-o", "out.bmp")[2]
+    assert err.count("warning: ") == 1
+    assert "BMP" in err
+    xmp = b'<x:xmpmeta xmlns:x="adobe:ns:meta/">' + bytes(70_000).replace(b"\0", b" ") + b"</x:xmpmeta>"
+    write_image("tagged.png", Image(pixels, metadata=Metadata(xmp=xmp)))
+    err = run_matte("composite", "tagged.png", "photo_alpha.png", "-b", "red", "-o", "out.jpg")[2]
+    assert "warning: JPEG holds 65 kB of each kind of metadata, so it does not keep the photo's XMP" in err

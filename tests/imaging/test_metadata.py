@@ -330,7 +330,7 @@ def test_exif_that_is_too_long_for_jpeg_loses_the_thumbnail_and_then_the_makers_
     assert 0x927C not in exif.parse(io.BytesIO(kept)).below[0x8769].entries
     assert exif.parse(io.BytesIO(kept)).below[0x8769].entries[0x9003].value == b"2024:05:06 07:08:09\0"
     assert metadata_note(jpeg, metadata) == (
-        "JPEG holds 65 kB of each kind of metadata, so the maker's notes and XMP of the photo are left out"
+        "JPEG holds 65 kB of each kind of metadata, so it does not keep the photo's maker's notes and XMP"
     )
     assert metadata_note(check_format("a.png"), metadata) is None
 

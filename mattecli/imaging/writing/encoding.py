@@ -78,7 +78,7 @@ def metadata_note(form: Format, known: Metadata) -> str | None:
     lost = _in_jpeg(known)[1] if form.name == "JPEG" else ()
     if not lost:
         return None
-    return f"JPEG holds 65 kB of each kind of metadata, so {' and '.join(lost)} of the photo are left out"
+    return f"JPEG holds 65 kB of each kind of metadata, so it does not keep the photo's {' and '.join(lost)}"
 
 
 def _in_jpeg(known: Metadata) -> tuple[Metadata, tuple[str, ...]]:
