@@ -58,7 +58,7 @@ def output_recipe(output: str, job: Job, outputs: OutputOptions, *, alpha: list[
 
 
 def alpha_recipe(job: Job, *, alpha: list[Any], reading: list[Any], files: list[Any]) -> str:
-    """A digest of what makes an alpha, with `files`, which tell its input files. How outputs are made is no part."""
+    """A digest of what makes an alpha; `files` tell its input files. The options of outputs do not count."""
     return digest(["a kept alpha", RECIPE, *alpha, *reading, *_making_words(job), *files])
 
 
