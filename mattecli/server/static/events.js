@@ -1,0 +1,77 @@
+/** What the server's events mean for the open photo. */
+
+/**
+ * @typedef {import("./photo.js").OpenPhoto} OpenPhoto
+ * @typedef {import("./api.js").ServerEvent} ServerEvent
+ */
+
+/**
+ * @param {OpenPhoto} photo
+ * @param {ServerEvent} event
+ */
+export function react(photo, event) {
+  if (event.photo !== undefined && event.photo !== photo.id) return;
+  REACTIONS[event.type]?.(photo, event);
+}
+
+/** @type {Record<string, (photo: OpenPhoto, event: ServerEvent) => void>} */
+const REACTIONS = {
+  proposal(photo, { proposal, error, inside, outside }) {
+    const { proposing } = photo.store.now;
+    if (proposing !== proposal && proposing !== "…") return; // a newer one is being made
+    if (!error) return photo.lay({ proposal, inside, outside });
+    photo.store.set({ proposing: null });
+    photo.say(error, "bad");
+  },
+
+  progress({ store }, { run, share, left }) {
+    const now = store.now.run;
+    if (now && now.run === run) store.set({ run: { ...now, share, left: left ?? null } });
+  },
+
+  matte(photo, { matte, estimate }) {
+    const { store, scene } = photo;
+    const { run, painted, photo: fact } = store.now;
+    if (run && run.run !== matte.run && run.kind === "exact" && matte.kind === "preview") return;
+    store.set({ matte, run: run?.run === matte.run || run?.kind === matte.kind ? null : run });
+    if (estimate?.exact !== undefined) store.set({ estimate: estimate.exact });
+    scene.showMatte(matte.run);
+    if (matte.kind === "exact") {
+      void photo.findAgain();
+      photo.say(matte.sequence === painted ? "The exact matte is ready." : "The exact matte is ready, from older paint.", "good");
+    }
+    if (matte.sequence !== painted && fact) photo.matteSoon();
+  },
+
+  failed(photo, { run, error }) {
+    if (photo.store.now.run?.run === run) photo.store.set({ run: null });
+    photo.say(error || "The run was cancelled.", error ? "bad" : "plain");
+    if (error) photo.store.set({ saving: null });
+  },
+
+  saved(photo, { files, sequence, error }) {
+    photo.store.set({ saving: null });
+    if (error) return photo.say(error, "bad");
+    const names = files.map((/** @type {{name: string}} */ { name }) => name);
+    photo.store.set({ saved: sequence });
+    markDone(photo);
+    photo.say(`Saved ${names.join(", ")}.`, "good");
+  },
+
+  changed(photo, { file }) {
+    const what = file === "photo" ? "photo" : "trimap";
+    photo.say(`The ${what} was changed on disk since it was opened. Open the page anew before you save.`, "bad");
+  },
+
+  closing(photo) {
+    photo.say("The server has ended. Start it again: what was painted here is sent then.", "bad");
+  },
+};
+
+/** @param {OpenPhoto} photo */
+function markDone({ store, id }) {
+  const { session } = store.now;
+  if (!session) return;
+  const photos = session.photos.map((one) => (one.id === id ? { ...one, state: /** @type {const} */ ("done") } : one));
+  store.set({ session: { ...session, photos } });
+}
