@@ -25,6 +25,7 @@ from mattecli.cli.samples import train_samples
 from mattecli.cli.terminal import Terminal
 from mattecli.cli.train import train
 from mattecli.cli.trimap import trimap
+from mattecli.cli.ui import ui
 from mattecli.errors import DeviceError, MatteError
 from mattecli.system.process import prepare_process
 
@@ -58,6 +59,7 @@ for command in (
     report,
     composite,
     trimap,
+    ui,
     evaluate,
     train,
     train_samples,

@@ -1,0 +1,187 @@
+"""The routes of the page: FastAPI on top of the sessions."""
+
+from __future__ import annotations
+
+import mimetypes
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Annotated, Any
+
+from fastapi import Depends, FastAPI, Header, Query, Request, Response
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+
+from mattecli._version import __version__
+from mattecli.errors import MatteError
+from mattecli.server.bodies import Opening, Operated, Tiles
+from mattecli.server.events import Events
+from mattecli.server.operate import operate
+from mattecli.server.packs import PackedTile, pack
+from mattecli.server.refusals import BusyError, MissingError, OrderError, ReadOnlyError
+from mattecli.server.security import SMALL_BODY, App, Guard, Scope, Tokens
+from mattecli.server.sessions import Sessions
+from mattecli.server.tiles import Index
+
+STATIC = Path(__file__).parent / "static"
+_META = '<meta name="matte-token" content="">'
+_UPLOAD = 512 * 2**20  # bytes of a mask or matte that is dropped on the page
+_BYTES = "application/octet-stream"
+_FOREVER = "private, max-age=31536000, immutable"
+
+Tab = Annotated[str | None, Header(alias="X-Matte-Tab", max_length=64)]
+
+
+def page_app(
+    sessions: Sessions, events: Events, *, port: int, tokens: Tokens, static: Path = STATIC, **facts: Any
+) -> App:
+    """The whole application of `matte ui`, with its guard. `facts` are told the page as they are."""
+    app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None, lifespan=_lifespan(sessions))
+    _add_errors(app)
+    _add_files(app, static, tokens)
+    _add_photos(app, sessions, facts)
+    _add_painting(app, sessions)
+
+    @app.get("/app/events")
+    async def streamed(tab: Annotated[str, Query(max_length=64)]) -> Response:
+        sessions.hear(tab)
+        return events.stream(tab)
+
+    return Guard(app, port=port, tokens=tokens, limit=_limit)
+
+
+def _lifespan(sessions: Sessions) -> Callable[[FastAPI], Any]:
+    @asynccontextmanager
+    async def run(_: FastAPI) -> AsyncIterator[None]:
+        yield
+        sessions.close_all()
+
+    return run
+
+
+def _limit(scope: Scope) -> int:
+    return _UPLOAD if scope["method"] == "PUT" else SMALL_BODY
+
+
+def _add_errors(app: FastAPI) -> None:
+    """Errors as JSON of one sentence."""
+
+    @app.exception_handler(MatteError)
+    async def sentence(_: Request, error: MatteError) -> Response:
+        facts: dict[str, Any] = {"error": str(error)}
+        headers = {}
+        if isinstance(error, OrderError):
+            facts["expected"] = error.expected
+        if isinstance(error, BusyError):
+            headers["Retry-After"] = str(error.after)
+        return JSONResponse(facts, _status(error), headers)
+
+    @app.exception_handler(RequestValidationError)
+    async def malformed(_: Request, error: RequestValidationError) -> Response:
+        first = error.errors()[0]
+        place = ".".join(str(part) for part in first["loc"] if part != "body")
+        return JSONResponse({"error": f"{place or 'the request'}: {first['msg']}"}, 400)
+
+    @app.exception_handler(404)
+    async def missing(_: Request, __: Exception) -> Response:
+        return JSONResponse({"error": "there is nothing at this address"}, 404)
+
+    @app.exception_handler(405)
+    async def wrong(_: Request, __: Exception) -> Response:
+        return JSONResponse({"error": "this address does not take that method"}, 405)
+
+
+def _status(error: MatteError) -> int:
+    for kind, status in ((MissingError, 404), (ReadOnlyError, 403), (OrderError, 409), (BusyError, 429)):
+        if isinstance(error, kind):
+            return status
+    return 400
+
+
+def _add_files(app: FastAPI, static: Path, tokens: Tokens) -> None:
+    """The page itself: only files that were there at the start, by their names."""
+    files = {path.relative_to(static).as_posix(): path for path in static.rglob("*") if path.is_file()}
+
+    @app.get("/")
+    def index() -> Response:
+        page = _file(files, "index.html").read_text(encoding="utf-8")
+        filled = page.replace(_META, _META.replace('content=""', f'content="{tokens.write}"'))
+        return Response(filled, media_type="text/html; charset=utf-8")
+
+    @app.get("/static/{name:path}")
+    def static_file(name: str) -> Response:
+        path = _file(files, name)
+        kind = {".js": "text/javascript", ".mjs": "text/javascript"}.get(path.suffix)
+        return Response(
+            path.read_bytes(),
+            media_type=kind or mimetypes.guess_type(path.name)[0] or _BYTES,
+            headers={"Cache-Control": "no-cache"},
+        )
+
+    @app.get("/app/health")
+    def health() -> dict[str, str]:
+        return {"status": "ok", "version": __version__}
+
+
+def _file(files: dict[str, Path], name: str) -> Path:
+    if name not in files:
+        raise MissingError("there is nothing at this address")
+    return files[name]
+
+
+def _add_photos(app: FastAPI, sessions: Sessions, facts: dict[str, Any]) -> None:
+    def heard(tab: Tab = None) -> None:
+        sessions.hear(tab)
+
+    @app.get("/app/session", dependencies=[Depends(heard)])
+    def session() -> dict[str, Any]:
+        return {"version": __version__, "photos": sessions.listing(), **facts}
+
+    @app.post("/app/photos/{word}/open")
+    def opened(word: str, body: Opening) -> dict[str, Any]:
+        return sessions.open(word, body.tab)
+
+    @app.post("/app/photos/{word}/close")
+    def closed(word: str, body: Opening) -> dict[str, Any]:
+        sessions.close(word, body.tab)
+        return {}
+
+
+def _add_painting(app: FastAPI, sessions: Sessions) -> None:
+    @app.get("/app/photos/{word}/tiles/{layer}/{level}/{row}/{column}")
+    def tile(
+        word: str,
+        layer: str,
+        level: int,
+        row: int,
+        column: int,
+        revision: int = 0,
+        exposure: Annotated[float, Query(ge=-10, le=10)] = 0.0,
+    ) -> Response:
+        with sessions.using(word) as photo:
+            index = Index(row, column)
+            pixels, found = photo.tile(layer, level, index, revision=revision, exposure=exposure)
+            made = PackedTile(layer, level, index, found, pixels)
+            headers = {"X-Tile": " ".join(map(str, made.shape)), "X-Revision": str(found)}
+            headers["Cache-Control"] = _FOREVER if found == revision else "no-store"
+            return Response(made.data, media_type=_BYTES, headers=headers)
+
+    @app.post("/app/photos/{word}/tiles")
+    def tiles(word: str, body: Tiles) -> Response:
+        with sessions.using(word) as photo:
+            made = []
+            for layer, level, row, column in body.tiles:
+                index = Index(row, column)
+                run = body.revision
+                if layer == "alpha" and not run and (last := photo.mattes.last) is not None:
+                    run = last.run
+                pixels, revision = photo.tile(layer, level, index, revision=run, exposure=body.exposure)
+                made.append(PackedTile(layer, level, index, revision, pixels))
+            return Response(pack(made), media_type=_BYTES)
+
+    @app.post("/app/photos/{word}/operations")
+    def operations(word: str, body: Operated, tab: Tab = None) -> Response:
+        with sessions.using(word, tab=tab, write=True) as photo:
+            packed = operate(photo, body)
+            photo.note_painted()
+            return Response(packed, media_type=_BYTES)
