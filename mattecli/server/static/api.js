@@ -50,7 +50,7 @@ export class Api {
 
   /** @param {string} id */
   close(id) {
-    return this._ask("POST", `/app/photos/${id}/close`, {}, { keepalive: true });
+    return this._ask("POST", `/app/photos/${id}/close`, { tab: this._tab }, { keepalive: true });
   }
 
   health() {

@@ -192,7 +192,7 @@ export class OpenPhoto {
     this._again = again;
     this.store.set({ proposing: "…" });
     try {
-      await this._sent();
+      await this.sent();
       const { proposal } = await ask();
       if (this.store.now.proposing) this.store.set({ proposing: proposal });
     } catch (error) {
@@ -223,7 +223,7 @@ export class OpenPhoto {
   }
 
   /** Waits until the server has every operation. */
-  async _sent() {
+  async sent() {
     while (this.queue.unsent) await new Promise((done) => setTimeout(done, 30));
   }
 
@@ -248,7 +248,7 @@ export class OpenPhoto {
     const { left, top, right, bottom } = this.viewer.visible;
     const small = (right - left) * (bottom - top) <= MOST_PREVIEWED;
     try {
-      await this._sent();
+      await this.sent();
       const { run } = await this.api.matte(this.id, kind, kind === "preview" && small ? [left, top, right, bottom] : undefined);
       if (this.store.now.matte?.run !== run) this.store.set({ run: { run, kind, share: 0, left: null } });
     } catch (error) {
@@ -272,7 +272,7 @@ export class OpenPhoto {
   /** @param {import("./api.js").SaveWish} wish */
   async save(wish) {
     try {
-      await this._sent();
+      await this.sent();
       const { save } = await this.api.save(this.id, wish);
       this.store.set({ saving: save });
     } catch (error) {

@@ -6,7 +6,7 @@
 import { TileCache, boxOf, nameOf, placesIn } from "./tiles.js";
 import { composed, withBand } from "./compose.js";
 import { LiveLabels, reachOf } from "./live.js";
-import { lastSpans } from "../paint/stroke.js";
+import { Refusal, lastSpans } from "../paint/stroke.js";
 
 /**
  * @typedef {import("./tiles.js").Place} Place
@@ -28,6 +28,8 @@ const AT_ONCE = 24; // tiles in a request
 const REQUESTS = 2;
 const COMPOSING = 6;
 const SURFACES = 500;
+/** @type {Set<Layer>} asked for by themselves, for there may be none */
+const OPTIONAL = new Set(["alpha", "colours", "base"]);
 
 export class Scene {
   /** @param {Options} options pending: operations whose shapes are not in all labels yet */
@@ -165,7 +167,10 @@ export class Scene {
       const name = `${one.layer}/${nameOf(one)}`;
       return !this._asked.has(name) && !this._absent.has(name);
     });
-    while (wanted.length && this._requests < REQUESTS) void this._fetch(wanted.splice(0, AT_ONCE));
+    const groups = [wanted.filter(({ layer }) => !OPTIONAL.has(layer)), ...[...OPTIONAL].map((layer) => wanted.filter((one) => one.layer === layer))];
+    for (const group of groups) {
+      while (group.length && this._requests < REQUESTS) void this._fetch(group.splice(0, AT_ONCE));
+    }
   }
 
   /** @param {{layer: Layer, level: number, row: number, column: number}[]} wanted */
@@ -178,8 +183,9 @@ export class Scene {
       for (const tile of tiles) this.cache.put(tile);
       const came = new Set(tiles.map((tile) => `${tile.layer}/${nameOf(tile)}`));
       for (const name of names) if (!came.has(name)) this._absent.add(name);
-    } catch {
-      await new Promise((done) => setTimeout(done, 800));
+    } catch (error) {
+      if (error instanceof Refusal && error.status === 404) for (const name of names) this._absent.add(name);
+      else await new Promise((done) => setTimeout(done, 800));
     }
     this._requests -= 1;
     for (const name of names) this._asked.delete(name);
