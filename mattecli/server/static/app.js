@@ -103,7 +103,7 @@ async function open(id) {
     const { box, findings, finding, run, proposing, saving } = initialFields();
     store.set({ box, findings, finding, run, proposing, saving, exposure: 0, message: null });
     photo = new OpenPhoto({ api, store, viewer, fact, compose });
-    store.set({ tool: fact.painted ? "brush" : "box" });
+    store.set(fact.painted ? { tool: "brush", view: "labels" } : { tool: "box", view: "photo" });
     viewer.open(photo.scene, { width: fact.width, height: fact.height });
     sessionStorage.setItem("photo", id);
   } catch (error) {

@@ -211,7 +211,10 @@ export class OpenPhoto {
     this.do({ kind: "base", proposal, inside: kept ? band.inside : inside, outside: kept ? band.outside : outside });
     this._refined = this._again ? this.queue.last : 0;
     this.store.set({ proposing: null });
-    if (!this._again) this.say("The proposal is laid. Paint where it is wrong.", "good");
+    if (this._again) return;
+    const { view, tool } = this.store.now;
+    this.store.set({ view: view === "photo" ? "labels" : view, tool: tool === "box" ? "brush" : tool });
+    this.say("The proposal is laid. Paint where it is wrong.", "good");
   }
 
   _refineSoon() {

@@ -12,9 +12,9 @@ const view = { kind: "labels", overlay: "tint", strength: 0.5, gamma: 1 };
 
 const rows = (pixels) => Array.from({ length: pixels.length / 4 }, (_, i) => [...pixels.subarray(4 * i, 4 * i + 4)]);
 
-test("a tint mixes photo and label's colour", () => {
-  const expected = [FOREGROUND_COLOUR, UNKNOWN_COLOUR, BACKGROUND_COLOUR].map((colour, i) =>
-    [...colour.map((value, c) => Math.round((value + photo[3 * i + c]) / 2 - 1e-9)), 255]);
+test("a tint mixes photo and label's colour, and less of the unknown's", () => {
+  const expected = [[FOREGROUND_COLOUR, 0.5], [UNKNOWN_COLOUR, 0.3], [BACKGROUND_COLOUR, 0.5]].map(([colour, share], i) =>
+    [...colour.map((value, c) => value * share + photo[3 * i + c] * (1 - share)), 255]);
   const found = rows(composed(tile, view));
   found.forEach((pixel, i) => pixel.forEach((value, c) => assert.ok(Math.abs(value - expected[i][c]) <= 1)));
 });

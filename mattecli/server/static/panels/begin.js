@@ -58,7 +58,7 @@ function numbers(store) {
       if (document.activeElement !== input) input.value = box ? String(box[i]) : "";
     });
   });
-  const labels = names.map((name, i) => make("label", {}, name, inputs[i]));
+  const labels = names.map((name, i) => make("label", { className: "number" }, name, inputs[i]));
   return make("details", {}, make("summary", {}, "Box by numbers"), make("div", { className: "pair" }, ...labels));
 }
 

@@ -19,7 +19,7 @@ export function mattePanel(store, act, photo) {
   const bar = make("div", { className: "bar", role: "progressbar", aria: { label: "Progress of the matte", valuemin: 0, valuemax: 100 } }, share);
   const task = make("div", { className: "task" }, bar, text, cancel);
   const state = make("div", { className: "task" });
-  const automatic = check("Follow by itself", "A matte is made 0.7 seconds after each change: the exact one where that takes under 10 seconds, else a preview of what is in view", (on) => {
+  const automatic = check("Update by itself", "A matte is made 0.7 seconds after each change: the exact one where that takes under 10 seconds, else a preview of what is in view", (on) => {
     store.set({ automatic: on });
     if (on) photo()?.matteSoon();
   });
@@ -45,7 +45,7 @@ export function mattePanel(store, act, photo) {
 /** @param {Readonly<import("../state.js").Fields>} now */
 function describe({ matte, painted, estimate }) {
   const takes = estimate ? ` takes about ${duration(estimate)}` : "";
-  if (!matte) return takes ? `The exact matte${takes}.` : "";
+  if (!matte) return takes ? `The exact matte${takes}.` : "There is no matte yet.";
   const old = matte.sequence === painted ? "" : ", older than the paint";
   if (matte.kind === "exact") return `Exact${old}.`;
   const error = matte.error ? ` (${typeof matte.error === "number" ? `error about ${matte.error.toPrecision(1)}` : matte.error})` : "";
@@ -69,7 +69,7 @@ export function judgePanel(store, act, goTo) {
   const steps = make("div", { className: "row" }, previous, next);
   const panel = step("3", "Judge", text, list, steps, make("div", { className: "row" }, refine));
   store.watch(["findings", "finding", "matte"], ({ findings, finding, matte }) => {
-    panel.element.hidden = !matte;
+    refine.disabled = !matte;
     text.textContent = summary(findings, matte);
     steps.hidden = list.hidden = !findings?.length;
     if (list.childElementCount !== (findings?.length ?? 0) || list.dataset.run !== String(matte?.run)) {
@@ -81,7 +81,7 @@ export function judgePanel(store, act, goTo) {
       one.ariaPressed = String(i === finding);
       if (i === finding) one.scrollIntoView({ block: "nearest" });
     });
-    panel.show(findings?.length === 0 ? "done" : "later");
+    panel.show(matte && findings?.length === 0 ? "done" : "later");
   });
   return panel.element;
 }
@@ -91,7 +91,7 @@ export function judgePanel(store, act, goTo) {
  * @param {import("../api.js").Matte | null} matte
  */
 function summary(findings, matte) {
-  if (!findings) return matte?.kind === "preview" ? "Doubtful places are listed after an exact run." : "";
+  if (!findings) return matte?.kind === "exact" ? "" : "Doubtful places are listed after an exact run.";
   if (!findings.length) return "No doubtful places were found.";
   return findings.length === 1 ? "One place to look at:" : `${findings.length} places to look at:`;
 }

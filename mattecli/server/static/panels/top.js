@@ -82,10 +82,16 @@ function toolOptions(store, act) {
   });
   const eraser = actionButton("Eraser", "eraser", act);
   const size = slider({
-    name: "Size", min: 0, max: 100, text: (value) => `${sizeOf(value)} px`,
+    name: "Size", min: 0, max: 100, text: () => "px",
     changed: (value) => store.set({ size: sizeOf(value) }),
   });
-  size.element.style.width = "230px";
+  size.element.classList.add("compact");
+  const exact = make("input", { type: "number", min: `${SMALLEST}`, max: `${LARGEST}`, aria: { label: "Size of the brush in pixels of the photo" } });
+  exact.addEventListener("change", () => {
+    if (exact.checkValidity() && exact.value) store.set({ size: Number(exact.value) });
+    else exact.value = String(store.now.size);
+  });
+  size.element.insertBefore(exact, size.element.lastChild);
   const over = choice("Where paint may go", RESTRICTIONS.map(([value, text]) => [value, text]), (value) => {
     store.set({ over: RESTRICTIONS.find(([name]) => name === value)?.[2] ?? [0, 128, 255] });
   });
@@ -95,8 +101,10 @@ function toolOptions(store, act) {
   store.watch(["label", "eraser", "size", "tool"], (now) => {
     for (const one of labels) one.ariaPressed = String(Number(one.dataset.label) === now.label);
     eraser.ariaPressed = String(now.eraser);
+    if (document.activeElement !== exact) exact.value = String(now.size);
     size.set(100 * Math.log(now.size / SMALLEST) / Math.log(LARGEST / SMALLEST));
     size.element.hidden = now.tool !== "brush";
+    over.hidden = now.tool === "box" || now.tool === "hand";
     pressure.element.hidden = now.tool !== "brush" || !sawPen;
   });
   addEventListener("pointerdown", (event) => {
@@ -122,10 +130,9 @@ function viewOptions(store) {
     (value) => store.set({ overlay: /** @type {import("../view/compose.js").Overlay} */ (value) }),
   );
   const strength = slider({
-    name: "Tint", min: 0, max: 100, text: (value) => `${value} %`,
+    name: "Strength", min: 0, max: 100, text: (value) => `${value} %`,
     changed: (value) => store.set({ strength: value / 100 }),
   });
-  strength.element.style.width = "190px";
   const exposure = slider({
     name: "Exposure", min: -5, max: 5, step: 0.25, text: (value) => `${value > 0 ? "+" : ""}${value} EV`,
     changed: (value, released) => released && store.set({ exposure: value }),
@@ -134,7 +141,7 @@ function viewOptions(store) {
     name: "Gamma", min: 0.4, max: 3, step: 0.1, text: (value) => value.toFixed(1),
     changed: (value) => store.set({ gamma: value }),
   });
-  for (const one of [exposure, gamma]) one.element.style.width = "190px";
+  for (const one of [strength, exposure, gamma]) one.element.classList.add("compact");
   const chips = BEHIND.map(([behind, name]) =>
     button("", () => store.set({ behind }), { className: `chip ${name.toLowerCase().replace("board", "")}`, title: name, ariaLabel: name, data: { behind } }),
   );

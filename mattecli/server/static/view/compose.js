@@ -18,6 +18,8 @@ export const UNKNOWN_COLOUR = [240, 228, 66];
 export const BACKGROUND_COLOUR = [213, 84, 0];
 /** How much of the photo's light is left where only the unknown part is bright. */
 const DIMMED = 0.3;
+/** The unknown part is what people look at, so its tint is weaker. */
+const UNKNOWN_STRENGTH = 0.6;
 
 /**
  * The pixels of a part of a tile, RGBA row by row.
@@ -78,10 +80,10 @@ const PAINTERS = {
     const foreground = foregroundShare(layers, at);
     const unknown = unknownShare(layers, at);
     const background = 1 - foreground - unknown;
+    const weak = unknown * UNKNOWN_STRENGTH;
     for (let c = 0; c < 3; c++) {
-      const colour =
-        foreground * FOREGROUND_COLOUR[c] + unknown * UNKNOWN_COLOUR[c] + background * BACKGROUND_COLOUR[c];
-      to[c] = layers.photo[3 * at + c] * (1 - strength) + colour * strength;
+      const colour = foreground * FOREGROUND_COLOUR[c] + weak * UNKNOWN_COLOUR[c] + background * BACKGROUND_COLOUR[c];
+      to[c] = layers.photo[3 * at + c] * (1 - strength * (1 - unknown + weak)) + colour * strength;
     }
     to[3] = 255;
   },

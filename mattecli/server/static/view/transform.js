@@ -30,12 +30,12 @@ export function fitted(picture, view, margin = 24) {
 }
 
 /**
- * The least scale that can be chosen: half of what fits.
+ * The least scale that can be chosen: an eighth of what fits.
  * @param {Size} picture
  * @param {Size} view
  */
 export function least(picture, view) {
-  return Math.min(fitted(picture, view).scale / 2, 0.5);
+  return Math.min(fitted(picture, view).scale / 8, 0.125);
 }
 
 /**
