@@ -1,4 +1,4 @@
-"""Runs and proposals of the page: from a request to the event that says it is done."""
+"""Mattes and proposals that the page asks for."""
 
 from __future__ import annotations
 

@@ -12,7 +12,7 @@ MARGIN = 64  # pixels around it, at its level
 # The mean difference of previews from exact mattes over unknown pixels, by benchmarks/preview.py: of a window with the
 # statistics of the last exact run, of a plain crop, and of a smaller copy. The statistics of a small copy were worse
 # than none.
-_WITH_STATISTICS, _CROP, _COPY = 0.0001, 0.004, 0.04
+_WITH_STATISTICS, _CROP, _COPY = 0.0002, 0.006, 0.05
 
 # The share of the time of an exact run that each pass takes, by the same benchmark.
 _SHARES = {
