@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
-from mattecli.cli.options import ReadChoices, whole_number
+from mattecli.cli.options import ModelOptions, ReadChoices, whole_number
 from mattecli.cli.output_options import OutputFolder
 from mattecli.cli.terminal import Terminal
 from mattecli.errors import DeviceError, InputError, UsageError
@@ -57,6 +57,7 @@ def ui(
     *,
     choices: PageChoices,
     reading: ReadChoices,
+    model: ModelOptions,
     terminal: Terminal,
 ) -> None:
     """Paint a trimap on a local page and see the matte at once.
@@ -93,7 +94,13 @@ def ui(
         if not choices.no_browser:
             webbrowser.open(address)
 
-    options = PageOptions(start=start, out=choices.out_dir, port=choices.port, reading=reading.read_options())
+    options = PageOptions(
+        start=start,
+        out=choices.out_dir,
+        port=choices.port,
+        reading=reading.read_options(model),
+        run=model.run_options(),
+    )
     serve_page(names, options=options, on_ready=ready)
 
 

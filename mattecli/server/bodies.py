@@ -40,6 +40,29 @@ class Tiles(_Body):
     revision: int = 0  # of mattes: their run
 
 
+class Stroke(_Body):
+    """A stroke that only a proposal uses."""
+
+    points: Annotated[list[tuple[Number, Number, Number]], Field(min_length=1, max_length=100_000)]
+    label: Literal[0, 255]
+
+
+class Proposing(_Body):
+    """What a trimap is to be proposed from. Without a source it is the box, or the strokes."""
+
+    box: tuple[Number, Number, Number, Number] | None = None
+    strokes: list[Stroke] | None = None
+    source: Literal["box", "strokes", "key", "auto", "matte"] | None = None
+    colour: Annotated[str, Field(max_length=64)] | None = None
+
+
+class Matting(_Body):
+    """A matte that is asked for; `box` is the part that a preview covers."""
+
+    kind: Literal["preview", "exact"]
+    box: tuple[int, int, int, int] | None = None
+
+
 class Restricted(_Body):
     """Where paint may go; see `labels.Restriction`."""
 

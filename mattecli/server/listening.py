@@ -1,4 +1,4 @@
-"""Runs a web application on a port until a signal ends it."""
+"""Runs a web application on a port until it is ended."""
 
 from __future__ import annotations
 

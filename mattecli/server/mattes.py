@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -52,10 +53,11 @@ class Mattes:
     """The last exact matte of a photo and the last preview, each known by its run. Safe to use from threads."""
 
     def __init__(self, height: int, width: int) -> None:
-        self._grids = level_grids(height, width)
+        self.grids = level_grids(height, width)
         self._lock = threading.Lock()
         self._found: dict[Kind, Found] = {}
         self._levels: dict[int, Levels] = {}
+        self._drops: dict[int, Callable[[], None]] = {}
 
     @property
     def nbytes(self) -> int:
@@ -75,15 +77,30 @@ class Mattes:
         with self._lock:
             return self._found.get("exact")
 
-    def keep(self, found: Found) -> None:
-        """Keep a matte in place of the older one of its kind. An exact one also replaces previews of older labels."""
+    def keep(self, found: Found, *, on_drop: Callable[[], None] = lambda: None) -> None:
+        """Keep a matte in place of the older one of its kind. An exact one also replaces previews of older labels.
+
+        `on_drop` is called when the matte is no longer kept.
+        """
         with self._lock:
             self._found[found.kind] = found
+            self._drops[found.run] = on_drop
             preview = self._found.get("preview")
             if found.kind == "exact" and preview is not None and preview.sequence <= found.sequence:
                 del self._found["preview"]
-            runs = {kept.run for kept in self._found.values()}
-            self._levels = {run: levels for run, levels in self._levels.items() if run in runs}
+            self._forget({kept.run for kept in self._found.values()})
+
+    def close(self) -> None:
+        """Keep none any more."""
+        with self._lock:
+            self._found.clear()
+            self._forget(set())
+
+    def _forget(self, runs: set[int]) -> None:
+        """Drop all but these runs."""
+        self._levels = {run: levels for run, levels in self._levels.items() if run in runs}
+        for run in self._drops.keys() - runs:
+            self._drops.pop(run)()
 
     def tile(self, run: int, level: int, index: Index) -> NDArray[np.uint8]:
         """A tile of the alpha of a run, uint8 (h, w); 0 outside of its box. Raises `MissingError` for an older run."""
@@ -94,7 +111,7 @@ class Mattes:
             levels = self._levels.setdefault(run, Levels(found.alpha))
             if found.kind == "exact":
                 return np.asarray(to_depth(np.asarray(levels.tile(level, index)), 8), np.uint8)
-        return _windowed(found, level, self._grids[level].box(index))
+        return _windowed(found, level, self.grids[level].box(index))
 
 
 def _windowed(found: Found, level: int, tile: Box) -> NDArray[np.uint8]:

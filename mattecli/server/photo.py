@@ -73,6 +73,7 @@ class Photo:
         self.painting = self._stack.enter_context(Painting(self.labels, journal))
         self._label_levels = LabelLevels(self.labels)
         self.mattes = Mattes(self.height, self.width)
+        self._stack.callback(self.mattes.close)
         self._proposals: OrderedDict[str, Base] = OrderedDict()
 
     def _journal(self) -> Journal:

@@ -9,18 +9,21 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from fastapi import Depends, FastAPI, Header, Query, Request, Response
+from fastapi.concurrency import run_in_threadpool
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 
 from mattecli._version import __version__
 from mattecli.errors import MatteError
-from mattecli.server.bodies import Opening, Operated, Tiles
+from mattecli.server.bodies import Matting, Opening, Operated, Proposing, Tiles
 from mattecli.server.events import Events
 from mattecli.server.operate import operate
 from mattecli.server.packs import PackedTile, pack
 from mattecli.server.refusals import BusyError, MissingError, OrderError, ReadOnlyError
+from mattecli.server.runs import Runs
 from mattecli.server.security import SMALL_BODY, App, Guard, Scope, Tokens
 from mattecli.server.sessions import Sessions
+from mattecli.server.start import trimap_from
 from mattecli.server.tiles import Index
 
 STATIC = Path(__file__).parent / "static"
@@ -33,14 +36,15 @@ Tab = Annotated[str | None, Header(alias="X-Matte-Tab", max_length=64)]
 
 
 def page_app(
-    sessions: Sessions, events: Events, *, port: int, tokens: Tokens, static: Path = STATIC, **facts: Any
+    sessions: Sessions, events: Events, runs: Runs, *, port: int, tokens: Tokens, static: Path = STATIC, **facts: Any
 ) -> App:
     """The whole application of `matte ui`, with its guard. `facts` are told the page as they are."""
-    app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None, lifespan=_lifespan(sessions))
+    app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None, lifespan=_lifespan(sessions, runs))
     _add_errors(app)
     _add_files(app, static, tokens)
-    _add_photos(app, sessions, facts)
+    _add_photos(app, sessions, runs, facts)
     _add_painting(app, sessions)
+    _add_runs(app, sessions, runs)
 
     @app.get("/app/events")
     async def streamed(tab: Annotated[str, Query(max_length=64)]) -> Response:
@@ -50,10 +54,11 @@ def page_app(
     return Guard(app, port=port, tokens=tokens, limit=_limit)
 
 
-def _lifespan(sessions: Sessions) -> Callable[[FastAPI], Any]:
+def _lifespan(sessions: Sessions, runs: Runs) -> Callable[[FastAPI], Any]:
     @asynccontextmanager
     async def run(_: FastAPI) -> AsyncIterator[None]:
         yield
+        runs.close()
         sessions.close_all()
 
     return run
@@ -129,7 +134,7 @@ def _file(files: dict[str, Path], name: str) -> Path:
     return files[name]
 
 
-def _add_photos(app: FastAPI, sessions: Sessions, facts: dict[str, Any]) -> None:
+def _add_photos(app: FastAPI, sessions: Sessions, runs: Runs, facts: dict[str, Any]) -> None:
     def heard(tab: Tab = None) -> None:
         sessions.hear(tab)
 
@@ -139,7 +144,8 @@ def _add_photos(app: FastAPI, sessions: Sessions, facts: dict[str, Any]) -> None
 
     @app.post("/app/photos/{word}/open")
     def opened(word: str, body: Opening) -> dict[str, Any]:
-        return sessions.open(word, body.tab)
+        found = sessions.open(word, body.tab)
+        return {**found, "estimate": {"exact": runs.estimate(found["height"], found["width"])}}
 
     @app.post("/app/photos/{word}/close")
     def closed(word: str, body: Opening) -> dict[str, Any]:
@@ -185,3 +191,34 @@ def _add_painting(app: FastAPI, sessions: Sessions) -> None:
             packed = operate(photo, body)
             photo.note_painted()
             return Response(packed, media_type=_BYTES)
+
+
+def _add_runs(app: FastAPI, sessions: Sessions, runs: Runs) -> None:
+    @app.post("/app/photos/{word}/proposals", status_code=202)
+    def proposals(word: str, body: Proposing, tab: Tab = None) -> dict[str, str]:
+        with sessions.using(word, tab=tab, write=True):
+            strokes = None if body.strokes is None else [(stroke.points, stroke.label) for stroke in body.strokes]
+            source = body.source or ("box" if body.box is not None else "strokes")
+            return {"proposal": runs.propose(word, source, box=body.box, strokes=strokes, colour=body.colour)}
+
+    @app.put("/app/photos/{word}/base", status_code=202)
+    async def base(word: str, request: Request, tab: Tab = None) -> dict[str, str]:
+        content = await request.body()
+
+        def proposed() -> dict[str, str]:
+            with sessions.using(word, tab=tab, write=True) as photo:
+                most = 4 * photo.height * photo.width  # another size is named; a bomb is not decoded
+                trimap = trimap_from(content, photo, most=most)
+                return {"proposal": runs.propose(word, "trimap", trimap=trimap)}
+
+        return await run_in_threadpool(proposed)
+
+    @app.post("/app/photos/{word}/mattes", status_code=202)
+    def mattes(word: str, body: Matting, tab: Tab = None) -> dict[str, int]:
+        with sessions.using(word, tab=tab, write=True):
+            return {"run": runs.matte(word, body.kind, box=body.box)}
+
+    @app.delete("/app/photos/{word}/mattes/{run}")
+    def cancelled(word: str, run: int, tab: Tab = None) -> dict[str, bool]:
+        with sessions.using(word, tab=tab, write=True):
+            return {"cancelled": runs.cancel(word, run)}

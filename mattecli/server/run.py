@@ -7,9 +7,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from mattecli.imaging.options import ReadOptions
+from mattecli.inference.options import RunOptions
 from mattecli.server.events import Events
 from mattecli.server.listening import bound, listen
 from mattecli.server.routes import STATIC, page_app
+from mattecli.server.runs import Runs
 from mattecli.server.security import Tokens
 from mattecli.server.sessions import Sessions, photos_at
 from mattecli.server.start import Start
@@ -30,6 +32,7 @@ class PageOptions:
     state: Path | None = None
     static: Path = STATIC
     reading: ReadOptions = field(default_factory=ReadOptions)
+    run: RunOptions = field(default_factory=RunOptions)
 
 
 def serve_page(names: Sequence[Path], *, options: PageOptions, on_ready: Callable[[str], None]) -> None:
@@ -40,13 +43,22 @@ def serve_page(names: Sequence[Path], *, options: PageOptions, on_ready: Callabl
     paths = photos_at(names)
     events, tokens = Events(), Tokens()
     states = States(options.state)
-    sessions = Sessions(paths, states, start=options.start, reading=options.reading, listens=events.listens)
+    sessions = Sessions(
+        paths,
+        states,
+        start=options.start,
+        reading=options.reading,
+        listens=events.listens,
+        end=lambda word: runs.end(word),
+    )
+    runs = Runs(sessions, events.send, options.run)
     listener = bound("127.0.0.1", options.port)
     with listener:
         port = listener.getsockname()[1]
         app = page_app(
             sessions,
             events,
+            runs,
             port=port,
             tokens=tokens,
             static=options.static,

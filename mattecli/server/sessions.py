@@ -100,7 +100,6 @@ class Sessions:
             if entry.writer == tab:
                 entry.writer = None
             entry.closed = self._clock()
-        self._evict()
 
     def path(self, word: str) -> Path:
         """Where a photo is."""

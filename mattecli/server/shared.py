@@ -8,6 +8,7 @@ limit dies. The files have names that `files.sweep` removes when their process h
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -54,4 +55,5 @@ class Shared:
 
     def close(self) -> None:
         """Remove the file. Arrays that are still held stay usable."""
-        Path(self.place.path).unlink(missing_ok=True)
+        with suppress(OSError):  # Windows removes no file that is mapped; `sweep` does it later
+            Path(self.place.path).unlink(missing_ok=True)

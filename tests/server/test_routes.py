@@ -7,6 +7,7 @@ import numpy as np
 import PIL.Image
 import pytest
 
+from mattecli.server import sessions
 from mattecli.server.start import Start
 from tests.server.web import Page, page_for, unpacked
 
@@ -24,7 +25,7 @@ def photo(tmp_path: Path) -> Path:
 def page(photo: Path, tmp_path: Path) -> Iterator[Page]:
     page = page_for(photo, folder=tmp_path)
     yield page
-    page.sessions.close_all()
+    page.close()
 
 
 STROKE = {"points": [[100, 100, 20], [300, 200, 30]], "label": 255}
@@ -143,13 +144,13 @@ def test_paint_is_there_after_the_server_was_killed(page: Page, photo: Path, tmp
     page.operate(1, "stroke", **STROKE)
     with page.sessions.using(page.word) as opened:
         before = opened.snapshot()[0]
-    page.sessions.close_all()  # what a killed process does not do better: its journal was on the disk already
+    page.close()  # what a killed process does not do better: its journal was on the disk already
     other = page_for(photo, folder=tmp_path)
     assert other.get("/app/session").json["photos"][0]["state"] == "started"
     assert other.open()["sequence"] == 1
     with other.sessions.using(other.word) as opened:
         assert np.array_equal(opened.snapshot()[0], before)
-    other.sessions.close_all()
+    other.close()
 
 
 def test_a_second_tab_opens_read_only_until_the_first_closes(page: Page) -> None:
@@ -174,7 +175,7 @@ def test_a_tab_that_is_gone_for_long_loses_the_photo(photo: Path, tmp_path: Path
     assert page.open(tab="two")["readonly"] is True
     now[0] = 90
     assert page.open(tab="two")["readonly"] is False
-    page.sessions.close_all()
+    page.close()
 
 
 def test_a_second_server_on_the_photo_is_read_only_and_sees_the_paint(page: Page, photo: Path, tmp_path: Path) -> None:
@@ -186,7 +187,7 @@ def test_a_second_server_on_the_photo_is_read_only_and_sees_the_paint(page: Page
     answer = other.post(f"/app/photos/{other.word}/operations", {"sequence": 2, "kind": "undo"})
     assert answer.status == 403
     assert "another `matte ui`" in answer.error
-    other.sessions.close_all()
+    other.close()
     page.operate(2, "undo")
 
 
@@ -199,22 +200,24 @@ def test_a_trimap_given_at_the_start_lies_under_the_paint_and_is_laid_once(photo
         assert page.open()["sequence"] == 1
         with page.sessions.using(page.word) as opened:
             assert np.array_equal(opened.snapshot()[0], trimap)
-        page.sessions.close_all()
+        page.close()
 
 
-def test_a_photo_that_was_closed_is_let_go_when_others_need_the_memory(
+def test_closed_photos_are_let_go_when_another_one_needs_the_memory(
     photo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from mattecli.server import sessions
-
     monkeypatch.setattr(sessions, "CLOSED_BYTES", 2**20)
-    page = page_for(photo, folder=tmp_path)
+    PIL.Image.fromarray(np.zeros((20, 30, 3), np.uint8)).save(tmp_path / "small.png")
+    page = page_for(photo, tmp_path / "small.png", folder=tmp_path)
     page.open()
     page.post(f"/app/photos/{page.word}/close", {"tab": "one"})
+    assert page.get(f"/app/photos/{page.word}/tiles/photo/0/0/0").status == 200  # a reload has it at once
+    other = page.get("/app/session").json["photos"][1]["id"]
+    assert page.post(f"/app/photos/{other}/open", {"tab": "one"}).status == 200
     assert page.get(f"/app/photos/{page.word}/tiles/photo/0/0/0").status == 404
-    assert not list(tmp_path.glob("state/photos/*/.matte-*"))  # its shared pixels are gone
+    assert len(list(tmp_path.glob("state/photos/*/.matte-*"))) == 1  # the shared pixels of the small one
     assert page.open()["sequence"] == 0
-    page.sessions.close_all()
+    page.close()
 
 
 def test_a_photo_that_cannot_be_read_is_a_sentence(tmp_path: Path) -> None:

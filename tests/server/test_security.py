@@ -16,7 +16,7 @@ def page(tmp_path: Path) -> Iterator[Page]:
     PIL.Image.fromarray(np.zeros((40, 50, 3), np.uint8)).save(tmp_path / "photo.png")
     page = page_for(tmp_path / "photo.png", folder=tmp_path)
     yield page
-    page.sessions.close_all()
+    page.close()
 
 
 def test_the_address_of_the_terminal_gives_the_cookie_and_leaves_the_address_bar(page: Page) -> None:

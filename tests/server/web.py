@@ -5,18 +5,22 @@ from __future__ import annotations
 import asyncio
 import json
 import struct
-from collections.abc import Iterable
+import time
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from mattecli.inference.options import RunOptions
 from mattecli.server.events import Events
 from mattecli.server.routes import page_app
+from mattecli.server.runs import Runs
 from mattecli.server.security import App, Tokens
 from mattecli.server.sessions import Sessions
 from mattecli.server.state import States
+from mattecli.server.worker import serve
 
 PORT = 8765
 
@@ -84,13 +88,32 @@ class Page:
 
     sessions: Sessions
     events: Events
+    runs: Runs
     static: Path
+    told: list[dict[str, Any]] = field(default_factory=list)
     tab: str = "one"
     tokens: Tokens = field(default_factory=Tokens)
     facts: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self.app = page_app(self.sessions, self.events, port=PORT, tokens=self.tokens, static=self.static, **self.facts)
+        self.app = page_app(
+            self.sessions, self.events, self.runs, port=PORT, tokens=self.tokens, static=self.static, **self.facts
+        )
+
+    def close(self) -> None:
+        """What the end of the server does."""
+        self.runs.close()
+        self.sessions.close_all()
+
+    def wait_for(self, kind: str, *, number: int = 1) -> dict[str, Any]:
+        """The first, second … event of a kind, when it has come."""
+        end = time.monotonic() + 120
+        while time.monotonic() < end:
+            found = [event for event in self.told if event["type"] == kind]
+            if len(found) >= number:
+                return found[number - 1]
+            time.sleep(0.02)
+        raise AssertionError(f"no {kind} among {self.told}")
 
     @property
     def headers(self) -> dict[str, str]:
@@ -143,7 +166,7 @@ def unpacked(body: bytes) -> tuple[dict[str, Any], list[np.ndarray]]:
     return facts, tiles
 
 
-def page_for(*photos: Path, folder: Path, **options: Any) -> Page:
+def page_for(*photos: Path, folder: Path, target: Callable[..., None] = serve, **options: Any) -> Page:
     """A page for photos, whose state is kept below `folder`."""
     static = folder / "static"
     (static / "view").mkdir(parents=True, exist_ok=True)
@@ -152,4 +175,11 @@ def page_for(*photos: Path, folder: Path, **options: Any) -> Page:
     (folder / "secret.txt").write_text("not to be read", encoding="utf-8")
     events = Events()
     sessions = Sessions(photos, States(folder / "state"), listens=events.listens, **options)
-    return Page(sessions, events, static)
+    told: list[dict[str, Any]] = []
+    runs = Runs(
+        sessions,
+        lambda kind, photo=None, **facts: told.append({"type": kind, "photo": photo, **facts}),
+        RunOptions(device="cpu"),
+        target=target,
+    )
+    return Page(sessions, events, runs, static, told)
