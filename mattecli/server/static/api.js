@@ -8,7 +8,7 @@
  * @typedef {import("./paint/stroke.js").Answer} Answer
  * @typedef {{inside: number, outside: number, reach: number}} Band
  * @typedef {[left: number, top: number, right: number, bottom: number]} BoxList
- * @typedef {{run: string, kind: "preview" | "exact", sequence: number, box: BoxList | null, error?: number | string | null}}
+ * @typedef {{run: number, kind: "preview" | "exact", sequence: number, box: BoxList | null, error?: number | string | null}}
  *   Matte
  * @typedef {{id: string, name: string, state: "untouched" | "started" | "done" | "failed"}} PhotoFact
  * @typedef {{version: string, photos: PhotoFact[], folder: string, can: Record<string, boolean>, products: string[]}}
@@ -60,13 +60,15 @@ export class Api {
   /**
    * @param {string} id
    * @param {{layer: Layer, level: number, row: number, column: number}[]} wanted
-   * @param {number} exposure stops
+   * @param {{exposure: number, run?: number | string}} of exposure in stops; the run whose alpha is meant
    * @returns {Promise<Tile[]>} those that exist
    */
-  async tiles(id, wanted, exposure) {
-    const tiles = wanted.map(({ layer, level, row, column }) => [layer, level, row, column]);
-    const answer = await this._ask("POST", `/app/photos/${id}/tiles`, { tiles, exposure });
-    return unpacked(await answer.arrayBuffer()).tiles;
+  async tiles(id, wanted, { exposure, run }) {
+    const exact = wanted[0].layer === "exact";
+    const tiles = wanted.map(({ layer, level, row, column }) => [exact ? "alpha" : layer, level, row, column]);
+    const answer = await this._ask("POST", `/app/photos/${id}/tiles`, { tiles, exposure, revision: run ?? 0 });
+    const found = unpacked(await answer.arrayBuffer()).tiles;
+    return exact ? found.map((tile) => ({ ...tile, layer: /** @type {const} */ ("exact") })) : found;
   }
 
   /**
@@ -107,7 +109,7 @@ export class Api {
    * @param {string} id
    * @param {"preview" | "exact"} kind
    * @param {BoxList} [box] what is in view
-   * @returns {Promise<{run: string}>}
+   * @returns {Promise<{run: number}>}
    */
   matte(id, kind, box) {
     return this._json("POST", `/app/photos/${id}/mattes`, { kind, box });
@@ -115,7 +117,7 @@ export class Api {
 
   /**
    * @param {string} id
-   * @param {string} run
+   * @param {number} run
    */
   cancel(id, run) {
     return this._ask("DELETE", `/app/photos/${id}/mattes/${run}`);

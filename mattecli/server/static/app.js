@@ -19,6 +19,7 @@ import { composer } from "./view/composer.js";
 import { Viewer } from "./view/viewer.js";
 
 const WORD = 30_000; // milliseconds between signs of life while the tab is hidden
+const TURN = 4_000; // milliseconds before a read-only tab asks whether it may write now
 
 const store = new Store(initialFields());
 const api = new Api(document.querySelector("meta[name=matte-token]")?.getAttribute("content") ?? "", tabWord());
@@ -184,6 +185,9 @@ function keepEvents() {
   setInterval(() => {
     if (document.hidden) void api.health().catch(() => undefined); // a hidden tab keeps its photo by this
   }, WORD);
+  setInterval(() => {
+    if (!document.hidden && store.now.photo?.readonly) void photo?.resync().catch(() => undefined); // asked again soon
+  }, TURN);
   addEventListener("pagehide", leave);
   addEventListener("beforeunload", (event) => {
     if (store.now.unsent) event.preventDefault(); // strokes that the server does not have would be lost

@@ -1,4 +1,5 @@
 /** What the server's events mean for the open photo. */
+import { sentence } from "./sentence.js";
 
 /**
  * @typedef {import("./photo.js").OpenPhoto} OpenPhoto
@@ -16,12 +17,13 @@ export function react(photo, event) {
 
 /** @type {Record<string, (photo: OpenPhoto, event: ServerEvent) => void>} */
 const REACTIONS = {
-  proposal(photo, { proposal, error, inside, outside }) {
+  proposal(photo, { proposal, error, cancelled, inside, outside, notes }) {
     const { proposing } = photo.store.now;
     if (proposing !== proposal && proposing !== "…") return; // a newer one is being made
-    if (!error) return photo.lay({ proposal, inside, outside });
+    if (cancelled) return;
+    if (!error) return photo.lay({ proposal, inside, outside, notes: notes ?? [] });
     photo.store.set({ proposing: null });
-    photo.say(error, "bad");
+    photo.say(sentence(error), "bad");
   },
 
   progress({ store }, { run, share, left }) {
@@ -35,7 +37,7 @@ const REACTIONS = {
     if (run && run.run !== matte.run && run.kind === "exact" && matte.kind === "preview") return;
     store.set({ matte, run: run?.run === matte.run || run?.kind === matte.kind ? null : run });
     if (estimate?.exact !== undefined) store.set({ estimate: estimate.exact });
-    scene.showMatte(matte.run);
+    scene.showMatte(matte);
     if (matte.kind === "exact") {
       void photo.findAgain();
       photo.say(matte.sequence === painted ? "The exact matte is ready." : "The exact matte is ready, from older paint.", "good");
@@ -43,15 +45,16 @@ const REACTIONS = {
     if (matte.sequence !== painted && fact) photo.matteSoon();
   },
 
-  failed(photo, { run, error }) {
+  failed(photo, { run, error, cancelled }) {
     if (photo.store.now.run?.run === run) photo.store.set({ run: null });
-    photo.say(error || "The run was cancelled.", error ? "bad" : "plain");
-    if (error) photo.store.set({ saving: null });
+    if (cancelled) return;
+    photo.say(sentence(error), "bad");
+    photo.store.set({ saving: null });
   },
 
   saved(photo, { files, sequence, error }) {
     photo.store.set({ saving: null });
-    if (error) return photo.say(error, "bad");
+    if (error) return photo.say(sentence(error), "bad");
     const names = files.map((/** @type {{name: string}} */ { name }) => name);
     photo.store.set({ saved: sequence });
     markDone(photo);

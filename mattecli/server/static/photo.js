@@ -1,6 +1,7 @@
 /**
  * The open photo: what is painted, proposed, matted and saved, between the store, the scene and the server.
  */
+import { sentence } from "./sentence.js";
 import { OperationQueue } from "./paint/stroke.js";
 import { Scene } from "./view/scene.js";
 
@@ -41,7 +42,7 @@ export class OpenPhoto {
     });
     this.scene = new Scene({
       levels: fact.levels,
-      fetch: (wanted) => api.tiles(this.id, wanted, store.now.exposure),
+      fetch: (wanted) => this._fetch(wanted),
       changed: () => viewer.invalidate(),
       compose,
       pending: () => this.queue.entries,
@@ -65,7 +66,7 @@ export class OpenPhoto {
     const box = this.store.now.box ?? fact.box ?? null;
     this.store.set({ photo: fact, painted, undoable, redoable, band, matte, saved, hasBase, box });
     this.store.set({ estimate: fact.estimate?.exact ?? null });
-    this.scene.showMatte(matte?.run ?? null);
+    this.scene.showMatte(matte);
     if (matte?.kind === "exact") void this.findAgain();
   }
 
@@ -83,6 +84,16 @@ export class OpenPhoto {
    */
   say(text, kind = "plain") {
     this.store.set({ message: { text, kind } });
+  }
+
+  /**
+   * @param {import("./view/fetcher.js").Wanted[]} wanted of layers that are asked for together
+   * @returns {Promise<import("./view/tiles.js").Tile[]>}
+   */
+  _fetch(wanted) {
+    const { layer } = wanted[0];
+    const run = layer === "alpha" ? this.scene.matte?.run : layer === "exact" ? this.scene.exact?.run : undefined;
+    return this.api.tiles(this.id, wanted, { exposure: this.store.now.exposure, run });
   }
 
   // Painting
@@ -149,7 +160,7 @@ export class OpenPhoto {
     const { kind, label } = operation;
     if (kind === "band" || answer.refused) this.scene.band = null;
     if (kind === "base" || kind === "undo" || kind === "redo") this.scene.renewBase();
-    if (answer.refused) this.say(`${answer.refused}.`, "bad");
+    if (answer.refused) this.say(sentence(answer.refused), "bad");
     const before = this.store.now.painted;
     this.store.set({ painted, undoable, redoable, band, hasBase: band.reach > 0 });
     this.queue.settle((entry) => this.scene.drawn(entry));
@@ -197,15 +208,15 @@ export class OpenPhoto {
       if (this.store.now.proposing) this.store.set({ proposing: proposal });
     } catch (error) {
       this.store.set({ proposing: null });
-      this.say(/** @type {Error} */ (error).message, "bad");
+      this.say(sentence(/** @type {Error} */ (error).message), "bad");
     }
   }
 
   /**
    * A proposal is ready: lays it under the paint.
-   * @param {{proposal: string, inside: number, outside: number}} made
+   * @param {{proposal: string, inside: number, outside: number, notes: string[]}} made
    */
-  lay({ proposal, inside, outside }) {
+  lay({ proposal, inside, outside, notes }) {
     const { band, hasBase } = this.store.now;
     const kept = this._again && hasBase; // the slider stays where it was put
     this.do({ kind: "base", proposal, inside: kept ? band.inside : inside, outside: kept ? band.outside : outside });
@@ -214,7 +225,7 @@ export class OpenPhoto {
     if (this._again) return;
     const { view, tool } = this.store.now;
     this.store.set({ view: view === "photo" ? "labels" : view, tool: tool === "box" ? "brush" : tool });
-    this.say("The proposal is laid. Paint where it is wrong.", "good");
+    this.say(notes.length ? notes.map(sentence).join(" ") : "The proposal is laid. Paint where it is wrong.", "good");
   }
 
   _refineSoon() {
@@ -255,7 +266,7 @@ export class OpenPhoto {
       const { run } = await this.api.matte(this.id, kind, kind === "preview" && small ? [left, top, right, bottom] : undefined);
       if (this.store.now.matte?.run !== run) this.store.set({ run: { run, kind, share: 0, left: null } });
     } catch (error) {
-      this.say(/** @type {Error} */ (error).message, "bad");
+      this.say(sentence(/** @type {Error} */ (error).message), "bad");
     }
   }
 
@@ -279,7 +290,7 @@ export class OpenPhoto {
       const { save } = await this.api.save(this.id, wish);
       this.store.set({ saving: save });
     } catch (error) {
-      this.say(/** @type {Error} */ (error).message, "bad");
+      this.say(sentence(/** @type {Error} */ (error).message), "bad");
     }
   }
 

@@ -51,12 +51,23 @@ class Page:
         raise AssertionError(f"waited in vain for {script}; the state is: {self.status}")
 
     def leave(self) -> None:
-        """Take everything back and close the photo, so that the next tab may write."""
+        """Leave the page, which closes the photo, so that the next tab may write."""
         self.tab.goto("about:blank")
+        self.rest(200)
 
     def rest(self, milliseconds: int = 150) -> None:
         """Give the page time to draw."""
         self.tab.wait_for_timeout(milliseconds)
+
+    @property
+    def token(self) -> str:
+        """What the page sends with all that changes something."""
+        return str(self.tab.evaluate("document.querySelector('meta[name=matte-token]').content"))
+
+    @property
+    def photo(self) -> str:
+        """The opaque word of the photo."""
+        return str(self.tab.evaluate("sessionStorage.getItem('photo')"))
 
     # Looking
 
@@ -109,8 +120,8 @@ class Page:
         self.tab.mouse.move(x, y)
         for _ in range(8):
             now = self.transform[0]
-            if abs(math.log(scale / now)) < 1e-6:
-                break
+            if abs(math.log(scale / now)) < 0.005:
+                return
             self.tab.mouse.wheel(0, -math.log(scale / now) / 0.0016)
             self.rest(60)
 
@@ -141,7 +152,9 @@ class Page:
         """The whole trimap as the server has it."""
         rows, columns = -(-height // 256), -(-width // 256)
         names = [["labels", 0, row, column] for row in range(rows) for column in range(columns)]
-        data = bytes(self.tab.evaluate(_TILES, names))
+        headers = {"X-Matte-Token": self.token, "Origin": self.origin}
+        asked = f"{self.origin}/app/photos/{self.photo}/tiles"
+        data = self.tab.context.request.post(asked, headers=headers, data={"tiles": names}).body()
         (length,) = struct.unpack_from("<I", data)
         facts = json.loads(data[4 : 4 + length])
         at = 4 + length
@@ -155,15 +168,24 @@ class Page:
 
 
 def stroke_margin(points: Points, radius: float, height: int, width: int) -> NDArray[np.float64]:
-    """How far each pixel's centre lies outside of a stroke of one radius; below 0 within it. By segments' distance."""
-    rows, columns = np.mgrid[:height, :width] + 0.5
-    least = np.full((height, width), np.inf)
+    """How far each pixel's centre lies outside of a stroke of one radius; below 0 within it.
+
+    By the distance to segments, in float64. Pixels far away are infinitely far.
+    """
+    near, path = radius + 3, np.array(points)
+    left, top = (max(int(value - near), 0) for value in path.min(axis=0))
+    right, bottom = (int(value + near) for value in path.max(axis=0))
+    part = np.s_[top : min(bottom, height), left : min(right, width)]
+    rows, columns = (axis[part] + 0.5 for axis in np.mgrid[:height, :width])
+    least = np.full(rows.shape, np.inf)
     for (x0, y0), (x1, y1) in pairwise(points if len(points) > 1 else [points[0], points[0]]):
         dx, dy = x1 - x0, y1 - y0
         square = dx * dx + dy * dy
         t = np.clip(((columns - x0) * dx + (rows - y0) * dy) / square, 0, 1) if square else 0.0
         np.minimum(least, np.hypot(columns - x0 - t * dx, rows - y0 - t * dy), out=least)
-    return least - radius
+    whole = np.full((height, width), np.inf)
+    whole[part] = least - radius
+    return whole
 
 
 _LISTEN = """() => {
@@ -180,12 +202,4 @@ _LISTEN = """() => {
   picture.addEventListener("pointerdown", hear);
   picture.addEventListener("pointermove", hear);
   picture.addEventListener("pointerup", () => (down = false));
-}"""
-
-_TILES = """async (tiles) => {
-  const { photos } = await (await fetch("/app/session")).json();
-  const token = document.querySelector("meta[name=matte-token]").content;
-  const headers = { "X-Matte-Token": token, "X-Matte-Tab": sessionStorage.getItem("tab"), "Content-Type": "application/json" };
-  const answer = await fetch(`/app/photos/${photos[0].id}/tiles`, { method: "POST", headers, body: JSON.stringify({ tiles }) });
-  return [...new Uint8Array(await answer.arrayBuffer())];
 }"""

@@ -17,19 +17,18 @@ Opened = Callable[..., Page]
 def strokes_at(page: Page, scale: float, size: int) -> None:
     """Draw a bent stroke at a scale, and compare the server's labels with the distance to it."""
     page.zoom_to(scale)
-    assert page.transform[0] == pytest.approx(scale, rel=1e-6)
+    assert page.transform[0] == pytest.approx(scale, rel=0.01)
     before = page.labels(HEIGHT, WIDTH)
+    assert not (before == 255).any()
     x, y = page.middle()
     heard = page.stroke([(x - 41, y - 23.5), (x + 37.25, y + 11.75), (x + 8.5, y + 45)])
     page.sent()
     margin = stroke_margin(page.on_picture(heard), size / 2, HEIGHT, WIDTH)
-    painted, expected = page.labels(HEIGHT, WIDTH), margin <= 0
-    wrong = (painted == 255) != (expected | (before == 255))
-    assert np.abs(margin[wrong]).max(initial=0) < 1e-3
-    assert expected.sum() > 20
-    centre = np.argwhere((painted == 255) & (before != 255 if size > 4 else expected)).mean(axis=0)
-    exact = np.argwhere(expected & (before != 255 if size > 4 else expected)).mean(axis=0)
-    assert np.abs(centre - exact).max() < 0.02
+    painted, expected = page.labels(HEIGHT, WIDTH) == 255, margin <= 0
+    assert expected.sum() > 10
+    assert np.abs(margin[painted != expected]).max(initial=0) < 1e-3
+    centres = [np.argwhere(mask).mean(axis=0) for mask in (painted, expected)]
+    assert np.abs(centres[0] - centres[1]).max() < 0.02
     page.press("Control+z")
     page.sent()
     assert np.array_equal(page.labels(HEIGHT, WIDTH), before), "undo gives back what was there"
@@ -82,7 +81,7 @@ _WATCH = """([x, y]) => {
   window.seen = [];
   const context = document.querySelector("#picture").getContext("2d");
   const look = () => {
-    window.seen.push([...context.getImageData(x - 5, y - 2, 10, 4).data].join());
+    window.seen.push([...context.getImageData(x, y, 1, 1).data].join());
     requestAnimationFrame(look);
   };
   requestAnimationFrame(look);
@@ -159,4 +158,4 @@ def test_axe_finds_nothing_serious(opened: Opened) -> None:
             serious = [(one["id"], one["nodes"][0]["html"]) for one in found if one["impact"] in ("serious", "critical")]
             assert serious == [], theme
         page.press("Escape")
-        page.tab.get_by_role("button", name="Light").click()
+        page.tab.locator("#zoom button", has_text="ark" if theme == "light" else "ight").click()

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 
 import {
-  BACKGROUND_COLOUR, FOREGROUND_COLOUR, UNKNOWN_COLOUR, composed, withBand,
+  BACKGROUND_COLOUR, FOREGROUND_COLOUR, UNKNOWN_COLOUR, aroundPreview, composed, withBand,
 } from "../../../mattecli/server/static/view/compose.js";
 
 const photo = Uint8Array.from([100, 110, 120, 10, 20, 30, 200, 210, 220]);
@@ -37,11 +37,10 @@ test("borders leave the photo alone, except where labels meet", () => {
   assert.deepEqual(found[2], [200, 210, 220, 255]);
 });
 
-test("a cut-out has the colours of the foreground and the matte's transparency", () => {
+test("a cut-out has the photo's colours and the matte's transparency", () => {
   const alpha = Uint8Array.from([255, 100, 0]);
-  const colours = Uint8Array.from([1, 2, 3, 4, 5, 6, 7, 8, 9]);
-  const found = rows(composed({ ...tile, alpha, colours }, { ...view, kind: "cutout" }));
-  assert.deepEqual(found, [[1, 2, 3, 255], [4, 5, 6, 100], [7, 8, 9, 0]]);
+  const found = rows(composed({ ...tile, alpha }, { ...view, kind: "cutout" }));
+  assert.deepEqual(found, [[100, 110, 120, 255], [10, 20, 30, 100], [200, 210, 220, 0]]);
   assert.deepEqual(rows(composed({ ...tile, alpha }, { ...view, kind: "alpha" }))[1], [100, 100, 100, 255]);
 });
 
@@ -64,4 +63,12 @@ test("the band is a threshold of the distances, and paint stays", () => {
   const distances = Int16Array.from([16, 17, 48, -16, -33, 0, -32768]);
   const now = Uint8Array.from([9, 9, 9, 9, 9, 9, 255]);
   assert.deepEqual([...withBand(now, distances, { inside: 1, outside: 2 }, false)], [128, 255, 255, 128, 0, 128, 255]);
+});
+
+test("around a preview's box lies the last exact matte, or what the labels say", () => {
+  const preview = Uint8Array.from([1, 2, 3]);
+  const middle = { left: 1, top: -5, right: 2, bottom: 9 };
+  assert.deepEqual([...aroundPreview(preview, middle, Uint8Array.from([7, 8, 9]), tile)], [7, 2, 9]);
+  assert.deepEqual([...aroundPreview(preview, middle, undefined, tile)], [255, 2, 0]);
+  assert.deepEqual([...aroundPreview(preview, { left: 40, top: 0, right: 50, bottom: 1 }, undefined, tile)], [255, 128, 0]);
 });

@@ -1,12 +1,12 @@
 /**
- * Pixels of a view from the layers of a tile: photo, labels, alpha, foreground colours.
+ * Pixels of a view from the layers of a tile: photo, labels, alpha.
  *
  * Cut-outs keep their transparency. What lies behind them is drawn by the canvas, so another background needs no new
  * pixels.
  *
  * @typedef {{left: number, top: number, right: number, bottom: number}} Rect pixels of the tile
  * @typedef {{width: number, height: number, photo: Uint8Array, labels?: Uint8Array, shares?: boolean,
- *   alpha?: Uint8Array, colours?: Uint8Array}} Layers shares: labels are two shares a pixel, not 0, 128, 255
+ *   alpha?: Uint8Array}} Layers shares: labels are two shares a pixel, not 0, 128, 255
  * @typedef {"photo" | "labels" | "trimap" | "alpha" | "cutout"} Kind
  * @typedef {"tint" | "borders" | "bright"} Overlay
  * @typedef {{kind: Kind, overlay: Overlay, strength: number, gamma: number}} View strength: from 0 to 1
@@ -110,9 +110,8 @@ const PAINTERS = {
     to.fill(/** @type {Uint8Array} */ (alpha)[at], 0, 3);
     to[3] = 255;
   },
-  cutout({ photo, colours, alpha }, at, to) {
-    const from = colours ?? photo;
-    for (let c = 0; c < 3; c++) to[c] = from[3 * at + c];
+  cutout({ photo, alpha }, at, to) {
+    for (let c = 0; c < 3; c++) to[c] = photo[3 * at + c];
     to[3] = /** @type {Uint8Array} */ (alpha)[at];
   },
 };
@@ -181,6 +180,30 @@ export function withBand(labels, distances, band, shares) {
     } else {
       result[at] = label;
     }
+  }
+  return result;
+}
+
+/**
+ * Alpha of a preview in its box, and around it that of the last exact matte, or what the labels say.
+ * @param {Uint8Array} preview
+ * @param {Rect} inside the part of the tile that lies in the box; it may reach beyond the tile
+ * @param {Uint8Array | undefined} exact
+ * @param {Layers} layers
+ * @returns {Uint8Array}
+ */
+export function aroundPreview(preview, inside, exact, layers) {
+  const { width, height } = layers;
+  const result = exact ? exact.slice() : new Uint8Array(width * height);
+  if (!exact) {
+    for (let at = 0; at < result.length; at++) {
+      result[at] = 255 * foregroundShare(layers, at) + 128 * unknownShare(layers, at);
+    }
+  }
+  const [left, right] = [Math.max(inside.left, 0), Math.min(inside.right, width)];
+  for (let row = Math.max(inside.top, 0); left < right && row < Math.min(inside.bottom, height); row++) {
+    const from = row * width;
+    result.set(preview.subarray(from + left, from + right), from + left);
   }
   return result;
 }

@@ -4,32 +4,31 @@
  * What a stroke under the pen changes is composed at once. All other composing is the worker's.
  */
 import { TileCache, boxOf, nameOf, placesIn } from "./tiles.js";
-import { composed, withBand } from "./compose.js";
+import { aroundPreview, composed, withBand } from "./compose.js";
+import { Fetcher } from "./fetcher.js";
 import { LiveLabels, reachOf } from "./live.js";
-import { Refusal, lastSpans } from "../paint/stroke.js";
+import { lastSpans } from "../paint/stroke.js";
 
 /**
  * @typedef {import("./tiles.js").Place} Place
  * @typedef {import("./tiles.js").Layer} Layer
  * @typedef {import("./tiles.js").Tile} Tile
  * @typedef {import("./tiles.js").Range} Range
+ * @typedef {import("../api.js").Matte} Matte
  * @typedef {import("./compose.js").View} View
  * @typedef {import("./compose.js").Layers} Layers
  * @typedef {import("../paint/stroke.js").Shape} Shape
  * @typedef {{canvas: OffscreenCanvas, stamp: string, busy: boolean, patches: number, used: number}} Surface
  *   stamp: what it shows, empty for nothing; busy: the worker is at it
- * @typedef {{fetch: (wanted: {layer: Layer, level: number, row: number, column: number}[]) => Promise<Tile[]>,
+ * @typedef {import("./fetcher.js").Wanted} Wanted
+ * @typedef {{fetch: (wanted: Wanted[]) => Promise<Tile[]>,
  *   levels: [number, number][], changed: () => void,
  *   compose: (layers: Layers, view: View) => Promise<Uint8ClampedArray<ArrayBuffer>>,
  *   pending: () => {sequence: number, shape: Shape | null}[]}} Options
  */
 
-const AT_ONCE = 24; // tiles in a request
-const REQUESTS = 2;
 const COMPOSING = 6;
 const SURFACES = 500;
-/** @type {Set<Layer>} asked for by themselves, for there may be none */
-const OPTIONAL = new Set(["alpha", "colours", "base"]);
 
 export class Scene {
   /** @param {Options} options pending: operations whose shapes are not in all labels yet */
@@ -40,15 +39,13 @@ export class Scene {
     this.live = new LiveLabels(options.levels, options.pending);
     /** @type {{inside: number, outside: number} | null} a band that is tried with the slider */
     this.band = null;
-    /** @type {number | string | null} the run whose alpha is shown */
+    /** @type {Matte | null} whose alpha is shown */
     this.matte = null;
+    /** @type {Matte | null} the last exact one */
+    this.exact = null;
     /** @type {Map<string, Surface>} */
     this._surfaces = new Map();
-    /** @type {Set<string>} */
-    this._asked = new Set();
-    /** @type {Set<string>} what the server does not have */
-    this._absent = new Set();
-    this._requests = 0;
+    this._fetcher = new Fetcher({ ...options, came: (tiles) => tiles.forEach((tile) => this.cache.put(tile)) });
     this._composing = 0;
     this._frame = 0;
   }
@@ -63,7 +60,7 @@ export class Scene {
     this.range = range;
     const top = placesIn({ level: this.levels.length - 1, top: 0, left: 0, bottom: 1, right: 1 });
     const places = [...top, ...placesIn(range).filter(({ level }) => level !== top[0].level)];
-    this._request(this.cache.missing(this._layersOf(views), places));
+    this._fetcher.request(this.cache.missing(this._layersOf(views), places));
     for (const place of places) for (const view of views) this._refresh(view, place);
     const shown = new Set(places.map(nameOf));
     this.cache.trim((tile) => shown.has(nameOf(tile)));
@@ -78,11 +75,6 @@ export class Scene {
   surface(view, place) {
     const surface = this._surfaces.get(`${view.kind}/${nameOf(place)}`);
     return surface?.stamp ? surface.canvas : undefined;
-  }
-
-  /** Whether everything in the range shows what is known, to the last operation. */
-  get complete() {
-    return this._requests === 0 && this._composing === 0;
   }
 
   /**
@@ -112,16 +104,16 @@ export class Scene {
 
   /**
    * Another matte is there, or none any more.
-   * @param {number | string | null} run
+   * @param {Matte | null} matte
    */
-  showMatte(run) {
-    if (run === this.matte) return;
-    this.matte = run;
-    this._absent.clear();
-    for (const layer of /** @type {Layer[]} */ (["alpha", "colours"])) {
-      if (run === null) this.cache.forget(layer);
-      else this.cache.renew(layer, run);
-    }
+  showMatte(matte) {
+    if (matte?.run === this.matte?.run) return;
+    this.matte = matte;
+    if (matte?.kind === "exact") this.exact = matte;
+    this._fetcher.askAgain();
+    if (matte) this.cache.renew("alpha", matte.run);
+    else this.cache.forget("alpha");
+    if (this.exact) this.cache.renew("exact", this.exact.run);
     this.options.changed();
   }
 
@@ -133,7 +125,7 @@ export class Scene {
 
   /** A base was laid, so distances may be there now. */
   renewBase() {
-    this._absent.clear();
+    this._fetcher.askAgain();
     this.cache.forget("base");
   }
 
@@ -155,41 +147,12 @@ export class Scene {
   _layersOf(views) {
     /** @type {Layer[]} */
     const layers = ["photo", "labels"];
-    if (this.matte !== null && views.some(({ kind }) => kind === "alpha" || kind === "cutout")) layers.push("alpha");
-    if (this.matte !== null && views.some(({ kind }) => kind === "cutout")) layers.push("colours");
+    if (this.matte && views.some(({ kind }) => kind === "alpha" || kind === "cutout")) {
+      layers.push("alpha");
+      if (this.matte.kind === "preview" && this.exact) layers.push("exact");
+    }
     if (this.band) layers.push("base");
     return layers;
-  }
-
-  /** @param {{layer: Layer, level: number, row: number, column: number}[]} missing */
-  _request(missing) {
-    const wanted = missing.filter((one) => {
-      const name = `${one.layer}/${nameOf(one)}`;
-      return !this._asked.has(name) && !this._absent.has(name);
-    });
-    const groups = [wanted.filter(({ layer }) => !OPTIONAL.has(layer)), ...[...OPTIONAL].map((layer) => wanted.filter((one) => one.layer === layer))];
-    for (const group of groups) {
-      while (group.length && this._requests < REQUESTS) void this._fetch(group.splice(0, AT_ONCE));
-    }
-  }
-
-  /** @param {{layer: Layer, level: number, row: number, column: number}[]} wanted */
-  async _fetch(wanted) {
-    const names = wanted.map((one) => `${one.layer}/${nameOf(one)}`);
-    for (const name of names) this._asked.add(name);
-    this._requests += 1;
-    try {
-      const tiles = await this.options.fetch(wanted);
-      for (const tile of tiles) this.cache.put(tile);
-      const came = new Set(tiles.map((tile) => `${tile.layer}/${nameOf(tile)}`));
-      for (const name of names) if (!came.has(name)) this._absent.add(name);
-    } catch (error) {
-      if (error instanceof Refusal && error.status === 404) for (const name of names) this._absent.add(name);
-      else await new Promise((done) => setTimeout(done, 800));
-    }
-    this._requests -= 1;
-    for (const name of names) this._asked.delete(name);
-    this.options.changed();
   }
 
   /**
@@ -202,8 +165,6 @@ export class Scene {
     const tile = this.cache.get("labels", place);
     if (!photo || !tile) return null;
     const labels = this.live.over(tile);
-    const alpha = this.matte === null ? undefined : this.cache.get("alpha", place);
-    const colours = alpha && view.kind === "cutout" ? this.cache.get("colours", place) : undefined;
     const shares = place.level > 0;
     const base = this.band ? this.cache.get("base", place) : undefined;
     let data = labels.data;
@@ -214,11 +175,27 @@ export class Scene {
     }
     /** @type {Layers} */
     const layers = { width: photo.width, height: photo.height, photo: photo.data, labels: data, shares };
-    layers.alpha = alpha?.data;
-    layers.colours = colours?.data;
+    const alpha = this.matte ? this.cache.get("alpha", place) : undefined;
+    const around = alpha && this._around(place, alpha, layers);
+    layers.alpha = around?.data;
     const look = view.kind === "labels" ? `${view.overlay},${view.strength}` : "";
-    const revisions = [photo.revision, labels.stamp, alpha?.revision, colours?.revision].join("|");
+    const revisions = [photo.revision, labels.stamp, around?.stamp].join("|");
     return { layers, stamp: `${look}|${view.gamma}|${revisions}|${band}` };
+  }
+
+  /**
+   * The alpha of a tile. A preview's is only known in its box.
+   * @param {Place} place
+   * @param {Tile} alpha
+   * @param {Layers} layers
+   */
+  _around(place, alpha, layers) {
+    const box = this.matte?.kind === "preview" ? this.matte.box : null;
+    if (!box) return { data: alpha.data, stamp: `${alpha.revision}` };
+    const exact = this.cache.get("exact", place);
+    const [left, top, right, bottom] = box.map((side, i) => side / 2 ** place.level - 256 * (i % 2 ? place.row : place.column));
+    const inside = { left: Math.ceil(left), top: Math.ceil(top), right: Math.floor(right), bottom: Math.floor(bottom) };
+    return { data: aroundPreview(alpha.data, inside, exact?.data, layers), stamp: `${alpha.revision}~${exact?.revision}` };
   }
 
   /**
