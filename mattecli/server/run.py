@@ -12,6 +12,7 @@ from mattecli.server.events import Events
 from mattecli.server.listening import bound, listen
 from mattecli.server.routes import STATIC, page_app
 from mattecli.server.runs import Runs
+from mattecli.server.saving import Saving
 from mattecli.server.security import Tokens
 from mattecli.server.sessions import Sessions, photos_at
 from mattecli.server.start import Start
@@ -48,10 +49,12 @@ def serve_page(names: Sequence[Path], *, options: PageOptions, on_ready: Callabl
         states,
         start=options.start,
         reading=options.reading,
+        exposure=options.run.network_exposure,
         listens=events.listens,
         end=lambda word: runs.end(word),
     )
     runs = Runs(sessions, events.send, options.run)
+    saving = Saving(sessions, runs, events.send, out=options.out, run=options.run, reading=options.reading)
     listener = bound("127.0.0.1", options.port)
     with listener:
         port = listener.getsockname()[1]
@@ -59,6 +62,7 @@ def serve_page(names: Sequence[Path], *, options: PageOptions, on_ready: Callabl
             sessions,
             events,
             runs,
+            saving,
             port=port,
             tokens=tokens,
             static=options.static,
