@@ -1,4 +1,4 @@
-"""Saves what was painted and matted, and says how to make it again."""
+"""Saves outputs, and says how to make them again."""
 
 from __future__ import annotations
 
