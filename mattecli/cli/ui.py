@@ -108,11 +108,12 @@ def check_server(command: str) -> None:
     """Raise DeviceError where the packages of the server are missing."""
     from importlib.util import find_spec
 
-    missing = [name for name, module in (("FastAPI", "fastapi"), ("uvicorn", "uvicorn")) if find_spec(module) is None]
+    packages = {"FastAPI": "fastapi", "uvicorn": "uvicorn", "python-multipart": "python_multipart"}
+    missing = [name for name, module in packages.items() if find_spec(module) is None]
     if missing:
         are = "is" if len(missing) == 1 else "are"
         raise DeviceError(
-            f"`{command}` needs {' and '.join(missing)}, which {are} not installed; pip install 'mattecli[ui]'"
+            f"`{command}` needs {', '.join(missing)}, which {are} not installed; pip install 'mattecli[ui]'"
         )
 
 

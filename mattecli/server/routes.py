@@ -13,18 +13,16 @@ from urllib.parse import quote
 import numpy as np
 from fastapi import Depends, FastAPI, Header, Query, Request, Response
 from fastapi.concurrency import run_in_threadpool
-from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse
 
 from mattecli._version import __version__
-from mattecli.errors import MatteError
 from mattecli.server.bodies import Chosen, Matting, Opening, Operated, Proposing, Saved, Tiles
+from mattecli.server.errors import add_errors
 from mattecli.server.events import Events
 from mattecli.server.findings import findings
 from mattecli.server.finish import PRODUCTS, Finish, Product
 from mattecli.server.operate import operate
 from mattecli.server.packs import PackedTile, pack
-from mattecli.server.refusals import BusyError, MissingError, OrderError, ReadOnlyError, StaleError
+from mattecli.server.refusals import MissingError, StaleError
 from mattecli.server.runs import Runs
 from mattecli.server.saving import Saving
 from mattecli.server.security import SMALL_BODY, App, Guard, Scope, Tokens
@@ -37,8 +35,6 @@ _META = '<meta name="matte-token" content="">'
 _UPLOAD = 512 * 2**20  # bytes of a mask or matte that is dropped on the page
 _BYTES = "application/octet-stream"
 _FOREVER = "private, max-age=31536000, immutable"
-
-_STATUSES = {MissingError: 404, ReadOnlyError: 403, OrderError: 409, StaleError: 409, BusyError: 429}
 
 Tab = Annotated[str | None, Header(alias="X-Matte-Tab", max_length=64)]
 
@@ -56,7 +52,7 @@ def page_app(
 ) -> App:
     """The whole application of `matte ui`, with its guard. `facts` are told the page as they are."""
     app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None, lifespan=_lifespan(sessions, runs))
-    _add_errors(app)
+    add_errors(app)
     _add_files(app, static, tokens)
     _add_photos(app, sessions, runs, facts)
     _add_painting(app, sessions)
@@ -83,38 +79,6 @@ def _lifespan(sessions: Sessions, runs: Runs) -> Callable[[FastAPI], Any]:
 
 def _limit(scope: Scope) -> int:
     return _UPLOAD if scope["method"] == "PUT" else SMALL_BODY
-
-
-def _add_errors(app: FastAPI) -> None:
-    """Errors as JSON of one sentence."""
-
-    @app.exception_handler(MatteError)
-    async def sentence(_: Request, error: MatteError) -> Response:
-        facts: dict[str, Any] = {"error": str(error).replace("`", "")}
-        headers = {}
-        if isinstance(error, OrderError):
-            facts["expected"] = error.expected
-        if isinstance(error, BusyError):
-            headers["Retry-After"] = str(error.after)
-        return JSONResponse(facts, _status(error), headers)
-
-    @app.exception_handler(RequestValidationError)
-    async def malformed(_: Request, error: RequestValidationError) -> Response:
-        first = error.errors()[0]
-        place = ".".join(str(part) for part in first["loc"] if part != "body")
-        return JSONResponse({"error": f"{place or 'the request'}: {first['msg']}"}, 400)
-
-    @app.exception_handler(404)
-    async def missing(_: Request, __: Exception) -> Response:
-        return JSONResponse({"error": "there is nothing at this address"}, 404)
-
-    @app.exception_handler(405)
-    async def wrong(_: Request, __: Exception) -> Response:
-        return JSONResponse({"error": "this address does not take that method"}, 405)
-
-
-def _status(error: MatteError) -> int:
-    return next((status for kind, status in _STATUSES.items() if isinstance(error, kind)), 400)
 
 
 def _add_files(app: FastAPI, static: Path, tokens: Tokens) -> None:
