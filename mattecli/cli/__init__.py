@@ -22,6 +22,7 @@ from mattecli.cli.export import export_onnx
 from mattecli.cli.predict import predict
 from mattecli.cli.report import report
 from mattecli.cli.samples import train_samples
+from mattecli.cli.serve import serve
 from mattecli.cli.terminal import Terminal
 from mattecli.cli.train import train
 from mattecli.cli.trimap import trimap
@@ -60,6 +61,7 @@ for command in (
     composite,
     trimap,
     ui,
+    serve,
     evaluate,
     train,
     train_samples,

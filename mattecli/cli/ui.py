@@ -78,7 +78,7 @@ def ui(
     for name in names:
         if str(name) == "-" or not name.exists():
             raise InputError(f"{name} does not exist; name a photo or a folder of photos")
-    start = _start(choices, names)
+    start = _start(choices, names, snap=model.snap)
 
     from mattecli.system.files import make_folder
 
@@ -108,15 +108,16 @@ def check_server(command: str) -> None:
     """Raise DeviceError where the packages of the server are missing."""
     from importlib.util import find_spec
 
-    missing = [name for name, module in (("FastAPI", "fastapi"), ("uvicorn", "uvicorn")) if find_spec(module) is None]
+    packages = {"FastAPI": "fastapi", "uvicorn": "uvicorn", "python-multipart": "python_multipart"}
+    missing = [name for name, module in packages.items() if find_spec(module) is None]
     if missing:
         are = "is" if len(missing) == 1 else "are"
         raise DeviceError(
-            f"`{command}` needs {' and '.join(missing)}, which {are} not installed; pip install 'mattecli[ui]'"
+            f"`{command}` needs {', '.join(missing)}, which {are} not installed; pip install 'mattecli[ui]'"
         )
 
 
-def _start(choices: PageChoices, names: list[Path]) -> Start | None:
+def _start(choices: PageChoices, names: list[Path], *, snap: int) -> Start | None:
     """What the paint of the photo lies on. Raises UsageError for two of them, and for several photos."""
     given = {what: file for what in ("trimap", "mask", "matte") if (file := getattr(choices, what)) is not None}
     if not given:
@@ -130,4 +131,4 @@ def _start(choices: PageChoices, names: list[Path]) -> Start | None:
     from mattecli.server.start import Start
 
     ((what, file),) = given.items()
-    return Start(cast("Meaning", what), Path(file))
+    return Start(cast("Meaning", what), Path(file), snap)

@@ -8,6 +8,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
 from mattecli.errors import UsageError
+from mattecli.server.finish import PRODUCTS, Finish, Product
 from mattecli.server.labels import ANYWHERE, Labels, Restriction
 from mattecli.server.operation import Operation
 from mattecli.server.photo import Photo
@@ -61,6 +62,26 @@ class Matting(_Body):
 
     kind: Literal["preview", "exact"]
     box: tuple[int, int, int, int] | None = None
+
+
+class Saved(Finish):
+    """What is to be saved, and how it is finished; `overwrite` also replaces files that were not saved from here."""
+
+    products: list[Product]
+    overwrite: bool = False
+
+
+class Chosen(Finish):
+    """The same in an address, with commas."""
+
+    products: Annotated[str, Field(max_length=100)] = "alpha"
+
+    def kinds(self) -> list[Product]:
+        """The products. Raises `UsageError` for others."""
+        words = self.products.split(",")
+        if unknown := [word for word in words if word not in PRODUCTS]:
+            raise UsageError(f"{unknown[0]} is not a product; choose trimap, alpha, cutout or composite")
+        return [product for product in PRODUCTS if product in words]
 
 
 class Restricted(_Body):

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from mattecli.geometry import Box
 from mattecli.imaging.image import to_depth
+from mattecli.inference.plan import Tile
 from mattecli.server.pyramid import Levels, level_grids
 from mattecli.server.refusals import MissingError
 from mattecli.server.tiles import Index
@@ -25,7 +26,7 @@ class Found:
     """A matte of a photo, made from the labels as they were after the operation `sequence`.
 
     `alpha` is float32, (h, w), of `box` at a level; an exact one is that of the whole photo at level 0. `error` is the
-    mean difference of such previews from the exact matte, from 0 to 1.
+    mean difference of such previews from the exact matte, from 0 to 1. `trimap` is what it was made from.
     """
 
     run: int
@@ -35,7 +36,9 @@ class Found:
     alpha: NDArray[np.float32]
     level: int = 0
     error: float | None = None
-    tile: int | str | None = None
+    tile: Tile | None = None
+    precision: str | None = None
+    trimap: NDArray[np.uint8] | None = None
 
     def to_json(self) -> dict[str, Any]:
         """The same for the page."""

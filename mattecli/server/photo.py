@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mattecli.errors import InputError
 from mattecli.imaging.colour.spaces import is_linear, same_space
 from mattecli.imaging.image import Image
 from mattecli.imaging.options import ReadOptions
@@ -28,7 +29,7 @@ from mattecli.server.painting import Painting
 from mattecli.server.pyramid import LabelLevels, PhotoLevels
 from mattecli.server.refusals import MissingError
 from mattecli.server.shared import Shared
-from mattecli.server.state import State, States, digest_of
+from mattecli.server.state import State, States, digest_of, stamp
 from mattecli.server.tiles import Index
 from mattecli.system.files import sweep
 
@@ -40,11 +41,13 @@ LAYERS = ("photo", "labels", "alpha", "base")
 class Photo:
     """An open photo. `readonly` is true where another process paints it; then its paint is as it was at the start.
 
+    `exposure` brightens what the network sees, by stops.
     Raises what reading the photo and its journal raise.
     """
 
-    def __init__(self, path: Path, states: States, *, reading: ReadOptions) -> None:
+    def __init__(self, path: Path, states: States, *, reading: ReadOptions, exposure: float = 0.0) -> None:
         self.path = path
+        self._exposure = exposure
         self._stack = ExitStack()
         self._lock = threading.RLock()
         try:
@@ -56,6 +59,7 @@ class Photo:
     def _open(self, states: States, reading: ReadOptions) -> None:
         self.digest = digest_of(self.path)
         self.state: State = states.of(self.path, self.digest)
+        self._stamp = stamp(self.path)
         self.readonly = not self._stack.enter_context(self.state.locked())
         self.folder = self.state.folder
         if self.readonly:
@@ -100,13 +104,20 @@ class Photo:
         """Close the journal and let go of the lock."""
         self._stack.close()
 
+    def changed(self) -> bool:
+        """Whether the photo's file has another content than when it was opened, or is gone."""
+        try:
+            return stamp(self.path) != self._stamp and digest_of(self.path) != self.digest
+        except (OSError, InputError):
+            return True
+
     # For the network
 
     def view(self) -> Shared:
         """The photo in sRGB as the network sees it, (H, W, 3), shared with other processes."""
         with self._lock:
             if self._view is None:
-                view = view_of(self.image)
+                view = view_of(self.image, exposure=self._exposure)
                 self._view = self._pixels if view.unchanged else self._share(view(self.image.pixels))
             return self._view
 

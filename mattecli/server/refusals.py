@@ -19,6 +19,10 @@ class OrderError(UsageError):
         self.expected = expected
 
 
+class StaleError(UsageError):
+    """Something that must be made anew first."""
+
+
 class BusyError(UsageError):
     """More is asked for at once than this server takes on; `after` is when to ask again, in seconds."""
 

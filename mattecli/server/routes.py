@@ -5,22 +5,26 @@ from __future__ import annotations
 import mimetypes
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated, Any
+from urllib.parse import quote
 
+import numpy as np
 from fastapi import Depends, FastAPI, Header, Query, Request, Response
 from fastapi.concurrency import run_in_threadpool
-from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse
 
 from mattecli._version import __version__
-from mattecli.errors import MatteError
-from mattecli.server.bodies import Matting, Opening, Operated, Proposing, Tiles
+from mattecli.server.bodies import Chosen, Matting, Opening, Operated, Proposing, Saved, Tiles
+from mattecli.server.errors import add_errors
 from mattecli.server.events import Events
+from mattecli.server.findings import findings
+from mattecli.server.finish import PRODUCTS, Finish, Product
 from mattecli.server.operate import operate
 from mattecli.server.packs import PackedTile, pack
-from mattecli.server.refusals import BusyError, MissingError, OrderError, ReadOnlyError
+from mattecli.server.refusals import MissingError, StaleError
 from mattecli.server.runs import Runs
+from mattecli.server.saving import Saving
 from mattecli.server.security import SMALL_BODY, App, Guard, Scope, Tokens
 from mattecli.server.sessions import Sessions
 from mattecli.server.start import trimap_from
@@ -36,15 +40,24 @@ Tab = Annotated[str | None, Header(alias="X-Matte-Tab", max_length=64)]
 
 
 def page_app(
-    sessions: Sessions, events: Events, runs: Runs, *, port: int, tokens: Tokens, static: Path = STATIC, **facts: Any
+    sessions: Sessions,
+    events: Events,
+    runs: Runs,
+    saving: Saving,
+    *,
+    port: int,
+    tokens: Tokens,
+    static: Path = STATIC,
+    **facts: Any,
 ) -> App:
     """The whole application of `matte ui`, with its guard. `facts` are told the page as they are."""
     app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None, lifespan=_lifespan(sessions, runs))
-    _add_errors(app)
+    add_errors(app)
     _add_files(app, static, tokens)
     _add_photos(app, sessions, runs, facts)
     _add_painting(app, sessions)
     _add_runs(app, sessions, runs)
+    _add_saving(app, sessions, saving)
 
     @app.get("/app/events")
     async def streamed(tab: Annotated[str, Query(max_length=64)]) -> Response:
@@ -66,41 +79,6 @@ def _lifespan(sessions: Sessions, runs: Runs) -> Callable[[FastAPI], Any]:
 
 def _limit(scope: Scope) -> int:
     return _UPLOAD if scope["method"] == "PUT" else SMALL_BODY
-
-
-def _add_errors(app: FastAPI) -> None:
-    """Errors as JSON of one sentence."""
-
-    @app.exception_handler(MatteError)
-    async def sentence(_: Request, error: MatteError) -> Response:
-        facts: dict[str, Any] = {"error": str(error)}
-        headers = {}
-        if isinstance(error, OrderError):
-            facts["expected"] = error.expected
-        if isinstance(error, BusyError):
-            headers["Retry-After"] = str(error.after)
-        return JSONResponse(facts, _status(error), headers)
-
-    @app.exception_handler(RequestValidationError)
-    async def malformed(_: Request, error: RequestValidationError) -> Response:
-        first = error.errors()[0]
-        place = ".".join(str(part) for part in first["loc"] if part != "body")
-        return JSONResponse({"error": f"{place or 'the request'}: {first['msg']}"}, 400)
-
-    @app.exception_handler(404)
-    async def missing(_: Request, __: Exception) -> Response:
-        return JSONResponse({"error": "there is nothing at this address"}, 404)
-
-    @app.exception_handler(405)
-    async def wrong(_: Request, __: Exception) -> Response:
-        return JSONResponse({"error": "this address does not take that method"}, 405)
-
-
-def _status(error: MatteError) -> int:
-    for kind, status in ((MissingError, 404), (ReadOnlyError, 403), (OrderError, 409), (BusyError, 429)):
-        if isinstance(error, kind):
-            return status
-    return 400
 
 
 def _add_files(app: FastAPI, static: Path, tokens: Tokens) -> None:
@@ -140,7 +118,8 @@ def _add_photos(app: FastAPI, sessions: Sessions, runs: Runs, facts: dict[str, A
 
     @app.get("/app/session", dependencies=[Depends(heard)])
     def session() -> dict[str, Any]:
-        return {"version": __version__, "photos": sessions.listing(), **facts}
+        can = {"auto": find_spec("rembg") is not None, "writeTrimapOnly": True}
+        return {"version": __version__, "photos": sessions.listing(), "products": PRODUCTS, "can": can, **facts}
 
     @app.post("/app/photos/{word}/open")
     def opened(word: str, body: Opening) -> dict[str, Any]:
@@ -222,3 +201,29 @@ def _add_runs(app: FastAPI, sessions: Sessions, runs: Runs) -> None:
     def cancelled(word: str, run: int, tab: Tab = None) -> dict[str, bool]:
         with sessions.using(word, tab=tab, write=True):
             return {"cancelled": runs.cancel(word, run)}
+
+
+def _add_saving(app: FastAPI, sessions: Sessions, saving: Saving) -> None:
+    @app.get("/app/photos/{word}/findings")
+    def found(word: str) -> dict[str, Any]:
+        with sessions.using(word) as photo:
+            exact = photo.mattes.exact
+            if exact is None:
+                raise StaleError("there is no exact matte yet; make it first")
+            places = findings(np.asarray(exact.alpha), photo.snapshot()[0])
+            return {"sequence": exact.sequence, "findings": [place.to_json() for place in places]}
+
+    @app.post("/app/photos/{word}/save", status_code=202)
+    def save(word: str, body: Saved, tab: Tab = None) -> dict[str, str]:
+        with sessions.using(word, tab=tab, write=True):
+            return {"save": saving.save(word, body.products, body, overwrite=body.overwrite)}
+
+    @app.get("/app/photos/{word}/download/{product}")
+    def download(word: str, product: Product, finish: Annotated[Finish, Query()]) -> Response:
+        name, content = saving.download(word, product, finish)
+        disposition = f"attachment; filename*=UTF-8''{quote(name, safe='')}"
+        return Response(content, media_type="image/png", headers={"Content-Disposition": disposition})
+
+    @app.get("/app/photos/{word}/command")
+    def command(word: str, chosen: Annotated[Chosen, Query()]) -> dict[str, str]:
+        return {"command": saving.command(word, chosen.kinds(), chosen)}

@@ -50,6 +50,7 @@ class _Going:
     photo: Photo
     stack: ExitStack
     out: Shared | None = None
+    known: Shared | None = None
     then: Callable[[Found | str], None] | None = None
 
 
@@ -89,7 +90,7 @@ class Runs:
             where, level = _place(photo, kind, box)
             whole = level == 0 and where == Box(0, photo.height, 0, photo.width)
             size = (-(-where.height // 2**level), -(-where.width // 2**level))
-            known = self._shared(stack, photo, trimap)
+            known = Shared.of(trimap, folder=photo.folder)
             out = Shared(size, np.float32, folder=photo.folder)
             number = next(self._numbers)
             task = MatteTask(
@@ -100,13 +101,13 @@ class Runs:
                 kind="exact" if whole else kind,
                 sequence=sequence,
                 view=photo.view().place,
-                trimap=known,
+                trimap=known.place,
                 out=out.place,
                 box=where,
                 level=level,
                 pinned=then is not None,
             )
-            self._submit(task, _Going(photo, stack.pop_all(), out, then))
+            self._submit(task, _Going(photo, stack.pop_all(), out, known, then))
         return number
 
     def cancel(self, word: str, run: int) -> bool:
@@ -190,10 +191,12 @@ class Runs:
                 self._proposed(task, reply, going)
 
     def _matted(self, task: MatteTask, reply: Reply, going: _Going) -> None:
-        photo, out = going.photo, going.out
-        if not isinstance(reply, Matted) or out is None:
-            if out is not None:
-                out.close()
+        photo, out, known = going.photo, going.out, going.known
+        if out is None or known is None:
+            raise AssertionError("a matte has no place")
+        if not isinstance(reply, Matted):
+            out.close()
+            known.close()
             why = reply.sentence if isinstance(reply, Failed) else _CANCELLED
             cancelled = isinstance(reply, Cancelled)
             self._tell("failed", task.photo, run=task.number, error=why, cancelled=cancelled)
@@ -211,8 +214,15 @@ class Runs:
             level=task.level,
             error=reply.error,
             tile=reply.tile,
+            precision=reply.facts.get("precision"),
+            trimap=known.array,
         )
-        photo.mattes.keep(found, on_drop=out.close)
+
+        def drop() -> None:
+            out.close()
+            known.close()
+
+        photo.mattes.keep(found, on_drop=drop)
         estimate = {"exact": self.estimate(photo.height, photo.width)}
         self._tell("matte", task.photo, matte=found.to_json(), estimate=estimate)
         if going.then is not None:

@@ -10,7 +10,7 @@ import hmac
 import json
 import re
 import secrets
-from collections.abc import Awaitable, Callable, Iterable, MutableMapping
+from collections.abc import Awaitable, Callable, Collection, Iterable, MutableMapping
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import parse_qs
@@ -155,6 +155,40 @@ class Guard:
             raise RefusedError(403, "the cookie of this server is missing; open the address that `matte ui` printed")
         if scope["method"] not in _READING and not same(header(scope, b"x-matte-token") or "", self._tokens.write):
             raise RefusedError(403, "the header X-Matte-Token is missing or wrong; reload the page")
+
+
+class Key:
+    """Lets in who has the token, as `Authorization: Bearer …`; all paths but the open ones need it.
+
+    Without a token only this machine's own programs are let in, and no page of a browser.
+    """
+
+    def __init__(self, app: App, *, token: str | None, open_paths: Collection[str] = ()) -> None:
+        self._app, self._token, self._open = app, token, open_paths
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handle a request, or refuse it."""
+        if scope["type"] == "lifespan":
+            await self._app(scope, receive, send)
+            return
+        if scope["type"] != "http":
+            await send({"type": "websocket.close", "code": 1008})
+            return
+        guarded = with_headers(send)
+        if self._token is None:
+            try:
+                check_host(scope)
+                _check_origin(scope)
+            except RefusedError as refused:
+                await refuse(guarded, refused.status, str(refused))
+                return
+        elif scope["path"] not in self._open:
+            kind, _, given = (header(scope, b"authorization") or "").partition(" ")
+            if kind.lower() != "bearer" or not same(given.strip(), self._token):
+                sentence = "the token is missing or wrong; send the header Authorization: Bearer TOKEN"
+                await refuse(guarded, 401, sentence, [(b"www-authenticate", b"Bearer")])
+                return
+        await self._app(scope, receive, guarded)
 
 
 def header(scope: Scope, name: bytes) -> str | None:

@@ -44,9 +44,9 @@ class _Entry:
 class Sessions:
     """The photos at `paths`, by words that tell nothing of where they are. Safe to use from threads.
 
-    `start` is what the paint of a new photo lies on. `listens` says whether a tab has a stream of events. A tab that
-    has none and was silent for 90 seconds loses the right to paint to the next that opens the photo. `end` is called
-    with the word of a photo before it is closed.
+    `start` is what the paint of a new photo lies on. `exposure` is that of `Photo`. `listens` says whether a tab has a
+    stream of events. A tab that has none and was silent for 90 seconds loses the right to paint to the next that opens
+    the photo. `end` is called with the word of a photo before it is closed.
     """
 
     def __init__(
@@ -56,13 +56,14 @@ class Sessions:
         *,
         start: Start | None = None,
         reading: ReadOptions | None = None,
+        exposure: float = 0.0,
         listens: Callable[[str], bool] = lambda _: False,
         end: Callable[[str], None] = lambda _: None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._entries = {entry.word: entry for entry in (_Entry(secrets.token_urlsafe(9), path) for path in paths)}
         self._states, self._start = states, start
-        self._reading = reading or ReadOptions()
+        self._reading, self._exposure = reading or ReadOptions(), exposure
         self._listens, self._end, self._clock = listens, end, clock
         self._heard: dict[str, float] = {}
 
@@ -83,6 +84,8 @@ class Sessions:
         entry = self._entry(word)
         self.hear(tab)
         with entry.lock:
+            if entry.photo is not None and not entry.used and entry.photo.changed():
+                self._let_go(entry)
             photo = entry.photo
             if photo is None:
                 photo = entry.photo = self._read(entry)
@@ -142,7 +145,7 @@ class Sessions:
 
     def _read(self, entry: _Entry) -> Photo:
         self._evict()
-        photo = Photo(entry.path, self._states, reading=self._reading)
+        photo = Photo(entry.path, self._states, reading=self._reading, exposure=self._exposure)
         try:
             if self._start is not None and not photo.readonly:
                 self._start.lay(photo)

@@ -29,20 +29,27 @@ class Start:
 
     what: Meaning
     file: Path
+    snap: int = 0  # as in `read_trimap`
 
     def lay(self, photo: Photo) -> None:
         """Lay the file under the paint of a photo, unless that was done before with the same content."""
         digest = digest_of(self.file)
         if photo.state.facts.get("start") == digest:
             return
-        trimap = trimap_from(self.file, photo, what=self.what, name=str(self.file))
+        trimap = trimap_from(self.file, photo, what=self.what, name=str(self.file), snap=self.snap)
         base = measured(trimap)
         photo.painting.do(photo.painting.sequence + 1, lambda labels: labels.set_base(base))
         photo.state.note(start=digest)
 
 
 def trimap_from(
-    source: Source, photo: Photo, *, what: Meaning | None = None, name: str = "the picture", most: int | None = None
+    source: Source,
+    photo: Photo,
+    *,
+    what: Meaning | None = None,
+    name: str = "the picture",
+    most: int | None = None,
+    snap: int = 0,
 ) -> NDArray[np.uint8]:
     """The trimap, uint8 (H, W) of 0, 128 and 255, of a photo from a file or its content.
 
@@ -54,7 +61,7 @@ def trimap_from(
     if what is None:
         what = "trimap" if _is_trimap(values) else "mask"
     if what == "trimap":
-        trimap = from_values(values, name=name)
+        trimap = from_values(values, snap=snap, name=name)
         check_size((trimap.shape[1], trimap.shape[0]), photo.image.size, name=name, image_name=photo.path.name)
         return trimap
     matte = matte_of(values, name)

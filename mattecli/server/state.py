@@ -59,14 +59,14 @@ class States:
         """The state of a photo, whose path is noted down."""
         folder = self.folder / "photos" / digest
         make_folder(folder)
-        _write(self._place(path), {**_stamp(path), "digest": digest, "path": str(path.absolute())})
+        _write(self._place(path), {**stamp(path), "digest": digest, "path": str(path.absolute())})
         return State(folder)
 
     def progress(self, path: Path) -> Progress:
         """How far a photo is, as far as it is known without reading it."""
         known = _read(self._place(path))
         try:
-            if not known or _stamp(path) != {key: known[key] for key in ("size", "changed")}:
+            if not known or stamp(path) != {key: known[key] for key in ("size", "changed")}:
                 return "untouched"
         except OSError:
             return "failed"
@@ -116,7 +116,8 @@ class State:
                     _unlock(file)
 
 
-def _stamp(path: Path) -> dict[str, int]:
+def stamp(path: Path) -> dict[str, int]:
+    """A file's size and time of change. Raises OSError."""
     found = path.stat()
     return {"size": found.st_size, "changed": found.st_mtime_ns}
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from mattecli.geometry import Box
+from mattecli.inference.plan import Tile
 from mattecli.server.distance import Base
 from mattecli.server.shared import Place
 
@@ -71,9 +72,9 @@ class Matted:
     """A matte is in its place. `tile` is the side of its tiles, `seconds` what the run took, `error` see `windows`."""
 
     seconds: float
-    tile: int | str
+    tile: Tile
     error: float
-    facts: dict[str, object]
+    facts: dict[str, Any]
 
 
 @dataclass(frozen=True)

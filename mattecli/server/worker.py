@@ -23,7 +23,7 @@ from mattecli.errors import MatteError
 from mattecli.geometry import Box
 from mattecli.inference.model import Model
 from mattecli.inference.options import RunOptions
-from mattecli.inference.plan import Plan
+from mattecli.inference.plan import Plan, Tile
 from mattecli.inference.tiling import Statistics
 from mattecli.server.distance import measured
 from mattecli.server.tasks import (
@@ -127,7 +127,7 @@ class Worker:
         else:
             found, error = self._window(task, view, trimap, plans.append, progress)
         out[...] = found
-        tile = plans[-1].label if plans else "off"
+        tile: Tile = "off" if not plans or plans[-1].whole else plans[-1].tile
         facts = backend_facts(self._model.backend) if task.kind == "exact" else {}
         return Matted(time.perf_counter() - began, tile, error, facts)
 

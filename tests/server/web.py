@@ -17,6 +17,7 @@ from mattecli.inference.options import RunOptions
 from mattecli.server.events import Events
 from mattecli.server.routes import page_app
 from mattecli.server.runs import Runs
+from mattecli.server.saving import Saving
 from mattecli.server.security import App, Tokens
 from mattecli.server.sessions import Sessions
 from mattecli.server.state import States
@@ -89,6 +90,7 @@ class Page:
     sessions: Sessions
     events: Events
     runs: Runs
+    saving: Saving
     static: Path
     told: list[dict[str, Any]] = field(default_factory=list)
     tab: str = "one"
@@ -97,7 +99,14 @@ class Page:
 
     def __post_init__(self) -> None:
         self.app = page_app(
-            self.sessions, self.events, self.runs, port=PORT, tokens=self.tokens, static=self.static, **self.facts
+            self.sessions,
+            self.events,
+            self.runs,
+            self.saving,
+            port=PORT,
+            tokens=self.tokens,
+            static=self.static,
+            **self.facts,
         )
 
     def close(self) -> None:
@@ -166,7 +175,9 @@ def unpacked(body: bytes) -> tuple[dict[str, Any], list[np.ndarray]]:
     return facts, tiles
 
 
-def page_for(*photos: Path, folder: Path, target: Callable[..., None] = serve, **options: Any) -> Page:
+def page_for(
+    *photos: Path, folder: Path, target: Callable[..., None] = serve, out: Path | None = None, **options: Any
+) -> Page:
     """A page for photos, whose state is kept below `folder`."""
     static = folder / "static"
     (static / "view").mkdir(parents=True, exist_ok=True)
@@ -176,10 +187,10 @@ def page_for(*photos: Path, folder: Path, target: Callable[..., None] = serve, *
     events = Events()
     sessions = Sessions(photos, States(folder / "state"), listens=events.listens, **options)
     told: list[dict[str, Any]] = []
-    runs = Runs(
-        sessions,
-        lambda kind, photo=None, **facts: told.append({"type": kind, "photo": photo, **facts}),
-        RunOptions(device="cpu"),
-        target=target,
-    )
-    return Page(sessions, events, runs, static, told)
+
+    def tell(kind: str, photo: str | None = None, **facts: Any) -> None:
+        told.append({"type": kind, "photo": photo, **facts})
+
+    run = RunOptions(device="cpu")
+    runs = Runs(sessions, tell, run, target=target)
+    return Page(sessions, events, runs, Saving(sessions, runs, tell, out=out, run=run), static, told)
