@@ -50,7 +50,7 @@ function painting({ store, tools, photo }) {
     cancel: () => {
       if (tools.cancel()) return;
       if (store.now.tool === "pick") store.set({ tool: "brush" });
-      else if (store.now.run) photo()?.cancel();
+      else if (store.now.run) photo()?.mattes.cancel();
       else store.set({ message: null });
     },
   };
@@ -102,7 +102,7 @@ function matting({ store, viewer, photo, save, tools }) {
     matte: () => {
       if (!store.now.painted) return photo()?.say("There is no trimap yet. Begin with a box, strokes or a mask.");
       store.set({ view: store.now.view === "labels" || store.now.view === "trimap" ? "cutout" : store.now.view });
-      void photo()?.matte("exact");
+      void photo()?.mattes.make("exact");
     },
     fromMatte: () => void photo()?.propose({ source: "matte" }),
     next: finding(1),

@@ -34,7 +34,10 @@ const viewer = new Viewer({
   marks: /** @type {HTMLCanvasElement} */ (byId("marks")),
   look,
   mark: (context) => tools.mark(context),
-  moved: ({ scale }) => store.set({ scale }),
+  moved: ({ scale }) => {
+    store.set({ scale });
+    photo?.mattes.moved();
+  },
 });
 const tools = new Tools({
   viewer,
@@ -121,7 +124,9 @@ function leave() {
 }
 
 function listenToKeys() {
+  addEventListener("pointerdown", () => delete document.body.dataset.tabbing);
   addEventListener("keydown", (event) => {
+    if (event.key === "Tab") document.body.dataset.tabbing = "true"; // the focus is shown on the picture, too
     const binding = bindingOf(event);
     if (!binding || inControl(event) || (byId("help").matches("[open]") && binding.action !== "help")) return;
     if (binding.held || event.ctrlKey || event.key.length === 1 || event.target === picture || event.target === document.body || event.key.startsWith("F")) {

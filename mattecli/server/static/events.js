@@ -39,10 +39,10 @@ const REACTIONS = {
     if (estimate?.exact !== undefined) store.set({ estimate: estimate.exact });
     scene.showMatte(matte);
     if (matte.kind === "exact") {
-      void photo.findAgain();
+      void photo.mattes.find();
       photo.say(matte.sequence === painted ? "The exact matte is ready." : "The exact matte is ready, from older paint.", "good");
     }
-    if (matte.sequence !== painted && fact) photo.matteSoon();
+    if (matte.sequence !== painted && fact) photo.mattes.soon();
   },
 
   failed(photo, { run, error, cancelled }) {

@@ -1,6 +1,7 @@
 /**
- * The open photo: what is painted, proposed, matted and saved, between the store, the scene and the server.
+ * The open photo: what is painted and proposed, between the store, the scene and the server.
  */
+import { Mattes } from "./mattes.js";
 import { sentence } from "./sentence.js";
 import { OperationQueue } from "./paint/stroke.js";
 import { Scene } from "./view/scene.js";
@@ -17,13 +18,7 @@ import { Scene } from "./view/scene.js";
  *   compose: import("./view/scene.js").Options["compose"]}} Parts
  */
 
-/** Milliseconds after the pen went up: when a matte is made, and when a proposal. */
-const BEFORE_MATTE = 700;
-const BEFORE_PROPOSAL = 300;
-/** Seconds. An exact run that takes less starts by itself. */
-const SHORT_RUN = 10;
-/** Pixels of a preview. */
-const MOST_PREVIEWED = 2 ** 21;
+const BEFORE_PROPOSAL = 300; // milliseconds after the pen went up
 
 export class OpenPhoto {
   /** @param {Parts} parts */
@@ -47,12 +42,15 @@ export class OpenPhoto {
       compose,
       pending: () => this.queue.entries,
     });
-    this._matteTimer = 0;
+    this.mattes = new Mattes(this);
     this._proposalTimer = 0;
     this._refined = 0; // the number of the last base, if a stroke led to it
     /** @type {string | null} what the last proposal was made from, if strokes can make it better */
     this._source = null;
     this._again = false;
+    const begun = JSON.parse(sessionStorage.getItem(`begun/${fact.id}`) ?? "{}"); // before a reload
+    if (begun.box && fact.painted) store.set({ box: begun.box });
+    if (fact.painted) this._source = begun.source ?? null;
     this.sync(fact);
   }
 
@@ -67,7 +65,7 @@ export class OpenPhoto {
     this.store.set({ photo: fact, painted, undoable, redoable, band, matte, saved, hasBase, box });
     this.store.set({ estimate: fact.estimate?.exact ?? null });
     this.scene.showMatte(matte);
-    if (matte?.kind === "exact") void this.findAgain();
+    if (matte?.kind === "exact") void this.mattes.find();
   }
 
   /** Asks the server for its state, after a pause of its events. */
@@ -167,7 +165,7 @@ export class OpenPhoto {
     if (painted === before) return;
     const refines = (kind === "stroke" || kind === "polygon" || kind === "fill") && label !== 128;
     if (refines) this._refineSoon();
-    this.matteSoon();
+    this.mattes.soon();
   }
 
   /** Forgets strokes that the labels on the screen have. To be called for each frame. */
@@ -184,7 +182,10 @@ export class OpenPhoto {
   async propose(from, again = false) {
     const box = this.store.now.box;
     const painted = from.source === "box" || from.source === "strokes";
-    if (!again) this._source = painted ? from.source : null;
+    if (!again) {
+      this._source = painted ? from.source : null;
+      sessionStorage.setItem(`begun/${this.id}`, JSON.stringify({ source: this._source, box }));
+    }
     const whole = box && painted ? { ...from, box } : from;
     await this._proposed(() => this.api.propose(this.id, whole), again);
   }
@@ -241,61 +242,8 @@ export class OpenPhoto {
     while (this.queue.unsent) await new Promise((done) => setTimeout(done, 30));
   }
 
-  // Mattes
-
-  /** Makes a matte when nothing has changed for a moment. */
-  matteSoon() {
-    clearTimeout(this._matteTimer);
-    this._matteTimer = setTimeout(() => this._matteNow(), BEFORE_MATTE);
-  }
-
-  _matteNow() {
-    const { automatic, hasBase, matte, painted, run, estimate, proposing, photo } = this.store.now;
-    if (!automatic || photo?.readonly || !(hasBase || matte) || (matte?.kind === "exact" && matte.sequence === painted)) return;
-    if (this.scene.live.current || this.queue.unsent || proposing) return this.matteSoon();
-    if (estimate !== null && estimate < SHORT_RUN) void this.matte("exact");
-    else if (run?.kind !== "exact") void this.matte("preview");
-  }
-
-  /** @param {"preview" | "exact"} kind */
-  async matte(kind) {
-    const { left, top, right, bottom } = this.viewer.visible;
-    const small = (right - left) * (bottom - top) <= MOST_PREVIEWED;
-    try {
-      await this.sent();
-      const { run } = await this.api.matte(this.id, kind, kind === "preview" && small ? [left, top, right, bottom] : undefined);
-      if (this.store.now.matte?.run !== run) this.store.set({ run: { run, kind, share: 0, left: null } });
-    } catch (error) {
-      this.say(sentence(/** @type {Error} */ (error).message), "bad");
-    }
-  }
-
-  cancel() {
-    const { run } = this.store.now;
-    if (run) void this.api.cancel(this.id, run.run).catch((error) => this.say(error.message, "bad"));
-  }
-
-  async findAgain() {
-    try {
-      this.store.set({ findings: (await this.api.findings(this.id)).findings, finding: -1 });
-    } catch {
-      this.store.set({ findings: null, finding: -1 }); // they can be asked for again with the next matte
-    }
-  }
-
-  /** @param {import("./api.js").SaveWish} wish */
-  async save(wish) {
-    try {
-      await this.sent();
-      const { save } = await this.api.save(this.id, wish);
-      this.store.set({ saving: save });
-    } catch (error) {
-      this.say(sentence(/** @type {Error} */ (error).message), "bad");
-    }
-  }
-
   close() {
-    clearTimeout(this._matteTimer);
+    this.mattes.close();
     clearTimeout(this._proposalTimer);
     this.queue.close();
   }

@@ -72,3 +72,9 @@ test("around a preview's box lies the last exact matte, or what the labels say",
   assert.deepEqual([...aroundPreview(preview, middle, undefined, tile)], [255, 2, 0]);
   assert.deepEqual([...aroundPreview(preview, { left: 40, top: 0, right: 50, bottom: 1 }, undefined, tile)], [255, 128, 0]);
 });
+
+test("new paint shows in the matte at once, and the matte stays where labels are unknown", () => {
+  const painted = { ...tile, labels: Uint8Array.from([255, 0, 128]), alpha: Uint8Array.from([10, 200, 90]) };
+  assert.deepEqual(rows(composed(painted, { ...view, kind: "alpha" })).map(([grey]) => grey), [255, 0, 90]);
+  assert.deepEqual(rows(composed(painted, { ...view, kind: "cutout" })).map((pixel) => pixel[3]), [255, 0, 90]);
+});

@@ -14,16 +14,18 @@ import { actionButton, button, check, make, slider, step } from "./elements.js";
 export function beginPanel(store, act, photo) {
   const hint = make("p");
   const propose = actionButton("Propose", "propose", act, { className: "primary wide" });
+  const bar = make("div", { className: "bar", data: { busy: "true" }, aria: { hidden: true } }, make("div"));
   const refine = check("Refine with each stroke", "Each stroke of foreground or background makes the proposal anew", (on) =>
     store.set({ refining: on }),
   );
   const bands = bandSliders(store, photo);
-  const panel = step("1", "Begin", hint, numbers(store), make("div", { className: "row" }, propose), others(store, photo),
-    refine.element, ...bands.elements);
+  const more = make("details", {}, make("summary", {}, "Other ways to begin"), others(store, photo), numbers(store));
+  const panel = step("1", "Begin", hint, make("div", { className: "row" }, propose), bar, more, refine.element, ...bands.elements);
   store.watch(["box", "hasBase", "proposing", "refining", "painted", "band", "photo"], (now) => {
     hint.textContent = hintOf(now);
     propose.disabled = now.proposing !== null || !now.photo || now.photo.readonly || !(now.box || now.painted);
     propose.textContent = now.proposing ? "Proposing…" : "Propose";
+    bar.style.visibility = now.proposing ? "visible" : "hidden";
     refine.input.checked = now.refining;
     panel.show(now.hasBase ? "done" : "now");
   });
@@ -59,7 +61,7 @@ function numbers(store) {
     });
   });
   const labels = names.map((name, i) => make("label", { className: "number" }, name, inputs[i]));
-  return make("details", {}, make("summary", {}, "Box by numbers"), make("div", { className: "pair" }, ...labels));
+  return make("div", {}, make("p", {}, "Box by numbers, in pixels"), make("div", { className: "pair" }, ...labels));
 }
 
 /**
@@ -90,7 +92,7 @@ function others(store, photo) {
     automatic.hidden = !session?.can?.auto;
     for (const one of [open, screen, automatic]) one.disabled = proposing !== null || !fact || fact.readonly;
   });
-  return make("details", {}, make("summary", {}, "Other ways to begin"), row);
+  return row;
 }
 
 /**

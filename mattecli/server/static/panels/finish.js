@@ -51,9 +51,9 @@ export function finishPanel(store, act, photo) {
     title: "The command line that gives the same files",
   });
   const downloads = make("div", { className: "row" });
-  const folder = make("p");
-  const panel = step("4", "Save", products, edgeOptions(edges), overwrite.element,
-    make("div", { className: "row" }, save, copy), downloads, folder);
+  const more = make("details", {}, make("summary", {}, "Edges, colours, download"), ...edgeOptions(edges, () => queueMicrotask(show)), overwrite.element,
+    downloads);
+  const panel = step("4", "Save", products, more, make("div", { className: "row" }, save, copy));
 
   const show = () => {
     const { photo: fact, painted, saving, matte } = store.now;
@@ -63,12 +63,11 @@ export function finishPanel(store, act, photo) {
     save.textContent = saving ? (exact || !needsMatte ? "Saving…" : "Waiting for the exact matte…") : "Save";
     const background = backgroundOf(store.now.behind);
     boxes[3].element.title = background ? `The subject on ${background}` : "Choose a colour in the view Cut-out first";
-    downloads.replaceChildren(...(exact && fact ? links(photo(), [...ticked], options()) : []));
+    downloads.replaceChildren(...(exact && fact ? links(photo(), [...ticked], options()) : ["Download: after the exact matte."]));
   };
   store.watch(["photo", "painted", "saving", "matte", "saved", "behind", "session", "hasBase"], (now) => {
     const products = now.session?.products;
     for (const { product, element } of boxes) element.hidden = Boolean(products?.length && !products.includes(product));
-    folder.textContent = now.session?.folder ? `Into ${now.session.folder}` : "Beside the photo";
     const current = now.matte?.kind === "exact" && now.matte.sequence === now.painted;
     panel.show(now.saved !== null && now.saved === now.painted ? "done" : current ? "now" : "later");
     show();
@@ -76,17 +75,21 @@ export function finishPanel(store, act, photo) {
   return {
     element: panel.element,
     save: () => {
-      if (!save.disabled) void photo()?.save({ products: [...ticked], ...options(), overwrite: overwrite.input.checked });
+      if (!save.disabled) void photo()?.mattes.save({ products: [...ticked], ...options(), overwrite: overwrite.input.checked });
     },
   };
 }
 
-/** @param {Record<string, unknown>} edges */
-function edgeOptions(edges) {
+/**
+ * @param {Record<string, unknown>} edges
+ * @param {() => void} changed
+ */
+function edgeOptions(edges, changed) {
   const sliders = EDGES.map(([key, name, min, max, step, unit]) => {
     const made = slider({
       name, min, max, step, text: (value) => (value ? `${value} ${unit}` : "off"),
-      changed: (value) => {
+      changed: (value, released) => {
+        if (released) changed();
         if (value) edges[key] = value;
         else delete edges[key];
       },
@@ -98,7 +101,7 @@ function edgeOptions(edges) {
     if (value) edges.despill = value;
     else delete edges.despill;
   });
-  return make("details", {}, make("summary", {}, "Edges and colours"), ...sliders, make("div", { className: "row" }, despill));
+  return [...sliders, make("div", { className: "row" }, despill)];
 }
 
 /**

@@ -13,7 +13,7 @@ import { actionButton, button, check, duration, make, step } from "./elements.js
  */
 export function mattePanel(store, act, photo) {
   const start = actionButton("Matte", "matte", act, { className: "primary wide" });
-  const cancel = button("Cancel", () => photo()?.cancel(), { className: "quiet" });
+  const cancel = button("Cancel", () => photo()?.mattes.cancel(), { className: "quiet" });
   const text = make("span");
   const share = make("div");
   const bar = make("div", { className: "bar", role: "progressbar", aria: { label: "Progress of the matte", valuemin: 0, valuemax: 100 } }, share);
@@ -21,7 +21,7 @@ export function mattePanel(store, act, photo) {
   const state = make("div", { className: "task" });
   const automatic = check("Update by itself", "A matte is made 0.7 seconds after each change: the exact one where that takes under 10 seconds, else a preview of what is in view", (on) => {
     store.set({ automatic: on });
-    if (on) photo()?.matteSoon();
+    if (on) photo()?.mattes.soon();
   });
   const panel = step("2", "Matte", make("div", { className: "row" }, start), task, state, automatic.element);
   store.watch(["run", "matte", "painted", "hasBase", "estimate", "automatic", "photo", "saving"], (now) => {

@@ -106,15 +106,27 @@ const PAINTERS = {
     to.fill(255 * foregroundShare(layers, at) + 128 * unknownShare(layers, at), 0, 3);
     to[3] = 255;
   },
-  alpha({ alpha }, at, to) {
-    to.fill(/** @type {Uint8Array} */ (alpha)[at], 0, 3);
+  alpha(layers, at, to) {
+    to.fill(alphaAt(layers, at), 0, 3);
     to[3] = 255;
   },
-  cutout({ photo, alpha }, at, to) {
-    for (let c = 0; c < 3; c++) to[c] = photo[3 * at + c];
-    to[3] = /** @type {Uint8Array} */ (alpha)[at];
+  cutout(layers, at, to) {
+    for (let c = 0; c < 3; c++) to[c] = layers.photo[3 * at + c];
+    to[3] = alphaAt(layers, at);
   },
 };
+
+/**
+ * Alpha as the next matte has it where labels are known, and as the last one has it elsewhere. So paint shows at once.
+ * @param {Layers} layers
+ * @param {number} at
+ */
+function alphaAt(layers, at) {
+  const alpha = /** @type {Uint8Array} */ (layers.alpha)[at];
+  if (!layers.labels) return alpha;
+  const least = foregroundShare(layers, at);
+  return Math.min(Math.max(alpha, 255 * least), 255 * (least + unknownShare(layers, at)));
+}
 
 /**
  * @param {Layers} layers
