@@ -102,7 +102,9 @@ function matting({ store, viewer, photo, save, tools }) {
     matte: () => {
       if (!store.now.painted) return photo()?.say("There is no trimap yet. Begin with a box, strokes or a mask.");
       store.set({ view: store.now.view === "labels" || store.now.view === "trimap" ? "cutout" : store.now.view });
-      void photo()?.mattes.make("exact");
+      const { matte, painted } = store.now;
+      if (matte?.kind === "exact" && matte.sequence === painted) photo()?.say("The exact matte is there.", "good");
+      else void photo()?.mattes.make("exact");
     },
     fromMatte: () => void photo()?.propose({ source: "matte" }),
     next: finding(1),

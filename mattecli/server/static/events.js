@@ -57,7 +57,6 @@ const REACTIONS = {
     if (error) return photo.say(sentence(error), "bad");
     const names = files.map((/** @type {{name: string}} */ { name }) => name);
     photo.store.set({ saved: sequence });
-    markDone(photo);
     photo.say(`Saved ${names.join(", ")}.`, "good");
   },
 
@@ -70,11 +69,3 @@ const REACTIONS = {
     photo.say("The server has ended. Start it again: what was painted here is sent then.", "bad");
   },
 };
-
-/** @param {OpenPhoto} photo */
-function markDone({ store, id }) {
-  const { session } = store.now;
-  if (!session) return;
-  const photos = session.photos.map((one) => (one.id === id ? { ...one, state: /** @type {const} */ ("done") } : one));
-  store.set({ session: { ...session, photos } });
-}

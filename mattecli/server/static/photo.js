@@ -242,7 +242,14 @@ export class OpenPhoto {
     while (this.queue.unsent) await new Promise((done) => setTimeout(done, 30));
   }
 
+  /** Stops sending, and leaves in the film strip what became of the photo. */
   close() {
+    const { session, painted, saved } = this.store.now;
+    if (session && painted) {
+      const state = /** @type {"done" | "started"} */ (saved === painted ? "done" : "started");
+      const photos = session.photos.map((one) => (one.id === this.id ? { ...one, state } : one));
+      this.store.set({ session: { ...session, photos } });
+    }
     this.mattes.close();
     clearTimeout(this._proposalTimer);
     this.queue.close();

@@ -21,9 +21,20 @@ HEIGHT, WIDTH = 1500, 2000
 
 
 @pytest.fixture(scope="session")
-def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the server runs."""
+    return tmp_path_factory.mktemp("page")
+
+
+@pytest.fixture
+def saved(folder: Path) -> Path:
+    """Where the page saves."""
+    return folder / "saved"
+
+
+@pytest.fixture(scope="session")
+def address(folder: Path) -> Iterator[str]:
     """The address that `matte ui` prints, with its token."""
-    folder = tmp_path_factory.mktemp("page")
     cv2.imwrite(str(folder / "photo.jpg"), _picture())
     command = [sys.executable, "-m", "mattecli", "ui", "photo.jpg", "--no-browser", "--out-dir", "saved"]
     environment = {**os.environ, "XDG_STATE_HOME": str(folder / "state"), "XDG_CACHE_HOME": str(folder / "cache")}

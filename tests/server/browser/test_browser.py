@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
 
@@ -133,6 +135,44 @@ def test_a_second_tab_is_read_only(opened: Opened) -> None:
     second.stroke([(x, y), (x + 30, y)])
     second.rest()
     assert np.array_equal(second.labels(HEIGHT, WIDTH), before)
+
+
+def test_from_box_to_saved_files_by_keyboard_alone(opened: Opened, saved: Path) -> None:
+    page = opened()
+    page.tab.locator("body").press("Tab")
+    tab_to(page, "SUMMARY", "Other ways to begin")
+    page.press("Enter")
+    for side, value in (("Left", 520), ("Top", 260), ("Right", 1500), ("Bottom", 1260)):
+        tab_to(page, "INPUT", f"{side} of the box")
+        page.tab.keyboard.type(str(value))
+        page.press("Enter")
+    page.press("Escape")
+    page.tab.keyboard.press("Control+Enter")
+    page.wait_for("proposing")
+    page.until("!document.querySelector('#status').textContent.includes('proposing')", timeout=60)
+    page.wait_for("Painted")
+    page.press("Control+s")
+    page.until("document.querySelector('#status').textContent.match(/saved \\d/)", timeout=60)
+    assert "(exact)" in page.status
+    assert "Saved photo_trimap.png, photo_alpha.png, photo_cutout.png." in page.tab.inner_text("#live")
+    names = ["photo_alpha.png", "photo_cutout.png", "photo_trimap.png"]
+    assert sorted(path.name for path in saved.iterdir()) == names
+    alpha = cv2.imread(str(saved / "photo_alpha.png"), cv2.IMREAD_GRAYSCALE)
+    assert alpha.shape == (HEIGHT, WIDTH)
+    assert alpha[760, 1010] == 255
+    assert alpha[100, 100] == 0
+
+
+def tab_to(page: Page, tag: str, name: str) -> None:
+    """Press Tab until a control has the focus."""
+    for _ in range(80):
+        page.press("Tab")
+        found = page.tab.evaluate(
+            "[document.activeElement.tagName, document.activeElement.ariaLabel ?? document.activeElement.textContent]"
+        )
+        if found == [tag, name]:
+            return
+    raise AssertionError(f"Tab never reaches {name}")
 
 
 @pytest.mark.parametrize("width", [1280, 1920])

@@ -50,7 +50,7 @@ export class Tools {
     canvas.addEventListener("dblclick", () => this.finish());
     canvas.addEventListener("contextmenu", (event) => event.preventDefault());
     canvas.addEventListener("wheel", (event) => wheel(this.viewer, event), { passive: false });
-    this.store.watch(["tool", "size", "label", "eraser", "box", "finding"], () => this.viewer.invalidateMarks());
+    this.store.watch(["tool", "size", "box", "finding"], () => this.viewer.invalidateMarks());
   }
 
   /** Closes a polygon. Says whether there was one. */
@@ -165,8 +165,7 @@ export class Tools {
   _stroke(event) {
     const photo = /** @type {OpenPhoto} */ (this._photo());
     const scene = photo.scene;
-    const erasing = this.store.now.eraser || (event.buttons & 32) !== 0;
-    const shape = this._shape(erasing, false);
+    const shape = this._shape(this.store.now.eraser || (event.buttons & 32) !== 0, false);
     scene.live.current = shape;
     if (event.shiftKey && this._last) this._add(shape, this._last);
     this._add(shape, this._brushAt(event));
@@ -180,10 +179,7 @@ export class Tools {
         photo.paint(shape);
         scene.live.current = null;
       },
-      cancel: () => {
-        scene.live.current = null;
-        this.viewer.invalidate();
-      },
+      cancel: () => (scene.live.current = null, this.viewer.invalidate()),
     };
   }
 
@@ -283,7 +279,9 @@ export class Tools {
     if (wipe) marks.drawWipe(context, Math.round(wipeAt * this.viewer.size.width), ratio);
     if (box && tool === "box") {
       const [left, top, right, bottom] = box;
-      marks.drawBox(context, drawnBox(transform, { left, top, right, bottom }), true, ratio);
+      const { width, height } = this.viewer.picture;
+      const whole = drawnBox(transform, { left: 0, top: 0, right: width, bottom: height });
+      marks.drawBox(context, drawnBox(transform, { left, top, right, bottom }), whole, ratio);
     }
     const place = findings?.[finding];
     if (place) {

@@ -1,4 +1,5 @@
 /** The matte: made, waited for and judged. */
+import { sentence } from "../sentence.js";
 import { actionButton, button, check, duration, make, step } from "./elements.js";
 
 /**
@@ -74,7 +75,7 @@ export function judgePanel(store, act, goTo) {
     steps.hidden = list.hidden = !findings?.length;
     if (list.childElementCount !== (findings?.length ?? 0) || list.dataset.run !== String(matte?.run)) {
       list.dataset.run = String(matte?.run);
-      list.replaceChildren(...(findings ?? []).map((one, i) => make("li", {}, button(one.text, () => goTo(i)))));
+      list.replaceChildren(...(findings ?? []).map((one, i) => make("li", {}, button(`${i + 1}. ${sentence(one.text).slice(0, -1)}`, () => goTo(i)))));
     }
     [...list.children].forEach((item, i) => {
       const one = /** @type {HTMLButtonElement} */ (item.firstElementChild);

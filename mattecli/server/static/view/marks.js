@@ -4,6 +4,7 @@
  *
  * @typedef {CanvasRenderingContext2D} Context
  * @typedef {[x: number, y: number]} Point
+ * @typedef {{left: number, top: number, right: number, bottom: number}} Sides
  */
 
 /**
@@ -46,25 +47,21 @@ export function drawOutline(context, points, closed, ratio) {
 }
 
 /**
- * A box with handles at corners and sides; what lies outside is darker.
+ * A box with handles at corners and sides; the picture outside of it is darker.
  * @param {Context} context
- * @param {{left: number, top: number, right: number, bottom: number}} box
- * @param {boolean} handles
+ * @param {Sides} box
+ * @param {Sides} picture
  * @param {number} ratio
  */
-export function drawBox(context, { left, top, right, bottom }, handles, ratio) {
-  const { width, height } = context.canvas;
-  if (handles) {
-    context.fillStyle = "rgb(0 0 0 / 40%)";
-    const outside = new Path2D();
-    outside.rect(0, 0, width, height);
-    outside.rect(left, top, right - left, bottom - top);
-    context.fill(outside, "evenodd");
-  }
+export function drawBox(context, { left, top, right, bottom }, picture, ratio) {
+  context.fillStyle = "rgb(0 0 0 / 40%)";
+  const outside = new Path2D();
+  outside.rect(picture.left, picture.top, picture.right - picture.left, picture.bottom - picture.top);
+  outside.rect(left, top, right - left, bottom - top);
+  context.fill(outside, "evenodd");
   const path = new Path2D();
   path.rect(left + 0.5, top + 0.5, right - left - 1, bottom - top - 1);
   line(context, path, ratio);
-  if (!handles) return;
   const side = 4 * ratio;
   for (const x of [left, (left + right) / 2, right]) {
     for (const y of [top, (top + bottom) / 2, bottom]) {
