@@ -53,6 +53,11 @@ def test_a_box_becomes_a_proposal_a_base_and_an_exact_matte(photo: Path, tmp_pat
     expected = shipped_model.predict(np.asarray(PIL.Image.open(photo)), trimap)
     answer = page.get(f"/app/photos/{word}/tiles/alpha/0/0/1?revision={run}")
     assert np.array_equal(np.frombuffer(answer.body, np.uint8).reshape(256, 96), np.rint(expected[:256, 256:] * 255))
+    body = {"tiles": [["colours", 0, 0, 0], ["alpha", 0, 0, 0], ["photo", 0, 0, 0]], "revision": run}
+    colours, alpha, shown = unpacked(page.post(f"/app/photos/{word}/tiles", body).body)[1]
+    opaque = alpha[..., 0] == 255
+    assert opaque.any()
+    assert np.array_equal(colours[opaque], shown[opaque])
     assert page.open()["matte"]["run"] == run
     assert page.open()["estimate"]["exact"] > 0
     assert any(event["type"] == "progress" and event["run"] == run for event in page.told)
