@@ -62,7 +62,6 @@ def test_a_box_becomes_a_proposal_a_base_and_an_exact_matte(photo: Path, tmp_pat
     assert page.open()["estimate"]["exact"] > 0
     assert any(event["type"] == "progress" and event["run"] == run for event in page.told)
     page.close()
-    assert not list(tmp_path.glob("state/photos/*/.matte-*"))
 
 
 def test_a_mask_dropped_on_the_page_becomes_a_proposal(photo: Path, tmp_path: Path) -> None:
@@ -131,7 +130,6 @@ def test_the_end_of_the_server_ends_its_runs(photo: Path, tmp_path: Path) -> Non
     page.wait_for("progress")
     page.close()
     assert page.wait_for("failed")["cancelled"] is True
-    assert not list(tmp_path.glob("state/photos/*/.matte-*"))
 
 
 def test_tiles_of_a_matte_that_is_not_kept_are_not_found(idle: Page) -> None:
