@@ -19,7 +19,7 @@ Word = Annotated[str, Field(pattern=r"^[\w-]{1,64}$")]
 Channel = Annotated[int, Field(ge=0, le=255)]
 Colour = tuple[Channel, Channel, Channel]
 Number = Annotated[float, Field(allow_inf_nan=False, ge=-1e6, le=1e6)]
-TileName = tuple[Literal["photo", "labels", "alpha", "base"], int, int, int]
+TileName = tuple[Literal["photo", "labels", "alpha", "colours", "base"], int, int, int]
 MOST_TILES = 400  # in one answer: a photo's take 79 MB
 
 

@@ -11,14 +11,17 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from mattecli.compositing.foreground import estimate_foreground
 from mattecli.geometry import Box
 from mattecli.imaging.image import to_depth
 from mattecli.inference.plan import Tile
 from mattecli.server.pyramid import Levels, level_grids
 from mattecli.server.refusals import MissingError
 from mattecli.server.tiles import Index
+from mattecli.server.windowed import Windowed
 
 Kind = Literal["preview", "exact"]
+MOST_ESTIMATED = 4_000_000  # pixels of the copy on which colours are estimated for the eye
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,6 +64,8 @@ class Mattes:
         self._found: dict[Kind, Found] = {}
         self._levels: dict[int, Levels] = {}
         self._drops: dict[int, Callable[[], None]] = {}
+        self._estimating = threading.Lock()
+        self._colours: tuple[int, Windowed] | None = None
 
     @property
     def nbytes(self) -> int:
@@ -105,47 +110,45 @@ class Mattes:
         for run in self._drops.keys() - runs:
             self._drops.pop(run)()
 
-    def tile(self, run: int, level: int, index: Index) -> NDArray[np.uint8]:
-        """A tile of the alpha of a run, uint8 (h, w); 0 outside of its box. Raises `MissingError` for an older run."""
+    def get(self, run: int) -> Found:
+        """The matte of a run. Raises `MissingError` for one that is not kept any more."""
         with self._lock:
             found = next((kept for kept in self._found.values() if kept.run == run), None)
-            if found is None:
-                raise MissingError(f"the matte of run {run} is not kept; ask for the newest")
-            levels = self._levels.setdefault(run, Levels(found.alpha))
-            if found.kind == "exact":
-                return np.asarray(to_depth(np.asarray(levels.tile(level, index)), 8), np.uint8)
-        return _windowed(found, level, self.grids[level].box(index))
+        if found is None:
+            raise MissingError(f"the matte of run {run} is not kept; ask for the newest")
+        return found
+
+    def tile(self, run: int, level: int, index: Index) -> NDArray[np.uint8]:
+        """A tile of the alpha of a run, uint8 (h, w); 0 outside of its box. Raises as `get` does."""
+        found = self.get(run)
+        if found.kind == "exact":
+            with self._lock:
+                tile = self._levels.setdefault(run, Levels(found.alpha)).tile(level, index)
+        else:
+            tile = Windowed(found.box, found.level, found.alpha).tile(level, self.grids[level].box(index))
+        return np.asarray(to_depth(np.asarray(tile), 8), np.uint8)
+
+    def colours(self, run: int, level: int, index: Index, photo: Callable[[Found], NDArray[Any]]) -> NDArray[np.uint8]:
+        """A tile of the foreground's colours, uint8 (h, w, 3), estimated on a copy of some megapixels.
+
+        `photo` gives the sRGB pixels of a matte's box. Raises as `get` does.
+        """
+        found = self.get(run)
+        with self._estimating:
+            if self._colours is None or self._colours[0] != run:
+                self._colours = run, _estimated(found, photo(found))
+            window = self._colours[1]
+        return np.asarray(window.tile(level, self.grids[level].box(index)), np.uint8)
 
 
-def _windowed(found: Found, level: int, tile: Box) -> NDArray[np.uint8]:
-    """A tile of a matte that covers a box only, at its own level."""
-    result = np.zeros((tile.height, tile.width), np.uint8)
-    scale, own = 2**level, 2**found.level
-    # Both in pixels of the tile's level; the box lies on whole pixels of the matte's level.
-    left, top = found.box.left / scale, found.box.top / scale
-    across = down = own / scale
-    shift = np.array([[across, 0, left - tile.left + across / 2 - 0.5], [0, down, top - tile.top + down / 2 - 0.5]])
-    flags = cv2.INTER_LINEAR if own >= scale else cv2.INTER_AREA
-    if own < scale:
-        size = (max(1, round(found.alpha.shape[1] * across)), max(1, round(found.alpha.shape[0] * down)))
-        small = cv2.resize(found.alpha, size, interpolation=flags)
-        place = (round(left - tile.left), round(top - tile.top))
-        _put(result, to_depth(small, 8), place)
-        return result
-    moved = cv2.warpAffine(found.alpha, shift, (tile.width, tile.height), flags=flags, borderMode=cv2.BORDER_REPLICATE)
-    inside = Box(
-        round(top), round(top + found.alpha.shape[0] * down), round(left), round(left + found.alpha.shape[1] * across)
-    ).within(tile)
-    inside = inside.clip(tile.height, tile.width)
-    if inside.height > 0 and inside.width > 0:
-        result[inside.slices] = to_depth(np.asarray(moved, np.float32)[inside.slices], 8)
-    return result
-
-
-def _put(target: NDArray[np.uint8], part: NDArray[np.uint8], place: tuple[int, int]) -> None:
-    """Write a part into a larger array at (x, y), as far as it lies within."""
-    x, y = place
-    height, width = part.shape
-    box = Box(y, y + height, x, x + width).clip(*target.shape)
-    if box.height > 0 and box.width > 0:
-        target[box.slices] = part[box.top - y : box.bottom - y, box.left - x : box.right - x]
+def _estimated(found: Found, photo: NDArray[Any]) -> Windowed:
+    """The foreground's colours in a matte's box, (h, w, 3), at the finest level that has few enough pixels."""
+    alpha, level = found.alpha, found.level
+    while alpha.size > MOST_ESTIMATED:
+        size = (-(-alpha.shape[1] // 2), -(-alpha.shape[0] // 2))
+        alpha, level = np.asarray(cv2.resize(alpha, size, interpolation=cv2.INTER_AREA), np.float32), level + 1
+    pixels = np.ascontiguousarray(to_depth(photo, 8))
+    if level:
+        pixels = np.asarray(cv2.resize(pixels, alpha.shape[::-1], interpolation=cv2.INTER_AREA))
+    colours = estimate_foreground(pixels, np.clip(np.asarray(alpha), 0, 1))
+    return Windowed(found.box, level, np.asarray(to_depth(colours, 8), np.uint8))

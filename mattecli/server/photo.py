@@ -35,7 +35,7 @@ from mattecli.system.files import sweep
 
 _MOST_PROPOSALS = 4
 _MOST_EXPOSURES = 3
-LAYERS = ("photo", "labels", "alpha", "base")
+LAYERS = ("photo", "labels", "alpha", "colours", "base")
 
 
 class Photo:
@@ -174,6 +174,8 @@ class Photo:
             return self._photo_tile(level, index, exposure), 0
         if layer == "alpha":
             return self.mattes.tile(revision, level, index), revision
+        if layer == "colours":
+            return self._colour_tile(level, index, revision), revision
         if layer == "base":
             return self.painting.read(lambda labels: (labels.base[index], labels.revision(index)))
         return self.painting.read(lambda _: self.label_tile(level, index))
@@ -181,6 +183,12 @@ class Photo:
     def label_tile(self, level: int, index: Index) -> tuple[NDArray[np.uint8], int]:
         """A tile of the labels and its revision; to be called within `painting.read`."""
         return self._label_levels.tile(level, index), self._label_levels.revision(level, index)
+
+    def _colour_tile(self, level: int, index: Index, run: int) -> NDArray[np.uint8]:
+        """The foreground's colours for the eye. Where the alpha of a tile is 1, they are the photo's own."""
+        estimated = self.mattes.colours(run, level, index, lambda found: self.shown.colours(found.box))
+        opaque = self.mattes.tile(run, level, index) == 255
+        return np.where(opaque[..., None], self._photo_tile(level, index, 0.0), estimated)
 
     def _photo_tile(self, level: int, index: Index, exposure: float) -> NDArray[np.uint8]:
         with self._lock:

@@ -158,7 +158,7 @@ def _add_painting(app: FastAPI, sessions: Sessions) -> None:
             for layer, level, row, column in body.tiles:
                 index = Index(row, column)
                 run = body.revision
-                if layer == "alpha" and not run and (last := photo.mattes.last) is not None:
+                if layer in ("alpha", "colours") and not run and (last := photo.mattes.last) is not None:
                     run = last.run
                 pixels, revision = photo.tile(layer, level, index, revision=run, exposure=body.exposure)
                 made.append(PackedTile(layer, level, index, revision, pixels))

@@ -1,13 +1,14 @@
 """Arrays that two processes share.
 
-They are files that both processes map into their memory.
-
-Shared memory of the system would be simpler, but containers limit it to 64 MB by default, and a process that meets the
-limit dies. The files have names that `files.sweep` removes when their process has ended.
+They are files that both processes map into their memory. On Linux these files have no place on a disk. Elsewhere they
+lie in a folder, under names that `files.sweep` removes when their process has ended. The system's own shared memory
+would not do: containers limit it to 64 MB by default, and a process that meets the limit dies.
 """
 
 from __future__ import annotations
 
+import os
+import sys
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -35,15 +36,22 @@ class Place(NamedTuple):
 
 
 class Shared:
-    """A new array of zeros that is shared, in a file of `folder`. `close` removes the file."""
+    """A new array of zeros that is shared. `folder` is for its file, where that has to lie on a disk.
+
+    `close` removes the file. Raises `InputError` where the disk is full.
+    """
 
     def __init__(self, shape: tuple[int, ...], dtype: Any, *, folder: Path) -> None:
-        path = hidden_beside(folder / "shared")
-        self.place = Place(str(path), shape, np.dtype(dtype).str)
+        self._descriptor: int | None = None
+        path = str(hidden_beside(folder / "shared"))
+        if sys.platform == "linux":
+            self._descriptor = os.memfd_create("matte")
+            path = f"/proc/{os.getpid()}/fd/{self._descriptor}"
+        self.place = Place(path, shape, np.dtype(dtype).str)
         try:
             self.array: NDArray[Any] = np.memmap(path, dtype, "w+", shape=shape)
         except OSError as error:
-            path.unlink(missing_ok=True)
+            self.close()
             raise InputError(f"{path} cannot be written ({error.strerror}); free some space") from error
 
     @classmethod
@@ -55,5 +63,9 @@ class Shared:
 
     def close(self) -> None:
         """Remove the file. Arrays that are still held stay usable."""
-        with suppress(OSError):  # Windows removes no file that is mapped; `sweep` does it later
-            Path(self.place.path).unlink(missing_ok=True)
+        if self._descriptor is not None:
+            os.close(self._descriptor)
+            self._descriptor = None
+        else:
+            with suppress(OSError):  # Windows removes no file that is mapped; `sweep` does it later
+                Path(self.place.path).unlink(missing_ok=True)

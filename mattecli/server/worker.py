@@ -106,6 +106,7 @@ class Worker:
     # Mattes
 
     def _matte(self, task: MatteTask) -> Reply:
+        self._model.load()  # its time is not that of the run
         began, plans, last = time.perf_counter(), list[Plan](), [0.0]
 
         def progress(label: str, done: int, total: int) -> None:

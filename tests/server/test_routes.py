@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import PIL.Image
+import psutil
 import pytest
 
 from mattecli.server import sessions
@@ -215,7 +216,6 @@ def test_closed_photos_are_let_go_when_another_one_needs_the_memory(
     other = page.get("/app/session").json["photos"][1]["id"]
     assert page.post(f"/app/photos/{other}/open", {"tab": "one"}).status == 200
     assert page.get(f"/app/photos/{page.word}/tiles/photo/0/0/0").status == 404
-    assert len(list(tmp_path.glob("state/photos/*/.matte-*"))) == 1  # the shared pixels of the small one
     assert page.open()["sequence"] == 0
     page.close()
 
@@ -226,3 +226,18 @@ def test_a_photo_that_cannot_be_read_is_a_sentence(tmp_path: Path) -> None:
     answer = page.post(f"/app/photos/{page.word}/open", {"tab": "one"})
     assert answer.status == 400
     assert "photo.jpg" in answer.error
+
+
+def test_photos_that_were_closed_leave_no_file_open(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sessions, "CLOSED_BYTES", 0)
+    photos = [tmp_path / f"{number}.png" for number in range(6)]
+    for number, path in enumerate(photos):
+        PIL.Image.fromarray(np.full((30, 40, 3), number, np.uint8)).save(path)
+    page = page_for(*photos, folder=tmp_path)
+    opened = []
+    for shown in page.get("/app/session").json["photos"]:
+        assert page.post(f"/app/photos/{shown['id']}/open", {"tab": "one"}).status == 200
+        opened.append(len(psutil.Process().open_files()) + psutil.Process().num_fds())
+        page.post(f"/app/photos/{shown['id']}/close", {"tab": "one"})
+    assert max(opened[1:]) <= opened[0] + 2
+    page.close()
