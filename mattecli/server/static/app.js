@@ -27,6 +27,7 @@ const compose = composer();
 /** @type {OpenPhoto | null} */
 let photo = null;
 let opening = 0;
+let usualSize = store.now.size; // of the brush, until another one is chosen
 
 const picture = /** @type {HTMLCanvasElement} */ (byId("picture"));
 const viewer = new Viewer({
@@ -90,6 +91,7 @@ async function start() {
     const last = sessionStorage.getItem("photo");
     const first = session.photos.find(({ id }) => id === last) ?? session.photos[0];
     if (first) await open(first.id);
+    else byId("opening").textContent = "There is no photo here. Name photos or a folder of photos on the command line.";
   } catch (error) {
     store.set({ message: { text: `${/** @type {Error} */ (error).message}`, kind: "bad" } });
   }
@@ -99,6 +101,7 @@ async function start() {
 async function open(id) {
   if (photo?.id === id) return;
   const turn = ++opening;
+  byId("opening").hidden = photo !== null; // the last photo stays until the next one is there
   try {
     await photo?.sent();
     const fact = await api.open(id);
@@ -109,7 +112,12 @@ async function open(id) {
     photo = new OpenPhoto({ api, store, viewer, fact, compose });
     store.set(fact.painted ? { tool: "brush", view: "labels" } : { tool: "box", view: "photo" });
     viewer.open(photo.scene, { width: fact.width, height: fact.height });
+    if (store.now.size === usualSize) {
+      usualSize = Math.max(5, Math.round(Math.max(fact.width, fact.height) / 25));
+      store.set({ size: usualSize });
+    }
     sessionStorage.setItem("photo", id);
+    byId("opening").hidden = true;
   } catch (error) {
     store.set({ message: { text: /** @type {Error} */ (error).message, kind: "bad" } });
   }

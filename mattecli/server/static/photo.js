@@ -45,12 +45,10 @@ export class OpenPhoto {
     this.mattes = new Mattes(this);
     this._proposalTimer = 0;
     this._refined = 0; // the number of the last base, if a stroke led to it
-    /** @type {string | null} what the last proposal was made from, if strokes can make it better */
-    this._source = null;
     this._again = false;
     const begun = JSON.parse(sessionStorage.getItem(`begun/${fact.id}`) ?? "{}"); // before a reload
     if (begun.box && fact.painted) store.set({ box: begun.box });
-    if (fact.painted) this._source = begun.source ?? null;
+    store.set({ begun: fact.painted ? (begun.source ?? null) : null });
     this.sync(fact);
   }
 
@@ -101,9 +99,14 @@ export class OpenPhoto {
    * @param {Shape | null} [shape]
    */
   do(operation, shape = null) {
-    if (this.store.now.photo?.readonly) return this.say("This photo is open elsewhere, so it is read-only here.", "bad");
+    if (this.store.now.photo?.readonly) return this.refuse();
     this.queue.add(operation, shape);
     this.viewer.invalidate();
+  }
+
+  /** @returns {void} */
+  refuse() {
+    this.say("This photo is open elsewhere, so it is read-only here. The page notices when it is free.", "bad");
   }
 
   /** @param {Shape} shape */
@@ -183,8 +186,8 @@ export class OpenPhoto {
     const box = this.store.now.box;
     const painted = from.source === "box" || from.source === "strokes";
     if (!again) {
-      this._source = painted ? from.source : null;
-      sessionStorage.setItem(`begun/${this.id}`, JSON.stringify({ source: this._source, box }));
+      this.store.set({ begun: painted ? from.source : null });
+      sessionStorage.setItem(`begun/${this.id}`, JSON.stringify({ source: this.store.now.begun, box }));
     }
     const whole = box && painted ? { ...from, box } : from;
     await this._proposed(() => this.api.propose(this.id, whole), again);
@@ -192,7 +195,7 @@ export class OpenPhoto {
 
   /** @param {Blob} file a mask, trimap, matte or cut-out */
   async layFile(file) {
-    this._source = null;
+    this.store.set({ begun: null });
     await this._proposed(() => this.api.base(this.id, file), false);
   }
 
@@ -231,10 +234,9 @@ export class OpenPhoto {
 
   _refineSoon() {
     clearTimeout(this._proposalTimer);
-    const { refining, hasBase } = this.store.now;
-    if (!refining || !hasBase || !this._source) return;
-    const source = this._source;
-    this._proposalTimer = setTimeout(() => void this.propose({ source }, true), BEFORE_PROPOSAL);
+    const { refining, hasBase, begun } = this.store.now;
+    if (!refining || !hasBase || !begun) return;
+    this._proposalTimer = setTimeout(() => void this.propose({ source: begun }, true), BEFORE_PROPOSAL);
   }
 
   /** Waits until the server has every operation. */

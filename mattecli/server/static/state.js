@@ -41,6 +41,7 @@
  * @property {boolean} automatic whether mattes are made by themselves
  * @property {boolean} refining whether each stroke makes a new proposal
  * @property {BoxList | null} box
+ * @property {string | null} begun what the last proposal was made from, if strokes can make it better
  * @property {string | null} proposing the proposal that is being made
  * @property {boolean} hasBase whether a proposal or mask lies under the paint
  * @property {number | null} saved
@@ -56,7 +57,7 @@ export function initialFields() {
     session: null, photo: null, tool: "box", label: 255, eraser: false, size: 40, pressure: false, over: [0, 128, 255],
     view: "photo", wipe: null, wipeAt: 0.5, bare: false, overlay: "tint", strength: 0.4, gamma: 1, exposure: 0,
     behind: "checker", scale: 1, painted: 0, undoable: 0, redoable: 0, band: { inside: 0, outside: 0, reach: 0 },
-    unsent: 0, online: true, matte: null, run: null, estimate: null, automatic: true, refining: true, box: null,
+    unsent: 0, online: true, matte: null, run: null, estimate: null, automatic: true, refining: true, box: null, begun: null,
     proposing: null, hasBase: false, saved: null, saving: null, findings: null, finding: -1, message: null,
   };
 }

@@ -178,8 +178,9 @@ def tab_to(page: Page, tag: str, name: str) -> None:
 @pytest.mark.parametrize("width", [1280, 1920])
 def test_nothing_is_cut_off_at_usual_sizes(opened: Opened, width: int) -> None:
     page = opened(width=width)
-    for view in range(5):
-        page.press("v")
+    page.press("f")
+    for view in range(10):
+        page.press(*("v" if view != 5 else "wv"))
         page.rest(60)
         over = page.tab.evaluate(
             "['header', '#options', '#status', '#panel'].filter(name => {"

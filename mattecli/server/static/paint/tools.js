@@ -106,6 +106,7 @@ export class Tools {
     if (event.button === 1 || this.panning || tool === "hand") return panning(this.viewer, event);
     if (event.button === 2) return this._resizing(event);
     if (event.button !== 0 && event.button !== 5) return null;
+    if (this.store.now.photo?.readonly) return this._photo()?.refuse() ?? null;
     if (this.store.now.view === "photo" && tool !== "box" && tool !== "pick") this.store.set({ view: "labels" });
     if (tool === "brush") return this._stroke(event);
     if (tool === "lasso") return this._lasso(event);

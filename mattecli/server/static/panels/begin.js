@@ -15,18 +15,19 @@ export function beginPanel(store, act, photo) {
   const hint = make("p");
   const propose = actionButton("Propose", "propose", act, { className: "primary wide" });
   const bar = make("div", { className: "bar", data: { busy: "true" }, aria: { hidden: true } }, make("div"));
-  const refine = check("Refine with each stroke", "Each stroke of foreground or background makes the proposal anew", (on) =>
+  const refine = check("Refine with each stroke", "After Propose, each stroke of foreground or background makes the proposal anew", (on) =>
     store.set({ refining: on }),
   );
   const bands = bandSliders(store, photo);
   const more = make("details", {}, make("summary", {}, "Other ways to begin"), others(store, photo), numbers(store));
   const panel = step("1", "Begin", hint, make("div", { className: "row" }, propose), bar, more, refine.element, ...bands.elements);
-  store.watch(["box", "hasBase", "proposing", "refining", "painted", "band", "photo"], (now) => {
+  store.watch(["box", "hasBase", "proposing", "begun", "refining", "painted", "band", "photo"], (now) => {
     hint.textContent = hintOf(now);
     propose.disabled = now.proposing !== null || !now.photo || now.photo.readonly || !(now.box || now.painted);
     propose.textContent = now.proposing ? "Proposing…" : "Propose";
     bar.style.visibility = now.proposing ? "visible" : "hidden";
-    refine.input.checked = now.refining;
+    refine.input.checked = now.refining && now.begun !== null;
+    refine.input.disabled = now.begun === null;
     panel.show(now.hasBase ? "done" : "now");
   });
   return panel.element;
@@ -34,10 +35,10 @@ export function beginPanel(store, act, photo) {
 
 /** @param {Readonly<import("../state.js").Fields>} now */
 function hintOf({ box, hasBase, painted, photo }) {
-  if (photo?.readonly) return "This photo is open in another tab or program. Here it can only be looked at.";
-  if (hasBase) return "Paint where the proposal is wrong.";
-  if (box) return "Propose finds the subject in the box.";
-  if (painted) return "Propose finds the subject from your strokes.";
+  if (photo?.readonly) return "Read-only: it is open elsewhere.";
+  if (hasBase) return "Now paint where it is wrong.";
+  if (box) return "Propose finds the subject in it.";
+  if (painted) return "Propose goes by your strokes.";
   return "Drag a box around the subject.";
 }
 

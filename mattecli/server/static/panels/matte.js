@@ -92,7 +92,7 @@ export function judgePanel(store, act, goTo) {
  * @param {import("../api.js").Matte | null} matte
  */
 function summary(findings, matte) {
-  if (!findings) return matte?.kind === "exact" ? "" : "Doubtful places are listed after an exact run.";
+  if (!findings) return matte?.kind === "exact" ? "" : "Doubtful places: after an exact run.";
   if (!findings.length) return "No doubtful places were found.";
   return findings.length === 1 ? "One place to look at:" : `${findings.length} places to look at:`;
 }

@@ -36,7 +36,10 @@ export function fillTop(store, act) {
   byId("views").append(make("div", { className: "group" }, ...views));
   byId("views").classList.add("group");
   const wipe = actionButton("Wipe", "wipe", act);
-  byId("views").append(wipe);
+  const right = choice("Right of the wipe", VIEWS.map(([kind, name]) => [kind, name]), (kind) =>
+    store.set({ wipe: /** @type {Kind} */ (kind) }),
+  );
+  byId("views").append(wipe, right);
   const scale = make("span", { className: "number", title: "Device pixels for each pixel of the photo" });
   scale.style.minWidth = "52px";
   const light = button("Light", () => theme(document.documentElement.dataset.theme === "dark" ? "light" : "dark"));
@@ -60,6 +63,8 @@ export function fillTop(store, act) {
   store.watch(["view", "wipe"], (now) => {
     for (const one of views) one.ariaPressed = String(one.dataset.kind === now.view);
     wipe.ariaPressed = String(now.wipe !== null);
+    right.style.visibility = now.wipe === null ? "hidden" : "visible";
+    if (now.wipe) right.value = now.wipe;
   });
   store.watch(["scale"], (now) => {
     const percent = now.scale * 100;
@@ -150,25 +155,20 @@ function viewOptions(store) {
   const picture = pictureChooser(store);
   const behind = make("div", { className: "group" }, ...chips, colour, picture);
   behind.classList.add("row");
-  const right = choice("Right of the wipe", VIEWS.map(([kind, name]) => [kind, `Right: ${name}`]), (kind) =>
-    store.set({ wipe: /** @type {Kind} */ (kind) }),
-  );
   store.watch(["view", "wipe", "overlay", "strength", "behind", "photo", "gamma", "exposure"], (now) => {
     const shown = [now.view, now.wipe];
     overlay.hidden = !shown.includes("labels");
-    strength.element.hidden = overlay.hidden || now.overlay !== "tint";
     behind.hidden = !shown.includes("cutout");
-    right.hidden = now.wipe === null;
+    strength.element.hidden = overlay.hidden || now.overlay !== "tint" || !behind.hidden;
     const linear = now.photo?.linear === true;
     for (const one of [exposure, gamma]) one.element.hidden = !linear || !behind.hidden;
     overlay.value = now.overlay;
-    if (now.wipe) right.value = now.wipe;
     strength.set(Math.round(now.strength * 100));
     exposure.set(now.exposure);
     gamma.set(now.gamma);
     for (const one of chips) one.ariaPressed = String(one.dataset.behind === now.behind);
   });
-  return make("div", {}, exposure.element, gamma.element, overlay, strength.element, behind, right);
+  return make("div", {}, exposure.element, gamma.element, overlay, strength.element, behind);
 }
 
 /** @param {PageStore} store */
