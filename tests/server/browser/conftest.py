@@ -35,8 +35,10 @@ def saved(folder: Path) -> Path:
 @pytest.fixture(scope="session")
 def address(folder: Path) -> Iterator[str]:
     """The address that `matte ui` prints, with its token."""
-    cv2.imwrite(str(folder / "photo.jpg"), _picture())
-    command = [sys.executable, "-m", "mattecli", "ui", "photo.jpg", "--no-browser", "--out-dir", "saved"]
+    picture = _picture()
+    cv2.imwrite(str(folder / "photo.jpg"), picture)
+    cv2.imwrite(str(folder / "small.png"), cv2.resize(picture, None, fx=0.2, fy=0.2, interpolation=cv2.INTER_AREA))
+    command = [sys.executable, "-m", "mattecli", "ui", "photo.jpg", "small.png", "--no-browser", "--out-dir", "saved"]
     environment = {**os.environ, "XDG_STATE_HOME": str(folder / "state"), "XDG_CACHE_HOME": str(folder / "cache")}
     with subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, text=True, env=environment) as server:
         assert server.stdout is not None
