@@ -56,16 +56,23 @@ def trimap_from(
     `what` says what the picture is. Without it, a picture with few greys of a trimap's kind is one, and any other is a
     mask, a matte or a cut-out. `most` is the greatest number of pixels that is decoded. Raises `InputError`.
     """
+    size, photo_name = (photo.width, photo.height), photo.path.name
     options = ReadOptions() if most is None else ReadOptions(max_pixels=most)
     values = read_values(source, options=options)
     if what is None:
         what = "trimap" if _is_trimap(values) else "mask"
     if what == "trimap":
         trimap = from_values(values, snap=snap, name=name)
-        check_size((trimap.shape[1], trimap.shape[0]), photo.image.size, name=name, image_name=photo.path.name)
+        check_size((trimap.shape[1], trimap.shape[0]), size, name=name, image_name=photo_name)
         return trimap
     matte = matte_of(values, name)
-    check_size((matte.shape[1], matte.shape[0]), photo.image.size, name=name, image_name=photo.path.name, what="mask")
+    check_size(
+        (matte.shape[1], matte.shape[0]),
+        (photo.width, photo.height),
+        name=name,
+        image_name=photo.path.name,
+        what="mask",
+    )
     return MaskRecipe().make(matte, photo=np.asarray(photo.view().array), name=name, on_note=lambda _: None)
 
 
