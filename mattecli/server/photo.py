@@ -151,7 +151,7 @@ class Photo:
     def tile(self, layer: str, level: int, index: Index, *, revision: int, exposure: float) -> tuple[NDArray[Any], int]:
         """A tile of a layer, and its revision. Raises `MissingError` where there is none."""
         grids = self.grids
-        if layer not in LAYERS or not 0 <= level < len(grids) or (layer == "base" and level):
+        if layer not in LAYERS or not 0 <= level < len(grids):
             raise MissingError(f"there is no layer {layer} at level {level}")
         if not (0 <= index.row < grids[level].rows and 0 <= index.column < grids[level].columns):
             raise MissingError(f"there is no tile {tuple(index)} at level {level}")
@@ -162,7 +162,7 @@ class Photo:
         if layer == "colours":
             return self._colour_tile(level, index, revision), revision
         if layer == "base":
-            return self.painting.read(lambda labels: (labels.base[index], labels.revision(index)))
+            return self.painting.read(lambda _: self._label_levels.base_tile(level, index))
         return self.painting.read(lambda _: self.label_tile(level, index))
 
     def label_tile(self, level: int, index: Index) -> tuple[NDArray[np.uint8], int]:

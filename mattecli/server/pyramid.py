@@ -18,9 +18,11 @@ from numpy.typing import NDArray
 from mattecli.geometry import Box
 from mattecli.imaging.image import Image, to_depth
 from mattecli.imaging.view import view_of
-from mattecli.server.labels import Labels
+from mattecli.server.labels import BARE, Labels
 from mattecli.server.tiles import TILE, Grid, Index, Tile, is_uniform
 from mattecli.trimaps.check import FOREGROUND, UNKNOWN
+
+PAINTED = np.int16(-(2**15))  # in tiles of the base: paint lies here, so no band changes the label
 
 Shares = NDArray[np.uint8]
 
@@ -114,6 +116,21 @@ class LabelLevels:
     def revision(self, level: int, index: Index) -> int:
         """The number of the last operation that changed labels below a tile, 0 for none."""
         return self._labels.last_change(index, 2**level)
+
+    def base_tile(self, level: int, index: Index) -> tuple[NDArray[np.int16], int]:
+        """The base's distances in a tile, int16 (h, w), and its revision; `PAINTED` where there is paint.
+
+        From level 1 on they are those of every second pixel, every fourth and so on, in both directions.
+        """
+        box, side = self.grids[level].box(index), 2**level
+        tile = np.empty((box.height, box.width), np.int16)
+        for place in self._labels.grid.over(Box(*(side * edge for edge in box))):
+            bare = self._labels.paint[place] == BARE
+            part = self._labels.grid.box(place)
+            distances = np.where(bare, self._labels.base[place], PAINTED)[::side, ::side]
+            top, left = part.top // side - box.top, part.left // side - box.left
+            tile[top : top + distances.shape[0], left : left + distances.shape[1]] = distances
+        return tile, self.revision(level, index)
 
     def _shares(self, level: int, index: Index) -> Shares:
         revision = self.revision(level, index)

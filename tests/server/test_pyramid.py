@@ -10,7 +10,7 @@ from mattecli.imaging.image import Image, to_depth
 from mattecli.imaging.view import network_view
 from mattecli.server.distance import measured
 from mattecli.server.labels import Labels
-from mattecli.server.pyramid import LabelLevels, Levels, PhotoLevels, halved, level_grids
+from mattecli.server.pyramid import PAINTED, LabelLevels, Levels, PhotoLevels, halved, level_grids
 from mattecli.server.tiles import Grid, Index
 from tests.server.model import blob
 
@@ -130,3 +130,26 @@ def test_tiles_of_a_matte_are_its_own_values() -> None:
     assert np.array_equal(whole(levels, 0), alpha)
     assert np.array_equal(whole(levels, 1), halved(alpha))
     assert len(levels.tile(1, Index(0, 0)).tobytes()) == 150 * 150 * 2
+
+
+def test_tiles_of_the_base_are_its_distances_at_every_level_and_say_where_paint_is() -> None:
+    trimap = np.zeros((300, 700), np.uint8)
+    trimap[100:200, 150:600] = 255
+    labels = Labels(300, 700)
+    labels.apply(labels.set_base(measured(trimap, reach=40)))
+    labels.apply(labels.stroke(np.array([[300.0, 150.0, 20.0]]), 128))
+    levels = LabelLevels(labels)
+    finest = np.empty((300, 700), np.int16)
+    for index in labels.grid:
+        finest[labels.grid.box(index).slices], _ = levels.base_tile(0, index)
+    assert finest[150, 300] == PAINTED
+    unpainted = finest != PAINTED
+    for index in labels.grid:
+        box = labels.grid.box(index)
+        assert np.array_equal(np.where(unpainted, finest, 0)[box.slices], labels.base[index] * unpainted[box.slices])
+    for level in (1, 2):
+        grid = levels.grids[level]
+        for index in grid:
+            tile, revision = levels.base_tile(level, index)
+            assert np.array_equal(tile, finest[:: 2**level, :: 2**level][grid.box(index).slices])
+            assert revision == levels.revision(level, index)

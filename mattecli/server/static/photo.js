@@ -88,7 +88,7 @@ export class OpenPhoto {
    */
   _fetch(wanted) {
     const { layer } = wanted[0];
-    const run = layer === "alpha" ? this.scene.matte?.run : layer === "exact" ? this.scene.exact?.run : undefined;
+    const run = layer === "alpha" || layer === "colours" ? this.scene.matte?.run : layer === "exact" ? this.scene.exact?.run : undefined;
     return this.api.tiles(this.id, wanted, { exposure: this.store.now.exposure, run });
   }
 

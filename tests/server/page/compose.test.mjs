@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 
 import {
-  BACKGROUND_COLOUR, FOREGROUND_COLOUR, UNKNOWN_COLOUR, aroundPreview, composed, withBand,
+  BACKGROUND_COLOUR, FOREGROUND_COLOUR, UNKNOWN_COLOUR, alphaOfLabels, aroundPreview, composed, withBand,
 } from "../../../mattecli/server/static/view/compose.js";
 
 const photo = Uint8Array.from([100, 110, 120, 10, 20, 30, 200, 210, 220]);
@@ -37,8 +37,10 @@ test("borders leave the photo alone, except where labels meet", () => {
   assert.deepEqual(found[2], [200, 210, 220, 255]);
 });
 
-test("a cut-out has the photo's colours and the matte's transparency", () => {
+test("a cut-out has the matte's transparency, and the foreground's colours where they are known", () => {
   const alpha = Uint8Array.from([255, 100, 0]);
+  const colours = Uint8Array.from([1, 2, 3, 4, 5, 6, 7, 8, 9]);
+  assert.deepEqual(rows(composed({ ...tile, alpha, colours }, { ...view, kind: "cutout" }))[1], [4, 5, 6, 100]);
   const found = rows(composed({ ...tile, alpha }, { ...view, kind: "cutout" }));
   assert.deepEqual(found, [[100, 110, 120, 255], [10, 20, 30, 100], [200, 210, 220, 0]]);
   assert.deepEqual(rows(composed({ ...tile, alpha }, { ...view, kind: "alpha" }))[1], [100, 100, 100, 255]);
@@ -69,8 +71,11 @@ test("around a preview's box lies the last exact matte, or what the labels say",
   const preview = Uint8Array.from([1, 2, 3]);
   const middle = { left: 1, top: -5, right: 2, bottom: 9 };
   assert.deepEqual([...aroundPreview(preview, middle, Uint8Array.from([7, 8, 9]), tile)], [7, 2, 9]);
-  assert.deepEqual([...aroundPreview(preview, middle, undefined, tile)], [255, 2, 0]);
-  assert.deepEqual([...aroundPreview(preview, { left: 40, top: 0, right: 50, bottom: 1 }, undefined, tile)], [255, 128, 0]);
+  assert.deepEqual([...aroundPreview(preview, middle, alphaOfLabels(tile), tile)], [255, 2, 0]);
+  const away = { left: 40, top: 0, right: 50, bottom: 1 };
+  assert.deepEqual([...aroundPreview(preview, away, alphaOfLabels(tile), tile)], [255, 128, 0]);
+  const colours = new Uint8Array(9).fill(5);
+  assert.deepEqual([...aroundPreview(colours, middle, photo, tile)], [100, 110, 120, 5, 5, 5, 200, 210, 220]);
 });
 
 test("new paint shows in the matte at once, and the matte stays where labels are unknown", () => {

@@ -1,12 +1,12 @@
 /**
- * Pixels of a view from the layers of a tile: photo, labels, alpha.
+ * Pixels of a view from the layers of a tile: photo, labels, alpha, and the foreground's colours.
  *
  * Cut-outs keep their transparency. What lies behind them is drawn by the canvas, so another background needs no new
  * pixels.
  *
  * @typedef {{left: number, top: number, right: number, bottom: number}} Rect pixels of the tile
  * @typedef {{width: number, height: number, photo: Uint8Array, labels?: Uint8Array, shares?: boolean,
- *   alpha?: Uint8Array}} Layers shares: labels are two shares a pixel, not 0, 128, 255
+ *   alpha?: Uint8Array, colours?: Uint8Array}} Layers shares: labels are two shares a pixel, not 0, 128, 255
  * @typedef {"photo" | "labels" | "trimap" | "alpha" | "cutout"} Kind
  * @typedef {"tint" | "borders" | "bright"} Overlay
  * @typedef {{kind: Kind, overlay: Overlay, strength: number, gamma: number}} View strength: from 0 to 1
@@ -111,7 +111,8 @@ const PAINTERS = {
     to[3] = 255;
   },
   cutout(layers, at, to) {
-    for (let c = 0; c < 3; c++) to[c] = layers.photo[3 * at + c];
+    const from = layers.colours ?? layers.photo;
+    for (let c = 0; c < 3; c++) to[c] = from[3 * at + c];
     to[3] = alphaAt(layers, at);
   },
 };
@@ -172,9 +173,38 @@ function curveOf(gamma) {
 }
 
 /**
- * Labels of a base under another band, where paint stays as it is: the band's slider while it moves.
+ * What a preview gives in its box, and around it what is there otherwise.
+ * @param {Uint8Array} preview alpha or colours
+ * @param {Rect} inside the part of the tile that lies in the box; it may reach beyond the tile
+ * @param {Uint8Array} around
+ * @param {{width: number, height: number}} tile
+ * @returns {Uint8Array}
+ */
+export function aroundPreview(preview, inside, around, { width, height }) {
+  const result = around.slice();
+  const channels = preview.length / (width * height);
+  const [left, right] = [Math.max(inside.left, 0), Math.min(inside.right, width)];
+  for (let row = Math.max(inside.top, 0); left < right && row < Math.min(inside.bottom, height); row++) {
+    const [from, to] = [(row * width + left) * channels, (row * width + right) * channels];
+    result.set(preview.subarray(from, to), from);
+  }
+  return result;
+}
+
+/**
+ * Alpha as far as labels say it, and half where they are unknown.
+ * @param {Layers} layers
+ */
+export function alphaOfLabels(layers) {
+  return Uint8Array.from({ length: layers.width * layers.height }, (_, at) =>
+    Math.round(255 * foregroundShare(layers, at) + 128 * unknownShare(layers, at)),
+  );
+}
+
+/**
+ * Labels of a base under another band: the band's slider while it moves.
  * @param {Uint8Array} labels those now; shares where `shares`
- * @param {Int16Array} distances of the base in sixteenths of a pixel; -32768 where there is paint
+ * @param {Int16Array} distances of the base in sixteenths of a pixel; -32768 where there is paint, which stays
  * @param {{inside: number, outside: number}} band
  * @param {boolean} shares
  * @returns {Uint8Array}
@@ -192,30 +222,6 @@ export function withBand(labels, distances, band, shares) {
     } else {
       result[at] = label;
     }
-  }
-  return result;
-}
-
-/**
- * Alpha of a preview in its box, and around it that of the last exact matte, or what the labels say.
- * @param {Uint8Array} preview
- * @param {Rect} inside the part of the tile that lies in the box; it may reach beyond the tile
- * @param {Uint8Array | undefined} exact
- * @param {Layers} layers
- * @returns {Uint8Array}
- */
-export function aroundPreview(preview, inside, exact, layers) {
-  const { width, height } = layers;
-  const result = exact ? exact.slice() : new Uint8Array(width * height);
-  if (!exact) {
-    for (let at = 0; at < result.length; at++) {
-      result[at] = 255 * foregroundShare(layers, at) + 128 * unknownShare(layers, at);
-    }
-  }
-  const [left, right] = [Math.max(inside.left, 0), Math.min(inside.right, width)];
-  for (let row = Math.max(inside.top, 0); left < right && row < Math.min(inside.bottom, height); row++) {
-    const from = row * width;
-    result.set(preview.subarray(from + left, from + right), from + left);
   }
   return result;
 }

@@ -4,7 +4,7 @@
  * What a stroke under the pen changes is composed at once. All other composing is the worker's.
  */
 import { TileCache, boxOf, nameOf, placesIn } from "./tiles.js";
-import { aroundPreview, composed, withBand } from "./compose.js";
+import { alphaOfLabels, aroundPreview, composed, withBand } from "./compose.js";
 import { Fetcher } from "./fetcher.js";
 import { LiveLabels, reachOf } from "./live.js";
 import { lastSpans } from "../paint/stroke.js";
@@ -111,8 +111,10 @@ export class Scene {
     this.matte = matte;
     if (matte?.kind === "exact") this.exact = matte;
     this._fetcher.askAgain();
-    if (matte) this.cache.renew("alpha", matte.run);
-    else this.cache.forget("alpha");
+    for (const layer of /** @type {Layer[]} */ (["alpha", "colours"])) {
+      if (matte) this.cache.renew(layer, matte.run);
+      else this.cache.forget(layer);
+    }
     if (this.exact) this.cache.renew("exact", this.exact.run);
     this.options.changed();
   }
@@ -150,6 +152,7 @@ export class Scene {
     if (this.matte && views.some(({ kind }) => kind === "alpha" || kind === "cutout")) {
       layers.push("alpha");
       if (this.matte.kind === "preview" && this.exact) layers.push("exact");
+      if (views.some(({ kind }) => kind === "cutout")) layers.push("colours");
     }
     if (this.band) layers.push("base");
     return layers;
@@ -175,27 +178,33 @@ export class Scene {
     }
     /** @type {Layers} */
     const layers = { width: photo.width, height: photo.height, photo: photo.data, labels: data, shares };
-    const alpha = this.matte ? this.cache.get("alpha", place) : undefined;
-    const around = alpha && this._around(place, alpha, layers);
-    layers.alpha = around?.data;
+    const matte = this._matted(view, place, layers);
     const look = view.kind === "labels" ? `${view.overlay},${view.strength}` : "";
-    const revisions = [photo.revision, labels.stamp, around?.stamp].join("|");
+    const revisions = [photo.revision, labels.stamp, matte].join("|");
     return { layers, stamp: `${look}|${view.gamma}|${revisions}|${band}` };
   }
 
   /**
-   * The alpha of a tile. A preview's is only known in its box.
+   * Adds alpha and colours of the matte. A preview's are only known in its box. Gives a stamp of them.
+   * @param {View} view
    * @param {Place} place
-   * @param {Tile} alpha
    * @param {Layers} layers
    */
-  _around(place, alpha, layers) {
-    const box = this.matte?.kind === "preview" ? this.matte.box : null;
-    if (!box) return { data: alpha.data, stamp: `${alpha.revision}` };
+  _matted(view, place, layers) {
+    const alpha = this.matte ? this.cache.get("alpha", place) : undefined;
+    if (!alpha) return "";
+    const colours = view.kind === "cutout" ? this.cache.get("colours", place) : undefined;
     const exact = this.cache.get("exact", place);
-    const [left, top, right, bottom] = box.map((side, i) => side / 2 ** place.level - 256 * (i % 2 ? place.row : place.column));
-    const inside = { left: Math.ceil(left), top: Math.ceil(top), right: Math.floor(right), bottom: Math.floor(bottom) };
-    return { data: aroundPreview(alpha.data, inside, exact?.data, layers), stamp: `${alpha.revision}~${exact?.revision}` };
+    layers.alpha = alpha.data;
+    layers.colours = colours?.data;
+    const box = this.matte?.kind === "preview" ? this.matte.box : null;
+    if (box) {
+      const [left, top, right, bottom] = box.map((side, i) => side / 2 ** place.level - 256 * (i % 2 ? place.row : place.column));
+      const inside = { left: Math.ceil(left), top: Math.ceil(top), right: Math.floor(right), bottom: Math.floor(bottom) };
+      layers.alpha = aroundPreview(alpha.data, inside, exact?.data ?? alphaOfLabels(layers), layers);
+      if (colours) layers.colours = aroundPreview(colours.data, inside, layers.photo, layers);
+    }
+    return `${alpha.revision}~${colours?.revision}~${box ? exact?.revision : ""}`;
   }
 
   /**
