@@ -47,6 +47,7 @@ function painting({ store, tools, photo }) {
     fill: tool("fill"),
     box: tool("box"),
     hand: tool("hand"),
+    close: () => void tools.finish(),
     cancel: () => {
       if (tools.cancel()) return;
       if (store.now.tool === "pick") store.set({ tool: "brush" });

@@ -87,7 +87,7 @@ export class Api {
 
   /**
    * @param {string} id
-   * @param {{source: string, box?: BoxList, colour?: number[]}} from
+   * @param {{source: string, box?: BoxList, colour?: string}} from
    * @returns {Promise<{proposal: string}>}
    */
   propose(id, from) {
@@ -173,6 +173,15 @@ export class Api {
     return () => source.close();
   }
 
+  /** Whether the server has another token now, as after a restart at the same port. It is taken over. */
+  async _renewed() {
+    const answer = await fetch("/");
+    const token = answer.ok ? tokenIn(await answer.text()) : undefined;
+    const other = token !== undefined && token !== this._token;
+    if (other) this._token = token;
+    return other;
+  }
+
   /**
    * @param {string} method
    * @param {string} address
@@ -197,10 +206,22 @@ export class Api {
     if (body !== undefined) headers["Content-Type"] = raw ? "application/octet-stream" : "application/json";
     const signal = raw || more.keepalive ? undefined : AbortSignal.timeout(PATIENCE);
     const sent = raw || body === undefined ? /** @type {Blob | undefined} */ (body) : JSON.stringify(body);
-    const answer = await fetch(address, { method, headers, signal, body: sent, ...more });
+    let answer = await fetch(address, { method, headers, signal, body: sent, ...more });
+    if (answer.status === 403 && method !== "GET" && (await this._renewed())) {
+      headers["X-Matte-Token"] = this._token;
+      answer = await fetch(address, { method, headers, signal, body: sent, ...more });
+    }
     if (!answer.ok) throw new Refusal(await reasonOf(answer), answer.status);
     return answer;
   }
+}
+
+/**
+ * What a page of the server says its token is.
+ * @param {string} text of HTML
+ */
+function tokenIn(text) {
+  return /name="matte-token" content="([^"]*)"/.exec(text)?.[1];
 }
 
 /**

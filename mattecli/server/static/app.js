@@ -46,7 +46,7 @@ const tools = new Tools({
   photo: () => photo,
   pick: (colour) => {
     store.set({ tool: "brush" });
-    void photo?.propose({ source: "key", colour });
+    void photo?.propose({ source: "key", colour: `#${colour.map((value) => value.toString(16).padStart(2, "0")).join("")}` });
   },
 });
 const act = (/** @type {string} */ name) => actions[name]?.();

@@ -66,6 +66,6 @@ const REACTIONS = {
   },
 
   closing(photo) {
-    photo.say("The server has ended. Start it again: what was painted here is sent then.", "bad");
+    photo.say("The server has ended. All that it has is kept: start it again with the same command.", "bad");
   },
 };

@@ -22,6 +22,7 @@ export const BINDINGS = [
   row("Tools", "brush", ["D", "P"], "Brush", "Draw; Shift and a click draw a straight line"),
   row("Tools", "lasso", ["L", "Shift+L"], "Lasso", "Paint what the outline encloses"),
   row("Tools", "polygon", ["K", "Shift+K"], "Polygon", "Click corners; a double click or Enter closes it"),
+  row("Tools", "close", ["Enter", "Shift+Enter"], "Close a polygon", "A double click does it, too"),
   row("Tools", "fill", ["G", "Shift+G"], "Fill", "Paint connected pixels that have one label"),
   row("Tools", "box", ["M", "R"], "Box", "Drag a box around the subject"),
   row("Tools", "hand", ["H", "Shift+H"], "Hand", "Move the picture"),

@@ -32,7 +32,11 @@ export class OpenPhoto {
       send: (sequence, operation) => this._send(sequence, operation),
       answered: (entry, answer) => this._answered(entry, answer),
       failed: (_, error) => this.say(error.message, "bad"),
-      behind: async () => (await api.open(this.id)).sequence,
+      behind: async () => {
+        const now = await api.open(this.id);
+        this.sync(now);
+        return now.readonly ? null : now.sequence;
+      },
       changed: () => store.set({ unsent: this.queue?.unsent ?? 0, online: this.queue?.online ?? true }),
     });
     this.scene = new Scene({
@@ -179,7 +183,7 @@ export class OpenPhoto {
   // Proposals
 
   /**
-   * @param {{source: string, colour?: number[]}} from
+   * @param {{source: string, colour?: string}} from
    * @param {boolean} [again] whether a stroke led to it
    */
   async propose(from, again = false) {

@@ -82,6 +82,30 @@ test("what the server calls wrong is dropped, with its reason, and the next one 
   assert.deepEqual(log.sent, [1, 1]);
 });
 
+test("a server that was started anew, and refuses the old token, gets the strokes once it takes them", async () => {
+  let tries = 0;
+  const { queue, log } = queueWith(async (sequence) => {
+    if (++tries < 3) throw new Refusal("the token is wrong", 403);
+    return answer(sequence);
+  });
+  queue.add({ kind: "stroke" }, stroke);
+  while (queue.unsent) await settled();
+  assert.deepEqual(log.answered, [1]);
+  assert.deepEqual(log.failed, []);
+  assert.equal(log.pauses.length, 2, "it is not asked without a pause");
+});
+
+test("where another tab has the photo, strokes on their way are lost, and that is said", async () => {
+  const { queue, log } = queueWith(async () => {
+    throw new Refusal("the photo is open in another tab", 403);
+  }, { behind: async () => null });
+  queue.add({ kind: "stroke" }, stroke);
+  queue.add({ kind: "stroke" }, stroke);
+  while (queue.unsent) await settled();
+  assert.deepEqual(log.failed, ["the photo is open in another tab"]);
+  assert.deepEqual(queue.entries, []);
+});
+
 test("a stroke is kept after its answer until it is drawn from the server's labels", async () => {
   const { queue } = queueWith(async (sequence) => answer(sequence));
   queue.add({ kind: "stroke" }, stroke);

@@ -15,7 +15,7 @@ import { capsuleSpans, polygonSpans, strokeSpans } from "./raster.js";
  * @typedef {{sequence: number, operation: Operation, shape: Shape | null, state: "waiting" | "sent" | "answered"}} Entry
  * @typedef {{send: (sequence: number, operation: Operation) => Promise<Answer>, sequence: number,
  *   answered: (entry: Entry, answer: Answer) => void, failed: (entry: Entry, error: Error) => void,
- *   behind: () => Promise<number>, changed: () => void, wait?: (milliseconds: number) => Promise<void>}} Options
+ *   behind: () => Promise<number | null>, changed: () => void, wait?: (milliseconds: number) => Promise<void>}} Options
  */
 
 /** Milliseconds before an operation is sent again. */
@@ -36,8 +36,8 @@ export class Refusal extends Error {
 export class OperationQueue {
   /**
    * @param {Options} options
-   *   sequence: the last number the server has; behind: asks the server for that number, after it missed some;
-   *   changed: called after each change of what is on the way
+   *   sequence: the last number the server has; behind: asks the server for that number, after it missed some; null where
+   *   another tab has the photo now; changed: called after each change of what is on the way
    */
   constructor(options) {
     this._options = options;
@@ -118,28 +118,41 @@ export class OperationQueue {
    * @param {Error} error
    */
   async _mend(entry, error) {
-    if (error instanceof Refusal && error.status === 409) return await this._renumber();
-    if (error instanceof Refusal && error.status < 500) {
-      this.entries = this.entries.filter((other) => other !== entry);
-      this._options.failed(entry, error);
-      return await this._renumber();
+    const status = error instanceof Refusal ? error.status : 500;
+    if (status >= 500) {
+      this.online = false;
+      return false;
     }
-    this.online = false;
-    return false;
+    if (status !== 409 && status !== 403) this._forget((other) => other === entry, error);
+    return (await this._renumber(error)) && status !== 403;
   }
 
-  /** Numbers what is on the way anew, from what the server has. */
-  async _renumber() {
+  /**
+   * Numbers what is on the way anew, from what the server has. All of it is lost where another tab has the photo now.
+   * @param {Error} error
+   */
+  async _renumber(error) {
     try {
       let sequence = await this._options.behind();
-      for (const entry of this.entries) if (entry.state !== "answered") entry.sequence = ++sequence;
-      this.last = sequence;
       this.online = true;
+      if (sequence === null) this._forget(() => true, error);
+      else for (const entry of this.entries) if (entry.state !== "answered") entry.sequence = ++sequence;
+      if (sequence !== null) this.last = sequence;
       return true;
     } catch {
       this.online = false;
       return false;
     }
+  }
+
+  /**
+   * @param {(entry: Entry) => boolean} wanted
+   * @param {Error} error why
+   */
+  _forget(wanted, error) {
+    const lost = this.entries.filter((entry) => entry.state !== "answered" && wanted(entry));
+    this.entries = this.entries.filter((entry) => !lost.includes(entry));
+    if (lost.length) this._options.failed(lost[0], error);
   }
 }
 
