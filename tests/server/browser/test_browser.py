@@ -40,6 +40,8 @@ def strokes_at(page: Page, scale: float, size: int) -> None:
 def test_strokes_paint_exactly_the_pixels_under_the_pointer(opened: Opened, ratio: float) -> None:
     page = opened(ratio=ratio)
     page.press("f")
+    drawn = page.tab.evaluate("[picture.width, picture.getBoundingClientRect().width]")
+    assert drawn[0] == pytest.approx(drawn[1] * ratio, abs=1), "the canvas has the screen's own pixels"
     sizes = {0.137: 60, 1: 23, 3.7: 9, 32: 3}
     for scale, size in sizes.items():
         set_size(page, size)

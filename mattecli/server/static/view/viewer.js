@@ -4,6 +4,7 @@
  * A second canvas lies over it for the cursor and outlines, so that these cost no frame of the picture.
  */
 import * as transforms from "./transform.js";
+import { checkered, watchSize } from "./screen.js";
 import { boxOf, rangeOf } from "./tiles.js";
 
 /**
@@ -39,7 +40,7 @@ export class Viewer {
     this._waiting = false;
     this._marking = false;
     this._checker = checkered(this._context);
-    new ResizeObserver((entries) => this._resize(entries[0])).observe(canvas);
+    watchSize(canvas, (width, height) => this._resize(width, height));
   }
 
   /** @returns {Size} device pixels */
@@ -160,12 +161,13 @@ export class Viewer {
     this.invalidate();
   }
 
-  /** @param {ResizeObserverEntry} entry */
-  _resize(entry) {
-    const exact = entry.devicePixelContentBoxSize?.[0];
+  /**
+   * @param {number} width device pixels
+   * @param {number} height
+   */
+  _resize(width, height) {
     const before = this.size;
-    const width = exact?.inlineSize ?? Math.round(entry.contentRect.width * this.ratio);
-    const height = exact?.blockSize ?? Math.round(entry.contentRect.height * this.ratio);
+    if (before.width === width && before.height === height) return;
     for (const one of [this.canvas, this._marks.canvas]) Object.assign(one, { width, height });
     this._checker = checkered(this._context);
     if (this._isFitted) this.fit();
@@ -272,17 +274,4 @@ export class Viewer {
       context.fillRect(box.left, Math.round(transform.top + y * transform.scale), box.right - box.left, 1);
     }
   }
-}
-
-/** @param {CanvasRenderingContext2D} context */
-function checkered(context) {
-  const side = Math.round(8 * devicePixelRatio);
-  const tile = new OffscreenCanvas(2 * side, 2 * side);
-  const pen = /** @type {OffscreenCanvasRenderingContext2D} */ (tile.getContext("2d"));
-  pen.fillStyle = "#fff";
-  pen.fillRect(0, 0, 2 * side, 2 * side);
-  pen.fillStyle = "#ccc";
-  pen.fillRect(0, 0, side, side);
-  pen.fillRect(side, side, side, side);
-  return /** @type {CanvasPattern} */ (context.createPattern(tile, "repeat"));
 }
