@@ -115,10 +115,18 @@ export class OpenPhoto {
 
   /** @param {Shape} shape */
   paint(shape) {
-    const { points, label, over, closed } = shape;
-    const restriction = over.length < 3 ? { restriction: { over } } : {};
+    const { points, label, closed } = shape;
     const kind = closed ? "polygon" : "stroke";
-    this.do({ kind, points: closed ? points.map(([x, y]) => [x, y]) : points, label, ...restriction }, shape);
+    this.do({ kind, points: closed ? points.map(([x, y]) => [x, y]) : points, label, ...restrictionOf(shape) }, shape);
+  }
+
+  /**
+   * @param {number} x
+   * @param {number} y
+   * @param {Shape} shape label and restriction
+   */
+  fill(x, y, shape) {
+    this.do({ kind: "fill", x, y, label: shape.label, ...restrictionOf(shape) });
   }
 
   undo() {
@@ -260,4 +268,9 @@ export class OpenPhoto {
     clearTimeout(this._proposalTimer);
     this.queue.close();
   }
+}
+
+/** @param {Shape} shape */
+function restrictionOf({ over, colours }) {
+  return over.length < 3 || colours ? { restriction: { over, colours: colours ?? null } } : {};
 }

@@ -19,6 +19,7 @@
  * @property {number} size of the brush, in pixels of the picture
  * @property {boolean} pressure whether a pen's pressure changes the radius
  * @property {number[]} over the labels that may be painted over
+ * @property {number | null} likeness how far a colour may be from the first one of a stroke, in 255ths of a channel
  * @property {Kind} view
  * @property {Kind | null} wipe the view on the right of the wipe
  * @property {number} wipeAt share of the width
@@ -55,7 +56,7 @@
 export function initialFields() {
   return {
     session: null, photo: null, tool: "box", label: 255, eraser: false, size: 40, pressure: false, over: [0, 128, 255],
-    view: "photo", wipe: null, wipeAt: 0.5, bare: false, overlay: "tint", strength: 0.4, gamma: 1, exposure: 0,
+    likeness: null,     view: "photo", wipe: null, wipeAt: 0.5, bare: false, overlay: "tint", strength: 0.4, gamma: 1, exposure: 0,
     behind: "checker", scale: 1, painted: 0, undoable: 0, redoable: 0, band: { inside: 0, outside: 0, reach: 0 },
     unsent: 0, online: true, matte: null, run: null, estimate: null, automatic: true, refining: true, box: null, begun: null,
     proposing: null, hasBase: false, saved: null, saving: null, findings: null, finding: -1, message: null,

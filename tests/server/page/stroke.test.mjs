@@ -151,3 +151,10 @@ test("an outline is drawn at coarser levels, too", () => {
   const square = { points: [[4, 4, 0], [12, 4, 0], [12, 12, 0], [4, 12, 0]], closed: true, label: 0, over: [255] };
   assert.deepEqual(shapeSpans(square, 2, { width: 8, height: 8 }), [1, 1, 3, 2, 1, 3]);
 });
+
+test("a stroke that keeps to similar colours paints only those", () => {
+  const photo = Uint8Array.from([100, 100, 100, 140, 100, 100, 90, 110, 99]);
+  const tile = { data: new Uint8Array(3), shares: false, left: 0, top: 0, width: 3, height: 1, photo };
+  paintTile([0, 0, 3], { label: 255, over: [0, 128, 255], colours: [[90, 90, 90], [110, 110, 110]] }, tile);
+  assert.deepEqual([...tile.data], [255, 0, 255]);
+});

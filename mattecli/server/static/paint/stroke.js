@@ -11,7 +11,9 @@ import { capsuleSpans, polygonSpans, strokeSpans } from "./raster.js";
  * @typedef {{kind: string, [field: string]: unknown}} Operation
  * @typedef {{sequence: number, refused?: string, undoable: number, redoable: number, painted: number,
  *   changed: [number, number][]}} Answer
- * @typedef {{points: BrushPoint[], closed: boolean, label: number, over: number[]}} Shape a stroke, or a closed outline
+ * @typedef {[lowest: number[], highest: number[]]} ColourRange of sRGB, each channel by itself, both included
+ * @typedef {{points: BrushPoint[], closed: boolean, label: number, over: number[], colours?: ColourRange | null}} Shape
+ *   a stroke, or a closed outline; over: the labels that it may paint over; colours: those of the photo that it may
  * @typedef {{sequence: number, operation: Operation, shape: Shape | null, state: "waiting" | "sent" | "answered"}} Entry
  * @typedef {{send: (sequence: number, operation: Operation) => Promise<Answer>, sequence: number,
  *   answered: (entry: Entry, answer: Answer) => void, failed: (entry: Entry, error: Error) => void,
@@ -189,12 +191,14 @@ export function lastSpans(shape, level, size) {
 /**
  * Paints spans of a level into one of its tiles. Gives the rectangle that they cover, or null.
  * @param {number[]} spans
- * @param {{label: number, over: number[]}} how
- * @param {{data: Uint8Array, shares: boolean, left: number, top: number, width: number, height: number}} tile
+ * @param {{label: number, over: number[], colours?: ColourRange | null}} how
+ * @param {{data: Uint8Array, shares: boolean, left: number, top: number, width: number, height: number,
+ *   photo?: Uint8Array}} tile
  * @returns {import("../view/compose.js").Rect | null}
  */
-export function paintTile(spans, { label, over }, { data, shares, left, top, width, height }) {
+export function paintTile(spans, { label, over, colours }, { data, shares, left, top, width, height, photo }) {
   const rect = { left: width, top: height, right: 0, bottom: 0 };
+  const everywhere = over.length === 3 && !(colours && photo);
   for (let i = 0; i < spans.length; i += 3) {
     const row = spans[i] - top;
     const from = Math.max(spans[i + 1] - left, 0);
@@ -205,7 +209,8 @@ export function paintTile(spans, { label, over }, { data, shares, left, top, wid
     rect.top = Math.min(rect.top, row);
     rect.bottom = Math.max(rect.bottom, row + 1);
     for (let at = row * width + from; at < row * width + to; at++) {
-      if (!over.includes(labelAt(data, at, shares))) continue;
+      if (!everywhere && !over.includes(labelAt(data, at, shares))) continue;
+      if (colours && photo && !inRange(photo, at, colours)) continue;
       if (shares) {
         data[2 * at] = label === 255 ? 255 : 0;
         data[2 * at + 1] = label === 128 ? 255 : 0;
@@ -215,6 +220,16 @@ export function paintTile(spans, { label, over }, { data, shares, left, top, wid
     }
   }
   return rect.left < rect.right ? rect : null;
+}
+
+/**
+ * @param {Uint8Array} photo
+ * @param {number} at
+ * @param {ColourRange} range
+ */
+function inRange(photo, at, [lowest, highest]) {
+  for (let c = 0; c < 3; c++) if (photo[3 * at + c] < lowest[c] || photo[3 * at + c] > highest[c]) return false;
+  return true;
 }
 
 /**

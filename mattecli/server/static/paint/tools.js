@@ -1,8 +1,8 @@
 /**
  * Pointers on the canvas: what they do with each tool.
  */
-import { toView, drawnBox } from "../view/transform.js";
-import * as marks from "../view/marks.js";
+import { toView } from "../view/transform.js";
+import { drawOver } from "../view/over.js";
 import { panning, pinching, wheel } from "./gestures.js";
 import { dragged, grip } from "./box.js";
 
@@ -167,6 +167,7 @@ export class Tools {
     const photo = /** @type {OpenPhoto} */ (this._photo());
     const scene = photo.scene;
     const shape = this._shape(this.store.now.eraser || (event.buttons & 32) !== 0, false);
+    shape.colours = this._coloursAt(event);
     scene.live.current = shape;
     if (event.shiftKey && this._last) this._add(shape, this._last);
     this._add(shape, this._brushAt(event));
@@ -221,10 +222,8 @@ export class Tools {
   /** @param {PointerEvent} event @returns {null} */
   _fill(event) {
     const [x, y] = this.viewer.pointOf(event).map(Math.floor);
-    const { label, over } = this._shape(this.store.now.eraser, true);
     const { width, height } = this.viewer.picture;
-    const restriction = over.length < 3 ? { restriction: { over } } : {};
-    if (x >= 0 && y >= 0 && x < width && y < height) this._photo()?.do({ kind: "fill", x, y, label, ...restriction });
+    if (x >= 0 && y >= 0 && x < width && y < height) this._photo()?.fill(x, y, this._shape(this.store.now.eraser, true));
     return null;
   }
 
@@ -245,6 +244,19 @@ export class Tools {
     const [x, y] = this.viewer.pointOf(event);
     const colour = this._photo()?.scene.colourAt(x, y, this.viewer.range.level);
     if (colour) this._pick(colour);
+  }
+
+  /**
+   * Colours like the one under the pen, where paint keeps to those.
+   * @param {PointerEvent} event
+   * @returns {import("./stroke.js").ColourRange | null}
+   */
+  _coloursAt(event) {
+    const { likeness, exposure } = this.store.now;
+    const colour = this._photo()?.scene.colourAt(...this.viewer.pointOf(event), this.viewer.range.level);
+    if (likeness === null || !colour) return null;
+    if (exposure !== 0) return this._photo()?.say("Set the exposure to 0 to paint over similar colours only."), null;
+    return [colour.map((value) => Math.max(value - likeness, 0)), colour.map((value) => Math.min(value + likeness, 255))];
   }
 
   /** @param {PointerEvent} event @returns {import("./raster.js").BrushPoint} */
@@ -275,24 +287,9 @@ export class Tools {
    * @param {CanvasRenderingContext2D} context
    */
   mark(context) {
-    const { tool, size, box, wipe, wipeAt, findings, finding } = this.store.now;
-    const { transform, ratio } = this.viewer;
-    if (wipe) marks.drawWipe(context, Math.round(wipeAt * this.viewer.size.width), ratio);
-    if (box && tool === "box") {
-      const [left, top, right, bottom] = box;
-      const { width, height } = this.viewer.picture;
-      const whole = drawnBox(transform, { left: 0, top: 0, right: width, bottom: height });
-      marks.drawBox(context, drawnBox(transform, { left, top, right, bottom }), whole, ratio);
-    }
-    const place = findings?.[finding];
-    if (place) {
-      const at = toView(transform, place.x, place.y);
-      marks.drawFinding(context, at, Math.max((place.size / 2) * transform.scale, 16 * ratio) + 6 * ratio, ratio);
-    }
-    const corners = this._corners.map(([x, y]) => toView(transform, x, y));
-    const at = this._pointer && this.viewer.positionOf(this._pointer);
-    if (corners.length && at) marks.drawOutline(context, [...corners, at], tool === "lasso", ratio);
-    if (!at || tool !== "brush" || this.panning) return;
-    marks.drawBrush(context, at, (size / 2) * transform.scale, this._sizing ? `${size} px` : "", ratio);
+    const pointer = this._pointer && this.viewer.positionOf(this._pointer);
+    drawOver(context, this.store.now, this.viewer, {
+      corners: this._corners, pointer, sizing: this._sizing, moving: this.panning,
+    });
   }
 }

@@ -22,7 +22,11 @@ const RESTRICTIONS = [
   ["unknown", "only over unknown", [128]],
   ["keepForeground", "not over foreground", [0, 128]],
   ["keepBackground", "not over background", [128, 255]],
+  ["like", "only similar colours", [0, 128, 255]],
 ];
+
+/** How far colours are from each other at most that count as similar, in 255ths of a channel. */
+const LIKENESS = 32;
 
 /** @type {[string, string][]} */
 const BEHIND = [["checker", "Checkerboard"], ["#000000", "Black"], ["#ffffff", "White"], ["#00b140", "Green"]];
@@ -98,7 +102,8 @@ function toolOptions(store, act) {
   });
   size.element.insertBefore(exact, size.element.lastChild);
   const over = choice("Where paint may go", RESTRICTIONS.map(([value, text]) => [value, text]), (value) => {
-    store.set({ over: RESTRICTIONS.find(([name]) => name === value)?.[2] ?? [0, 128, 255] });
+    const over = RESTRICTIONS.find(([name]) => name === value)?.[2] ?? [0, 128, 255];
+    store.set({ over, likeness: value === "like" ? LIKENESS : null });
   });
   const pressure = check("Pressure", "A pen's pressure changes the size of the brush", (on) => store.set({ pressure: on }));
   const painting = make("div", { className: "group" }, ...labels, eraser);

@@ -18,8 +18,10 @@ export class LiveLabels {
   /**
    * @param {[width: number, height: number][]} levels
    * @param {() => {sequence: number, shape: Shape | null}[]} pending operations, in the order of their numbers
+   * @param {(place: Place) => Uint8Array | undefined} [photo] colours of a tile, for strokes that keep to some
    */
-  constructor(levels, pending) {
+  constructor(levels, pending, photo = () => undefined) {
+    this._photo = photo;
     this._levels = levels;
     this._pending = pending;
     /** @type {Shape | null} the stroke under the pen */
@@ -63,7 +65,7 @@ export class LiveLabels {
   _paint({ tile, done, data }, shapes, spans) {
     const [width, height] = this._levels[tile.level];
     const place = { data, shares: tile.level > 0, left: tile.column * 256, top: tile.row * 256 };
-    const target = { ...place, width: tile.width, height: tile.height };
+    const target = { ...place, width: tile.width, height: tile.height, photo: this._photo(tile) };
     /** @type {Rect | null} */
     let rect = null;
     shapes.forEach((shape, i) => {

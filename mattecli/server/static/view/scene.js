@@ -36,7 +36,8 @@ export class Scene {
     this.options = options;
     this.levels = options.levels;
     this.cache = new TileCache({ levels: options.levels });
-    this.live = new LiveLabels(options.levels, options.pending);
+    const photo = (/** @type {Place} */ place) => this.cache.get("photo", place)?.data;
+    this.live = new LiveLabels(options.levels, options.pending, photo);
     /** @type {{inside: number, outside: number} | null} a band that is tried with the slider */
     this.band = null;
     /** @type {Matte | null} whose alpha is shown */
