@@ -22,7 +22,7 @@ from mattecli.server.labels import Labels
 from mattecli.server.mattes import Mattes
 from mattecli.server.painting import Painting
 from mattecli.server.pixels import Pixels
-from mattecli.server.pyramid import LabelLevels
+from mattecli.server.pyramid import BaseLevels, LabelLevels
 from mattecli.server.refusals import MissingError
 from mattecli.server.shared import Shared
 from mattecli.server.state import State, States, digest_of, stamp
@@ -67,7 +67,7 @@ class Photo:
         self.labels = Labels(self.height, self.width, photo=self.pixels.colours, folder=self.folder)
         journal = self._journal()
         self.painting = self._stack.enter_context(Painting(self.labels, journal))
-        self._label_levels = LabelLevels(self.labels)
+        self._label_levels, self._base_levels = LabelLevels(self.labels), BaseLevels(self.labels)
         self.mattes = Mattes(self.height, self.width)
         self._stack.callback(self.mattes.close)
         self._proposals: OrderedDict[str, Base] = OrderedDict()
@@ -151,7 +151,7 @@ class Photo:
     def tile(self, layer: str, level: int, index: Index, *, revision: int, exposure: float) -> tuple[NDArray[Any], int]:
         """A tile of a layer, and its revision. Raises `MissingError` where there is none."""
         grids = self.grids
-        if layer not in LAYERS or not 0 <= level < len(grids) or (layer == "base" and level):
+        if layer not in LAYERS or not 0 <= level < len(grids):
             raise MissingError(f"there is no layer {layer} at level {level}")
         if not (0 <= index.row < grids[level].rows and 0 <= index.column < grids[level].columns):
             raise MissingError(f"there is no tile {tuple(index)} at level {level}")
@@ -162,7 +162,8 @@ class Photo:
         if layer == "colours":
             return self._colour_tile(level, index, revision), revision
         if layer == "base":
-            return self.painting.read(lambda labels: (labels.base[index], labels.revision(index)))
+            bases = self._base_levels
+            return self.painting.read(lambda _: (bases.tile(level, index), bases.revision(level, index)))
         return self.painting.read(lambda _: self.label_tile(level, index))
 
     def label_tile(self, level: int, index: Index) -> tuple[NDArray[np.uint8], int]:

@@ -69,7 +69,10 @@ def serve(connection: Connection, cancelled: Number, options: RunOptions) -> Non
     with suppress(AttributeError, OSError):  # not on every system
         os.nice(10)
     use_threads(options.threads)
-    worker = Worker(Model(options), connection.send, cancelled)
+    model = Model(options)
+    with suppress(MatteError):  # the first task says it again
+        model.load()
+    worker = Worker(model, connection.send, cancelled)
     with suppress(EOFError, BrokenPipeError, ConnectionResetError):
         while True:
             connection.send((0, None))  # ready for the next
