@@ -43,7 +43,7 @@ from mattecli.system.threads import use_threads
 from mattecli.trimaps.auto import open_model
 from mattecli.trimaps.keying import key_trimap
 from mattecli.trimaps.recipe import MaskRecipe
-from mattecli.trimaps.segmentation import prepare_photo, segment
+from mattecli.trimaps.segmentation import CALIBRATED_FOR, prepare_photo, segment
 from mattecli.trimaps.sources import parse_key
 from mattecli.trimaps.strokes import stroke_cores
 from mattecli.work.job import backend_facts
@@ -188,6 +188,8 @@ class Worker:
             return self._of_mask(np.array(task.matte.array()), view, task, on_note)
         if task.source == "auto":
             return self._of_mask(open_model().find(view, name=task.name), view, task, on_note)
+        if not self._model.backend.checkpoint.sha256.startswith(CALIBRATED_FOR):
+            on_note("proposals were tuned with other weights, so look at the trimap before you rely on it")
         strokes = None if task.strokes is None else stroke_cores(np.array(task.strokes.array()))
         return segment(
             prepare_photo(view),

@@ -13,6 +13,7 @@ import pytest
 from mattecli.geometry import Box
 from mattecli.inference.model import Model
 from mattecli.server.mattes import Found
+from mattecli.server.start import Start
 from mattecli.server.worker import serve
 from tests.conftest import RunMatte
 from tests.server import processes
@@ -175,6 +176,25 @@ def test_a_photo_that_changed_on_the_disk_is_noticed_before_saving(page: Page, p
     assert page.wait_for("changed")["file"] == "photo"
     assert not photo.with_name("cat_trimap.png").exists()
     assert page.open()["sequence"] == 0  # the reload opens the new photo
+
+
+def test_a_trimap_that_changed_on_the_disk_is_noticed_before_saving_and_laid_anew(photo: Path, tmp_path: Path) -> None:
+    given = tmp_path / "given.png"
+    for value in (0, 255):
+        PIL.Image.fromarray(np.full(SIZE, value, np.uint8)).save(given)
+        if value == 0:
+            page = page_for(photo, folder=tmp_path, start=Start("trimap", given))
+            assert page.open()["sequence"] == 1
+            save(page, "trimap")
+    answer = page.post(f"/app/photos/{page.word}/save", {"products": ["trimap"]})
+    assert answer.status == 400
+    assert "given.png changed on the disk" in answer.error
+    assert page.wait_for("changed")["file"] == "trimap"
+    assert page.open()["sequence"] == 2
+    save(page, "trimap")
+    page.wait_for("saved", number=2)
+    assert np.asarray(PIL.Image.open(photo.with_name("cat_trimap.png"))).min() == 255
+    page.close()
 
 
 @pytest.mark.parametrize(
