@@ -48,6 +48,7 @@ from mattecli.trimaps.sources import parse_key
 from mattecli.trimaps.strokes import stroke_cores
 from mattecli.work.job import backend_facts
 
+_NICE = 5  # below the server, so that strokes come first
 _OFTEN = 0.1  # seconds between two reports of progress
 _PHOTOS = 2  # whose statistics are kept
 
@@ -66,12 +67,12 @@ def serve(connection: Connection, cancelled: Number, options: RunOptions) -> Non
     """Carry out tasks as they come, until the connection is closed. `cancelled` is the task that is to end."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C goes to all processes of a terminal; the parent decides
     prepare_process()
-    with suppress(AttributeError, OSError):  # not on every system
-        os.nice(10)
     use_threads(options.threads)
     model = Model(options)
     with suppress(MatteError):  # the first task says it again
         model.load()
+    with suppress(AttributeError, OSError):  # not on every system
+        os.nice(_NICE)  # only now, so that the first task is not late
     worker = Worker(model, connection.send, cancelled)
     with suppress(EOFError, BrokenPipeError, ConnectionResetError):
         while True:

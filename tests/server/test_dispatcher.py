@@ -50,7 +50,7 @@ class Listened:
         return self.replies[number][-1]
 
     def _until(self, come: Callable[[], bool]) -> None:
-        end = time.monotonic() + 60
+        end = time.monotonic() + 400
         while not come():
             assert time.monotonic() < end, self.replies
             time.sleep(0.01)

@@ -116,7 +116,7 @@ class Page:
 
     def wait_for(self, kind: str, *, number: int = 1) -> dict[str, Any]:
         """The first, second … event of a kind, when it has come."""
-        end = time.monotonic() + 120
+        end = time.monotonic() + 400
         while time.monotonic() < end:
             found = [event for event in self.told if event["type"] == kind]
             if len(found) >= number:
