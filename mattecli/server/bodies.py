@@ -19,7 +19,7 @@ Word = Annotated[str, Field(pattern=r"^[\w-]{1,64}$")]
 Channel = Annotated[int, Field(ge=0, le=255)]
 Colour = tuple[Channel, Channel, Channel]
 Number = Annotated[float, Field(allow_inf_nan=False, ge=-1e6, le=1e6)]
-TileName = tuple[Literal["photo", "labels", "alpha", "colours", "base"], int, int, int]
+TileName = tuple[Literal["photo", "labels", "alpha", "finished", "colours", "base"], int, int, int]
 MOST_TILES = 400  # in one answer: a photo's take 79 MB
 
 
@@ -39,6 +39,7 @@ class Tiles(_Body):
     tiles: Annotated[list[TileName], Field(max_length=MOST_TILES)]
     exposure: Annotated[float, Field(ge=-10, le=10)] = 0.0
     revision: int = 0  # of mattes: their run
+    finish: Finish = Finish()
 
 
 class Stroke(_Body):

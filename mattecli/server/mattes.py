@@ -7,11 +7,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from mattecli.compositing.foreground import estimate_foreground
 from mattecli.geometry import Box
 from mattecli.imaging.image import to_depth
 from mattecli.inference.plan import Tile
@@ -21,7 +19,6 @@ from mattecli.server.tiles import Index
 from mattecli.server.windowed import Windowed
 
 Kind = Literal["preview", "exact"]
-MOST_ESTIMATED = 4_000_000  # pixels of the copy on which colours are estimated for the eye
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,8 +61,6 @@ class Mattes:
         self._found: dict[Kind, Found] = {}
         self._levels: dict[int, Levels] = {}
         self._drops: dict[int, Callable[[], None]] = {}
-        self._estimating = threading.Lock()
-        self._colours: tuple[int, Windowed] | None = None
 
     @property
     def nbytes(self) -> int:
@@ -127,28 +122,3 @@ class Mattes:
         else:
             tile = Windowed(found.box, found.level, found.alpha).tile(level, self.grids[level].box(index))
         return np.asarray(to_depth(np.asarray(tile), 8), np.uint8)
-
-    def colours(self, run: int, level: int, index: Index, photo: Callable[[Found], NDArray[Any]]) -> NDArray[np.uint8]:
-        """A tile of the foreground's colours, uint8 (h, w, 3), estimated on a copy of some megapixels.
-
-        `photo` gives the sRGB pixels of a matte's box. Raises as `get` does.
-        """
-        found = self.get(run)
-        with self._estimating:
-            if self._colours is None or self._colours[0] != run:
-                self._colours = run, _estimated(found, photo(found))
-            window = self._colours[1]
-        return np.asarray(window.tile(level, self.grids[level].box(index)), np.uint8)
-
-
-def _estimated(found: Found, photo: NDArray[Any]) -> Windowed:
-    """The foreground's colours in a matte's box, (h, w, 3), at the finest level that has few enough pixels."""
-    alpha, level = found.alpha, found.level
-    while alpha.size > MOST_ESTIMATED:
-        size = (-(-alpha.shape[1] // 2), -(-alpha.shape[0] // 2))
-        alpha, level = np.asarray(cv2.resize(alpha, size, interpolation=cv2.INTER_AREA), np.float32), level + 1
-    pixels = np.ascontiguousarray(to_depth(photo, 8))
-    if level:
-        pixels = np.asarray(cv2.resize(pixels, alpha.shape[::-1], interpolation=cv2.INTER_AREA))
-    colours = estimate_foreground(pixels, np.clip(np.asarray(alpha), 0, 1))
-    return Windowed(found.box, level, np.asarray(to_depth(colours, 8), np.uint8))

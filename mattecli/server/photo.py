@@ -19,18 +19,21 @@ from mattecli.imaging.options import ReadOptions
 from mattecli.server.distance import Base
 from mattecli.server.journal import Journal
 from mattecli.server.labels import Labels
+from mattecli.server.looks import Looks
 from mattecli.server.mattes import Mattes
 from mattecli.server.painting import Painting
 from mattecli.server.pixels import Pixels
-from mattecli.server.pyramid import LabelLevels
+from mattecli.server.pyramid import BaseLevels, LabelLevels
 from mattecli.server.refusals import MissingError
 from mattecli.server.shared import Shared
 from mattecli.server.state import State, States, digest_of, stamp
 from mattecli.server.tiles import Index
 from mattecli.system.files import sweep
+from mattecli.work.job import OutputOptions
 
 _MOST_PROPOSALS = 4
-LAYERS = ("photo", "labels", "alpha", "colours", "base")
+LAYERS = ("photo", "labels", "alpha", "finished", "colours", "base")
+PLAIN = OutputOptions()
 
 
 class Photo:
@@ -67,9 +70,10 @@ class Photo:
         self.labels = Labels(self.height, self.width, photo=self.pixels.colours, folder=self.folder)
         journal = self._journal()
         self.painting = self._stack.enter_context(Painting(self.labels, journal))
-        self._label_levels = LabelLevels(self.labels)
+        self._label_levels, self._base_levels = LabelLevels(self.labels), BaseLevels(self.labels)
         self.mattes = Mattes(self.height, self.width)
         self._stack.callback(self.mattes.close)
+        self._looks = Looks(self.mattes, self.pixels.colours)
         self._proposals: OrderedDict[str, Base] = OrderedDict()
 
     def _journal(self) -> Journal:
@@ -148,8 +152,21 @@ class Photo:
             **self.painting.read(numbers),
         }
 
-    def tile(self, layer: str, level: int, index: Index, *, revision: int, exposure: float) -> tuple[NDArray[Any], int]:
-        """A tile of a layer, and its revision. Raises `MissingError` where there is none."""
+    def tile(
+        self,
+        layer: str,
+        level: int,
+        index: Index,
+        *,
+        revision: int,
+        exposure: float = 0.0,
+        options: OutputOptions = PLAIN,
+    ) -> tuple[NDArray[Any], int]:
+        """A tile of a layer, and its revision. Raises `MissingError` where there is none.
+
+        `exposure` is for the photo. `revision` is the run of mattes and their colours; `options` say how they are
+        finished.
+        """
         grids = self.grids
         if layer not in LAYERS or not 0 <= level < len(grids):
             raise MissingError(f"there is no layer {layer} at level {level}")
@@ -159,19 +176,24 @@ class Photo:
             return self.pixels.tile(level, index, exposure=exposure), 0
         if layer == "alpha":
             return self.mattes.tile(revision, level, index), revision
+        if layer == "finished":
+            return self._looks.finished(revision, level, index, options), revision
         if layer == "colours":
-            return self._colour_tile(level, index, revision), revision
+            return self._colour_tile(level, index, revision, options), revision
         if layer == "base":
-            return self.painting.read(lambda _: self._label_levels.base_tile(level, index))
+            bases = self._base_levels
+            return self.painting.read(lambda _: (bases.tile(level, index), bases.revision(level, index)))
         return self.painting.read(lambda _: self.label_tile(level, index))
 
     def label_tile(self, level: int, index: Index) -> tuple[NDArray[np.uint8], int]:
         """A tile of the labels and its revision; to be called within `painting.read`."""
         return self._label_levels.tile(level, index), self._label_levels.revision(level, index)
 
-    def _colour_tile(self, level: int, index: Index, run: int) -> NDArray[np.uint8]:
+    def _colour_tile(self, level: int, index: Index, run: int, options: OutputOptions) -> NDArray[np.uint8]:
         """The foreground's colours for the eye. Where the alpha of a tile is 1, they are the photo's own."""
-        estimated = self.mattes.colours(run, level, index, lambda found: self.pixels.colours(found.box))
+        estimated = self._looks.colours(run, level, index, options)
+        if options.colours.despill is not None:
+            return estimated
         opaque = self.mattes.tile(run, level, index) == 255
         return np.where(opaque[..., None], self.pixels.tile(level, index), estimated)
 

@@ -36,6 +36,8 @@ _UPLOAD = 512 * 2**20  # bytes of a mask or matte that is dropped on the page
 _BYTES = "application/octet-stream"
 _FOREVER = "private, max-age=31536000, immutable"
 
+_OF_MATTES = ("alpha", "finished", "colours")
+
 Tab = Annotated[str | None, Header(alias="X-Matte-Tab", max_length=64)]
 
 
@@ -123,6 +125,7 @@ def _add_photos(app: FastAPI, sessions: Sessions, runs: Runs, facts: dict[str, A
 
     @app.post("/app/photos/{word}/open")
     def opened(word: str, body: Opening) -> dict[str, Any]:
+        runs.warm()
         found = sessions.open(word, body.tab)
         return {**found, "estimate": {"exact": runs.estimate(found["height"], found["width"])}}
 
@@ -154,13 +157,15 @@ def _add_painting(app: FastAPI, sessions: Sessions) -> None:
     @app.post("/app/photos/{word}/tiles")
     def tiles(word: str, body: Tiles) -> Response:
         with sessions.using(word) as photo:
-            made = []
+            made, options = [], body.finish.output_options()
             for layer, level, row, column in body.tiles:
                 index = Index(row, column)
                 run = body.revision
-                if layer in ("alpha", "colours") and not run and (last := photo.mattes.last) is not None:
+                if layer in _OF_MATTES and not run and (last := photo.mattes.last) is not None:
                     run = last.run
-                pixels, revision = photo.tile(layer, level, index, revision=run, exposure=body.exposure)
+                pixels, revision = photo.tile(
+                    layer, level, index, revision=run, exposure=body.exposure, options=options
+                )
                 made.append(PackedTile(layer, level, index, revision, pixels))
             return Response(pack(made), media_type=_BYTES)
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from mattecli.errors import InputError
 from mattecli.imaging.options import ReadOptions
 from mattecli.imaging.read import matte_of, read_values
 from mattecli.imaging.reading.open import Source
@@ -30,6 +31,13 @@ class Start:
     what: Meaning
     file: Path
     snap: int = 0  # as in `read_trimap`
+
+    def changed(self, photo: Photo) -> bool:
+        """Whether the file changed since it was laid under the paint of a photo, or is gone."""
+        try:
+            return photo.state.facts.get("start") != digest_of(self.file)
+        except InputError:
+            return True
 
     def lay(self, photo: Photo) -> None:
         """Lay the file under the paint of a photo, unless that was done before with the same content."""

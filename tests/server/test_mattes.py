@@ -8,7 +8,6 @@ import pytest
 from numpy.typing import NDArray
 
 from mattecli.geometry import Box
-from mattecli.server import mattes as module
 from mattecli.server.mattes import Found, Mattes
 from mattecli.server.refusals import MissingError
 from mattecli.server.tiles import Index
@@ -70,33 +69,3 @@ def test_the_last_of_each_kind_is_kept_and_older_ones_are_dropped() -> None:
     mattes.close()
     assert sorted(dropped) == [1, 2, 3, 4]
     assert mattes.last is None
-
-
-def test_colours_are_those_of_the_foreground_without_the_background() -> None:
-    alpha = smooth()
-    front, back = np.array([220, 60, 30], np.float32), np.array([20, 90, 200], np.float32)
-    photo = np.rint(alpha[..., None] * front + (1 - alpha[..., None]) * back).astype(np.uint8)
-    asked: list[int] = []
-
-    def pixels(found: Found) -> NDArray[np.uint8]:
-        asked.append(found.run)
-        return photo
-
-    mattes = Mattes(HEIGHT, WIDTH)
-    mattes.keep(found(1))
-    for level in (0, 1, 2):
-        for index in mattes.grids[level]:
-            colours = mattes.colours(1, level, index, pixels).astype(int)
-            where = mattes.tile(1, level, index) > 60
-            assert np.abs(colours[where] - front).mean() < 6
-    assert asked == [1]
-
-
-def test_colours_of_large_mattes_are_estimated_on_a_smaller_copy(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "MOST_ESTIMATED", HEIGHT * WIDTH // 3)
-    photo = np.full((HEIGHT, WIDTH, 3), (200, 100, 50), np.uint8)
-    mattes = Mattes(HEIGHT, WIDTH)
-    mattes.keep(found(1))
-    tile = mattes.colours(1, 0, Index(0, 0), lambda _: photo)
-    assert tile.shape == (256, 256, 3)
-    assert np.abs(tile.astype(int) - (200, 100, 50)).max() <= 2

@@ -10,12 +10,12 @@ from mattecli.imaging.image import Image, to_depth
 from mattecli.imaging.view import network_view
 from mattecli.server.distance import measured
 from mattecli.server.labels import Labels
-from mattecli.server.pyramid import PAINTED, LabelLevels, Levels, PhotoLevels, halved, level_grids
+from mattecli.server.pyramid import BaseLevels, LabelLevels, Levels, PhotoLevels, halved, level_grids
 from mattecli.server.tiles import Grid, Index
 from tests.server.model import blob
 
 
-def whole(levels: LabelLevels | Levels | PhotoLevels, level: int) -> np.ndarray:
+def whole(levels: BaseLevels | LabelLevels | Levels | PhotoLevels, level: int) -> np.ndarray:
     """All tiles of a level put together."""
     grid = levels.grids[level]
     first = levels.tile(level, Index(0, 0))
@@ -86,6 +86,20 @@ def test_shares_are_the_means_of_labels_to_within_a_rounding_for_each_level() ->
         assert (shares.sum(axis=2) <= 255).all()
 
 
+def test_a_band_at_each_level_is_that_of_the_photo_at_every_second_pixel() -> None:
+    mask = blob(1100, 700)
+    labels = Labels(*mask.shape)
+    labels.apply(labels.set_base(measured(mask)))
+    levels = BaseLevels(labels)
+    finest = whole(levels, 0)
+    for level in (1, 2):
+        assert np.array_equal(whole(levels, level), finest[:: 2**level, :: 2**level])
+    assert levels.revision(2, Index(0, 0)) == 1
+    labels.apply(labels.set_base(measured(255 - mask)))
+    assert np.array_equal(whole(levels, 2), whole(levels, 0)[::4, ::4])
+    assert not np.array_equal(whole(levels, 0), finest)
+
+
 def test_a_tile_is_made_anew_when_labels_below_it_change() -> None:
     labels = Labels(1100, 1100)
     levels = LabelLevels(labels)
@@ -130,26 +144,3 @@ def test_tiles_of_a_matte_are_its_own_values() -> None:
     assert np.array_equal(whole(levels, 0), alpha)
     assert np.array_equal(whole(levels, 1), halved(alpha))
     assert len(levels.tile(1, Index(0, 0)).tobytes()) == 150 * 150 * 2
-
-
-def test_tiles_of_the_base_are_its_distances_at_every_level_and_say_where_paint_is() -> None:
-    trimap = np.zeros((300, 700), np.uint8)
-    trimap[100:200, 150:600] = 255
-    labels = Labels(300, 700)
-    labels.apply(labels.set_base(measured(trimap, reach=40)))
-    labels.apply(labels.stroke(np.array([[300.0, 150.0, 20.0]]), 128))
-    levels = LabelLevels(labels)
-    finest = np.empty((300, 700), np.int16)
-    for index in labels.grid:
-        finest[labels.grid.box(index).slices], _ = levels.base_tile(0, index)
-    assert finest[150, 300] == PAINTED
-    unpainted = finest != PAINTED
-    for index in labels.grid:
-        box = labels.grid.box(index)
-        assert np.array_equal(np.where(unpainted, finest, 0)[box.slices], labels.base[index] * unpainted[box.slices])
-    for level in (1, 2):
-        grid = levels.grids[level]
-        for index in grid:
-            tile, revision = levels.base_tile(level, index)
-            assert np.array_equal(tile, finest[:: 2**level, :: 2**level][grid.box(index).slices])
-            assert revision == levels.revision(level, index)

@@ -21,7 +21,7 @@ from mattecli.server.saving import Saving
 from mattecli.server.security import App, Tokens
 from mattecli.server.sessions import Sessions
 from mattecli.server.state import States
-from mattecli.server.worker import serve
+from tests.server.processes import obedient
 
 PORT = 8765
 
@@ -116,7 +116,7 @@ class Page:
 
     def wait_for(self, kind: str, *, number: int = 1) -> dict[str, Any]:
         """The first, second … event of a kind, when it has come."""
-        end = time.monotonic() + 120
+        end = time.monotonic() + 400
         while time.monotonic() < end:
             found = [event for event in self.told if event["type"] == kind]
             if len(found) >= number:
@@ -176,7 +176,7 @@ def unpacked(body: bytes) -> tuple[dict[str, Any], list[np.ndarray]]:
 
 
 def page_for(
-    *photos: Path, folder: Path, target: Callable[..., None] = serve, out: Path | None = None, **options: Any
+    *photos: Path, folder: Path, target: Callable[..., None] = obedient, out: Path | None = None, **options: Any
 ) -> Page:
     """A page for photos, whose state is kept below `folder`."""
     static = folder / "static"
