@@ -19,7 +19,7 @@ import numpy as np
 import PIL.Image
 
 from mattecli.imaging.image import Image
-from mattecli.imaging.metadata import Metadata, read_metadata
+from mattecli.imaging.read import read_image
 from mattecli.imaging.write import write_image
 
 TAGS = [
@@ -47,15 +47,6 @@ TAGS = [
     *("-XMP-crs:Exposure2012=+1.00", "-XMP-photoshop:City=Köln", "-XMP-iptcCore:CountryCode=DE"),
 ]
 GROUPS = ("IFD0:", "ExifIFD:", "GPS:", "InteropIFD:", "XMP", "IPTC:", "IFD1:", "MakerNotes:")
-
-
-def blocks(path: Path) -> Metadata:
-    """The blocks of a photo."""
-    with path.open("rb") as handle:
-        if handle.read(2) in (b"II", b"MM"):
-            return read_metadata(handle)
-        with PIL.Image.open(path) as picture:
-            return read_metadata(handle, picture)
 
 
 def tags(path: Path) -> dict[str, Any]:
@@ -91,7 +82,7 @@ def compare(photos: list[Path]) -> None:
         for suffix in (".jpg", ".png", ".tif", ".webp", ".jxl", ".avif"):
             with tempfile.TemporaryDirectory() as folder:
                 path = Path(folder) / f"a{suffix}"
-                write_image(path, Image(pixels, metadata=blocks(photo)))
+                write_image(path, Image(pixels, metadata=read_image(photo).metadata))
                 after = tags(path)
             changed = [name for name in before if before[name] != after.get(name)]
             print(f"{photo.name} → {suffix}: {len(before) - len(changed)} of {len(before)} tags equal")
