@@ -1,4 +1,4 @@
-"""Extended XMP of JPEG: packets that are too long for one segment.
+"""Extended XMP of JPEG: packets too long for one segment.
 
 The packet in its own segment names the extension by the MD5 sum of its bytes. The extension's segments follow, each
 with that name, the whole length and its offset (XMP specification, part 3, 1.1.3.1).
