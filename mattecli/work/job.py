@@ -282,9 +282,8 @@ def read_finished(job: Job, *, reading: ReadOptions | None = None) -> Matte:
     alpha = as_float(read_alpha(job.trimap))
     known = None if job.known is None else read_trimap(job.known)
     windows = photo.metadata.windows
-    if windows is not None and alpha.shape[::-1] == windows.display[2:]:
-        alpha = over_data_window(alpha, windows)
-    if windows is not None and known is not None and known.shape[::-1] == windows.display[2:]:
+    alpha = over_data_window(alpha, windows)
+    if known is not None:
         known = over_data_window(known, windows)
     check_size((alpha.shape[1], alpha.shape[0]), photo.size, name=job.trimap, image_name=job.image, what="alpha")
     if known is not None:
