@@ -22,9 +22,11 @@ from mattecli.cli.export import export_onnx
 from mattecli.cli.predict import predict
 from mattecli.cli.report import report
 from mattecli.cli.samples import train_samples
+from mattecli.cli.serve import serve
 from mattecli.cli.terminal import Terminal
 from mattecli.cli.train import train
 from mattecli.cli.trimap import trimap
+from mattecli.cli.ui import ui
 from mattecli.errors import DeviceError, MatteError
 from mattecli.system.process import prepare_process
 
@@ -58,6 +60,8 @@ for command in (
     report,
     composite,
     trimap,
+    ui,
+    serve,
     evaluate,
     train,
     train_samples,

@@ -6,9 +6,9 @@ import re
 _PARAMETERS = (
     "at|auto_model|backend|band|bits|box|canvas|choke|contrast|core|crop|decontaminate|despill|despill_reach|"
     "despill_restore|despill_strength|device|dilate|erode|feather|feather_both|fill|fill_holes|fit|garbage|hair|high|"
-    "input_space|key|layer|levels|linear|low|margin|max_memory|max_pixels|min_area|opset|output_space|overwrite|"
-    "pre_post|precision|provider|resize_trimap|rotate|scale|scribbles|shadow|shadow_strength|sharpen|size|smooth|snap|"
-    "solid|spread|threads|tile|weights"
+    "host|input_space|key|layer|levels|linear|low|margin|max_memory|max_pixels|min_area|opset|output_space|overwrite|"
+    "port|pre_post|precision|provider|resize_trimap|rotate|scale|scribbles|shadow|shadow_strength|sharpen|size|smooth|"
+    "snap|solid|spread|threads|tile|token_file|weights"
 )
 _MENTION = re.compile(rf"`({_PARAMETERS})(?:=([^`]*))?`")
 

@@ -18,7 +18,7 @@ from mattecli.inference import tiling
 from mattecli.inference.backend import Backend, load_backend
 from mattecli.inference.options import RunOptions
 from mattecli.inference.plan import SMALLEST_TILE, Plan, Tile, estimate, plan
-from mattecli.inference.tiling import Progress
+from mattecli.inference.tiling import Progress, Statistics
 from mattecli.network.inputs import Picture
 from mattecli.spec import STRIDE
 from mattecli.trimaps.check import check_size
@@ -72,6 +72,7 @@ class Model:
         name: str = "the image",
         on_plan: Callable[[Plan], None] | None = None,
         progress: Progress | None = None,
+        statistics: Statistics | None = None,
     ) -> NDArray[np.float32]:
         """The alpha matte of a photo, float32 (H, W) in [0, 1].
 
@@ -84,6 +85,7 @@ class Model:
         The network runs in tiles, which changes nothing but time and memory: see `plan`. `name` stands in messages.
         `on_plan` is called with what is about to run; should the device run out of memory all the same, an `auto` tile
         is halved and `on_plan` called again. `progress` is called with the pass, its tiles done and all of them.
+        `statistics` is that of `tiling.run`, for a window of a photo.
 
         Raises InputError for an image or a trimap that cannot be used, DeviceError when the memory does not suffice,
         and what `backend` raises where the model is not loaded yet.
@@ -104,7 +106,14 @@ class Model:
                 on_plan(chosen)
             try:
                 raw = tiling.run(
-                    backend, picture, unknown, tile=chosen.tile, keep=chosen.keep, host=chosen.host, progress=progress
+                    backend,
+                    picture,
+                    unknown,
+                    tile=chosen.tile,
+                    keep=chosen.keep,
+                    host=chosen.host,
+                    progress=progress,
+                    statistics=statistics,
                 )
             except OutOfMemoryError as error:
                 chosen = _smaller(chosen, picture, backend, self.options.tile, error)

@@ -47,6 +47,7 @@ PASSES = (
 )
 
 Progress = Callable[[str, int, int], None]  # called with the pass, the tiles done and the number of tiles
+Statistics = dict[str, tuple[NDArray[np.floating], ...]]  # pools and moments, by their passes
 
 
 def run(
@@ -58,21 +59,36 @@ def run(
     keep: int = 0,
     host: bool = False,
     progress: Progress | None = None,
+    statistics: Statistics | None = None,
 ) -> NDArray[np.floating]:
     """Raw alpha (height, width) of the padded image, correct wherever `unknown` is set; elsewhere it may be zero.
 
     `unknown` has the size of the source. That size and `tile` are multiples of STRIDE. Every tile gives the same alpha
-    up to rounding. Raises OutOfMemoryError when the device's memory is too small.
+    up to rounding. An empty `statistics` is filled with those of this run. A filled one takes their place, so that a
+    window of a picture is run with the statistics of the whole. Raises OutOfMemoryError when the device's memory is too
+    small.
     """
-    return _Run(backend, source, tile, keep, host, progress or (lambda *_: None)).alpha(unknown)
+    the_run = _Run(backend, source, tile, keep, host, progress or (lambda *_: None), statistics)
+    alpha = the_run.alpha(unknown)
+    if statistics is not None:
+        statistics.update(the_run.found)
+    return alpha
 
 
 class _Run:
     """The run of one image: its passes in order, each over the tiles of its level."""
 
     def __init__(
-        self, backend: Backend, source: NetworkInput, tile: int, keep: int, host: bool, progress: Progress
+        self,
+        backend: Backend,
+        source: NetworkInput,
+        tile: int,
+        keep: int,
+        host: bool,
+        progress: Progress,
+        statistics: Statistics | None,
     ) -> None:
+        self.known, self.found = dict(statistics or {}), Statistics()
         self.backend, self.keep, self.host, self.progress = backend, keep, host, progress
         self.tile, self.deep_tile = tile, DEEP * tile
         self.size = source.height, source.width
@@ -183,15 +199,7 @@ class _Run:
         """
         pools, mean = self._pool(f"pool {number}", pooled or f, side, fills=fills)
         u, v, p_down, p_up = self._call(f"factors{number}", pools, mean)
-        moments = self._computed("moments", f.level + 1, [Read(f, 2)], u, v)
-        found, counts = [], []
-        for core in self._each(f"moments {number}", self._tiles(f.level + 1, side)):
-            values, box = moments.compute(core)
-            if box != core:  # the tile has grown, so its statistics would count positions twice
-                raise AssertionError((box, core))
-            found.append(values)
-            counts.append(core.height * core.width)
-        groups = _merge(np.stack([self.backend.host(values) for values in found]), np.array(counts))
+        groups = self._moments(f"moments {number}", self._computed("moments", f.level + 1, [Read(f, 2)], u, v), side)
         s = self._computed(f"affinity{number}", f.level + 1, [Read(f, 2)], u, v, self.backend.array(groups))
         return TiledAffinity(s, p_down, p_up)
 
@@ -199,6 +207,10 @@ class _Run:
         self, label: str, f: Map, side: int, *, fills: Sequence[tuple[StoredMap, Map]] = ()
     ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """The 6×6 pool of f, (1, C, 6, 6), and its mean, (1, C, 1, 1)."""
+        if label in self.known:
+            if fills:
+                self._fill(label, side, *fills)
+            return self.known[label]  # type: ignore[return-value]
         height, width = self._size(f.level)
         row_bins, column_bins = _bins(height), _bins(width)
         found = []
@@ -210,7 +222,23 @@ class _Run:
         pieces = [spread @ self.backend.host(piece) for spread, piece in found]
         sums = np.sum(pieces, axis=0, dtype=np.float64)  # (C, 7, 7)
         sums /= np.outer(row_bins.sum(1), column_bins.sum(1))
-        return sums[None, :, :BINS, :BINS], sums[None, :, BINS:, BINS:]
+        self.found[label] = pool, mean = sums[None, :, :BINS, :BINS], sums[None, :, BINS:, BINS:]
+        return pool, mean
+
+    def _moments(self, label: str, moments: ComputedMap, side: int) -> NDArray[np.floating]:
+        """The moments of each group over a whole map."""
+        if label in self.known:
+            return self.known[label][0]
+        found, counts = [], []
+        for core in self._each(label, self._tiles(moments.level, side)):
+            values, box = moments.compute(core)
+            if box != core:  # the tile has grown, so its statistics would count positions twice
+                raise AssertionError((box, core))
+            found.append(values)
+            counts.append(core.height * core.width)
+        groups = _merge(np.stack([self.backend.host(values) for values in found]), np.array(counts))
+        self.found[label] = (groups,)
+        return groups
 
     # Maps
 

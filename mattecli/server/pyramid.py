@@ -15,6 +15,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from mattecli.geometry import Box
 from mattecli.imaging.image import Image, to_depth
 from mattecli.imaging.view import view_of
 from mattecli.server.labels import Labels
@@ -73,9 +74,21 @@ class PhotoLevels:
     """The levels of a photo, whose tiles are shown in sRGB. `exposure` brightens by that many stops."""
 
     def __init__(self, photo: Image, *, exposure: float = 0.0) -> None:
+        self._photo = photo
         self._levels = Levels(photo.pixels)
         self._view = view_of(photo, exposure=exposure)
         self.grids = self._levels.grids
+
+    def brightened(self, exposure: float) -> PhotoLevels:
+        """The same photo with another exposure. Both share the levels."""
+        twin = PhotoLevels.__new__(PhotoLevels)
+        twin._photo, twin._levels, twin.grids = self._photo, self._levels, self.grids
+        twin._view = view_of(self._photo, exposure=exposure)
+        return twin
+
+    def colours(self, box: Box) -> NDArray[np.uint8]:
+        """The pixels of a box in sRGB, uint8 (h, w, 3), as the tiles of level 0 have them."""
+        return np.asarray(to_depth(self._view(self._photo.pixels[box.slices]), 8), np.uint8)
 
     def tile(self, level: int, index: Index) -> NDArray[np.uint8]:
         """A tile in sRGB, uint8 (h, w, 3). At level 0 its pixels are those of `network_view`, at 8 bits."""

@@ -258,6 +258,42 @@ def test_progress_counts_the_tiles_of_each_pass_in_order() -> None:
     assert {name: total for name, _, total in told}["pool 0"] > 4
 
 
+def test_a_run_with_the_statistics_of_its_own_is_the_same_run() -> None:
+    backend, _ = loaded("seeded-shared", "fp32")
+    picture = scene(160, 128, 0.3)
+    statistics = tiling.Statistics()
+    alpha = tiling.run(backend, picture, picture.unknown(), tile=64, statistics=statistics)
+    assert {label.split()[0] for label in statistics} == {"pool", "moments"}
+    passes: list[str] = []
+    again = tiling.run(
+        backend,
+        picture,
+        picture.unknown(),
+        tile=64,
+        statistics=statistics,
+        progress=lambda label, *_: passes.append(label),
+    )
+    assert np.array_equal(again, alpha)
+    assert "moments 0" not in passes
+
+
+def test_a_window_with_the_statistics_of_the_whole_is_closer_to_it_than_a_crop() -> None:
+    backend, _ = loaded("shipped", "fp32")
+    whole_picture = scene(256, 384, 0.3)
+    photo, codes, *_ = whole_picture.get(Box(0, 256, 0, 384))
+    statistics = tiling.Statistics()
+    exact = tiling.run(backend, whole_picture, whole_picture.unknown(), tile=128, statistics=statistics)
+    window = Box(64, 256, 64, 256)
+    crop = Picture(photo[window.slices], codes[window.slices])
+    inner = Box(64, 128, 64, 128)
+    known = crop.unknown()[inner.slices]
+    errors = []
+    for given_statistics in (None, statistics):
+        alpha = tiling.run(backend, crop, crop.unknown(), tile=128, statistics=given_statistics)
+        errors.append(np.abs(alpha - exact[window.slices])[inner.slices][known].mean())
+    assert errors[1] < errors[0] / 3
+
+
 def test_bf16_stays_close() -> None:
     backend, net = loaded("shipped", "bf16")
     picture = scene(160, 200, 0.5)

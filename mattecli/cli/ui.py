@@ -1,0 +1,134 @@
+"""`matte ui`: paint a trimap on a local page."""
+
+from __future__ import annotations
+
+import webbrowser
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, cast
+
+import typer
+
+from mattecli.cli.options import ModelOptions, ReadChoices, whole_number
+from mattecli.cli.output_options import OutputFolder
+from mattecli.cli.terminal import Terminal
+from mattecli.errors import DeviceError, InputError, UsageError
+
+if TYPE_CHECKING:
+    from mattecli.server.start import Meaning, Start
+
+
+@dataclass(frozen=True, kw_only=True)
+class PageChoices:
+    """What the page begins with, and where it is."""
+
+    trimap: Annotated[
+        str | None,
+        typer.Option("--trimap", "-t", metavar="FILE", help="Start from this trimap of the photo; paint lies on it."),
+    ] = None
+    mask: Annotated[
+        str | None,
+        typer.Option("--mask", metavar="FILE", help="Start from a mask or a cut-out, of which a trimap is made."),
+    ] = None
+    matte: Annotated[
+        str | None,
+        typer.Option("--matte", metavar="FILE", help="Start from an alpha matte, of which a trimap is made."),
+    ] = None
+    out_dir: OutputFolder = None
+    port: Annotated[
+        int,
+        typer.Option(
+            "--port",
+            parser=whole_number(0, 65535),
+            metavar="N",
+            help="Port of the page on this machine.",
+            show_default="a free one",
+        ),
+    ] = 0
+    no_browser: Annotated[
+        bool, typer.Option("--no-browser", help="Only print the address of the page; do not open it.")
+    ] = False
+
+
+def ui(
+    photos: Annotated[
+        list[str], typer.Argument(metavar="PHOTO|FOLDER…", help="Photos, or folders of photos, to work on.")
+    ],
+    *,
+    choices: PageChoices,
+    reading: ReadChoices,
+    model: ModelOptions,
+    terminal: Terminal,
+) -> None:
+    """Paint a trimap on a local page and see the matte at once.
+
+    The page opens in the browser. It works without the internet, at the photo's
+    full size, and only this machine can reach it. What is painted is kept, also
+    when the page or the program ends suddenly: the same command goes on where it
+    was. Ctrl-C ends it. Needs `pip install 'mattecli[ui]'`.
+
+    \b
+    Examples:
+      matte ui photo.jpg
+      matte ui photo.jpg --trimap photo_trimap.png
+      matte ui photos/ --out-dir mattes/
+      matte ui photo.jpg --no-browser --port 8000
+    """
+    names = [Path(photo) for photo in photos]
+    for name in names:
+        if str(name) == "-" or not name.exists():
+            raise InputError(f"{name} does not exist; name a photo or a folder of photos")
+    start = _start(choices, names, snap=model.snap)
+
+    from mattecli.system.files import make_folder
+
+    check_server("matte ui")
+    if choices.out_dir is not None:
+        make_folder(choices.out_dir)
+
+    from mattecli.server.run import PageOptions, serve_page
+
+    def ready(address: str) -> None:
+        terminal.data(address + "\n")
+        terminal.say("Ctrl-C ends the server; what is painted is kept")
+        if not choices.no_browser:
+            webbrowser.open(address)
+
+    options = PageOptions(
+        start=start,
+        out=choices.out_dir,
+        port=choices.port,
+        reading=reading.read_options(model),
+        run=model.run_options(),
+    )
+    serve_page(names, options=options, on_ready=ready)
+
+
+def check_server(command: str) -> None:
+    """Raise DeviceError where the packages of the server are missing."""
+    from importlib.util import find_spec
+
+    packages = {"FastAPI": "fastapi", "uvicorn": "uvicorn", "python-multipart": "python_multipart"}
+    missing = [name for name, module in packages.items() if find_spec(module) is None]
+    if missing:
+        are = "is" if len(missing) == 1 else "are"
+        raise DeviceError(
+            f"`{command}` needs {', '.join(missing)}, which {are} not installed; pip install 'mattecli[ui]'"
+        )
+
+
+def _start(choices: PageChoices, names: list[Path], *, snap: int) -> Start | None:
+    """What the paint of the photo lies on. Raises UsageError for two of them, and for several photos."""
+    given = {what: file for what in ("trimap", "mask", "matte") if (file := getattr(choices, what)) is not None}
+    if not given:
+        return None
+    options = " and ".join(f"--{what}" for what in given)
+    if len(given) > 1:
+        raise UsageError(f"{options} each say what the paint lies on; give one of them")
+    if len(names) != 1 or names[0].is_dir():
+        raise UsageError(f"{options} is for one photo; name one photo, or leave it out")
+
+    from mattecli.server.start import Start
+
+    ((what, file),) = given.items()
+    return Start(cast("Meaning", what), Path(file), snap)

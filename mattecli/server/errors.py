@@ -1,0 +1,49 @@
+"""Errors of the server as JSON of one sentence."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastapi import FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from starlette.exceptions import HTTPException
+
+from mattecli.errors import DeviceError, MatteError, WeightsError
+from mattecli.server.refusals import BusyError, MissingError, OrderError, ReadOnlyError, StaleError
+
+_STATUSES: dict[type[MatteError], int] = {
+    MissingError: 404,
+    ReadOnlyError: 403,
+    OrderError: 409,
+    StaleError: 409,
+    BusyError: 429,
+    DeviceError: 500,
+    WeightsError: 500,
+}
+
+
+def add_errors(app: FastAPI) -> None:
+    """Have an application answer with sentences: `{"error": …}`."""
+
+    @app.exception_handler(MatteError)
+    async def sentence(_: Request, error: MatteError) -> Response:
+        facts: dict[str, Any] = {"error": str(error).replace("`", "")}
+        headers = {}
+        if isinstance(error, OrderError):
+            facts["expected"] = error.expected
+        if isinstance(error, BusyError):
+            headers["Retry-After"] = str(error.after)
+        status = next((status for kind, status in _STATUSES.items() if isinstance(error, kind)), 400)
+        return JSONResponse(facts, status, headers)
+
+    @app.exception_handler(RequestValidationError)
+    async def malformed(_: Request, error: RequestValidationError) -> Response:
+        first = error.errors()[0]
+        place = ".".join(str(part) for part in first["loc"] if part != "body")
+        return JSONResponse({"error": f"{place or 'the request'}: {first['msg']}"}, 400)
+
+    @app.exception_handler(HTTPException)
+    async def other(_: Request, error: HTTPException) -> Response:
+        said = {404: "there is nothing at this address", 405: "this address does not take that method"}
+        return JSONResponse({"error": said.get(error.status_code, str(error.detail))}, error.status_code)

@@ -1,0 +1,264 @@
+"""Mattes and proposals that the page asks for."""
+
+from __future__ import annotations
+
+import itertools
+import secrets
+import threading
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mattecli.errors import InputError, UsageError
+from mattecli.geometry import Box
+from mattecli.inference.options import RunOptions
+from mattecli.server.dispatcher import Dispatcher
+from mattecli.server.labels import BARE, Labels
+from mattecli.server.mattes import Found
+from mattecli.server.photo import Photo
+from mattecli.server.raster import covered, stroke_spans
+from mattecli.server.sessions import Sessions
+from mattecli.server.shared import Shared
+from mattecli.server.tasks import (
+    Cancelled,
+    Failed,
+    Matted,
+    MatteTask,
+    Progressed,
+    ProposalTask,
+    Proposed,
+    Reply,
+    Source,
+    Task,
+)
+from mattecli.server.windows import window_of
+from mattecli.server.worker import serve
+from mattecli.trimaps.check import UNKNOWN
+
+Tell = Callable[..., None]
+_CANCELLED = "it was cancelled, or a newer one took its place"
+
+
+@dataclass(eq=False)
+class _Going:
+    """A task that is going on: its photo stays open, and its shared files stay."""
+
+    photo: Photo
+    stack: ExitStack
+    out: Shared | None = None
+    known: Shared | None = None
+    then: Callable[[Found | str], None] | None = None
+
+
+class Runs:
+    """Has mattes and proposals made, and tells the page of them by `tell`, as `Events.send` does."""
+
+    def __init__(
+        self, sessions: Sessions, tell: Tell, options: RunOptions, *, target: Callable[..., None] = serve
+    ) -> None:
+        self._sessions, self._tell = sessions, tell
+        self._numbers = itertools.count(1)
+        self._lock = threading.Lock()
+        self._going: dict[int, _Going] = {}
+        self._rate: float | None = None  # seconds a pixel, of the last run
+        self._dispatcher = Dispatcher(options, self._on_reply, target=target)
+
+    def estimate(self, height: int, width: int) -> float | None:
+        """The seconds that an exact run of a photo of that size may take; None before the first run."""
+        return None if self._rate is None else round(self._rate * height * width, 1)
+
+    def matte(
+        self,
+        word: str,
+        kind: Literal["preview", "exact"],
+        *,
+        box: Sequence[int] | None = None,
+        then: Callable[[Found | str], None] | None = None,
+    ) -> int:
+        """Have a matte made of the labels as they are now, and give the number of the run.
+
+        `box` (left, top, right, bottom) is the part that a preview covers. A preview of a whole small photo is an exact
+        run. `then` is called in the end with the matte, or with why there is none; such a run gives way to no preview.
+        """
+        with ExitStack() as stack:
+            photo = stack.enter_context(self._sessions.using(word))
+            trimap, sequence = photo.snapshot()
+            where, level = _place(photo, kind, box)
+            whole = level == 0 and where == Box(0, photo.height, 0, photo.width)
+            size = (-(-where.height // 2**level), -(-where.width // 2**level))
+            known = Shared.of(trimap, folder=photo.folder)
+            out = Shared(size, np.float32, folder=photo.folder)
+            number = next(self._numbers)
+            task = MatteTask(
+                number=number,
+                photo=word,
+                name=photo.path.name,
+                content=photo.digest,
+                kind="exact" if whole else kind,
+                sequence=sequence,
+                view=photo.view().place,
+                trimap=known.place,
+                out=out.place,
+                box=where,
+                level=level,
+                pinned=then is not None,
+            )
+            self._submit(task, _Going(photo, stack.pop_all(), out, known, then))
+        return number
+
+    def cancel(self, word: str, run: int) -> bool:
+        """End a run. False where it is not going on."""
+        return self._dispatcher.cancel(lambda task: task.photo == word and task.number == run)
+
+    def end(self, word: str) -> None:
+        """End all that is going on for a photo."""
+        self._dispatcher.cancel(lambda task: task.photo == word)
+
+    def propose(
+        self,
+        word: str,
+        source: Source,
+        *,
+        box: Sequence[float] | None = None,
+        strokes: Sequence[tuple[Sequence[Sequence[float]], int]] | None = None,
+        colour: str | None = None,
+        trimap: NDArray[np.uint8] | None = None,
+    ) -> str:
+        """Have a trimap proposed, and give its word. See `ProposalTask`; `box` is left, top, right and bottom.
+
+        Strokes are those that are given, or else the paint. Raises `UsageError` for a proposal without what it needs.
+        """
+        with ExitStack() as stack:
+            photo = stack.enter_context(self._sessions.using(word))
+            places: dict[str, Any] = {}
+            if source in ("box", "strokes"):
+                marks = photo.painting.read(lambda labels: marked(labels, strokes))
+                places["strokes"] = None if (marks == UNKNOWN).all() else self._shared(stack, photo, marks)
+                if box is None and places["strokes"] is None:
+                    raise UsageError("a proposal needs a box around the subject, or strokes; give one")
+            if source == "matte":
+                exact = photo.mattes.exact
+                if exact is None:
+                    raise UsageError("there is no exact matte yet that a band could be made from; make one first")
+                places["matte"] = self._shared(stack, photo, exact.alpha)
+            if trimap is not None:
+                places["trimap"] = self._shared(stack, photo, trimap)
+            name = secrets.token_urlsafe(9)
+            task = ProposalTask(
+                number=next(self._numbers),
+                photo=word,
+                name=photo.path.name,
+                word=name,
+                source=source,
+                view=photo.view().place,
+                box=None if box is None else (box[0], box[1], box[2] - box[0], box[3] - box[1]),
+                colour=colour,
+                **places,
+            )
+            self._submit(task, _Going(photo, stack.pop_all()))
+        return name
+
+    def close(self) -> None:
+        """End everything."""
+        self._dispatcher.close()
+
+    def _shared(self, stack: ExitStack, photo: Photo, array: NDArray[Any]) -> Any:
+        shared = Shared.of(array, folder=photo.folder)
+        stack.callback(shared.close)
+        return shared.place
+
+    def _submit(self, task: Task, going: _Going) -> None:
+        with self._lock:
+            self._going[task.number] = going
+        self._dispatcher.submit(task)
+
+    def _on_reply(self, task: Task, reply: Reply) -> None:
+        if isinstance(reply, Progressed):
+            left = None if reply.share < 0.05 else round(reply.seconds * (1 - reply.share) / reply.share, 1)
+            if isinstance(task, MatteTask):
+                self._tell("progress", task.photo, run=task.number, share=round(reply.share, 3), left=left)
+            return
+        with self._lock:
+            going = self._going.pop(task.number)
+        with going.stack:
+            if isinstance(task, MatteTask):
+                self._matted(task, reply, going)
+            else:
+                self._proposed(task, reply, going)
+
+    def _matted(self, task: MatteTask, reply: Reply, going: _Going) -> None:
+        photo, out, known = going.photo, going.out, going.known
+        if out is None or known is None:
+            raise AssertionError("a matte has no place")
+        if not isinstance(reply, Matted):
+            out.close()
+            known.close()
+            why = reply.sentence if isinstance(reply, Failed) else _CANCELLED
+            cancelled = isinstance(reply, Cancelled)
+            self._tell("failed", task.photo, run=task.number, error=why, cancelled=cancelled)
+            if going.then is not None:
+                going.then(why)
+            return
+        pixels = out.array.shape[0] * out.array.shape[1]
+        self._rate = reply.seconds / pixels
+        found = Found(
+            run=task.number,
+            kind=task.kind,
+            sequence=task.sequence,
+            box=task.box,
+            alpha=out.array,
+            level=task.level,
+            error=reply.error,
+            tile=reply.tile,
+            precision=reply.facts.get("precision"),
+            trimap=known.array,
+        )
+
+        def drop() -> None:
+            out.close()
+            known.close()
+
+        photo.mattes.keep(found, on_drop=drop)
+        estimate = {"exact": self.estimate(photo.height, photo.width)}
+        self._tell("matte", task.photo, matte=found.to_json(), estimate=estimate)
+        if going.then is not None:
+            going.then(found)
+
+    def _proposed(self, task: ProposalTask, reply: Reply, going: _Going) -> None:
+        if isinstance(reply, Proposed):
+            going.photo.propose(task.word, reply.base)
+            self._tell("proposal", task.photo, proposal=task.word, inside=0, outside=0, notes=list(reply.notes))
+            return
+        why = reply.sentence if isinstance(reply, Failed) else _CANCELLED
+        cancelled = isinstance(reply, Cancelled)
+        self._tell("proposal", task.photo, proposal=task.word, error=why, cancelled=cancelled)
+
+
+def marked(labels: Labels, strokes: Sequence[tuple[Sequence[Sequence[float]], int]] | None = None) -> NDArray[np.uint8]:
+    """What is certain by strokes, or by the paint, uint8 (H, W) of 0, 128 and 255."""
+    grid = labels.grid
+    marks = np.full((grid.height, grid.width), UNKNOWN, np.uint8)
+    if strokes is None:
+        for index in grid:
+            tile = labels.paint[index]
+            marks[grid.box(index).slices] = np.where(tile == BARE, np.uint8(UNKNOWN), tile)
+        return marks
+    for points, label in strokes:
+        for index, mask in covered(stroke_spans(np.array(points, np.float64), grid), grid):
+            marks[grid.box(index).slices][mask] = label
+    return marks
+
+
+def _place(photo: Photo, kind: str, box: Sequence[int] | None) -> tuple[Box, int]:
+    """The box of a run, and its level."""
+    whole = Box(0, photo.height, 0, photo.width)
+    if kind == "exact":
+        return whole, 0
+    wanted = whole if box is None else Box(box[1], box[3], box[0], box[2]).clip(photo.height, photo.width)
+    if wanted.height <= 0 or wanted.width <= 0:
+        raise InputError("the part to preview does not lie in the photo; give its left, top, right and bottom")
+    return window_of(wanted, photo.height, photo.width)

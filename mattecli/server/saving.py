@@ -1,0 +1,196 @@
+"""Saves outputs, and says how to make them again."""
+
+from __future__ import annotations
+
+import dataclasses
+import secrets
+import tempfile
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mattecli.batch.jobs import way_out
+from mattecli.compositing.outputs import check_memory
+from mattecli.errors import InputError, MatteError, UsageError
+from mattecli.imaging.image import Image
+from mattecli.imaging.options import ReadOptions
+from mattecli.imaging.write import check_output, write_image
+from mattecli.inference.options import RunOptions
+from mattecli.server.finish import PRODUCTS, Finish, Product, command_line
+from mattecli.server.mattes import Found
+from mattecli.server.photo import Photo, painted
+from mattecli.server.refusals import StaleError
+from mattecli.server.runs import Runs, Tell
+from mattecli.server.sessions import Sessions
+from mattecli.server.state import digest_of
+from mattecli.trimaps.check import shares
+from mattecli.work.job import Inputs, Matte, check_outputs, write_outputs
+from mattecli.work.outcome import Job
+
+
+class Saving:
+    """Writes the outputs of photos beside them, or into the folder `out`, as `matte predict` does.
+
+    `tell` is as `Events.send`; `run` and `reading` are the options that the command line is to repeat.
+    """
+
+    def __init__(
+        self,
+        sessions: Sessions,
+        runs: Runs,
+        tell: Tell,
+        *,
+        out: Path | None = None,
+        run: RunOptions | None = None,
+        reading: ReadOptions | None = None,
+    ) -> None:
+        self._sessions, self._runs, self._tell, self._out = sessions, runs, tell, out
+        self._run, self._reading = run or RunOptions(), reading or ReadOptions()
+
+    def save(self, word: str, products: Sequence[Product], finish: Finish, *, overwrite: bool = False) -> str:
+        """Save products of a photo, and give the word of this save; the events `saved` or `failed` tell of its end.
+
+        What can be refused is refused at once. Mattes are those of the labels as they are now: where there is no such
+        exact matte, it is made first. Raises `InputError` for a file that exists and was not saved from here, and for a
+        photo that changed on the disk.
+        """
+        wanted = [product for product in PRODUCTS if product in products]
+        if not wanted:
+            raise UsageError("nothing is to be saved; choose trimap, alpha, cut-out or composite")
+        with self._sessions.using(word) as photo:
+            self._check_unchanged(photo, word)
+            files = {product: self._file(photo, product) for product in wanted}
+            check_replaceable(photo, files.values(), overwrite=overwrite)
+            _check(photo, files, finish)
+            name, number = secrets.token_urlsafe(9), photo.painting.read(painted)
+            mattes = len(wanted) > ("trimap" in wanted)
+            current = photo.mattes.exact
+
+        def write(found: Found | str | None) -> None:
+            try:
+                if isinstance(found, str):
+                    raise InputError(f"nothing was saved, because the matte is not made: {found}")
+                self._write(word, files, finish, found)
+            except MatteError as error:
+                self._tell("failed", word, save=name, error=str(error))
+            else:
+                told = [{"product": product, "name": path.name} for product, path in files.items()]
+                sequence = number if found is None else found.sequence
+                self._tell("saved", word, save=name, files=told, sequence=sequence)
+
+        def begin(found: Found | str | None) -> None:
+            threading.Thread(target=write, args=(found,), name="save", daemon=True).start()
+
+        if not mattes:
+            begin(None)
+        elif current is not None and current.sequence == number:
+            begin(current)
+        else:
+            self._runs.matte(word, "exact", then=begin)
+        return name
+
+    def download(self, word: str, product: Product, finish: Finish) -> tuple[str, bytes]:
+        """A product's file: its name and content. Raises `StaleError` where there is no exact matte of these labels."""
+        with self._sessions.using(word) as photo, tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / self._file(photo, product).name
+            _check(photo, {product: path}, finish)
+            found = None
+            if product != "trimap":
+                found = photo.mattes.exact
+                if found is None or found.sequence != photo.painting.read(painted):
+                    raise StaleError("there is no exact matte of what is painted; make it first")
+            _write(photo, {product: path}, finish, found, self._trimap_of(photo, found))
+            return path.name, path.read_bytes()
+
+    def command(self, word: str, products: Sequence[Product], finish: Finish) -> str:
+        """The command line that makes the same files of the saved trimap."""
+        with self._sessions.using(word) as photo:
+            exact = photo.mattes.exact
+            finish.over()
+            finish.output_options()
+            run = self._run
+            if exact is not None:  # what `auto` chose here
+                run = dataclasses.replace(run, precision=exact.precision or run.precision, tile=exact.tile or run.tile)
+            return command_line(
+                photo.path,
+                self._file(photo, "trimap"),
+                products,
+                finish,
+                out=self._out,
+                run=run,
+                reading=self._reading,
+            )
+
+    def _file(self, photo: Photo, product: Product) -> Path:
+        """The file of a product, by the command line's rules."""
+        path = photo.path.absolute()
+        return (path.parent if self._out is None else self._out.absolute()) / f"{path.stem}_{product}.png"
+
+    def _check_unchanged(self, photo: Photo, word: str) -> None:
+        if photo.changed():
+            self._tell("changed", word, file="photo")
+            raise InputError(f"{photo.path.name} changed on the disk since it was opened; reload the page")
+
+    def _write(self, word: str, files: dict[Product, Path], finish: Finish, found: Found | None) -> None:
+        with self._sessions.using(word) as photo:
+            _write(photo, files, finish, found, self._trimap_of(photo, found))
+            known = photo.state.facts.get("files", {})
+            known |= {str(path): digest_of(path) for path in files.values()}
+            number = photo.painting.read(painted)
+            saved = number if found is None else found.sequence
+            photo.state.note(files=known, saved=saved, painted=number)
+
+    @staticmethod
+    def _trimap_of(photo: Photo, found: Found | None) -> NDArray[np.uint8]:
+        """The trimap that a matte was made from; without a matte that of now."""
+        return photo.snapshot()[0] if found is None or found.trimap is None else found.trimap
+
+
+def check_replaceable(photo: Photo, files: Any, *, overwrite: bool) -> None:
+    """Raise `InputError` for a file that exists and was not saved from here as it is now."""
+    known = photo.state.facts.get("files", {})
+    for path in files:
+        if path.exists() and not overwrite and (not path.is_file() or known.get(str(path)) != digest_of(path)):
+            raise InputError(f"{path.name} exists already and was not saved from here; move it, or let it be replaced")
+
+
+def _job(photo: Photo, files: dict[Product, Path], finish: Finish) -> Job:
+    outputs: dict[str, str] = {product: str(path) for product, path in files.items() if product != "trimap"}
+    background = finish.background if "composite" in outputs else None
+    return Job(photo.path.name, str(photo.path), str(photo.path), outputs, background)
+
+
+def _check(photo: Photo, files: dict[Product, Path], finish: Finish) -> None:
+    """Raise, before anything is made, for files that cannot be written and for options that cannot be meant."""
+    finish.over()
+    for path in files.values():
+        if (how := way_out(path, path.parent)) is not None:
+            raise InputError(f"{path.name} {how}; remove the link, or save into another folder")
+    if "trimap" in files:
+        check_output(files["trimap"], overwrite=True, bits=8, inputs=[photo.path])
+    check_outputs(_job(photo, files, finish), finish.output_options(), overwrite=True)
+    if set(files) & {"cutout", "composite"}:
+        check_memory(photo.image)
+
+
+def _write(
+    photo: Photo, files: dict[Product, Path], finish: Finish, found: Found | None, trimap: NDArray[np.uint8]
+) -> None:
+    """Make and write the products, by the same code as `matte predict`."""
+    if "trimap" in files:
+        write_image(files["trimap"], Image(trimap), overwrite=True)
+    if found is None:
+        return
+    inputs = Inputs(photo.image, None, trimap, shares(trimap)["unknown"], 0.0)
+    job = _job(photo, files, finish)
+    write_outputs(
+        job,
+        Matte(inputs, found.alpha, found.tile, 0.0),
+        finish.output_options(),
+        background=finish.over() if "composite" in files else None,
+        replaces=dict.fromkeys(job.outputs, True),
+    )

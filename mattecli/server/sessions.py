@@ -1,0 +1,205 @@
+"""The photos of a server, and which tab paints each."""
+
+from __future__ import annotations
+
+import secrets
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from mattecli.errors import MatteError
+from mattecli.imaging.image import SUFFIXES
+from mattecli.imaging.options import ReadOptions
+from mattecli.server.photo import Photo
+from mattecli.server.refusals import MissingError, ReadOnlyError
+from mattecli.server.start import Start
+from mattecli.server.state import States
+from mattecli.system.files import same_file
+from mattecli.system.folders import natural, pictures_in
+
+SILENT = 90.0  # seconds after which a tab without a stream of events counts as gone
+CLOSED_BYTES = 256 * 2**20  # of photos that no tab shows; beyond them the oldest are let go
+_OTHER_TAB = "another tab paints this photo; close it there, or go on there"
+_OTHER_PROCESS = "another `matte ui` paints this photo; close it there first"
+
+
+@dataclass(eq=False)
+class _Entry:
+    """A photo of the list, and the tabs that show it. `writer` is the tab that may paint it."""
+
+    word: str
+    path: Path
+    lock: threading.RLock = field(default_factory=threading.RLock)
+    photo: Photo | None = None
+    tabs: set[str] = field(default_factory=set)
+    writer: str | None = None
+    closed: float = 0.0
+    used: int = 0  # by work that is going on
+
+
+class Sessions:
+    """The photos at `paths`, by words that tell nothing of where they are. Safe to use from threads.
+
+    `start` is what the paint of a new photo lies on. `exposure` is that of `Photo`. `listens` says whether a tab has a
+    stream of events. A tab that has none and was silent for 90 seconds loses the right to paint to the next that opens
+    the photo. `end` is called with the word of a photo before it is closed.
+    """
+
+    def __init__(
+        self,
+        paths: Sequence[Path],
+        states: States,
+        *,
+        start: Start | None = None,
+        reading: ReadOptions | None = None,
+        exposure: float = 0.0,
+        listens: Callable[[str], bool] = lambda _: False,
+        end: Callable[[str], None] = lambda _: None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._entries = {entry.word: entry for entry in (_Entry(secrets.token_urlsafe(9), path) for path in paths)}
+        self._states, self._start = states, start
+        self._reading, self._exposure = reading or ReadOptions(), exposure
+        self._listens, self._end, self._clock = listens, end, clock
+        self._heard: dict[str, float] = {}
+
+    def listing(self) -> list[dict[str, Any]]:
+        """The photos in their order, with how far each is."""
+        return [
+            {"id": entry.word, "name": entry.path.name, "state": self._states.progress(entry.path)}
+            for entry in self._entries.values()
+        ]
+
+    def hear(self, tab: str | None) -> None:
+        """Note that a tab lives."""
+        if tab is not None:
+            self._heard[tab] = self._clock()
+
+    def open(self, word: str, tab: str) -> dict[str, Any]:
+        """Open a photo for a tab, and say what it must know. Raises what reading the photo raises."""
+        entry = self._entry(word)
+        self.hear(tab)
+        with entry.lock:
+            if entry.photo is not None and not entry.used and entry.photo.changed():
+                self._let_go(entry)
+            photo = entry.photo
+            if photo is None:
+                photo = entry.photo = self._read(entry)
+            entry.tabs.add(tab)
+            if entry.writer is None or entry.writer == tab or self._gone(entry.writer):
+                entry.writer = tab
+            readonly = photo.readonly or entry.writer != tab
+            return {"id": word, "name": entry.path.name, "readonly": readonly, **photo.facts()}
+
+    def close(self, word: str, tab: str) -> None:
+        """A tab no longer shows a photo."""
+        entry = self._entry(word)
+        with entry.lock:
+            entry.tabs.discard(tab)
+            if entry.writer == tab:
+                entry.writer = None
+            entry.closed = self._clock()
+
+    def path(self, word: str) -> Path:
+        """Where a photo is."""
+        return self._entry(word).path
+
+    @contextmanager
+    def using(self, word: str, *, tab: str | None = None, write: bool = False) -> Iterator[Photo]:
+        """An open photo, which stays open during the block. Raises `MissingError` where it is not open.
+
+        With `write`, raises `ReadOnlyError` where `tab` may not paint it.
+        """
+        entry = self._entry(word)
+        self.hear(tab)
+        with entry.lock:
+            photo = entry.photo
+            if photo is None:
+                raise MissingError("the photo is not open; open it first")
+            if write and photo.readonly:
+                raise ReadOnlyError(_OTHER_PROCESS)
+            if write and entry.writer != tab:
+                raise ReadOnlyError(_OTHER_TAB)
+            entry.used += 1
+        try:
+            yield photo
+        finally:
+            with entry.lock:
+                entry.used -= 1
+                entry.closed = self._clock()
+
+    def close_all(self) -> None:
+        """Close all photos, at the end."""
+        for entry in self._entries.values():
+            with entry.lock:
+                self._let_go(entry)
+
+    def _entry(self, word: str) -> _Entry:
+        if word not in self._entries:
+            raise MissingError("there is no such photo here; reload the page")
+        return self._entries[word]
+
+    def _read(self, entry: _Entry) -> Photo:
+        self._evict()
+        photo = Photo(entry.path, self._states, reading=self._reading, exposure=self._exposure)
+        try:
+            if self._start is not None and not photo.readonly:
+                self._start.lay(photo)
+        except MatteError:
+            photo.close()
+            raise
+        return photo
+
+    def _gone(self, tab: str) -> bool:
+        return not self._listens(tab) and self._clock() - self._heard.get(tab, -SILENT) >= SILENT
+
+    def _evict(self) -> None:
+        """Let go of closed photos, the oldest first, as far as they are over the limit together."""
+        closed = []
+        for entry in list(self._entries.values()):
+            if entry.lock.acquire(blocking=False):  # one that is busy is not closed
+                try:
+                    if entry.photo is not None and not entry.tabs and not entry.used:
+                        closed.append(entry)
+                finally:
+                    entry.lock.release()
+        closed.sort(key=lambda entry: entry.closed)
+        held = sum(entry.photo.nbytes for entry in closed if entry.photo is not None)
+        for entry in closed:
+            if held <= CLOSED_BYTES:
+                return
+            with entry.lock:
+                if entry.photo is not None and not entry.tabs and not entry.used:
+                    held -= entry.photo.nbytes
+                    self._let_go(entry)
+
+    def _let_go(self, entry: _Entry) -> None:
+        if entry.photo is not None:
+            self._end(entry.word)
+            entry.photo.close()
+            entry.photo = None
+
+
+def photos_at(names: Sequence[Path]) -> list[Path]:
+    """The photos that files and folders name, each once: those of a folder in natural order.
+
+    Raises `InputError` for a folder that cannot be read or has no pictures.
+    """
+    found: list[Path] = []
+    for name in names:
+        if name.is_dir():
+            pictures = sorted(pictures_in(name, SUFFIXES), key=lambda path: natural(path.name))
+            if not pictures:
+                raise MissingError(f"{name} has no pictures; name a folder of photos, or a photo")
+            found += pictures
+        else:
+            found.append(name)
+    once: list[Path] = []
+    for path in found:
+        if not any(path == other or (path.name == other.name and same_file(path, other)) for other in once):
+            once.append(path)
+    return once

@@ -1,0 +1,84 @@
+"""Starts the labels from a trimap, a mask or a matte."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mattecli.imaging.options import ReadOptions
+from mattecli.imaging.read import matte_of, read_values
+from mattecli.imaging.reading.open import Source
+from mattecli.server.distance import measured
+from mattecli.server.state import digest_of
+from mattecli.trimaps.check import check_size, from_values
+from mattecli.trimaps.recipe import MaskRecipe
+
+if TYPE_CHECKING:
+    from mattecli.server.photo import Photo
+
+Meaning = Literal["trimap", "mask", "matte"]
+
+
+@dataclass(frozen=True)
+class Start:
+    """A file that the paint of a photo lies on, and what it is."""
+
+    what: Meaning
+    file: Path
+    snap: int = 0  # as in `read_trimap`
+
+    def lay(self, photo: Photo) -> None:
+        """Lay the file under the paint of a photo, unless that was done before with the same content."""
+        digest = digest_of(self.file)
+        if photo.state.facts.get("start") == digest:
+            return
+        trimap = trimap_from(self.file, photo, what=self.what, name=str(self.file), snap=self.snap)
+        base = measured(trimap)
+        photo.painting.do(photo.painting.sequence + 1, lambda labels: labels.set_base(base))
+        photo.state.note(start=digest)
+
+
+def trimap_from(
+    source: Source,
+    photo: Photo,
+    *,
+    what: Meaning | None = None,
+    name: str = "the picture",
+    most: int | None = None,
+    snap: int = 0,
+) -> NDArray[np.uint8]:
+    """The trimap, uint8 (H, W) of 0, 128 and 255, of a photo from a file or its content.
+
+    `what` says what the picture is. Without it, a picture with few greys of a trimap's kind is one, and any other is a
+    mask, a matte or a cut-out. `most` is the greatest number of pixels that is decoded. Raises `InputError`.
+    """
+    options = ReadOptions() if most is None else ReadOptions(max_pixels=most)
+    values = read_values(source, options=options)
+    if what is None:
+        what = "trimap" if _is_trimap(values) else "mask"
+    if what == "trimap":
+        trimap = from_values(values, snap=snap, name=name)
+        check_size((trimap.shape[1], trimap.shape[0]), photo.image.size, name=name, image_name=photo.path.name)
+        return trimap
+    matte = matte_of(values, name)
+    check_size((matte.shape[1], matte.shape[0]), photo.image.size, name=name, image_name=photo.path.name, what="mask")
+    return MaskRecipe().make(matte, photo=np.asarray(photo.view().array), name=name, on_note=lambda _: None)
+
+
+def _is_trimap(values: NDArray[Any]) -> bool:
+    """Whether a picture has black, white and one grey between, as trimaps have, and not the two values of a mask."""
+    grey = values if values.ndim == 2 else values[..., 1]
+    if values.ndim == 3 and values.shape[2] == 4 and np.ptp(values[..., 3]) > 0:
+        return False
+    if grey.dtype.kind == "f":
+        grey = np.rint(np.clip(grey, 0, 1) * 255).astype(np.uint8)
+    elif grey.dtype == np.uint16:
+        grey = (grey >> 8).astype(np.uint8)
+    counts = np.bincount(grey.ravel(), minlength=256)
+    middle = counts[1:255]
+    common = np.count_nonzero(middle > 0.001 * grey.size)
+    return bool(common == 1 and middle.max() > 0.98 * middle.sum())

@@ -1,0 +1,219 @@
+"""The worker process: runs the network, one task after another.
+
+It is a process of its own, so strokes never wait for it, and it can be killed, which gives its memory back. It ends
+when its parent does.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections import OrderedDict
+from collections.abc import Callable
+from contextlib import suppress
+from multiprocessing.connection import Connection
+from typing import Any, Protocol
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from mattecli.errors import MatteError
+from mattecli.geometry import Box
+from mattecli.inference.model import Model
+from mattecli.inference.options import RunOptions
+from mattecli.inference.plan import Plan, Tile
+from mattecli.inference.tiling import Statistics
+from mattecli.server.distance import measured
+from mattecli.server.tasks import (
+    Cancelled,
+    Failed,
+    Matted,
+    MatteTask,
+    Progressed,
+    ProposalTask,
+    Proposed,
+    Reply,
+    Task,
+)
+from mattecli.server.windows import MARGIN, share_done, usual_error
+from mattecli.system.process import prepare_process
+from mattecli.system.threads import use_threads
+from mattecli.trimaps.auto import open_model
+from mattecli.trimaps.keying import key_trimap
+from mattecli.trimaps.recipe import MaskRecipe
+from mattecli.trimaps.segmentation import prepare_photo, segment
+from mattecli.trimaps.sources import parse_key
+from mattecli.trimaps.strokes import stroke_cores
+from mattecli.work.job import backend_facts
+
+_OFTEN = 0.1  # seconds between two reports of progress
+_PHOTOS = 2  # whose statistics are kept
+
+
+class Number(Protocol):
+    """A number that two processes share."""
+
+    value: int
+
+
+class _Ended(Exception):  # noqa: N818 - it is not an error
+    """The task was cancelled."""
+
+
+def serve(connection: Connection, cancelled: Number, options: RunOptions) -> None:
+    """Carry out tasks as they come, until the connection is closed. `cancelled` is the task that is to end."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C goes to all processes of a terminal; the parent decides
+    prepare_process()
+    with suppress(AttributeError, OSError):  # not on every system
+        os.nice(10)
+    use_threads(options.threads)
+    worker = Worker(Model(options), connection.send, cancelled)
+    with suppress(EOFError, BrokenPipeError, ConnectionResetError):
+        while True:
+            connection.send((0, None))  # ready for the next
+            task: Task = connection.recv()
+            connection.send((task.number, worker.reply(task)))
+
+
+class Worker:
+    """Carries out tasks with a model; `send` is called with numbers of tasks and their progress."""
+
+    def __init__(self, model: Model, send: Callable[[tuple[int, Reply]], None], cancelled: Number) -> None:
+        self._model, self._send, self._cancelled = model, send, cancelled
+        self._statistics: OrderedDict[str, Statistics] = OrderedDict()
+
+    def reply(self, task: Task) -> Reply:
+        """Carry out a task. Errors are replies, too."""
+        try:
+            if isinstance(task, MatteTask):
+                return self._matte(task)
+            return self._propose(task)
+        except _Ended:
+            return Cancelled()
+        except MatteError as error:
+            return Failed(str(error))
+        except MemoryError:
+            return Failed(f"{task.name} needs more memory than there is; close other programs, or give more")
+        except Exception as error:
+            return Failed(f"{task.name} met a bug in matte: {type(error).__name__}: {error}; please report it")
+
+    def _check(self, task: Task) -> None:
+        if self._cancelled.value == task.number:
+            raise _Ended
+
+    # Mattes
+
+    def _matte(self, task: MatteTask) -> Reply:
+        self._model.load()  # its time is not that of the run
+        began, plans, last = time.perf_counter(), list[Plan](), [0.0]
+
+        def progress(label: str, done: int, total: int) -> None:
+            self._check(task)
+            now = time.perf_counter()
+            if now - last[0] >= _OFTEN:
+                last[0] = now
+                self._send((task.number, Progressed(share_done(label, done, total), now - began)))
+
+        self._check(task)
+        view, trimap, out = task.view.array(), task.trimap.array(), task.out.array(writable=True)
+        if task.kind == "exact":
+            statistics = Statistics()
+            found = self._model.predict(
+                view, trimap, name=task.name, on_plan=plans.append, progress=progress, statistics=statistics
+            )
+            self._keep(task.content, statistics)
+            error = 0.0
+        else:
+            found, error = self._window(task, view, trimap, plans.append, progress)
+        out[...] = found
+        tile: Tile = "off" if not plans or plans[-1].whole else plans[-1].tile
+        facts = backend_facts(self._model.backend) if task.kind == "exact" else {}
+        return Matted(time.perf_counter() - began, tile, error, facts)
+
+    def _window(
+        self,
+        task: MatteTask,
+        view: NDArray[Any],
+        trimap: NDArray[np.uint8],
+        on_plan: Callable[[Plan], None],
+        progress: Callable[[str, int, int], None],
+    ) -> tuple[NDArray[np.float32], float]:
+        """The alpha of a window at its level, and its usual error.
+
+        At full size it is run with the statistics of the photo's last exact run, if there was one.
+        """
+        scale = 2**task.level
+        box = task.box.grow(MARGIN * scale).clip(*trimap.shape)
+        photo, known = _halved(view[box.slices], task.level), _labels_halved(trimap[box.slices], task.level)
+        kept = self._statistics.get(task.content) if task.level == 0 else None
+        alpha = self._model.predict(
+            photo, known, name=task.name, on_plan=on_plan, progress=progress, statistics=Statistics(kept or {})
+        )
+        inner = Box(*(side // scale for side in task.box.within(box)))
+        inner = Box(inner.top, inner.top + task.out.shape[0], inner.left, inner.left + task.out.shape[1])
+        return alpha[inner.slices], usual_error(task.level, statistics=kept is not None)
+
+    def _keep(self, content: str, statistics: Statistics) -> None:
+        if statistics:  # none where nothing was unknown
+            self._statistics[content] = statistics
+            self._statistics.move_to_end(content)
+            while len(self._statistics) > _PHOTOS:
+                self._statistics.popitem(last=False)
+
+    # Proposals
+
+    def _propose(self, task: ProposalTask) -> Reply:
+        notes: list[str] = []
+        trimap = self._trimap(task, notes.append)
+        self._check(task)
+        base = measured(trimap)
+        self._check(task)
+        return Proposed(base, tuple(notes))
+
+    def _trimap(self, task: ProposalTask, on_note: Callable[[str], None]) -> NDArray[np.uint8]:
+        view = task.view.array()
+        if task.trimap is not None:
+            return np.array(task.trimap.array())
+        if task.source == "key":
+            trimap, findings = key_trimap(view, colour=parse_key(task.colour or "auto"), name=task.name)
+            for finding in findings[1:]:
+                on_note(finding)
+            return trimap
+        if task.source == "matte" and task.matte is not None:
+            return self._of_mask(np.array(task.matte.array()), view, task, on_note)
+        if task.source == "auto":
+            return self._of_mask(open_model().find(view, name=task.name), view, task, on_note)
+        strokes = None if task.strokes is None else stroke_cores(np.array(task.strokes.array()))
+        return segment(
+            prepare_photo(view),
+            strokes,
+            box=task.box,
+            matte=lambda small, known: self._model.predict(
+                small, known, name=task.name, progress=lambda *_: self._check(task)
+            ),
+            check=lambda: self._check(task),
+        )
+
+    def _of_mask(
+        self, mask: NDArray[Any], view: NDArray[Any], task: ProposalTask, on_note: Callable[[str], None]
+    ) -> NDArray[np.uint8]:
+        self._check(task)
+        return MaskRecipe().make(mask, photo=view, name=task.name, on_note=on_note)
+
+
+def _halved(pixels: NDArray[Any], level: int) -> NDArray[Any]:
+    """A part of a photo at a level."""
+    if level == 0:
+        return np.ascontiguousarray(pixels)
+    size = (-(-pixels.shape[1] // 2**level), -(-pixels.shape[0] // 2**level))
+    return np.asarray(cv2.resize(pixels, size, interpolation=cv2.INTER_AREA))
+
+
+def _labels_halved(trimap: NDArray[np.uint8], level: int) -> NDArray[np.uint8]:
+    """A part of a trimap at a level. What is not all foreground or all background is unknown."""
+    if level == 0:
+        return np.ascontiguousarray(trimap)
+    small = _halved(trimap, level)
+    return np.where((small == 0) | (small == 255), small, np.uint8(128))

@@ -1,0 +1,238 @@
+from __future__ import annotations
+
+import io
+import tempfile
+import threading
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import PIL.Image
+import pytest
+from numpy.typing import NDArray
+
+from mattecli.imaging.options import ReadOptions
+from mattecli.inference.model import Model
+from mattecli.server.api import api_app
+from mattecli.server.requests import Requests
+from tests.conftest import RunMatte
+from tests.server.web import Answer, ask
+from tests.support.pictures import disc, noise
+
+SIZE = (128, 160)
+HOST = {"host": "127.0.0.1:8000"}
+TOKEN = "a token of many letters"
+
+
+def png(pixels: NDArray[np.uint8]) -> bytes:
+    buffer = io.BytesIO()
+    PIL.Image.fromarray(pixels).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+def picture() -> tuple[bytes, bytes, bytes]:
+    """A photo, its trimap and a mask, as PNG."""
+    alpha = disc(*SIZE, radius=40, softness=16)
+    share = alpha[..., None] / 255
+    photo = np.round(share * (250, 200, 40) + (1 - share) * noise(1, *SIZE) * 0.5).astype(np.uint8)
+    trimap = np.where((alpha > 0) & (alpha < 255), np.uint8(128), alpha)
+    return png(photo), png(trimap), png(np.where(alpha > 127, 255, 0).astype(np.uint8))
+
+
+PHOTO, TRIMAP, MASK = picture()
+
+
+def form(files: dict[str, tuple[str, bytes]], **fields: str) -> tuple[dict[str, str], list[bytes]]:
+    """The headers and the body of a multipart form."""
+    parts = [f'--x\r\nContent-Disposition: form-data; name="{k}"\r\n\r\n{v}\r\n'.encode() for k, v in fields.items()]
+    for key, (name, content) in files.items():
+        head = f'--x\r\nContent-Disposition: form-data; name="{key}"; filename="{name}"\r\n'
+        parts.append(head.encode() + b"Content-Type: image/png\r\n\r\n" + content + b"\r\n")
+    return {"content-type": "multipart/form-data; boundary=x"}, [b"".join(parts) + b"--x--\r\n", b""]
+
+
+class Api:
+    """A server's application, and the lines that it logged."""
+
+    def __init__(self, model: Model, **options: Any) -> None:
+        self.lines: list[str] = []
+        reading = options.pop("reading", None)
+        self.requests = Requests(model, queue=options.pop("queue", 4), reading=reading)
+        known = {"token": None, "most_bytes": 10**6, "log": self.lines.append, "weights": "w"}
+        self.app = api_app(self.requests, **{**known, **options})
+
+    def matte(self, files: dict[str, tuple[str, bytes]], headers: dict[str, str] = HOST, **fields: str) -> Answer:
+        own, chunks = form(files, **fields)
+        return ask(self.app, "POST", "/v1/matte", headers={**headers, **own}, chunks=chunks)
+
+    def get(self, target: str, headers: dict[str, str] = HOST) -> Answer:
+        return ask(self.app, "GET", target, headers=headers)
+
+
+@pytest.fixture
+def api(shipped_model: Model) -> Api:
+    return Api(shipped_model)
+
+
+BOTH = {"image": ("cat.png", PHOTO), "trimap": ("cat_trimap.png", TRIMAP)}
+
+
+def on_disk(folder: Path) -> tuple[Path, Path, Path]:
+    paths = folder / "cat.png", folder / "cat_trimap.png", folder / "mask.png"
+    for path, content in zip(paths, (PHOTO, TRIMAP, MASK), strict=True):
+        path.write_bytes(content)
+    return paths
+
+
+@pytest.mark.parametrize("way", ["trimap", "mask", "box"])
+def test_the_alpha_is_that_of_the_command_line(
+    api: Api, way: str, tmp_path: Path, run_matte: RunMatte, networks_once: None
+) -> None:
+    photo, trimap, mask = on_disk(tmp_path)
+    box = "25%,15%,50%,70%"
+    options = {"trimap": ["--trimap", trimap], "mask": ["--mask", mask], "box": ["--box", box]}[way]
+    code, _, err = run_matte("predict", photo, *options, "--device", "cpu", "-o", tmp_path / "alpha.png")
+    assert code == 0, err
+    files = {"trimap": {"trimap": ("t.png", TRIMAP)}, "mask": {"mask": ("m.png", MASK)}, "box": {}}[way]
+    answer = api.matte({"image": ("cat.png", PHOTO), **files}, **({"box": box} if way == "box" else {}))
+    assert (answer.status, answer.headers["content-type"]) == (200, "image/png"), answer.body
+    assert answer.body == (tmp_path / "alpha.png").read_bytes()
+
+
+def test_several_products_come_as_a_zip_in_the_formats_that_are_named(api: Api) -> None:
+    answer = api.matte(BOTH, what="alpha:png16,cutout,composite:jpg", format="webp", background="#00b140")
+    assert answer.headers["content-type"] == "application/zip"
+    with zipfile.ZipFile(io.BytesIO(answer.body)) as archive:
+        assert sorted(archive.namelist()) == ["cat_alpha.png", "cat_composite.jpg", "cat_cutout.webp"]
+        pictures = {name: PIL.Image.open(io.BytesIO(archive.read(name))) for name in archive.namelist()}
+    assert pictures["cat_alpha.png"].mode == "I;16"
+    assert pictures["cat_cutout.webp"].mode == "RGBA"
+    assert np.abs(np.array(pictures["cat_composite.jpg"].getpixel((2, 2))) - (0, 177, 64)).max() < 8
+
+
+@pytest.mark.parametrize(
+    ("files", "fields", "sentence"),
+    [
+        ({"image": ("cat.png", PHOTO)}, {}, "send a trimap, a mask or a box"),
+        ({**BOTH, "mask": ("m.png", MASK)}, {}, "send one of them"),
+        (BOTH, {"what": "shadow"}, "what must list"),
+        (BOTH, {"what": "composite"}, "and its background"),
+        (BOTH, {"what": "composite", "background": "/etc/passwd"}, "is not a colour"),
+        (BOTH, {"what": "cutout:jpg"}, "no transparency"),
+        (BOTH, {"format": "gif"}, "format must be one of"),
+        ({"trimap": ("t.png", TRIMAP)}, {}, "image"),
+        ({"image": ("cat.png", PHOTO)}, {"box": "1,2"}, "box must be X,Y,W,H"),
+        ({"image": ("cat.png", b"nothing"), "trimap": ("t.png", TRIMAP)}, {}, "cat.png"),
+        ({"image": ("cat.png", b""), "trimap": ("t.png", TRIMAP)}, {}, "cat.png is empty"),
+    ],
+)
+def test_what_cannot_be_done_is_a_sentence(
+    api: Api, files: dict[str, tuple[str, bytes]], fields: dict[str, str], sentence: str
+) -> None:
+    answer = api.matte(files, **fields)
+    assert answer.status == 400
+    assert sentence in answer.error
+
+
+def test_sizes_that_differ_have_the_sentence_of_the_command_line(api: Api, tmp_path: Path, run_matte: RunMatte) -> None:
+    photo, _, _ = on_disk(tmp_path)
+    small = png(np.full((50, 60), 128, np.uint8))
+    (tmp_path / "small.png").write_bytes(small)
+    _, _, err = run_matte("predict", photo, "--trimap", tmp_path / "small.png")
+    answer = api.matte({"image": ("cat.png", PHOTO), "trimap": ("small.png", small)})
+    assert answer.error == err.strip().removeprefix("error: ").replace(f"{tmp_path}/", "")
+
+
+@pytest.mark.parametrize("name", ["../../../etc/passwd", "a/b\\c.png", "", ".hidden", "x" * 300, "né .png"])
+def test_names_of_uploads_lead_nowhere(api: Api, name: str) -> None:
+    answer = api.matte({"image": (name, PHOTO), "trimap": (name, TRIMAP)})
+    assert answer.status == 200, answer.body
+
+
+def test_a_picture_of_too_many_pixels_is_refused_before_it_is_decoded(shipped_model: Model) -> None:
+    api = Api(shipped_model, reading=ReadOptions(max_pixels=1000))
+    answer = api.matte(BOTH)
+    assert answer.status == 400
+    assert "more than 1000 pixels" in answer.error
+
+
+def test_a_request_that_is_too_large_is_refused_while_it_arrives(shipped_model: Model) -> None:
+    api = Api(shipped_model, most_bytes=2000)
+    answer = api.matte({"image": ("cat.png", PHOTO * 3)})
+    assert answer.status == 413
+    assert api.lines[0].startswith("127.0.0.1 POST /v1/matte 413 ")
+
+
+@pytest.mark.parametrize("given", [None, "", "Bearer", "Bearer wrong", f"Basic {TOKEN}", f"Token {TOKEN}"])
+def test_nothing_but_health_is_answered_without_the_token(shipped_model: Model, given: str | None) -> None:
+    api = Api(shipped_model, token=TOKEN)
+    headers = {"host": "matte.example", **({} if given is None else {"authorization": given})}
+    assert api.matte(BOTH, headers=headers).status == 401
+    for target in ("/v1/version", "/docs", "/openapi.json"):
+        answer = api.get(target, headers)
+        assert (answer.status, answer.headers["www-authenticate"]) == (401, "Bearer")
+    assert api.get("/v1/health", headers).json == {"status": "ok"}
+    assert api.get("/v1/version", {"authorization": f"bearer {TOKEN}"}).status == 200
+    assert not any(TOKEN in line for line in api.lines)
+
+
+@pytest.mark.parametrize("headers", [{"host": "evil.example"}, {**HOST, "origin": "http://evil.example"}])
+def test_without_a_token_no_page_and_no_name_of_the_web_leads_here(api: Api, headers: dict[str, str]) -> None:
+    assert api.matte(BOTH, headers=headers).status == 403
+
+
+def test_a_full_queue_says_when_to_ask_again(shipped_model: Model) -> None:
+    api = Api(shipped_model, queue=1)
+    with api.requests.place(), api.requests.place():
+        answer = api.matte(BOTH)
+        assert answer.status == 429
+        assert int(answer.headers["retry-after"]) >= 1
+    assert api.matte(BOTH).status == 200
+
+
+def test_requests_wait_for_each_other_and_all_are_answered(shipped_model: Model) -> None:
+    api = Api(shipped_model, queue=3)
+    answers: list[Answer] = []
+    threads = [threading.Thread(target=lambda: answers.append(api.matte(BOTH))) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert [answer.status for answer in answers] == [200] * 4
+    assert len({answer.body for answer in answers}) == 1
+
+
+def test_each_request_is_one_line_without_its_content(api: Api) -> None:
+    api.get("/v1/version?token=secret")
+    api.matte(BOTH)
+    assert [line.rsplit(" ", 2)[0].split(" ")[:4] for line in api.lines] == [
+        ["127.0.0.1", "GET", "/v1/version", "200"],
+        ["127.0.0.1", "POST", "/v1/matte", "200"],
+    ]
+    assert "secret" not in "".join(api.lines)
+
+
+def test_the_page_of_the_api_names_its_fields_and_loads_nothing(api: Api) -> None:
+    page = api.get("/docs").body.decode()
+    for field in ("image", "(required)", "trimap", "mask", "box", "what", "format", "background", "429", "/v1/health"):
+        assert field in page
+    assert "http://" not in page
+    assert "https://" not in page
+    assert "<script" not in page
+    assert "/v1/matte" in api.get("/openapi.json").json["paths"]
+    assert api.get("/v1/version").json["weights"] == "w"
+
+
+def test_other_addresses_are_not_found(api: Api) -> None:
+    assert api.get("/").status == 404
+    assert api.get("/v1/matte").status == 405
+
+
+def test_the_temporary_files_of_a_request_are_gone_after_it(
+    api: Api, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    assert api.matte(BOTH).status == 200
+    assert api.matte({"image": ("cat.png", b"nothing")}).status == 400
+    assert list(tmp_path.iterdir()) == []

@@ -1,0 +1,228 @@
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlencode
+
+import numpy as np
+import PIL.Image
+import pytest
+
+from mattecli.geometry import Box
+from mattecli.inference.model import Model
+from mattecli.server.mattes import Found
+from tests.conftest import RunMatte
+from tests.server import processes
+from tests.server.web import Page, page_for
+from tests.support.pictures import disc, noise
+
+SIZE = (160, 192)
+EVERYTHING = ["trimap", "alpha", "cutout", "composite"]
+
+
+@pytest.fixture
+def photo(tmp_path: Path) -> Path:
+    share = disc(*SIZE, radius=50, softness=16)[..., None] / 255
+    pixels = np.round(share * (250, 200, 40) + (1 - share) * noise(1, *SIZE) * 0.5).astype(np.uint8)
+    (tmp_path / "photos").mkdir()
+    PIL.Image.fromarray(pixels).save(tmp_path / "photos" / "cat.png")
+    return tmp_path / "photos" / "cat.png"
+
+
+@pytest.fixture
+def page(photo: Path, tmp_path: Path) -> Iterator[Page]:
+    page = page_for(photo, folder=tmp_path, target=processes.obedient)
+    page.open()
+    page.operate(1, "stroke", points=[[96, 80, 30]], label=255)
+    page.operate(2, "polygon", points=[[0, 0], [192, 0], [192, 10], [0, 10]], label=0)
+    yield page
+    page.close()
+
+
+def matted(page: Page, model: Model) -> None:
+    """Give the page the exact matte of what is painted."""
+    with page.sessions.using(page.word) as photo:
+        trimap, sequence = photo.snapshot()
+        alpha = model.predict(np.asarray(photo.image.pixels), trimap)
+        whole = Box(0, *SIZE[:1], 0, SIZE[1])
+        photo.mattes.keep(
+            Found(
+                run=99,
+                kind="exact",
+                sequence=sequence,
+                box=whole,
+                alpha=alpha,
+                tile="off",
+                precision="fp32",
+                trimap=trimap,
+            )
+        )
+
+
+def save(page: Page, *products: str, **options: Any) -> dict[str, Any]:
+    answer = page.post(f"/app/photos/{page.word}/save", {"products": products, **options})
+    assert answer.status == 202, answer.body
+    return page.wait_for("saved")
+
+
+def query(products: list[str], options: dict[str, Any]) -> str:
+    words = {key: ",".join(map(str, value)) if isinstance(value, list) else value for key, value in options.items()}
+    return urlencode({"products": ",".join(products), **words})
+
+
+SETTINGS: list[dict[str, Any]] = [
+    {},
+    {"background": "#00b140", "bits": 16, "choke": 1.5, "feather": "0.5%"},
+    {"levels": [10, 245, 1.2], "smooth": 1, "hair": 60, "decontaminate": 40, "background": "transparent"},
+    {"spread": 1, "feather": 2, "feather_both": True, "linear": True, "colour_choke": 2, "min_area": 20},
+    {"contrast": 30, "fill_holes": 9, "despill": "#00b140", "despill_strength": 70, "despill_reach": 6},
+]
+
+
+@pytest.mark.parametrize("options", SETTINGS, ids=lambda options: "-".join(options) or "plain")
+def test_the_command_that_is_shown_makes_the_same_bytes(
+    page: Page,
+    photo: Path,
+    tmp_path: Path,
+    shipped_model: Model,
+    options: dict[str, Any],
+    run_matte: RunMatte,
+    networks_once: None,
+) -> None:
+    matted(page, shipped_model)
+    event = save(page, *EVERYTHING, **options)
+    assert event["files"] == [{"product": product, "name": f"cat_{product}.png"} for product in EVERYTHING]
+    saved = {product: photo.with_name(f"cat_{product}.png") for product in EVERYTHING}
+    before = {product: path.read_bytes() for product, path in saved.items()}
+    for product in EVERYTHING[1:]:
+        saved[product].unlink()
+    command = page.get(f"/app/photos/{page.word}/command?{query(EVERYTHING, options)}").json["command"]
+    words = shlex.split(command)
+    assert words[:2] == ["matte", "predict"]
+    code, _, err = run_matte(*words[1:])
+    assert code == 0, err
+    assert {product: path.read_bytes() for product, path in saved.items()} == before
+    for product in EVERYTHING:
+        answer = page.get(f"/app/photos/{page.word}/download/{product}?{query([], options)}")
+        assert answer.body == before[product]
+        assert f"cat_{product}.png" in answer.headers["content-disposition"]
+
+
+def test_the_command_repeats_the_options_of_the_start_and_leaves_out_what_would_do_nothing(
+    page: Page, tmp_path: Path
+) -> None:
+    options = {"despill": "green", "despill_reach": 5, "background": "red", "choke": 2}
+    command = page.get(f"/app/photos/{page.word}/command?{query(['alpha'], options)}").json["command"]
+    folder = tmp_path / "photos"
+    assert shlex.split(command) == [
+        *("matte", "predict", str(folder / "cat.png"), "--trimap", str(folder / "cat_trimap.png")),
+        *("--what", "alpha", "--choke", "2", "--device", "cpu", "--overwrite"),
+    ]
+
+
+def test_saving_waits_for_the_exact_matte_of_what_is_painted(photo: Path, tmp_path: Path) -> None:
+    page = page_for(photo, folder=tmp_path)
+    page.open()
+    page.operate(1, "stroke", points=[[96, 80, 30]], label=255)
+    event = save(page, "alpha")
+    assert event["sequence"] == 1
+    assert page.wait_for("matte")["matte"]["kind"] == "exact"
+    assert PIL.Image.open(photo.with_name("cat_alpha.png")).getpixel((96, 80)) == 255
+    assert page.open()["saved"] == 1
+    assert page.get("/app/session").json["photos"][0]["state"] == "done"
+    page.operate(2, "stroke", points=[[20, 20, 10]], label=0)
+    assert page.get("/app/session").json["photos"][0]["state"] == "started"
+    page.close()
+
+
+def test_a_trimap_is_saved_at_once_into_the_named_folder(photo: Path, tmp_path: Path) -> None:
+    (tmp_path / "out").mkdir()
+    page = page_for(photo, folder=tmp_path, target=processes.obedient, out=tmp_path / "out")
+    page.open()
+    page.operate(1, "stroke", points=[[96, 80, 30]], label=255)
+    save(page, "trimap")
+    with page.sessions.using(page.word) as opened:
+        assert np.array_equal(np.asarray(PIL.Image.open(tmp_path / "out" / "cat_trimap.png")), opened.snapshot()[0])
+    assert sorted(path.name for path in photo.parent.iterdir()) == ["cat.png"]
+    page.close()
+
+
+def test_a_file_that_was_not_saved_from_here_is_replaced_only_when_told(page: Page, photo: Path) -> None:
+    target = photo.with_name("cat_trimap.png")
+    target.write_bytes(b"someone's work")
+    answer = page.post(f"/app/photos/{page.word}/save", {"products": ["trimap"]})
+    assert answer.status == 400
+    assert "cat_trimap.png exists already" in answer.error
+    assert target.read_bytes() == b"someone's work"
+    save(page, "trimap", overwrite=True)
+    first = target.read_bytes()
+    page.operate(3, "undo")
+    assert page.post(f"/app/photos/{page.word}/save", {"products": ["trimap"]}).status == 202  # it is ours
+    page.wait_for("saved", number=2)
+    assert target.read_bytes() != first
+    target.write_bytes(b"changed by someone")
+    assert page.post(f"/app/photos/{page.word}/save", {"products": ["trimap"]}).status == 400
+
+
+def test_a_photo_that_changed_on_the_disk_is_noticed_before_saving(page: Page, photo: Path) -> None:
+    PIL.Image.fromarray(noise(5, *SIZE)).save(photo)
+    answer = page.post(f"/app/photos/{page.word}/save", {"products": ["trimap"]})
+    assert answer.status == 400
+    assert "changed on the disk" in answer.error
+    assert page.wait_for("changed")["file"] == "photo"
+    assert not photo.with_name("cat_trimap.png").exists()
+    assert page.open()["sequence"] == 0  # the reload opens the new photo
+
+
+@pytest.mark.parametrize(
+    ("body", "sentence"),
+    [
+        ({"products": []}, "nothing is to be saved"),
+        ({"products": ["layers"]}, "products"),
+        ({"products": ["composite"], "background": "/etc/passwd"}, "not a colour"),
+        ({"products": ["composite"], "background": "beach.jpg"}, "not a colour"),
+        ({"products": ["alpha"], "choke": -1}, "choke must be"),
+        ({"products": ["alpha"], "choke": 1, "spread": 1}, "opposite directions"),
+        ({"products": ["alpha"], "levels": [200, 100, 1]}, "levels"),
+        ({"products": ["cutout"], "despill": "red"}, "screen"),
+    ],
+)
+def test_what_cannot_be_saved_is_refused_at_once(page: Page, body: dict[str, Any], sentence: str) -> None:
+    answer = page.post(f"/app/photos/{page.word}/save", body)
+    assert answer.status == 400
+    assert sentence in answer.error
+
+
+def test_a_link_that_leads_out_of_the_folder_is_not_followed(page: Page, photo: Path, tmp_path: Path) -> None:
+    (tmp_path / "elsewhere.png").write_bytes(b"")
+    photo.with_name("cat_trimap.png").symlink_to(tmp_path / "elsewhere.png")
+    answer = page.post(f"/app/photos/{page.word}/save", {"products": ["trimap"], "overwrite": True})
+    assert answer.status == 400
+    assert "leads out" in answer.error
+    assert (tmp_path / "elsewhere.png").read_bytes() == b""
+
+
+def test_a_preview_or_an_old_matte_is_never_downloaded(page: Page, shipped_model: Model) -> None:
+    assert page.get(f"/app/photos/{page.word}/download/alpha").status == 409
+    assert page.get(f"/app/photos/{page.word}/findings").status == 409
+    matted(page, shipped_model)
+    assert page.get(f"/app/photos/{page.word}/download/alpha").status == 200
+    assert page.get(f"/app/photos/{page.word}/findings").json["sequence"] == 2
+    page.operate(3, "stroke", points=[[20, 150, 5]], label=0)
+    answer = page.get(f"/app/photos/{page.word}/download/alpha")
+    assert answer.status == 409
+    assert "make it first" in answer.error
+    assert page.get(f"/app/photos/{page.word}/download/trimap").status == 200
+
+
+def test_a_failed_run_ends_the_save_with_a_sentence(photo: Path, tmp_path: Path) -> None:
+    page = page_for(photo, folder=tmp_path, target=processes.dying)
+    page.open()
+    name = page.post(f"/app/photos/{page.word}/save", {"products": ["alpha"]}).json["save"]
+    event = page.wait_for("failed", number=2)
+    assert event["save"] == name
+    assert "nothing was saved" in event["error"]
+    assert sorted(path.name for path in photo.parent.iterdir()) == ["cat.png"]
+    page.close()
