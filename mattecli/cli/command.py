@@ -111,10 +111,17 @@ class _Later(TyperCommand):
     """Stands for a command in its group until it runs, and then has it built."""
 
     def make_context(self, info_name: str | None, args: list[str], parent: Any = None, **extra: Any) -> Any:
-        """The context of the real command, which Typer runs then."""
-        alone = typer.Typer(add_completion=False, rich_markup_mode=self.rich_markup_mode)
-        alone.command(self.name, cls=Command)(expanded(self.callback.command))  # type: ignore[union-attr]
-        return typer.main.get_command(alone).make_context(info_name, args, parent, **extra)
+        """The context of the command itself, which Typer runs then."""
+        return built(self).make_context(info_name, args, parent, **extra)
+
+
+def built(command: Any) -> Any:
+    """The command itself, with its options, where `command` is what stands for it in its group."""
+    if not isinstance(command, _Later):
+        return command
+    alone = typer.Typer(add_completion=False, rich_markup_mode=command.rich_markup_mode)
+    alone.command(command.name, cls=Command)(expanded(command.callback.command))  # type: ignore[union-attr]
+    return typer.main.get_command(alone)
 
 
 class Group(TyperGroup):
