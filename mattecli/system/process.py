@@ -12,6 +12,9 @@ _OPENCV = {
     "OPENCV_LOG_LEVEL": "SILENT",  # it prints messages of its own beside our sentence
     "OPENCV_IO_ENABLE_OPENEXR": "1",
 }
+# Turns that a waiting thread of GNU's OpenMP spins before it sleeps. With its own 300,000 it takes a core from the
+# thread that it waits for when other programs run too (see benchmarks/speed.md).
+_SPINS = "1000"
 _ours = False
 
 
@@ -19,8 +22,8 @@ def prepare_process() -> None:
     """Set this process up as our own. The command line, its workers and benchmarks call it before anything else.
 
     Effects: OpenCV, Pillow and tifffile print no messages. OpenCV reads and writes OpenEXR if its build can. Pillow
-    reads pictures of more than 89 megapixels. Memory that a network frees is kept for its next maps. OpenCV's variables
-    that are already set in the environment do not change.
+    reads pictures of more than 89 megapixels. Memory that a network frees is kept for its next maps. Threads of PyTorch
+    that wait soon sleep, if PyTorch is not loaded yet. Variables that are already set in the environment do not change.
     """
     global _ours
     if _ours:
@@ -29,6 +32,8 @@ def prepare_process() -> None:
     chosen = "OPENCV_LOG_LEVEL" in os.environ
     for name, value in _OPENCV.items():
         os.environ.setdefault(name, value)
+    if "OMP_WAIT_POLICY" not in os.environ:  # which would say the same in other words
+        os.environ.setdefault("GOMP_SPINCOUNT", _SPINS)
     if not chosen and (cv2 := sys.modules.get("cv2")) is not None:  # loaded already, so it has read its variables
         cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
     warnings.filterwarnings("ignore", module=r"PIL\.")  # they are of damaged metadata

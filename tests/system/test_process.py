@@ -10,7 +10,7 @@ import pytest
 
 def run_ours(code: str, **environment: str) -> list[str]:
     """What a fresh interpreter prints that has called `prepare_process`."""
-    clean = {name: value for name, value in os.environ.items() if not name.startswith("OPENCV_")}
+    clean = {name: value for name, value in os.environ.items() if not name.startswith(("OPENCV_", "GOMP_", "OMP_WAIT"))}
     prepared = "from mattecli.system.process import prepare_process; prepare_process()\n" + code
     done = subprocess.run(
         [sys.executable, "-c", prepared], env={**clean, **environment}, capture_output=True, text=True, check=True
@@ -44,6 +44,13 @@ def test_pillow_reads_large_photos_and_a_higher_limit_of_somebody_elses_stays(tm
     )
     found = run_ours(f"import os; os.chdir({str(tmp_path)!r})\n{code}")
     assert found == ["12500", "8001", str(500_000_000), "12500", "8001", str(2**40)]
+
+
+def test_waiting_threads_soon_sleep_unless_the_user_chose_how_they_wait() -> None:
+    code = "import os; print(os.environ.get('GOMP_SPINCOUNT'))"
+    assert run_ours(code) == ["1000"]
+    assert run_ours(code, GOMP_SPINCOUNT="20000") == ["20000"]
+    assert run_ours(code, OMP_WAIT_POLICY="active") == ["None"]
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="glibc's heap is Linux's")
