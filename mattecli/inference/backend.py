@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from mattecli.errors import DeviceError, UsageError
 from mattecli.geometry import WHOLE, Edges
 from mattecli.inference.costs import Costs
+from mattecli.system.process import large_import
 from mattecli.weights import Checkpoint, find_checkpoint
 
 
@@ -94,7 +95,8 @@ def load_backend(
             f"`backend={backend}` needs the package {package}, which is not installed; `pip install {package}`"
         )
     try:
-        importlib.import_module(package)
+        with large_import():
+            importlib.import_module(package)
     except (ImportError, OSError) as error:  # OSError: a shared library is missing
         raise DeviceError(f"{package} is installed but does not load ({error}); install it again") from error
     if backend == "torch":

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import atexit
 import ctypes
+import gc
 import logging
 import os
 import sys
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 _OPENCV = {
     "OPENCV_LOG_LEVEL": "SILENT",  # it prints messages of its own beside our sentence
@@ -23,7 +27,8 @@ def prepare_process() -> None:
 
     Effects: OpenCV, Pillow and tifffile print no messages. OpenCV reads and writes OpenEXR if its build can. Pillow
     reads pictures of more than 89 megapixels. Memory that a network frees is kept for its next maps. Threads of PyTorch
-    that wait soon sleep, if PyTorch is not loaded yet. Variables that are already set in the environment do not change.
+    that wait soon sleep, if PyTorch is not loaded yet. The process does not look for garbage when it ends. Variables
+    that are already set in the environment do not change.
     """
     global _ours
     if _ours:
@@ -36,6 +41,7 @@ def prepare_process() -> None:
         os.environ.setdefault("GOMP_SPINCOUNT", _SPINS)
     if not chosen and (cv2 := sys.modules.get("cv2")) is not None:  # loaded already, so it has read its variables
         cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
+    atexit.register(gc.freeze)  # all memory goes back to the system anyway
     warnings.filterwarnings("ignore", module=r"PIL\.")  # they are of damaged metadata
     logging.getLogger("tifffile").addHandler(logging.NullHandler())
 
@@ -43,6 +49,22 @@ def prepare_process() -> None:
 def is_ours() -> bool:
     """Whether `prepare_process` was called here."""
     return _ours
+
+
+@contextmanager
+def large_import() -> Iterator[None]:
+    """Around the import of a large package: collect no garbage meanwhile, only in a process of our own.
+
+    An import makes many objects that stay, so looking for garbage among them again and again finds nothing.
+    """
+    pauses = _ours and gc.isenabled()
+    if pauses:
+        gc.disable()
+    try:
+        yield
+    finally:
+        if pauses:
+            gc.enable()
 
 
 def keep_freed_memory() -> None:

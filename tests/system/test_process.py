@@ -53,6 +53,29 @@ def test_waiting_threads_soon_sleep_unless_the_user_chose_how_they_wait() -> Non
     assert run_ours(code, OMP_WAIT_POLICY="active") == ["None"]
 
 
+def test_a_process_that_ends_looks_for_no_garbage() -> None:
+    clean = {name: value for name, value in os.environ.items() if not name.startswith("GOMP_")}
+    code = (
+        "import atexit, gc; atexit.register(lambda: print(gc.get_freeze_count() > 0)); print(gc.get_freeze_count()); "
+        "from mattecli.system.process import prepare_process; prepare_process(); print(gc.get_freeze_count())"
+    )
+    done = subprocess.run([sys.executable, "-c", code], env=clean, capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["0", "0", "True"]
+
+
+def test_a_large_import_is_not_searched_for_garbage_in_a_process_of_our_own() -> None:
+    code = (
+        "import gc; from mattecli.system.process import large_import\n"
+        "with large_import(): print(gc.isenabled())\n"
+        "print(gc.isenabled()); gc.disable()\n"
+        "with large_import(): pass\n"
+        "print(gc.isenabled())\n"
+    )
+    assert run_ours(code) == ["False", "True", "False"]
+    guest = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert guest.stdout.split() == ["True", "True", "False"]
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="glibc's heap is Linux's")
 def test_freed_memory_is_kept_for_the_next_maps_only_where_a_network_asks_for_it() -> None:
     code = (
