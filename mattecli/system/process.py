@@ -41,9 +41,15 @@ def prepare_process() -> None:
         os.environ.setdefault("GOMP_SPINCOUNT", _SPINS)
     if not chosen and (cv2 := sys.modules.get("cv2")) is not None:  # loaded already, so it has read its variables
         cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
-    atexit.register(gc.freeze)  # all memory goes back to the system anyway
+    atexit.register(_keep_garbage)
     warnings.filterwarnings("ignore", module=r"PIL\.")  # they are of damaged metadata
     logging.getLogger("tifffile").addHandler(logging.NullHandler())
+
+
+def _keep_garbage() -> None:
+    """Let Python not look for garbage when it ends: all memory goes back to the system anyway."""
+    if "OpenImageIO" not in sys.modules:  # its bindings report what is left over
+        gc.freeze()
 
 
 def is_ours() -> bool:

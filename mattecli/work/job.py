@@ -31,7 +31,7 @@ from mattecli.imaging.image import Image
 from mattecli.imaging.options import Depth, ReadOptions, WriteOptions
 from mattecli.imaging.pixels import as_float
 from mattecli.imaging.read import read_alpha, read_image, read_size
-from mattecli.imaging.reading.open import label
+from mattecli.imaging.reading.open import is_pipe, label
 from mattecli.imaging.view import network_view
 from mattecli.imaging.write import check_format, check_output, write_image
 from mattecli.imaging.writing.encoding import metadata_note
@@ -185,6 +185,9 @@ def run_job(
     check_outputs(job, options, overwrite=overwrite)
     if save_trimap is not None:
         check_output(save_trimap, overwrite=overwrite, bits=8, inputs=job.inputs)
+    if make_trimap is None and job.what == "trimap" and not any(is_pipe(path) for path in job.sources):
+        job_size(job, reading)  # files that do not fit are refused at once, not after an import
+    model.begin()
     exposure = model.options.network_exposure
     find = None if make_trimap is None else lambda photo: make_trimap(photo, model)
     inputs = read_inputs(job, snap=model.options.snap, exposure=exposure, reading=reading, find=find)

@@ -63,6 +63,13 @@ def test_a_process_that_ends_looks_for_no_garbage() -> None:
     assert done.stdout.split() == ["0", "0", "True"]
 
 
+def test_a_process_that_ends_is_silent_although_its_garbage_stays() -> None:
+    pytest.importorskip("OpenImageIO")
+    code = "from mattecli.system.process import prepare_process; prepare_process(); import OpenImageIO"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout + done.stderr == ""
+
+
 def test_a_large_import_is_not_searched_for_garbage_in_a_process_of_our_own() -> None:
     code = (
         "import gc; from mattecli.system.process import large_import\n"
