@@ -73,8 +73,11 @@ def compared(
     part = middle_part(trimap)
     enlarged = cv2.resize(rough, photo.shape[1::-1], interpolation=cv2.INTER_LINEAR)
     found.append(("a copy at half the size", difference(enlarged, exact, trimap, part), took))
-    kinds = (("crop", None), ("copy's statistics", copy_statistics), ("exact statistics", exact_statistics))
-    for name, statistics in kinds:
+    for name, statistics in (
+        ("crop", None),
+        ("copy's statistics", copy_statistics),
+        ("exact statistics", exact_statistics),
+    ):
         for margin in MARGINS:
             window = part.grow(margin).clip(*trimap.shape)
             own = None if statistics is None else dict(statistics)

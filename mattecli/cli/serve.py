@@ -66,13 +66,13 @@ def serve(
     POST /v1/matte takes a photo as `image`, with a `trimap`, a `mask` or a `box`,
     and answers with the picture. /docs describes it. A request is refused with
     the sentence that the command line would print. SIGTERM ends the server when
-    the requests that it took on are answered. Needs `pip install 'mattecli[ui]'`.
+    the requests that it took on are answered. Needs `pip install 'mattecli\\[ui]'`.
 
     \b
     Examples:
       matte serve
       matte serve --host 0.0.0.0 --port 8000 --token-file token.txt
-      curl -F image=@photo.jpg -F trimap=@trimap.png http://127.0.0.1:8000/v1/matte > alpha.png
+      curl -F image=@a.jpg -F trimap=@t.png localhost:8000/v1/matte > alpha.png
     """
     check_server("matte serve")
     token = None if choices.token_file is None else _token(choices.token_file)

@@ -52,7 +52,7 @@ class PageChoices:
 
 def ui(
     photos: Annotated[
-        list[str], typer.Argument(metavar="PHOTO|FOLDER…", help="Photos, or folders of photos, to work on.")
+        list[str], typer.Argument(metavar="PHOTO|FOLDER", help="Photos, or folders of photos, to work on.")
     ],
     *,
     choices: PageChoices,
@@ -65,7 +65,7 @@ def ui(
     The page opens in the browser. It works without the internet, at the photo's
     full size, and only this machine can reach it. What is painted is kept, also
     when the page or the program ends suddenly: the same command goes on where it
-    was. Ctrl-C ends it. Needs `pip install 'mattecli[ui]'`.
+    was. Ctrl-C ends it. Needs `pip install 'mattecli\\[ui]'`.
 
     \b
     Examples:

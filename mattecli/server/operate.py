@@ -31,7 +31,7 @@ def operate(photo: Photo, body: Operated) -> bytes:
 
 def _tiles(photo: Photo, changed: list[Index], visible: Visible | None) -> list[PackedTile]:
     """The visible tiles of labels over changed tiles of level 0."""
-    if visible is None or visible.level >= len(photo.shown.grids):
+    if visible is None or visible.level >= len(photo.grids):
         return []
     above = {Index(row >> visible.level, column >> visible.level) for row, column in changed}
     wanted = sorted(filter(visible.holds, above))[:MOST_TILES]

@@ -7,7 +7,6 @@ import tempfile
 import threading
 from collections import OrderedDict
 from contextlib import ExitStack
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,18 +14,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mattecli.errors import InputError
-from mattecli.imaging.colour.spaces import is_linear, same_space
 from mattecli.imaging.image import Image
 from mattecli.imaging.options import ReadOptions
-from mattecli.imaging.read import read_image
-from mattecli.imaging.space import SRGB, Space
-from mattecli.imaging.view import view_of
 from mattecli.server.distance import Base
 from mattecli.server.journal import Journal
 from mattecli.server.labels import Labels
 from mattecli.server.mattes import Mattes
 from mattecli.server.painting import Painting
-from mattecli.server.pyramid import LabelLevels, PhotoLevels
+from mattecli.server.pixels import Pixels
+from mattecli.server.pyramid import BaseLevels, LabelLevels
 from mattecli.server.refusals import MissingError
 from mattecli.server.shared import Shared
 from mattecli.server.state import State, States, digest_of, stamp
@@ -34,7 +30,6 @@ from mattecli.server.tiles import Index
 from mattecli.system.files import sweep
 
 _MOST_PROPOSALS = 4
-_MOST_EXPOSURES = 3
 LAYERS = ("photo", "labels", "alpha", "colours", "base")
 
 
@@ -65,17 +60,14 @@ class Photo:
         if self.readonly:
             self.folder = Path(self._stack.enter_context(tempfile.TemporaryDirectory()))
         sweep(self.folder)
-        image = read_image(self.path, options=reading)
-        self._pixels = self._share(image.pixels)
-        self.image: Image = replace(image, pixels=self._pixels.array)
-        self._view: Shared | None = None
-        self.width, self.height = self.image.size
-        self.shown = PhotoLevels(self.image)
-        self._exposed: OrderedDict[float, PhotoLevels] = OrderedDict()
-        self.labels = Labels(self.height, self.width, photo=self.shown.colours, folder=self.folder)
+        self.pixels = Pixels(self.path, folder=self.folder, reading=reading, exposure=self._exposure)
+        self._stack.callback(self.pixels.close)
+        self.width, self.height = self.pixels.size
+        self.grids = self.pixels.grids
+        self.labels = Labels(self.height, self.width, photo=self.pixels.colours, folder=self.folder)
         journal = self._journal()
         self.painting = self._stack.enter_context(Painting(self.labels, journal))
-        self._label_levels = LabelLevels(self.labels)
+        self._label_levels, self._base_levels = LabelLevels(self.labels), BaseLevels(self.labels)
         self.mattes = Mattes(self.height, self.width)
         self._stack.callback(self.mattes.close)
         self._proposals: OrderedDict[str, Base] = OrderedDict()
@@ -89,16 +81,15 @@ class Photo:
             shutil.copyfile(self.state.journal, copy)
         return Journal(copy, facts=facts)
 
-    def _share(self, array: NDArray[Any]) -> Shared:
-        shared = Shared.of(array, folder=self.folder)
-        self._stack.callback(shared.close)
-        return shared
+    @property
+    def image(self) -> Image:
+        """The photo; waits until it is decoded."""
+        return self.pixels.image
 
     @property
     def nbytes(self) -> int:
         """About how much memory the photo takes, its levels included."""
-        view = 0 if self._view is None or self._view is self._pixels else self._view.array.nbytes
-        return self.image.pixels.nbytes * 4 // 3 + view + 3 * self.height * self.width + self.mattes.nbytes
+        return self.pixels.nbytes + 3 * self.height * self.width + self.mattes.nbytes
 
     def close(self) -> None:
         """Close the journal and let go of the lock."""
@@ -115,11 +106,7 @@ class Photo:
 
     def view(self) -> Shared:
         """The photo in sRGB as the network sees it, (H, W, 3), shared with other processes."""
-        with self._lock:
-            if self._view is None:
-                view = view_of(self.image, exposure=self._exposure)
-                self._view = self._pixels if view.unchanged else self._share(view(self.image.pixels))
-            return self._view
+        return self.pixels.view()
 
     def snapshot(self) -> tuple[NDArray[np.uint8], int]:
         """The trimap, uint8 (H, W), and the number of the operation that last changed it."""
@@ -154,10 +141,8 @@ class Photo:
         return {
             "width": self.width,
             "height": self.height,
-            "levels": [[grid.width, grid.height] for grid in self.shown.grids],
-            "bits": self.image.depth,
-            "linear": is_linear(self.image.space),
-            "space": _space_word(self.image.space),
+            "levels": [[grid.width, grid.height] for grid in self.grids],
+            **self.pixels.facts(),
             "matte": None if last is None else last.to_json(),
             "saved": self.state.facts.get("saved"),
             **self.painting.read(numbers),
@@ -165,19 +150,20 @@ class Photo:
 
     def tile(self, layer: str, level: int, index: Index, *, revision: int, exposure: float) -> tuple[NDArray[Any], int]:
         """A tile of a layer, and its revision. Raises `MissingError` where there is none."""
-        grids = self.shown.grids
-        if layer not in LAYERS or not 0 <= level < len(grids) or (layer == "base" and level):
+        grids = self.grids
+        if layer not in LAYERS or not 0 <= level < len(grids):
             raise MissingError(f"there is no layer {layer} at level {level}")
         if not (0 <= index.row < grids[level].rows and 0 <= index.column < grids[level].columns):
             raise MissingError(f"there is no tile {tuple(index)} at level {level}")
         if layer == "photo":
-            return self._photo_tile(level, index, exposure), 0
+            return self.pixels.tile(level, index, exposure=exposure), 0
         if layer == "alpha":
             return self.mattes.tile(revision, level, index), revision
         if layer == "colours":
             return self._colour_tile(level, index, revision), revision
         if layer == "base":
-            return self.painting.read(lambda labels: (labels.base[index], labels.revision(index)))
+            bases = self._base_levels
+            return self.painting.read(lambda _: (bases.tile(level, index), bases.revision(level, index)))
         return self.painting.read(lambda _: self.label_tile(level, index))
 
     def label_tile(self, level: int, index: Index) -> tuple[NDArray[np.uint8], int]:
@@ -186,18 +172,9 @@ class Photo:
 
     def _colour_tile(self, level: int, index: Index, run: int) -> NDArray[np.uint8]:
         """The foreground's colours for the eye. Where the alpha of a tile is 1, they are the photo's own."""
-        estimated = self.mattes.colours(run, level, index, lambda found: self.shown.colours(found.box))
+        estimated = self.mattes.colours(run, level, index, lambda found: self.pixels.colours(found.box))
         opaque = self.mattes.tile(run, level, index) == 255
-        return np.where(opaque[..., None], self._photo_tile(level, index, 0.0), estimated)
-
-    def _photo_tile(self, level: int, index: Index, exposure: float) -> NDArray[np.uint8]:
-        with self._lock:
-            levels = self.shown if exposure == 0 else self._exposed.get(exposure)
-            if levels is None:
-                levels = self._exposed[exposure] = self.shown.brightened(exposure)
-                while len(self._exposed) > _MOST_EXPOSURES:
-                    self._exposed.popitem(last=False)
-            return levels.tile(level, index)
+        return np.where(opaque[..., None], self.pixels.tile(level, index), estimated)
 
 
 def painted(labels: Labels) -> int:
@@ -214,10 +191,3 @@ def numbers(labels: Labels) -> dict[str, Any]:
         "redoable": labels.history.redoable,
         "band": labels.band._asdict(),
     }
-
-
-def _space_word(space: Space) -> str:
-    """What a colour space is called beside a photo."""
-    if same_space(space, SRGB):
-        return "sRGB"
-    return space.name or ("linear" if is_linear(space) else "its own profile")

@@ -9,6 +9,7 @@ where all of them were seen, and less where tiles have one value.
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from typing import Any
 
 import cv2
@@ -23,6 +24,7 @@ from mattecli.server.tiles import TILE, Grid, Index, Tile, is_uniform
 from mattecli.trimaps.check import FOREGROUND, UNKNOWN
 
 Shares = NDArray[np.uint8]
+_MOST_DISTANCES = 64  # tiles of distances that are kept, of 128 kB each
 
 
 def level_grids(height: int, width: int) -> list[Grid]:
@@ -149,6 +151,46 @@ class LabelLevels:
         if _is_plain(shares):
             return _plain(shares[0, 0], -(-shares.shape[0] // 2), -(-shares.shape[1] // 2))
         return _rounded(_sums(shares.astype(np.uint16)))
+
+
+class BaseLevels:
+    """The levels of the distances to the base's edge, for bands that are shown live.
+
+    Each level has every second pixel of the one below, so the distances stay those of the photo's pixels.
+    """
+
+    def __init__(self, labels: Labels) -> None:
+        self._labels = labels
+        self.grids = level_grids(labels.grid.height, labels.grid.width)
+        self._made: OrderedDict[tuple[int, Index, int], Tile] = OrderedDict()
+
+    def revision(self, level: int, index: Index) -> int:
+        """The number of the last operation that changed labels below a tile, 0 for none."""
+        return self._labels.last_change(index, 2**level)
+
+    def tile(self, level: int, index: Index) -> Tile:
+        """A tile, int16 (h, w), in sixteenths of the photo's pixels; see `distance`. Not to be written to."""
+        if level == 0:
+            return self._labels.base[index]
+        key = level, index, self.revision(level, index)
+        if key not in self._made:
+            self._made[key] = self._joined(level, index)
+            while len(self._made) > _MOST_DISTANCES:
+                self._made.popitem(last=False)
+        return self._made[key]
+
+    def _joined(self, level: int, index: Index) -> Tile:
+        """A tile from those of level 0 below it; fewer at the right and bottom."""
+        box, finest, step = self.grids[level].box(index), self.grids[0], 2**level
+        whole = np.empty((box.height, box.width), np.int16)
+        for row in range(index.row * step, min((index.row + 1) * step, finest.rows)):
+            for column in range(index.column * step, min((index.column + 1) * step, finest.columns)):
+                below = Index(row, column)
+                corner = finest.box(below)
+                top, left = corner.top // step - box.top, corner.left // step - box.left
+                part = self._labels.base[below][::step, ::step]
+                whole[top : top + part.shape[0], left : left + part.shape[1]] = part
+        return whole
 
 
 def _halved_labels(labels: Tile) -> Shares:

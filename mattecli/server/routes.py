@@ -123,6 +123,7 @@ def _add_photos(app: FastAPI, sessions: Sessions, runs: Runs, facts: dict[str, A
 
     @app.post("/app/photos/{word}/open")
     def opened(word: str, body: Opening) -> dict[str, Any]:
+        runs.warm()
         found = sessions.open(word, body.tab)
         return {**found, "estimate": {"exact": runs.estimate(found["height"], found["width"])}}
 

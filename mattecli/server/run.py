@@ -22,6 +22,7 @@ from mattecli.server.security import Tokens
 from mattecli.server.sessions import Sessions, photos_at
 from mattecli.server.start import Start
 from mattecli.server.state import States
+from mattecli.weights import find_checkpoint
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,6 +48,7 @@ def serve_page(names: Sequence[Path], *, options: PageOptions, on_ready: Callabl
     `on_ready` is called with the address to open, which has a token. Raises `InputError`.
     """
     paths = photos_at(names)
+    find_checkpoint(options.run.weights)  # so that its errors come now
     events, tokens = Events(), Tokens()
     states = States(options.state)
     sessions = Sessions(

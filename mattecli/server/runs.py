@@ -110,6 +110,10 @@ class Runs:
             self._submit(task, _Going(photo, stack.pop_all(), out, known, then))
         return number
 
+    def warm(self) -> None:
+        """Start the worker process, if it does not run."""
+        self._dispatcher.warm()
+
     def cancel(self, word: str, run: int) -> bool:
         """End a run. False where it is not going on."""
         return self._dispatcher.cancel(lambda task: task.photo == word and task.number == run)

@@ -62,7 +62,7 @@ class Saving:
         if not wanted:
             raise UsageError("nothing is to be saved; choose trimap, alpha, cut-out or composite")
         with self._sessions.using(word) as photo:
-            self._check_unchanged(photo, word)
+            self._check_unchanged(photo, word, overwrite=overwrite)
             files = {product: self._file(photo, product) for product in wanted}
             check_replaceable(photo, files.values(), overwrite=overwrite)
             _check(photo, files, finish)
@@ -130,10 +130,15 @@ class Saving:
         path = photo.path.absolute()
         return (path.parent if self._out is None else self._out.absolute()) / f"{path.stem}_{product}.png"
 
-    def _check_unchanged(self, photo: Photo, word: str) -> None:
+    def _check_unchanged(self, photo: Photo, word: str, *, overwrite: bool) -> None:
         if photo.changed():
             self._tell("changed", word, file="photo")
             raise InputError(f"{photo.path.name} changed on the disk since it was opened; reload the page")
+
+        file = self._sessions.start_changed(photo)
+        if file is not None and not overwrite:
+            self._tell("changed", word, file="trimap")
+            raise InputError(f"{file.name} changed on the disk since it was laid under the paint; reload the page")
 
     def _write(self, word: str, files: dict[Product, Path], finish: Finish, found: Found | None) -> None:
         with self._sessions.using(word) as photo:

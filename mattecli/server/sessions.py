@@ -84,15 +84,22 @@ class Sessions:
         entry = self._entry(word)
         self.hear(tab)
         with entry.lock:
-            if entry.photo is not None and not entry.used and entry.photo.changed():
-                self._let_go(entry)
+            old = entry.photo
+            if old is not None and not entry.used and (old.readonly or old.changed()):
+                self._let_go(entry)  # perhaps the other process has ended since
             photo = entry.photo
             if photo is None:
-                photo = entry.photo = self._read(entry)
+                try:
+                    photo = entry.photo = self._read(entry)
+                except MatteError:
+                    self._states.note_failure(entry.path)
+                    raise
             entry.tabs.add(tab)
             if entry.writer is None or entry.writer == tab or self._gone(entry.writer):
                 entry.writer = tab
             readonly = photo.readonly or entry.writer != tab
+            if self._start is not None and not readonly:
+                self._start.lay(photo)  # only where its file has changed since
             return {"id": word, "name": entry.path.name, "readonly": readonly, **photo.facts()}
 
     def close(self, word: str, tab: str) -> None:
@@ -104,9 +111,10 @@ class Sessions:
                 entry.writer = None
             entry.closed = self._clock()
 
-    def path(self, word: str) -> Path:
-        """Where a photo is."""
-        return self._entry(word).path
+    def start_changed(self, photo: Photo) -> Path | None:
+        """The file that the paint lies on, where it changed since it was laid there."""
+        start = self._start
+        return start.file if start is not None and start.changed(photo) else None
 
     @contextmanager
     def using(self, word: str, *, tab: str | None = None, write: bool = False) -> Iterator[Photo]:

@@ -12,7 +12,7 @@ import json
 import os
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any, Literal
 
@@ -62,6 +62,11 @@ class States:
         _write(self._place(path), {**stamp(path), "digest": digest, "path": str(path.absolute())})
         return State(folder)
 
+    def note_failure(self, path: Path) -> None:
+        """Note down that a photo could not be opened. It is forgotten when it can be, or when its file changes."""
+        with suppress(OSError):
+            _write(self._place(path), {**stamp(path), "failed": True, "path": str(path.absolute())})
+
     def progress(self, path: Path) -> Progress:
         """How far a photo is, as far as it is known without reading it."""
         known = _read(self._place(path))
@@ -69,6 +74,8 @@ class States:
             if not known or stamp(path) != {key: known[key] for key in ("size", "changed")}:
                 return "untouched"
         except OSError:
+            return "failed"
+        if known.get("failed"):
             return "failed"
         return State(self.folder / "photos" / str(known["digest"])).progress
 
@@ -97,8 +104,6 @@ class State:
     def progress(self) -> Progress:
         """How far the photo is. It is done when all that was painted is saved."""
         facts = self.facts
-        if facts.get("failed"):
-            return "failed"
         painted = facts.get("painted", 0)
         if facts.get("saved") is not None and facts["saved"] == painted:
             return "done"

@@ -43,7 +43,7 @@ from mattecli.system.threads import use_threads
 from mattecli.trimaps.auto import open_model
 from mattecli.trimaps.keying import key_trimap
 from mattecli.trimaps.recipe import MaskRecipe
-from mattecli.trimaps.segmentation import prepare_photo, segment
+from mattecli.trimaps.segmentation import CALIBRATED_FOR, prepare_photo, segment
 from mattecli.trimaps.sources import parse_key
 from mattecli.trimaps.strokes import stroke_cores
 from mattecli.work.job import backend_facts
@@ -69,7 +69,10 @@ def serve(connection: Connection, cancelled: Number, options: RunOptions) -> Non
     with suppress(AttributeError, OSError):  # not on every system
         os.nice(10)
     use_threads(options.threads)
-    worker = Worker(Model(options), connection.send, cancelled)
+    model = Model(options)
+    with suppress(MatteError):  # the first task says it again
+        model.load()
+    worker = Worker(model, connection.send, cancelled)
     with suppress(EOFError, BrokenPipeError, ConnectionResetError):
         while True:
             connection.send((0, None))  # ready for the next
@@ -185,6 +188,8 @@ class Worker:
             return self._of_mask(np.array(task.matte.array()), view, task, on_note)
         if task.source == "auto":
             return self._of_mask(open_model().find(view, name=task.name), view, task, on_note)
+        if not self._model.backend.checkpoint.sha256.startswith(CALIBRATED_FOR):
+            on_note("proposals were tuned with other weights, so look at the trimap before you rely on it")
         strokes = None if task.strokes is None else stroke_cores(np.array(task.strokes.array()))
         return segment(
             prepare_photo(view),

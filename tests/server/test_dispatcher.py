@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import psutil
 import pytest
 
 from mattecli.geometry import Box
@@ -53,6 +54,12 @@ class Listened:
         while not come():
             assert time.monotonic() < end, self.replies
             time.sleep(0.01)
+
+
+def workers() -> list[int]:
+    """The worker processes that this one has started."""
+    children = psutil.Process().children()
+    return [child.pid for child in children if "spawn_main" in " ".join(child.cmdline())]
 
 
 @pytest.fixture
@@ -115,6 +122,17 @@ def test_a_process_that_does_not_hear_is_killed_and_the_next_task_gets_a_new_one
     assert time.monotonic() - began < 30  # and not the ten minutes that it would sleep
     listened.submit(matte(2))
     listened.begun(2)
+
+
+@pytest.mark.parametrize("listened", [processes.quick], indirect=True)
+def test_a_process_can_be_started_before_there_is_a_task(listened: Listened) -> None:
+    for _ in range(2):
+        listened.dispatcher.warm()
+    started = workers()
+    assert len(started) == 1
+    listened.submit(matte(1))
+    assert isinstance(listened.end_of(1), Matted)
+    assert workers() == started
 
 
 @pytest.mark.parametrize("listened", [processes.dying], indirect=True)

@@ -10,12 +10,12 @@ from mattecli.imaging.image import Image, to_depth
 from mattecli.imaging.view import network_view
 from mattecli.server.distance import measured
 from mattecli.server.labels import Labels
-from mattecli.server.pyramid import LabelLevels, Levels, PhotoLevels, halved, level_grids
+from mattecli.server.pyramid import BaseLevels, LabelLevels, Levels, PhotoLevels, halved, level_grids
 from mattecli.server.tiles import Grid, Index
 from tests.server.model import blob
 
 
-def whole(levels: LabelLevels | Levels | PhotoLevels, level: int) -> np.ndarray:
+def whole(levels: BaseLevels | LabelLevels | Levels | PhotoLevels, level: int) -> np.ndarray:
     """All tiles of a level put together."""
     grid = levels.grids[level]
     first = levels.tile(level, Index(0, 0))
@@ -84,6 +84,20 @@ def test_shares_are_the_means_of_labels_to_within_a_rounding_for_each_level() ->
             means = cv2.resize(area, (shares.shape[1], shares.shape[0]), interpolation=cv2.INTER_AREA)
             assert np.abs(shares[..., channel] - means).max() <= level
         assert (shares.sum(axis=2) <= 255).all()
+
+
+def test_a_band_at_each_level_is_that_of_the_photo_at_every_second_pixel() -> None:
+    mask = blob(1100, 700)
+    labels = Labels(*mask.shape)
+    labels.apply(labels.set_base(measured(mask)))
+    levels = BaseLevels(labels)
+    finest = whole(levels, 0)
+    for level in (1, 2):
+        assert np.array_equal(whole(levels, level), finest[:: 2**level, :: 2**level])
+    assert levels.revision(2, Index(0, 0)) == 1
+    labels.apply(labels.set_base(measured(255 - mask)))
+    assert np.array_equal(whole(levels, 2), whole(levels, 0)[::4, ::4])
+    assert not np.array_equal(whole(levels, 0), finest)
 
 
 def test_a_tile_is_made_anew_when_labels_below_it_change() -> None:

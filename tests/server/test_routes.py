@@ -9,6 +9,7 @@ import psutil
 import pytest
 
 from mattecli.server import sessions
+from mattecli.server.sessions import photos_at
 from mattecli.server.start import Start
 from tests.server.web import Page, page_for, unpacked
 
@@ -50,7 +51,7 @@ def test_tiles_of_the_photo_are_its_pixels_and_may_be_cached(page: Page, photo: 
     assert "immutable" in answer.headers["cache-control"]
 
 
-@pytest.mark.parametrize("place", ["photo/0/3/0", "photo/3/0/0", "photo/0/-1/0", "other/0/0/0", "base/1/0/0"])
+@pytest.mark.parametrize("place", ["photo/0/3/0", "photo/3/0/0", "photo/0/-1/0", "other/0/0/0", "base/3/0/0"])
 def test_a_tile_that_does_not_exist_is_not_found(page: Page, place: str) -> None:
     page.open()
     assert page.get(f"/app/photos/{page.word}/tiles/{place}").status == 404
@@ -188,8 +189,11 @@ def test_a_second_server_on_the_photo_is_read_only_and_sees_the_paint(page: Page
     answer = other.post(f"/app/photos/{other.word}/operations", {"sequence": 2, "kind": "undo"})
     assert answer.status == 403
     assert "another matte ui" in answer.error
-    other.close()
     page.operate(2, "undo")
+    page.close()
+    facts = other.open()
+    assert (facts["readonly"], facts["sequence"]) == (False, 2)
+    other.close()
 
 
 def test_a_trimap_given_at_the_start_lies_under_the_paint_and_is_laid_once(photo: Path, tmp_path: Path) -> None:
@@ -240,4 +244,28 @@ def test_photos_that_were_closed_leave_no_file_open(tmp_path: Path, monkeypatch:
         opened.append(len(psutil.Process().open_files()) + psutil.Process().num_fds())
         page.post(f"/app/photos/{shown['id']}/close", {"tab": "one"})
     assert max(opened[1:]) <= opened[0] + 2
+    page.close()
+
+
+def test_a_folder_is_listed_in_natural_order_with_how_far_each_photo_is(tmp_path: Path) -> None:
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    for name in ("net_10.png", "net_2.png", "done.png"):
+        PIL.Image.fromarray(np.zeros((30, 40, 3), np.uint8) + len(name)).save(folder / name)
+    (folder / "broken.jpg").write_bytes(b"not a photo")
+    (folder / "notes.txt").write_text("no photo either", encoding="utf-8")
+    page = page_for(*photos_at([folder, folder / "net_2.png"]), folder=tmp_path)
+    shown = page.get("/app/session").json["photos"]
+    assert [photo["name"] for photo in shown] == ["broken.jpg", "done.png", "net_2.png", "net_10.png"]
+    words = [photo["id"] for photo in shown]
+    assert page.post(f"/app/photos/{words[0]}/open", {"tab": "one"}).status == 400
+    for word in words[1:3]:
+        page.post(f"/app/photos/{word}/open", {"tab": "one"})
+        body = {"sequence": 1, "kind": "stroke", "points": [[5, 5, 3]], "label": 0}
+        answer = page.post(f"/app/photos/{word}/operations", body)
+        assert answer.status == 200
+    page.post(f"/app/photos/{words[1]}/save", {"products": ["trimap"]})
+    page.wait_for("saved")
+    states = [photo["state"] for photo in page.get("/app/session").json["photos"]]
+    assert states == ["failed", "done", "started", "untouched"]
     page.close()

@@ -8,7 +8,7 @@ import PIL.Image
 import pytest
 
 from mattecli.inference.model import Model
-from tests.server import processes
+from mattecli.server.worker import serve
 from tests.server.web import Page, page_for, unpacked
 from tests.support.pictures import disc, noise
 
@@ -26,7 +26,7 @@ def photo(tmp_path: Path) -> Path:
 @pytest.fixture
 def idle(photo: Path, tmp_path: Path) -> Iterator[Page]:
     """A page whose worker takes half a minute for each task."""
-    page = page_for(photo, folder=tmp_path, target=processes.obedient)
+    page = page_for(photo, folder=tmp_path)
     page.open()
     yield page
     page.close()
@@ -36,7 +36,7 @@ BOX = [90, 55, 260, 235]
 
 
 def test_a_box_becomes_a_proposal_a_base_and_an_exact_matte(photo: Path, tmp_path: Path, shipped_model: Model) -> None:
-    page = page_for(photo, folder=tmp_path)
+    page = page_for(photo, folder=tmp_path, target=serve)
     word = page.open()["id"]
     asked = page.post(f"/app/photos/{word}/proposals", {"box": BOX})
     assert asked.status == 202
@@ -65,7 +65,7 @@ def test_a_box_becomes_a_proposal_a_base_and_an_exact_matte(photo: Path, tmp_pat
 
 
 def test_a_mask_dropped_on_the_page_becomes_a_proposal(photo: Path, tmp_path: Path) -> None:
-    page = page_for(photo, folder=tmp_path)
+    page = page_for(photo, folder=tmp_path, target=serve)
     word = page.open()["id"]
     mask = tmp_path / "mask.png"
     PIL.Image.fromarray(disc(*SIZE, radius=80, softness=1)).save(mask)
@@ -125,7 +125,7 @@ def test_a_base_that_was_not_proposed_is_refused(idle: Page) -> None:
 
 
 def test_the_end_of_the_server_ends_its_runs(photo: Path, tmp_path: Path) -> None:
-    page = page_for(photo, folder=tmp_path, target=processes.obedient)
+    page = page_for(photo, folder=tmp_path)
     page.post(f"/app/photos/{page.open()['id']}/mattes", {"kind": "exact"})
     page.wait_for("progress")
     page.close()

@@ -13,6 +13,8 @@ import pytest
 from mattecli.geometry import Box
 from mattecli.inference.model import Model
 from mattecli.server.mattes import Found
+from mattecli.server.start import Start
+from mattecli.server.worker import serve
 from tests.conftest import RunMatte
 from tests.server import processes
 from tests.server.web import Page, page_for
@@ -33,7 +35,7 @@ def photo(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def page(photo: Path, tmp_path: Path) -> Iterator[Page]:
-    page = page_for(photo, folder=tmp_path, target=processes.obedient)
+    page = page_for(photo, folder=tmp_path)
     page.open()
     page.operate(1, "stroke", points=[[96, 80, 30]], label=255)
     page.operate(2, "polygon", points=[[0, 0], [192, 0], [192, 10], [0, 10]], label=0)
@@ -123,7 +125,7 @@ def test_the_command_repeats_the_options_of_the_start_and_leaves_out_what_would_
 
 
 def test_saving_waits_for_the_exact_matte_of_what_is_painted(photo: Path, tmp_path: Path) -> None:
-    page = page_for(photo, folder=tmp_path)
+    page = page_for(photo, folder=tmp_path, target=serve)
     page.open()
     page.operate(1, "stroke", points=[[96, 80, 30]], label=255)
     event = save(page, "alpha")
@@ -139,7 +141,7 @@ def test_saving_waits_for_the_exact_matte_of_what_is_painted(photo: Path, tmp_pa
 
 def test_a_trimap_is_saved_at_once_into_the_named_folder(photo: Path, tmp_path: Path) -> None:
     (tmp_path / "out").mkdir()
-    page = page_for(photo, folder=tmp_path, target=processes.obedient, out=tmp_path / "out")
+    page = page_for(photo, folder=tmp_path, out=tmp_path / "out")
     page.open()
     page.operate(1, "stroke", points=[[96, 80, 30]], label=255)
     save(page, "trimap")
@@ -174,6 +176,25 @@ def test_a_photo_that_changed_on_the_disk_is_noticed_before_saving(page: Page, p
     assert page.wait_for("changed")["file"] == "photo"
     assert not photo.with_name("cat_trimap.png").exists()
     assert page.open()["sequence"] == 0  # the reload opens the new photo
+
+
+def test_a_trimap_that_changed_on_the_disk_is_noticed_before_saving_and_laid_anew(photo: Path, tmp_path: Path) -> None:
+    given = tmp_path / "given.png"
+    for value in (0, 255):
+        PIL.Image.fromarray(np.full(SIZE, value, np.uint8)).save(given)
+        if value == 0:
+            page = page_for(photo, folder=tmp_path, start=Start("trimap", given))
+            assert page.open()["sequence"] == 1
+            save(page, "trimap")
+    answer = page.post(f"/app/photos/{page.word}/save", {"products": ["trimap"]})
+    assert answer.status == 400
+    assert "given.png changed on the disk" in answer.error
+    assert page.wait_for("changed")["file"] == "trimap"
+    assert page.open()["sequence"] == 2
+    save(page, "trimap")
+    page.wait_for("saved", number=2)
+    assert np.asarray(PIL.Image.open(photo.with_name("cat_trimap.png"))).min() == 255
+    page.close()
 
 
 @pytest.mark.parametrize(

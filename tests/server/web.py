@@ -21,7 +21,7 @@ from mattecli.server.saving import Saving
 from mattecli.server.security import App, Tokens
 from mattecli.server.sessions import Sessions
 from mattecli.server.state import States
-from mattecli.server.worker import serve
+from tests.server.processes import obedient
 
 PORT = 8765
 
@@ -176,7 +176,7 @@ def unpacked(body: bytes) -> tuple[dict[str, Any], list[np.ndarray]]:
 
 
 def page_for(
-    *photos: Path, folder: Path, target: Callable[..., None] = serve, out: Path | None = None, **options: Any
+    *photos: Path, folder: Path, target: Callable[..., None] = obedient, out: Path | None = None, **options: Any
 ) -> Page:
     """A page for photos, whose state is kept below `folder`."""
     static = folder / "static"
