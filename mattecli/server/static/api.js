@@ -60,13 +60,14 @@ export class Api {
   /**
    * @param {string} id
    * @param {{layer: Layer, level: number, row: number, column: number}[]} wanted
-   * @param {{exposure: number, run?: number | string}} of exposure in stops; the run whose alpha is meant
+   * @param {{exposure: number, run?: number, finish?: Record<string, unknown>}} of exposure in stops; the run whose alpha
+   *   is meant; how its edges and colours are finished
    * @returns {Promise<Tile[]>} those that exist
    */
-  async tiles(id, wanted, { exposure, run }) {
+  async tiles(id, wanted, { exposure, run, finish }) {
     const exact = wanted[0].layer === "exact";
     const tiles = wanted.map(({ layer, level, row, column }) => [exact ? "alpha" : layer, level, row, column]);
-    const answer = await this._ask("POST", `/app/photos/${id}/tiles`, { tiles, exposure, revision: run ?? 0 });
+    const answer = await this._ask("POST", `/app/photos/${id}/tiles`, { tiles, exposure, revision: run ?? 0, finish });
     const found = unpacked(await answer.arrayBuffer()).tiles;
     return exact ? found.map((tile) => ({ ...tile, layer: /** @type {const} */ ("exact") })) : found;
   }

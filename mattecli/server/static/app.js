@@ -67,6 +67,7 @@ byId("panel").append(
 );
 store.watch(["view", "wipe", "wipeAt", "bare", "overlay", "strength", "gamma", "behind", "photo", "matte"], () => viewer.invalidate());
 store.watch(["exposure"], () => photo?.scene.renewPhoto());
+store.watch(["finish"], ({ finish: options }) => photo?.scene.setFinish(options));
 store.watch(["tool"], ({ tool }) => {
   picture.dataset.cursor = tool === "hand" ? "hand" : tool === "brush" ? "none" : "cross";
 });
@@ -110,6 +111,7 @@ async function open(id) {
     const { box, findings, finding, run, proposing, saving } = initialFields();
     store.set({ box, findings, finding, run, proposing, saving, exposure: 0, message: null });
     photo = new OpenPhoto({ api, store, viewer, fact, compose });
+    photo.scene.setFinish(store.now.finish);
     store.set(fact.painted ? { tool: "brush", view: "labels" } : { tool: "box", view: "photo" });
     viewer.open(photo.scene, { width: fact.width, height: fact.height });
     if (store.now.size === usualSize) {

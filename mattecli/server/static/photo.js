@@ -20,6 +20,9 @@ import { Scene } from "./view/scene.js";
 
 const BEFORE_PROPOSAL = 300; // milliseconds after the pen went up
 
+/** Layers of a matte, which are those of its run. */
+const MATTED = new Set(["alpha", "finished", "colours"]);
+
 export class OpenPhoto {
   /** @param {Parts} parts */
   constructor({ api, store, viewer, fact, compose }) {
@@ -90,10 +93,14 @@ export class OpenPhoto {
    * @param {import("./view/fetcher.js").Wanted[]} wanted of layers that are asked for together
    * @returns {Promise<import("./view/tiles.js").Tile[]>}
    */
-  _fetch(wanted) {
+  async _fetch(wanted) {
     const { layer } = wanted[0];
-    const run = layer === "alpha" || layer === "colours" ? this.scene.matte?.run : layer === "exact" ? this.scene.exact?.run : undefined;
-    return this.api.tiles(this.id, wanted, { exposure: this.store.now.exposure, run });
+    const { matte, exact, finish } = this.scene;
+    const run = layer === "exact" ? exact?.run : MATTED.has(layer) ? matte?.run : undefined;
+    const finished = layer === "finished" || layer === "colours" ? (finish ?? undefined) : undefined;
+    const tiles = await this.api.tiles(this.id, wanted, { exposure: this.store.now.exposure, run, finish: finished });
+    if (finished && finish !== this.scene.finish) throw new Error("the edges were changed meanwhile");
+    return tiles;
   }
 
   // Painting

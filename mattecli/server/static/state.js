@@ -45,6 +45,7 @@
  * @property {string | null} begun what the last proposal was made from, if strokes can make it better
  * @property {string | null} proposing the proposal that is being made
  * @property {boolean} hasBase whether a proposal or mask lies under the paint
+ * @property {Record<string, unknown>} finish how edges and colours are finished, by the names of the command line
  * @property {number | null} saved
  * @property {string | null} saving
  * @property {import("./api.js").Finding[] | null} findings
@@ -59,7 +60,7 @@ export function initialFields() {
     likeness: null,     view: "photo", wipe: null, wipeAt: 0.5, bare: false, overlay: "tint", strength: 0.4, gamma: 1, exposure: 0,
     behind: "checker", scale: 1, painted: 0, undoable: 0, redoable: 0, band: { inside: 0, outside: 0, reach: 0 },
     unsent: 0, online: true, matte: null, run: null, estimate: null, automatic: true, refining: true, box: null, begun: null,
-    proposing: null, hasBase: false, saved: null, saving: null, findings: null, finding: -1, message: null,
+    proposing: null, hasBase: false, finish: {}, saved: null, saving: null, findings: null, finding: -1, message: null,
   };
 }
 

@@ -83,3 +83,8 @@ test("new paint shows in the matte at once, and the matte stays where labels are
   assert.deepEqual(rows(composed(painted, { ...view, kind: "alpha" })).map(([grey]) => grey), [255, 0, 90]);
   assert.deepEqual(rows(composed(painted, { ...view, kind: "cutout" })).map((pixel) => pixel[3]), [255, 0, 90]);
 });
+
+test("finished edges are shown as they are, also where labels are known", () => {
+  const finished = { ...tile, alpha: Uint8Array.from([240, 100, 9]), finished: true };
+  assert.deepEqual(rows(composed(finished, { ...view, kind: "alpha" })).map(([grey]) => grey), [240, 100, 9]);
+});

@@ -51,7 +51,8 @@ export function finishPanel(store, act, photo) {
     title: "The command line that gives the same files",
   });
   const downloads = make("div", { className: "row" });
-  const more = make("details", {}, make("summary", {}, "Edges, colours, download"), ...edgeOptions(edges, () => queueMicrotask(show)), overwrite.element,
+  const summary = make("summary");
+  const more = make("details", {}, summary, ...edgeOptions(edges, () => (store.set({ finish: { ...edges } }), show())), overwrite.element,
     downloads);
   const panel = step("4", "Save", products, more, make("div", { className: "row" }, save, copy));
 
@@ -61,6 +62,8 @@ export function finishPanel(store, act, photo) {
     save.disabled = !fact || fact.readonly || painted === 0 || saving !== null || ticked.size === 0;
     const exact = matte?.kind === "exact" && matte.sequence === painted;
     save.textContent = saving ? (exact || !needsMatte ? "Saving…" : "Waiting for the exact matte…") : "Save";
+    const set = Object.keys(edges).length;
+    summary.textContent = `Edges, colours, download${set ? ` (${set} set)` : ""}`;
     const background = backgroundOf(store.now.behind);
     boxes[3].element.title = background ? `The subject on ${background}` : "Choose a colour in the view Cut-out first";
     downloads.replaceChildren(...(exact && fact ? links(photo(), [...ticked], options()) : ["Download: after the exact matte."]));
@@ -89,9 +92,9 @@ function edgeOptions(edges, changed) {
     const made = slider({
       name, min, max, step, text: (value) => (value ? `${value} ${unit}` : "off"),
       changed: (value, released) => {
-        if (released) changed();
         if (value) edges[key] = value;
         else delete edges[key];
+        if (released) changed();
       },
     });
     made.set(0);
@@ -100,6 +103,7 @@ function edgeOptions(edges, changed) {
   const despill = choice("Despill", [["", "No despill"], ["auto", "Despill: automatic"], ["green", "Despill: green"], ["blue", "Despill: blue"]], (value) => {
     if (value) edges.despill = value;
     else delete edges.despill;
+    changed();
   });
   return [...sliders, make("div", { className: "row" }, despill)];
 }

@@ -6,7 +6,8 @@
  *
  * @typedef {{left: number, top: number, right: number, bottom: number}} Rect pixels of the tile
  * @typedef {{width: number, height: number, photo: Uint8Array, labels?: Uint8Array, shares?: boolean,
- *   alpha?: Uint8Array, colours?: Uint8Array}} Layers shares: labels are two shares a pixel, not 0, 128, 255
+ *   alpha?: Uint8Array, finished?: boolean, colours?: Uint8Array}} Layers shares: labels are two shares a pixel, not 0, 128, 255;
+ *   finished: the edges of alpha were changed, also where labels are known
  * @typedef {"photo" | "labels" | "trimap" | "alpha" | "cutout"} Kind
  * @typedef {"tint" | "borders" | "bright"} Overlay
  * @typedef {{kind: Kind, overlay: Overlay, strength: number, gamma: number}} View strength: from 0 to 1
@@ -124,7 +125,7 @@ const PAINTERS = {
  */
 function alphaAt(layers, at) {
   const alpha = /** @type {Uint8Array} */ (layers.alpha)[at];
-  if (!layers.labels) return alpha;
+  if (!layers.labels || layers.finished) return alpha;
   const least = foregroundShare(layers, at);
   return Math.min(Math.max(alpha, 255 * least), 255 * (least + unknownShare(layers, at)));
 }

@@ -13,7 +13,7 @@ const AT_ONCE = 24; // tiles in a request
 const REQUESTS = 2;
 const PAUSE = 800; // milliseconds after a failure
 /** @type {Layer[][]} layers that are asked for together; there may be none of the later ones */
-const TOGETHER = [["photo", "labels"], ["alpha"], ["exact"], ["base"], ["colours"]];
+const TOGETHER = [["photo", "labels"], ["alpha"], ["exact"], ["base"], ["finished"], ["colours"]];
 
 export class Fetcher {
   /** @param {Options} options came: takes the tiles; changed: called when something came, or may be asked for again */

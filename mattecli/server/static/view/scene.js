@@ -4,8 +4,9 @@
  * What a stroke under the pen changes is composed at once. All other composing is the worker's.
  */
 import { TileCache, boxOf, nameOf, placesIn } from "./tiles.js";
-import { alphaOfLabels, aroundPreview, composed, withBand } from "./compose.js";
+import { composed, withBand } from "./compose.js";
 import { Fetcher } from "./fetcher.js";
+import { addMatte } from "./matted.js";
 import { LiveLabels, reachOf } from "./live.js";
 import { lastSpans } from "../paint/stroke.js";
 
@@ -42,6 +43,9 @@ export class Scene {
     this.band = null;
     /** @type {Matte | null} whose alpha is shown */
     this.matte = null;
+    /** @type {Record<string, unknown> | null} how edges and colours are finished, if they are */
+    this.finish = null;
+    this._finishes = 0;
     /** @type {Matte | null} the last exact one */
     this.exact = null;
     /** @type {Map<string, Surface>} */
@@ -112,11 +116,26 @@ export class Scene {
     this.matte = matte;
     if (matte?.kind === "exact") this.exact = matte;
     this._fetcher.askAgain();
-    for (const layer of /** @type {Layer[]} */ (["alpha", "colours"])) {
+    for (const layer of /** @type {Layer[]} */ (["alpha", "finished", "colours"])) {
       if (matte) this.cache.renew(layer, matte.run);
       else this.cache.forget(layer);
     }
     if (this.exact) this.cache.renew("exact", this.exact.run);
+    this.options.changed();
+  }
+
+  /**
+   * Edges and colours are finished in another way, or not at all.
+   * @param {Record<string, unknown>} options
+   */
+  setFinish(options) {
+    this.finish = Object.keys(options).length ? options : null;
+    this._finishes += 1;
+    for (const layer of /** @type {Layer[]} */ (["finished", "colours"])) {
+      this.cache.forget(layer);
+      if (this.matte) this.cache.renew(layer, this.matte.run);
+    }
+    this._fetcher.askAgain();
     this.options.changed();
   }
 
@@ -153,6 +172,7 @@ export class Scene {
     if (this.matte && views.some(({ kind }) => kind === "alpha" || kind === "cutout")) {
       layers.push("alpha");
       if (this.matte.kind === "preview" && this.exact) layers.push("exact");
+      if (this.finish) layers.push("finished");
       if (views.some(({ kind }) => kind === "cutout")) layers.push("colours");
     }
     if (this.band) layers.push("base");
@@ -179,33 +199,14 @@ export class Scene {
     }
     /** @type {Layers} */
     const layers = { width: photo.width, height: photo.height, photo: photo.data, labels: data, shares };
-    const matte = this._matted(view, place, layers);
+    const matte = this.matte ? addMatte(layers, this.cache, place, { ...this._shown(), kind: view.kind }) : "";
     const look = view.kind === "labels" ? `${view.overlay},${view.strength}` : "";
     const revisions = [photo.revision, labels.stamp, matte].join("|");
     return { layers, stamp: `${look}|${view.gamma}|${revisions}|${band}` };
   }
 
-  /**
-   * Adds alpha and colours of the matte. A preview's are only known in its box. Gives a stamp of them.
-   * @param {View} view
-   * @param {Place} place
-   * @param {Layers} layers
-   */
-  _matted(view, place, layers) {
-    const alpha = this.matte ? this.cache.get("alpha", place) : undefined;
-    if (!alpha) return "";
-    const colours = view.kind === "cutout" ? this.cache.get("colours", place) : undefined;
-    const exact = this.cache.get("exact", place);
-    layers.alpha = alpha.data;
-    layers.colours = colours?.data;
-    const box = this.matte?.kind === "preview" ? this.matte.box : null;
-    if (box) {
-      const [left, top, right, bottom] = box.map((side, i) => side / 2 ** place.level - 256 * (i % 2 ? place.row : place.column));
-      const inside = { left: Math.ceil(left), top: Math.ceil(top), right: Math.floor(right), bottom: Math.floor(bottom) };
-      layers.alpha = aroundPreview(alpha.data, inside, exact?.data ?? alphaOfLabels(layers), layers);
-      if (colours) layers.colours = aroundPreview(colours.data, inside, layers.photo, layers);
-    }
-    return `${alpha.revision}~${colours?.revision}~${box ? exact?.revision : ""}`;
+  _shown() {
+    return { matte: /** @type {Matte} */ (this.matte), isFinished: this.finish !== null, finishes: this._finishes };
   }
 
   /**

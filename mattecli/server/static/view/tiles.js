@@ -5,8 +5,9 @@
  * tiles an operation changed; older ones are then fetched again, and drawn until the new ones are there.
  *
  * @typedef {import("./transform.js").Box} Box
- * @typedef {"photo" | "labels" | "alpha" | "exact" | "colours" | "base"} Layer
- *   alpha is that of the last matte; exact that of the last exact one, which lies around a preview
+ * @typedef {"photo" | "labels" | "alpha" | "exact" | "finished" | "colours" | "base"} Layer
+ *   alpha is that of the last matte; exact that of the last exact one, which lies around a preview;
+ *   finished is alpha with other edges
  * @typedef {{layer: Layer, level: number, row: number, column: number, revision: number | string,
  *   height: number, width: number, channels: number, data: Uint8Array}} Tile
  * @typedef {{level: number, row: number, column: number}} Place
