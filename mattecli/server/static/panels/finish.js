@@ -20,7 +20,7 @@ const EDGES = [
   ["spread", "Spread", 0, 10, 0.5, "px"],
   ["feather", "Feather", 0, 10, 0.5, "px"],
   ["smooth", "Smooth", 0, 10, 0.5, "px"],
-  ["contrast", "Contrast", 0, 100, 5, "%"],
+  ["contrast", "Contrast", 0, 90, 5, "%"],
 ];
 
 /**
