@@ -95,15 +95,18 @@ test("a server that was started anew, and refuses the old token, gets the stroke
   assert.equal(log.pauses.length, 2, "it is not asked without a pause");
 });
 
-test("where another tab has the photo, strokes on their way are lost, and that is said", async () => {
-  const { queue, log } = queueWith(async () => {
-    throw new Refusal("the photo is open in another tab", 403);
-  }, { behind: async () => null });
+test("while another tab has the photo, strokes wait, and are then sent under new numbers", async () => {
+  let free = false;
+  let asked = 0;
+  const { queue, log } = queueWith(async (sequence) => {
+    if (!free) throw new Refusal("the photo is open in another tab", 403);
+    return answer(sequence);
+  }, { behind: async () => (++asked < 3 ? null : ((free = true), 7)) });
   queue.add({ kind: "stroke" }, stroke);
   queue.add({ kind: "stroke" }, stroke);
   while (queue.unsent) await settled();
-  assert.deepEqual(log.failed, ["the photo is open in another tab"]);
-  assert.deepEqual(queue.entries, []);
+  assert.deepEqual(log.failed, []);
+  assert.deepEqual(log.answered, [8, 9]);
 });
 
 test("a stroke is kept after its answer until it is drawn from the server's labels", async () => {

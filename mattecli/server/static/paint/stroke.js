@@ -125,36 +125,26 @@ export class OperationQueue {
       this.online = false;
       return false;
     }
-    if (status !== 409 && status !== 403) this._forget((other) => other === entry, error);
-    return (await this._renumber(error)) && status !== 403;
+    if (status !== 409 && status !== 403) {
+      this.entries = this.entries.filter((other) => other !== entry);
+      this._options.failed(entry, error);
+    }
+    return (await this._renumber()) && status !== 403;
   }
 
-  /**
-   * Numbers what is on the way anew, from what the server has. All of it is lost where another tab has the photo now.
-   * @param {Error} error
-   */
-  async _renumber(error) {
+  /** Numbers what is on the way anew, from what the server has. It waits while another tab has the photo. */
+  async _renumber() {
     try {
       let sequence = await this._options.behind();
-      this.online = true;
-      if (sequence === null) this._forget(() => true, error);
-      else for (const entry of this.entries) if (entry.state !== "answered") entry.sequence = ++sequence;
-      if (sequence !== null) this.last = sequence;
+      this.online = sequence !== null;
+      if (sequence === null) return false;
+      for (const entry of this.entries) if (entry.state !== "answered") entry.sequence = ++sequence;
+      this.last = sequence;
       return true;
     } catch {
       this.online = false;
       return false;
     }
-  }
-
-  /**
-   * @param {(entry: Entry) => boolean} wanted
-   * @param {Error} error why
-   */
-  _forget(wanted, error) {
-    const lost = this.entries.filter((entry) => entry.state !== "answered" && wanted(entry));
-    this.entries = this.entries.filter((entry) => !lost.includes(entry));
-    if (lost.length) this._options.failed(lost[0], error);
   }
 }
 
