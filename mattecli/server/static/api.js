@@ -163,13 +163,13 @@ export class Api {
   /**
    * The server's events, from now on.
    * @param {(event: ServerEvent) => void} react
-   * @param {(open: boolean) => void} connected
+   * @param {(open: boolean, ended?: boolean) => void} connected ended: the browser tries no more by itself
    * @returns {() => void} ends them
    */
   events(react, connected) {
     const source = new EventSource(`/app/events?tab=${encodeURIComponent(this._tab)}`);
     source.onopen = () => connected(true);
-    source.onerror = () => connected(false);
+    source.onerror = () => connected(false, source.readyState === EventSource.CLOSED);
     source.onmessage = ({ data }) => react(JSON.parse(data));
     return () => source.close();
   }

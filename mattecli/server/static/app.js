@@ -180,7 +180,8 @@ function keepEvents() {
   const begin = () => {
     end = api.events(
       (event) => photo && react(photo, event),
-      (open) => {
+      (open, ended) => {
+        if (ended) setTimeout(() => end && begin(), TURN);
         if (open && seen) void photo?.resync().catch(() => undefined); // the stream tells of the next failure
         seen = true;
         if (!open) store.set({ online: false });

@@ -3,7 +3,7 @@
  */
 import { Mattes } from "./mattes.js";
 import { sentence } from "./sentence.js";
-import { OperationQueue } from "./paint/stroke.js";
+import { OperationQueue, Refusal } from "./paint/stroke.js";
 import { Scene } from "./view/scene.js";
 
 /**
@@ -36,7 +36,7 @@ export class OpenPhoto {
       answered: (entry, answer) => this._answered(entry, answer),
       failed: (_, error) => this.say(error.message, "bad"),
       behind: async () => {
-        const now = await api.open(this.id);
+        const now = await this._opened();
         this.sync(now);
         return now.readonly ? null : now.sequence;
       },
@@ -75,10 +75,25 @@ export class OpenPhoto {
 
   /** Asks the server for its state, after a pause of its events. */
   async resync() {
-    const fact = await this.api.open(this.id);
+    const fact = await this._opened();
     if (this.queue.unsent === 0) this.queue.last = fact.sequence;
     this.store.set({ run: null, proposing: null });
     this.sync(fact);
+  }
+
+  /** What the server says of the photo. One that was started anew has other words for its photos. */
+  async _opened() {
+    try {
+      return await this.api.open(this.id);
+    } catch (error) {
+      if (!(error instanceof Refusal) || error.status !== 404) throw error;
+      const session = await this.api.session();
+      const same = session.photos.find(({ name }) => name === this.store.now.photo?.name);
+      if (!same) throw error;
+      this.id = same.id;
+      this.store.set({ session });
+      return await this.api.open(this.id);
+    }
   }
 
   /**

@@ -125,11 +125,12 @@ export class OperationQueue {
       this.online = false;
       return false;
     }
-    if (status !== 409 && status !== 403) {
+    if (![403, 404, 409].includes(status)) {
       this.entries = this.entries.filter((other) => other !== entry);
       this._options.failed(entry, error);
+      return await this._renumber();
     }
-    return (await this._renumber()) && status !== 403;
+    return (await this._renumber()) && status === 409;
   }
 
   /** Numbers what is on the way anew, from what the server has. It waits while another tab has the photo. */
