@@ -21,6 +21,8 @@ COMMANDS = [
     ["report"],
     ["composite"],
     ["trimap"],
+    ["ui"],
+    ["serve"],
     ["evaluate"],
     ["train"],
     ["train-samples"],
