@@ -12,6 +12,7 @@ import argparse
 import json
 import subprocess
 import tempfile
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ import numpy as np
 import PIL.Image
 
 from mattecli.imaging.image import Image
-from mattecli.imaging.metadata import Metadata, read_metadata
+from mattecli.imaging.read import read_image
 from mattecli.imaging.write import write_image
 
 TAGS = [
@@ -46,25 +47,30 @@ TAGS = [
     *("-XMP-dc:Title=Title", "-XMP-dc:Subject=hair", "-XMP-xmp:Rating=4", "-XMP-tiff:Orientation#=6"),
     *("-XMP-crs:Exposure2012=+1.00", "-XMP-photoshop:City=Köln", "-XMP-iptcCore:CountryCode=DE"),
 ]
-GROUPS = ("IFD0:", "ExifIFD:", "GPS:", "InteropIFD:", "XMP", "IPTC:", "IFD1:", "MakerNotes:")
-
-
-def blocks(path: Path) -> Metadata:
-    """The blocks of a photo."""
-    with path.open("rb") as handle:
-        if handle.read(2) in (b"II", b"MM"):
-            return read_metadata(handle)
-        with PIL.Image.open(path) as picture:
-            return read_metadata(handle, picture)
+# Groups of ExifTool that say how a file is built, and what lies outside of EXIF, XMP and IPTC. IFD1 is the thumbnail.
+OTHERS = (
+    *("ExifTool", "SourceFile", "System", "File", "Composite", "JFIF", "JFXX", "ICC", "Photoshop", "PrintIM", "MPF"),
+    *("PNG", "APP", "Adobe", "Ducky", "SPIFF", "AVI1", "FlashPix", "FPXR", "CIFF", "AFCP", "IFD1", "HDR_RI", "JUMBF"),
+    *(
+        "Meta",
+        "RMETA",
+        "NITF",
+        "MediaJukebox",
+        "PhotoStudio",
+        "GraphicConverter",
+        "Qualcomm",
+        "Scalado",
+        "GoPro",
+        "FLIR",
+    ),
+)
 
 
 def tags(path: Path) -> dict[str, Any]:
-    """All tags that ExifTool finds in the groups of EXIF, XMP and IPTC, unknown ones included."""
+    """All tags that ExifTool finds in EXIF, maker's notes, XMP and IPTC, unknown ones included."""
     command = ["exiftool", "-j", "-G1", "-a", "-n", "-u", "-b", str(path)]
     found: dict[str, Any] = json.loads(subprocess.run(command, check=True, capture_output=True).stdout)[0]
-    return {
-        name: value for name, value in found.items() if not name.startswith(("ExifTool", "File", "System", "Composite"))
-    }
+    return {name: value for name, value in found.items() if not name.startswith(OTHERS)}
 
 
 def main() -> None:
@@ -85,18 +91,21 @@ def made(path: Path) -> Path:
 
 def compare(photos: list[Path]) -> None:
     """Print what becomes of each photo's tags."""
-    pixels = np.zeros((30, 40, 3), np.uint8)
+    pixels, counts = np.zeros((30, 40, 3), np.uint8), Counter[str]()
     for photo in photos:
-        before = {name: value for name, value in tags(photo).items() if name.startswith(GROUPS)}
+        before = tags(photo)
         for suffix in (".jpg", ".png", ".tif", ".webp", ".jxl", ".avif"):
             with tempfile.TemporaryDirectory() as folder:
                 path = Path(folder) / f"a{suffix}"
-                write_image(path, Image(pixels, metadata=blocks(photo)))
+                write_image(path, Image(pixels, metadata=read_image(photo).metadata))
                 after = tags(path)
             changed = [name for name in before if before[name] != after.get(name)]
             print(f"{photo.name} → {suffix}: {len(before) - len(changed)} of {len(before)} tags equal")
             for name in changed:
                 print(f"    {name}: {str(before[name])[:40]} → {str(after.get(name, 'left out'))[:40]}")
+            counts[suffix] += len(before) - len(changed)
+            counts["of"] += len(before) if suffix == ".jpg" else 0
+    print(f"tags kept, of {counts.pop('of')}: {', '.join(f'{name} {count}' for name, count in counts.items())}")
 
 
 if __name__ == "__main__":

@@ -9,7 +9,6 @@ given in per cent of white.
 
 from __future__ import annotations
 
-import io
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -21,7 +20,8 @@ import PIL.Image
 from mattecli.imaging import exif_blocks
 from mattecli.imaging.colour import chromaticities, convert, linear, space_named
 from mattecli.imaging.image import Image
-from mattecli.imaging.metadata import Metadata, read_metadata
+from mattecli.imaging.metadata import Metadata
+from mattecli.imaging.read import read_image
 from mattecli.imaging.write import write_image
 
 
@@ -98,27 +98,11 @@ def row(folder: Path, suffix: str, depth: int, channels: int) -> list[str]:
 
 
 def found(path: Path) -> tuple[bytes | None, Metadata]:
-    """The profile and the metadata of a file, where Pillow or tifffile reads them."""
+    """The profile and the metadata of a file."""
     if path.suffix in {".npy", ".exr"}:
         return None, Metadata()
-    data = path.read_bytes()
-    if path.suffix == ".jxl":
-        source = oiio.ImageInput.open(str(path))
-        stored = source.spec().getattribute("ICCProfile")
-        exif = data[data.index(b"Exif") + 8 :] if b"Exif" in data else b""
-        return None if stored is None else bytes(stored), Metadata(
-            exif=exif or None, xmp=b"<a/>" if b"xml <a/>" in data else None
-        )
-    if path.suffix == ".tif":
-        import tifffile
-
-        with tifffile.TiffFile(path) as tiff:
-            page: Any = tiff.pages.first
-            icc = page.tags[34675].value if 34675 in page.tags else None
-        return icc, read_metadata(io.BytesIO(data))
-    with PIL.Image.open(path) as picture:
-        picture.load()
-        return picture.info.get("icc_profile") or None, read_metadata(io.BytesIO(data), picture)
+    picture = read_image(path, keep_alpha=True)
+    return picture.icc, picture.metadata
 
 
 def main() -> None:

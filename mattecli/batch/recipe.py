@@ -62,9 +62,12 @@ def alpha_recipe(job: Job, *, alpha: list[Any], reading: list[Any], files: list[
     return digest(["a kept alpha", RECIPE, *alpha, *reading, *_making_words(job), *files])
 
 
-def network_words(sha256: str, run: RunOptions) -> list[Any]:
-    """What recipes hash of the network."""
-    return [sha256, run.precision, run.snap]
+def network_words(sha256: str, run: RunOptions, *, precision: str | None = None) -> list[Any]:
+    """What recipes hash of the network; `precision` takes the place of the run's.
+
+    The word "auto" stands for fp32 that nobody asked for, as in 0.1.0, and "bf16" for bf16, asked for or not.
+    """
+    return [sha256, precision or run.precision, run.snap]
 
 
 def given_words(job: Job) -> list[Any]:

@@ -50,7 +50,8 @@ class BatchOptions:
     `out` is the output folder, which also holds the journal. `overwrite` replaces files that no batch made. `redo`
     mattes again what is done. `content` compares inputs by what they hold, not by size and time of change. `keep_alpha`
     keeps each alpha in the output folder, for later runs with other outputs. Without `network` all alphas are given,
-    and no weights are needed.
+    and no weights are needed. With `settled` the run's precision was left to us: what was made under `auto` in fp32, as
+    by older versions, is as good.
     """
 
     out: Path
@@ -62,6 +63,7 @@ class BatchOptions:
     content: bool = False
     keep_alpha: bool = False
     network: bool = True
+    settled: bool = False
 
 
 @dataclass(frozen=True)
@@ -139,7 +141,7 @@ class Worker:
         inputs = self._inputs(job)
         replaces = {}
         for kind, (record, exists) in made.items():
-            current = record is not None and (record.recipe, record.inputs) == (self.recipe(kind, job), inputs[kind])
+            current = record is not None and record.inputs == inputs[kind] and record.recipe in self._good(kind, job)
             if current and not self.options.redo:
                 continue
             if exists and record is None and not self.options.overwrite:
@@ -212,42 +214,64 @@ class Worker:
             output, job, self.options.outputs, alpha=self._alpha_words(job), reading=self._reading_words()
         )
 
+    def _good(self, output: str, job: Job) -> list[str]:
+        """The recipes whose outputs are done: that of this run, and the same in fp32 where `auto` stands for more."""
+        options, reading = self.options.outputs, self._reading_words()
+        return [
+            output_recipe(output, job, options, alpha=words, reading=reading) for words in self._all_alpha_words(job)
+        ]
+
     def alpha_key(self, job: Job) -> str:
         """A digest of what makes a job's alpha: network, options of reading, trimap and input files.
 
         How outputs are made of the alpha is left out. The places of the files, seen from the output folder, tell apart
         files of the same size and time. Raises InputError for a file that cannot be read.
         """
+        return self._alpha_keys(job)[0]
+
+    def _alpha_keys(self, job: Job) -> list[str]:
+        """The keys of the alphas that will do for a job, its own first."""
         places = [_place(path, self.options.out) for path in job.sources]
         states = [self._state(path) for path in job.sources]
-        return alpha_recipe(job, alpha=self._alpha_words(job), reading=self._reading_words(), files=[places, states])
+        reading, files = self._reading_words(), [places, states]
+        return [alpha_recipe(job, alpha=words, reading=reading, files=files) for words in self._all_alpha_words(job)]
 
     def alpha_keys(self, jobs: Iterable[Job]) -> set[str]:
         """The keys of these jobs' alphas; jobs whose files cannot be read are left out."""
         keys = set()
         for job in jobs:
             with suppress(InputError):
-                keys.add(self.alpha_key(job))
+                keys.update(self._alpha_keys(job))
         return keys
 
     def _alpha_words(self, job: Job) -> list[Any]:
+        return self._all_alpha_words(job)[0]
+
+    def _all_alpha_words(self, job: Job) -> list[list[Any]]:
+        """The words of the alphas that will do for a job: of this run's, and of one made under `auto` in fp32."""
         if job.finished or self.checkpoint is None:
-            return given_words(job)
-        return network_words(self.checkpoint.sha256, self.options.run)
+            return [given_words(job)]
+        run, sha256 = self.options.run, self.checkpoint.sha256
+        words = [network_words(sha256, run)]
+        return [*words, network_words(sha256, run, precision="auto")] if self.options.settled else words
 
     def _reading_words(self) -> list[Any]:
         return reading_words(self.options.reading, exposure=self.options.run.network_exposure)
 
     def has_kept(self, job: Job) -> bool:
         """Whether the job's alpha was kept and will be taken."""
-        return not (self.options.redo or job.finished) and self.kept.has(self.alpha_key(job))
+        return self._kept_key(job) is not None
+
+    def _kept_key(self, job: Job) -> str | None:
+        if self.options.redo or job.finished:
+            return None
+        return next((key for key in self._alpha_keys(job) if self.kept.has(key)), None)
 
     def _known(self, todo: Todo) -> Matte | None:
         """The matte of an alpha that was kept; None where there is none, or a damaged one."""
         started = time.perf_counter()
-        if not self.has_kept(todo.job):
-            return None
-        kept = self.kept.load(self.alpha_key(todo.job), size=todo.size)
+        key = self._kept_key(todo.job)
+        kept = None if key is None else self.kept.load(key, size=todo.size)
         if kept is None:
             return None
         photo = read_image(todo.job.image, options=self.options.reading)

@@ -13,7 +13,7 @@ import typer
 from mattecli._version import __version__
 from mattecli.cli import weights
 from mattecli.cli.batch import batch
-from mattecli.cli.command import Command, Group, expanded
+from mattecli.cli.command import Group, add_command
 from mattecli.cli.composite import composite
 from mattecli.cli.doctor import doctor
 from mattecli.cli.evaluate import evaluate
@@ -68,7 +68,7 @@ for command in (
     export_onnx,
     doctor,
 ):  # the order of `matte --help`
-    app.command(cls=Command)(expanded(command))
+    add_command(app, command)
 app.add_typer(weights.app, name="weights")
 
 

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from mattecli.batch.jobs import JobList
     from mattecli.batch.worker import Worker
     from mattecli.compositing.rendition import Rendition
+    from mattecli.inference.options import RunOptions
+    from mattecli.work.job import OutputOptions
     from mattecli.work.making import Making
 
 
@@ -91,22 +93,39 @@ def batch(
 
     use_threads(model.threads)
     making = _making(base, photos, masks)
-    jobs = _find_jobs(images, out, kinds, photos, choices, making, deliveries, terminal)
+    found = _find_jobs(images, out, kinds, photos, choices, making, deliveries)
+    outputs = replace(choices.output_options(written.write_options(), colours, deliveries), finishing=finish)
+    run = _run_options(
+        model, outputs, found, exact=alphas.keep_alpha or (how.engine == "ray" and model.device != "cpu")
+    )
+    jobs = narrowed(found, photos, terminal, partners="trimaps" if photos.masks is None else "masks")
     options = BatchOptions(
         out=out,
-        run=model.run_options(),
-        outputs=replace(choices.output_options(written.write_options(), colours, deliveries), finishing=finish),
+        run=run,
+        outputs=outputs,
         reading=reading.read_options(model),
         overwrite=overwrite,
         redo=how.redo,
         content=how.compare == "content",
         keep_alpha=alphas.keep_alpha,
+        settled=run.precision != model.precision,
     )
     worker = Worker(options)
     if alphas.prune_alpha is not None:
         _prune(jobs, worker, photos, alphas.prune_alpha, terminal, dry_run=how.dry_run)
         return
     run_folder(jobs, worker, how, terminal, what="matting", as_json=as_json)
+
+
+def _run_options(model: ModelOptions, outputs: OutputOptions, jobs: JobList, *, exact: bool) -> RunOptions:
+    """How the network is run, for all photos alike, on all machines that share the batch.
+
+    `exact` asks for fp32 where the precision is left to us.
+    """
+    from mattecli.inference.precision import settle_precision
+
+    eight_bits = not exact and all(outputs.show_8_bits(job) for job in jobs.jobs)
+    return settle_precision(model.run_options(), eight_bits=eight_bits)
 
 
 def _prune(
@@ -208,16 +227,15 @@ def _find_jobs(
     choices: OutputChoices,
     making: Making,
     deliveries: Mapping[str, Rendition],
-    terminal: Terminal,
 ) -> JobList:
-    """What there is to do on this machine; warns of what is left out."""
+    """What there is to do, on all machines."""
     from mattecli.batch.manifest import read_manifest
     from mattecli.batch.pairing import Sources, find_jobs
 
     suffixes = _suffixes(choices, deliveries)
     patterns = {name: made.pattern for name, made in deliveries.items() if made.pattern is not None}
     if photos.manifest is not None:
-        jobs = read_manifest(
+        return read_manifest(
             photos.manifest,
             out,
             kinds=kinds,
@@ -227,20 +245,18 @@ def _find_jobs(
             patterns=patterns,
             making=making,
         )
-    else:
-        jobs = find_jobs(
-            images,
-            out,
-            trimaps=photos.trimaps or photos.masks,
-            sources=Sources(making=making, cores=photos.cores, garbages=photos.garbages),
-            kinds=kinds,
-            pattern=photos.name,
-            suffixes=suffixes,
-            patterns=patterns,
-            background=choices.background,
-            recursive=photos.recursive,
-        )
-    return narrowed(jobs, photos, terminal, partners="trimaps" if photos.masks is None else "masks")
+    return find_jobs(
+        images,
+        out,
+        trimaps=photos.trimaps or photos.masks,
+        sources=Sources(making=making, cores=photos.cores, garbages=photos.garbages),
+        kinds=kinds,
+        pattern=photos.name,
+        suffixes=suffixes,
+        patterns=patterns,
+        background=choices.background,
+        recursive=photos.recursive,
+    )
 
 
 def _making(base: str, photos: PhotoOptions, masks: MaskOptions) -> Making:

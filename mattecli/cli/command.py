@@ -19,6 +19,19 @@ from typer.models import OptionInfo
 from mattecli.errors import UsageError
 
 
+def add_command(app: typer.Typer, command: Callable[..., None], *, name: str | None = None) -> None:
+    """Add a command to an app. Its options are built when it runs: `matte --help` needs those of no command.
+
+    The command is a function as `expanded` takes it. Its name is that of the function where none is given.
+    """
+
+    def later() -> None: ...
+
+    later.__name__, later.__doc__ = command.__name__, command.__doc__
+    later.command = command  # type: ignore[attr-defined]
+    app.command(name, cls=_Later)(later)
+
+
 def expanded(command: Callable[..., None]) -> Callable[..., None]:
     """The command with an option for each field of those parameters that are dataclasses.
 
@@ -92,6 +105,23 @@ class Command(TyperCommand):
     def collect_usage_pieces(self, ctx: Any) -> list[str]:
         """`[OPTIONS] IMAGE`; an argument that may be left out is in brackets."""
         return [piece.replace("{", "").replace("}", "") for piece in super().collect_usage_pieces(ctx)]
+
+
+class _Later(TyperCommand):
+    """Stands for a command in its group until it runs, and then has it built."""
+
+    def make_context(self, info_name: str | None, args: list[str], parent: Any = None, **extra: Any) -> Any:
+        """The context of the command itself, which Typer runs then."""
+        return built(self).make_context(info_name, args, parent, **extra)
+
+
+def built(command: Any) -> Any:
+    """The command itself, with its options, where `command` is what stands for it in its group."""
+    if not isinstance(command, _Later):
+        return command
+    alone = typer.Typer(add_completion=False, rich_markup_mode=command.rich_markup_mode)
+    alone.command(command.name, cls=Command)(expanded(command.callback.command))  # type: ignore[union-attr]
+    return typer.main.get_command(alone)
 
 
 class Group(TyperGroup):

@@ -4,36 +4,35 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from mattecli.cli.batch_options import ListOptions, RunChoices
-from mattecli.cli.colour_options import ColourChoices, check_colours
+from mattecli.cli.colour_options import ColourChoices
 from mattecli.cli.composite_folder import composite_folder, deliver_photo, folder_options
+from mattecli.cli.composite_options import (
+    CompositeOptions,
+    check_colour_options,
+    colour_options,
+    only_background,
+    surround,
+    targets_of,
+)
 from mattecli.cli.finishing_options import EdgeChoices, PlacementChoices, finishing
 from mattecli.cli.options import Json, Overwrite, ReadChoices, Threads
 from mattecli.cli.output_options import (
-    BACKGROUND,
-    FitOption,
-    LinearOption,
-    OutputFolder,
-    OutputSpace,
     WriteChoices,
-    check_composite_options,
     check_output_space,
 )
-from mattecli.cli.presets import PresetOption
 from mattecli.cli.terminal import Terminal
 from mattecli.compositing.outputs import (
-    background_word,
     check_composite_output,
     check_memory,
     make_output,
-    parse_colour,
     photo_note,
     read_background,
 )
@@ -43,57 +42,8 @@ if TYPE_CHECKING:
     from mattecli.batch.worker import BatchOptions
     from mattecli.compositing.colours import ColourOptions
     from mattecli.compositing.finishing import Finishing
-    from mattecli.imaging.choices import Colour
     from mattecli.imaging.image import Image
     from mattecli.imaging.options import ReadOptions
-
-
-@dataclass(frozen=True, kw_only=True)
-class CompositeOptions:
-    """The background, and how the photo is put over it."""
-
-    background: Annotated[list[str], BACKGROUND]
-    output: Annotated[
-        str | None,
-        typer.Option(
-            "--output",
-            "-o",
-            metavar="FILE",
-            help="File to write, such as out.jpg; `-` writes to standard output.",
-            show_default="PHOTO_composite.png",
-        ),
-    ] = None
-    out_dir: OutputFolder = None
-    trimap: Annotated[
-        str | None,
-        typer.Option(
-            "--trimap",
-            "-t",
-            metavar="FILE",
-            help="The trimap, for --min-area and --fill-holes: what it says for certain is not cleaned away.",
-        ),
-    ] = None
-    fit: FitOption = "cover"
-    around: Annotated[
-        str | None,
-        typer.Option(
-            "--around",
-            metavar="COLOUR",
-            help="With --fit contain: the colour around the picture, such as black.",
-            show_default="a blurred copy of the picture",
-        ),
-    ] = None
-    linear: LinearOption = False
-    output_space: OutputSpace = "keep"
-    preset: PresetOption = None
-    keep_colours: Annotated[
-        bool,
-        typer.Option(
-            "--keep-colours",
-            "--keep-colors",
-            help="Use the photo's colours as they are, with the old background in half-transparent places.",
-        ),
-    ] = False
 
 
 def composite(
@@ -144,37 +94,26 @@ def composite(
 
     started = time.perf_counter()
     use_threads(threads)
-    _check_colours(options, colours)
-    if Path(photo).is_dir():
-        batch = _batch_options(options, edges, placement, colours, reading, written, how, overwrite=overwrite)
-        composite_folder(
-            Path(photo),
-            alpha,
-            batch,
-            background=_only_background(options),
-            known=options.trimap,
-            listing=listing,
-            how=how,
-            written=written,
-            terminal=terminal,
-            as_json=as_json,
-        )
-        return
-    if given := folder_options(listing, how):
+    check_colour_options(options, colours)
+    folder = Path(photo).is_dir()
+    if not folder and (given := folder_options(listing, how)):
         raise UsageError(f"{' and '.join(given)} would do nothing for one photo; name a folder, or leave them out")
-    if options.preset is not None and options.preset.deliver:
+    if folder or (options.preset is not None and options.preset.deliver):
         batch = _batch_options(options, edges, placement, colours, reading, written, how, overwrite=overwrite)
-        deliver_photo(
+        make: Callable[..., None] = deliver_photo
+        if folder:
+            make = partial(composite_folder, listing=listing, how=how, written=written)
+        make(
             photo,
             alpha,
             batch,
-            background=_only_background(options),
+            background=only_background(options),
             known=options.trimap,
             terminal=terminal,
             as_json=as_json,
         )
         return
-    targets = _check_options(photo, alpha, options, as_json=as_json)
+    targets = targets_of(photo, alpha, options, as_json=as_json)
     finish = finishing(edges, placement)
     finish.check_kinds(["composite"])
     written.check(list(targets.values()))
@@ -190,7 +129,7 @@ def composite(
     from mattecli.imaging.writing.encoding import metadata_note
 
     written_as = written.write_options()
-    how_coloured = _colour_options(options, colours)
+    how_coloured = colour_options(options, colours)
     results = _composites(photo, alpha, options, how_coloured, reading.read_options(), targets, finish, terminal)
     for target, result in results:
         note = metadata_note(check_format(target), result.metadata) if written_as.metadata else None
@@ -231,16 +170,16 @@ def _batch_options(
     if options.out_dir is None or options.output is not None:
         raise UsageError("a folder of photos, and a preset with [[deliver]], need --out-dir instead of -o; give it")
     check_output_space(options.output_space)
-    renditions = deliveries_of(options.preset, background=_only_background(options))
+    renditions = deliveries_of(options.preset, background=only_background(options))
     finish = finishing(edges, placement)
     finish.check_kinds([made.kind for made in renditions.values()] or ["composite"])
     return BatchOptions(
         out=options.out_dir,
         outputs=OutputOptions(
             fit=options.fit,
-            around=_surround(options),
+            around=surround(options),
             linear=options.linear,
-            colours=_colour_options(options, colours),
+            colours=colour_options(options, colours),
             output_space=options.output_space,
             files=written.write_options(),
             renditions=renditions,
@@ -252,15 +191,6 @@ def _batch_options(
         content=how.compare == "content",
         network=False,
     )
-
-
-def _only_background(options: CompositeOptions) -> str:
-    if len(set(options.background)) > 1:
-        raise UsageError(
-            "several backgrounds are for one photo without [[deliver]]; run the command once for each, with another "
-            "--out-dir or --name"
-        )
-    return options.background[0]
 
 
 def _facts(result: Image, options: CompositeOptions, seconds: float) -> dict[str, Any]:
@@ -276,37 +206,6 @@ def _facts(result: Image, options: CompositeOptions, seconds: float) -> dict[str
         "seconds": round(seconds, 3),
         "peak_bytes": peak_bytes(),
     }
-
-
-def _check_colours(options: CompositeOptions, colours: ColourChoices) -> None:
-    """Raise UsageError for options of colours that would do nothing."""
-    clear = any(background.lower() == "transparent" for background in options.background)
-    check_colours(colours, ["composite"], linear=options.linear, clear=clear)
-    if options.keep_colours and (colours.colour_choke or colours.decontaminate != 100):
-        raise UsageError(
-            "--keep-colours uses the photo's colours, so --colour-choke and --decontaminate would do nothing; leave "
-            "one of them out"
-        )
-
-
-def _colour_options(options: CompositeOptions, colours: ColourChoices) -> ColourOptions:
-    made = colours.colour_options()
-    return replace(made, decontaminate=0) if options.keep_colours else made
-
-
-def _check_options(photo: str, alpha: str, options: CompositeOptions, *, as_json: bool) -> dict[str, str]:
-    """The file to write for each background. Raises UsageError for options that do not go together."""
-    if [photo, alpha, options.trimap, *options.background].count("-") > 1:
-        raise UsageError(
-            "standard input can be read only once; name a file for all but one of photo, alpha, background"
-        )
-    _surround(options)
-    for background in options.background:
-        check_composite_options(background, fit=options.fit)
-    targets = _targets(photo, options)
-    if "-" in targets.values() and as_json:
-        raise UsageError("--json and -o - both write to standard output; name a file for the picture")
-    return targets
 
 
 def _composites(
@@ -355,46 +254,12 @@ def _composites(
             matte,
             background=background,
             fit=options.fit,
-            around=_surround(options),
+            around=surround(options),
             linear=options.linear,
             foreground=(shared.of_cutout if background is None else shared.of)(working, matte),
             finished=finished,
         )
         yield target, in_space(made, delivery.final, depth=delivery.depth)
-
-
-def _targets(photo: str, options: CompositeOptions) -> dict[str, str]:
-    """The file for each background."""
-    backgrounds = list(dict.fromkeys(options.background))
-    if options.output is not None and options.out_dir is not None:
-        raise UsageError("-o names one file and --out-dir a folder; give one of them")
-    if len(backgrounds) > 1 and options.out_dir is None:
-        raise UsageError("several backgrounds need --out-dir, where each gets a file of its own; add it")
-    if options.output is not None:
-        return {backgrounds[0]: options.output}
-    if photo == "-":
-        raise UsageError("the photo comes from standard input, which gives the output no name; add -o FILE or -o -")
-    folder = Path(photo).parent if options.out_dir is None else options.out_dir
-    if len(backgrounds) == 1:
-        return {backgrounds[0]: str(folder / f"{Path(photo).stem}_composite.png")}
-    targets = {name: str(folder / f"{Path(photo).stem}_composite_{background_word(name)}.png") for name in backgrounds}
-    if len(set(targets.values())) < len(targets):
-        raise UsageError("two backgrounds have the same name, and so would their files; run the command for each")
-    return targets
-
-
-def _surround(options: CompositeOptions) -> Colour | None:
-    """The colour of --around. Raises UsageError where it is not a colour, or would not be seen."""
-    if options.around is None:
-        return None
-    if options.fit != "contain":
-        raise UsageError(
-            f"--around colours what --fit contain leaves free, but the fit is {options.fit}; add --fit contain"
-        )
-    colour = parse_colour(options.around)
-    if colour is None:
-        raise UsageError(f"{options.around!r} is not a colour; write '#00b140', 'rgb(0 177 64)' or a CSS colour name")
-    return colour
 
 
 def _size(image: Image) -> str:

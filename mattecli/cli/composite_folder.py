@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 def composite_folder(
-    photos: Path,
+    photos: str,
     alphas: str,
     options: BatchOptions,
     *,
@@ -44,7 +44,7 @@ def composite_folder(
     names = _names(listing, options.outputs.renditions)
     written.check(list(names.values()))
     _check_background(background, options.outputs)
-    jobs = _find_jobs(photos, alphas, options, background=background, known=known, listing=listing)
+    jobs = _find_jobs(Path(photos), alphas, options, background=background, known=known, listing=listing)
     jobs = narrowed(jobs, listing, terminal, partners="alphas")
     run_folder(jobs, Worker(options), how, terminal, what="compositing", as_json=as_json)
 

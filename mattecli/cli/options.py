@@ -147,7 +147,7 @@ class ModelOptions:
             "--precision",
             metavar="PRECISION",
             help="Arithmetic of the network: fp32 (exact), bf16 or fp16 (faster on some hardware, alpha differs a "
-            "little), or auto, which is fp32.",
+            "little), or auto: bf16 on processors that have it if all outputs have 8 bits, else fp32.",
         ),
     ] = "auto"
     tile: Annotated[

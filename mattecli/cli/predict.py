@@ -156,6 +156,7 @@ def predict(
         raise UsageError("--json and -o - both write to standard output; name a file for the picture")
 
     from mattecli.inference.model import Model
+    from mattecli.inference.precision import settle_precision
     from mattecli.system.files import make_folder
     from mattecli.system.threads import use_threads
     from mattecli.work.job import run_job
@@ -167,7 +168,13 @@ def predict(
     for made in deliveries.values():
         make_folder(Path(job.outputs[made.name]).parent)
     subject.prepare(terminal)
-    network = Model(model.run_options())
+    options = dataclasses.replace(
+        choices.output_options(written.write_options(), colours, deliveries), finishing=finish
+    )
+    find = subject.finder(base, photo, terminal)
+    # A trimap that the network helps to find is the one of `matte trimap`, which computes in fp32.
+    eight_bits = find is None and options.show_8_bits(job)
+    network = Model(settle_precision(model.run_options(), eight_bits=eight_bits))
     plans: list[Plan] = []
 
     def on_plan(plan: Plan) -> None:
@@ -180,13 +187,11 @@ def predict(
         done = run_job(
             job,
             network,
-            options=dataclasses.replace(
-                choices.output_options(written.write_options(), colours, deliveries), finishing=finish
-            ),
+            options=options,
             reading=reading.read_options(model),
             overwrite=overwrite,
             save_trimap=files.save_trimap,
-            make_trimap=subject.finder(base, photo, terminal),
+            make_trimap=find,
             on_note=terminal.warn,
             on_load=lambda backend: terminal.say_device(backend.device, auto=model.device == "auto"),
             on_plan=on_plan,

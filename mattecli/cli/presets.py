@@ -12,7 +12,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperOption
 
-from mattecli.cli.command import sentence
+from mattecli.cli.command import built, sentence
 from mattecli.errors import InputError, UsageError
 
 DELIVER = "deliver"  # the name of the tables that describe files to deliver
@@ -86,8 +86,7 @@ def _values(
 ) -> Iterator[tuple[str, Any]]:
     """The parameters of this command and their values; those of the command's own table come last, so that they win."""
     group = ctx.parent.command if ctx.parent is not None else ctx.command
-    others = {name: _options_of(command) for name, command in getattr(group, "commands", {}).items()}
-    others = {name: known for name, known in others.items() if name != ctx.command.name}
+    others = {name: one for name, one in getattr(group, "commands", {}).items() if name != ctx.command.name}
     own = ctx.command.name or ""
     sections = [("", tables), (own, tables.get(own, {}))]
     for section, table in sections:
@@ -102,10 +101,8 @@ def _values(
             yield str(options[key].name), _checked(where, key, value, options[key], ctx, path.parent)
 
 
-def _unknown(
-    where: str, key: str, own: str, options: Mapping[str, TyperOption], others: Mapping[str, Mapping[str, TyperOption]]
-) -> str:
-    elsewhere = [name for name, known in others.items() if key in known]
+def _unknown(where: str, key: str, own: str, options: Mapping[str, TyperOption], others: Mapping[str, Any]) -> str:
+    elsewhere = [name for name, command in others.items() if key in _options_of(built(command))]
     if elsewhere:
         return (
             f"{where} {key} is an option of `matte {elsewhere[0]}`, not of `matte {own}`; put it into a table "

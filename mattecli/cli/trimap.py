@@ -263,13 +263,13 @@ def make_one(
     for written in [target] if files.preview is None else [target, files.preview]:
         check_output(written, overwrite=overwrite, bits=8 if written == target else None, inputs=inputs)
     matte = read_alpha(mask)
-    height, width = matte.shape
-    photo = None if files.image is None else _photo(files.image, (width, height), label(mask))
+    photo = None if files.image is None else _photo(files.image, matte.shape[::-1], label(mask))
     making = Making(recipe=recipe, strokes=strokes, core=files.core, garbage=files.garbage)
     made = making.of_matte(matte, photo, name=label(mask), photo_name=str(files.image), on_note=terminal.warn)
     write_image(target, Image(made), overwrite=overwrite)
     if files.preview is not None:
         _write_preview(files.preview, photo or read_image(mask), made, terminal, overwrite=overwrite)
+    height, width = made.shape
     parts = shares(made)
     _report("standard output" if target == "-" else target, (width, height), parts, terminal)
     names = {"mask": mask, "image": files.image, "output": target, "preview": files.preview}
@@ -290,16 +290,14 @@ def _as_used(recipe: MaskRecipe, photo: str | None) -> dict[str, Any]:
 
 
 def _photo(photo: str, size: tuple[int, int], mask: str) -> Image:
-    """The photo. Raises InputError for another size, before decoding if the photo is a file."""
+    """The photo. Raises InputError for another size before decoding, where the header alone tells that."""
     from mattecli.imaging.read import read_image, read_size
     from mattecli.imaging.reading.open import is_pipe
     from mattecli.trimaps.check import check_size
 
-    if not is_pipe(photo):
+    if not (is_pipe(photo) or photo.lower().endswith(".exr")):  # a plate's mask may have its display window's size
         check_size(size, read_size(photo), name=mask, image_name=photo, what="mask")
-    shown = read_image(photo)
-    check_size(size, shown.size, name=mask, image_name=photo, what="mask")
-    return shown
+    return read_image(photo)
 
 
 def _beside(path: str) -> str | None:

@@ -8,14 +8,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mattecli.cli.command import Command, Group, expanded
+from mattecli.cli.command import Group, add_command
 from mattecli.cli.options import Json, Overwrite
 from mattecli.cli.terminal import Terminal
 
 if TYPE_CHECKING:
     from mattecli.weights import Checkpoint
-
-app = typer.Typer(cls=Group, no_args_is_help=True, help="List, show, verify and convert checkpoints.")
 
 Which = Annotated[
     str | None,
@@ -23,8 +21,6 @@ Which = Annotated[
 ]
 
 
-@app.command("list", cls=Command)
-@expanded
 def list_(*, as_json: Json = False, terminal: Terminal) -> None:
     """List the bundled checkpoints; * marks the default one.
 
@@ -43,8 +39,6 @@ def list_(*, as_json: Json = False, terminal: Terminal) -> None:
         terminal.data(json.dumps(rows) + "\n")
 
 
-@app.command(cls=Command)
-@expanded
 def show(which: Which = None, *, as_json: Json = False, terminal: Terminal) -> None:
     """Show what a checkpoint holds, and its model card. Without a name: the default checkpoint.
 
@@ -63,8 +57,6 @@ def show(which: Which = None, *, as_json: Json = False, terminal: Terminal) -> N
         terminal.data("\n" + checkpoint.card.read_text(encoding="utf-8"))
 
 
-@app.command(cls=Command)
-@expanded
 def verify(which: Which = None, *, as_json: Json = False, terminal: Terminal) -> None:
     """Check that a checkpoint is whole and fits the network, and that a bundled one is unchanged. Default: all bundled.
 
@@ -83,8 +75,6 @@ def verify(which: Which = None, *, as_json: Json = False, terminal: Terminal) ->
             terminal.say(f"{checkpoint.path}: {origin}, {facts['variant']}, {facts['parameters']:,} parameters")
 
 
-@app.command(cls=Command)
-@expanded
 def convert(
     source: Annotated[
         Path,
@@ -159,3 +149,9 @@ def _exported_facts(checkpoint: Checkpoint) -> dict[str, str | int]:
         "licence": facts["weights_licence"],
         "operators": f"{facts['ops']}{', with pre- and postprocessing' if facts['pre_post'] == 'true' else ''}",
     }
+
+
+app = typer.Typer(cls=Group, no_args_is_help=True, help="List, show, verify and convert checkpoints.")
+add_command(app, list_, name="list")
+for command in (show, verify, convert):
+    add_command(app, command)

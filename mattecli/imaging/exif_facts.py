@@ -10,6 +10,8 @@ import PIL.Image
 from PIL import ExifTags
 from PIL.TiffImagePlugin import IFDRational
 
+from mattecli.imaging.xmp import as_utf8
+
 ORIENTATION = 0x0112  # the tag of EXIF and TIFF
 _INTEROP_IFD, _EXIF_IFD, _GPS_IFD = 0xA005, 0x8769, 0x8825
 # Tags of the first directory, and their names in OpenImageIO.
@@ -35,7 +37,7 @@ def orientation_in(exif: bytes | None, xmp: bytes | None) -> int:
     tags = _load(exif)
     if tags is not None and ORIENTATION in tags:
         return orientation_of(tags[ORIENTATION])
-    found = _XMP_ORIENTATION.search(xmp or b"")
+    found = _XMP_ORIENTATION.search((xmp and as_utf8(xmp)) or b"")
     return int(found[1]) if found else 1
 
 

@@ -19,8 +19,21 @@ _DROPPED = (
     "http://ns.google.com/photos/1.0/container/",
     "http://ns.google.com/photos/1.0/container/item/",
     "http://ns.google.com/photos/1.0/camera/",
+    "http://ns.adobe.com/xmp/note/",  # the name of an extension, which is part of the packet here
 )
 _SEPARATOR = "\n"  # between namespace and name; neither can hold it
+
+# How a packet begins: with a byte order mark, or with `<`.
+_ENCODINGS = (
+    (b"\0\0\xfe\xff", "utf-32-be"),
+    (b"\xff\xfe\0\0", "utf-32-le"),
+    (b"\0\0\0<", "utf-32-be"),
+    (b"<\0\0\0", "utf-32-le"),
+    (b"\xfe\xff", "utf-16-be"),
+    (b"\xff\xfe", "utf-16-le"),
+    (b"\0<", "utf-16-be"),
+    (b"<\0", "utf-16-le"),
+)
 
 Span = tuple[int, int, bytes]  # from, to, replacement
 
@@ -31,7 +44,7 @@ def cleaned(packet: bytes, *, size: tuple[int, int]) -> bytes | None:
     `tiff:Orientation` becomes 1, and sizes are set where the packet has them. Settings of Camera Raw (`crs`), gain maps
     and motion photos are dropped, as attributes and as elements.
     """
-    text = _as_utf8(packet)
+    text = as_utf8(packet)
     if text is None or b"<!DOCTYPE" in text or b"<!ENTITY" in text:
         return None
     width, height = (str(side).encode() for side in size)
@@ -50,12 +63,11 @@ def cleaned(packet: bytes, *, size: tuple[int, int]) -> bytes | None:
     return bytes(result)
 
 
-def _as_utf8(packet: bytes) -> bytes | None:
-    """The XML of a packet in UTF-8, without the NULs that pad it."""
+def as_utf8(packet: bytes) -> bytes | None:
+    """A packet in UTF-8, without the NULs that pad it; None where it is damaged. It may be in UTF-16 or UTF-32."""
+    encoding = next((name for begin, name in _ENCODINGS if packet.startswith(begin)), "utf-8")
     try:
-        if packet[:2] in (b"\xff\xfe", b"\xfe\xff"):
-            return packet.decode("utf-16").encode()
-        return packet.decode("utf-8").encode().strip(b"\0")
+        return packet.decode(encoding).strip("\0\ufeff").encode()
     except UnicodeDecodeError:
         return None
 
@@ -76,7 +88,7 @@ class _Edits:
 
     def _start(self, name: str, attributes: dict[str, str]) -> None:
         at = self._parser.CurrentByteIndex
-        end = _tag_end(self._text, at)
+        end = tag_end(self._text, at)
         space, local, _ = _parts(name)
         if self._dropping or space in _DROPPED:
             self._dropping += 1
@@ -114,7 +126,7 @@ def _parts(name: str) -> tuple[str, str, str]:
     return ("", name, "") if len(parts) == 1 else (parts[0], parts[1], parts[2] if len(parts) > 2 else "")
 
 
-def _tag_end(text: bytes, at: int) -> int:
+def tag_end(text: bytes, at: int) -> int:
     """Behind the `>` of the tag that starts here; attributes may hold that sign."""
     found = re.compile(rb"<(?:[^\"'>]|\"[^\"]*\"|'[^']*')*>").match(text, at)
     if found is None:

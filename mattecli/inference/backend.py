@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import sys
+import threading
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -12,7 +15,10 @@ from numpy.typing import NDArray
 from mattecli.errors import DeviceError, UsageError
 from mattecli.geometry import WHOLE, Edges
 from mattecli.inference.costs import Costs
+from mattecli.system.process import large_import
 from mattecli.weights import Checkpoint, find_checkpoint
+
+_PACKAGES = {"torch": "torch", "onnx": "onnxruntime"}
 
 
 class Backend(Protocol):
@@ -83,18 +89,17 @@ def load_backend(
     if backend == "torch" and (checkpoint.exported or provider is not None):
         what = checkpoint.path if checkpoint.exported else f"`provider={provider}`"
         raise UsageError(f"{what} is for ONNX Runtime, not for `backend=torch`; leave one of the two out")
-    if backend == "auto":
-        for_onnx = checkpoint.exported or provider is not None or importlib.util.find_spec("torch") is None
-        backend = "onnx" if for_onnx else "torch"
-    package = {"torch": "torch", "onnx": "onnxruntime"}.get(backend)
-    if package is None:
+    backend = _settled(backend, exported=checkpoint.exported, provider=provider)
+    if backend not in _PACKAGES:
         raise UsageError(f"`backend` must be auto, torch or onnx, not {backend}")
+    package = _PACKAGES[backend]
     if importlib.util.find_spec(package) is None:
         raise DeviceError(
             f"`backend={backend}` needs the package {package}, which is not installed; `pip install {package}`"
         )
     try:
-        importlib.import_module(package)
+        with large_import():
+            importlib.import_module(package)
     except (ImportError, OSError) as error:  # OSError: a shared library is missing
         raise DeviceError(f"{package} is installed but does not load ({error}); install it again") from error
     if backend == "torch":
@@ -106,4 +111,28 @@ def load_backend(
     return OnnxBackend(checkpoint, device=device, provider=provider, precision=precision, threads=threads)
 
 
-__all__ = ["Backend", "load_backend"]
+def begin_import(backend: str, *, exported: bool, provider: str | None) -> None:
+    """Begin to import the package that will run the network, in a thread, so that files are read meanwhile.
+
+    `exported` says that `matte export-onnx` wrote the weights. `load_backend` waits for the import, and says what is
+    wrong with it.
+    """
+    package = _PACKAGES.get(_settled(backend, exported=exported, provider=provider))
+    if package is not None and package not in sys.modules:
+        threading.Thread(target=_import_quietly, args=(package,), name=f"import {package}").start()
+
+
+def _import_quietly(package: str) -> None:
+    with suppress(Exception), large_import():
+        importlib.import_module(package)
+
+
+def _settled(backend: str, *, exported: bool, provider: str | None) -> str:
+    """The backend, where it was left to us."""
+    if backend != "auto":
+        return backend
+    for_onnx = exported or provider is not None or importlib.util.find_spec("torch") is None
+    return "onnx" if for_onnx else "torch"
+
+
+__all__ = ["Backend", "begin_import", "load_backend"]

@@ -15,7 +15,7 @@ from mattecli.errors import DeviceError, OutOfMemoryError, UsageError
 from mattecli.imaging.given import Given, given_name, given_photo
 from mattecli.imaging.view import network_view
 from mattecli.inference import tiling
-from mattecli.inference.backend import Backend, load_backend
+from mattecli.inference.backend import Backend, begin_import, load_backend
 from mattecli.inference.options import RunOptions
 from mattecli.inference.plan import SMALLEST_TILE, Plan, Tile, estimate, plan
 from mattecli.inference.tiling import Progress, Statistics
@@ -23,6 +23,7 @@ from mattecli.network.inputs import Picture
 from mattecli.spec import STRIDE
 from mattecli.trimaps.check import check_size
 from mattecli.trimaps.pairs import given_trimap
+from mattecli.weights import find_checkpoint
 
 
 class Model:
@@ -53,6 +54,15 @@ class Model:
                     threads=options.threads,
                 )
             return self._backend
+
+    def begin(self) -> None:
+        """Begin to load in a thread, if nothing is loaded yet: the import of PyTorch takes the longest of it.
+
+        Raises WeightsError for weights that are missing or damaged; `backend` raises all other errors.
+        """
+        if self._backend is None:
+            checkpoint = find_checkpoint(self.options.weights)
+            begin_import(self.options.backend, exported=checkpoint.exported, provider=self.options.provider)
 
     def load(self) -> Model:
         """Load the network now, so that its errors come now."""

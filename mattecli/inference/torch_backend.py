@@ -154,8 +154,8 @@ def costs(device: str, value_bytes: int) -> Costs:
 
 
 def _prepare(net: A2UNet, device: torch.device, dtype: torch.dtype, exact: torch.dtype) -> A2UNet:
-    """The network for inference: norms folded, channels-last, and the predictors' small layers in the exact type."""
-    net = fold_norms(net.double() if dtype == torch.float64 else net).to(device, dtype)
+    """Make the network ready: norms folded, channels-last, and the predictors' small layers in the exact type."""
+    net = fold_norms(net.double() if dtype == torch.float64 else net, in_place=True).to(device, dtype)
     for module in net.modules():
         if isinstance(module, AffinityPredictor):
             module.to(exact)

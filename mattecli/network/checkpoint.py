@@ -44,7 +44,7 @@ def load_a2u(path: str | Path) -> A2UNet:
     check_fit(path, shapes, state, is_finite=lambda tensor: bool(torch.isfinite(tensor).all()))
     with _NoDraws():
         net = A2UNet(shared=shared, upsampling=upsampling)
-    net.load_state_dict({name: tensor.float() for name, tensor in state.items()}, strict=True)
+    net.load_state_dict({name: tensor.float() for name, tensor in state.items()}, strict=True, assign=True)
     return net.eval()
 
 

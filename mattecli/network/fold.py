@@ -17,12 +17,13 @@ from mattecli.network.tensors import fold_norm
 Module = TypeVar("Module", bound=nn.Module)
 
 
-def fold_norms(net: Module) -> Module:
+def fold_norms(net: Module, *, in_place: bool = False) -> Module:
     """A copy of `net` whose batch norms are part of its convolutions: the results of `net.eval()` in fewer passes.
 
-    Weights are folded in float64, so float32 results differ only by the order of rounding.
+    Weights are folded in float64, so float32 results differ only by the order of rounding. `in_place` changes `net`
+    itself, which saves the copy.
     """
-    net = copy.deepcopy(net).eval()
+    net = (net if in_place else copy.deepcopy(net)).eval()
     for module in list(net.modules()):
         children = list(module.named_children())
         for (conv_name, conv), (norm_name, norm) in itertools.pairwise(children):

@@ -19,9 +19,11 @@ from numpy.typing import NDArray
 from mattecli.geometry import Box
 from mattecli.imaging.image import Image, to_depth
 from mattecli.imaging.view import view_of
-from mattecli.server.labels import Labels
+from mattecli.server.labels import BARE, Labels
 from mattecli.server.tiles import TILE, Grid, Index, Tile, is_uniform
 from mattecli.trimaps.check import FOREGROUND, UNKNOWN
+
+PAINTED = np.int16(-(2**15))  # in levels of the base: paint lies here, so no band changes the label
 
 Shares = NDArray[np.uint8]
 _MOST_DISTANCES = 64  # tiles of distances that are kept, of 128 kB each
@@ -156,7 +158,8 @@ class LabelLevels:
 class BaseLevels:
     """The levels of the distances to the base's edge, for bands that are shown live.
 
-    Each level has every second pixel of the one below, so the distances stay those of the photo's pixels.
+    Each level has every second pixel of the one below, so the distances stay those of the photo's pixels. They are
+    `PAINTED` where there is paint.
     """
 
     def __init__(self, labels: Labels) -> None:
@@ -171,7 +174,7 @@ class BaseLevels:
     def tile(self, level: int, index: Index) -> Tile:
         """A tile, int16 (h, w), in sixteenths of the photo's pixels; see `distance`. Not to be written to."""
         if level == 0:
-            return self._labels.base[index]
+            return self._finest(index)
         key = level, index, self.revision(level, index)
         if key not in self._made:
             self._made[key] = self._joined(level, index)
@@ -188,9 +191,13 @@ class BaseLevels:
                 below = Index(row, column)
                 corner = finest.box(below)
                 top, left = corner.top // step - box.top, corner.left // step - box.left
-                part = self._labels.base[below][::step, ::step]
+                part = self._finest(below)[::step, ::step]
                 whole[top : top + part.shape[0], left : left + part.shape[1]] = part
         return whole
+
+    def _finest(self, index: Index) -> Tile:
+        bare = self._labels.paint[index] == BARE
+        return np.where(bare, self._labels.base[index], PAINTED)
 
 
 def _halved_labels(labels: Tile) -> Shares:

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import atexit
 import ctypes
+import gc
 import logging
 import os
 import sys
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 _OPENCV = {
     "OPENCV_LOG_LEVEL": "SILENT",  # it prints messages of its own beside our sentence
     "OPENCV_IO_ENABLE_OPENEXR": "1",
 }
+# Turns that a waiting thread of GNU's OpenMP spins before it sleeps. With its own 300,000 it takes a core from the
+# thread that it waits for when other programs run too (see benchmarks/speed.md).
+_SPINS = "1000"
 _ours = False
 
 
@@ -19,7 +26,8 @@ def prepare_process() -> None:
     """Set this process up as our own. The command line, its workers and benchmarks call it before anything else.
 
     Effects: OpenCV, Pillow and tifffile print no messages. OpenCV reads and writes OpenEXR if its build can. Pillow
-    reads pictures of more than 89 megapixels. Memory that a network frees is kept for its next maps. OpenCV's variables
+    reads pictures of more than 89 megapixels. Memory that a network frees is kept for its next maps. Threads of PyTorch
+    that wait soon sleep, if PyTorch is not loaded yet. The process does not look for garbage when it ends. Variables
     that are already set in the environment do not change.
     """
     global _ours
@@ -29,15 +37,40 @@ def prepare_process() -> None:
     chosen = "OPENCV_LOG_LEVEL" in os.environ
     for name, value in _OPENCV.items():
         os.environ.setdefault(name, value)
+    if "OMP_WAIT_POLICY" not in os.environ:  # which would say the same in other words
+        os.environ.setdefault("GOMP_SPINCOUNT", _SPINS)
     if not chosen and (cv2 := sys.modules.get("cv2")) is not None:  # loaded already, so it has read its variables
         cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
+    atexit.register(_keep_garbage)
     warnings.filterwarnings("ignore", module=r"PIL\.")  # they are of damaged metadata
     logging.getLogger("tifffile").addHandler(logging.NullHandler())
+
+
+def _keep_garbage() -> None:
+    """Let Python not look for garbage when it ends: all memory goes back to the system anyway."""
+    if "OpenImageIO" not in sys.modules:  # its bindings report what is left over
+        gc.freeze()
 
 
 def is_ours() -> bool:
     """Whether `prepare_process` was called here."""
     return _ours
+
+
+@contextmanager
+def large_import() -> Iterator[None]:
+    """Around the import of a large package: collect no garbage meanwhile, only in a process of our own.
+
+    An import makes many objects that stay, so looking for garbage among them again and again finds nothing.
+    """
+    pauses = _ours and gc.isenabled()
+    if pauses:
+        gc.disable()
+    try:
+        yield
+    finally:
+        if pauses:
+            gc.enable()
 
 
 def keep_freed_memory() -> None:

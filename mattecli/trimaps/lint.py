@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache, partial
 from typing import Any
 
 import cv2
@@ -88,7 +89,8 @@ def code_findings(
     """What the labels of a trimap say, and with the photo where they lie on it: all, or the `first`. Worst first."""
     checks: list[Callable[[], Finding | None]] = [lambda: _missing_side(codes, name, image)]
     if photo is not None and codes.shape == photo.shape[:2]:
-        checks += [lambda: _misplaced(codes, photo, name, image), lambda: _cutting(codes, photo, name)]
+        cuts = cache(partial(cut_share, codes, photo))  # both checks need it
+        checks += [lambda: _misplaced(codes, photo, cuts, name, image), lambda: _cutting(cuts, name)]
     checks += [lambda: _one_sided(codes, name), lambda: _lonely(codes, name), lambda: _specks(codes, name)]
     found: list[Finding] = []
     for check in checks:
@@ -136,8 +138,10 @@ def _missing_side(codes: NDArray[np.uint8], name: str, image: str) -> Finding | 
     return None
 
 
-def _misplaced(codes: NDArray[np.uint8], photo: NDArray[Any], name: str, image: str) -> Finding | None:
-    place = find_better_place(codes, photo)
+def _misplaced(
+    codes: NDArray[np.uint8], photo: NDArray[Any], cuts: Callable[[], float], name: str, image: str
+) -> Finding | None:
+    place = find_better_place(codes, photo, cuts=cuts)
     if place is None:
         return None
     if place.turn:
@@ -154,8 +158,8 @@ def _misplaced(codes: NDArray[np.uint8], photo: NDArray[Any], name: str, image: 
     )
 
 
-def _cutting(codes: NDArray[np.uint8], photo: NDArray[Any], name: str) -> Finding | None:
-    share = cut_share(codes, photo)
+def _cutting(cuts: Callable[[], float], name: str) -> Finding | None:
+    share = cuts()
     return cutting(share, name) if share > CUT else None
 
 

@@ -95,9 +95,7 @@ def read_pair(
         pair_size(photo, trimap, reading=reading, resize=resize)
     picture = read_image(photo, options=reading or ReadOptions())
     values = read_values(trimap, options=_no_layer(reading))
-    windows = picture.metadata.windows
-    if windows is not None and values.shape[1::-1] == windows.display[2:]:
-        values = over_data_window(values, windows)
+    values = over_data_window(values, picture.metadata.windows)
     known = from_values(values, snap=snap, name=label(trimap))
     names = {"name": source_name(trimap, "the trimap"), "image_name": source_name(photo, "the image")}
     if resize and known.shape[::-1] != picture.size:
@@ -112,9 +110,14 @@ def read_pair(
     return Pair(picture, known, view)
 
 
-def over_data_window(trimap: NDArray[Any], windows: Windows) -> NDArray[Any]:
-    """A trimap or matte (h, w, …) of the display window's size for the data window; its edges continue beyond it."""
-    return moved(trimap, windows.display, windows.data)
+def over_data_window(values: NDArray[Any], windows: Windows | None) -> NDArray[Any]:
+    """A trimap, mask or matte (h, w, …) for an OpenEXR plate's data window.
+
+    One of the display window's size is moved there, and its edges continue beyond it; any other stays as it is.
+    """
+    if windows is None or values.shape[1::-1] != windows.display[2:]:
+        return values
+    return moved(values, windows.display, windows.data)
 
 
 def trimap_note(unknown: float, trimap: str) -> str | None:

@@ -49,14 +49,17 @@ class Place:
     offset: tuple[int, int] = (0, 0)
 
 
-def find_better_place(codes: NDArray[np.uint8], photo: NDArray[Any]) -> Place | None:
+def find_better_place(
+    codes: NDArray[np.uint8], photo: NDArray[Any], *, cuts: Callable[[], float] | None = None
+) -> Place | None:
     """The place where a trimap fits its photo clearly better than where it is, or None.
 
-    `codes` is (H, W) of 0, 128 and 255, `photo` RGB (H, W, 3). Turns by 90° are tried on square pictures only.
+    `codes` is (H, W) of 0, 128 and 255, `photo` RGB (H, W, 3). Turns by 90° are tried on square pictures only. `cuts`
+    gives their `cut_share` where the caller needs it too.
     """
     lab, labels = _small(codes, photo)
     here = fit(labels, lab)
-    if here <= 0 or cut_share(codes, photo) < CUTS:
+    if here <= 0 or (cut_share(codes, photo) if cuts is None else cuts()) < CUTS:
         return None
     found: list[tuple[float, Place]] = []
     for name, turn in _TURNS.items():

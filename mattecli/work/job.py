@@ -5,6 +5,7 @@ A batch calls the steps one by one, each in a thread of its own, so that the net
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
@@ -31,7 +32,7 @@ from mattecli.imaging.image import Image
 from mattecli.imaging.options import Depth, ReadOptions, WriteOptions
 from mattecli.imaging.pixels import as_float
 from mattecli.imaging.read import read_alpha, read_image, read_size
-from mattecli.imaging.reading.open import label
+from mattecli.imaging.reading.open import is_pipe, label
 from mattecli.imaging.view import network_view
 from mattecli.imaging.write import check_format, check_output, write_image
 from mattecli.imaging.writing.encoding import metadata_note
@@ -49,6 +50,8 @@ if TYPE_CHECKING:
     from mattecli.inference.tiling import Progress
 
 
+_EIGHT_BITS = {".jpg", ".jpeg", ".webp", ".gif", ".bmp"}  # files that hold 8 bits at most
+_FLOATS = {".exr", ".npy"}  # files that hold floats whatever is asked for
 READ = ReadOptions()
 
 
@@ -84,6 +87,16 @@ class OutputOptions:
         """The depth of an alpha."""
         made = self.renditions.get(output)
         return self.depths.get(output, self.bits) if made is None else made.bits or self.bits
+
+    def show_8_bits(self, job: Job) -> bool:
+        """Whether none of the job's outputs can show more than 8 bits. By default pictures keep their photo's depth."""
+        for name, output in job.outputs.items():
+            kind = self.kind(name)
+            depth = self.alpha_bits(name) if kind == "alpha" else self.write_options(name).bits
+            eight = depth == 8 or (depth is None and not {*map(_suffix, (output, job.image))}.isdisjoint(_EIGHT_BITS))
+            if not eight or _suffix(output) in _FLOATS:
+                return False
+        return True
 
     def write_options(self, output: str) -> WriteOptions:
         """How the file of an output other than an alpha is written."""
@@ -185,6 +198,9 @@ def run_job(
     check_outputs(job, options, overwrite=overwrite)
     if save_trimap is not None:
         check_output(save_trimap, overwrite=overwrite, bits=8, inputs=job.inputs)
+    if make_trimap is None and job.what == "trimap" and not any(is_pipe(path) for path in job.sources):
+        job_size(job, reading)  # files that do not fit are refused at once, not after an import
+    model.begin()
     exposure = model.options.network_exposure
     find = None if make_trimap is None else lambda photo: make_trimap(photo, model)
     inputs = read_inputs(job, snap=model.options.snap, exposure=exposure, reading=reading, find=find)
@@ -282,9 +298,8 @@ def read_finished(job: Job, *, reading: ReadOptions | None = None) -> Matte:
     alpha = as_float(read_alpha(job.trimap))
     known = None if job.known is None else read_trimap(job.known)
     windows = photo.metadata.windows
-    if windows is not None and alpha.shape[::-1] == windows.display[2:]:
-        alpha = over_data_window(alpha, windows)
-    if windows is not None and known is not None and known.shape[::-1] == windows.display[2:]:
+    alpha = over_data_window(alpha, windows)
+    if known is not None:
         known = over_data_window(known, windows)
     check_size((alpha.shape[1], alpha.shape[0]), photo.size, name=job.trimap, image_name=job.image, what="alpha")
     if known is not None:
@@ -379,6 +394,10 @@ def find_notes(
             notes.append(deliver(inputs.photo, form, output_space=options.space(name)).note)
             notes.append(metadata_note(form, inputs.photo.metadata) if options.files.metadata else None)
     return tuple(dict.fromkeys(note for note in notes if note))
+
+
+def _suffix(file: str) -> str:
+    return os.path.splitext(file)[1].lower()
 
 
 def backend_facts(backend: Backend) -> dict[str, Any]:

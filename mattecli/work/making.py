@@ -15,6 +15,7 @@ from mattecli.imaging.reading.open import label
 from mattecli.imaging.view import network_view
 from mattecli.trimaps.keying import key_trimap
 from mattecli.trimaps.make import certain_parts, with_certain
+from mattecli.trimaps.pairs import over_data_window
 from mattecli.trimaps.recipe import MaskRecipe
 from mattecli.trimaps.sources import parse_key
 from mattecli.trimaps.strokes import read_strokes
@@ -116,9 +117,13 @@ class Making:
         photo_name: str,
         on_note: Note,
     ) -> NDArray[np.uint8]:
-        """The trimap of a mask or matte (H, W), with its photo or without."""
-        if photo is not None and view is None:
-            view = network_view(photo)
+        """The trimap of a mask or matte (H, W), with its photo or without.
+
+        For an OpenEXR plate it may have the size of its display window, as in `read_pair`.
+        """
+        if photo is not None:
+            view = network_view(photo) if view is None else view
+            matte = over_data_window(matte, photo.metadata.windows)
         strokes = self._strokes(photo, photo_name)
         core, garbage = certain_parts(
             matte.shape, strokes=strokes, core=self.core, garbage=self.garbage, name=name, on_note=on_note

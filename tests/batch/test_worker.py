@@ -96,6 +96,38 @@ def test_only_the_outputs_that_an_option_is_for_are_made_anew(folders: Folders) 
     assert todo.replaces == {"composite": True}
 
 
+def test_what_auto_made_in_fp32_stays_done_where_auto_takes_bf16_now(folders: Folders) -> None:
+    photos, trimaps, out = folders
+    job = find_jobs(photos, out, trimaps=str(trimaps)).jobs[0]
+    before = worker_for(out)
+    write(before, read(before, job))
+    run = RunOptions(precision="bf16")
+    assert isinstance(Worker(BatchOptions(out=out, run=run, settled=True)).todo(job), Skipped)
+    assert isinstance(Worker(BatchOptions(out=out, run=run)).todo(job), Todo)
+
+
+def test_what_auto_made_in_bf16_is_not_done_for_a_run_in_fp32(folders: Folders) -> None:
+    photos, trimaps, out = folders
+    job = find_jobs(photos, out, trimaps=str(trimaps)).jobs[0]
+    before = Worker(BatchOptions(out=out, run=RunOptions(precision="bf16"), settled=True))
+    write(before, read(before, job))
+    assert isinstance(worker_for(out).todo(job), Todo)
+    assert isinstance(worker_for(out, run={"precision": "bf16"}).todo(job), Skipped)
+
+
+def test_an_alpha_that_was_kept_in_fp32_serves_a_run_for_which_auto_takes_bf16(folders: Folders) -> None:
+    photos, trimaps, out = folders
+    job = find_jobs(photos, out, trimaps=str(trimaps)).jobs[0]
+    before = Worker(BatchOptions(out=out, keep_alpha=True))
+    item = read(before, job)
+    before.write(item.todo, Matte(item.inputs, item.inputs.required_trimap / np.float32(255), "off", 0.1))
+    before.journal.close()
+    run = RunOptions(precision="bf16")
+    assert Worker(BatchOptions(out=out, run=run, settled=True)).has_kept(job)
+    assert before.alpha_keys([job]) <= Worker(BatchOptions(out=out, run=run, settled=True)).alpha_keys([job])
+    assert not Worker(BatchOptions(out=out, run=run)).has_kept(job)
+
+
 # Computed by the code of 0.1.0. A digest that changes would have all photos of all users matted again.
 @pytest.mark.parametrize(
     ("kind", "background", "options", "digest"),

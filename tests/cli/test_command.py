@@ -184,3 +184,22 @@ def test_the_fields_of_a_dataclass_become_options() -> None:
     small.command(cls=Command)(expanded(count))
     assert CliRunner().invoke(small, ["cat", "--legs", "4", "--tail"]).exit_code == 0
     assert seen == ["cat", Animal(legs=4, tail=True)]
+
+
+@pytest.mark.parametrize(
+    ("words", "completions"),
+    [
+        ("matte compo", ["composite"]),
+        ("matte predict --no-bro", []),
+        ("matte predict --cut", ["--cutout", "--cutout-for"]),
+        ("matte weights ver", ["verify"]),
+        ("matte weights convert --ha", ["--half"]),
+    ],
+)
+def test_a_shell_completes_commands_and_their_options(
+    words: str, completions: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COMP_WORDS", words)
+    monkeypatch.setenv("COMP_CWORD", str(len(words.split()) - 1))
+    found = CliRunner().invoke(app, [], prog_name="matte", env={"_MATTE_COMPLETE": "complete_bash"})
+    assert found.output.split() == completions

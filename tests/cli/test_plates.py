@@ -166,3 +166,13 @@ def test_alphas_and_trimaps_of_the_display_window_fit_plates_in_folders(plate: F
     assert code == 0, err
     assert stored("alone.exr").shape == (64, 64, 3)
     np.testing.assert_array_equal(stored("out/plate_composite.exr"), stored("alone.exr"))
+
+
+def test_a_mask_of_the_display_window_fits_a_plate(plate: Floats, run_matte: RunMatte) -> None:
+    code, _, err = run_matte("predict", "plate.exr", "--mask", "trimap.png", "--save-trimap", "made.png")
+    assert code == 0, err
+    made = read_image("made.png").pixels[..., 0]
+    assert made.shape == plate.shape[:2]
+    code, _, err = run_matte("trimap", "trimap.png", "--image", "plate.exr", "-o", "alone.png")
+    assert code == 0, err
+    np.testing.assert_array_equal(read_image("alone.png").pixels[..., 0], made)

@@ -75,7 +75,7 @@ def test_predict_takes_strokes_in_place_of_a_trimap(run_matte: RunMatte, photo: 
     assert 0 < json.loads(out)["unknown"] < 1
     assert run_matte("trimap", photo, "--scribbles", scribbles, "-o", trimap)[0] == 0
     found = read_alpha(alpha)
-    assert run_matte("predict", photo, "-t", trimap, "--overwrite")[0] == 0
+    assert run_matte("predict", photo, "-t", trimap, "--overwrite", "--precision", "fp32")[0] == 0
     assert np.array_equal(found, read_alpha(alpha)), "the trimap on the way is the one that `matte trimap` writes"
 
 

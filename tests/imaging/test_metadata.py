@@ -20,7 +20,7 @@ from PIL.TiffImagePlugin import IFDRational
 from mattecli.imaging import exif_blocks as exif
 from mattecli.imaging import xmp
 from mattecli.imaging.image import Image
-from mattecli.imaging.metadata import Metadata, read_metadata
+from mattecli.imaging.metadata import Metadata
 from mattecli.imaging.options import WriteOptions
 from mattecli.imaging.read import read_image
 from mattecli.imaging.reading.exr import exr_parts
@@ -92,12 +92,7 @@ def picture(order: str = "<", *, icc: bytes | None = None, depth: int = 8, chann
 
 
 def of_file(path: Path) -> Metadata:
-    with path.open("rb") as handle:
-        if path.suffix == ".tif":
-            return read_metadata(handle)
-        with PIL.Image.open(path) as opened:
-            opened.load()
-            return read_metadata(handle, opened)
+    return read_image(path).metadata
 
 
 # --- EXIF -------------------------------------------------------------------------------------------------------------

@@ -253,17 +253,18 @@ def test_tiles_of_odd_depths_are_refused_by_name(tmp_path: Path) -> None:
         read_image(tmp_path / "odd.tif")
 
 
-@pytest.mark.parametrize("how", ["DNG", "preview of a NEF", "CR2"])
+@pytest.mark.parametrize("how", ["DNG", "preview of a NEF", "CR2", "IIQ"])
 def test_a_camera_raw_file_is_named_and_not_taken_for_its_thumbnail(tmp_path: Path, how: str) -> None:
     path = tmp_path / "photo.nef"
     small = noise(120, 160, 3)
     if how == "DNG":
         tifffile.imwrite(path, small, photometric="rgb", extratags=[(50706, "B", 4, (1, 4, 0, 0), True)])
-    elif how == "CR2":
+    elif how in ("CR2", "IIQ"):
         tifffile.imwrite(path, small, photometric="rgb")
         content = path.read_bytes()
         first = struct.unpack("<I", content[4:8])[0]
-        path.write_bytes(content[:4] + struct.pack("<I", 16) + b"CR\2\0" + bytes(4) + content[first:])
+        mark = {"CR2": b"CR\2\0", "IIQ": b"IIII"}[how]
+        path.write_bytes(content[:4] + struct.pack("<I", 16) + mark + bytes(4) + content[first:])
     else:
         with tifffile.TiffWriter(path) as file:
             file.write(small, photometric="rgb", subifds=1)
@@ -272,8 +273,9 @@ def test_a_camera_raw_file_is_named_and_not_taken_for_its_thumbnail(tmp_path: Pa
         grey = struct.pack("<HHIHH", 262, 3, 1, 1, 0)
         assert content.count(grey) == 1
         path.write_bytes(content.replace(grey, struct.pack("<HHIHH", 262, 3, 1, 32803, 0)))
-    with pytest.raises(InputError, match=r"photo\.nef is a camera RAW file; develop it first \(darktable, RawTherapee"):
-        read_image(path)
+    for read in (read_image, read_size):
+        with pytest.raises(InputError, match=r"photo\.nef is a camera RAW file; develop it first \(darktable, RawTher"):
+            read(path)
 
 
 def test_exif_xmp_and_iptc_are_carried_as_they_are(tmp_path: Path) -> None:

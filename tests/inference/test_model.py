@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -8,11 +10,12 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from mattecli.errors import DeviceError, InputError, OutOfMemoryError, UsageError
+from mattecli.errors import DeviceError, InputError, OutOfMemoryError, UsageError, WeightsError
 from mattecli.geometry import Box
 from mattecli.inference import torch_backend
 from mattecli.inference.costs import Costs
-from mattecli.inference.model import predict_alpha
+from mattecli.inference.model import Model, predict_alpha
+from mattecli.inference.options import RunOptions
 from mattecli.inference.plan import plan
 from mattecli.inference.torch_backend import TorchBackend
 from mattecli.network.checkpoint import save_a2u
@@ -237,3 +240,19 @@ def test_an_exhausted_device_is_tried_again_with_half_the_tile_on_auto_only(raw:
     raw += [exhausted] * 4
     with pytest.raises(DeviceError, match=r"in tiles of 64; free some of it"):
         predict_alpha(image, trimap, Fake())
+
+
+def test_a_model_that_has_begun_imports_pytorch_while_other_work_goes_on_and_then_runs() -> None:
+    code = (
+        "import sys, threading, numpy as np; from mattecli.inference.model import Model\n"
+        "model = Model(); model.begin(); print('import torch' in [thread.name for thread in threading.enumerate()])\n"
+        "trimap = np.full((32, 48), 128, np.uint8)\n"
+        "print(model.predict(np.zeros((32, 48, 3), np.uint8), trimap).shape == trimap.shape)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["True", "True"]
+
+
+def test_a_model_that_begins_refuses_missing_weights_at_once() -> None:
+    with pytest.raises(WeightsError, match="nowhere is neither a file nor a bundled checkpoint"):
+        Model(RunOptions(weights="nowhere")).begin()

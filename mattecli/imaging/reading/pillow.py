@@ -10,6 +10,7 @@ import PIL.Image
 from numpy.typing import NDArray
 
 from mattecli.errors import InputError
+from mattecli.imaging import xmp, xmp_extension
 from mattecli.imaging.colour import to_srgb
 from mattecli.imaging.exif_facts import interop_of, orientation_in, plain_exif, usable_resolution
 from mattecli.imaging.metadata import Metadata
@@ -94,12 +95,17 @@ def _metadata(picture: PIL.Image.Image, chunks: Chunks | None) -> Metadata:
     if chunks is not None:
         return chunks.metadata
     info = picture.info
-    exif, xmp = info.get("exif"), info.get("xmp")
+    exif, packet = info.get("exif"), info.get("xmp") or None
+    if isinstance(packet, str):
+        packet = packet.encode()
+    segments = [content for _, content in getattr(picture, "applist", ()) if content.startswith(xmp_extension.MARK)]
+    if packet and segments:
+        packet = xmp_extension.joined(xmp.as_utf8(packet) or packet, segments) or packet
     photoshop = info.get("photoshop") or {}
     iptc = photoshop.get(_IPTC) if isinstance(photoshop, dict) else None
     return Metadata(
         plain_exif(exif if isinstance(exif, bytes) else None),
-        xmp.encode() if isinstance(xmp, str) else xmp or None,
+        packet,
         iptc if isinstance(iptc, bytes) else None,
     )
 

@@ -165,9 +165,10 @@ def _exif(ifd: Ifd) -> bytes | None:
         return None
 
 
-def tiff_size(handle: BinaryIO) -> tuple[int, int]:
-    """Width and height of the upright picture, from the header."""
+def tiff_size(handle: BinaryIO, name: str) -> tuple[int, int]:
+    """Width and height of the upright picture, from the header. Raises InputError for a camera RAW file."""
     ifd, _ = read_ifds(handle)
+    _check_raw(ifd, name)
     width, height = ifd.number(256, 0), ifd.number(257, 0)
     return (height, width) if orientation_of(ifd.number(274, 1)) >= 5 else (width, height)
 
@@ -180,7 +181,8 @@ def _check_raw(ifd: Ifd, name: str) -> None:
             kinds.add(read_ifd(ifd.handle, at, order=ifd.order, big=ifd.big).number(262, 1))
         except ValueError:
             continue
-    if kinds & {32803, 34892} or 50706 in ifd.entries or read_at(ifd.handle, 8, 2) == b"CR":
+    mark = read_at(ifd.handle, 8, 4)
+    if kinds & {32803, 34892} or 50706 in ifd.entries or mark[:2] == b"CR" or mark in (b"IIII", b"MMMM"):
         raise InputError(f"{name} is {RAW}")
 
 

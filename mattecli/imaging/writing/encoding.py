@@ -18,6 +18,7 @@ from mattecli.imaging import exif_blocks, metadata
 from mattecli.imaging.options import WriteOptions
 from mattecli.imaging.writing.png import save_png
 from mattecli.imaging.writing.tiff import save_tiff
+from mattecli.imaging.xmp_extension import split
 
 if TYPE_CHECKING:
     from mattecli.imaging.image import Image
@@ -88,7 +89,7 @@ def _in_jpeg(known: Metadata) -> tuple[Metadata, tuple[str, ...]]:
     if exif:
         exif, left_out = exif_blocks.shortened(exif, _JPEG_BLOCK - len(exif_blocks.PREFIX))
         lost.append(left_out)
-    if xmp and len(xmp) + len(_XMP_IN_JPEG) > _JPEG_BLOCK:
+    if xmp and split(xmp, _JPEG_BLOCK - len(_XMP_IN_JPEG)) is None:
         xmp = None
         lost.append("XMP")
     if iptc and len(iptc) >= _JPEG_BLOCK - 64:
@@ -103,11 +104,15 @@ def _jpeg(handle: BinaryIO, image: Image, options: WriteOptions) -> None:
     if known.exif:
         blocks["exif"] = exif_blocks.PREFIX + known.exif
     if known.xmp:
-        blocks["xmp"] = known.xmp
+        blocks["xmp"], extension = split(known.xmp, _JPEG_BLOCK - len(_XMP_IN_JPEG)) or (b"", [])
+        blocks["extra"] = b"".join(_segment(0xE1, part) for part in extension)
     if known.iptc:
-        content = b"Photoshop 3.0\0" + metadata.iptc_resource(known.iptc)
-        blocks["extra"] = b"\xff\xed" + (2 + len(content)).to_bytes(2, "big") + content
+        blocks["extra"] += _segment(0xED, b"Photoshop 3.0\0" + metadata.iptc_resource(known.iptc))
     _save(handle, "JPEG", image, quality=_number(options, _QUALITY), subsampling="4:4:4", **blocks)
+
+
+def _segment(marker: int, content: bytes) -> bytes:
+    return bytes((0xFF, marker)) + (2 + len(content)).to_bytes(2, "big") + content
 
 
 def _webp(handle: BinaryIO, image: Image, options: WriteOptions) -> None:

@@ -23,12 +23,13 @@ from mattecli.system.folders import as_read, pictures_in
 from mattecli.training.data import foregrounds
 from mattecli.training.data.cache import Cache, file_stamp, key_of
 from mattecli.training.data.config import DataConfig
+from mattecli.training.data.foregrounds.canvas import premultiplied, straight
 from mattecli.training.data.random import Draw, name_at
 
 Bytes = NDArray[np.uint8]
 
 _BANK_SEED = 1_000_003  # foreground k is the same for every training seed, so one cache serves all runs
-_VERSION = 2  # of how cut-outs are prepared; part of their cache key
+_VERSION = 3  # of how cut-outs are prepared; part of their cache key
 _FAINT = 24  # of 255
 _SMALLEST = 8  # pixels of a cut-out's shorter side
 _PARTNERS = {"photo": "alpha", "alpha": "photo"}  # endings of a pair's names
@@ -136,29 +137,11 @@ def prepare_cutout(files: CutoutFiles, *, largest_side: int) -> Bytes:
 
 
 def spread_colours(colour: Bytes, alpha: Bytes) -> Bytes:
-    """Colours (H, W, 3) in which pixels of alpha 0 take the colours near them, the coarser the farther away.
-
-    Weighted averages over a pyramid, filled in from coarse to fine (Gortler and others, "The lumigraph", 1996).
-    """
-    weight = alpha.astype(np.float32)[:, :, None] * np.float32(1 / 255)
-    levels: list[tuple[NDArray[np.float32], NDArray[np.float32]]] = [(colour * weight, weight)]
-    while max(levels[-1][0].shape[:2]) > 1:
-        height, width = levels[-1][0].shape[:2]
-        half = (-(-width // 2), -(-height // 2))
-        sums, weight = (
-            np.asarray(cv2.resize(plane, half, interpolation=cv2.INTER_AREA), np.float32) for plane in levels[-1]
-        )
-        levels.append((sums, weight.reshape(*sums.shape[:2], 1)))
-    sums, weight = levels.pop()
-    filled = sums / np.maximum(weight, 1e-6)
-    while levels:
-        sums, weight = levels.pop()
-        height, width = sums.shape[:2]
-        coarse = np.asarray(cv2.resize(filled, (width, height)), np.float32).reshape(sums.shape)
-        sure = np.minimum(weight * 4, 1)  # a small weight says little about the colour
-        filled = coarse + (sums / np.maximum(weight, 1e-6) - coarse) * sure
+    """Colours (H, W, 3) in which pixels of alpha 0 take the colours near them, the coarser the farther away."""
+    picture = np.dstack([colour, alpha]).astype(np.float32) * np.float32(1 / 255)
+    spread = straight(premultiplied(picture[:, :, :3], picture[:, :, 3]))
     visible = alpha[:, :, None] >= 64  # keep their own colours
-    return np.where(visible, colour, np.clip(np.round(filled), 0, 255).astype(np.uint8))
+    return np.where(visible, colour, np.round(np.clip(spread, 0, 1) * 255).astype(np.uint8))
 
 
 class _Textures(Sequence[Bytes]):

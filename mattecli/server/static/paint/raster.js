@@ -25,6 +25,7 @@ const CLOSE = 1e-4;
  * @returns {number[]}
  */
 export function strokeSpans(points, size) {
+  /** @type {number[]} */
   const spans = [];
   for (let i = 0; i < Math.max(1, points.length - 1); i++) {
     capsuleSpans(points[i], points[Math.min(i + 1, points.length - 1)], size, spans);

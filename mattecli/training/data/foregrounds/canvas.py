@@ -115,16 +115,11 @@ def blur(picture: Premultiplied, sigma: float) -> Premultiplied:
     return cv2.GaussianBlur(picture, (0, 0), sigma, borderType=cv2.BORDER_REFLECT_101)
 
 
-def finish(picture: Premultiplied, kind: str, *, solid: bool = True) -> Foreground:
-    """Straight 8-bit colours and alpha of a premultiplied picture. It is solid only if some alpha is full."""
-    alpha = np.rint(np.clip(picture[..., 3], 0, 1) * 255).astype(np.uint8)
-    colour = np.rint(np.clip(_straight(picture), 0, 1) * 255).astype(np.uint8)
-    full = float(np.count_nonzero(alpha == 255)) / alpha.size
-    return Foreground(colour, alpha, kind, solid and full >= 0.005)
+def straight(picture: Premultiplied) -> Field:
+    """The straight colours of a picture, (H, W, 3), with those of coarser scales where alpha goes to 0.
 
-
-def _straight(picture: Premultiplied) -> Field:
-    """Straight colours. Where alpha goes to 0, coarser scales fill in (pull-push: Gortler et al., Lumigraph, 1996)."""
+    Averages over a pyramid are filled in from coarse to fine (pull-push: Gortler et al., "The Lumigraph", 1996).
+    """
     height, width = picture.shape[:2]
     if min(height, width) <= 4:
         total = picture.sum((0, 1))
@@ -132,10 +127,18 @@ def _straight(picture: Premultiplied) -> Field:
         coarse: Field = np.broadcast_to(mean, (height, width, 3)).astype(np.float32)
     else:
         half = cv2.resize(picture, ((width + 1) // 2, (height + 1) // 2), interpolation=cv2.INTER_AREA)
-        coarse = cv2.resize(_straight(half), (width, height), interpolation=cv2.INTER_LINEAR)
+        coarse = cv2.resize(straight(half), (width, height), interpolation=cv2.INTER_LINEAR)
     trust = 0.02  # about the step of an 8-bit premultiplied colour at low alpha
     premultiplied, alpha = cv2.cvtColor(picture, cv2.COLOR_RGBA2RGB), cv2.extractChannel(picture, 3)
     return scaled(cv2.scaleAdd(coarse, trust, premultiplied), 1 / (alpha + np.float32(trust)))
+
+
+def finish(picture: Premultiplied, kind: str, *, solid: bool = True) -> Foreground:
+    """Straight 8-bit colours and alpha of a premultiplied picture. It is solid only if some alpha is full."""
+    alpha = np.rint(np.clip(picture[..., 3], 0, 1) * 255).astype(np.uint8)
+    colour = np.rint(np.clip(straight(picture), 0, 1) * 255).astype(np.uint8)
+    full = float(np.count_nonzero(alpha == 255)) / alpha.size
+    return Foreground(colour, alpha, kind, solid and full >= 0.005)
 
 
 def _fixed(points: Points) -> NDArray[np.int32]:

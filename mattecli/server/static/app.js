@@ -1,0 +1,215 @@
+/** The page: its parts, put together. */
+import { actionsOf } from "./actions.js";
+import { Api } from "./api.js";
+import { react } from "./events.js";
+import { bindingOf } from "./keys.js";
+import { Tools } from "./paint/tools.js";
+import { beginPanel } from "./panels/begin.js";
+import { byId } from "./panels/elements.js";
+import { finishPanel } from "./panels/finish.js";
+import { judgePanel, mattePanel } from "./panels/matte.js";
+import { fillStatus } from "./panels/status.js";
+import { fillStrip } from "./panels/strip.js";
+import { fillToolbar } from "./panels/toolbar.js";
+import { fillTop } from "./panels/top.js";
+import { fillWipe, takeDrops } from "./panels/wipe.js";
+import { OpenPhoto } from "./photo.js";
+import { Store, initialFields } from "./state.js";
+import { composer } from "./view/composer.js";
+import { Viewer } from "./view/viewer.js";
+
+const WORD = 30_000; // milliseconds between signs of life while the tab is hidden
+const TURN = 4_000; // milliseconds before a read-only tab asks whether it may write now
+
+const store = new Store(initialFields());
+const api = new Api(document.querySelector("meta[name=matte-token]")?.getAttribute("content") ?? "", tabWord());
+const compose = composer();
+/** @type {OpenPhoto | null} */
+let photo = null;
+let opening = 0;
+let usualSize = store.now.size; // of the brush, until another one is chosen
+
+const picture = /** @type {HTMLCanvasElement} */ (byId("picture"));
+const viewer = new Viewer({
+  canvas: picture,
+  marks: /** @type {HTMLCanvasElement} */ (byId("marks")),
+  look,
+  mark: (context) => tools.mark(context),
+  moved: ({ scale }) => {
+    store.set({ scale });
+    photo?.mattes.moved();
+  },
+});
+const tools = new Tools({
+  viewer,
+  store,
+  photo: () => photo,
+  pick: (colour) => {
+    store.set({ tool: "brush" });
+    void photo?.propose({ source: "key", colour: `#${colour.map((value) => value.toString(16).padStart(2, "0")).join("")}` });
+  },
+});
+const act = (/** @type {string} */ name) => actions[name]?.();
+const finish = finishPanel(store, act, () => photo);
+const actions = actionsOf({ store, viewer, tools, photo: () => photo, open, save: finish.save });
+
+fillTop(store, act);
+fillToolbar(store, act);
+fillStatus(store);
+fillStrip(store, open);
+fillWipe(store);
+takeDrops((file) => void photo?.layFile(file));
+byId("panel").append(
+  beginPanel(store, act, () => photo),
+  mattePanel(store, act, () => photo),
+  judgePanel(store, act, (place) => (store.set({ finding: place - 1 }), act("next"))),
+  finish.element,
+);
+store.watch(["view", "wipe", "wipeAt", "bare", "overlay", "strength", "gamma", "behind", "photo", "matte"], () => viewer.invalidate());
+store.watch(["exposure"], () => photo?.scene.renewPhoto());
+store.watch(["tool"], ({ tool }) => {
+  picture.dataset.cursor = tool === "hand" ? "hand" : tool === "brush" ? "none" : "cross";
+});
+addEventListener("themechange", () => viewer.invalidate());
+listenToKeys();
+keepEvents();
+void start();
+
+/** @returns {import("./view/viewer.js").Look} */
+function look() {
+  const { view, wipe, wipeAt, bare, overlay, strength, gamma, behind } = store.now;
+  photo?.settle();
+  const one = (/** @type {import("./view/compose.js").Kind} */ kind) => ({ kind, overlay, strength, gamma });
+  const views = bare ? [one("photo")] : wipe && wipe !== view ? [one(view), one(wipe)] : [one(view)];
+  return { views, wipe: wipeAt, behind };
+}
+
+async function start() {
+  try {
+    const session = await api.session();
+    store.set({ session });
+    const last = sessionStorage.getItem("photo");
+    const first = session.photos.find(({ id }) => id === last) ?? session.photos[0];
+    if (first) await open(first.id);
+    else byId("opening").textContent = "There is no photo here. Name photos or a folder of photos on the command line.";
+  } catch (error) {
+    store.set({ message: { text: `${/** @type {Error} */ (error).message}`, kind: "bad" } });
+  }
+}
+
+/** @param {string} id */
+async function open(id) {
+  if (photo?.id === id) return;
+  const turn = ++opening;
+  byId("opening").hidden = photo !== null; // the last photo stays until the next one is there
+  try {
+    await photo?.sent();
+    const fact = await api.open(id);
+    if (turn !== opening) return;
+    leave();
+    const { box, findings, finding, run, proposing, saving } = initialFields();
+    store.set({ box, findings, finding, run, proposing, saving, exposure: 0, message: null });
+    photo = new OpenPhoto({ api, store, viewer, fact, compose });
+    store.set(fact.painted ? { tool: "brush", view: "labels" } : { tool: "box", view: "photo" });
+    viewer.open(photo.scene, { width: fact.width, height: fact.height });
+    if (store.now.size === usualSize) {
+      usualSize = Math.max(5, Math.round(Math.max(fact.width, fact.height) / 25));
+      store.set({ size: usualSize });
+    }
+    sessionStorage.setItem("photo", id);
+    byId("opening").hidden = true;
+  } catch (error) {
+    store.set({ message: { text: /** @type {Error} */ (error).message, kind: "bad" } });
+  }
+}
+
+/** Lets go of the open photo once its strokes are sent. */
+function leave() {
+  const left = photo;
+  if (!left) return;
+  left.close();
+  void api.close(left.id).catch(() => undefined); // the server notices the silence of the tab
+}
+
+function listenToKeys() {
+  addEventListener("pointerdown", () => delete document.body.dataset.tabbing);
+  addEventListener("keydown", (event) => {
+    if (event.key === "Tab") document.body.dataset.tabbing = "true"; // the focus is shown on the picture, too
+    const binding = bindingOf(event);
+    if (!binding || inControl(event) || (byId("help").matches("[open]") && binding.action !== "help")) return;
+    if (binding.held || event.ctrlKey || event.key.length === 1 || event.target === picture || event.target === document.body || event.key.startsWith("F")) {
+      event.preventDefault();
+    }
+    if (binding.action === "pan") tools.panning = true;
+    else if (binding.action === "bare") store.set({ bare: true });
+    else if (!event.repeat || REPEATED.has(binding.action)) act(binding.action);
+    if (binding.action === "pan") picture.dataset.cursor = "hand";
+  });
+  const released = () => {
+    if (tools.panning) store.set({ tool: store.now.tool });
+    tools.panning = false;
+    store.set({ bare: false });
+    picture.dataset.cursor = store.now.tool === "hand" ? "hand" : store.now.tool === "brush" ? "none" : "cross";
+  };
+  addEventListener("keyup", (event) => {
+    if (bindingOf(event)?.held) released();
+  });
+  addEventListener("blur", released);
+}
+
+const REPEATED = new Set(["smaller", "larger", "undo", "redo", "in", "out", "next", "previous", "moveLeft", "moveRight", "moveUp", "moveDown"]);
+
+/**
+ * Whether a key belongs to the control that has the focus.
+ * @param {KeyboardEvent} event
+ */
+function inControl({ target, key, ctrlKey, metaKey }) {
+  if (!(target instanceof HTMLElement) || target === picture) return false;
+  const moves = key === " " || key === "Enter" || key.startsWith("Arrow") || key.startsWith("Page") || key === "Home" || key === "End";
+  if (target.matches("input[type=number], input[type=text], select")) return !(ctrlKey || metaKey || key === "Escape" || key === "F1");
+  return moves && target.matches("input, button, summary, a, [role=slider]") && !(ctrlKey || metaKey);
+}
+
+/** One stream of events for the tab, while it is seen. */
+function keepEvents() {
+  /** @type {(() => void) | null} */
+  let end = null;
+  let seen = false;
+  const begin = () => {
+    end = api.events(
+      (event) => photo && react(photo, event),
+      (open) => {
+        if (open && seen) void photo?.resync().catch(() => undefined); // the stream tells of the next failure
+        seen = true;
+        if (!open) store.set({ online: false });
+        else if (!photo?.queue.unsent) store.set({ online: true });
+      },
+    );
+  };
+  begin();
+  document.addEventListener("visibilitychange", () => {
+    if (document.hidden) {
+      end?.();
+      end = null;
+    } else if (!end) {
+      begin();
+    }
+  });
+  setInterval(() => {
+    if (document.hidden) void api.health().catch(() => undefined); // a hidden tab keeps its photo by this
+  }, WORD);
+  setInterval(() => {
+    if (!document.hidden && store.now.photo?.readonly) void photo?.resync().catch(() => undefined); // asked again soon
+  }, TURN);
+  addEventListener("pagehide", leave);
+  addEventListener("beforeunload", (event) => {
+    if (store.now.unsent) event.preventDefault(); // strokes that the server does not have would be lost
+  });
+}
+
+function tabWord() {
+  const known = sessionStorage.getItem("tab");
+  const word = known ?? crypto.randomUUID();
+  sessionStorage.setItem("tab", word);
+  return word;
+}

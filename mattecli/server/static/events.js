@@ -1,0 +1,71 @@
+/** What the server's events mean for the open photo. */
+import { sentence } from "./sentence.js";
+
+/**
+ * @typedef {import("./photo.js").OpenPhoto} OpenPhoto
+ * @typedef {import("./api.js").ServerEvent} ServerEvent
+ */
+
+/**
+ * @param {OpenPhoto} photo
+ * @param {ServerEvent} event
+ */
+export function react(photo, event) {
+  if (event.photo !== undefined && event.photo !== photo.id) return;
+  REACTIONS[event.type]?.(photo, event);
+}
+
+/** @type {Record<string, (photo: OpenPhoto, event: ServerEvent) => void>} */
+const REACTIONS = {
+  proposal(photo, { proposal, error, cancelled, inside, outside, notes }) {
+    const { proposing } = photo.store.now;
+    if (proposing !== proposal && proposing !== "…") return; // a newer one is being made
+    if (cancelled) return;
+    if (!error) return photo.lay({ proposal, inside, outside, notes: notes ?? [] });
+    photo.store.set({ proposing: null });
+    photo.say(sentence(error), "bad");
+  },
+
+  progress({ store }, { run, share, left }) {
+    const now = store.now.run;
+    if (now && now.run === run) store.set({ run: { ...now, share, left: left ?? null } });
+  },
+
+  matte(photo, { matte, estimate }) {
+    const { store, scene } = photo;
+    const { run, painted, photo: fact } = store.now;
+    if (run && run.run !== matte.run && run.kind === "exact" && matte.kind === "preview") return;
+    store.set({ matte, run: run?.run === matte.run || run?.kind === matte.kind ? null : run });
+    if (estimate?.exact !== undefined) store.set({ estimate: estimate.exact });
+    scene.showMatte(matte);
+    if (matte.kind === "exact") {
+      void photo.mattes.find();
+      photo.say(matte.sequence === painted ? "The exact matte is ready." : "The exact matte is ready, from older paint.", "good");
+    }
+    if (matte.sequence !== painted && fact) photo.mattes.soon();
+  },
+
+  failed(photo, { run, error, cancelled }) {
+    if (photo.store.now.run?.run === run) photo.store.set({ run: null });
+    if (cancelled) return;
+    photo.say(sentence(error), "bad");
+    photo.store.set({ saving: null });
+  },
+
+  saved(photo, { files, sequence, error }) {
+    photo.store.set({ saving: null });
+    if (error) return photo.say(sentence(error), "bad");
+    const names = files.map((/** @type {{name: string}} */ { name }) => name);
+    photo.store.set({ saved: sequence });
+    photo.say(`Saved ${names.join(", ")}.`, "good");
+  },
+
+  changed(photo, { file }) {
+    const what = file === "photo" ? "photo" : "trimap";
+    photo.say(`The ${what} was changed on disk since it was opened. Open the page anew before you save.`, "bad");
+  },
+
+  closing(photo) {
+    photo.say("The server has ended. All that it has is kept: start it again with the same command.", "bad");
+  },
+};

@@ -1,0 +1,86 @@
+/** The mattes of the open photo: made, waited for, judged and saved. */
+import { sentence } from "./sentence.js";
+
+const PAUSE = 700; // milliseconds after the last change before a matte is made
+const SHORT_RUN = 10; // seconds; an exact run that takes less starts by itself
+const MOST_PREVIEWED = 2 ** 21; // pixels; larger parts are previewed as a whole
+
+export class Mattes {
+  /** @param {import("./photo.js").OpenPhoto} photo */
+  constructor(photo) {
+    this._photo = photo;
+    this._timer = 0;
+  }
+
+  /** Makes a matte when nothing has changed for a moment. */
+  soon() {
+    clearTimeout(this._timer);
+    this._timer = setTimeout(() => this._now(), PAUSE);
+  }
+
+  _now() {
+    const { automatic, hasBase, matte, painted, run, estimate, proposing, photo } = this._photo.store.now;
+    if (!automatic || photo?.readonly || !(hasBase || matte)) return;
+    if (matte?.sequence === painted && (matte.kind === "exact" || this._covers(matte))) return;
+    if (this._photo.scene.live.current || this._photo.queue.unsent || proposing) return this.soon();
+    if (estimate !== null && estimate < SHORT_RUN) void this.make("exact");
+    else if (run?.kind !== "exact") void this.make("preview");
+  }
+
+  /** The picture was moved: a preview may be of another part. */
+  moved() {
+    const { matte } = this._photo.store.now;
+    if (matte?.kind === "preview" && !this._covers(matte)) this.soon();
+  }
+
+  /**
+   * Whether a matte has all that is in view.
+   * @param {import("./api.js").Matte} matte
+   */
+  _covers({ box }) {
+    const { left, top, right, bottom } = this._photo.viewer.visible;
+    return !box || (box[0] <= left && box[1] <= top && box[2] >= right && box[3] >= bottom);
+  }
+
+  /** @param {"preview" | "exact"} kind */
+  async make(kind) {
+    const { left, top, right, bottom } = this._photo.viewer.visible;
+    const small = (right - left) * (bottom - top) <= MOST_PREVIEWED;
+    try {
+      await this._photo.sent();
+      const { run } = await this._photo.api.matte(this._photo.id, kind, kind === "preview" && small ? [left, top, right, bottom] : undefined);
+      if (this._photo.store.now.matte?.run !== run) this._photo.store.set({ run: { run, kind, share: 0, left: null } });
+    } catch (error) {
+      this._photo.say(sentence(/** @type {Error} */ (error).message), "bad");
+    }
+  }
+
+  cancel() {
+    const { run } = this._photo.store.now;
+    if (run) void this._photo.api.cancel(this._photo.id, run.run).catch((error) => this._photo.say(error.message, "bad"));
+  }
+
+  async find() {
+    try {
+      this._photo.store.set({ findings: (await this._photo.api.findings(this._photo.id)).findings, finding: -1 });
+    } catch {
+      this._photo.store.set({ findings: null, finding: -1 }); // they can be asked for again with the next matte
+    }
+  }
+
+  /** @param {import("./api.js").SaveWish} wish */
+  async save(wish) {
+    try {
+      await this._photo.sent();
+      const { save } = await this._photo.api.save(this._photo.id, wish);
+      this._photo.store.set({ saving: save });
+    } catch (error) {
+      this._photo.say(sentence(/** @type {Error} */ (error).message), "bad");
+    }
+  }
+
+  /** Starts no more. */
+  close() {
+    clearTimeout(this._timer);
+  }
+}

@@ -1,0 +1,295 @@
+/**
+ * Pointers on the canvas: what they do with each tool.
+ */
+import { toView } from "../view/transform.js";
+import { drawOver } from "../view/over.js";
+import { panning, pinching, wheel } from "./gestures.js";
+import { dragged, grip } from "./box.js";
+
+/**
+ * @typedef {import("./stroke.js").Shape} Shape
+ * @typedef {import("../photo.js").OpenPhoto} OpenPhoto
+ * @typedef {import("../view/viewer.js").Viewer} Viewer
+ * @typedef {import("../state.js").Store<import("../state.js").Fields>} PageStore
+ * @typedef {import("./gestures.js").Gesture} Gesture
+ */
+
+export const SMALLEST = 1;
+export const LARGEST = 2000;
+
+export class Tools {
+  /** @param {{viewer: Viewer, store: PageStore, photo: () => OpenPhoto | null, pick: (colour: number[]) => void}} parts */
+  constructor({ viewer, store, photo, pick }) {
+    this.viewer = viewer;
+    this.store = store;
+    this._photo = photo;
+    this._pick = pick;
+    /** @type {Gesture | null} */
+    this._gesture = null;
+    /** @type {Map<number, PointerEvent>} */
+    this._touches = new Map();
+    /** @type {[number, number][]} corners of a polygon, in pixels of the picture */
+    this._corners = [];
+    /** @type {import("./raster.js").BrushPoint | null} where the last stroke ended */
+    this._last = null;
+    /** @type {PointerEvent | null} */
+    this._pointer = null;
+    this._sizing = false;
+    /** Whether a key that moves the picture is held. */
+    this.panning = false;
+    this._listen(viewer.canvas);
+  }
+
+  /** @param {HTMLCanvasElement} canvas */
+  _listen(canvas) {
+    canvas.addEventListener("pointerdown", (event) => this._down(event));
+    canvas.addEventListener("pointermove", (event) => this._move(event));
+    canvas.addEventListener("pointerup", (event) => this._up(event));
+    canvas.addEventListener("pointercancel", (event) => this._cancelled(event));
+    canvas.addEventListener("pointerleave", () => this._hover(null));
+    canvas.addEventListener("dblclick", () => this.finish());
+    canvas.addEventListener("contextmenu", (event) => event.preventDefault());
+    canvas.addEventListener("wheel", (event) => wheel(this.viewer, event), { passive: false });
+    this.store.watch(["tool", "size", "box", "finding"], () => this.viewer.invalidateMarks());
+  }
+
+  /** Closes a polygon. Says whether there was one. */
+  finish() {
+    const corners = this._corners;
+    this._corners = [];
+    this.viewer.invalidateMarks();
+    if (corners.length > 2) this._photo()?.paint(this._outline(corners));
+    return corners.length > 0;
+  }
+
+  /** Leaves what is going on. Says whether there was something. */
+  cancel() {
+    const busy = this._gesture !== null || this._corners.length > 0;
+    this._gesture?.cancel?.();
+    this._gesture = null;
+    this._corners = [];
+    this.viewer.invalidateMarks();
+    return busy;
+  }
+
+  /** @param {1 | -1} direction another size of the brush */
+  resize(direction) {
+    const { size } = this.store.now;
+    const step = Math.max(1, Math.round(size * 0.15));
+    this.store.set({ size: Math.min(Math.max(size + direction * step, SMALLEST), LARGEST) });
+  }
+
+  /** @param {PointerEvent} event */
+  _down(event) {
+    const canvas = this.viewer.canvas;
+    canvas.focus({ preventScroll: true });
+    canvas.setPointerCapture(event.pointerId);
+    this._hover(event);
+    if (event.pointerType === "touch") {
+      this._touches.set(event.pointerId, event);
+      if (this._touches.size === 2) {
+        this._gesture?.cancel?.();
+        this._gesture = pinching(this.viewer, this._touches);
+        return;
+      }
+    }
+    if (!this._photo() || this._gesture) return;
+    this._gesture = this._begin(event);
+  }
+
+  /**
+   * @param {PointerEvent} event
+   * @returns {Gesture | null}
+   */
+  _begin(event) {
+    const { tool } = this.store.now;
+    if (event.button === 1 || this.panning || tool === "hand") return panning(this.viewer, event);
+    if (event.button === 2) return this._resizing(event);
+    if (event.button !== 0 && event.button !== 5) return null;
+    if (this.store.now.photo?.readonly) return this._photo()?.refuse() ?? null;
+    if (this.store.now.view === "photo" && tool !== "box" && tool !== "pick") this.store.set({ view: "labels" });
+    if (tool === "brush") return this._stroke(event);
+    if (tool === "lasso") return this._lasso(event);
+    if (tool === "box") return this._box(event);
+    if (tool === "polygon") return this._corner(event);
+    if (tool === "fill") return this._fill(event);
+    this._pickAt(event);
+    return null;
+  }
+
+  /** @param {PointerEvent} event */
+  _move(event) {
+    this._hover(event);
+    if (this._touches.has(event.pointerId)) this._touches.set(event.pointerId, event);
+    this._gesture?.move(event);
+  }
+
+  /** @param {PointerEvent} event */
+  _up(event) {
+    this._touches.delete(event.pointerId);
+    if (this._gesture && event.buttons === 0) {
+      const gesture = this._gesture;
+      this._gesture = null;
+      gesture.end?.(event);
+    }
+  }
+
+  /** @param {PointerEvent} event */
+  _cancelled(event) {
+    this._touches.delete(event.pointerId);
+    this._gesture?.cancel?.();
+    this._gesture = null;
+  }
+
+  /** @param {PointerEvent | null} event */
+  _hover(event) {
+    this._pointer = event;
+    this.viewer.invalidateMarks();
+  }
+
+  /** @param {PointerEvent} event @returns {Gesture} */
+  _resizing(event) {
+    const { size } = this.store.now;
+    this._sizing = true;
+    const end = () => {
+      this._sizing = false;
+      this.viewer.invalidateMarks();
+    };
+    const move = (/** @type {PointerEvent} */ at) => {
+      const wide = ((at.clientX - event.clientX) * this.viewer.ratio) / this.viewer.transform.scale;
+      this.store.set({ size: Math.round(Math.min(Math.max(size + 2 * wide, SMALLEST), LARGEST)) });
+    };
+    return { move, end, cancel: end };
+  }
+
+  /** @param {PointerEvent} event @returns {Gesture | null} */
+  _stroke(event) {
+    const photo = /** @type {OpenPhoto} */ (this._photo());
+    const scene = photo.scene;
+    const shape = this._shape(this.store.now.eraser || (event.buttons & 32) !== 0, false);
+    shape.colours = this._coloursAt(event);
+    scene.live.current = shape;
+    if (event.shiftKey && this._last) this._add(shape, this._last);
+    this._add(shape, this._brushAt(event));
+    return {
+      move: (at) => {
+        const events = at.getCoalescedEvents?.() ?? [];
+        for (const one of events.length ? events : [at]) this._add(shape, this._brushAt(one));
+      },
+      end: () => {
+        this._last = shape.points[shape.points.length - 1];
+        photo.paint(shape);
+        scene.live.current = null;
+      },
+      cancel: () => (scene.live.current = null, this.viewer.invalidate()),
+    };
+  }
+
+  /**
+   * @param {Shape} shape
+   * @param {import("./raster.js").BrushPoint} point
+   */
+  _add(shape, point) {
+    const last = shape.points.at(-1);
+    if (last && last.every((value, i) => value === point[i])) return;
+    shape.points.push(point);
+    this._photo()?.scene.extend(this.viewer.views);
+    this.viewer.invalidate();
+  }
+
+  /** @param {PointerEvent} event @returns {Gesture} */
+  _lasso(event) {
+    this._corners = [this.viewer.pointOf(event)];
+    return {
+      move: (at) => {
+        const events = at.getCoalescedEvents?.() ?? [at];
+        for (const one of events) this._corners.push(this.viewer.pointOf(one));
+      },
+      end: () => this.finish(),
+      cancel: () => (this._corners = []),
+    };
+  }
+
+  /** @param {PointerEvent} event @returns {null} */
+  _corner(event) {
+    const [x, y] = this.viewer.positionOf(event);
+    const first = this._corners.length > 2 && toView(this.viewer.transform, ...this._corners[0]);
+    if (first && Math.hypot(first[0] - x, first[1] - y) < 8 * this.viewer.ratio) this.finish();
+    else this._corners.push(this.viewer.pointOf(event));
+    return null;
+  }
+
+  /** @param {PointerEvent} event @returns {null} */
+  _fill(event) {
+    const [x, y] = this.viewer.pointOf(event).map(Math.floor);
+    const { width, height } = this.viewer.picture;
+    if (x >= 0 && y >= 0 && x < width && y < height) this._photo()?.fill(x, y, this._shape(this.store.now.eraser, true));
+    return null;
+  }
+
+  /** @param {PointerEvent} event @returns {Gesture} */
+  _box(event) {
+    const start = this.viewer.pointOf(event);
+    const near = (8 * this.viewer.ratio) / this.viewer.transform.scale;
+    const { box } = this.store.now;
+    const held = box ? grip(box, start, near) : null;
+    const move = (/** @type {PointerEvent} */ at) =>
+      this.store.set({ box: dragged(held ? box : null, held, start, this.viewer.pointOf(at), this.viewer.picture) });
+    const cancel = () => this.store.set({ box });
+    return { move, end: (at) => (move(at), this.store.now.box === null && cancel()), cancel };
+  }
+
+  /** @param {PointerEvent} event */
+  _pickAt(event) {
+    const [x, y] = this.viewer.pointOf(event);
+    const colour = this._photo()?.scene.colourAt(x, y, this.viewer.range.level);
+    if (colour) this._pick(colour);
+  }
+
+  /**
+   * Colours like the one under the pen, where paint keeps to those.
+   * @param {PointerEvent} event
+   * @returns {import("./stroke.js").ColourRange | null}
+   */
+  _coloursAt(event) {
+    const { likeness, exposure } = this.store.now;
+    const colour = this._photo()?.scene.colourAt(...this.viewer.pointOf(event), this.viewer.range.level);
+    if (likeness === null || !colour) return null;
+    if (exposure !== 0) return this._photo()?.say("Set the exposure to 0 to paint over similar colours only."), null;
+    return [colour.map((value) => Math.max(value - likeness, 0)), colour.map((value) => Math.min(value + likeness, 255))];
+  }
+
+  /** @param {PointerEvent} event @returns {import("./raster.js").BrushPoint} */
+  _brushAt(event) {
+    const { size, pressure } = this.store.now;
+    const share = pressure && event.pointerType === "pen" ? event.pressure : 1;
+    const [x, y] = this.viewer.pointOf(event);
+    return [x, y, (size / 2) * share];
+  }
+
+  /**
+   * @param {boolean} erasing
+   * @param {boolean} closed
+   * @returns {Shape}
+   */
+  _shape(erasing, closed) {
+    const { label, over } = this.store.now;
+    return { points: [], closed, label: erasing ? (label === 0 ? 255 : 0) : label, over };
+  }
+
+  /** @param {[number, number][]} corners @returns {Shape} */
+  _outline(corners) {
+    return { ...this._shape(this.store.now.eraser, true), points: corners.map(([x, y]) => [x, y, 0]) };
+  }
+
+  /**
+   * Draws what lies over the picture.
+   * @param {CanvasRenderingContext2D} context
+   */
+  mark(context) {
+    const pointer = this._pointer && this.viewer.positionOf(this._pointer);
+    drawOver(context, this.store.now, this.viewer, {
+      corners: this._corners, pointer, sizing: this._sizing, moving: this.panning,
+    });
+  }
+}

@@ -1,0 +1,133 @@
+/** Elements of the panels, and the parts that several panels share. */
+import { tipOf } from "../keys.js";
+
+/**
+ * An element with properties and children. `data` and `aria` are objects; all else is set as a property.
+ * @template {keyof HTMLElementTagNameMap} T
+ * @param {T} tag
+ * @param {Record<string, any>} [properties]
+ * @param {...(Node | string)} children
+ * @returns {HTMLElementTagNameMap[T]}
+ */
+export function make(tag, properties = {}, ...children) {
+  const element = document.createElement(tag);
+  const { data = {}, aria = {}, ...rest } = properties;
+  Object.assign(element.dataset, data);
+  for (const [name, value] of Object.entries(aria)) element.setAttribute(`aria-${name}`, String(value));
+  Object.assign(element, rest);
+  element.append(...children);
+  return element;
+}
+
+/**
+ * @param {string} id
+ * @returns {HTMLElement}
+ */
+export function byId(id) {
+  return /** @type {HTMLElement} */ (document.getElementById(id));
+}
+
+/**
+ * A button; after a click by a pointer the keys go to the picture again.
+ * @param {string} text
+ * @param {() => void} press
+ * @param {Record<string, any>} [properties]
+ */
+export function button(text, press, properties = {}) {
+  const made = make("button", { type: "button", ...properties }, text);
+  made.addEventListener("click", (event) => {
+    press();
+    if (event.detail > 0) byId("picture").focus({ preventScroll: true });
+  });
+  return made;
+}
+
+/**
+ * A button of an action, with its keys in the tooltip.
+ * @param {string} text
+ * @param {string} action
+ * @param {(action: string) => void} act
+ * @param {Record<string, any>} [properties]
+ */
+export function actionButton(text, action, act, properties = {}) {
+  return button(text, () => act(action), { title: tipOf(action), ...properties });
+}
+
+/**
+ * A slider with its name and value. `changed` hears of each value, and whether the slider was let go.
+ * @param {{name: string, min: number, max: number, step?: number, text: (value: number) => string,
+ *   changed: (value: number, released: boolean) => void}} options
+ */
+export function slider({ name, min, max, step = 1, text, changed }) {
+  const input = make("input", { type: "range", step: String(step), aria: { label: name } });
+  Object.assign(input, { min: String(min), max: String(max) });
+  const output = make("output");
+  const element = make("label", { className: "slider" }, name, input, output);
+  const show = () => (output.value = text(Number(input.value)));
+  input.addEventListener("input", () => (show(), changed(Number(input.value), false)));
+  input.addEventListener("change", () => changed(Number(input.value), true));
+  return {
+    element,
+    input,
+    /** @param {number} value */
+    set: (value) => {
+      input.value = String(value);
+      show();
+    },
+  };
+}
+
+/**
+ * A check box with its name.
+ * @param {string} name
+ * @param {string} title
+ * @param {(checked: boolean) => void} changed
+ */
+export function check(name, title, changed) {
+  const input = make("input", { type: "checkbox" });
+  input.addEventListener("change", () => changed(input.checked));
+  return { element: make("label", { title }, input, name), input };
+}
+
+/**
+ * A choice among named values.
+ * @param {string} name
+ * @param {[value: string, text: string][]} values
+ * @param {(value: string) => void} changed
+ */
+export function choice(name, values, changed) {
+  const input = make("select", { aria: { label: name }, title: name });
+  for (const [value, text] of values) input.append(make("option", { value }, text));
+  input.addEventListener("change", () => changed(input.value));
+  return input;
+}
+
+/**
+ * A step of the panel on the right.
+ * @param {string} number
+ * @param {string} name
+ * @param {...Node} children
+ */
+export function step(number, name, ...children) {
+  const mark = make("span", { className: "mark", aria: { hidden: true } }, number);
+  const element = make("section", { className: "step" }, make("h2", {}, mark, name), ...children);
+  element.setAttribute("aria-label", name);
+  return {
+    element,
+    /** @param {"now" | "done" | "later"} state */
+    show: (state) => {
+      element.dataset.now = String(state === "now");
+      element.dataset.done = String(state === "done");
+      mark.textContent = state === "done" ? "✓" : number;
+    },
+  };
+}
+
+/**
+ * Seconds as people say them.
+ * @param {number} seconds
+ */
+export function duration(seconds) {
+  if (seconds < 1.5) return "1 s";
+  return seconds < 90 ? `${Math.round(seconds)} s` : `${Math.round(seconds / 60)} min`;
+}

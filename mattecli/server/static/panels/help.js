@@ -1,0 +1,27 @@
+/** The list of keys. */
+import { BINDINGS, shown } from "../keys.js";
+import { button, byId, make } from "./elements.js";
+
+/** Shows the list, or closes it. */
+export function toggleHelp() {
+  const dialog = /** @type {HTMLDialogElement} */ (byId("help"));
+  if (dialog.open) return dialog.close();
+  if (!dialog.childElementCount) fill(dialog);
+  dialog.showModal();
+}
+
+/** @param {HTMLDialogElement} dialog */
+function fill(dialog) {
+  const groups = [...new Set(BINDINGS.map(({ group }) => group))];
+  const sections = groups.map((group) => {
+    const rows = BINDINGS.filter((binding) => binding.group === group).flatMap(({ name, keys, tip }) => [
+      make("dt", { title: tip }, name),
+      make("dd", {}, make("kbd", {}, shown(keys[0])), " ", make("kbd", {}, shown(keys[1]))),
+    ]);
+    return make("section", {}, make("h2", {}, group), make("dl", {}, ...rows));
+  });
+  const close = button("Close", () => dialog.close(), { className: "quiet" });
+  const title = make("h1", { id: "help-title" }, "Keys");
+  const about = make("p", {}, "The wheel zooms to the cursor. Space or the middle button moves the picture. The right button, dragged sideways, changes the brush. Shift and a click draw a straight line.");
+  dialog.append(title, about, make("div", { className: "keys" }, ...sections), close);
+}

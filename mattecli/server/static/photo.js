@@ -1,0 +1,276 @@
+/**
+ * The open photo: what is painted and proposed, between the store, the scene and the server.
+ */
+import { Mattes } from "./mattes.js";
+import { sentence } from "./sentence.js";
+import { OperationQueue } from "./paint/stroke.js";
+import { Scene } from "./view/scene.js";
+
+/**
+ * @typedef {import("./api.js").Api} Api
+ * @typedef {import("./api.js").OpenFact} OpenFact
+ * @typedef {import("./api.js").ServerEvent} ServerEvent
+ * @typedef {import("./state.js").Store<import("./state.js").Fields>} PageStore
+ * @typedef {import("./view/viewer.js").Viewer} Viewer
+ * @typedef {import("./paint/stroke.js").Operation} Operation
+ * @typedef {import("./paint/stroke.js").Shape} Shape
+ * @typedef {{api: Api, store: PageStore, viewer: Viewer, fact: OpenFact,
+ *   compose: import("./view/scene.js").Options["compose"]}} Parts
+ */
+
+const BEFORE_PROPOSAL = 300; // milliseconds after the pen went up
+
+export class OpenPhoto {
+  /** @param {Parts} parts */
+  constructor({ api, store, viewer, fact, compose }) {
+    this.api = api;
+    this.store = store;
+    this.viewer = viewer;
+    this.id = fact.id;
+    this.queue = new OperationQueue({
+      sequence: fact.sequence,
+      send: (sequence, operation) => this._send(sequence, operation),
+      answered: (entry, answer) => this._answered(entry, answer),
+      failed: (_, error) => this.say(error.message, "bad"),
+      behind: async () => {
+        const now = await api.open(this.id);
+        this.sync(now);
+        return now.readonly ? null : now.sequence;
+      },
+      changed: () => store.set({ unsent: this.queue?.unsent ?? 0, online: this.queue?.online ?? true }),
+    });
+    this.scene = new Scene({
+      levels: fact.levels,
+      fetch: (wanted) => this._fetch(wanted),
+      changed: () => viewer.invalidate(),
+      compose,
+      pending: () => this.queue.entries,
+    });
+    this.mattes = new Mattes(this);
+    this._proposalTimer = 0;
+    this._refined = 0; // the number of the last base, if a stroke led to it
+    this._again = false;
+    const begun = JSON.parse(sessionStorage.getItem(`begun/${fact.id}`) ?? "{}"); // before a reload
+    if (begun.box && fact.painted) store.set({ box: begun.box });
+    store.set({ begun: fact.painted ? (begun.source ?? null) : null });
+    this.sync(fact);
+  }
+
+  /**
+   * Takes over what the server says of the photo.
+   * @param {OpenFact} fact
+   */
+  sync(fact) {
+    const { painted, undoable, redoable, band, matte, saved } = fact;
+    const hasBase = band.reach > 0;
+    const box = this.store.now.box ?? fact.box ?? null;
+    this.store.set({ photo: fact, painted, undoable, redoable, band, matte, saved, hasBase, box });
+    this.store.set({ estimate: fact.estimate?.exact ?? null });
+    this.scene.showMatte(matte);
+    if (matte?.kind === "exact") void this.mattes.find();
+  }
+
+  /** Asks the server for its state, after a pause of its events. */
+  async resync() {
+    const fact = await this.api.open(this.id);
+    if (this.queue.unsent === 0) this.queue.last = fact.sequence;
+    this.store.set({ run: null, proposing: null });
+    this.sync(fact);
+  }
+
+  /**
+   * @param {string} text
+   * @param {"good" | "bad" | "plain"} [kind]
+   */
+  say(text, kind = "plain") {
+    this.store.set({ message: { text, kind } });
+  }
+
+  /**
+   * @param {import("./view/fetcher.js").Wanted[]} wanted of layers that are asked for together
+   * @returns {Promise<import("./view/tiles.js").Tile[]>}
+   */
+  _fetch(wanted) {
+    const { layer } = wanted[0];
+    const run = layer === "alpha" || layer === "colours" ? this.scene.matte?.run : layer === "exact" ? this.scene.exact?.run : undefined;
+    return this.api.tiles(this.id, wanted, { exposure: this.store.now.exposure, run });
+  }
+
+  // Painting
+
+  /**
+   * @param {Operation} operation
+   * @param {Shape | null} [shape]
+   */
+  do(operation, shape = null) {
+    if (this.store.now.photo?.readonly) return this.refuse();
+    this.queue.add(operation, shape);
+    this.viewer.invalidate();
+  }
+
+  /** @returns {void} */
+  refuse() {
+    this.say("This photo is open elsewhere, so it is read-only here. The page notices when it is free.", "bad");
+  }
+
+  /** @param {Shape} shape */
+  paint(shape) {
+    const { points, label, closed } = shape;
+    const kind = closed ? "polygon" : "stroke";
+    this.do({ kind, points: closed ? points.map(([x, y]) => [x, y]) : points, label, ...restrictionOf(shape) }, shape);
+  }
+
+  /**
+   * @param {number} x
+   * @param {number} y
+   * @param {Shape} shape label and restriction
+   */
+  fill(x, y, shape) {
+    this.do({ kind: "fill", x, y, label: shape.label, ...restrictionOf(shape) });
+  }
+
+  undo() {
+    const { undoable } = this.store.now;
+    if (undoable + this.queue.unsent === 0) return this.say("There is nothing to undo.");
+    const refined = this._refined === this.queue.last; // the proposal that followed a stroke goes with it
+    this.do({ kind: "undo" });
+    if (refined && undoable > 1) this.do({ kind: "undo" });
+  }
+
+  redo() {
+    if (this.store.now.redoable + this.queue.unsent === 0) return this.say("There is nothing to redo.");
+    this.do({ kind: "redo" });
+  }
+
+  /**
+   * Shows another band, or lays it.
+   * @param {{inside: number, outside: number}} band
+   * @param {boolean} laid
+   */
+  band(band, laid) {
+    this.scene.band = band;
+    if (laid) this.do({ kind: "band", inside: band.inside, outside: band.outside });
+    this.viewer.invalidate();
+  }
+
+  /**
+   * @param {number} sequence
+   * @param {Operation} operation
+   */
+  async _send(sequence, operation) {
+    const { answer, tiles } = await this.api.operate(this.id, sequence, operation, this.viewer.range);
+    this.scene.cache.changed(answer.changed, answer.sequence);
+    this.scene.accept(tiles);
+    return answer;
+  }
+
+  /**
+   * @param {import("./paint/stroke.js").Entry} entry
+   * @param {import("./paint/stroke.js").Answer} answer
+   */
+  _answered({ operation }, answer) {
+    const { painted, undoable, redoable, band } = /** @type {OpenFact} */ (/** @type {unknown} */ (answer));
+    const { kind, label } = operation;
+    if (kind === "band" || answer.refused) this.scene.band = null;
+    if (kind === "base" || kind === "undo" || kind === "redo") this.scene.renewBase();
+    if (answer.refused) this.say(sentence(answer.refused), "bad");
+    const before = this.store.now.painted;
+    this.store.set({ painted, undoable, redoable, band, hasBase: band.reach > 0 });
+    this.queue.settle((entry) => this.scene.drawn(entry));
+    if (painted === before) return;
+    const refines = (kind === "stroke" || kind === "polygon" || kind === "fill") && label !== 128;
+    if (refines) this._refineSoon();
+    this.mattes.soon();
+  }
+
+  /** Forgets strokes that the labels on the screen have. To be called for each frame. */
+  settle() {
+    if (this.queue.entries.length) this.queue.settle((entry) => this.scene.drawn(entry));
+  }
+
+  // Proposals
+
+  /**
+   * @param {{source: string, colour?: string}} from
+   * @param {boolean} [again] whether a stroke led to it
+   */
+  async propose(from, again = false) {
+    const box = this.store.now.box;
+    const painted = from.source === "box" || from.source === "strokes";
+    if (!again) {
+      this.store.set({ begun: painted ? from.source : null });
+      sessionStorage.setItem(`begun/${this.id}`, JSON.stringify({ source: this.store.now.begun, box }));
+    }
+    const whole = box && painted ? { ...from, box } : from;
+    await this._proposed(() => this.api.propose(this.id, whole), again);
+  }
+
+  /** @param {Blob} file a mask, trimap, matte or cut-out */
+  async layFile(file) {
+    this.store.set({ begun: null });
+    await this._proposed(() => this.api.base(this.id, file), false);
+  }
+
+  /**
+   * @param {() => Promise<{proposal: string}>} ask
+   * @param {boolean} again
+   */
+  async _proposed(ask, again) {
+    this._again = again;
+    this.store.set({ proposing: "…" });
+    try {
+      await this.sent();
+      const { proposal } = await ask();
+      if (this.store.now.proposing) this.store.set({ proposing: proposal });
+    } catch (error) {
+      this.store.set({ proposing: null });
+      this.say(sentence(/** @type {Error} */ (error).message), "bad");
+    }
+  }
+
+  /**
+   * A proposal is ready: lays it under the paint.
+   * @param {{proposal: string, inside: number, outside: number, notes: string[]}} made
+   */
+  lay({ proposal, inside, outside, notes }) {
+    const { band, hasBase } = this.store.now;
+    const kept = this._again && hasBase; // the slider stays where it was put
+    this.do({ kind: "base", proposal, inside: kept ? band.inside : inside, outside: kept ? band.outside : outside });
+    this._refined = this._again ? this.queue.last : 0;
+    this.store.set({ proposing: null });
+    if (this._again) return;
+    const { view, tool } = this.store.now;
+    this.store.set({ view: view === "photo" ? "labels" : view, tool: tool === "box" ? "brush" : tool });
+    this.say(notes.length ? notes.map(sentence).join(" ") : "The proposal is laid. Paint where it is wrong.", "good");
+  }
+
+  _refineSoon() {
+    clearTimeout(this._proposalTimer);
+    const { refining, hasBase, begun } = this.store.now;
+    if (!refining || !hasBase || !begun) return;
+    this._proposalTimer = setTimeout(() => void this.propose({ source: begun }, true), BEFORE_PROPOSAL);
+  }
+
+  /** Waits until the server has every operation. */
+  async sent() {
+    while (this.queue.unsent) await new Promise((done) => setTimeout(done, 30));
+  }
+
+  /** Stops sending, and leaves in the film strip what became of the photo. */
+  close() {
+    const { session, painted, saved } = this.store.now;
+    if (session && painted) {
+      const state = /** @type {"done" | "started"} */ (saved === painted ? "done" : "started");
+      const photos = session.photos.map((one) => (one.id === this.id ? { ...one, state } : one));
+      this.store.set({ session: { ...session, photos } });
+    }
+    this.mattes.close();
+    clearTimeout(this._proposalTimer);
+    this.queue.close();
+  }
+}
+
+/** @param {Shape} shape */
+function restrictionOf({ over, colours }) {
+  return over.length < 3 || colours ? { restriction: { over, colours: colours ?? null } } : {};
+}

@@ -1,0 +1,35 @@
+/** What lies over the picture now: the wipe's line, the box, a finding, an outline, the brush. */
+import * as marks from "./marks.js";
+import { drawnBox, toView } from "./transform.js";
+
+/**
+ * @typedef {{corners: [number, number][], pointer: [number, number] | null, sizing: boolean, moving: boolean}} Hand
+ *   corners of an outline, in pixels of the picture; the pointer, in device pixels; whether the brush is being sized;
+ *   whether the picture is being moved
+ */
+
+/**
+ * @param {CanvasRenderingContext2D} context
+ * @param {Readonly<import("../state.js").Fields>} now
+ * @param {import("./viewer.js").Viewer} viewer
+ * @param {Hand} hand
+ */
+export function drawOver(context, now, { transform, ratio, picture, size: view }, { corners, pointer, sizing, moving }) {
+  const { tool, size, box, wipe, wipeAt, findings, finding } = now;
+  if (wipe) marks.drawWipe(context, Math.round(wipeAt * view.width), ratio);
+  if (box && tool === "box") {
+    const [left, top, right, bottom] = box;
+    const whole = drawnBox(transform, { left: 0, top: 0, right: picture.width, bottom: picture.height });
+    marks.drawBox(context, drawnBox(transform, { left, top, right, bottom }), whole, ratio);
+  }
+  const place = findings?.[finding];
+  if (place) {
+    const radius = Math.max((place.size / 2) * transform.scale, 16 * ratio) + 6 * ratio;
+    marks.drawFinding(context, toView(transform, place.x, place.y), radius, ratio);
+  }
+  if (!pointer) return;
+  const outline = corners.map(([x, y]) => toView(transform, x, y));
+  if (outline.length) marks.drawOutline(context, [...outline, pointer], tool === "lasso", ratio);
+  if (tool !== "brush" || moving) return;
+  marks.drawBrush(context, pointer, (size / 2) * transform.scale, sizing ? `${size} px` : "", ratio);
+}

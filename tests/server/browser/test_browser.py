@@ -1,0 +1,202 @@
+"""The page in a real browser, on a real server."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+
+from tests.server.browser.conftest import HEIGHT, WIDTH
+from tests.server.browser.page import Page, stroke_margin
+
+Opened = Callable[..., Page]
+
+
+def strokes_at(page: Page, scale: float, size: int) -> None:
+    """Draw a bent stroke at a scale, and compare the server's labels with the distance to it."""
+    page.zoom_to(scale)
+    assert page.transform[0] == pytest.approx(scale, rel=0.01)
+    before = page.labels(HEIGHT, WIDTH)
+    assert not (before == 255).any()
+    x, y = page.middle()
+    heard = page.stroke([(x - 41, y - 23.5), (x + 37.25, y + 11.75), (x + 8.5, y + 45)])
+    page.sent()
+    margin = stroke_margin(page.on_picture(heard), size / 2, HEIGHT, WIDTH)
+    painted, expected = page.labels(HEIGHT, WIDTH) == 255, margin <= 0
+    assert expected.sum() > 10
+    assert np.abs(margin[painted != expected]).max(initial=0) < 1e-3
+    centres = [np.argwhere(mask).mean(axis=0) for mask in (painted, expected)]
+    assert np.abs(centres[0] - centres[1]).max() < 0.02
+    page.press("Control+z")
+    page.sent()
+    assert np.array_equal(page.labels(HEIGHT, WIDTH), before), "undo gives back what was there"
+
+
+@pytest.mark.parametrize("ratio", [1, 1.25, 2])
+def test_strokes_paint_exactly_the_pixels_under_the_pointer(opened: Opened, ratio: float) -> None:
+    page = opened(ratio=ratio)
+    page.press("f")
+    drawn = page.tab.evaluate("[picture.width, picture.getBoundingClientRect().width]")
+    assert drawn[0] == pytest.approx(drawn[1] * ratio, abs=1), "the canvas has the screen's own pixels"
+    sizes = {0.137: 60, 1: 23, 3.7: 9, 32: 3}
+    for scale, size in sizes.items():
+        set_size(page, size)
+        strokes_at(page, scale, size)
+        page.tab.set_viewport_size({"width": 1280 - size, "height": 800 - 2 * size})
+        page.rest()
+
+
+def set_size(page: Page, size: int) -> None:
+    """Type the size of the brush."""
+    page.tab.get_by_label("Size of the brush").fill(str(size))
+    page.press("Enter", "Tab")
+    page.tab.locator("#picture").focus()
+
+
+def test_the_pixels_of_a_stroke_never_change_back_before_it_is_confirmed(opened: Opened) -> None:
+    page = opened()
+    page.press("f", "1")
+    page.rest()
+
+    def late(route: Any) -> None:
+        page.rest(300)
+        route.continue_()
+
+    page.tab.route("**/operations", late)
+    x, y = page.middle()
+    left, top = page.corner()
+    page.tab.evaluate(_WATCH, [x - left, y - top])
+    page.stroke([(x - 60, y), (x + 60, y)])
+    page.rest(900)
+    colours = page.tab.evaluate("window.seen")
+    changes = [colour for colour, before in zip(colours[1:], colours, strict=False) if colour != before]
+    assert len(colours) > 20
+    assert len(changes) == 1, "the stroke appears once, and nothing else happens to its pixels"
+    page.tab.unroute("**/operations")
+    page.press("Control+z")
+    page.sent()
+
+
+_WATCH = """([x, y]) => {
+  window.seen = [];
+  const context = document.querySelector("#picture").getContext("2d");
+  const look = () => {
+    window.seen.push([...context.getImageData(x, y, 1, 1).data].join());
+    requestAnimationFrame(look);
+  };
+  requestAnimationFrame(look);
+}"""
+
+
+def test_strokes_without_a_server_are_shown_counted_and_sent_later(opened: Opened) -> None:
+    page = opened()
+    before = page.labels(HEIGHT, WIDTH)
+    page.press("f")
+    x, y = page.middle()
+    page.tab.context.set_offline(True)
+    for shift in (0, 60):
+        page.stroke([(x - 40, y + shift), (x + 40, y + shift)])
+    page.wait_for("2 unsent")
+    page.tab.context.set_offline(False)
+    page.sent()
+    page.wait_for("Painted")
+    assert (page.labels(HEIGHT, WIDTH) == 255).sum() > (before == 255).sum()
+    page.press("Control+z", "Control+z")
+    page.sent()
+    assert np.array_equal(page.labels(HEIGHT, WIDTH), before)
+
+
+def test_a_reload_keeps_everything(opened: Opened) -> None:
+    page = opened()
+    page.press("b")
+    x, y = page.middle()
+    page.stroke([(x - 40, y), (x + 40, y)])
+    page.sent()
+    labels, status = page.labels(HEIGHT, WIDTH), page.status
+    page.tab.reload()
+    page.ready()
+    assert np.array_equal(page.labels(HEIGHT, WIDTH), labels)
+    assert page.status == status
+    page.press("Control+z")
+    page.sent()
+    assert not np.array_equal(page.labels(HEIGHT, WIDTH), labels)
+
+
+def test_a_second_tab_is_read_only(opened: Opened) -> None:
+    first = opened()
+    second = opened()
+    assert "read-only" not in first.status
+    assert "read-only" in second.status
+    second.press("f")
+    x, y = second.middle()
+    before = second.labels(HEIGHT, WIDTH)
+    second.stroke([(x, y), (x + 30, y)])
+    second.rest()
+    assert np.array_equal(second.labels(HEIGHT, WIDTH), before)
+
+
+def test_from_box_to_saved_files_by_keyboard_alone(opened: Opened, saved: Path) -> None:
+    page = opened()
+    page.press("PageDown")
+    page.until("document.title.startsWith('small.png')")
+    tab_to(page, "SUMMARY", "Other ways to begin")
+    page.press("Enter")
+    for side, value in (("Left", 104), ("Top", 52), ("Right", 300), ("Bottom", 252)):
+        tab_to(page, "INPUT", f"{side} of the box")
+        page.tab.keyboard.type(str(value))
+        page.press("Enter")
+    page.press("Control+Enter")
+    page.wait_for("Painted", timeout=60)
+    page.press("Control+s")
+    page.wait_for("saved 1", timeout=60)
+    assert "(exact)" in page.status
+    assert "Saved small_trimap.png, small_alpha.png, small_cutout.png." in page.tab.inner_text("#live")
+    assert sorted(path.name for path in saved.iterdir()) == ["small_alpha.png", "small_cutout.png", "small_trimap.png"]
+    alpha = cv2.imread(str(saved / "small_alpha.png"), cv2.IMREAD_GRAYSCALE)
+    assert alpha.shape == (300, 400)
+    assert alpha[152, 202] == 255
+    assert alpha[20, 20] == 0
+    assert "small.png, done" in page.tab.inner_html("#strip")
+
+
+def tab_to(page: Page, tag: str, name: str) -> None:
+    """Press Tab until a control has the focus."""
+    for _ in range(80):
+        page.press("Tab")
+        found = page.tab.evaluate(
+            "[document.activeElement.tagName, document.activeElement.ariaLabel ?? document.activeElement.textContent]"
+        )
+        if found == [tag, name]:
+            return
+    raise AssertionError(f"Tab never reaches {name}")
+
+
+@pytest.mark.parametrize("width", [1280, 1920])
+def test_nothing_is_cut_off_at_usual_sizes(opened: Opened, width: int) -> None:
+    page = opened(width=width)
+    page.press("f")
+    for view in range(10):
+        page.press(*("v" if view != 5 else "wv"))
+        page.rest(60)
+        over = page.tab.evaluate(
+            "['header', '#options', '#status', '#panel'].filter(name => {"
+            "const one = document.querySelector(name); return one.scrollWidth > one.clientWidth; })"
+        )
+        assert over == [], view
+
+
+def test_axe_finds_nothing_serious(opened: Opened) -> None:
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="pip install 'mattecli[dev]'")
+    page = opened()
+    for theme in ("dark", "light"):
+        for keys in ((), ("?",)):
+            page.press(*keys)
+            found = axe.Axe().run(page.tab).response["violations"]
+            serious = [one for one in found if one["impact"] in ("serious", "critical")]
+            assert [(one["id"], one["nodes"][0]["html"]) for one in serious] == [], theme
+        page.press("Escape")
+        page.tab.locator("#zoom button", has_text="ark" if theme == "light" else "ight").click()
