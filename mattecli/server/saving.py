@@ -113,6 +113,8 @@ class Saving:
             finish.over()
             finish.output_options()
             run = self._run
+            if run.precision == "auto":  # which is fp32 here, whatever the outputs
+                run = dataclasses.replace(run, precision="fp32")
             if exact is not None:  # what `auto` chose here
                 run = dataclasses.replace(run, precision=exact.precision or run.precision, tile=exact.tile or run.tile)
             return command_line(

@@ -120,7 +120,7 @@ def test_the_command_repeats_the_options_of_the_start_and_leaves_out_what_would_
     folder = tmp_path / "photos"
     assert shlex.split(command) == [
         *("matte", "predict", str(folder / "cat.png"), "--trimap", str(folder / "cat_trimap.png")),
-        *("--what", "alpha", "--choke", "2", "--device", "cpu", "--overwrite"),
+        *("--what", "alpha", "--choke", "2", "--device", "cpu", "--precision", "fp32", "--overwrite"),
     ]
 
 
