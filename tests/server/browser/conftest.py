@@ -20,7 +20,7 @@ from tests.server.browser.page import Page
 HEIGHT, WIDTH = 1500, 2000
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Where the server runs."""
     return tmp_path_factory.mktemp("page")
@@ -32,7 +32,7 @@ def saved(folder: Path) -> Path:
     return folder / "saved"
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def address(folder: Path) -> Iterator[str]:
     """The address that `matte ui` prints, with its token."""
     picture = _picture()
@@ -54,9 +54,12 @@ def _picture() -> np.ndarray[Any, np.dtype[np.uint8]]:
     return np.asarray(np.rint(wall * (1 - share) + np.array([40, 60, 200]) * share), np.uint8)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def chromium() -> Iterator[Any]:
-    """Debian's Chromium, without a window."""
+    """Debian's Chromium, without a window.
+
+    Playwright runs an event loop in this thread until the fixture ends, which other tests could not bear.
+    """
     api = pytest.importorskip("playwright.sync_api", reason="Playwright is missing; pip install 'mattecli[dev]'")
     program = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
     if program is None:
@@ -69,7 +72,7 @@ def chromium() -> Iterator[Any]:
 
 @pytest.fixture
 def opened(chromium: Any, address: str) -> Iterator[Callable[..., Page]]:
-    """Opens the page in a tab of its own, on labels that are clean; checks at the end that nothing went wrong."""
+    """Opens the page in a tab of its own, and checks at the end that nothing went wrong there."""
     contexts = []
 
     def open_page(*, width: int = 1280, height: int = 800, ratio: float = 1) -> Page:
@@ -93,11 +96,3 @@ def opened(chromium: Any, address: str) -> Iterator[Callable[..., Page]]:
     for page in pages:
         assert page.errors == []
         assert page.elsewhere == [], "the page asked another place on the network"
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Each of these tests fails by itself where the page hangs."""
-    here = Path(__file__).parent
-    for item in items:
-        if here in item.path.parents:
-            item.add_marker(pytest.mark.xdist_group("browser"))
