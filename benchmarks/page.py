@@ -67,8 +67,11 @@ def measure(client: Client, server: int, options: argparse.Namespace) -> None:
     began = time.perf_counter()
     facts = json.loads(client.post(f"/app/photos/{word}/open", {"tab": "one"}))
     show("open the photo", [time.perf_counter() - began])
-    shown = [["photo", 3, row, column] for row in range(3) for column in range(5)]
-    show("15 tiles of the first picture", [client.seconds(f"/app/photos/{word}/tiles", {"tiles": shown})])
+    level = min(3, len(facts["levels"]) - 1)
+    columns, rows = (-(-side // 256) for side in facts["levels"][level])
+    shown = [["photo", level, row, column] for row in range(min(rows, 3)) for column in range(min(columns, 5))]
+    took = client.seconds(f"/app/photos/{word}/tiles", {"tiles": shown})
+    show(f"{len(shown)} tiles of the first picture", [took])
     memory = {"open": pss(server)}
     painter = Painter(client, word, facts)
     show("stroke", [painter.stroke() for _ in range(options.strokes)])
