@@ -25,7 +25,7 @@ from tiles import scene
 from mattecli.inference.model import load_model
 from mattecli.system.process import prepare_process
 
-SETTINGS = (300_000, 10_000, 1000, 100, 0)  # the first is the library's own
+SETTINGS = (300_000, 10_000, 5000, 3000, 1000, 100, 0)  # the first is the library's own
 
 
 class Candidate:

@@ -18,7 +18,7 @@ _OPENCV = {
 }
 # Turns that a waiting thread of GNU's OpenMP spins before it sleeps. With its own 300,000 it takes a core from the
 # thread that it waits for when other programs run too (see benchmarks/speed.md).
-_SPINS = "1000"
+_SPINS = "5000"
 _ours = False
 
 
