@@ -23,7 +23,7 @@ Mask = NDArray[np.bool_]
 
 TEXTS: dict[Kind, str] = {
     "contradiction": "the matte contradicts what is painted",
-    "border": "the unknown part ends where the matte does not; widen it",
+    "border": "the matte changes abruptly where the unknown part ends; paint more unknown there",
     "hole": "a hole in the subject",
     "island": "a loose piece beside the subject",
     "grey": "half transparent far from the edge",

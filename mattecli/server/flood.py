@@ -52,7 +52,9 @@ def flood(tile_at: Callable[[Index], Tile], grid: Grid, x: int, y: int) -> Itera
                     waiting.append((beside, number))
     masks = {index: _chosen(pieces[index], numbers) for index, numbers in reached.items()} if area <= most else {}
     if area > most or sum(mask.size if is_uniform(mask) else np.count_nonzero(mask) for mask in masks.values()) > most:
-        raise UsageError("the fill would cover over half of the picture; close the gap in the border, or fill less")
+        raise UsageError(
+            "the fill would cover more than half of the picture; close the gap in the outline, or fill less"
+        )
     yield from masks.items()
 
 

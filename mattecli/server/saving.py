@@ -162,7 +162,9 @@ def check_replaceable(photo: Photo, files: Any, *, overwrite: bool) -> None:
     known = photo.state.facts.get("files", {})
     for path in files:
         if path.exists() and not overwrite and (not path.is_file() or known.get(str(path)) != digest_of(path)):
-            raise InputError(f"{path.name} exists already and was not saved from here; move it, or let it be replaced")
+            raise InputError(
+                f"{path.name} exists already and was not saved from here; move it, or tick 'Replace files of that name'"
+            )
 
 
 def _job(photo: Photo, files: dict[Product, Path], finish: Finish) -> Job:

@@ -86,7 +86,7 @@ function looking({ store, viewer }) {
 function matting({ store, viewer, photo, save, tools }) {
   const finding = (/** @type {number} */ step) => () => {
     const { findings, finding: now } = store.now;
-    if (!findings?.length) return photo()?.say(findings ? "There are no doubtful places." : "Doubtful places are found by an exact run.");
+    if (!findings?.length) return photo()?.say(findings ? "There are no doubtful places." : "Press Matte to list doubtful places.");
     const next = (now + step + findings.length) % findings.length;
     store.set({ finding: now < 0 && step < 0 ? findings.length - 1 : next });
     const { x, y } = findings[store.now.finding];

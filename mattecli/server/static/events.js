@@ -66,6 +66,6 @@ const REACTIONS = {
   },
 
   closing(photo) {
-    photo.say("The server has ended. All that it has is kept: start it again with the same command.", "bad");
+    photo.say("The server has ended. All that it has is kept: start it again with `--port` and the number in the address of this page.", "bad");
   },
 };

@@ -13,7 +13,7 @@ export const BINDINGS = [
   row("Paint", "foreground", ["F", "7"], "Foreground", "Paint what surely belongs to the subject"),
   row("Paint", "background", ["B", "9"], "Background", "Paint what surely does not belong to the subject"),
   row("Paint", "unknown", ["U", "8"], "Unknown", "Paint where hair, fur or glass mixes with the background"),
-  row("Paint", "eraser", ["E", "6"], "Eraser", "Paint the other label: background where foreground is chosen, and back"),
+  row("Paint", "eraser", ["E", "6"], "Eraser", "Paint background; with Background chosen, foreground"),
   row("Paint", "swap", ["X", "5"], "Swap labels", "Change between foreground and background"),
   row("Paint", "smaller", ["[", ","], "Smaller brush", "Or drag sideways with the right button"),
   row("Paint", "larger", ["]", "."], "Larger brush", "Or drag sideways with the right button"),
@@ -48,7 +48,7 @@ export const BINDINGS = [
   row("Page", "nextPhoto", ["PageDown", "Ctrl+ArrowRight"], "Next photo", "Of the film strip"),
   row("Page", "previousPhoto", ["PageUp", "Ctrl+ArrowLeft"], "Previous photo", "Of the film strip"),
   row("Page", "help", ["?", "F1"], "Keys", "Show this list"),
-  row("Page", "cancel", ["Escape", "Ctrl+."], "Cancel", "Leave an outline, a run or this list"),
+  row("Page", "cancel", ["Escape", "Ctrl+."], "Cancel", "Stop an outline or the matte, or close this list"),
 ];
 
 /**

@@ -263,7 +263,7 @@ export class OpenPhoto {
     if (this._again) return;
     const { view, tool } = this.store.now;
     this.store.set({ view: view === "photo" ? "labels" : view, tool: tool === "box" ? "brush" : tool });
-    this.say(notes.length ? notes.map(sentence).join(" ") : "The proposal is laid. Paint where it is wrong.", "good");
+    this.say(notes.length ? notes.map(sentence).join(" ") : "The trimap is ready. Paint where it is wrong.", "good");
   }
 
   _refineSoon() {

@@ -15,7 +15,7 @@ export function beginPanel(store, act, photo) {
   const hint = make("p");
   const propose = actionButton("Propose", "propose", act, { className: "primary wide" });
   const bar = make("div", { className: "bar", data: { busy: "true" }, aria: { hidden: true } }, make("div"));
-  const refine = check("Refine with each stroke", "After Propose, each stroke of foreground or background makes the proposal anew", (on) =>
+  const refine = check("Refine with each stroke", "After Propose from a box or strokes, each stroke of foreground or background makes the proposal anew", (on) =>
     store.set({ refining: on }),
   );
   const bands = bandSliders(store, photo);

@@ -48,7 +48,7 @@ export function finishPanel(store, act, photo) {
   const overwrite = check("Replace files of that name", "Without it, files that this page did not write stay as they are", () => {});
   const copy = button("Copy command", () => void copyCommand(photo(), [...ticked], options()), {
     className: "quiet",
-    title: "The command line that gives the same files",
+    title: "The command line that makes the same files from the saved trimap",
   });
   const downloads = make("div", { className: "row" });
   const summary = make("summary");
@@ -58,13 +58,16 @@ export function finishPanel(store, act, photo) {
 
   const show = () => {
     const { photo: fact, painted, saving, matte } = store.now;
+    const background = backgroundOf(store.now.behind);
+    if (!background) ticked.delete("composite");
+    boxes[3].input.disabled = !background;
+    boxes[3].input.checked = ticked.has("composite");
     const needsMatte = [...ticked].some((product) => product !== "trimap");
     save.disabled = !fact || fact.readonly || painted === 0 || saving !== null || ticked.size === 0;
     const exact = matte?.kind === "exact" && matte.sequence === painted;
     save.textContent = saving ? (exact || !needsMatte ? "Saving…" : "Waiting for the exact matte…") : "Save";
     const set = Object.keys(edges).length;
     summary.textContent = `Edges, colours, download${set ? ` (${set} set)` : ""}`;
-    const background = backgroundOf(store.now.behind);
     boxes[3].element.title = background ? `The subject on ${background}` : "Choose a colour in the view Cut-out first";
     downloads.replaceChildren(...(exact && fact ? links(photo(), [...ticked], options()) : ["Download: after the exact matte."]));
   };

@@ -22,6 +22,6 @@ function fill(dialog) {
   });
   const close = button("Close", () => dialog.close(), { className: "quiet" });
   const title = make("h1", { id: "help-title" }, "Keys");
-  const about = make("p", {}, "The wheel zooms to the cursor. Space or the middle button moves the picture. The right button, dragged sideways, changes the brush. Shift and a click draw a straight line.");
+  const about = make("p", {}, "The wheel zooms to the cursor. Space or the middle button moves the picture. The right button, dragged sideways, changes the brush. Shift and a click draw a straight line. On a Mac, Cmd works as Ctrl.");
   dialog.append(title, about, make("div", { className: "keys" }, ...sections), close);
 }

@@ -65,12 +65,12 @@ export function judgePanel(store, act, goTo) {
   const previous = actionButton("Previous", "previous", act, { className: "quiet wide" });
   const refine = button("Trimap anew from the matte", () => act("fromMatte"), {
     className: "quiet",
-    title: "Lays a new band around the edge that the matte found",
+    title: "Makes a new trimap from the exact matte",
   });
   const steps = make("div", { className: "row" }, previous, next);
   const panel = step("3", "Judge", text, list, steps, make("div", { className: "row" }, refine));
-  store.watch(["findings", "finding", "matte"], ({ findings, finding, matte }) => {
-    refine.disabled = !matte;
+  store.watch(["findings", "finding", "matte", "photo"], ({ findings, finding, matte }) => {
+    refine.disabled = matte?.kind !== "exact" || !store.now.photo || store.now.photo.readonly;
     text.textContent = summary(findings, matte);
     steps.hidden = list.hidden = !findings?.length;
     if (list.childElementCount !== (findings?.length ?? 0) || list.dataset.run !== String(matte?.run)) {
@@ -92,7 +92,7 @@ export function judgePanel(store, act, goTo) {
  * @param {import("../api.js").Matte | null} matte
  */
 function summary(findings, matte) {
-  if (!findings) return matte?.kind === "exact" ? "" : "Doubtful places: after an exact run.";
+  if (!findings) return matte?.kind === "exact" ? "" : "Press Matte to list doubtful places.";
   if (!findings.length) return "No doubtful places were found.";
   return findings.length === 1 ? "One place to look at:" : `${findings.length} places to look at:`;
 }

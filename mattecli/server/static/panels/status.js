@@ -44,7 +44,7 @@ function partsOf({ painted, matte, saved, unsent, online, photo, run, proposing 
   parts.push(make("span", { className: saved === painted && saved ? "good" : "" }, saved === null ? "not saved" : `saved ${saved}`));
   if (proposing) parts.push(make("b", {}, "proposing"));
   if (run) parts.push(make("b", {}, run.kind === "exact" ? "computing the exact matte" : "computing a preview"));
-  const why = photo.readonly ? "the photo is open in another tab" : "the server does not answer";
+  const why = photo.readonly ? "the photo is open elsewhere" : "the server does not answer";
   if (unsent && !online) parts.push(make("b", { className: "bad" }, `${unsent} unsent: ${why}`));
   else if (!online && !photo.readonly) parts.push(make("b", { className: "bad" }, "the server does not answer"));
   return parts;

@@ -44,7 +44,7 @@ export function fillTop(store, act) {
     store.set({ wipe: /** @type {Kind} */ (kind) }),
   );
   byId("views").append(wipe, right);
-  const scale = make("span", { className: "number", title: "Device pixels for each pixel of the photo" });
+  const scale = make("span", { className: "number", title: "Zoom: 100 % is one pixel of the screen for each pixel of the photo" });
   scale.style.minWidth = "52px";
   const light = button("Light", () => theme(document.documentElement.dataset.theme === "dark" ? "light" : "dark"));
   const theme = (/** @type {string} */ name) => {
