@@ -232,7 +232,7 @@ def grow(megapixels: float, device: str, precision: str) -> dict[str, float | st
         "plan": str(plans[-1]),
         "peak": peak,
         "base": base,
-        "bound": 2**30 + 60 * height * width if device == "cpu" else 8 * 2**30,
+        "bound": max(2**30 + 60 * height * width, memory.share_bytes()) if device == "cpu" else 8 * 2**30,
         "estimate": plans[-1].bytes,
     }
 
