@@ -69,7 +69,7 @@ store.watch(["view", "wipe", "wipeAt", "bare", "overlay", "strength", "gamma", "
 store.watch(["exposure"], () => photo?.scene.renewPhoto());
 store.watch(["finish"], ({ finish: options }) => photo?.scene.setFinish(options));
 store.watch(["tool"], ({ tool }) => {
-  picture.dataset.cursor = tool === "hand" ? "hand" : tool === "brush" ? "none" : "cross";
+  picture.dataset.cursor = cursorOf(tool);
 });
 addEventListener("themechange", () => viewer.invalidate());
 listenToKeys();
@@ -151,12 +151,17 @@ function listenToKeys() {
     if (tools.panning) store.set({ tool: store.now.tool });
     tools.panning = false;
     store.set({ bare: false });
-    picture.dataset.cursor = store.now.tool === "hand" ? "hand" : store.now.tool === "brush" ? "none" : "cross";
+    picture.dataset.cursor = cursorOf(store.now.tool);
   };
   addEventListener("keyup", (event) => {
     if (bindingOf(event)?.held) released();
   });
   addEventListener("blur", released);
+}
+
+/** @param {import("./state.js").Tool} tool */
+function cursorOf(tool) {
+  return tool === "hand" ? "hand" : tool === "brush" || tool === "edge" ? "none" : "cross";
 }
 
 const REPEATED = new Set(["smaller", "larger", "undo", "redo", "in", "out", "next", "previous", "moveLeft", "moveRight", "moveUp", "moveDown"]);

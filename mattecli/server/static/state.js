@@ -6,7 +6,7 @@
  * @typedef {import("./api.js").BoxList} BoxList
  * @typedef {import("./view/compose.js").Kind} Kind
  * @typedef {import("./view/compose.js").Overlay} Overlay
- * @typedef {"brush" | "lasso" | "polygon" | "fill" | "box" | "hand" | "pick"} Tool
+ * @typedef {"brush" | "edge" | "lasso" | "polygon" | "fill" | "box" | "hand" | "pick"} Tool
  * @typedef {{run: number, kind: "preview" | "exact", share: number, left: number | null}} Run left: seconds
  * @typedef {{text: string, kind: "good" | "bad" | "plain"}} Message
  *

@@ -115,7 +115,7 @@ def test_a_reload_keeps_everything(opened: Opened) -> None:
     page.press("b")
     x, y = page.middle()
     page.stroke([(x - 40, y), (x + 40, y)])
-    page.sent()
+    draw_along_the_disc(page)
     labels, status = page.labels(HEIGHT, WIDTH), page.status
     page.tab.reload()
     page.ready()
@@ -124,6 +124,28 @@ def test_a_reload_keeps_everything(opened: Opened) -> None:
     page.press("Control+z")
     page.sent()
     assert not np.array_equal(page.labels(HEIGHT, WIDTH), labels)
+
+
+def draw_along_the_disc(page: Page) -> None:
+    """Draw beside the disc's edge with the edge brush: the unknown band lies on the edge, which is 414 pixels away."""
+    arc = [(1010 + 414 * np.cos(a), 760 + 414 * np.sin(a)) for a in np.linspace(-0.8, 0.8, 9)]
+    set_size(page, 200)
+    page.stroke(page.in_window(arc))
+    page.sent()
+    before = page.labels(HEIGHT, WIDTH)
+    page.press("a")
+    set_size(page, 80)
+    angles = np.linspace(-0.6, 0.6, 13)
+    away = 414 + 20 * np.cos(7 * angles)
+    page.stroke(
+        page.in_window([(1010 + r * np.cos(a), 760 + r * np.sin(a)) for a, r in zip(angles, away, strict=True)])
+    )
+    page.sent()
+    rows, columns = np.nonzero((page.labels(HEIGHT, WIDTH) == 128) & (before != 128))
+    found = np.hypot(rows - 760, columns - 1010)
+    assert len(found) > 10_000
+    assert np.abs(found - 414).max() < 40 / 2 + 6
+    assert abs(found.mean() - 414) < 2
 
 
 def test_a_second_tab_is_read_only(opened: Opened) -> None:

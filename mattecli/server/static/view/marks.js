@@ -29,6 +29,19 @@ export function drawBrush(context, at, radius, text, ratio) {
 }
 
 /**
+ * The band along an edge, where it would be laid now.
+ * @param {Context} context
+ * @param {Point} at
+ * @param {number} radius
+ * @param {number} ratio
+ */
+export function drawEdge(context, at, radius, ratio) {
+  const path = new Path2D();
+  path.arc(...at, Math.max(radius, 1), 0, 2 * Math.PI);
+  line(context, path, ratio, "#f0e442");
+}
+
+/**
  * @param {Context} context
  * @param {Point[]} points
  * @param {boolean} closed
