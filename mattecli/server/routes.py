@@ -35,6 +35,7 @@ _META = '<meta name="matte-token" content="">'
 _UPLOAD = 512 * 2**20  # bytes of a mask or matte that is dropped on the page
 _BYTES = "application/octet-stream"
 _FOREVER = "private, max-age=31536000, immutable"
+_SHORTLY = "private, max-age=300"
 
 _OF_MATTES = ("alpha", "finished", "colours")
 
@@ -122,6 +123,11 @@ def _add_photos(app: FastAPI, sessions: Sessions, runs: Runs, facts: dict[str, A
     def session() -> dict[str, Any]:
         can = {"auto": find_spec("rembg") is not None, "writeTrimapOnly": True}
         return {"version": __version__, "photos": sessions.listing(), "products": PRODUCTS, "can": can, **facts}
+
+    @app.get("/app/photos/{word}/thumbnail")
+    def thumbnail(word: str) -> Response:
+        headers = {"Cache-Control": _SHORTLY}
+        return Response(sessions.thumbnail(word), media_type="image/jpeg", headers=headers)
 
     @app.post("/app/photos/{word}/open")
     def opened(word: str, body: Opening) -> dict[str, Any]:

@@ -18,6 +18,8 @@ from mattecli.server.photo import Photo
 from mattecli.server.refusals import MissingError, ReadOnlyError
 from mattecli.server.start import Start
 from mattecli.server.state import States
+from mattecli.server.thumbnails import Thumbnails, encoded
+from mattecli.server.tiles import Index
 from mattecli.system.files import same_file
 from mattecli.system.folders import natural, pictures_in
 
@@ -64,6 +66,7 @@ class Sessions:
         self._entries = {entry.word: entry for entry in (_Entry(secrets.token_urlsafe(9), path) for path in paths)}
         self._states, self._start = states, start
         self._reading, self._exposure = reading or ReadOptions(), exposure
+        self._thumbnails = Thumbnails(reading=reading)
         self._listens, self._end, self._clock = listens, end, clock
         self._heard: dict[str, float] = {}
 
@@ -110,6 +113,19 @@ class Sessions:
             if entry.writer == tab:
                 entry.writer = None
             entry.closed = self._clock()
+
+    def thumbnail(self, word: str) -> bytes:
+        """A JPEG of a photo of at most 256 × 256 pixels. Raises what reading the photo raises."""
+        entry = self._entry(word)
+        try:
+            with self.using(word) as photo:
+                return encoded(photo.pixels.tile(len(photo.grids) - 1, Index(0, 0)))
+        except MissingError:  # it is not open
+            pass
+        try:
+            return self._thumbnails.of(entry.path)
+        except OSError as error:
+            raise MissingError(f"{entry.path.name} cannot be read; it was moved or deleted") from error
 
     def start_changed(self, photo: Photo) -> Path | None:
         """The file that the paint lies on, where it changed since it was laid there."""

@@ -165,6 +165,7 @@ def test_from_box_to_saved_files_by_keyboard_alone(opened: Opened, saved: Path) 
     page = opened()
     page.press("PageDown")
     page.until("document.title.startsWith('small.png')")
+    page.until("document.querySelectorAll('#strip img[data-there=true]').length === 2")
     tab_to(page, "SUMMARY", "Other ways to begin")
     page.press("Enter")
     for side, value in (("Left", 104), ("Top", 52), ("Right", 300), ("Bottom", 252)):
