@@ -33,6 +33,12 @@ class Opening(_Body):
     tab: Word
 
 
+class Pointer(_Body):
+    """Whether a pointer is down on the picture."""
+
+    down: bool
+
+
 class Tiles(_Body):
     """Tiles that are asked for: layer, level, row and column of each."""
 

@@ -15,7 +15,7 @@ from fastapi import Depends, FastAPI, Header, Query, Request, Response
 from fastapi.concurrency import run_in_threadpool
 
 from mattecli._version import __version__
-from mattecli.server.bodies import Chosen, Matting, Opening, Operated, Proposing, Saved, Tiles
+from mattecli.server.bodies import Chosen, Matting, Opening, Operated, Pointer, Proposing, Saved, Tiles
 from mattecli.server.errors import add_errors
 from mattecli.server.events import Events
 from mattecli.server.findings import findings
@@ -184,6 +184,11 @@ def _add_painting(app: FastAPI, sessions: Sessions) -> None:
 
 
 def _add_runs(app: FastAPI, sessions: Sessions, runs: Runs) -> None:
+    @app.post("/app/pointer")
+    def pointer(body: Pointer) -> dict[str, str]:
+        runs.hold(body.down)
+        return {}
+
     @app.post("/app/photos/{word}/proposals", status_code=202)
     def proposals(word: str, body: Proposing, tab: Tab = None) -> dict[str, str]:
         with sessions.using(word, tab=tab, write=True):

@@ -125,6 +125,14 @@ export class Api {
   }
 
   /**
+   * Says whether a pointer is down on the picture.
+   * @param {boolean} down
+   */
+  pointer(down) {
+    return this._ask("POST", "/app/pointer", { down });
+  }
+
+  /**
    * @param {string} id
    * @returns {Promise<{sequence: number, findings: Finding[]}>}
    */

@@ -3,6 +3,7 @@ import { actionsOf } from "./actions.js";
 import { Api } from "./api.js";
 import { react } from "./events.js";
 import { bindingOf } from "./keys.js";
+import { Held } from "./paint/held.js";
 import { Tools } from "./paint/tools.js";
 import { beginPanel } from "./panels/begin.js";
 import { byId } from "./panels/elements.js";
@@ -73,6 +74,7 @@ store.watch(["tool"], ({ tool }) => {
 });
 addEventListener("themechange", () => viewer.invalidate());
 listenToKeys();
+holdRuns();
 keepEvents();
 void start();
 
@@ -175,6 +177,14 @@ function inControl({ target, key, ctrlKey, metaKey }) {
   const moves = key === " " || key === "Enter" || key.startsWith("Arrow") || key.startsWith("Page") || key === "Home" || key === "End";
   if (target.matches("input[type=number], input[type=text], select")) return !(ctrlKey || metaKey || key === "Escape" || key === "F1");
   return moves && target.matches("input, button, summary, a, [role=slider]") && !(ctrlKey || metaKey);
+}
+
+/** Runs pause while a pointer is down on the picture. A word that is lost does no harm. */
+function holdRuns() {
+  const tell = (/** @type {boolean} */ down) => void api.pointer(down).catch(() => undefined);
+  const held = new Held({ tell, running: () => store.now.run !== null });
+  picture.addEventListener("pointerdown", () => held.press());
+  for (const end of ["pointerup", "pointercancel", "lostpointercapture"]) picture.addEventListener(end, () => held.release());
 }
 
 /** One stream of events for the tab, while it is seen. */
