@@ -1,4 +1,5 @@
 /** What the keys and buttons do, by the names of the table in `keys.js`. */
+import { following, left } from "./findings.js";
 import { VIEWS } from "./panels/top.js";
 import { toggleHelp } from "./panels/help.js";
 
@@ -83,15 +84,28 @@ function looking({ store, viewer }) {
   };
 }
 
+/**
+ * Goes to a doubtful place, which then counts as looked at.
+ * @param {Parts} parts
+ * @param {number} place in the list
+ */
+export function showFinding({ store, viewer }, place) {
+  const { findings, seen } = store.now;
+  const shown = findings?.[place];
+  if (!shown) return;
+  store.set({ finding: place, seen: [...seen, shown] });
+  viewer.goTo(shown.x, shown.y, Math.max(viewer.transform.scale, 1));
+}
+
 /** @param {Parts} parts @returns {Actions} */
-function matting({ store, viewer, photo, save, tools }) {
-  const finding = (/** @type {number} */ step) => () => {
-    const { findings, finding: now } = store.now;
+function matting(parts) {
+  const { store, photo, save, tools } = parts;
+  const finding = (/** @type {1 | -1} */ step) => () => {
+    const { findings, seen, finding: now } = store.now;
     if (!findings?.length) return photo()?.say(findings ? "There are no doubtful places." : "Press Matte to list doubtful places.");
-    const next = (now + step + findings.length) % findings.length;
-    store.set({ finding: now < 0 && step < 0 ? findings.length - 1 : next });
-    const { x, y } = findings[store.now.finding];
-    viewer.goTo(x, y, Math.max(viewer.transform.scale, 1));
+    const one = left(findings, seen) === 1;
+    showFinding(parts, following(findings, seen, now, step));
+    if (one && step > 0) photo()?.say("This is the last doubtful place.", "good");
   };
   return {
     propose: () => {

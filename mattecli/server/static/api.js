@@ -16,7 +16,7 @@
  * @typedef {{id: string, name: string, width: number, height: number, levels: [number, number][], bits: number,
  *   linear: boolean, space: string, readonly: boolean, sequence: number, undoable: number, redoable: number, band: Band,
  *   painted: number, matte: Matte | null, saved: number | null, estimate: {exact: number}, box?: BoxList | null}} OpenFact
- * @typedef {{kind: string, text: string, x: number, y: number, size: number}} Finding
+ * @typedef {{kind: string, text: string, x: number, y: number, size: number, box: BoxList}} Finding
  * @typedef {{type: string, photo?: string, [field: string]: any}} ServerEvent
  * @typedef {{products: string[], [option: string]: unknown}} SaveWish
  */

@@ -1,5 +1,5 @@
 /** The page: its parts, put together. */
-import { actionsOf } from "./actions.js";
+import { actionsOf, showFinding } from "./actions.js";
 import { Api } from "./api.js";
 import { react } from "./events.js";
 import { bindingOf } from "./keys.js";
@@ -52,7 +52,8 @@ const tools = new Tools({
 });
 const act = (/** @type {string} */ name) => actions[name]?.();
 const finish = finishPanel(store, act, () => photo);
-const actions = actionsOf({ store, viewer, tools, photo: () => photo, open, save: finish.save });
+const parts = { store, viewer, tools, photo: () => photo, open, save: finish.save };
+const actions = actionsOf(parts);
 
 fillTop(store, act);
 fillToolbar(store, act);
@@ -63,7 +64,7 @@ takeDrops((file) => void photo?.layFile(file));
 byId("panel").append(
   beginPanel(store, act, () => photo),
   mattePanel(store, act, () => photo),
-  judgePanel(store, act, (place) => (store.set({ finding: place - 1 }), act("next"))),
+  judgePanel(store, act, (place) => showFinding(parts, place)),
   finish.element,
 );
 store.watch(["view", "wipe", "wipeAt", "bare", "overlay", "strength", "gamma", "behind", "photo", "matte"], () => viewer.invalidate());
@@ -110,8 +111,8 @@ async function open(id) {
     const fact = await api.open(id);
     if (turn !== opening) return;
     leave();
-    const { box, findings, finding, run, proposing, saving } = initialFields();
-    store.set({ box, findings, finding, run, proposing, saving, exposure: 0, message: null });
+    const { box, findings, finding, seen, run, proposing, saving } = initialFields();
+    store.set({ box, findings, finding, seen, run, proposing, saving, exposure: 0, message: null });
     photo = new OpenPhoto({ api, store, viewer, fact, compose });
     photo.scene.setFinish(store.now.finish);
     store.set(fact.painted ? { tool: "brush", view: "labels" } : { tool: "box", view: "photo" });

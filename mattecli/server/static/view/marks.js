@@ -89,15 +89,15 @@ export function drawBox(context, { left, top, right, bottom }, picture, ratio) {
 }
 
 /**
- * Rings around a place.
+ * A frame around a place, not on it.
  * @param {Context} context
- * @param {Point} at
- * @param {number} radius
+ * @param {Sides} box
  * @param {number} ratio
  */
-export function drawFinding(context, at, radius, ratio) {
+export function drawFinding(context, { left, top, right, bottom }, ratio) {
   const path = new Path2D();
-  path.arc(...at, radius, 0, 2 * Math.PI);
+  const away = 8 * ratio;
+  path.roundRect(left - away, top - away, right - left + 2 * away, bottom - top + 2 * away, away);
   line(context, path, ratio, "#f0e442", 2);
 }
 

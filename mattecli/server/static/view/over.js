@@ -25,8 +25,8 @@ export function drawOver(context, now, { transform, ratio, picture, size: view }
   }
   const place = findings?.[finding];
   if (place) {
-    const radius = Math.max((place.size / 2) * transform.scale, 16 * ratio) + 6 * ratio;
-    marks.drawFinding(context, toView(transform, place.x, place.y), radius, ratio);
+    const [left, top, right, bottom] = place.box;
+    marks.drawFinding(context, drawnBox(transform, { left, top, right, bottom }), ratio);
   }
   if (!pointer) return;
   const outline = corners.map(([x, y]) => toView(transform, x, y));
