@@ -25,7 +25,7 @@ from mattecli.system.folders import natural, pictures_in
 
 SILENT = 90.0  # seconds after which a tab without a stream of events counts as gone
 CLOSED_BYTES = 256 * 2**20  # of photos that no tab shows; beyond them the oldest are let go
-_OTHER_TAB = "another tab paints this photo; close it there, or go on there"
+_OTHER_TAB = "another tab paints this photo; go on there, or press Take over here"
 _OTHER_PROCESS = "another `matte ui` paints this photo; close it there first"
 
 
@@ -82,8 +82,11 @@ class Sessions:
         if tab is not None:
             self._heard[tab] = self._clock()
 
-    def open(self, word: str, tab: str) -> dict[str, Any]:
-        """Open a photo for a tab, and say what it must know. Raises what reading the photo raises."""
+    def open(self, word: str, tab: str, *, take: bool = False) -> dict[str, Any]:
+        """Open a photo for a tab, and say what it must know. Raises what reading the photo raises.
+
+        With `take` the tab paints it from now on, also where another tab did. Another process keeps its photo.
+        """
         entry = self._entry(word)
         self.hear(tab)
         with entry.lock:
@@ -98,12 +101,13 @@ class Sessions:
                     self._states.note_failure(entry.path)
                     raise
             entry.tabs.add(tab)
-            if entry.writer is None or entry.writer == tab or self._gone(entry.writer):
+            if take or entry.writer is None or entry.writer == tab or self._gone(entry.writer):
                 entry.writer = tab
             readonly = photo.readonly or entry.writer != tab
             if self._start is not None and not readonly:
                 self._start.lay(photo)  # only where its file has changed since
-            return {"id": word, "name": entry.path.name, "readonly": readonly, **photo.facts()}
+            held = {"readonly": readonly, "takeable": readonly and not photo.readonly}
+            return {"id": word, "name": entry.path.name, **held, **photo.facts()}
 
     def close(self, word: str, tab: str) -> None:
         """A tab no longer shows a photo."""

@@ -113,7 +113,7 @@ function matting(parts) {
       const { box, painted, proposing } = store.now;
       if (proposing) return;
       if (!box && !painted) return photo()?.say("Drag a box around the subject first, or paint on it.");
-      void photo()?.propose({ source: box ? "box" : "strokes" });
+      void photo()?.proposals.make({ source: box ? "box" : "strokes" });
     },
     matte: () => {
       if (!store.now.painted) return photo()?.say("There is no trimap yet. Begin with a box, strokes or a mask.");
@@ -122,7 +122,7 @@ function matting(parts) {
       if (matte?.kind === "exact" && matte.sequence === painted) photo()?.say("The exact matte is there.", "good");
       else void photo()?.mattes.make("exact");
     },
-    fromMatte: () => void photo()?.propose({ source: "matte" }),
+    fromMatte: () => void photo()?.proposals.make({ source: "matte" }),
     next: finding(1),
     previous: finding(-1),
     save,

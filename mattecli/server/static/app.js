@@ -47,7 +47,7 @@ const tools = new Tools({
   photo: () => photo,
   pick: (colour) => {
     store.set({ tool: "brush" });
-    void photo?.propose({ source: "key", colour: `#${colour.map((value) => value.toString(16).padStart(2, "0")).join("")}` });
+    void photo?.proposals.make({ source: "key", colour: `#${colour.map((value) => value.toString(16).padStart(2, "0")).join("")}` });
   },
 });
 const act = (/** @type {string} */ name) => actions[name]?.();
@@ -60,7 +60,7 @@ fillToolbar(store, act);
 fillStatus(store);
 fillStrip(store, open);
 fillWipe(store);
-takeDrops((file) => void photo?.layFile(file));
+takeDrops((file) => void photo?.proposals.layFile(file));
 byId("panel").append(
   beginPanel(store, act, () => photo),
   mattePanel(store, act, () => photo),

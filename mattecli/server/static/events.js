@@ -21,7 +21,7 @@ const REACTIONS = {
     const { proposing } = photo.store.now;
     if (proposing !== proposal && proposing !== "…") return; // a newer one is being made
     if (cancelled) return;
-    if (!error) return photo.lay({ proposal, inside, outside, notes: notes ?? [] });
+    if (!error) return photo.proposals.lay({ proposal, inside, outside, notes: notes ?? [] });
     photo.store.set({ proposing: null });
     photo.say(sentence(error), "bad");
   },
@@ -63,6 +63,10 @@ const REACTIONS = {
   changed(photo, { file }) {
     const what = file === "photo" ? "photo" : "trimap";
     photo.say(`The ${what} was changed on disk since it was opened. Open the page anew before you save.`, "bad");
+  },
+
+  taken(photo, { tab }) {
+    if (tab !== photo.api.tab) photo.taken();
   },
 
   closing(photo) {

@@ -159,6 +159,17 @@ def test_a_second_tab_is_read_only(opened: Opened) -> None:
     second.stroke([(x, y), (x + 30, y)])
     second.rest()
     assert np.array_equal(second.labels(HEIGHT, WIDTH), before)
+    second.tab.get_by_role("button", name="Take over").click()
+    first.until("document.querySelector('#toast').textContent.includes('Another tab has taken over')")
+    second.until("!document.querySelector('#status').textContent.includes('read-only')")
+    second.stroke([(x, y), (x + 30, y)])
+    second.sent()
+    assert not np.array_equal(second.labels(HEIGHT, WIDTH), before)
+    second.press("Control+z")
+    second.sent()
+    assert "read-only" in first.status
+    second.leave()
+    first.until("!document.querySelector('#status').textContent.includes('read-only')")
 
 
 def test_from_box_to_saved_files_by_keyboard_alone(opened: Opened, saved: Path) -> None:

@@ -146,6 +146,13 @@ export class Scene {
     this.options.changed();
   }
 
+  /** The labels are others than those that are kept. They are drawn until the new ones are there. */
+  renewLabels() {
+    this.cache.forget("labels");
+    this.renewBase();
+    this.options.changed();
+  }
+
   /** A base was laid, so distances may be there now. */
   renewBase() {
     this._fetcher.askAgain();
