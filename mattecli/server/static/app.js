@@ -112,7 +112,7 @@ async function open(id) {
     if (turn !== opening) return;
     leave();
     const { box, findings, finding, seen, run, proposing, saving } = initialFields();
-    store.set({ box, findings, finding, seen, run, proposing, saving, exposure: 0, message: null });
+    store.set({ box, findings, finding, seen, run, proposing, saving, exposure: 0, gamma: 1, message: null });
     photo = new OpenPhoto({ api, store, viewer, fact, compose });
     photo.scene.setFinish(store.now.finish);
     store.set(fact.painted ? { tool: "brush", view: "labels" } : { tool: "box", view: "photo" });
@@ -175,6 +175,8 @@ const REPEATED = new Set(["smaller", "larger", "undo", "redo", "in", "out", "nex
  */
 function inControl({ target, key, ctrlKey, metaKey }) {
   if (!(target instanceof HTMLElement) || target === picture) return false;
+  const slides = key.startsWith("Arrow") || key === "Home" || key === "End";
+  if (target.matches("input[type=range]")) return slides && !(ctrlKey || metaKey);
   const moves = key === " " || key === "Enter" || key.startsWith("Arrow") || key.startsWith("Page") || key === "Home" || key === "End";
   if (target.matches("input[type=number], input[type=text], select")) return !(ctrlKey || metaKey || key === "Escape" || key === "F1");
   return moves && target.matches("input, button, summary, a, [role=slider]") && !(ctrlKey || metaKey);

@@ -234,3 +234,39 @@ def test_axe_finds_nothing_serious(opened: Opened) -> None:
             assert [(one["id"], one["nodes"][0]["html"]) for one in serious] == [], theme
         page.press("Escape")
         page.tab.locator("#zoom button", has_text="ark" if theme == "light" else "ight").click()
+
+
+def test_two_fingers_zoom_and_a_pen_paints_by_its_pressure(opened: Opened) -> None:
+    page = opened(touch=True)
+    page.press("d")
+    device = page.tab.context.new_cdp_session(page.tab)
+    x, y = page.middle()
+    before, (middle,) = page.transform, page.on_picture([(x, y)])
+    for kind, apart in (("Start", 0), ("Start", 50), *(("Move", 50 + 10 * step) for step in range(1, 6)), ("End", 0)):
+        fingers = [(x - apart, y), (x + apart, y)][: 1 if apart == 0 else 2] if kind != "End" else []
+        points = [{"x": px, "y": py, "id": finger} for finger, (px, py) in enumerate(fingers)]
+        device.send("Input.dispatchTouchEvent", {"type": f"touch{kind}", "touchPoints": points})
+    page.rest()
+    assert page.transform[0] / before[0] == pytest.approx(2, rel=0.02)
+    assert page.on_picture([(x, y)])[0] == pytest.approx(middle, abs=3), "the point between the fingers stays"
+    assert "Painted" not in page.status, "the first finger paints nothing"
+
+    def pen(kind: str, shift: float, force: float) -> None:
+        at = {"x": x + shift, "y": y, "button": "left", "buttons": 1, "pointerType": "pen", "force": force}
+        device.send("Input.dispatchMouseEvent", {"type": f"mouse{kind}", "clickCount": 1, **at})
+
+    pen("Pressed", 0, 0.5)  # from the first touch of a pen on there is a box for its pressure
+    pen("Released", 0, 0)
+    page.press("Control+z")
+    page.tab.get_by_label("Pressure").check()
+    set_size(page, 40)
+    pen("Pressed", -80, 0.2)
+    pen("Moved", 80, 1.0)
+    pen("Released", 80, 0)
+    page.sent()
+    painted = page.labels(HEIGHT, WIDTH) == 255
+    for shift, radius in ((-80, 4), (0, 12), (80, 20)):
+        ((column, _),) = page.on_picture([(x + shift, y)])
+        assert painted[:, int(column)].sum() == pytest.approx(2 * radius, abs=2)
+    page.press("Control+z")
+    page.sent()

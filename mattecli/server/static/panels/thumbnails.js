@@ -3,6 +3,8 @@
  *
  * Browsers open about six connections to a server. If all pictures were asked for at once, strokes would wait for them.
  */
+const LATER = 1500; // milliseconds in which the first photo has the server for itself
+
 export class Thumbnails {
   /** @param {HTMLElement} strip in which the pictures are seen */
   constructor(strip) {
@@ -11,6 +13,7 @@ export class Thumbnails {
     /** @type {HTMLImageElement[]} those in view that are not loaded */
     this._waiting = [];
     this._loading = false;
+    this._later = new Promise((done) => setTimeout(done, LATER));
     this._observer = new IntersectionObserver((entries) => this._seen(entries), { root: strip, rootMargin: "0px 300px" });
   }
 
@@ -36,6 +39,7 @@ export class Thumbnails {
   async _load() {
     if (this._loading) return;
     this._loading = true;
+    await this._later;
     for (let picture = this._waiting.shift(); picture; picture = this._waiting.shift()) {
       picture.src = this._addresses.get(picture) ?? "";
       await picture.decode().catch(() => {}); // a photo that cannot be read has none
