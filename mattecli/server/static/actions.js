@@ -120,7 +120,7 @@ function matting(parts) {
       store.set({ view: store.now.view === "labels" || store.now.view === "trimap" ? "cutout" : store.now.view });
       const { matte, painted } = store.now;
       if (matte?.kind === "exact" && matte.sequence === painted) photo()?.say("The exact matte is there.", "good");
-      else void photo()?.mattes.make("exact");
+      else void photo()?.mattes.make("exact", true);
     },
     fromMatte: () => void photo()?.proposals.make({ source: "matte" }),
     next: finding(1),

@@ -40,7 +40,8 @@ const REACTIONS = {
     scene.showMatte(matte);
     if (matte.kind === "exact") {
       void photo.mattes.find();
-      photo.say(matte.sequence === painted ? "The exact matte is ready." : "The exact matte is ready, from older paint.", "good");
+      const words = matte.sequence === painted ? "The exact matte is ready." : "The exact matte is ready, from older paint.";
+      if (matte.run === photo.mattes.asked) photo.say(words, "good");
     }
     if (matte.sequence !== painted && fact) photo.mattes.soon();
   },

@@ -1,20 +1,33 @@
 /**
  * Doubtful places: which were looked at, and which comes next.
  *
- * Each matte has findings of its own. One that lies where a finding of its kind was looked at counts as looked at, too.
+ * Each matte has findings of its own. One that covers much the same as one of its kind that was looked at counts as looked
+ * at, too.
  *
  * @typedef {import("./api.js").Finding} Finding
  */
+
+const SAME = 0.3; // the share that two boxes must have in common of what both cover
+const MARGIN = 4; // pixels around a box, for pieces of a few pixels
 
 /**
  * @param {Finding} finding
  * @param {Finding[]} seen those that were looked at
  */
 export function isSeen({ kind, box }, seen) {
-  return seen.some((one) => {
-    const [left, top, right, bottom] = one.box;
-    return one.kind === kind && left < box[2] && box[0] < right && top < box[3] && box[1] < bottom;
-  });
+  return seen.some((one) => one.kind === kind && common(one.box, box) > SAME);
+}
+
+/**
+ * The part that two boxes have in common, as a share of what both cover.
+ * @param {Finding["box"]} a
+ * @param {Finding["box"]} b
+ */
+function common(a, b) {
+  const overlap = (/** @type {0 | 1} */ i) => Math.max(Math.min(a[i + 2], b[i + 2]) - Math.max(a[i], b[i]) + 2 * MARGIN, 0);
+  const area = (/** @type {Finding["box"]} */ [left, top, right, bottom]) => (right - left + 2 * MARGIN) * (bottom - top + 2 * MARGIN);
+  const both = overlap(0) * overlap(1);
+  return both / (area(a) + area(b) - both);
 }
 
 /**

@@ -25,5 +25,6 @@ test("a finding of a newer matte is known by its kind and place", () => {
   assert.equal(isSeen(at(12), seen), true);
   assert.equal(isSeen(at(12, "grey"), seen), false);
   assert.equal(isSeen(at(40), seen), false);
+  assert.equal(isSeen({ ...at(10), box: [0, 0, 300, 300] }, seen), false, "it is in another that is much larger");
   assert.equal(left(places, [at(31), at(71)]), 2);
 });

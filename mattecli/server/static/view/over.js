@@ -26,7 +26,7 @@ export function drawOver(context, now, { transform, ratio, picture, size: view }
   const place = findings?.[finding];
   if (place) {
     const [left, top, right, bottom] = place.box;
-    marks.drawFinding(context, drawnBox(transform, { left, top, right, bottom }), ratio);
+    marks.drawFinding(context, drawnBox(transform, { left, top, right, bottom }), `${finding + 1}: ${place.text}`, ratio);
   }
   if (!pointer) return;
   const outline = corners.map(([x, y]) => toView(transform, x, y));
