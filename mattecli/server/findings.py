@@ -27,7 +27,7 @@ TEXTS: dict[Kind, tuple[str, str]] = {  # for one piece, and for several
     "border": ("the matte changes abruptly where the unknown part ends; paint more unknown there",) * 2,
     "hole": ("a hole in the subject", "holes in the subject"),
     "island": ("a loose piece beside the subject", "loose pieces beside the subject"),
-    "grey": ("half transparent far from the edge",) * 2,
+    "grey": ("grey far from the edge",) * 2,
 }
 MOST = 50  # of each kind
 _LEAST = {"contradiction": 1, "border": 3, "hole": 12, "island": 12, "grey": 12}  # pixels

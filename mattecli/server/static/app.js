@@ -115,6 +115,7 @@ async function open(id) {
     store.set({ box, findings, finding, seen, run, proposing, saving, exposure: 0, gamma: 1, message: null });
     photo = new OpenPhoto({ api, store, viewer, fact, compose });
     photo.scene.setFinish(store.now.finish);
+    if (!fact.matte) photo.mattes.soon(); // there is none after a restart
     store.set(fact.painted ? { tool: "brush", view: "labels" } : { tool: "box", view: "photo" });
     viewer.open(photo.scene, { width: fact.width, height: fact.height });
     if (store.now.size === usualSize) {

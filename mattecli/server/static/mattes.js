@@ -85,8 +85,10 @@ export class Mattes {
     }
   }
 
-  /** Starts no more. */
+  /** Starts no more, and ends a run that nobody asked for. */
   close() {
     clearTimeout(this._timer);
+    const { run, saving } = this._photo.store.now;
+    if (run && run.run !== this.asked && !saving) void this._photo.api.cancel(this._photo.id, run.run).catch(() => undefined);
   }
 }

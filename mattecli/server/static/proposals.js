@@ -61,6 +61,7 @@ export class Proposals {
     this._photo.do({ kind: "base", proposal, inside: kept ? band.inside : inside, outside: kept ? band.outside : outside });
     this.refined = this._again ? this._photo.queue.last : 0;
     this._photo.store.set({ proposing: null });
+    this._photo.mattes.soon(); // also where the labels stay as they are
     if (this._again) return;
     const { view, tool } = this._photo.store.now;
     this._photo.store.set({ view: view === "photo" ? "labels" : view, tool: tool === "box" ? "brush" : tool });

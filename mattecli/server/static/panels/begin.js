@@ -24,9 +24,10 @@ export function beginPanel(store, act, photo) {
   );
   const bands = bandSliders(store, photo);
   const more = make("details", {}, make("summary", {}, "Other ways to begin"), others(store, photo), numbers(store));
-  const panel = step("1", "Begin", hint, make("div", { className: "row" }, propose, take), bar, more, refine.element, ...bands.elements);
+  const panel = step("1", "Begin", hint, make("div", { className: "row over-bar" }, propose, take, bar), more, refine.element, ...bands.elements);
   store.watch(["box", "hasBase", "proposing", "begun", "refining", "painted", "band", "photo"], (now) => {
     hint.textContent = hintOf(now);
+    hint.hidden = hint.textContent === "";
     propose.disabled = now.proposing !== null || !now.photo || now.photo.readonly || !(now.box || now.painted);
     take.hidden = !now.photo?.takeable;
     propose.hidden = !take.hidden;
@@ -43,7 +44,7 @@ export function beginPanel(store, act, photo) {
 function hintOf({ box, hasBase, painted, photo }) {
   if (photo?.takeable) return "Read-only: another tab paints it.";
   if (photo?.readonly) return "Read-only: another `matte ui` has it open.";
-  if (hasBase) return "Now paint where it is wrong.";
+  if (hasBase) return "";
   if (box) return "Propose finds the subject in it.";
   if (painted) return "Propose goes by your strokes.";
   return "Drag a box around the subject.";
