@@ -16,6 +16,7 @@ import { fillTop } from "./panels/top.js";
 import { fillWipe, takeDrops } from "./panels/wipe.js";
 import { OpenPhoto } from "./photo.js";
 import { Store, initialFields } from "./state.js";
+import { tabWord } from "./tab.js";
 import { composer } from "./view/composer.js";
 import { Viewer } from "./view/viewer.js";
 
@@ -23,7 +24,7 @@ const WORD = 30_000; // milliseconds between signs of life while the tab is hidd
 const TURN = 4_000; // milliseconds before a read-only tab asks whether it may write now
 
 const store = new Store(initialFields());
-const api = new Api(document.querySelector("meta[name=matte-token]")?.getAttribute("content") ?? "", tabWord());
+const api = new Api(document.querySelector("meta[name=matte-token]")?.getAttribute("content") ?? "", await tabWord());
 const compose = composer();
 /** @type {OpenPhoto | null} */
 let photo = null;
@@ -227,11 +228,4 @@ function keepEvents() {
   addEventListener("beforeunload", (event) => {
     if (store.now.unsent) event.preventDefault(); // strokes that the server does not have would be lost
   });
-}
-
-function tabWord() {
-  const known = sessionStorage.getItem("tab");
-  const word = known ?? crypto.randomUUID();
-  sessionStorage.setItem("tab", word);
-  return word;
 }
