@@ -117,9 +117,8 @@ function matting(parts) {
     },
     matte: () => {
       if (!store.now.painted) return photo()?.say("There is no trimap yet. Begin with a box, strokes or a mask.");
-      store.set({ view: store.now.view === "labels" || store.now.view === "trimap" ? "cutout" : store.now.view });
       const { matte, painted } = store.now;
-      if (matte?.kind === "exact" && matte.sequence === painted) photo()?.say("The exact matte is there.", "good");
+      if (matte?.kind === "exact" && matte.sequence === painted) photo()?.mattes.show();
       else void photo()?.mattes.make("exact", true);
     },
     fromMatte: () => void photo()?.proposals.make({ source: "matte" }),
@@ -138,7 +137,9 @@ function moving({ store, viewer, open }) {
   };
   const beside = (/** @type {number} */ step) => () => {
     const photos = store.now.session?.photos ?? [];
-    const next = photos[photos.findIndex(({ id }) => id === store.now.photo?.id) + step];
+    const at = photos.findIndex(({ id }) => id === store.now.photo?.id);
+    const others = step > 0 ? photos.slice(at + 1) : photos.slice(0, Math.max(at, 0)).reverse();
+    const next = others.find(({ state }) => state !== "failed");
     if (next) open(next.id);
   };
   return {

@@ -4,6 +4,7 @@ import { Api } from "./api.js";
 import { react } from "./events.js";
 import { bindingOf } from "./keys.js";
 import { Held } from "./paint/held.js";
+import { Refusal } from "./paint/stroke.js";
 import { Tools } from "./paint/tools.js";
 import { beginPanel } from "./panels/begin.js";
 import { byId } from "./panels/elements.js";
@@ -15,6 +16,7 @@ import { fillToolbar } from "./panels/toolbar.js";
 import { fillTop } from "./panels/top.js";
 import { fillWipe, takeDrops } from "./panels/wipe.js";
 import { OpenPhoto } from "./photo.js";
+import { sentence } from "./sentence.js";
 import { Store, initialFields } from "./state.js";
 import { tabWord } from "./tab.js";
 import { composer } from "./view/composer.js";
@@ -94,7 +96,7 @@ async function start() {
     const session = await api.session();
     store.set({ session });
     const last = sessionStorage.getItem("photo");
-    const first = session.photos.find(({ id }) => id === last) ?? session.photos[0];
+    const first = session.photos.find(({ id }) => id === last) ?? session.photos.find(({ state }) => state !== "failed") ?? session.photos[0];
     if (first) await open(first.id);
     else byId("opening").textContent = "There is no photo here. Name photos or a folder of photos on the command line.";
   } catch (error) {
@@ -126,7 +128,13 @@ async function open(id) {
     sessionStorage.setItem("photo", id);
     byId("opening").hidden = true;
   } catch (error) {
-    store.set({ message: { text: /** @type {Error} */ (error).message, kind: "bad" } });
+    const { session } = store.now;
+    const damaged = error instanceof Refusal && error.status === 400;
+    const photos = session?.photos.map((one) => (one.id === id && damaged ? { ...one, state: /** @type {const} */ ("failed") } : one));
+    if (session && photos) store.set({ session: { ...session, photos } });
+    const text = sentence(/** @type {Error} */ (error).message);
+    if (!photo) byId("opening").textContent = text;
+    store.set({ message: { text, kind: "bad" } });
   }
 }
 

@@ -40,8 +40,9 @@ const REACTIONS = {
     scene.showMatte(matte);
     if (matte.kind === "exact") {
       void photo.mattes.find();
-      const words = matte.sequence === painted ? "The exact matte is ready." : "The exact matte is ready, from older paint.";
-      if (matte.run === photo.mattes.asked) photo.say(words, "good");
+      const isAsked = matte.run === photo.mattes.asked;
+      if (isAsked && matte.sequence === painted) photo.mattes.show(); // who has painted on goes on
+      else if (isAsked) photo.say("The exact matte is ready, from older paint.", "good");
     }
     if (matte.sequence !== painted && fact) photo.mattes.soon();
   },

@@ -61,6 +61,13 @@ export class Mattes {
     }
   }
 
+  /** Shows the matte instead of the labels that it was made from. */
+  show() {
+    const { view } = this._photo.store.now;
+    this._photo.store.set({ view: view === "labels" || view === "trimap" ? "cutout" : view });
+    this._photo.say("The exact matte is ready.", "good");
+  }
+
   cancel() {
     const { run } = this._photo.store.now;
     if (run) void this._photo.api.cancel(this._photo.id, run.run).catch((error) => this._photo.say(error.message, "bad"));
