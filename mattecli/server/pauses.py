@@ -1,8 +1,8 @@
 """Pauses of a run while a pointer is down.
 
-So strokes have the machine for themselves. The page says each second that the pointer is still down. A word that is lost, such as the last one of a tab that
-crashed, holds a run for `HELD` seconds. However long the pointer is down, a run goes on by a tile after each pause of
-`LONGEST` seconds.
+So strokes have the machine for themselves. The page says each second that the pointer is still down. A word that is
+lost, such as the last one of a tab that crashed, holds a run for `HELD` seconds. However long the pointer is down, a
+run goes on by a tile after each pause of `LONGEST` seconds.
 """
 
 from __future__ import annotations
