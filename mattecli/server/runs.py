@@ -118,6 +118,10 @@ class Runs:
         """End a run. False where it is not going on."""
         return self._dispatcher.cancel(lambda task: task.photo == word and task.number == run)
 
+    def hold(self, down: bool) -> None:
+        """Have runs pause while a pointer is down on the page; see `Dispatcher.hold`."""
+        self._dispatcher.hold(down)
+
     def end(self, word: str) -> None:
         """End all that is going on for a photo."""
         self._dispatcher.cancel(lambda task: task.photo == word)

@@ -18,12 +18,14 @@ from mattecli.server.photo import Photo
 from mattecli.server.refusals import MissingError, ReadOnlyError
 from mattecli.server.start import Start
 from mattecli.server.state import States
+from mattecli.server.thumbnails import Thumbnails, encoded
+from mattecli.server.tiles import Index
 from mattecli.system.files import same_file
 from mattecli.system.folders import natural, pictures_in
 
 SILENT = 90.0  # seconds after which a tab without a stream of events counts as gone
 CLOSED_BYTES = 256 * 2**20  # of photos that no tab shows; beyond them the oldest are let go
-_OTHER_TAB = "another tab paints this photo; close it there, or go on there"
+_OTHER_TAB = "another tab paints this photo; go on there, or press Take over here"
 _OTHER_PROCESS = "another `matte ui` paints this photo; close it there first"
 
 
@@ -64,6 +66,7 @@ class Sessions:
         self._entries = {entry.word: entry for entry in (_Entry(secrets.token_urlsafe(9), path) for path in paths)}
         self._states, self._start = states, start
         self._reading, self._exposure = reading or ReadOptions(), exposure
+        self._thumbnails = Thumbnails(reading=reading)
         self._listens, self._end, self._clock = listens, end, clock
         self._heard: dict[str, float] = {}
 
@@ -79,8 +82,11 @@ class Sessions:
         if tab is not None:
             self._heard[tab] = self._clock()
 
-    def open(self, word: str, tab: str) -> dict[str, Any]:
-        """Open a photo for a tab, and say what it must know. Raises what reading the photo raises."""
+    def open(self, word: str, tab: str, *, take: bool = False) -> dict[str, Any]:
+        """Open a photo for a tab, and say what it must know. Raises what reading the photo raises.
+
+        With `take` the tab paints it from now on, also where another tab did. Another process keeps its photo.
+        """
         entry = self._entry(word)
         self.hear(tab)
         with entry.lock:
@@ -95,12 +101,13 @@ class Sessions:
                     self._states.note_failure(entry.path)
                     raise
             entry.tabs.add(tab)
-            if entry.writer is None or entry.writer == tab or self._gone(entry.writer):
+            if take or entry.writer is None or entry.writer == tab or self._gone(entry.writer):
                 entry.writer = tab
             readonly = photo.readonly or entry.writer != tab
             if self._start is not None and not readonly:
                 self._start.lay(photo)  # only where its file has changed since
-            return {"id": word, "name": entry.path.name, "readonly": readonly, **photo.facts()}
+            held = {"readonly": readonly, "takeable": readonly and not photo.readonly}
+            return {"id": word, "name": entry.path.name, **held, **photo.facts()}
 
     def close(self, word: str, tab: str) -> None:
         """A tab no longer shows a photo."""
@@ -110,6 +117,19 @@ class Sessions:
             if entry.writer == tab:
                 entry.writer = None
             entry.closed = self._clock()
+
+    def thumbnail(self, word: str) -> bytes:
+        """A JPEG of a photo of at most 256 × 256 pixels. Raises what reading the photo raises."""
+        entry = self._entry(word)
+        try:
+            with self.using(word) as photo:
+                return encoded(photo.pixels.tile(len(photo.grids) - 1, Index(0, 0)))
+        except MissingError:  # it is not open
+            pass
+        try:
+            return self._thumbnails.of(entry.path)
+        except OSError as error:
+            raise MissingError(f"{entry.path.name} cannot be read; it was moved or deleted") from error
 
     def start_changed(self, photo: Photo) -> Path | None:
         """The file that the paint lies on, where it changed since it was laid there."""

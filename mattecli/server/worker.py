@@ -13,7 +13,7 @@ from collections import OrderedDict
 from collections.abc import Callable
 from contextlib import suppress
 from multiprocessing.connection import Connection
-from typing import Any, Protocol
+from typing import Any
 
 import cv2
 import numpy as np
@@ -26,6 +26,7 @@ from mattecli.inference.options import RunOptions
 from mattecli.inference.plan import Plan, Tile
 from mattecli.inference.tiling import Statistics
 from mattecli.server.distance import measured
+from mattecli.server.pauses import Pauses, Signals
 from mattecli.server.tasks import (
     Cancelled,
     Failed,
@@ -53,18 +54,12 @@ _OFTEN = 0.1  # seconds between two reports of progress
 _PHOTOS = 2  # whose statistics are kept
 
 
-class Number(Protocol):
-    """A number that two processes share."""
-
-    value: int
-
-
 class _Ended(Exception):  # noqa: N818 - it is not an error
     """The task was cancelled."""
 
 
-def serve(connection: Connection, cancelled: Number, options: RunOptions) -> None:
-    """Carry out tasks as they come, until the connection is closed. `cancelled` is the task that is to end."""
+def serve(connection: Connection, signals: Signals, options: RunOptions) -> None:
+    """Carry out tasks as they come, until the connection is closed."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C goes to all processes of a terminal; the parent decides
     prepare_process()
     use_threads(options.threads)
@@ -73,7 +68,7 @@ def serve(connection: Connection, cancelled: Number, options: RunOptions) -> Non
         model.load()
     with suppress(AttributeError, OSError):  # not on every system
         os.nice(_NICE)  # only now, so that the first task is not late
-    worker = Worker(model, connection.send, cancelled)
+    worker = Worker(model, connection.send, signals)
     with suppress(EOFError, BrokenPipeError, ConnectionResetError):
         while True:
             connection.send((0, None))  # ready for the next
@@ -84,8 +79,8 @@ def serve(connection: Connection, cancelled: Number, options: RunOptions) -> Non
 class Worker:
     """Carries out tasks with a model; `send` is called with numbers of tasks and their progress."""
 
-    def __init__(self, model: Model, send: Callable[[tuple[int, Reply]], None], cancelled: Number) -> None:
-        self._model, self._send, self._cancelled = model, send, cancelled
+    def __init__(self, model: Model, send: Callable[[tuple[int, Reply]], None], signals: Signals) -> None:
+        self._model, self._send, self._signals = model, send, signals
         self._statistics: OrderedDict[str, Statistics] = OrderedDict()
 
     def reply(self, task: Task) -> Reply:
@@ -104,21 +99,23 @@ class Worker:
             return Failed(f"{task.name} met a bug in matte: {type(error).__name__}: {error}; please report it")
 
     def _check(self, task: Task) -> None:
-        if self._cancelled.value == task.number:
+        if self._signals.cancelled.value == task.number:
             raise _Ended
 
     # Mattes
 
     def _matte(self, task: MatteTask) -> Reply:
         self._model.load()  # its time is not that of the run
-        began, plans, last = time.perf_counter(), list[Plan](), [0.0]
+        began, plans, last, pauses = time.perf_counter(), list[Plan](), [0.0], Pauses(self._signals)
 
         def progress(label: str, done: int, total: int) -> None:
             self._check(task)
+            pauses.rest(lambda: self._check(task))
             now = time.perf_counter()
             if now - last[0] >= _OFTEN:
                 last[0] = now
-                self._send((task.number, Progressed(share_done(label, done, total), now - began)))
+                seconds = now - began - pauses.seconds
+                self._send((task.number, Progressed(share_done(label, done, total), seconds)))
 
         self._check(task)
         view, trimap, out = task.view.array(), task.trimap.array(), task.out.array(writable=True)
@@ -134,7 +131,7 @@ class Worker:
         out[...] = found
         tile: Tile = "off" if not plans or plans[-1].whole else plans[-1].tile
         facts = backend_facts(self._model.backend) if task.kind == "exact" else {}
-        return Matted(time.perf_counter() - began, tile, error, facts)
+        return Matted(time.perf_counter() - began - pauses.seconds, tile, error, facts)
 
     def _window(
         self,

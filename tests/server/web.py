@@ -152,8 +152,8 @@ class Page:
         """The first photo's."""
         return str(self.get("/app/session").json["photos"][0]["id"])
 
-    def open(self, *, tab: str | None = None) -> dict[str, Any]:
-        found: dict[str, Any] = self.post(f"/app/photos/{self.word}/open", {"tab": tab or self.tab}).json
+    def open(self, *, tab: str | None = None, take: bool = False) -> dict[str, Any]:
+        found: dict[str, Any] = self.post(f"/app/photos/{self.word}/open", {"tab": tab or self.tab, "take": take}).json
         return found
 
     def operate(self, sequence: int, kind: str, **fields: Any) -> tuple[dict[str, Any], list[np.ndarray]]:

@@ -21,7 +21,7 @@ const REACTIONS = {
     const { proposing } = photo.store.now;
     if (proposing !== proposal && proposing !== "…") return; // a newer one is being made
     if (cancelled) return;
-    if (!error) return photo.lay({ proposal, inside, outside, notes: notes ?? [] });
+    if (!error) return photo.proposals.lay({ proposal, inside, outside, notes: notes ?? [] });
     photo.store.set({ proposing: null });
     photo.say(sentence(error), "bad");
   },
@@ -40,7 +40,9 @@ const REACTIONS = {
     scene.showMatte(matte);
     if (matte.kind === "exact") {
       void photo.mattes.find();
-      photo.say(matte.sequence === painted ? "The exact matte is ready." : "The exact matte is ready, from older paint.", "good");
+      const isAsked = matte.run === photo.mattes.asked;
+      if (isAsked && matte.sequence === painted) photo.mattes.show(); // who has painted on goes on
+      else if (isAsked) photo.say("The exact matte is ready, from older paint.", "good");
     }
     if (matte.sequence !== painted && fact) photo.mattes.soon();
   },
@@ -63,6 +65,10 @@ const REACTIONS = {
   changed(photo, { file }) {
     const what = file === "photo" ? "photo" : "trimap";
     photo.say(`The ${what} was changed on disk since it was opened. Open the page anew before you save.`, "bad");
+  },
+
+  taken(photo, { tab }) {
+    if (tab !== photo.api.tab) photo.taken();
   },
 
   closing(photo) {

@@ -1,5 +1,6 @@
 /** The last step: edges, colours, files. */
 import { actionButton, button, check, choice, make, slider, step } from "./elements.js";
+import { TIPS } from "./tips.js";
 
 /**
  * @typedef {import("../state.js").Store<import("../state.js").Fields>} PageStore
@@ -14,13 +15,19 @@ const PRODUCTS = {
   composite: ["Composite", "The subject on the background that the view shows"],
 };
 
-/** @type {[key: string, name: string, least: number, most: number, step: number, unit: string][]} */
-const EDGES = [
-  ["choke", "Choke", 0, 10, 0.5, "px"],
-  ["spread", "Spread", 0, 10, 0.5, "px"],
-  ["feather", "Feather", 0, 10, 0.5, "px"],
-  ["smooth", "Smooth", 0, 10, 0.5, "px"],
-  ["contrast", "Contrast", 0, 90, 5, "%"],
+/**
+ * The sliders. The usual value of each changes nothing.
+ * @type {[key: string, name: string, least: number, most: number, step: number, unit: string, usual: number][]}
+ */
+export const EDGES = [
+  ["choke", "Choke", 0, 10, 0.5, "px", 0],
+  ["spread", "Spread", 0, 10, 0.5, "px", 0],
+  ["feather", "Feather", 0, 10, 0.5, "px", 0],
+  ["smooth", "Smooth", 0, 10, 0.5, "px", 0],
+  ["contrast", "Contrast", 0, 90, 5, "%", 0],
+  ["hair", "Hair", 0, 100, 5, "%", 100],
+  ["min_area", "Specks", 0, 1000, 20, "px", 0],
+  ["fill_holes", "Holes", 0, 1000, 20, "px", 0],
 ];
 
 /**
@@ -91,16 +98,16 @@ export function finishPanel(store, act, photo) {
  * @param {() => void} changed
  */
 function edgeOptions(edges, changed) {
-  const sliders = EDGES.map(([key, name, min, max, step, unit]) => {
+  const sliders = EDGES.map(([key, name, min, max, step, unit, usual]) => {
     const made = slider({
-      name, min, max, step, text: (value) => (value ? `${value} ${unit}` : "off"),
+      name, min, max, step, text: (value) => (value === usual && usual === 0 ? "off" : `${value} ${unit}`),
       changed: (value, released) => {
-        if (value) edges[key] = value;
+        if (value !== usual) edges[key] = value;
         else delete edges[key];
         if (released) changed();
       },
     });
-    made.set(0);
+    made.set(usual);
     return made.element;
   });
   const despill = choice("Despill", [["", "No despill"], ["auto", "Despill: automatic"], ["green", "Despill: green"], ["blue", "Despill: blue"]], (value) => {
@@ -108,6 +115,7 @@ function edgeOptions(edges, changed) {
     else delete edges.despill;
     changed();
   });
+  despill.title = TIPS.Despill;
   return [...sliders, make("div", { className: "row" }, despill)];
 }
 
