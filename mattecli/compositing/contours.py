@@ -6,7 +6,7 @@ All functions take and give float32 (H, W) in [0, 1]. A subject that the frame c
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from statistics import NormalDist
 
 import cv2
@@ -14,7 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mattecli.compositing.arrays import Floats
-from mattecli.geometry import tiles
+from mattecli.geometry import Box, tiles
+
+Part = tuple[slice, slice]  # rows and columns
 
 _TILE = 512
 _DIRECTIONS = 24  # in which a moved edge is sampled
@@ -48,6 +50,21 @@ def tiled(plane: Floats, halo: int, function: Callable[[Floats], Floats]) -> Flo
         made = function(np.pad(window, pad, mode="edge"))
         result[tile.slices] = made[halo : halo + tile.height, halo : halo + tile.width]
     return result
+
+
+def subject_box(plane: Floats, reach: int) -> Part:
+    """The box of what is not 0, grown by `reach`. It begins where a tile does, so that its tiles are the plane's."""
+    x, y, width, height = cv2.boundingRect((plane > 0).view(np.uint8))
+    top, left = (max(0, start - reach) // _TILE * _TILE for start in (y, x))
+    return slice(top, y + height + reach), slice(left, x + width + reach)
+
+
+def changed_tiles(before: Floats, after: Floats, halo: int) -> Iterator[tuple[Box, Box]]:
+    """The tiles in which two planes differ, and what of the plane is at most `halo` pixels from each."""
+    height, width = before.shape
+    for tile in tiles(height, width, _TILE):
+        if not np.array_equal(before[tile.slices], after[tile.slices]):
+            yield tile, tile.grow(halo).clip(height, width)
 
 
 def opened(alpha: Floats, radius: float) -> Floats:

@@ -325,3 +325,52 @@ def test_cleaning_without_a_trimap_says_so() -> None:
 def test_haze_of_three_thousandths_becomes_exactly_nothing() -> None:
     alpha = np.maximum(disc(), np.float32(0.003))
     assert np.array_equal(with_exact_background(alpha) == 0, disc() < 2 / 255)
+
+
+def thin_of_the_whole_plane(alpha: Floats, radius: int, least: float, longest: float, *, alone: bool) -> Floats:
+    """D of `split` by its definition, with no tiles and no boxes."""
+    shape = np.hypot(*np.mgrid[-radius : radius + 1, -radius : radius + 1]) <= radius
+    padded = cv2.copyMakeBorder(alpha, *[2 * radius] * 4, cv2.BORDER_REPLICATE)
+    solid = cv2.morphologyEx(padded, cv2.MORPH_OPEN, shape.astype(np.uint8))
+    solid = solid[2 * radius : -2 * radius, 2 * radius : -2 * radius]
+    thin = np.where(solid < 1, (alpha - solid) / np.maximum(1 - solid, 1e-6), 0)
+    away = cv2.distanceTransform((solid < 0.5).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_5)
+    count, labels = cv2.connectedComponents(((thin > least) & (away > radius / 2)).astype(np.uint8), connectivity=8)
+    kept = np.zeros(alpha.shape, np.uint8)
+    for label in range(1, count):
+        y, x = np.nonzero(labels == label)
+        long = max(np.ptp(y), np.ptp(x)) + 1 > longest
+        if long or (alone and not (away[y, x] <= radius / 2 + 2).any()):
+            kept[y, x] = 1
+    reach = math.ceil(radius / 2) + 3
+    root = np.hypot(*np.mgrid[-reach : reach + 1, -reach : reach + 1]) <= reach
+    return np.asarray(thin * cv2.dilate(kept, root.astype(np.uint8)), np.float32)
+
+
+def test_working_in_tiles_and_boxes_finds_the_hair_and_gaps_of_the_whole_plane() -> None:
+    rng = np.random.default_rng(3)
+    alpha = np.zeros((700, 1100), np.float32)
+    cv2.circle(alpha, (520, 500), 260, 1.0, -1, cv2.LINE_AA)  # over several tiles, and cut by the frame
+    for opacity in (*rng.uniform(0.3, 1, 30), *[0.0] * 8):
+        ends = [(int(rng.integers(200, 900)), int(rng.integers(0, 700))) for _ in range(2)]
+        cv2.line(alpha, *ends, float(opacity), int(rng.integers(1, 4)), cv2.LINE_AA)
+    for radius in (3, 5):
+        solid, gaps, hair = split(alpha, radius)
+        expected = thin_of_the_whole_plane(alpha, radius, 0.1, radius, alone=False)
+        assert (expected > 0).sum() > 1000
+        assert np.abs(hair - expected).max() < 1e-5
+        rest = np.where(hair < 1, (alpha - hair) / np.maximum(1 - hair, 1e-6), solid * (1 - gaps)).astype(np.float32)
+        expected = thin_of_the_whole_plane(1 - rest, radius, 0.02, 2 * radius, alone=True)
+        assert (expected > 0).sum() > 500
+        assert np.abs(gaps - expected).sum() < 0.01 * expected.sum()
+
+
+def test_a_frame_around_the_subject_does_not_change_it() -> None:
+    alpha, _ = hairy()
+    large = np.zeros((1700, 1400), np.float32)
+    large[700:940, 600:840] = alpha
+    for kind in ({"choke": 2.3}, {"spread": 1.5}, {"smooth": 3}, {"choke": 1, "feather": 2}, {"hair": 30}):
+        alone, _ = finished_edges(np.pad(alpha, 200), Finishing(**kind))  # type: ignore[arg-type]
+        framed, _ = finished_edges(large, Finishing(**kind))  # type: ignore[arg-type]
+        assert np.abs(framed[500:1140, 400:1040] - alone).max() < 1 / 65535, kind
+        assert not framed[:500].any()
