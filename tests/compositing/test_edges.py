@@ -59,7 +59,7 @@ def moves(
     return np.array(moved), np.array(wider)
 
 
-@pytest.mark.parametrize("width", [4, 7, 20])
+@pytest.mark.parametrize("width", [3, 4, 7, 20])
 @pytest.mark.parametrize("pixels", [0.5, 2.0, 5.0])
 def test_a_choke_moves_every_level_inwards_and_keeps_the_width(pixels: float, width: float) -> None:
     moved, wider = moves(choked, pixels, width)
@@ -67,14 +67,12 @@ def test_a_choke_moves_every_level_inwards_and_keeps_the_width(pixels: float, wi
     assert np.abs(wider).max() <= 0.05
 
 
-@pytest.mark.parametrize(
-    ("width", "worst", "wider_by"), [(1, 0.2, 0.45), (1.5, 0.13, 0.12), (2, 0.17, 0.17), (3, 0.1, 0.07)]
-)
+@pytest.mark.parametrize(("width", "worst", "wider_by"), [(1, 0.21, 0.55), (1.5, 0.12, 0.13), (2, 0.15, 0.16)])
 def test_narrow_edges_are_moved_as_far_as_their_few_pixels_tell(width: float, worst: float, wider_by: float) -> None:
     for pixels in (1.0, 1.5, 3.7):
         moved, wider = moves(choked, pixels, width)
         assert np.abs(moved - pixels).max() <= worst
-        assert np.abs(moved - pixels).mean() <= 0.08
+        assert np.abs(moved - pixels).mean() <= 0.07
         assert np.abs(wider).max() <= wider_by
         assert np.abs(wider).mean() <= 0.12
 
