@@ -158,7 +158,7 @@ def finish_alone(work: Path, out: Path, fill: float) -> None:
         alpha = str(work / f"alphas/{photo.stem}.tif")
         job = Job(photo.name, str(photo), alpha, {"composite": target}, "white", finished=True)
         matte = read_finished(job, reading=ReadOptions())
-        write_outputs(job, matte, options, background=(1.0, 1.0, 1.0), replaces={"composite": True})
+        write_outputs(job, matte, options, backgrounds={"composite": (1.0, 1.0, 1.0)}, replaces={"composite": True})
 
 
 def kill_and_resume(work: Path, out: Path, *options: str) -> None:

@@ -22,6 +22,7 @@ def read_manifest(
     kinds: Sequence[str] = ("alpha",),
     pattern: str = OUTPUT,
     background: str | None = None,
+    backgrounds: Mapping[str, str] | None = None,
     suffixes: Mapping[str, str] | None = None,
     patterns: Mapping[str, str] | None = None,
     making: Making | None = None,
@@ -31,8 +32,9 @@ def read_manifest(
     `image` and `trimap` are paths; relative ones start at the manifest's folder. `making` is how the trimaps are read.
     `output` is a path below `out`, which may hold `{what}`; without it `pattern` names the outputs. `suffixes` and
     `patterns` are as in `outputs_of`. `background` is a picture or a colour; without it the `background` of this call
-    is used. Other columns are a job's `extra`. A line that cannot be matted is a Failed. Raises InputError for a
-    manifest that cannot be read, and for an output that would not lie in `out`.
+    is used. `backgrounds` are those of outputs that have one of their own; then lines name none. Other columns are a
+    job's `extra`. A line that cannot be matted is a Failed. Raises InputError for a manifest that cannot be read, and
+    for an output that would not lie in `out`.
     """
     listed = JobList()
     real = resolver()
@@ -45,7 +47,11 @@ def read_manifest(
         if isinstance(entry, Failed):
             listed.failed.append(entry)
             continue
-        entry = replace(entry, making=making)
+        if backgrounds and line.values.get("background"):
+            reason = f"{manifest} names a background in line {line.number}, beside several -b; leave one of them out"
+            listed.failed.append(_failed(line, manifest, entry.name, reason, entry.trimap))
+            continue
+        entry = replace(entry, making=making, backgrounds=backgrounds or {})
         for output in entry.outputs.values():
             if (how := way_out(output, out, real=real)) is not None:
                 given = line.values.get("output") or output

@@ -61,6 +61,7 @@ def find_jobs(
     suffixes: Mapping[str, str] | None = None,
     patterns: Mapping[str, str] | None = None,
     background: str | None = None,
+    backgrounds: Mapping[str, str] | None = None,
     recursive: bool = True,
 ) -> JobList:
     """Pair the photos of a folder with their trimaps, and name their outputs.
@@ -69,7 +70,7 @@ def find_jobs(
     the suffix of any picture. A pattern is a path with `{dir}`, `{stem}` and `{name}`; without a suffix it stands for
     any. A picture that is the trimap of another is not a photo. `pattern` names the outputs below `out`; `suffixes` and
     `patterns` are as in `outputs_of`. `background` is that of all composites; a folder or a pattern has one for each
-    photo.
+    photo. `backgrounds` are those of outputs that have one of their own.
 
     `sources` says how the trimaps are made: from masks, and then `sub/cat_mask` counts instead of `sub/cat_trimap`; or
     from the photos alone, and then `trimaps` is None. With `alphas` the files are finished alphas, and `sub/cat_alpha`
@@ -111,6 +112,7 @@ def find_jobs(
             outputs = outputs_of(name, out, kinds, pattern, suffixes=suffixes, patterns=patterns)
             trimap, under = trimaps_of[name][0] or str(path), None if one_each else background
             job = Job(name, str(path), trimap, outputs, under, making=making, finished=alphas is not None)
+            job = replace(job, backgrounds=backgrounds or {})
             entry = complete(job)
             if isinstance(entry, Job):
                 listed.jobs.append(entry)

@@ -200,18 +200,20 @@ def _absolute(options: BatchOptions) -> BatchOptions:
 
 
 def _rooted(job: Job) -> Job:
-    background = job.background
-    if background is not None and os.path.isfile(background):
-        background = os.path.abspath(background)
     return replace(
         job,
         image=os.path.abspath(job.image),
         trimap=os.path.abspath(job.trimap),
         outputs={kind: os.path.abspath(path) for kind, path in job.outputs.items()},
-        background=background,
+        background=None if job.background is None else _rooted_file(job.background),
+        backgrounds={output: _rooted_file(behind) for output, behind in job.backgrounds.items()},
         known=None if job.known is None else os.path.abspath(job.known),
         making=None if job.making is None else _rooted_making(job.making),
     )
+
+
+def _rooted_file(background: str) -> str:
+    return os.path.abspath(background) if os.path.isfile(background) else background
 
 
 def _rooted_making(making: Making) -> Making:

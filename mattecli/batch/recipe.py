@@ -30,9 +30,10 @@ def output_recipe(output: str, job: Job, outputs: OutputOptions, *, alpha: list[
     if kind == "alpha":
         parts.append(outputs.alpha_bits(output))
     if kind == "composite":
-        colour = job.background is None or not is_picture(job.background)
+        behind = job.behind(output)
+        colour = behind is None or not is_picture(behind)
         linear = "colours estimated in light" if outputs.linear else False
-        parts += [outputs.fit, linear, job.background if colour else "a picture"]
+        parts += [outputs.fit, linear, behind if colour else "a picture"]
     if kind != "alpha":
         files = outputs.write_options(output)
         parts += [[word, value] for word, value in (("depth", files.bits), ("quality", files.quality)) if value]

@@ -20,8 +20,6 @@ from mattecli.batch.recipe import alpha_recipe, digest, given_words, network_wor
 from mattecli.compositing.outputs import check_memory, check_output_file, is_picture, read_background
 from mattecli.errors import InputError
 from mattecli.evaluation.attention import attention
-from mattecli.imaging.choices import Colour
-from mattecli.imaging.image import Image
 from mattecli.imaging.options import ReadOptions
 from mattecli.imaging.read import read_image
 from mattecli.inference.model import Model
@@ -30,6 +28,7 @@ from mattecli.system.files import sweep
 from mattecli.system.memory import peak_bytes
 from mattecli.weights import find_checkpoint
 from mattecli.work.job import (
+    Background,
     Inputs,
     Matte,
     OutputOptions,
@@ -112,7 +111,7 @@ class Worker:
             if (how := way_out(folder, options.out)) is not None:
                 raise InputError(f"{folder} {how}; remove the link")
         self.journal = Journal(options.out)
-        self._backgrounds: dict[str, Image | Colour | None] = {}
+        self._backgrounds: dict[str, Background] = {}
         self._reading_background = threading.Lock()
         self._swept: set[str] = set()
 
@@ -189,14 +188,12 @@ class Worker:
         if self.options.keep_alpha and not matte.network and not job.finished:
             self._keep(job, matte)
         self._check_inside(job)  # again: a link may have come since
-        composite = any(self.options.outputs.kind(output) == "composite" for output in todo.replaces)
-        background = self._background(job.background) if composite and job.background is not None else None
         try:
             notes = write_outputs(
                 job,
                 matte,
                 self.options.outputs,
-                background=background,
+                backgrounds=self._backgrounds_of(todo),
                 replaces=todo.replaces,
                 record=partial(self._recorder, todo, matte),
             )
@@ -319,9 +316,10 @@ class Worker:
         """For each output a digest of the files that it is made from."""
         pair = digest([self._state(path) for path in job.sources])
         inputs = dict.fromkeys(job.outputs, pair)
-        if job.background is not None and is_picture(job.background):
-            over = [output for output in inputs if self.options.outputs.kind(output) == "composite"]
-            inputs |= dict.fromkeys(over, digest([pair, self._state(job.background)])) if over else {}
+        for output in job.outputs:
+            behind = job.behind(output) if self.options.outputs.kind(output) == "composite" else None
+            if behind is not None and is_picture(behind):
+                inputs[output] = digest([pair, self._state(behind)])
         return inputs
 
     def _state(self, path: str) -> list[int] | str:
@@ -350,7 +348,7 @@ class Worker:
                 output,
                 bits=options.alpha_bits(name),
                 files=options.write_options(name),
-                background=job.background,
+                background=job.behind(name),
                 overwrite=True,  # `todo` has settled what may be replaced
                 inputs=job.inputs,
             )
@@ -360,11 +358,16 @@ class Worker:
             if (how := way_out(output, self.options.out)) is not None:
                 raise InputError(f"{output} {how}; remove the link, or name another output")
 
-    def _background(self, background: str) -> Image | Colour | None:
+    def _backgrounds_of(self, todo: Todo) -> dict[str, Background]:
+        kind, job = self.options.outputs.kind, todo.job
+        texts = {output: job.behind(output) for output in todo.replaces if kind(output) == "composite"}
+        wanted = dict.fromkeys(text for text in texts.values() if text is not None)
         with self._reading_background:
-            if background not in self._backgrounds:
-                self._backgrounds = {background: read_background(background)}  # only the last one: it may be large
-            return self._backgrounds[background]
+            known = self._backgrounds  # only those of the last photo: they may be large
+            if not wanted.keys() <= known.keys():
+                known = {text: known[text] if text in known else read_background(text) for text in wanted}
+                self._backgrounds = known
+        return {output: known[text] for output, text in texts.items() if text is not None}
 
     def _sweep(self, folder: str) -> None:
         if folder not in self._swept:

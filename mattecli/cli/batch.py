@@ -15,7 +15,8 @@ from mattecli.cli.finishing_options import EdgeChoices, PlacementChoices, finish
 from mattecli.cli.folder_run import narrowed, run_folder
 from mattecli.cli.mask_options import MaskOptions
 from mattecli.cli.options import Json, ModelOptions, Overwrite, ReadChoices
-from mattecli.cli.output_options import OutputChoices, WriteChoices, check_composite_options
+from mattecli.cli.output_options import OutputChoices, WriteChoices
+from mattecli.cli.targets import Composites, check_fit, check_places
 from mattecli.cli.terminal import Terminal
 from mattecli.compositing.outputs import read_background
 from mattecli.errors import UsageError
@@ -67,34 +68,32 @@ def batch(
       matte batch photos/ cutouts/ --key auto --garbages garbages/ --what cutout
       matte batch photos/ mattes/ --auto
       matte batch mattes/ --manifest pairs.csv --what alpha,composite -b white
+      matte batch photos/ shop/ --trimaps trimaps/ -b white -b studio.jpg
       matte batch photos/ mattes/ --trimaps trimaps/ --shard 3/16
       matte batch photos/ shop/ --trimaps trimaps/ --preset catalogue.toml --keep-alpha
     """
     deliveries = choices.deliveries(manifest=photos.manifest is not None)
-    kinds = _kinds(choices, photos, deliveries)
+    named = choices.over_each(_kinds(choices, photos, deliveries), deliveries)
+    made = named.renditions
+    kinds = [made[name].kind if name in made else cast(Kind, name) for name in named.names]
     choices.check_formats()
-    choices.check_bits(kinds)
-    check_colours(
-        colours,
-        [deliveries[name].kind if name in deliveries else cast(Kind, name) for name in kinds],
-        linear=choices.linear,
-        clear=True,
-    )
+    choices.check_bits(named.names)
+    check_colours(colours, kinds, linear=choices.linear, clear=True)
     out = _output_folder(images, out, photos)
     base = photos.base()
     if base not in ("--masks", "--auto") and (given := masks.given()):
         raise UsageError(f"{' and '.join(given)} would do nothing without --masks or --auto; add it, or leave them out")
-    _check_outputs(kinds, photos, choices, written, deliveries)
+    _check_outputs(photos, choices, written, named)
     finish = finishing(edges, placement)
-    finish.check_kinds(deliveries[name].kind if name in deliveries else cast(Kind, name) for name in kinds)
+    finish.check_kinds(kinds)
 
     from mattecli.batch.worker import BatchOptions, Worker
     from mattecli.system.threads import use_threads
 
     use_threads(model.threads)
     making = _making(base, photos, masks)
-    found = _find_jobs(images, out, kinds, photos, choices, making, deliveries)
-    outputs = replace(choices.output_options(written.write_options(), colours, deliveries), finishing=finish)
+    found = _find_jobs(images, out, photos, choices, making, named)
+    outputs = replace(choices.output_options(written.write_options(), colours, made), finishing=finish)
     run = _run_options(
         model, outputs, found, exact=alphas.keep_alpha or (how.engine == "ray" and model.device != "cpu")
     )
@@ -146,15 +145,16 @@ def _prune(
 
 def _kinds(choices: OutputChoices, photos: PhotoOptions, deliveries: Mapping[str, Rendition]) -> tuple[str, ...]:
     """The outputs of each photo: kinds, and the names of deliveries."""
-    if choices.background == "-":
+    if "-" in choices.backgrounds:
         raise UsageError("a batch cannot read its background from standard input; name a file with -b")
+    check_places(choices.backgrounds)
     delivered = [made.kind for made in deliveries.values()]
     if choices.what is None and not deliveries:
-        return ("alpha",) if choices.background is None else ("composite",)
+        return ("composite",) if choices.backgrounds else ("alpha",)
     kinds = [*(choices.what or ()), *delivered]
-    if "composite" in kinds and choices.background is None and photos.manifest is None:
+    if "composite" in kinds and not choices.backgrounds and photos.manifest is None:
         raise UsageError("a composite needs a background; add -b, or a manifest with a column background")
-    if "composite" not in kinds and choices.background is not None:
+    if "composite" not in kinds and choices.backgrounds:
         raise UsageError("--background is for composites; add composite to --what, or leave it out")
     if twice := [name for name in deliveries if name in (choices.what or ())]:
         raise UsageError(f"{twice[0]} is in --what and is a [[deliver]] of the preset too; give the delivery a name")
@@ -174,13 +174,7 @@ def _output_folder(images: Path, out: Path | None, photos: PhotoOptions) -> Path
     return out
 
 
-def _check_outputs(
-    kinds: tuple[str, ...],
-    photos: PhotoOptions,
-    choices: OutputChoices,
-    written: WriteChoices,
-    deliveries: Mapping[str, Rendition],
-) -> None:
+def _check_outputs(photos: PhotoOptions, choices: OutputChoices, written: WriteChoices, named: Composites) -> None:
     """Check what concerns the outputs of all photos. Raises UsageError and InputError."""
     from mattecli.batch.jobs import check_pattern, with_suffix
     from mattecli.batch.pairing import is_place
@@ -188,59 +182,56 @@ def _check_outputs(
     from mattecli.imaging.write import check_format
     from mattecli.imaging.writing.layers import check_layered
 
-    check_pattern(photos.name, kinds)
+    made = named.renditions
+    check_pattern(photos.name, named.names)
     depths = settled_depths(choices.what or {})
-    composite = "composite" in [*kinds, *(made.kind for made in deliveries.values())]
+    composite = "composite" in [*named.names, *(one.kind for one in made.values())]
     if photos.manifest is None or not composite:
-        check_composite_options(choices.background if composite else None, fit=choices.fit)
-    for made in deliveries.values():
-        if made.pattern is not None:
-            check_pattern(made.pattern, [made.name])
-    suffixes = _suffixes(choices, deliveries)
-    names = {kind: with_suffix(photos.name, suffixes.get(kind)) for kind in kinds}
+        check_fit(choices.backgrounds if composite else (), fit=choices.fit)
+    for one in made.values():
+        if one.pattern is not None:
+            check_pattern(one.pattern, [one.name])
+    suffixes = _suffixes(choices, made)
+    names = {name: with_suffix(photos.name, suffixes.get(name)) for name in named.names}
     if photos.manifest is None:  # which may name files of other formats
         written.check(list(names.values()))
-    for kind in kinds:
-        if kind in deliveries:  # which were checked when they were read
+    for name in named.names:
+        if name == "layers":
+            check_layered(names[name])
             continue
-        if kind == "layers":
-            check_layered(names[kind])
-            continue
-        clear = kind == "cutout" or (kind == "composite" and (choices.background or "").lower() == "transparent")
-        if kind == "alpha":
-            check_format(names[kind], bits=depths.get(kind, choices.bits))
-        else:
-            check_format(names[kind], alpha=clear, options=replace(written.write_options(), bits=depths.get(kind)))
-    if choices.background is not None and not is_place(choices.background):
-        read_background(choices.background)
+        if name == "alpha":
+            check_format(names[name], bits=depths.get(name, choices.bits))
+        elif name in named.backgrounds or name not in made:  # others were checked when they were read
+            behind = named.backgrounds.get(name, choices.only_background or "")
+            clear = name == "cutout" or (name != "foreground" and behind.lower() == "transparent")
+            bits = depths.get("composite" if name in made else name)
+            check_format(names[name], alpha=clear, options=replace(written.write_options(), bits=bits))
+    for background in choices.backgrounds:
+        if not is_place(background):
+            read_background(background)
 
 
-def _suffixes(choices: OutputChoices, deliveries: Mapping[str, Rendition]) -> dict[str, str]:
-    return choices.suffixes | {name: made.suffix for name, made in deliveries.items() if made.suffix is not None}
+def _suffixes(choices: OutputChoices, made: Mapping[str, Rendition]) -> dict[str, str]:
+    return choices.suffixes | {name: one.suffix for name, one in made.items() if one.suffix is not None}
 
 
 def _find_jobs(
-    images: Path,
-    out: Path,
-    kinds: tuple[str, ...],
-    photos: PhotoOptions,
-    choices: OutputChoices,
-    making: Making,
-    deliveries: Mapping[str, Rendition],
+    images: Path, out: Path, photos: PhotoOptions, choices: OutputChoices, making: Making, named: Composites
 ) -> JobList:
     """What there is to do, on all machines."""
     from mattecli.batch.manifest import read_manifest
     from mattecli.batch.pairing import Sources, find_jobs
 
-    suffixes = _suffixes(choices, deliveries)
-    patterns = {name: made.pattern for name, made in deliveries.items() if made.pattern is not None}
+    suffixes = _suffixes(choices, named.renditions)
+    patterns = {name: one.pattern for name, one in named.renditions.items() if one.pattern is not None}
     if photos.manifest is not None:
         return read_manifest(
             photos.manifest,
             out,
-            kinds=kinds,
+            kinds=named.names,
             pattern=photos.name,
-            background=choices.background,
+            background=choices.only_background,
+            backgrounds=named.backgrounds,
             suffixes=suffixes,
             patterns=patterns,
             making=making,
@@ -250,11 +241,12 @@ def _find_jobs(
         out,
         trimaps=photos.trimaps or photos.masks,
         sources=Sources(making=making, cores=photos.cores, garbages=photos.garbages),
-        kinds=kinds,
+        kinds=named.names,
         pattern=photos.name,
         suffixes=suffixes,
         patterns=patterns,
-        background=choices.background,
+        background=choices.only_background,
+        backgrounds=named.backgrounds,
         recursive=photos.recursive,
     )
 

@@ -163,9 +163,11 @@ class ColourChoices:
         return [name for name, wish in wishes.items() if wish]
 
 
-def has_clear(kinds: Collection[Kind], background: str | None) -> bool:
+def has_clear(kinds: Collection[Kind], backgrounds: Collection[str]) -> bool:
     """Whether one of the outputs has straight colours that another program will mix."""
-    return bool({"cutout", "layers"} & set(kinds)) or (background or "").lower() == "transparent"
+    return bool({"cutout", "layers"} & set(kinds)) or any(
+        background.lower() == "transparent" for background in backgrounds
+    )
 
 
 def check_colours(choices: ColourChoices, kinds: Collection[Kind], *, linear: bool, clear: bool) -> None:

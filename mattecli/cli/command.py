@@ -81,7 +81,6 @@ def _option(name: str, annotation: Any, default: Any, *, panel: str | None = Non
 
 # What to do instead of giving an option twice; others are just to be given once.
 _INSTEAD = {
-    "--background": "run the command once for each background",
     "--what": "list the outputs with commas, such as --what alpha,cutout",
 }
 

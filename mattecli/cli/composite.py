@@ -18,7 +18,6 @@ from mattecli.cli.composite_options import (
     CompositeOptions,
     check_colour_options,
     colour_options,
-    only_background,
     surround,
     targets_of,
 )
@@ -28,6 +27,7 @@ from mattecli.cli.output_options import (
     WriteChoices,
     check_output_space,
 )
+from mattecli.cli.targets import different, over_each
 from mattecli.cli.terminal import Terminal
 from mattecli.compositing.outputs import (
     check_composite_output,
@@ -40,6 +40,7 @@ from mattecli.errors import UsageError
 
 if TYPE_CHECKING:
     from mattecli.batch.worker import BatchOptions
+    from mattecli.cli.targets import Composites
     from mattecli.compositing.colours import ColourOptions
     from mattecli.compositing.finishing import Finishing
     from mattecli.imaging.image import Image
@@ -99,7 +100,8 @@ def composite(
     if not folder and (given := folder_options(listing, how)):
         raise UsageError(f"{' and '.join(given)} would do nothing for one photo; name a folder, or leave them out")
     if folder or (options.preset is not None and options.preset.deliver):
-        batch = _batch_options(options, edges, placement, colours, reading, written, how, overwrite=overwrite)
+        named = _named(options)
+        batch = _batch_options(options, named, edges, placement, colours, reading, written, how, overwrite=overwrite)
         make: Callable[..., None] = deliver_photo
         if folder:
             make = partial(composite_folder, listing=listing, how=how, written=written)
@@ -107,7 +109,8 @@ def composite(
             photo,
             alpha,
             batch,
-            background=only_background(options),
+            named=named,
+            background=None if named.backgrounds else options.background[0],
             known=options.trimap,
             terminal=terminal,
             as_json=as_json,
@@ -151,8 +154,18 @@ def composite(
         terminal.data(json.dumps(files | _facts(result, options, seconds)) + "\n")
 
 
+def _named(options: CompositeOptions) -> Composites:
+    """The outputs of each photo of a folder, or the deliveries of a preset."""
+    from mattecli.cli.deliveries import deliveries_of
+
+    backgrounds = different(options.background)
+    renditions = deliveries_of(options.preset, backgrounds=backgrounds)
+    return over_each(list(renditions) or ["composite"], renditions, backgrounds)
+
+
 def _batch_options(
     options: CompositeOptions,
+    named: Composites,
     edges: EdgeChoices,
     placement: PlacementChoices,
     colours: ColourChoices,
@@ -164,13 +177,12 @@ def _batch_options(
 ) -> BatchOptions:
     """How the outputs of a folder, or the deliveries of a preset, are made. Raises UsageError."""
     from mattecli.batch.worker import BatchOptions
-    from mattecli.cli.deliveries import deliveries_of
     from mattecli.work.job import OutputOptions
 
     if options.out_dir is None or options.output is not None:
         raise UsageError("a folder of photos, and a preset with [[deliver]], need --out-dir instead of -o; give it")
     check_output_space(options.output_space)
-    renditions = deliveries_of(options.preset, background=only_background(options))
+    renditions = named.renditions
     finish = finishing(edges, placement)
     finish.check_kinds([made.kind for made in renditions.values()] or ["composite"])
     return BatchOptions(

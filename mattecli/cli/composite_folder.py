@@ -4,21 +4,21 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Mapping
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mattecli.cli.batch_options import ListOptions, RunChoices
 from mattecli.cli.folder_run import narrowed, run_folder
-from mattecli.cli.output_options import WriteChoices, check_composite_options, check_in_folder
+from mattecli.cli.output_options import WriteChoices
+from mattecli.cli.targets import Composites, check_fit, check_in_folder, check_places
 from mattecli.cli.terminal import Terminal
 from mattecli.errors import UsageError
 
 if TYPE_CHECKING:
     from mattecli.batch.jobs import JobList
     from mattecli.batch.worker import BatchOptions
-    from mattecli.compositing.rendition import Rendition
-    from mattecli.work.job import OutputOptions
+    from mattecli.imaging.choices import Fit
 
 
 def composite_folder(
@@ -26,7 +26,8 @@ def composite_folder(
     alphas: str,
     options: BatchOptions,
     *,
-    background: str,
+    named: Composites,
+    background: str | None,
     known: str | None,
     listing: ListOptions,
     how: RunChoices,
@@ -34,17 +35,17 @@ def composite_folder(
     terminal: Terminal,
     as_json: bool,
 ) -> None:
-    """Put the photos of a folder over a background, as a batch does.
+    """Put the photos of a folder over backgrounds, as a batch does.
 
-    `alphas` and `background` are folders or patterns; a background may also be one for all. `known` is where trimaps
-    are that say what is certain. Raises UsageError and InputError.
+    `alphas` and `background` are folders or patterns; a background may also be one for all. It is None where `named`
+    has several. `known` is where trimaps are that say what is certain. Raises UsageError and InputError.
     """
     from mattecli.batch.worker import Worker
 
-    names = _names(listing, options.outputs.renditions)
+    names = _names(listing, named)
     written.check(list(names.values()))
-    _check_background(background, options.outputs)
-    jobs = _find_jobs(Path(photos), alphas, options, background=background, known=known, listing=listing)
+    _check_backgrounds([*named.backgrounds.values()] or [str(background)], fit=options.outputs.fit)
+    jobs = _find_jobs(Path(photos), alphas, options, named, background=background, known=known, listing=listing)
     jobs = narrowed(jobs, listing, terminal, partners="alphas")
     run_folder(jobs, Worker(options), how, terminal, what="compositing", as_json=as_json)
 
@@ -54,20 +55,21 @@ def deliver_photo(
     alpha: str,
     options: BatchOptions,
     *,
-    background: str,
+    named: Composites,
+    background: str | None,
     known: str | None,
     terminal: Terminal,
     as_json: bool,
 ) -> None:
     """Make the deliveries of a preset for one photo. Raises UsageError and InputError."""
     from mattecli.batch.jobs import outputs_of
-    from mattecli.compositing.outputs import check_memory, read_background
+    from mattecli.compositing.outputs import check_memory
     from mattecli.system.files import make_folder
     from mattecli.system.memory import peak_bytes
-    from mattecli.work.job import check_outputs, read_finished, write_outputs
+    from mattecli.work.job import check_outputs, read_backgrounds, read_finished, write_outputs
     from mattecli.work.outcome import Done, Job
 
-    if "-" in (photo, alpha, background, known):
+    if "-" in (photo, alpha, background, known, *named.backgrounds.values()):
         raise UsageError(
             "a preset with [[deliver]] names its files by the photo, which `-` has no name for; name a file"
         )
@@ -84,17 +86,17 @@ def deliver_photo(
             option="file",
         ).values()
     }
-    job = Job(photo, photo, alpha, outputs, background, finished=True, known=known)
+    job = Job(photo, photo, alpha, outputs, background, finished=True, known=known, backgrounds=named.backgrounds)
     check_in_folder(outputs.values(), options.out)
     for output in outputs.values():
         make_folder(Path(output).parent)
     check_outputs(job, options.outputs, overwrite=options.overwrite)
-    under = read_background(background)
+    under = read_backgrounds(job, outputs, options.outputs)
     matte = read_finished(job, reading=options.reading)
     check_memory(matte.inputs.photo)
     replaces = dict.fromkeys(outputs, options.overwrite)
     started = time.perf_counter()
-    notes = write_outputs(job, matte, options.outputs, background=under, replaces=replaces)
+    notes = write_outputs(job, matte, options.outputs, backgrounds=under, replaces=replaces)
     for note in notes:
         terminal.warn(note)
     done = Done(job, matte.facts(), matte.seconds + time.perf_counter() - started, notes, peak_bytes())
@@ -114,10 +116,11 @@ def folder_options(listing: ListOptions, how: RunChoices) -> list[str]:
     return [f"--no-{name}" if name == "recursive" else f"--{name.replace('_', '-')}" for name in given]
 
 
-def _names(listing: ListOptions, renditions: Mapping[str, Rendition]) -> dict[str, str]:
+def _names(listing: ListOptions, named: Composites) -> dict[str, str]:
     """The pattern of each output's name. Raises UsageError for patterns that give two outputs one name."""
     from mattecli.batch.jobs import check_pattern, with_suffix
 
+    renditions = named.renditions
     if not renditions:
         check_pattern(listing.name, ["composite"])
         return {"composite": listing.name}
@@ -126,23 +129,27 @@ def _names(listing: ListOptions, renditions: Mapping[str, Rendition]) -> dict[st
     return {name: with_suffix(made.pattern or listing.name, made.suffix) for name, made in renditions.items()}
 
 
-def _check_background(background: str, outputs: OutputOptions) -> None:
+def _check_backgrounds(backgrounds: Sequence[str], *, fit: Fit) -> None:
+    """Check what all photos are put over, one or several."""
     from mattecli.batch.pairing import is_place
     from mattecli.compositing.outputs import read_background
 
-    if background == "-":
+    if "-" in backgrounds:
         raise UsageError("a folder of photos cannot take its background from standard input; name a file with -b")
-    if not is_place(background):
-        check_composite_options(background, fit=outputs.fit)
-        read_background(background)
+    check_places(backgrounds)
+    if not is_place(backgrounds[0]):
+        check_fit(backgrounds, fit=fit)
+        for background in backgrounds:
+            read_background(background)
 
 
 def _find_jobs(
     photos: Path,
     alphas: str,
     options: BatchOptions,
+    named: Composites,
     *,
-    background: str,
+    background: str | None,
     known: str | None,
     listing: ListOptions,
 ) -> JobList:
@@ -154,10 +161,11 @@ def _find_jobs(
         options.out,
         trimaps=alphas,
         alphas=Alphas(known=known),
-        kinds=list(renditions) or ["composite"],
+        kinds=named.names,
         pattern=listing.name,
         suffixes={name: made.suffix for name, made in renditions.items() if made.suffix is not None},
         patterns={name: made.pattern for name, made in renditions.items() if made.pattern is not None},
         background=background,
+        backgrounds=named.backgrounds,
         recursive=listing.recursive,
     )

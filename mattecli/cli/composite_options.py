@@ -9,16 +9,19 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from mattecli.cli.colour_options import ColourChoices, check_colours
-from mattecli.cli.output_options import (
-    BACKGROUND,
-    FitOption,
-    LinearOption,
-    OutputFolder,
-    OutputSpace,
-    check_composite_options,
-)
+from mattecli.cli.output_options import FitOption, LinearOption, OutputSpace
 from mattecli.cli.presets import PresetOption
-from mattecli.compositing.outputs import background_word, parse_colour
+from mattecli.cli.targets import (
+    BACKGROUND,
+    OutputFolder,
+    check_fit,
+    check_streams,
+    different,
+    files_of,
+    output_file,
+    words_of,
+)
+from mattecli.compositing.outputs import parse_colour
 from mattecli.errors import UsageError
 
 if TYPE_CHECKING:
@@ -33,13 +36,7 @@ class CompositeOptions:
     background: Annotated[list[str], BACKGROUND]
     output: Annotated[
         str | None,
-        typer.Option(
-            "--output",
-            "-o",
-            metavar="FILE",
-            help="File to write, such as out.jpg; `-` writes to standard output.",
-            show_default="PHOTO_composite.png",
-        ),
+        output_file("File to write, such as out.jpg; `-` writes to standard output.", default="PHOTO_composite.png"),
     ] = None
     out_dir: OutputFolder = None
     trimap: Annotated[
@@ -74,16 +71,6 @@ class CompositeOptions:
     ] = False
 
 
-def only_background(options: CompositeOptions) -> str:
-    """The one background of a folder or a preset. Raises UsageError where there are several."""
-    if len(set(options.background)) > 1:
-        raise UsageError(
-            "several backgrounds are for one photo without [[deliver]]; run the command once for each, with another "
-            "--out-dir or --name"
-        )
-    return options.background[0]
-
-
 def check_colour_options(options: CompositeOptions, colours: ColourChoices) -> None:
     """Raise UsageError for options of colours that would do nothing."""
     clear = any(background.lower() == "transparent" for background in options.background)
@@ -103,36 +90,16 @@ def colour_options(options: CompositeOptions, colours: ColourChoices) -> ColourO
 
 def targets_of(photo: str, alpha: str, options: CompositeOptions, *, as_json: bool) -> dict[str, str]:
     """The file to write for each background. Raises UsageError for options that do not go together."""
-    if [photo, alpha, options.trimap, *options.background].count("-") > 1:
-        raise UsageError(
-            "standard input can be read only once; name a file for all but one of photo, alpha, background"
-        )
     surround(options)
-    for background in options.background:
-        check_composite_options(background, fit=options.fit)
-    targets = _targets(photo, options)
-    if "-" in targets.values() and as_json:
-        raise UsageError("--json and -o - both write to standard output; name a file for the picture")
-    return targets
-
-
-def _targets(photo: str, options: CompositeOptions) -> dict[str, str]:
-    """The file for each background."""
-    backgrounds = list(dict.fromkeys(options.background))
-    if options.output is not None and options.out_dir is not None:
-        raise UsageError("-o names one file and --out-dir a folder; give one of them")
-    if len(backgrounds) > 1 and options.out_dir is None:
-        raise UsageError("several backgrounds need --out-dir, where each gets a file of its own; add it")
-    if options.output is not None:
-        return {backgrounds[0]: options.output}
-    if photo == "-":
-        raise UsageError("the photo comes from standard input, which gives the output no name; add -o FILE or -o -")
-    folder = Path(photo).parent if options.out_dir is None else options.out_dir
-    if len(backgrounds) == 1:
-        return {backgrounds[0]: str(folder / f"{Path(photo).stem}_composite.png")}
-    targets = {name: str(folder / f"{Path(photo).stem}_composite_{background_word(name)}.png") for name in backgrounds}
-    if len(set(targets.values())) < len(targets):
-        raise UsageError("two backgrounds have the same name, and so would their files; run the command for each")
+    backgrounds, stem = different(options.background), Path(photo).stem
+    check_fit(backgrounds, fit=options.fit)
+    words = {backgrounds[0]: ""}
+    if len(backgrounds) > 1:
+        words = {background: f"_{word}" for word, background in words_of(backgrounds).items()}
+    names = {background: f"{stem}_composite{word}.png" for background, word in words.items()}
+    targets = files_of(names, photo, output=options.output, folder=options.out_dir, backgrounds=backgrounds)
+    ask = "name a file for all but one of photo, alpha, background"
+    check_streams([photo, alpha, options.trimap, *backgrounds], targets.values(), as_json=as_json, ask=ask)
     return targets
 
 

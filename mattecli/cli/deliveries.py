@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, cast, get_args
@@ -20,15 +20,18 @@ _LOSSY = (".jpg", ".webp", ".avif", ".jxl")
 _KEYS = ("name", "what", "format", "size", "quality", "max-bytes", "output-space", "file")
 
 
-def deliveries_of(preset: Preset | None, *, background: str | None, elsewhere: bool = False) -> dict[str, Rendition]:
-    """The deliveries of a preset by name. Without `what`, they are composites over a background, else cut-outs.
+def deliveries_of(
+    preset: Preset | None, *, backgrounds: Sequence[str], elsewhere: bool = False
+) -> dict[str, Rendition]:
+    """The deliveries of a preset by name. Without `what`, they are composites over backgrounds, else cut-outs.
 
     With `elsewhere` the backgrounds may be named elsewhere, as in a manifest.
 
     Raises UsageError, which names the table and the key, and InputError for the file of a colour profile.
     """
     made: dict[str, Rendition] = {}
-    over = background is not None or elsewhere
+    over = bool(backgrounds) or elsewhere
+    clear = any(background.lower() == "transparent" for background in backgrounds)
     if preset is None:
         return made
     for number, table in enumerate(preset.deliver, 1):
@@ -40,7 +43,7 @@ def deliveries_of(preset: Preset | None, *, background: str | None, elsewhere: b
             raise UsageError(f"{where}: a {one.kind} is called {one.name}, which is another kind; give it another name")
         if one.name in made:
             raise UsageError(f"{where}: {one.name} is the name of an earlier delivery; give it a name of its own")
-        _check_format(one, where, clear=(background or "").lower() == "transparent")
+        _check_format(one, where, clear=clear)
         made[one.name] = one
     return made
 

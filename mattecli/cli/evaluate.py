@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Annotated, ClassVar
 import typer
 
 from mattecli.cli.options import Json, ModelOptions, Overwrite
-from mattecli.cli.output_options import check_in_folder
 from mattecli.cli.progress import progress_bar
+from mattecli.cli.targets import check_in_folder
 from mattecli.cli.terminal import Terminal
 from mattecli.errors import InputError, UsageError
 

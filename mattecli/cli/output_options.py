@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, get_args
@@ -11,7 +11,8 @@ import typer
 
 from mattecli.cli.colour_options import ColourChoices
 from mattecli.cli.presets import PresetOption
-from mattecli.errors import InputError, UsageError
+from mattecli.cli.targets import BACKGROUND, Composites, different, over_each
+from mattecli.errors import UsageError
 from mattecli.imaging.choices import Bits, Fit
 from mattecli.imaging.options import Quality, WriteOptions
 from mattecli.imaging.products import Products, check_over, depths, parse_products, suffixes
@@ -70,7 +71,7 @@ class OutputChoices:
             "Formats: png, png8, png16, tif, tif8, tif16, tiffloat, exr, exrhalf, webp, jpg, avif, jxl, bmp and npy.",
         ),
     ] = None
-    background: Annotated[str | None, BACKGROUND] = None
+    background: Annotated[list[str] | None, BACKGROUND] = None
     fit: FitOption = "cover"
     linear: LinearOption = False
     bits: Annotated[
@@ -85,13 +86,28 @@ class OutputChoices:
     output_space: OutputSpace = "keep"
     preset: PresetOption = None
 
+    @property
+    def backgrounds(self) -> tuple[str, ...]:
+        """The backgrounds of composites, each once."""
+        return different(self.background)
+
+    @property
+    def only_background(self) -> str | None:
+        """The background of all composites; None where there is none, or one for each of several composites."""
+        return self.backgrounds[0] if len(self.backgrounds) == 1 else None
+
     def deliveries(self, *, manifest: bool = False) -> dict[str, Rendition]:
         """The deliveries of the preset by name; the lines of a manifest may name the backgrounds of composites."""
         if self.preset is None or not self.preset.deliver:
             return {}
         from mattecli.cli.deliveries import deliveries_of
 
-        return deliveries_of(self.preset, background=self.background, elsewhere=manifest)
+        return deliveries_of(self.preset, backgrounds=self.backgrounds, elsewhere=manifest)
+
+    def over_each(self, kinds: Sequence[str], deliveries: Mapping[str, Rendition]) -> Composites:
+        """The outputs, with a composite for each background where there are several."""
+        bits = depths(self.what or {}).get("composite")
+        return over_each(kinds, deliveries, self.backgrounds, suffix=self.suffixes.get("composite"), bits=bits)
 
     def output_options(
         self, files: WriteOptions, colours: ColourChoices, renditions: Mapping[str, Rendition] | None = None
@@ -119,7 +135,8 @@ class OutputChoices:
     def check_formats(self) -> None:
         """Raise UsageError for formats of `--what` that contradict other options."""
         try:
-            check_over(self.what or {}, self.background)
+            for background in self.backgrounds:
+                check_over(self.what or {}, background)
         except ValueError as error:
             raise UsageError(f"--what: {error}") from error
         depth = depths(self.what or {}).get("alpha")
@@ -187,35 +204,6 @@ def check_output_space(output_space: str) -> None:
         read_space(output_space)
 
 
-def check_in_folder(outputs: Iterable[str | Path], folder: Path) -> None:
-    """Raise InputError, before anything is made, for an output that a link in the folder leads out of it."""
-    from mattecli.batch.jobs import way_out
-
-    for output in outputs:
-        if (how := way_out(output, folder)) is not None:
-            raise InputError(f"{output} {how}; remove the link, or name another folder")
-
-
-def check_composite_options(background: str | None, *, fit: str) -> None:
-    """Raise UsageError for a fit without an effect over this background; None means that no composite is made."""
-    from mattecli.compositing.outputs import parse_colour
-
-    if background is None or background.lower() == "transparent":
-        if fit != "cover":
-            raise UsageError(
-                f"--fit {fit} would do nothing, because no background is put under the foreground; add -b with a "
-                "picture, or leave it out"
-            )
-    elif fit != "cover" and parse_colour(background) is not None:
-        raise UsageError(f"--fit {fit} is for a background picture, and {background} is a colour; leave it out")
-
-
-BACKGROUND = typer.Option(  # `matte composite` cannot do without, other commands can
-    "--background",
-    "-b",
-    metavar="BACKGROUND",
-    help="Background of the composite: a picture's file, a colour such as '#00b140' or white, or transparent.",
-)
 LinearOption = Annotated[
     bool,
     typer.Option(
@@ -231,8 +219,4 @@ FitOption = Annotated[
         help="How a background picture gets the photo's size: cover (fill it, cut off the rest), contain (show "
         "all of the picture), stretch, tile (repeat).",
     ),
-]
-OutputFolder = Annotated[
-    Path | None,
-    typer.Option("--out-dir", metavar="DIR", help="Folder for the outputs; it is made if it does not exist."),
 ]

@@ -16,15 +16,18 @@ from mattecli.cli.colour_options import ColourChoices, check_colours, has_clear
 from mattecli.cli.finishing_options import EdgeChoices, PlacementChoices, finishing
 from mattecli.cli.mask_options import MaskOptions, ResizeOption
 from mattecli.cli.options import Json, ModelOptions, Overwrite, ReadChoices
-from mattecli.cli.output_options import (
-    OutputChoices,
-    OutputFolder,
-    WriteChoices,
-    check_composite_options,
-    check_in_folder,
-)
+from mattecli.cli.output_options import OutputChoices, WriteChoices
 from mattecli.cli.progress import passes_bar
 from mattecli.cli.subject import SubjectOptions
+from mattecli.cli.targets import (
+    Composites,
+    OutputFolder,
+    check_fit,
+    check_in_folder,
+    check_streams,
+    files_of,
+    output_file,
+)
 from mattecli.cli.terminal import Terminal
 from mattecli.errors import UsageError
 from mattecli.imaging.choices import Kind
@@ -88,13 +91,10 @@ class PredictOptions:
     ] = None
     output: Annotated[
         str | None,
-        typer.Option(
-            "--output",
-            "-o",
-            metavar="FILE",
-            help="File to write, such as matte.png; `-` writes PNG to standard output. Default: IMAGE_alpha.png "
-            "beside the photo, IMAGE_cutout.png with --cutout, and so on.",
-            show_default=False,
+        output_file(
+            "File to write, such as matte.png; `-` writes PNG to standard output. Default: IMAGE_alpha.png beside the "
+            "photo, IMAGE_cutout.png with --cutout, and so on.",
+            default=False,
         ),
     ] = None
     cutout: Annotated[
@@ -139,6 +139,7 @@ def predict(
       matte predict photo.jpg --auto --cutout
       matte predict photo.jpg -t trimap.png -o cutout.png --cutout
       matte predict photo.jpg -t trimap.png -o out.jpg -b beach.jpg
+      matte predict photo.jpg -t trimap.png -b white -b beach.jpg --out-dir out/
       matte predict photo.jpg -t trimap.png --what alpha,cutout --out-dir mattes/
       matte predict photo.jpg -t trimap.png --what alpha:png16,cutout:webp,layers
       matte predict photo.jpg -t trimap.png -b white --canvas 2000x2000 --fill 85% --shadow contact
@@ -146,14 +147,14 @@ def predict(
     started = time.perf_counter()
     base = subject.base(**{"--trimap": files.trimap, "--mask": files.mask})
     deliveries = choices.deliveries()
-    job = _job(photo, base, files, subject, choices, masks, deliveries)
-    kinds = [deliveries[name].kind if name in deliveries else cast(Kind, name) for name in job.outputs]
-    check_colours(colours, kinds, linear=choices.linear, clear=has_clear(kinds, choices.background))
+    named = choices.over_each(_kinds(files, choices, deliveries), deliveries)
+    job = _job(photo, base, files, subject, choices, masks, named, as_json=as_json)
+    made = named.renditions
+    kinds = [made[name].kind if name in made else cast(Kind, name) for name in named.names]
+    check_colours(colours, kinds, linear=choices.linear, clear=has_clear(kinds, choices.backgrounds))
     written.check(list(job.outputs.values()))
     finish = finishing(edges, placement)
-    finish.check_kinds(deliveries[name].kind if name in deliveries else cast(Kind, name) for name in job.outputs)
-    if as_json and "-" in job.outputs.values():
-        raise UsageError("--json and -o - both write to standard output; name a file for the picture")
+    finish.check_kinds(kinds)
 
     from mattecli.inference.model import Model
     from mattecli.inference.precision import settle_precision
@@ -165,12 +166,10 @@ def predict(
     if files.out_dir is not None:
         check_in_folder(job.outputs.values(), files.out_dir)
         make_folder(files.out_dir)
-    for made in deliveries.values():
-        make_folder(Path(job.outputs[made.name]).parent)
+    for name in made:
+        make_folder(Path(job.outputs[name]).parent)
     subject.prepare(terminal)
-    options = dataclasses.replace(
-        choices.output_options(written.write_options(), colours, deliveries), finishing=finish
-    )
+    options = dataclasses.replace(choices.output_options(written.write_options(), colours, made), finishing=finish)
     find = subject.finder(base, photo, terminal)
     # A trimap that the network helps to find is the one of `matte trimap`, which computes in fp32.
     eight_bits = find is None and options.show_8_bits(job)
@@ -211,7 +210,9 @@ def _job(
     subject: SubjectOptions,
     choices: OutputChoices,
     masks: MaskOptions,
-    deliveries: Mapping[str, Rendition],
+    named: Composites,
+    *,
+    as_json: bool,
 ) -> Job:
     """The job that the options ask for; `base` is the option that the trimap comes from.
 
@@ -228,21 +229,25 @@ def _job(
     making = subject.making(base, recipe=masks.recipe(), core=files.core, garbage=files.garbage)
     making = dataclasses.replace(making, resize=files.resize_trimap)
     file = {"--trimap": files.trimap, "--mask": files.mask, "--scribbles": subject.scribbles}.get(base)
-    if [photo, file, *making.files, choices.background].count("-") > 1:
-        raise UsageError("standard input can be read only once; give - for one of photo, trimap and background")
     if files.save_trimap == "-":
         raise UsageError("--save-trimap takes no -; name a file")
-    kinds = _kinds(files, choices, deliveries)
     choices.check_formats()
-    choices.check_bits(kinds)
-    outputs = _outputs(kinds, photo, files, choices, deliveries)
-    check_composite_options(choices.background, fit=choices.fit)
-    return Job(photo, photo, file or photo, outputs, choices.background, making=making)
+    choices.check_bits(named.names)
+    outputs = _outputs(photo, files, choices, named)
+    check_streams(
+        [photo, file, *making.files, *choices.backgrounds],
+        outputs.values(),
+        as_json=as_json,
+        ask="give - for one of photo, trimap and background",
+    )
+    check_fit(choices.backgrounds, fit=choices.fit)
+    background, behind = choices.only_background, named.backgrounds
+    return Job(photo, photo, file or photo, outputs, background, making=making, backgrounds=behind)
 
 
 def _kinds(files: PredictOptions, choices: OutputChoices, deliveries: Mapping[str, Rendition]) -> tuple[str, ...]:
     """What is to be written: one output for -o, or those that --what lists and that a preset delivers."""
-    composite = choices.background is not None
+    composite = bool(choices.backgrounds)
     delivered = {made.kind for made in deliveries.values()}
     wishes: dict[str, bool] = {"cutout": files.cutout, "foreground": files.foreground, "composite": composite}
     asked = tuple(kind for kind, wish in wishes.items() if wish)
@@ -263,36 +268,28 @@ def _kinds(files: PredictOptions, choices: OutputChoices, deliveries: Mapping[st
     return (*what, *deliveries)
 
 
-def _outputs(
-    kinds: tuple[str, ...],
-    photo: str,
-    files: PredictOptions,
-    choices: OutputChoices,
-    deliveries: Mapping[str, Rendition],
-) -> dict[str, str]:
-    """The file of each output."""
-    output, folder = files.output, files.out_dir
-    if folder is not None and output is not None:
-        raise UsageError("-o names one file and --out-dir a folder; give one of them")
-    if output is not None and len(kinds) > 1:
-        lister = "--what lists" if choices.what is not None else "the preset delivers"
-        raise UsageError(f"{lister} {len(kinds)} outputs but -o names one file; give --out-dir DIR instead")
-    if output is not None:
-        _check_suffix(output, kinds[0], choices)
-        return {kinds[0]: output}
-    if photo == "-":
-        raise UsageError("the photo comes from standard input, which gives the output no name; add -o FILE or -o -")
+def _outputs(photo: str, files: PredictOptions, choices: OutputChoices, named: Composites) -> dict[str, str]:
+    """The file of each output. Raises UsageError for a name that contradicts the format in `--what`."""
+    made = {name: one.suffix for name, one in named.renditions.items() if one.suffix is not None}
     suffixes: dict[str, str] = {"alpha": ".tif"} if choices.bits == "float" else {}  # PNG cannot hold floating point
-    suffixes |= choices.suffixes
-    folder = Path(photo).parent if folder is None else folder
-    names = {kind: f"{Path(photo).stem}_{kind}{suffixes.get(kind, '.png')}" for kind in kinds}
-    if deliveries:
+    suffixes |= choices.suffixes | made
+    names = {name: f"{Path(photo).stem}_{name}{suffixes.get(name, '.png')}" for name in named.names}
+    if patterns := {name: one.pattern for name, one in named.renditions.items() if one.pattern is not None}:
         from mattecli.batch.jobs import outputs_of
 
-        for name, made in deliveries.items():
-            pattern, own = made.pattern or f"{{stem}}_{name}", {name: made.suffix or ".png"}
-            names |= outputs_of(Path(photo).name, Path(), [name], pattern, suffixes=own, option="file")
-    return {kind: str(folder / name) for kind, name in names.items()}
+        for name, pattern in patterns.items():
+            names |= outputs_of(Path(photo).name, Path(), [name], pattern, suffixes=suffixes, option="file")
+    outputs = files_of(
+        names,
+        photo,
+        output=files.output,
+        folder=files.out_dir,
+        backgrounds=choices.backgrounds,
+        lister="--what lists" if choices.what is not None else "the preset delivers",
+    )
+    if files.output is not None:
+        _check_suffix(files.output, named.names[0], choices)
+    return outputs
 
 
 def _check_suffix(output: str, kind: str, choices: OutputChoices) -> None:

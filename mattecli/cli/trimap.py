@@ -15,6 +15,7 @@ import typer
 from mattecli.cli.mask_options import BandOption, DilateOption, ErodeOption, SolidOption
 from mattecli.cli.options import Json, ModelOptions, Overwrite, share, whole_number
 from mattecli.cli.subject import SubjectOptions
+from mattecli.cli.targets import check_streams, output_file
 from mattecli.cli.terminal import Terminal
 from mattecli.errors import UsageError
 
@@ -34,13 +35,7 @@ class TrimapFiles:
 
     output: Annotated[
         str | None,
-        typer.Option(
-            "--output",
-            "-o",
-            metavar="FILE",
-            help="The trimap to write; `-` writes to standard output.",
-            show_default="MASK_trimap.png",
-        ),
+        output_file("The trimap to write; `-` writes to standard output.", default="MASK_trimap.png"),
     ] = None
     image: Annotated[
         str | None,
@@ -235,8 +230,8 @@ def _base(
         reasons = {"--key": "a screen needs no network", "--auto": "--auto runs its own model on the CPU"}
         why = reasons.get(str(base), "a mask needs no network")
         raise UsageError(f"{' and '.join(idle)} would do nothing, because {why}; leave it out")
-    if [source, files.mask_file, subject.scribbles, files.core, files.garbage].count("-") > 1:
-        raise UsageError("standard input can be read only once; give - for one file only")
+    sources = [source, files.mask_file, subject.scribbles, files.core, files.garbage]
+    check_streams(sources, (), as_json=False, ask="give - for one file only")
     return base
 
 
@@ -312,8 +307,7 @@ def _target(mask: str, files: TrimapFiles, *, as_json: bool) -> str:
     output, image, preview = files.output, files.image, files.preview
     if output is None and mask == "-":
         raise UsageError("the mask comes from standard input and gives the trimap no name; name a file with -o")
-    if output == "-" and as_json:
-        raise UsageError("-o - and --json both write to standard output; name a file with -o")
+    check_streams((), [str(output)], as_json=as_json)
     if "-" in (image, preview):
         raise UsageError("--image and --preview take no -; only MASK and -o can be standard input and output")
     if preview is not None and image is None and is_pipe(mask):

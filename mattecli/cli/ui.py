@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, cast
 import typer
 
 from mattecli.cli.options import ModelOptions, ReadChoices, whole_number
-from mattecli.cli.output_options import OutputFolder
+from mattecli.cli.targets import OutputFolder
 from mattecli.cli.terminal import Terminal
 from mattecli.errors import DeviceError, InputError, UsageError
 

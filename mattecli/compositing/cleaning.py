@@ -23,6 +23,8 @@ def without_specks(alpha: Floats, area: float, trimap: Trimap | None) -> tuple[F
     more than 5 pixels from every part that stays. The largest part always stays. Nothing is overwritten.
     """
     count, labels = cv2.connectedComponents((alpha >= FAINT).astype(np.uint8), connectivity=8)
+    if count <= 2:  # the body alone
+        return alpha, None
     sums = np.bincount(labels.ravel(), alpha.ravel(), count)
     body = sums >= area
     body[0] = False

@@ -6,7 +6,7 @@ All functions take and give float32 (H, W) in [0, 1]. A subject that the frame c
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from statistics import NormalDist
 
 import cv2
@@ -14,18 +14,41 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mattecli.compositing.arrays import Floats
-from mattecli.geometry import tiles
+from mattecli.geometry import Box, tiles
+
+Part = tuple[slice, slice]  # rows and columns
 
 _TILE = 512
 _DIRECTIONS = 24  # in which a moved edge is sampled
 _STEP = 5  # radius of the largest disc that is not put together from smaller ones
-_BLUR = 0.7  # sigma that positions of narrow edges are measured with
-_NARROW, _WIDE = 2.0, 3.0  # edges up to the first width are redrawn, from the second on they are not; between: both
-_SHARES = 8192
-# Where a blurred edge reaches a share of its height, in sigmas.
-_PROBIT = np.array(
-    [NormalDist().inv_cdf(min(max(k / _SHARES, 5e-4), 1 - 5e-4)) for k in range(_SHARES + 1)], np.float32
-)
+_BLUR = 0.8  # sigma that places and widths of narrow edges are measured with
+_NEAR = 3.5  # sigma of the weights around a pixel that its edge's width is measured with
+_NARROW, _WIDE = 3.0, 4.0  # edges up to the first width are redrawn, from the second on they are not; between: both
+_SHARES = 1024
+_WIDTHS = np.arange(0.25, 5.26, 0.25)  # in pixels
+
+
+def _tables() -> tuple[Floats, NDArray[np.float64]]:
+    """For blurred ramps of `_WIDTHS`: the distance at which each share of the height is reached, and the steepness.
+
+    The steepness is Σwg²/Σwg with the gradient g and Gaussian weights w around the middle.
+    """
+    away = np.arange(-8, 8.001, 0.01)
+    normal = NormalDist(0, _BLUR)
+    places, steep = [], []
+    below = np.array([normal.cdf(x) for x in np.arange(-12, 12.001, 0.01)])
+    area = np.concatenate([[0], np.cumsum((below[1:] + below[:-1]) * 0.005)])
+    weights = np.exp(-(away**2) / (2 * _NEAR**2))
+    for width in _WIDTHS:
+        ends = [np.interp(away + side * width / 2, np.arange(-12, 12.001, 0.01), area) for side in (1, -1)]
+        height = (ends[0] - ends[1]) / width
+        places.append(np.interp(np.linspace(0, 1, _SHARES + 1), height, away))
+        slope = np.gradient(height, 0.01)
+        steep.append((weights * slope**2).sum() / (weights * slope).sum())
+    return np.array(places, np.float32), np.array(steep)
+
+
+_PLACES, _STEEP = _tables()
 
 
 def tiled(plane: Floats, halo: int, function: Callable[[Floats], Floats]) -> Floats:
@@ -50,6 +73,21 @@ def tiled(plane: Floats, halo: int, function: Callable[[Floats], Floats]) -> Flo
     return result
 
 
+def subject_box(plane: Floats, reach: int) -> Part:
+    """The box of what is not 0, grown by `reach`. It begins where a tile does, so that its tiles are the plane's."""
+    x, y, width, height = cv2.boundingRect((plane > 0).view(np.uint8))
+    top, left = (max(0, start - reach) // _TILE * _TILE for start in (y, x))
+    return slice(top, y + height + reach), slice(left, x + width + reach)
+
+
+def changed_tiles(before: Floats, after: Floats, halo: int) -> Iterator[tuple[Box, Box]]:
+    """The tiles in which two planes differ, and what of the plane is at most `halo` pixels from each."""
+    height, width = before.shape
+    for tile in tiles(height, width, _TILE):
+        if not np.array_equal(before[tile.slices], after[tile.slices]):
+            yield tile, tile.grow(halo).clip(height, width)
+
+
 def opened(alpha: Floats, radius: float) -> Floats:
     """The opening by a disc: what is narrower than the disc is gone."""
     reach = math.ceil(radius)
@@ -64,10 +102,10 @@ def choked(alpha: Floats, pixels: float) -> Floats:
     """The edges moved inwards: the least of α within a disc, which moves every level by `pixels`.
 
     The disc's rim is sampled between the pixels, by cubic interpolation (Keys, a = −0.5) in 24 directions. That softens
-    edges of up to 3 pixels. They get the width back that they had: place and width come from the matte blurred by
-    0.7 pixels, whose probit is linear across an edge.
+    edges of up to 4 pixels. They are drawn again as ramps: their place comes from the blurred matte, moved in the same
+    way, and their width from the steepness of its blurred gradient before.
     """
-    return tiled(alpha, math.ceil(pixels) + 10, lambda values: _restored(values, _least(values, pixels), pixels))
+    return tiled(alpha, math.ceil(pixels) + 24, lambda values: _restored(values, _least(values, pixels), pixels))
 
 
 def spread(alpha: Floats, pixels: float) -> Floats:
@@ -151,41 +189,56 @@ def _taps(fraction: float) -> Floats:
 
 def _restored(alpha: Floats, moved: Floats, pixels: float) -> Floats:
     """The moved matte where its edges are wide; where they are narrow, an edge of the old width at the new place."""
-    before, after = _probit(alpha), _probit(moved)
-    variance = _variance(before)
-    across = _gradient(after)
+    widths = _widths(alpha)
+    low, high = _range(moved)
+    if not (widths < _WIDE).any():
+        return moved
+    height = np.maximum(high - low, np.float32(1e-3))
+    shares = np.clip((_least(_blurred(alpha), pixels) - low) / height, 0, 1)
+    place = _place(shares, widths)
+    across = _gradient(shares)
     length = np.maximum(np.hypot(*across), np.float32(1e-4))
-    place = after * np.sqrt(_variance(after))  # signed distance to the edge, in pixels
     y, x = np.mgrid[: alpha.shape[0], : alpha.shape[1]].astype(np.float32)
     back = (place + np.float32(pixels)) / length  # to where the edge was
-    taken = cv2.remap(
-        variance, x - back * across[0], y - back * across[1], cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
-    )
-    width = np.sqrt(12 * np.maximum(taken - _BLUR**2, 1 / 24))  # of a ramp with that variance
-    low, high = _range(moved)
+    there = x - back * across[0], y - back * across[1]
+    width = np.asarray(cv2.remap(widths, *there, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE), np.float32)
+    place = _place(shares, width)
     redrawn = low + (high - low) * np.clip(0.5 + place / width, 0, 1)
     share = np.clip((_WIDE - width) / (_WIDE - _NARROW), 0, 1) * (high - low > 0.9)
-    mixed = moved + share * (redrawn - moved)
-    return np.where(high > low, mixed, moved).astype(np.float32)
+    return np.asarray(moved + share * (redrawn - moved), np.float32)
 
 
-def _probit(values: Floats) -> Floats:
-    """Where the blurred matte stands between its least and greatest neighbour, in sigmas of a Gaussian edge."""
-    low, high = _range(values)
-    blurred = cv2.GaussianBlur(values, (9, 9), _BLUR, borderType=cv2.BORDER_REPLICATE)
-    place = np.clip((blurred - low) / np.maximum(high - low, np.float32(1e-3)), 0, 1) * _SHARES
-    index = np.minimum(place.astype(np.int32), _SHARES - 1)
-    share = place - index
-    return np.asarray(_PROBIT[index] * (1 - share) + _PROBIT[index + 1] * share, np.float32)
+def _blurred(values: Floats) -> Floats:
+    return np.asarray(cv2.GaussianBlur(values, (9, 9), _BLUR, borderType=cv2.BORDER_REPLICATE), np.float32)
 
 
-def _variance(probit: Floats) -> Floats:
-    """The variance of the edge nearby, in pixels²: 1/|∇ probit|², a mean near the edge's middle."""
-    across = _gradient(probit)
-    weight = np.exp(-2 * probit * probit) * (np.abs(probit) < 1.5)
-    steep = cv2.blur((weight * (across[0] ** 2 + across[1] ** 2)).astype(np.float32), (5, 5))
-    total = cv2.blur(weight.astype(np.float32), (5, 5))
-    return np.where(total > 1e-4, total / np.maximum(steep, 1e-6), 100).astype(np.float32)
+def _place(shares: Floats, widths: Floats) -> Floats:
+    """How far inside a ramp of that width a pixel is, by its share of the blurred ramp's height; in pixels."""
+    column = shares * _SHARES
+    row = np.clip((widths - _WIDTHS[0]) / (_WIDTHS[1] - _WIDTHS[0]), 0, len(_WIDTHS) - 1.001)
+    left, top = np.minimum(column.astype(np.int32), _SHARES - 1), row.astype(np.int32)
+    across, down = column - left, row - top
+    upper = _PLACES[top, left] * (1 - across) + _PLACES[top, left + 1] * across
+    lower = _PLACES[top + 1, left] * (1 - across) + _PLACES[top + 1, left + 1] * across
+    return np.asarray(upper * (1 - down) + lower * down, np.float32)
+
+
+def _widths(alpha: Floats) -> Floats:
+    """The width of the edge around each pixel, as that of a ramp, in pixels; large where there is no edge."""
+    x = np.arange(-4, 5)
+    normal = np.exp(-(x**2) / (2 * _BLUR**2))
+    normal /= normal.sum()
+    slope = np.asarray(x * normal / (x * x * normal).sum())
+    across, down = (
+        cv2.sepFilter2D(alpha, cv2.CV_32F, one, other, borderType=cv2.BORDER_REPLICATE)
+        for one, other in ((slope, normal), (normal, slope))
+    )
+    steep = np.hypot(across, down)
+    low, high = _range(alpha)
+    first, second = (cv2.GaussianBlur(plane, (21, 21), _NEAR) for plane in (steep, steep * steep))
+    ratio = second / np.maximum(first * (high - low), np.float32(1e-6))
+    found = np.interp(ratio, _STEEP[::-1], _WIDTHS[::-1]).astype(np.float32)
+    return np.where(high - low > 0.9, np.maximum(found, 1), np.float32(_WIDTHS[-1]))  # a pixel's own side is the least
 
 
 def _range(values: Floats) -> tuple[Floats, Floats]:

@@ -11,7 +11,17 @@ from numpy.typing import NDArray
 
 from mattecli.compositing.arrays import Floats, strips
 from mattecli.compositing.cleaning import FAINT, without_holes, without_specks
-from mattecli.compositing.contours import choked, disc, feathered, opened, smoothed, spread
+from mattecli.compositing.contours import (
+    Part,
+    changed_tiles,
+    choked,
+    disc,
+    feathered,
+    opened,
+    smoothed,
+    spread,
+    subject_box,
+)
 from mattecli.compositing.finishing import LONGEST, Finishing, in_pixels
 
 _STRAND = 0.1  # hair is somewhere at least so opaque
@@ -41,10 +51,19 @@ def finished_edges(
         for name in ("smooth", "choke", "spread", "feather")
     }
     if any(lengths.values()) or options.hair < 100:
-        alpha = _with_moved_solid(alpha, options, lengths)
+        box = subject_box(alpha, _reach(lengths))  # beyond it α stays 0
+        moved = _with_moved_solid(np.ascontiguousarray(alpha[box]), options, lengths)
+        alpha = np.zeros(alpha.shape, np.float32)
+        alpha[box] = moved
     elif options.levels is not None or options.contrast:
         alpha = levelled(alpha, options)
     return alpha, [note for note in notes if note]
+
+
+def _reach(lengths: dict[str, float]) -> int:
+    """How far from the subject the matte may change, or is looked at, in pixels; rather too much than too little."""
+    move = max(lengths["choke"], lengths["spread"])
+    return math.ceil(8 * max(_LEAST_RADIUS, 2 * move) + 8 * lengths["smooth"] + 6 * lengths["feather"]) + 40
 
 
 def levelled(alpha: Floats, options: Finishing) -> Floats:
@@ -73,38 +92,66 @@ def split(alpha: Floats, radius: float) -> tuple[Floats, Floats, Floats]:
     """
     rest, hair = _thin(alpha, radius, least=_STRAND, longest=radius)
     empty, gaps = _thin(1 - rest, radius, least=_GAP, longest=2 * radius, alone=True)
-    return 1 - empty, gaps, hair
+    return np.subtract(1, empty, out=empty), gaps, hair
 
 
 def _thin(alpha: Floats, radius: float, *, least: float, longest: float, alone: bool = False) -> tuple[Floats, Floats]:
     """S and D of α = S + (1 − S)·D, where D is thinner than the disc, longer than `longest`, and `least` somewhere.
 
-    With `alone` D has shorter pieces, too, if they do not come near S.
+    S is α itself where D is nothing. With `alone` D has shorter pieces, too, if they do not come near S. The work is in
+    the tiles that the opening changes, and in the box of what is thin there.
     """
-    solid = opened(alpha, radius)
-    thin = np.where(solid < 1, (alpha - solid) / np.maximum(1 - solid, np.float32(1e-6)), 0).astype(np.float32)
-    far = thin > least
-    away: NDArray[Any] = np.full(alpha.shape, np.inf, np.float32)
-    if (solid >= 0.5).any():
-        away = cv2.distanceTransform((solid < 0.5).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_5)
-        far &= away > radius / 2
-    _, labels, facts, _ = cv2.connectedComponentsWithStats(far.astype(np.uint8), connectivity=8)
+    solid, thin = opened(alpha, radius), np.zeros(alpha.shape, np.float32)
+    far, near = np.zeros(alpha.shape, np.uint8), np.zeros(alpha.shape if alone else (0, 0), bool)
+    for tile, seen in changed_tiles(alpha, solid, math.ceil(radius / 2) + 4):
+        part, own = tile.slices, solid[tile.slices]
+        thin[part] = np.where(own < 1, (alpha[part] - own) / np.maximum(1 - own, np.float32(1e-6)), 0)
+        away = _away(solid[seen.slices] >= 0.5)[tile.within(seen).slices]
+        far[part] = (thin[part] > least) & (away > radius / 2)
+        if alone:
+            near[part] = away <= radius / 2 + 2
+    box = _box(far, 0)
+    _, labels, facts, _ = cv2.connectedComponentsWithStats(far[box], connectivity=8)
     long = facts[:, (cv2.CC_STAT_WIDTH, cv2.CC_STAT_HEIGHT)].max(axis=1) > longest
     if alone:
-        long |= np.bincount(labels[away <= radius / 2 + 2], minlength=len(long)) == 0
+        long |= np.bincount(labels[near[box]], minlength=len(long)) == 0
     long[0] = False
-    root = disc(math.ceil(radius / 2) + _LEAST_RADIUS)
-    kept = cv2.dilate(long[labels].astype(np.uint8), root) > 0
-    thin[~kept] = 0
-    return np.where(kept, solid, alpha), thin
+    if not long.any():
+        return alpha, np.zeros(alpha.shape, np.float32)
+    root = math.ceil(radius / 2) + _LEAST_RADIUS
+    kept = np.zeros_like(far)
+    kept[box] = long[labels]
+    box = _box(far, root)
+    kept[box] = cv2.dilate(kept[box], disc(root))
+    thin *= kept
+    return np.where(kept > 0, solid, alpha), thin
+
+
+def _away(solid: NDArray[np.bool_]) -> NDArray[Any]:
+    """The distance of each pixel to what is solid; infinite where nothing is."""
+    if not solid.any():
+        return np.full(solid.shape, np.inf, np.float32)
+    return cv2.distanceTransform((~solid).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_5)
+
+
+def _box(mask: NDArray[np.uint8], grown: int) -> Part:
+    """The box of what is not 0, grown on all sides; a corner pixel where all is 0."""
+    x, y, width, height = cv2.boundingRect(mask)
+    return (
+        slice(max(0, y - grown), min(mask.shape[0], max(y + height, 1) + grown)),
+        slice(max(0, x - grown), min(mask.shape[1], max(x + width, 1) + grown)),
+    )
 
 
 def _with_moved_solid(alpha: Floats, options: Finishing, lengths: dict[str, float]) -> Floats:
     """α' = S' + (1 − S')·D, where S' is S moved and softened, but not at the roots of hair."""
     move = max(lengths["choke"], lengths["spread"])
-    solid, gaps, hair = split(alpha, max(_LEAST_RADIUS, 2 * move))
-    if not (lengths["choke"] or (lengths["feather"] and not options.feather_both)):  # no gap grows
-        solid, gaps = solid * (1 - gaps), np.zeros_like(gaps)
+    radius = max(_LEAST_RADIUS, 2 * move)
+    if lengths["choke"] or (lengths["feather"] and not options.feather_both):
+        solid, gaps, hair = split(alpha, radius)
+    else:  # no gap grows
+        solid, hair = _thin(alpha, radius, least=_STRAND, longest=radius)
+        gaps = np.zeros(solid.shape, np.float32)
     reach = move + lengths["smooth"] + 3 * lengths["feather"]
     rooted = _near(hair, reach) if reach else None
     if lengths["smooth"]:
@@ -122,21 +169,33 @@ def _with_moved_solid(alpha: Floats, options: Finishing, lengths: dict[str, floa
         solid = _blended(spread(solid, lengths["spread"]), solid, rooted)
     if lengths["feather"]:
         solid = _blended(feathered(solid, lengths["feather"], both=options.feather_both), solid, rooted)
-    solid *= 1 - gaps
-    hair *= (1 - solid) * np.float32(options.hair / 100)
-    return np.clip(np.add(solid, hair, out=solid), 0, 1, out=solid)
+    solid = solid.copy() if solid is alpha else solid
+    share = np.float32(options.hair / 100)
+    for rows in strips(len(solid)):
+        if gaps[rows].any():
+            solid[rows] *= 1 - gaps[rows]
+        if hair[rows].any():
+            solid[rows] += hair[rows] * ((1 - solid[rows]) * share)
+    return np.clip(solid, 0, 1, out=solid)
 
 
-def _blended(moved: Floats, still: Floats, share: Floats | None) -> Floats:
-    """What is moved, but for the share that stays as it is."""
-    return moved if share is None else moved + share * (still - moved)
+def _blended(moved: Floats, still: Floats, roots: tuple[Part, Floats] | None) -> Floats:
+    """What is moved, but for the share around roots that stays as it is."""
+    if roots is not None:
+        box, share = roots
+        moved[box] += share * (still[box] - moved[box])
+    return moved
 
 
-def _near(hair: Floats, reach: float) -> Floats | None:
-    """1 up to `reach` from hair, where its roots would come off, then falling to 0; None where there is no hair."""
-    strands = hair > _STRAND
+def _near(hair: Floats, reach: float) -> tuple[Part, Floats] | None:
+    """1 up to `reach` from hair, where its roots would come off, then falling to 0, and the box that holds all of it.
+
+    None where there is no hair.
+    """
+    strands = (hair > _STRAND).view(np.uint8)
     if not strands.any():
         return None
-    away = cv2.distanceTransform((~strands).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_5)
+    box = _box(strands, math.ceil(2 * reach) + 5)
+    away = _away(strands[box] > 0)
     share = np.clip(2 - away / np.float32(reach + 2), 0, 1)
-    return np.asarray(share * share * (3 - 2 * share), np.float32)
+    return box, np.asarray(share * share * (3 - 2 * share), np.float32)

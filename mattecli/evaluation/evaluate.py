@@ -236,7 +236,7 @@ def _load(case: Case, model: Model | None, *, snap: int, save: Path | None, over
     _require_trimap(case, inputs.required_trimap, truth)
     _require_size(case.photo, inputs.photo.pixels, case.truth, truth, "give the photo at its full size")
     matte = find_matte(job, inputs, model)
-    write_outputs(job, matte, OutputOptions(), background=None, replaces=dict.fromkeys(outputs, overwrite))
+    write_outputs(job, matte, OutputOptions(), backgrounds={}, replaces=dict.fromkeys(outputs, overwrite))
     return Pictures(quantise(matte.alpha), truth, inputs.required_trimap, inputs.photo.pixels)
 
 

@@ -200,6 +200,6 @@ def _write(
         job,
         Matte(inputs, found.alpha, found.tile, 0.0),
         finish.output_options(),
-        background=finish.over() if "composite" in files else None,
+        backgrounds={"composite": finish.over()} if "composite" in files else {},
         replaces=dict.fromkeys(job.outputs, True),
     )

@@ -53,6 +53,7 @@ if TYPE_CHECKING:
 _EIGHT_BITS = {".jpg", ".jpeg", ".webp", ".gif", ".bmp"}  # files that hold 8 bits at most
 _FLOATS = {".exr", ".npy"}  # files that hold floats whatever is asked for
 READ = ReadOptions()
+Background = Image | Colour | None  # None is transparent
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -206,14 +207,14 @@ def run_job(
     inputs = read_inputs(job, snap=model.options.snap, exposure=exposure, reading=reading, find=find)
     if save_trimap is not None:
         write_image(save_trimap, Image(inputs.required_trimap), overwrite=overwrite)
-    background = None if job.background is None else read_background(job.background)
+    behind = read_backgrounds(job, job.outputs, options)
     known = find_notes(job, inputs, options)
     if on_note is not None:
         for note in known:
             on_note(note)
     matte = find_matte(job, inputs, model, on_load=on_load, on_plan=on_plan, progress=progress)
     replaces = dict.fromkeys(job.outputs, overwrite)
-    notes = write_outputs(job, matte, options, background=background, replaces=replaces)
+    notes = write_outputs(job, matte, options, backgrounds=behind, replaces=replaces)
     if on_note is not None:
         for note in notes:
             if note not in known:
@@ -233,11 +234,18 @@ def check_outputs(job: Job, options: OutputOptions, *, overwrite: bool = False) 
             options.kind(name),
             output,
             bits=options.alpha_bits(name),
-            background=job.background,
+            background=job.behind(name),
             overwrite=overwrite,
             inputs=job.inputs,
             files=options.write_options(name),
         )
+
+
+def read_backgrounds(job: Job, outputs: Iterable[str], options: OutputOptions) -> dict[str, Background]:
+    """The backgrounds of those outputs that are composites, each read once. Raises UsageError and InputError."""
+    texts = {name: job.behind(name) for name in outputs if options.kind(name) == "composite"}
+    read = {text: read_background(text) for text in dict.fromkeys(texts.values()) if text is not None}
+    return {name: read[text] for name, text in texts.items() if text is not None}
 
 
 def job_size(job: Job, reading: ReadOptions | None = None) -> tuple[int, int]:
@@ -342,13 +350,14 @@ def write_outputs(
     matte: Matte,
     options: OutputOptions,
     *,
-    background: Image | Colour | None,
+    backgrounds: Mapping[str, Background],
     replaces: Mapping[str, bool],
     record: Callable[[str], Callable[[BinaryIO], None]] | None = None,
 ) -> tuple[str, ...]:
     """Make and write the outputs that `replaces` names, the alpha first, since it took the longest; gives the notes.
 
-    `replaces` says of each output whether its file may replace another. `record` gives for an output what is called
+    `backgrounds` are those of the composites by output; one that is not there is transparent. `replaces` says of each
+    output whether its file may replace another. `record` gives for an output what is called
     with the finished file before it takes its name. Outputs in one colour space share one estimate of the foreground's
     colours. Raises InputError and DeviceError.
     """
@@ -364,7 +373,7 @@ def write_outputs(
             matte.alpha,
             colours=colours,
             finished=finished if finishing.asked else None,
-            background=background,
+            background=backgrounds.get(name),
             fit=options.fit,
             around=options.around,
             linear=options.linear,

@@ -18,7 +18,8 @@ class Job:
     """One photo with its trimap, and a file for each output that is to be made of it.
 
     `name` stands for the photo in reports; in a batch it is the photo's path below the folder, with slashes.
-    `background` is a picture's file, a colour or `transparent`; composites need one. `making` says how the trimap is
+    `background` is a picture's file, a colour or `transparent`; composites need one. `backgrounds` are those of outputs
+    that have one of their own, by the output's name. `making` says how the trimap is
     made, if it is not simply read: the file `trimap` is then perhaps a mask, or the photo itself. With `finished` that
     file is the alpha itself, and `known` may be a trimap that says what is certain. `extra` are a manifest's other
     columns, for the report.
@@ -33,6 +34,7 @@ class Job:
     making: Making | None = None
     finished: bool = False
     known: str | None = None
+    backgrounds: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
     def of(cls, fields: Mapping[str, Any]) -> Job:
@@ -59,8 +61,12 @@ class Job:
     @property
     def inputs(self) -> list[str]:
         """The files that the job reads."""
-        pictures = [] if self.background is None or not is_picture(self.background) else [self.background]
-        return [*self.sources, *pictures]
+        behind = dict.fromkeys([self.background, *self.backgrounds.values()])
+        return [*self.sources, *(text for text in behind if text is not None and is_picture(text))]
+
+    def behind(self, output: str) -> str | None:
+        """The background of an output, should it be a composite."""
+        return self.backgrounds.get(output, self.background)
 
 
 @dataclass(frozen=True)
@@ -130,6 +136,7 @@ class Failed:
     traceback: str | None = None
     extra: Mapping[str, str] = field(default_factory=dict)
     what: str | None = "trimap"
+    backgrounds: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
     def of(cls, job: Job, error: Exception) -> Failed:
@@ -144,7 +151,9 @@ class Failed:
             traceback = "".join(tracebacks.format_exception(error))
         trimap = None if job.what is None else job.trimap
         outputs, background = job.outputs, job.background
-        return cls(job.name, job.image, reason, trimap, outputs, background, traceback, job.extra, job.what)
+        return cls(
+            job.name, job.image, reason, trimap, outputs, background, traceback, job.extra, job.what, job.backgrounds
+        )
 
     def to_json(self) -> dict[str, Any]:
         """The photo's line in a report."""
@@ -168,7 +177,13 @@ def _describe(photo: Job | Failed) -> dict[str, Any]:
         outputs = {kind: os.path.abspath(output) for kind, output in photo.outputs.items()}
         line["output"] = next(iter(outputs.values())) if len(outputs) == 1 else outputs
     if photo.background is not None:
-        line["background"] = os.path.abspath(photo.background) if is_picture(photo.background) else photo.background
+        line["background"] = _absolute(photo.background)
+    if photo.backgrounds:
+        line["backgrounds"] = {output: _absolute(behind) for output, behind in photo.backgrounds.items()}
     if photo.extra:
         line["extra"] = dict(photo.extra)
     return line
+
+
+def _absolute(background: str) -> str:
+    return os.path.abspath(background) if is_picture(background) else background

@@ -102,10 +102,6 @@ def test_what_the_parser_refuses_is_one_sentence_that_names_it(
     ("arguments", "sentence"),
     [
         (
-            ["predict", "a", "-t", "b", "-b", "white", "-o", "c.png", "--background=black"],
-            "--background is given twice but takes one value; run the command once for each background",
-        ),
-        (
             ["composite", "a", "b", "-b", "red", "-o", "c", "-o", "d"],
             "--output is given twice but takes one value; give",
         ),

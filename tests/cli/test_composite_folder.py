@@ -161,7 +161,10 @@ def test_deliveries_are_made_of_a_folder_and_of_one_photo_alike(
     ("options", "message"),
     [
         (["-b", "white"], "need --out-dir instead of -o"),
-        (["-b", "white", "-b", "red", "--out-dir", "out"], "several backgrounds are for one photo"),
+        (["-b", "white", "-b", "red"], "need --out-dir instead of -o"),
+        (["-b", "white", "-b", "photos", "--out-dir", "out"], "photos has a background for each photo, so give no"),
+        (["-b", "white", "-b", "red", "--out-dir", "out", "--name", "{stem}.png"], "put {what} into it"),
+        (["-b", "a/x.png", "-b", "b/x.jpg", "--out-dir", "out"], "two backgrounds have the same name"),
         (["-b", "-", "--out-dir", "out"], "cannot take its background from standard input"),
         (["-b", "white", "--out-dir", "out", "--fit", "tile"], "--fit tile is for a background picture"),
         (["-b", "white", "--out-dir", "out", "--name", "x.png"], "gives every photo the same output"),

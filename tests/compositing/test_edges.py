@@ -59,7 +59,7 @@ def moves(
     return np.array(moved), np.array(wider)
 
 
-@pytest.mark.parametrize("width", [4, 7, 20])
+@pytest.mark.parametrize("width", [3, 4, 7, 20])
 @pytest.mark.parametrize("pixels", [0.5, 2.0, 5.0])
 def test_a_choke_moves_every_level_inwards_and_keeps_the_width(pixels: float, width: float) -> None:
     moved, wider = moves(choked, pixels, width)
@@ -67,14 +67,12 @@ def test_a_choke_moves_every_level_inwards_and_keeps_the_width(pixels: float, wi
     assert np.abs(wider).max() <= 0.05
 
 
-@pytest.mark.parametrize(
-    ("width", "worst", "wider_by"), [(1, 0.2, 0.45), (1.5, 0.13, 0.12), (2, 0.17, 0.17), (3, 0.1, 0.07)]
-)
+@pytest.mark.parametrize(("width", "worst", "wider_by"), [(1, 0.21, 0.55), (1.5, 0.12, 0.13), (2, 0.15, 0.16)])
 def test_narrow_edges_are_moved_as_far_as_their_few_pixels_tell(width: float, worst: float, wider_by: float) -> None:
     for pixels in (1.0, 1.5, 3.7):
         moved, wider = moves(choked, pixels, width)
         assert np.abs(moved - pixels).max() <= worst
-        assert np.abs(moved - pixels).mean() <= 0.08
+        assert np.abs(moved - pixels).mean() <= 0.07
         assert np.abs(wider).max() <= wider_by
         assert np.abs(wider).mean() <= 0.12
 
@@ -325,3 +323,52 @@ def test_cleaning_without_a_trimap_says_so() -> None:
 def test_haze_of_three_thousandths_becomes_exactly_nothing() -> None:
     alpha = np.maximum(disc(), np.float32(0.003))
     assert np.array_equal(with_exact_background(alpha) == 0, disc() < 2 / 255)
+
+
+def thin_of_the_whole_plane(alpha: Floats, radius: int, least: float, longest: float, *, alone: bool) -> Floats:
+    """D of `split` by its definition, with no tiles and no boxes."""
+    shape = np.hypot(*np.mgrid[-radius : radius + 1, -radius : radius + 1]) <= radius
+    padded = cv2.copyMakeBorder(alpha, *[2 * radius] * 4, cv2.BORDER_REPLICATE)
+    solid = cv2.morphologyEx(padded, cv2.MORPH_OPEN, shape.astype(np.uint8))
+    solid = solid[2 * radius : -2 * radius, 2 * radius : -2 * radius]
+    thin = np.where(solid < 1, (alpha - solid) / np.maximum(1 - solid, 1e-6), 0)
+    away = cv2.distanceTransform((solid < 0.5).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_5)
+    count, labels = cv2.connectedComponents(((thin > least) & (away > radius / 2)).astype(np.uint8), connectivity=8)
+    kept = np.zeros(alpha.shape, np.uint8)
+    for label in range(1, count):
+        y, x = np.nonzero(labels == label)
+        long = max(np.ptp(y), np.ptp(x)) + 1 > longest
+        if long or (alone and not (away[y, x] <= radius / 2 + 2).any()):
+            kept[y, x] = 1
+    reach = math.ceil(radius / 2) + 3
+    root = np.hypot(*np.mgrid[-reach : reach + 1, -reach : reach + 1]) <= reach
+    return np.asarray(thin * cv2.dilate(kept, root.astype(np.uint8)), np.float32)
+
+
+def test_working_in_tiles_and_boxes_finds_the_hair_and_gaps_of_the_whole_plane() -> None:
+    rng = np.random.default_rng(3)
+    alpha = np.zeros((700, 1100), np.float32)
+    cv2.circle(alpha, (520, 500), 260, 1.0, -1, cv2.LINE_AA)  # over several tiles, and cut by the frame
+    for opacity in (*rng.uniform(0.3, 1, 30), *[0.0] * 8):
+        ends = [(int(rng.integers(200, 900)), int(rng.integers(0, 700))) for _ in range(2)]
+        cv2.line(alpha, *ends, float(opacity), int(rng.integers(1, 4)), cv2.LINE_AA)
+    for radius in (3, 5):
+        solid, gaps, hair = split(alpha, radius)
+        expected = thin_of_the_whole_plane(alpha, radius, 0.1, radius, alone=False)
+        assert (expected > 0).sum() > 1000
+        assert np.abs(hair - expected).max() < 1e-5
+        rest = np.where(hair < 1, (alpha - hair) / np.maximum(1 - hair, 1e-6), solid * (1 - gaps)).astype(np.float32)
+        expected = thin_of_the_whole_plane(1 - rest, radius, 0.02, 2 * radius, alone=True)
+        assert (expected > 0).sum() > 500
+        assert np.abs(gaps - expected).sum() < 0.01 * expected.sum()
+
+
+def test_a_frame_around_the_subject_does_not_change_it() -> None:
+    alpha, _ = hairy()
+    large = np.zeros((1700, 1400), np.float32)
+    large[700:940, 600:840] = alpha
+    for kind in ({"choke": 2.3}, {"spread": 1.5}, {"smooth": 3}, {"choke": 1, "feather": 2}, {"hair": 30}):
+        alone, _ = finished_edges(np.pad(alpha, 200), Finishing(**kind))  # type: ignore[arg-type]
+        framed, _ = finished_edges(large, Finishing(**kind))  # type: ignore[arg-type]
+        assert np.abs(framed[500:1140, 400:1040] - alone).max() < 1 / 65535, kind
+        assert not framed[:500].any()
