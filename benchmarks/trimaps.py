@@ -11,8 +11,8 @@ The masks are made from the true alpha by code, seeded by the picture's name:
 - mask off: its edge moved to and fro, by 0.5 % of the diagonal at most
 - mask holes: pin-holes in the subject and specks outside
 
-`--auto-model` measures the masks that a model of rembg finds, as `matte trimap --auto` takes them, and nothing else. A
-photo in which it finds nothing counts as wholly unknown.
+`--auto-model` measures the masks that a model of rembg finds, as `matte trimap --auto` takes them, without and with
+`--solid`, and nothing else. A photo in which it finds nothing counts as wholly unknown.
 
 "Right" is the share of certain pixels whose true alpha agrees: above 0.95 for foreground, below 0.05 for background.
 "Solid" is the share of pixels with alpha above 0.95 that are certain. SAD is over the whole picture, and its ratio is
@@ -29,6 +29,7 @@ import sys
 import zlib
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
+from functools import cache, partial
 from pathlib import Path
 from statistics import fmean, median
 from typing import Any
@@ -136,18 +137,25 @@ ROWS: dict[str, Row] = {
 }
 
 
-def found_by(name: str) -> Row:
-    """The trimaps of the masks that a model of rembg finds."""
+def found_by(name: str) -> dict[str, Row]:
+    """The trimaps of the masks that a model of rembg finds, as they are and with `solid`."""
     finder = open_model(name)
 
-    def row(scene: Scene) -> Gray:
+    @cache
+    def mask(scene: Scene) -> Gray | None:
         try:
-            return auto(scene, finder.find(scene.photo, name=scene.name))
+            return finder.find(scene.photo, name=scene.name)
         except InputError as error:
             print(error, file=sys.stderr)
-            return np.full(scene.truth.shape, UNKNOWN, np.uint8)
+            return None
 
-    return row
+    def trimap(scene: Scene, *, solid: bool) -> Gray:
+        found = mask(scene)
+        if found is None:
+            return np.full(scene.truth.shape, UNKNOWN, np.uint8)
+        return make_trimap(found, photo=scene.photo, solid=solid)
+
+    return {name: partial(trimap, solid=False), f"{name}, solid": partial(trimap, solid=True)}
 
 
 def main() -> None:
@@ -157,7 +165,7 @@ def main() -> None:
     checkpoint = model.backend.checkpoint
     kept = _kept(options.baseline)
     results: dict[str, dict[str, Figures]] = {}
-    rows = ROWS if options.auto_model is None else {options.auto_model: found_by(options.auto_model)}
+    rows = ROWS if options.auto_model is None else found_by(options.auto_model)
     for row in options.rows or rows:
         results[row] = {}
         for scene in scenes:
