@@ -126,6 +126,8 @@ def _kind_and_file(model: str) -> tuple[str, str]:
     kind, equals, file = model.partition("=")
     if equals and (kind in CUSTOM or kind in MODELS):
         return kind, file
+    if equals and Path(kind).name == kind:
+        return model, ""  # a mistyped name rather than a file
     return ("", model) if model.lower().endswith(".onnx") else (model, "")
 
 
@@ -191,21 +193,22 @@ def _opened(model: str) -> SubjectFinder:
 
 def _session_of(kind: str, file: str) -> Any:
     """A session of rembg for a file anywhere. rembg's own custom sessions open files in rembg's folder only."""
-    import onnxruntime as ort
 
-    inner = ort.InferenceSession(file, providers=["CPUExecutionProvider"])
-    shape = inner.get_inputs()[0].shape
-    if not kind and shape[-1] not in _BY_SIDE:
+    class OfFile(_session_class(kind or CUSTOM[0])):  # type: ignore[misc]
+        @classmethod
+        def download_models(cls, *_: Any, **__: Any) -> str:
+            return file
+
+    session = OfFile(kind, None, providers=["CPUExecutionProvider"], model_path=file)
+    if kind:
+        return session
+    side = session.inner_session.get_inputs()[0].shape[-1]
+    if side not in _BY_SIDE:
         raise WeightsError(
-            f"{file} takes pictures of {shape[-1]}² pixels, so it is not clear how to prepare a photo for it; give "
+            f"{file} takes pictures of {side}² pixels, so it is not clear how to prepare a photo for it; give "
             f"`auto_model` as NAME={file}, with the name of the model that it comes from"
         )
-
-    class OfFile(_session_class(kind or _BY_SIDE[shape[-1]])):  # type: ignore[misc]
-        def __init__(self) -> None:
-            self.model_name, self.inner_session = file, inner
-
-    return OfFile()
+    return session if _BY_SIDE[side] == CUSTOM[0] else _session_of(_BY_SIDE[side], file)
 
 
 def _session_class(name: str) -> Any:

@@ -117,7 +117,7 @@ def test_a_model_that_is_sure_of_nothing_has_found_nothing(home: Path, log_odds:
 
 def test_only_models_whose_licence_is_known_and_that_stay_on_this_machine_are_taken() -> None:
     assert check_model("birefnet-portrait") == "birefnet-portrait"
-    for name in ("withoutbg", "atlascloud", "sam", "u2net_custom", "u2net_custom=", "sam=m.pth", "m.pth", ""):
+    for name in ("withoutbg", "atlascloud", "sam", "u2net_custom", "u2net_custom=", "sam=m.onnx", "m.pth", ""):
         with pytest.raises(UsageError, match="`auto_model` must be one of birefnet-general-lite, birefnet-general, "):
             check_model(name)
     assert auto.MODELS[auto.DEFAULT].licence in ("MIT", "Apache-2.0")
