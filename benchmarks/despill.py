@@ -13,8 +13,11 @@ column is the ΔE2000 that despilling does to the same renders without spill.
 
 Harm: discs without spill before the screen, in the 24 colours of the ColorChecker, four skins, blond, yellow, cyan and
 a green garment; and white around brown. The second table has ΔE2000 (Sharma et al. 2005) between estimated colours
-before and after despilling, over pixels with α > 0.1. The last line is the greatest difference of the change between
+before and after despilling, over pixels with α > 0.1. The next line is the greatest difference of the change between
 neighbours across the contour, on a grey disc with spill, beside the greatest change.
+
+Plate: the third table compares the estimate with (I − (1 − α) · S)/α for the true screen S, from α = 0.1 on and fully
+from 0.5 on. It does so with the true alpha, and with alphas that are up to 0.1 lower or higher where α = 0.5.
 """
 
 from __future__ import annotations
@@ -34,6 +37,7 @@ from mattecli.system.process import prepare_process
 
 Floats = NDArray[np.float32]
 SCREENS = {"green": "#00b140", "dark green": "#1d7a35", "blue": "#0047bb"}
+HEAD = "| screen | chroma, estimate | despilled | ratio | \\|ΔY\\|, estimate | despilled | harm |\n|---|" + "--:|" * 6
 # sRGB of the ColorChecker (X-Rite's values), then skins, blond, yellow, cyan, and a green garment.
 CHECKER = [
     "735244",
@@ -105,9 +109,7 @@ def benefit(options: argparse.Namespace) -> None:
     """The first table."""
     files = sorted(options.foregrounds.glob("render_*.webp"))
     files = [files[i * len(files) // options.count] for i in range(options.count)]
-    print(
-        "| screen | chroma, estimate | despilled | ratio | \\|ΔY\\|, estimate | despilled | harm |\n|---|" + "--:|" * 6
-    )
+    print(HEAD)
     for name, text in SCREENS.items():
         screen, found = light_of(text), []
         how = Despill(screen="auto")
@@ -117,19 +119,53 @@ def benefit(options: argparse.Namespace) -> None:
             photo = photographed(spilled(truth, alpha, screen), alpha, screen)
             estimate = decode_srgb(estimate_foreground(photo, alpha, linear=True))
             clean = despilled(estimate, alpha, screen, how=how)
-            where = (alpha > 0.1) & (seen_screen(alpha) > 0.05)
-            row = []
-            for colours in (estimate, clean):
-                apart = (oklab(colours) - oklab(truth))[where]
-                grey = ((colours - truth) @ np.array([0.2126, 0.7152, 0.0722]))[where]
-                row += [100 * np.linalg.norm(apart[:, 1:], axis=1).mean(), 100 * np.abs(grey).mean()]
             plain = decode_srgb(estimate_foreground(photographed(truth, alpha, screen), alpha, linear=True))
-            changed = lab(plain[where]), lab(despilled(plain, alpha, screen, how=how)[where])
-            row.append(float(delta_e2000(*changed).mean()))
+            row = figures(truth, alpha, (estimate, clean), (plain, despilled(plain, alpha, screen, how=how)))
             found.append(row)
             if options.each:
                 show(file.stem, row)
         show(name, np.mean(found, axis=0).tolist())
+
+
+Pair = tuple[Floats, Floats]  # before and after despilling
+
+
+def figures(truth: Floats, alpha: Floats, spilled: Pair, plain: Pair) -> list[float]:
+    """Chroma and |ΔY| before and after despilling colours with spill, and what it does to colours without."""
+    where, row = (alpha > 0.1) & (seen_screen(alpha) > 0.05), []
+    for colours in spilled:
+        apart = (oklab(colours) - oklab(truth))[where]
+        grey = ((colours - truth) @ np.array([0.2126, 0.7152, 0.0722]))[where]
+        row += [100 * float(np.linalg.norm(apart[:, 1:], axis=1).mean()), 100 * float(np.abs(grey).mean())]
+    return [*row, float(delta_e2000(*(lab(colours[where]) for colours in plain)).mean())]
+
+
+def plate(options: argparse.Namespace) -> None:
+    """The third table."""
+    files = sorted(options.foregrounds.glob("render_*.webp"))
+    files = [files[i * len(files) // options.count] for i in range(options.count)]
+    print("\n" + HEAD)
+    for name in ("green", "blue"):
+        screen, how = light_of(SCREENS[name]), Despill(screen="auto")
+        for error in (0.0, -0.1, 0.1):
+            found: dict[str, list[list[float]]] = {"estimate": [], "plate": []}
+            for file in files:
+                rgba = read_image(file, keep_alpha=True).pixels.astype(np.float32) / 255
+                truth, true = decode_srgb(rgba[..., :3]), rgba[..., 3]
+                alpha = np.clip(true + error * 4 * true * (1 - true), 0, 1).astype(np.float32)
+                pairs: dict[str, list[Pair]] = {"estimate": [], "plate": []}
+                for colours in (spilled(truth, true, screen), truth):
+                    photo = photographed(colours, true, screen)
+                    estimate = decode_srgb(estimate_foreground(photo, alpha, linear=True))
+                    share = np.clip((alpha - 0.1) / 0.4, 0, 1)[..., None]
+                    own = np.maximum(decode_srgb(photo) - (1 - alpha[..., None]) * screen, 0)
+                    other = estimate + share * (own / np.maximum(alpha[..., None], 0.05) - estimate)
+                    for way, made in (("estimate", estimate), ("plate", other.astype(np.float32))):
+                        pairs[way].append((made, despilled(made, alpha, screen, how=how)))
+                for way, (with_spill, plain) in pairs.items():
+                    found[way].append(figures(truth, true, with_spill, plain))
+            for way, rows in found.items():
+                show(f"{name}, {way}, α {error:+.1f}", np.mean(rows, axis=0).tolist())
 
 
 def show(name: str, figures: list[float]) -> None:
@@ -200,7 +236,7 @@ def delta_e2000(one: NDArray[np.float64], two: NDArray[np.float64]) -> NDArray[n
 
 
 def main() -> None:
-    """Print both tables."""
+    """Print the tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("foregrounds", type=Path, help="folder with RGBA renders named render_*.webp")
     parser.add_argument("--count", type=int, default=12)
@@ -208,6 +244,7 @@ def main() -> None:
     options = parser.parse_args()
     benefit(options)
     harm()
+    plate(options)
 
 
 if __name__ == "__main__":

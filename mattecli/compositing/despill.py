@@ -11,6 +11,15 @@ and keeps white. In the mapped colours c
 d is the distance to the half-covered contour, in pixels. Closeness is that of the colour's hue to the screen's: 1 up to
 25°, 0 from 60° on, in OKLab (Ottosson, 2020). Foreground of the screen's own hue deep inside, such as a green garment,
 raises the limit around it; so does yellow or blond foreground, up to the maximum.
+
+Foreground that is redder than grey, such as brown hair, has less of k than the mean, also with spill on it, and its hue
+is far from a blue screen's. So the colour of the foreground deep inside, d, lowers the limit: the mean becomes
+
+    mean · (1 − s · (1 − r)),       r = min(1, 1.3 · d_k / mean of d)
+                                    s = exp(−(ln(c_i / c_j) − ln(d_i / d_j))² / 0.4²)
+
+i and j are the other channels, which spill changes little: s says whether a pixel is of that colour. Closeness is at
+least s there.
 """
 
 from __future__ import annotations
@@ -37,6 +46,8 @@ _FULL, _NONE = np.cos(np.radians([25, 60]))  # of the hue
 _LEAST = 0.12  # share of light by which a screen's channel exceeds both others
 _DEEP = 1.5  # reaches inside the contour: foreground from there on tells the limit
 _AROUND = 4.0  # reaches: the deviation of the mean around a pixel
+_SLACK = 1.3  # how much more of the screen's channel than deep inside is still the foreground's own
+_ALIKE = 0.4  # deviation of the logarithm of the two other channels' ratio
 _OWN_HUE = (0.15, 0.5)  # excess of the foreground's own: from here, and fully from there, it is a garment's colour
 _TO_LMS = np.array(
     [[0.4122215, 0.5363325, 0.0514460], [0.2119035, 0.6806995, 0.1073970], [0.0883025, 0.2817188, 0.6299787]]
@@ -103,18 +114,21 @@ def despilled(colours: Floats, alpha: Floats, screen: Floats, *, how: Despill) -
     channel, matrix = int(screen.argmax()), _map_of(screen)
     first, second = (one for one in range(3) if one != channel)
     weight = _weights(alpha, how.reach)
-    ratios = _own_ratios(colours, alpha, matrix, channel, how.reach)
+    deep = _deep_colours(colours, alpha, matrix, channel, how.reach)
     result = np.empty_like(colours)
     for rows in strips(len(colours)):
         own = np.nan_to_num(colours[rows], nan=0, posinf=0, neginf=0)
         mapped, share = own @ matrix.T, weight[rows]
         least = (mapped[..., first] + mapped[..., second]) / 2
         most = np.maximum(mapped[..., first], mapped[..., second])
-        to_mean, to_most = ratios[0][rows], ratios[1][rows]
-        limit = np.minimum(least * to_mean, most)  # yellow and blond go up to the maximum
-        limit = (share * limit + (1 - share) * most) * to_most
+        alike = np.exp(-(((_log_ratio(mapped[..., first], mapped[..., second]) - deep.tint[rows]) / _ALIKE) ** 2))
+        lower = np.clip(_SLACK * deep.to_mean[rows], 0, 1)
+        limit = least * np.maximum(deep.to_mean[rows], 1) * (1 - alike * (1 - lower))
+        limit = np.minimum(limit, most)  # yellow and blond go up to the maximum
+        limit = (share * limit + (1 - share) * most) * deep.to_most[rows]
         excess = np.maximum(mapped[..., channel] - np.maximum(limit, 0), 0)
-        mapped[..., channel] -= how.strength / 100 * share * _closeness(own, screen) * excess
+        close = np.maximum(_closeness(own, screen), np.where(lower < 1, alike, 0))
+        mapped[..., channel] -= how.strength / 100 * share * close * excess
         clean = np.maximum(mapped @ np.linalg.inv(matrix).T.astype(np.float32), np.minimum(own, 0))
         if how.restore:
             before, after = own @ _LUMINANCE, clean @ _LUMINANCE
@@ -155,11 +169,24 @@ def _ab(light: Floats) -> Floats:
     return np.asarray(np.cbrt(np.maximum(light, 0) @ _TO_LMS.T.astype(np.float32)) @ _TO_AB.T.astype(np.float32))
 
 
-def _own_ratios(colours: Floats, alpha: Floats, matrix: Floats, channel: int, reach: float) -> tuple[Floats, Floats]:
-    """How the screen's channel of foreground deep inside compares with the mean, and the maximum, of the others.
+def _log_ratio(first: NDArray[Any], second: NDArray[Any]) -> Floats:
+    return np.asarray(np.log(np.maximum(first, 1e-4) / np.maximum(second, 1e-4)), np.float32)
 
-    Both are at least 1, (H, W), and 1 where no such foreground is near.
+
+@dataclass(frozen=True, eq=False)
+class _Deep:
+    """The foreground deep inside, around each pixel, (H, W) each.
+
+    `to_mean` and `to_most` say how its screen's channel compares with the mean, and the maximum, of the others; the
+    second is at least 1. Both are 1 where no such foreground is near. `tint` is the logarithm of the others' ratio.
     """
+
+    to_mean: Floats
+    to_most: Floats
+    tint: Floats
+
+
+def _deep_colours(colours: Floats, alpha: Floats, matrix: Floats, channel: int, reach: float) -> _Deep:
     height, width = alpha.shape
     size = (max(1, width // 4), max(1, height // 4))
     finite = np.nan_to_num(colours, nan=0, posinf=0, neginf=0)
@@ -169,18 +196,18 @@ def _own_ratios(colours: Floats, alpha: Floats, matrix: Floats, channel: int, re
     mapped = small @ matrix.T
     rest = np.delete(mapped, channel, axis=2)
     sigma = max(_AROUND * reach / 4, 0.5)
-    key, mean, most = (
+    key, mean, most, one, other = (
         cv2.GaussianBlur(np.ascontiguousarray(deep * plane), (0, 0), sigma)
-        for plane in (mapped[..., channel], rest.mean(axis=2), rest.max(axis=2))
+        for plane in (mapped[..., channel], rest.mean(axis=2), rest.max(axis=2), rest[..., 0], rest[..., 1])
     )
     floor = 1e-6
-    to_mean = np.maximum(key / np.maximum(mean, floor), 1)
-    beyond = np.maximum(key / np.maximum(most, floor) - 1, 0)
+    near = np.clip(cv2.GaussianBlur(deep, (0, 0), sigma) / 1e-3, 0, 1)
+    to_mean = 1 + near * (key / np.maximum(mean, floor) - 1)
+    beyond = near * np.maximum(key / np.maximum(most, floor) - 1, 0)
     part = np.clip((beyond - _OWN_HUE[0]) / (_OWN_HUE[1] - _OWN_HUE[0]), 0, 1)
     to_most = 1 + beyond * part * part * (3 - 2 * part)
-    near = cv2.GaussianBlur(deep, (0, 0), sigma) > 1e-3
-    to_mean, to_most = np.where(near, to_mean, 1), np.where(near, to_most, 1)
-    return _resized(to_mean, width, height), _resized(to_most, width, height)
+    tint = _log_ratio(one / np.maximum(mean, floor), other / np.maximum(mean, floor))
+    return _Deep(*(_resized(plane, width, height) for plane in (to_mean, to_most, tint)))
 
 
 def _resized(plane: NDArray[Any], width: int, height: int) -> Floats:

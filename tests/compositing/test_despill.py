@@ -116,3 +116,30 @@ def test_a_screen_that_is_neither_green_nor_blue_is_refused() -> None:
 def test_values_out_of_range_are_refused(wrong: dict[str, float], sentence: str) -> None:
     with pytest.raises(UsageError, match=sentence):
         Despill(screen="green", **wrong)  # type: ignore[arg-type]
+
+
+def haired(colour: tuple[float, float, float]) -> tuple[Floats, Floats]:
+    """A brown body whose rim, of that colour, has the spill of a blue screen; and its alpha."""
+    alpha = disc()
+    y, x = np.mgrid[:160, :160].astype(np.float32) - 79.5
+    rim = np.clip((np.hypot(y, x) - 40) / 15, 0, 1)[..., None]
+    colours = np.where(rim > 0, np.float32(colour), np.float32(BROWN))
+    return (colours + rim * (colours + np.float32(0.05)) * BLUE).astype(np.float32), alpha
+
+
+BROWN = (0.16, 0.08, 0.04)
+
+
+def test_blue_light_on_brown_hair_goes_though_it_makes_no_blue_of_it() -> None:
+    colours, alpha = haired(BROWN)
+    assert colours[80, 22, 2] < colours[80, 22, :2].mean()  # there is no excess over the mean
+    clean = despilled(colours, alpha, BLUE, how=AUTO)
+    before, after = (abs(one[80, 22] - np.float32(BROWN))[2] for one in (colours, clean))
+    assert after < 0.5 * before
+    assert np.abs(clean[80, 80] - np.float32(BROWN)).max() < 1e-6
+
+
+def test_the_brown_inside_takes_no_blue_from_a_white_rim() -> None:
+    white = np.where(disc(40)[..., None] > 0, np.float32(BROWN), np.float32(0.8))
+    clean = despilled(white.astype(np.float32), disc(), BLUE, how=AUTO)
+    assert np.abs(clean - white)[disc() > 0].max() < 0.02  # of 0.8
