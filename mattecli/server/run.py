@@ -108,14 +108,14 @@ def serve_api(*, options: ApiOptions, on_ready: Callable[[str], None], log: Call
         raise UsageError(f"`host={options.host}` can be reached by others, so a token is needed; give `token_file`")
     listener = bound(options.host, options.port)
     with listener:
-        model = Model(options.run).load()
-        requests = Requests(model, queue=options.queue, reading=options.reading)
+        requests = Requests(Model(options.run), queue=options.queue, reading=options.reading)
+        requests.load()
         app = api_app(
             requests,
             token=options.token,
             most_bytes=options.most_bytes,
             log=log,
-            weights=model.backend.checkpoint.name,
+            weights=find_checkpoint(options.run.weights).name,
         )
         listener.listen(128)
         host = f"[{options.host}]" if ":" in options.host else options.host

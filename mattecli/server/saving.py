@@ -68,7 +68,8 @@ class Saving:
             _check(photo, files, finish)
             name, number = secrets.token_urlsafe(9), photo.painting.read(painted)
             mattes = len(wanted) > ("trimap" in wanted)
-            current = photo.mattes.exact
+            deep = finish.deep(wanted)
+            current = self._current(photo, deep=deep)
 
         def write(found: Found | str | None) -> None:
             try:
@@ -87,10 +88,10 @@ class Saving:
 
         if not mattes:
             begin(None)
-        elif current is not None and current.sequence == number:
+        elif current is not None:
             begin(current)
         else:
-            self._runs.matte(word, "exact", then=begin)
+            self._runs.matte(word, "exact", deep=deep, then=begin)
         return name
 
     def download(self, word: str, product: Product, finish: Finish) -> tuple[str, bytes]:
@@ -100,21 +101,21 @@ class Saving:
             _check(photo, {product: path}, finish)
             found = None
             if product != "trimap":
-                found = photo.mattes.exact
-                if found is None or found.sequence != photo.painting.read(painted):
-                    raise StaleError("there is no exact matte of what is painted; make it first")
+                found = self._current(photo, deep=finish.deep([product]))
+                if found is None:
+                    raise StaleError("there is no such exact matte of what is painted; make it first")
             _write(photo, {product: path}, finish, found, self._trimap_of(photo, found))
             return path.name, path.read_bytes()
 
     def command(self, word: str, products: Sequence[Product], finish: Finish) -> str:
         """The command line that makes the same files of the saved trimap."""
         with self._sessions.using(word) as photo:
-            exact = photo.mattes.exact
+            deep = finish.deep(products)
+            exact = self._current(photo, deep=deep)
             finish.over()
             finish.output_options()
-            run = self._run
-            if run.precision == "auto":  # which is fp32 here, whatever the outputs
-                run = dataclasses.replace(run, precision="fp32")
+            precision = self._runs.precision(photo, deep=deep)
+            run = dataclasses.replace(self._run, precision="fp32" if precision == "auto" else precision)
             if exact is not None:  # what `auto` chose here
                 run = dataclasses.replace(run, precision=exact.precision or run.precision, tile=exact.tile or run.tile)
             return command_line(
@@ -126,6 +127,14 @@ class Saving:
                 run=run,
                 reading=self._reading,
             )
+
+    def _current(self, photo: Photo, *, deep: bool) -> Found | None:
+        """The exact matte of what is painted. With `deep` it is not one that was made for 8 bits alone."""
+        found = photo.mattes.exact
+        if found is None or found.sequence != photo.painting.read(painted):
+            return None
+        shallow = found.precision == "bf16" and self._runs.precision(photo, deep=deep) != "bf16"
+        return None if shallow else found
 
     def _file(self, photo: Photo, product: Product) -> Path:
         """The file of a product, by the command line's rules."""
