@@ -248,7 +248,7 @@ def _way(free: Mask, goals: Mask, start: tuple[int, ...]) -> list[NDArray[np.int
 def table(records: list[dict[str, Any]]) -> str:
     """Markdown: a line for each picture, and what came of all."""
     lines = [
-        "| picture | strokes | waited, s | a stroke, s | SAD after the box | SAD at the end | from the loose trimap | ratio |",
+        "| picture | strokes | waited, s | a stroke, s | SAD after the box | at the end | of the loose trimap | ratio |",
         "| --- | --: | --: | --: | --: | --: | --: | --: |",
     ]
     good = 0
