@@ -19,7 +19,7 @@ from mattecli.inference.options import RunOptions
 from mattecli.inference.precision import settle_precision
 from mattecli.server.dispatcher import Dispatcher
 from mattecli.server.labels import BARE, Labels
-from mattecli.server.mattes import Found
+from mattecli.server.mattes import GIVEN, Found
 from mattecli.server.photo import Photo
 from mattecli.server.raster import covered, stroke_spans
 from mattecli.server.sessions import Sessions
@@ -62,7 +62,7 @@ class Runs:
         self, sessions: Sessions, tell: Tell, options: RunOptions, *, target: Callable[..., None] = serve
     ) -> None:
         self._sessions, self._tell, self._options = sessions, tell, options
-        self._numbers = itertools.count(1)
+        self._numbers = itertools.count(GIVEN + 1)
         self._lock = threading.Lock()
         self._going: dict[int, _Going] = {}
         self._rate: float | None = None  # seconds a pixel, of the last run

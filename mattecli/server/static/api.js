@@ -11,8 +11,8 @@
  * @typedef {{run: number, kind: "preview" | "exact", sequence: number, box: BoxList | null, error?: number | string | null}}
  *   Matte
  * @typedef {{id: string, name: string, state: "untouched" | "started" | "done" | "failed"}} PhotoFact
- * @typedef {{version: string, photos: PhotoFact[], folder: string, can: Record<string, boolean>, products: string[]}}
- *   SessionFact
+ * @typedef {{version: string, photos: PhotoFact[], folder: string, can: Record<string, boolean>, products: string[],
+ *   report?: string | null}} SessionFact report: the name of the batch's report that the photos are from
  * @typedef {{id: string, name: string, width: number, height: number, levels: [number, number][], bits: number,
  *   linear: boolean, space: string, readonly: boolean, sequence: number, undoable: number, redoable: number, band: Band,
  *   painted: number, matte: Matte | null, saved: number | null, estimate: {exact: number}, box?: BoxList | null}} OpenFact

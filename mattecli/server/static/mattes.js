@@ -10,6 +10,8 @@ export class Mattes {
   constructor(photo) {
     this._photo = photo;
     this._timer = 0;
+    /** Whether the photo is left when it is saved. */
+    this.accepting = false;
   }
 
   /** Makes a matte when nothing has changed for a moment. */
@@ -75,8 +77,15 @@ export class Mattes {
       const { save } = await this._photo.api.save(this._photo.id, wish);
       this._photo.store.set({ saving: save });
     } catch (error) {
+      this.accepting = false;
       this._photo.say(sentence(/** @type {Error} */ (error).message), "bad");
     }
+  }
+
+  /** Approves the matte for the batch. The page then goes on to the next photo. */
+  async accept() {
+    this.accepting = true;
+    await this.save({ products: ["alpha"] });
   }
 
   /** Starts no more. */
