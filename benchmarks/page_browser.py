@@ -26,16 +26,21 @@ DTYPES = {"photo": np.uint8, "labels": np.uint8, "alpha": np.uint8, "base": np.i
 
 
 class Browser:
-    """A server of its own for photos, and a tab of Chromium that shows them; state and outputs lie in `folder`."""
+    """A server of its own for photos, and a tab of Chromium that shows them; state and outputs lie in `folder`.
 
-    def __init__(self, photos: Sequence[Path], folder: Path, *, width: int = 1280, height: int = 800) -> None:
+    `words` are further words of the command.
+    """
+
+    def __init__(
+        self, photos: Sequence[Path], folder: Path, *, words: Sequence[str] = (), width: int = 1280, height: int = 800
+    ) -> None:
         self._stack = ExitStack()
-        self._photos, self._folder, self._size = photos, folder, {"width": width, "height": height}
+        self._words = [*map(str, photos), *words]
+        self._folder, self._size = folder, {"width": width, "height": height}
 
     def __enter__(self) -> Browser:
         with self._stack as stack:
-            words = [str(photo) for photo in self._photos]
-            command = [sys.executable, "-m", "mattecli", "ui", *words, "--no-browser", "--out-dir", "saved"]
+            command = [sys.executable, "-m", "mattecli", "ui", *self._words, "--no-browser", "--out-dir", "saved"]
             environment = {**os.environ, "XDG_STATE_HOME": str(self._folder / "state")}
             self.server = subprocess.Popen(
                 command, cwd=self._folder, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, env=environment

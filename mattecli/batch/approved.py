@@ -1,4 +1,4 @@
-"""Alphas that a person approved: a later run keeps them and only finishes them.
+"""Alphas that a person approved, which later runs only finish.
 
 A line of the journal says that the alpha of a photo is approved, and which file of `.matte/approved/` holds it, in the
 form of kept alphas. The line belongs to the photo and to its trimap or mask, by their places seen from the output
