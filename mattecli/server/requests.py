@@ -133,6 +133,7 @@ class Requests:
                     model,
                     options=options,
                     reading=self._reading,
+                    lint=False,  # there is nobody to read notes
                     make_trimap=None if request.box is None else lambda photo, _: self._boxed(photo, request),
                 )
             except MatteError as error:

@@ -113,6 +113,8 @@ class Sessions:
             if entry.writer == tab:
                 entry.writer = None
             entry.closed = self._clock()
+        if any(other.tabs for other in list(self._entries.values())):  # else the page may only be loaded again
+            self._evict()
 
     def start_changed(self, photo: Photo) -> Path | None:
         """The file that the paint lies on, where it changed since it was laid there."""
