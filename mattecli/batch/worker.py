@@ -201,6 +201,7 @@ class Worker:
         if self.options.redo and not job.finished:
             self.approvals.withdraw(job.image, _partner(job))
         self._check_inside(job)  # again: a link may have come since
+        facts = self._facts(job, matte)
         composite = any(self.options.outputs.kind(output) == "composite" for output in todo.replaces)
         background = self._background(job.background) if composite and job.background is not None else None
         try:
@@ -210,7 +211,7 @@ class Worker:
                 self.options.outputs,
                 background=background,
                 replaces=todo.replaces,
-                record=partial(self._recorder, todo, matte),
+                record=partial(self._recorder, todo, facts),
             )
         except InputError:
             again = self.todo(job)
@@ -218,7 +219,7 @@ class Worker:
                 return again
             raise
         seconds = matte.seconds + time.perf_counter() - started
-        return Done(job, {**self.journal.common, **self._facts(job, matte)}, seconds, notes, peak_bytes())
+        return Done(job, {**self.journal.common, **facts}, seconds, notes, peak_bytes())
 
     def recipe(self, output: str, job: Job) -> str:
         """A digest of what makes an output, its input files aside."""
@@ -320,13 +321,13 @@ class Worker:
         }
         self.kept.save(self.alpha_key(job), matte.alpha, inputs.required_trimap, facts=facts)
 
-    def _recorder(self, todo: Todo, matte: Matte, output: str) -> Callable[[BinaryIO], None]:
+    def _recorder(self, todo: Todo, facts: dict[str, Any], output: str) -> Callable[[BinaryIO], None]:
         return partial(
             self.journal.add,
             todo.job.outputs[output],
             recipe=self.recipe(output, todo.job),
             inputs=todo.inputs[output],
-            facts=self._facts(todo.job, matte),
+            facts=facts,
         )
 
     def _facts(self, job: Job, matte: Matte) -> dict[str, Any]:
@@ -336,9 +337,11 @@ class Worker:
         """
         finishing = self.options.outputs.finishing
         said = {"finished": finishing.asked, "placed": finishing.placed}
-        kept = [] if job.finished else [key for key in self._alpha_keys(job) if self.kept.has(key)]
-        facts = {name: True for name, value in said.items() if value}
-        return {**matte.facts(), **facts, **({"kept": kept[0]} if kept else {})}
+        facts = {**matte.facts(), **{name: True for name, value in said.items() if value}}
+        if not job.finished and self.kept.folder.is_dir():
+            kept = next((key for key in self._alpha_keys(job) if self.kept.has(key)), None)
+            facts |= {} if kept is None else {"kept": kept}
+        return facts
 
     def _made(self, job: Job) -> dict[str, tuple[Record | None, bool]]:
         """For each output the record of how it was made, and whether there is such a file."""

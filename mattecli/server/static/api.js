@@ -205,7 +205,8 @@ export class Api {
     if (method !== "GET") headers["X-Matte-Token"] = this._token;
     const raw = body instanceof Blob;
     if (body !== undefined) headers["Content-Type"] = raw ? "application/octet-stream" : "application/json";
-    const signal = raw || more.keepalive ? undefined : AbortSignal.timeout(PATIENCE);
+    const slow = raw || more.keepalive || address.endsWith("/open"); // a large photo's mask is measured meanwhile
+    const signal = slow ? undefined : AbortSignal.timeout(PATIENCE);
     const sent = raw || body === undefined ? /** @type {Blob | undefined} */ (body) : JSON.stringify(body);
     let answer = await fetch(address, { method, headers, signal, body: sent, ...more });
     if (answer.status === 403 && method !== "GET" && (await this._renewed())) {
