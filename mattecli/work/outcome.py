@@ -167,6 +167,8 @@ def _describe(photo: Job | Failed) -> dict[str, Any]:
     if photo.outputs:
         outputs = {kind: os.path.abspath(output) for kind, output in photo.outputs.items()}
         line["output"] = next(iter(outputs.values())) if len(outputs) == 1 else outputs
+        if len(outputs) == 1:
+            line["product"] = next(iter(outputs))
     if photo.background is not None:
         line["background"] = os.path.abspath(photo.background) if is_picture(photo.background) else photo.background
     if photo.extra:
