@@ -20,7 +20,7 @@ export const BINDINGS = [
   row("Paint", "undo", ["Ctrl+Z", "Alt+Backspace"], "Undo", "Take back the last change"),
   row("Paint", "redo", ["Ctrl+Shift+Z", "Ctrl+Y"], "Redo", "Do again what was taken back"),
   row("Tools", "brush", ["D", "P"], "Brush", "Draw; Shift and a click draw a straight line"),
-  row("Tools", "edge", ["A", "C"], "Edge brush", "Draw along an edge: it lays an unknown band on the strongest edge in the circle"),
+  row("Tools", "edge", ["C", "Shift+C"], "Edge brush", "Draw along an edge: it lays an unknown band on the strongest edge in the circle"),
   row("Tools", "lasso", ["L", "Shift+L"], "Lasso", "Paint what the outline encloses"),
   row("Tools", "polygon", ["K", "Shift+K"], "Polygon", "Click corners; a double click or Enter closes it"),
   row("Tools", "close", ["Enter", "Shift+Enter"], "Close a polygon", "A double click does it, too"),

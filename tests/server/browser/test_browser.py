@@ -133,7 +133,7 @@ def draw_along_the_disc(page: Page) -> None:
     page.stroke(page.in_window(arc))
     page.sent()
     before = page.labels(HEIGHT, WIDTH)
-    page.press("a")
+    page.press("c")
     set_size(page, 80)
     angles = np.linspace(-0.6, 0.6, 13)
     away = 414 + 20 * np.cos(7 * angles)
