@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -46,7 +46,8 @@ class _Entry:
 class Sessions:
     """The photos at `paths`, by words that tell nothing of where they are. Safe to use from threads.
 
-    `start` is what the paint of a new photo lies on. `exposure` is that of `Photo`. `listens` says whether a tab has a
+    `start` is what the paint of a new photo lies on, and `starts` what that of some photos does; `approved` says which
+    are done by what a batch knows. `exposure` is that of `Photo`. `listens` says whether a tab has a
     stream of events. A tab that has none and was silent for 90 seconds loses the right to paint to the next that opens
     the photo. `end` is called with the word of a photo before it is closed.
     """
@@ -57,6 +58,8 @@ class Sessions:
         states: States,
         *,
         start: Start | None = None,
+        starts: Mapping[Path, Start] | None = None,
+        approved: Callable[[Path], bool] = lambda _: False,
         reading: ReadOptions | None = None,
         exposure: float = 0.0,
         listens: Callable[[str], bool] = lambda _: False,
@@ -64,7 +67,7 @@ class Sessions:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._entries = {entry.word: entry for entry in (_Entry(secrets.token_urlsafe(9), path) for path in paths)}
-        self._states, self._start = states, start
+        self._states, self._start, self._starts, self._approved = states, start, starts or {}, approved
         self._reading, self._exposure = reading or ReadOptions(), exposure
         self._thumbnails = Thumbnails(reading=reading)
         self._listens, self._end, self._clock = listens, end, clock
@@ -73,7 +76,7 @@ class Sessions:
     def listing(self) -> list[dict[str, Any]]:
         """The photos in their order, with how far each is."""
         return [
-            {"id": entry.word, "name": entry.path.name, "state": self._states.progress(entry.path)}
+            {"id": entry.word, "name": entry.path.name, "state": self._progress(entry.path)}
             for entry in self._entries.values()
         ]
 
@@ -104,8 +107,8 @@ class Sessions:
             if take or entry.writer is None or entry.writer == tab or self._gone(entry.writer):
                 entry.writer = tab
             readonly = photo.readonly or entry.writer != tab
-            if self._start is not None and not readonly:
-                self._start.lay(photo)  # only where its file has changed since
+            if not readonly:
+                self._lay(photo)  # only where its file has changed since
             held = {"readonly": readonly, "takeable": readonly and not photo.readonly}
             return {"id": word, "name": entry.path.name, **held, **photo.facts()}
 
@@ -117,6 +120,8 @@ class Sessions:
             if entry.writer == tab:
                 entry.writer = None
             entry.closed = self._clock()
+        if any(other.tabs for other in list(self._entries.values())):  # else the page may only be loaded again
+            self._evict()
 
     def thumbnail(self, word: str) -> bytes:
         """A JPEG of a photo of at most 256 × 256 pixels. Raises what reading the photo raises."""
@@ -133,7 +138,7 @@ class Sessions:
 
     def start_changed(self, photo: Photo) -> Path | None:
         """The file that the paint lies on, where it changed since it was laid there."""
-        start = self._start
+        start = self._start_of(photo)
         return start.file if start is not None and start.changed(photo) else None
 
     @contextmanager
@@ -175,12 +180,22 @@ class Sessions:
         self._evict()
         photo = Photo(entry.path, self._states, reading=self._reading, exposure=self._exposure)
         try:
-            if self._start is not None and not photo.readonly:
-                self._start.lay(photo)
+            if not photo.readonly:
+                self._lay(photo)
         except MatteError:
             photo.close()
             raise
         return photo
+
+    def _start_of(self, photo: Photo) -> Start | None:
+        return self._starts.get(photo.path, self._start)
+
+    def _lay(self, photo: Photo) -> None:
+        if (start := self._start_of(photo)) is not None:
+            start.lay(photo)
+
+    def _progress(self, path: Path) -> str:
+        return "done" if self._approved(path) else self._states.progress(path)
 
     def _gone(self, tab: str) -> bool:
         return not self._listens(tab) and self._clock() - self._heard.get(tab, -SILENT) >= SILENT

@@ -26,6 +26,7 @@ from mattecli.inference.options import RunOptions
 from mattecli.inference.plan import Plan, Tile
 from mattecli.inference.tiling import Statistics
 from mattecli.server.distance import measured
+from mattecli.server.models import Models
 from mattecli.server.pauses import Pauses, Signals
 from mattecli.server.tasks import (
     Cancelled,
@@ -63,12 +64,11 @@ def serve(connection: Connection, signals: Signals, options: RunOptions) -> None
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C goes to all processes of a terminal; the parent decides
     prepare_process()
     use_threads(options.threads)
-    model = Model(options)
+    worker = Worker(Model(options), connection.send, signals)
     with suppress(MatteError):  # the first task says it again
-        model.load()
+        worker.load()
     with suppress(AttributeError, OSError):  # not on every system
         os.nice(_NICE)  # only now, so that the first task is not late
-    worker = Worker(model, connection.send, signals)
     with suppress(EOFError, BrokenPipeError, ConnectionResetError):
         while True:
             connection.send((0, None))  # ready for the next
@@ -81,7 +81,13 @@ class Worker:
 
     def __init__(self, model: Model, send: Callable[[tuple[int, Reply]], None], signals: Signals) -> None:
         self._model, self._send, self._signals = model, send, signals
-        self._statistics: OrderedDict[str, Statistics] = OrderedDict()
+        self._models = Models(model)
+        self._statistics: OrderedDict[tuple[str, str], Statistics] = OrderedDict()
+
+    def load(self) -> None:
+        """Load what proposals and the mattes of most photos need."""
+        self._model.load()
+        self._models.settled(eight_bits=True).load()
 
     def reply(self, task: Task) -> Reply:
         """Carry out a task. Errors are replies, too."""
@@ -105,7 +111,7 @@ class Worker:
     # Mattes
 
     def _matte(self, task: MatteTask) -> Reply:
-        self._model.load()  # its time is not that of the run
+        model = self._models.of(task.precision).load()  # its time is not that of the run
         began, plans, last, pauses = time.perf_counter(), list[Plan](), [0.0], Pauses(self._signals)
 
         def progress(label: str, done: int, total: int) -> None:
@@ -121,21 +127,22 @@ class Worker:
         view, trimap, out = task.view.array(), task.trimap.array(), task.out.array(writable=True)
         if task.kind == "exact":
             statistics = Statistics()
-            found = self._model.predict(
+            found = model.predict(
                 view, trimap, name=task.name, on_plan=plans.append, progress=progress, statistics=statistics
             )
-            self._keep(task.content, statistics)
+            self._keep(task, statistics)
             error = 0.0
         else:
-            found, error = self._window(task, view, trimap, plans.append, progress)
+            found, error = self._window(task, model, view, trimap, plans.append, progress)
         out[...] = found
         tile: Tile = "off" if not plans or plans[-1].whole else plans[-1].tile
-        facts = backend_facts(self._model.backend) if task.kind == "exact" else {}
+        facts = backend_facts(model.backend) if task.kind == "exact" else {}
         return Matted(time.perf_counter() - began - pauses.seconds, tile, error, facts)
 
     def _window(
         self,
         task: MatteTask,
+        model: Model,
         view: NDArray[Any],
         trimap: NDArray[np.uint8],
         on_plan: Callable[[Plan], None],
@@ -148,18 +155,19 @@ class Worker:
         scale = 2**task.level
         box = task.box.grow(MARGIN * scale).clip(*trimap.shape)
         photo, known = _halved(view[box.slices], task.level), _labels_halved(trimap[box.slices], task.level)
-        kept = self._statistics.get(task.content) if task.level == 0 else None
-        alpha = self._model.predict(
+        kept = self._statistics.get((task.content, task.precision)) if task.level == 0 else None
+        alpha = model.predict(
             photo, known, name=task.name, on_plan=on_plan, progress=progress, statistics=Statistics(kept or {})
         )
         inner = Box(*(side // scale for side in task.box.within(box)))
         inner = Box(inner.top, inner.top + task.out.shape[0], inner.left, inner.left + task.out.shape[1])
         return alpha[inner.slices], usual_error(task.level, statistics=kept is not None)
 
-    def _keep(self, content: str, statistics: Statistics) -> None:
+    def _keep(self, task: MatteTask, statistics: Statistics) -> None:
         if statistics:  # none where nothing was unknown
-            self._statistics[content] = statistics
-            self._statistics.move_to_end(content)
+            key = task.content, task.precision
+            self._statistics[key] = statistics
+            self._statistics.move_to_end(key)
             while len(self._statistics) > _PHOTOS:
                 self._statistics.popitem(last=False)
 

@@ -245,6 +245,21 @@ def test_closed_photos_are_let_go_when_another_one_needs_the_memory(
     page.close()
 
 
+def test_a_photo_that_is_left_for_another_one_is_let_go(
+    photo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sessions, "CLOSED_BYTES", 0)
+    PIL.Image.fromarray(np.zeros((20, 30, 3), np.uint8)).save(tmp_path / "small.png")
+    page = page_for(photo, tmp_path / "small.png", folder=tmp_path)
+    page.open()
+    other = page.get("/app/session").json["photos"][1]["id"]
+    assert page.post(f"/app/photos/{other}/open", {"tab": "one"}).status == 200
+    assert page.get(f"/app/photos/{page.word}/tiles/photo/0/0/0").status == 200
+    page.post(f"/app/photos/{page.word}/close", {"tab": "one"})
+    assert page.get(f"/app/photos/{page.word}/tiles/photo/0/0/0").status == 404
+    page.close()
+
+
 def test_a_photo_that_cannot_be_read_is_a_sentence(tmp_path: Path) -> None:
     (tmp_path / "photo.jpg").write_bytes(b"not a photo at all")
     page = page_for(tmp_path / "photo.jpg", folder=tmp_path)

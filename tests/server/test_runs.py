@@ -8,6 +8,8 @@ import PIL.Image
 import pytest
 
 from mattecli.inference.model import Model
+from mattecli.inference.options import RunOptions
+from mattecli.inference.precision import settle_precision
 from mattecli.server.pauses import HELD
 from mattecli.server.worker import serve
 from tests.server import processes
@@ -37,7 +39,7 @@ def idle(photo: Path, tmp_path: Path) -> Iterator[Page]:
 BOX = [90, 55, 260, 235]
 
 
-def test_a_box_becomes_a_proposal_a_base_and_an_exact_matte(photo: Path, tmp_path: Path, shipped_model: Model) -> None:
+def test_a_box_becomes_a_proposal_a_base_and_an_exact_matte(photo: Path, tmp_path: Path) -> None:
     page = page_for(photo, folder=tmp_path, target=serve)
     word = page.open()["id"]
     asked = page.post(f"/app/photos/{word}/proposals", {"box": BOX})
@@ -52,7 +54,8 @@ def test_a_box_becomes_a_proposal_a_base_and_an_exact_matte(photo: Path, tmp_pat
     assert matte["box"] == [0, 0, SIZE[1], SIZE[0]]
     with page.sessions.using(word) as opened:
         trimap = opened.snapshot()[0]
-    expected = shipped_model.predict(np.asarray(PIL.Image.open(photo)), trimap)
+    network = Model(settle_precision(RunOptions(device="cpu"), eight_bits=True))
+    expected = network.predict(np.asarray(PIL.Image.open(photo)), trimap)
     answer = page.get(f"/app/photos/{word}/tiles/alpha/0/0/1?revision={run}")
     assert np.array_equal(np.frombuffer(answer.body, np.uint8).reshape(256, 96), np.rint(expected[:256, 256:] * 255))
     body = {"tiles": [["colours", 0, 0, 0], ["alpha", 0, 0, 0], ["photo", 0, 0, 0]], "revision": run}

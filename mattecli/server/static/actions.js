@@ -80,7 +80,7 @@ function looking({ store, viewer }) {
       const other = store.now.view === "photo" ? "cutout" : "photo";
       store.set({ wipe: store.now.wipe === null ? other : null, wipeAt: 0.5 });
     },
-    help: toggleHelp,
+    help: () => toggleHelp(Boolean(store.now.session?.report)),
   };
 }
 
@@ -125,6 +125,9 @@ function matting(parts) {
     next: finding(1),
     previous: finding(-1),
     save,
+    accept: () => {
+      if (store.now.session?.report && !store.now.saving && !store.now.photo?.readonly) void photo()?.mattes.accept();
+    },
   };
 }
 

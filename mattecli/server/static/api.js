@@ -11,8 +11,8 @@
  * @typedef {{run: number, kind: "preview" | "exact", sequence: number, box: BoxList | null, error?: number | string | null}}
  *   Matte
  * @typedef {{id: string, name: string, state: "untouched" | "started" | "done" | "failed"}} PhotoFact
- * @typedef {{version: string, photos: PhotoFact[], folder: string, can: Record<string, boolean>, products: string[]}}
- *   SessionFact
+ * @typedef {{version: string, photos: PhotoFact[], folder: string, can: Record<string, boolean>, products: string[],
+ *   report?: string | null}} SessionFact report: the name of the batch's report that the photos are from
  * @typedef {{id: string, name: string, width: number, height: number, levels: [number, number][], bits: number,
  *   linear: boolean, space: string, readonly: boolean, takeable: boolean, sequence: number, undoable: number, redoable: number, band: Band,
  *   painted: number, matte: Matte | null, saved: number | null, estimate: {exact: number}, box?: BoxList | null}} OpenFact
@@ -214,7 +214,8 @@ export class Api {
     if (method !== "GET") headers["X-Matte-Token"] = this._token;
     const raw = body instanceof Blob;
     if (body !== undefined) headers["Content-Type"] = raw ? "application/octet-stream" : "application/json";
-    const signal = raw || more.keepalive ? undefined : AbortSignal.timeout(PATIENCE);
+    const slow = raw || more.keepalive || address.endsWith("/open"); // a large photo's mask is measured meanwhile
+    const signal = slow ? undefined : AbortSignal.timeout(PATIENCE);
     const sent = raw || body === undefined ? /** @type {Blob | undefined} */ (body) : JSON.stringify(body);
     let answer = await fetch(address, { method, headers, signal, body: sent, ...more });
     if (answer.status === 403 && method !== "GET" && (await this._renewed())) {

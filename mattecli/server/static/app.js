@@ -119,7 +119,8 @@ async function open(id) {
     photo = new OpenPhoto({ api, store, viewer, fact, compose });
     photo.scene.setFinish(store.now.finish);
     if (!fact.matte) photo.mattes.soon(); // there is none after a restart
-    store.set(fact.painted ? { tool: "brush", view: "labels" } : { tool: "box", view: "photo" });
+    const judged = store.now.session?.report && fact.matte; // a batch's photo is looked at first
+    store.set(fact.painted ? { tool: "brush", view: judged ? "cutout" : "labels" } : { tool: "box", view: "photo" });
     viewer.open(photo.scene, { width: fact.width, height: fact.height });
     if (store.now.size === usualSize) {
       usualSize = Math.max(5, Math.round(Math.max(fact.width, fact.height) / 25));
@@ -150,7 +151,7 @@ function listenToKeys() {
   addEventListener("pointerdown", () => delete document.body.dataset.tabbing);
   addEventListener("keydown", (event) => {
     if (event.key === "Tab") document.body.dataset.tabbing = "true"; // the focus is shown on the picture, too
-    const binding = bindingOf(event);
+    const binding = bindingOf(event, Boolean(store.now.session?.report));
     if (!binding || inControl(event) || (byId("help").matches("[open]") && binding.action !== "help")) return;
     if (binding.held || event.ctrlKey || event.key.length === 1 || event.target === picture || event.target === document.body || event.key.startsWith("F")) {
       event.preventDefault();
@@ -207,7 +208,7 @@ function keepEvents() {
   let seen = false;
   const begin = () => {
     end = api.events(
-      (event) => photo && react(photo, event),
+      (event) => photo && react(photo, event, actions.nextPhoto),
       (open, ended) => {
         if (ended) setTimeout(() => end && begin(), TURN);
         if (open && seen) void photo?.resync().catch(() => undefined); // the stream tells of the next failure

@@ -9,13 +9,14 @@ import { sentence } from "./sentence.js";
 /**
  * @param {OpenPhoto} photo
  * @param {ServerEvent} event
+ * @param {() => void} goOn opens the next photo
  */
-export function react(photo, event) {
+export function react(photo, event, goOn) {
   if (event.photo !== undefined && event.photo !== photo.id) return;
-  REACTIONS[event.type]?.(photo, event);
+  REACTIONS[event.type]?.(photo, event, goOn);
 }
 
-/** @type {Record<string, (photo: OpenPhoto, event: ServerEvent) => void>} */
+/** @type {Record<string, (photo: OpenPhoto, event: ServerEvent, goOn: () => void) => void>} */
 const REACTIONS = {
   proposal(photo, { proposal, error, cancelled, inside, outside, notes }) {
     const { proposing } = photo.store.now;
@@ -51,15 +52,18 @@ const REACTIONS = {
     if (photo.store.now.run?.run === run) photo.store.set({ run: null });
     if (cancelled) return;
     photo.say(sentence(error), "bad");
+    photo.mattes.accepting = false;
     photo.store.set({ saving: null });
   },
 
-  saved(photo, { files, sequence, error }) {
+  saved(photo, { files, sequence, error, approved }, goOn) {
     photo.store.set({ saving: null });
     if (error) return photo.say(sentence(error), "bad");
     const names = files.map((/** @type {{name: string}} */ { name }) => name);
     photo.store.set({ saved: sequence });
-    photo.say(`Saved ${names.join(", ")}.`, "good");
+    const saved = names.length ? `Saved ${names.join(", ")}.` : "";
+    photo.say(approved ? `Approved. ${saved}`.trim() : saved, "good");
+    if (photo.mattes.accepting) goOn();
   },
 
   changed(photo, { file }) {

@@ -12,6 +12,8 @@ export class Mattes {
     this._timer = 0;
     /** The run that a person asked for, whose end is told. */
     this.asked = 0;
+    /** Whether the photo is left when it is saved. */
+    this.accepting = false;
   }
 
   /** Makes a matte when nothing has changed for a moment. */
@@ -88,8 +90,15 @@ export class Mattes {
       const { save } = await this._photo.api.save(this._photo.id, wish);
       this._photo.store.set({ saving: save });
     } catch (error) {
+      this.accepting = false;
       this._photo.say(sentence(/** @type {Error} */ (error).message), "bad");
     }
+  }
+
+  /** Approves the matte for the batch. The page then goes on to the next photo. */
+  async accept() {
+    this.accepting = true;
+    await this.save({ products: ["alpha"] });
   }
 
   /** Starts no more, and ends a run that nobody asked for. */

@@ -61,7 +61,8 @@ export function finishPanel(store, act, photo) {
   const summary = make("summary");
   const more = make("details", {}, summary, ...edgeOptions(edges, () => (store.set({ finish: { ...edges } }), show())), overwrite.element,
     downloads);
-  const panel = step("4", "Save", products, more, make("div", { className: "row" }, save, copy));
+  const accept = actionButton("Accept", "accept", act, { className: "primary wide" });
+  const panel = step("4", "Save", make("div", { className: "row" }, accept), products, more, make("div", { className: "row" }, save, copy));
 
   const show = () => {
     const { photo: fact, painted, saving, matte } = store.now;
@@ -70,6 +71,8 @@ export function finishPanel(store, act, photo) {
     boxes[3].input.disabled = !background;
     boxes[3].input.checked = ticked.has("composite");
     const needsMatte = [...ticked].some((product) => product !== "trimap");
+    accept.hidden = !store.now.session?.report;
+    accept.disabled = !fact || fact.readonly || painted === 0 || saving !== null;
     save.disabled = !fact || fact.readonly || painted === 0 || saving !== null || ticked.size === 0;
     const exact = matte?.kind === "exact" && matte.sequence === painted;
     save.textContent = saving ? (exact || !needsMatte ? "Saving…" : "Waiting for the exact matte…") : "Save";
@@ -78,6 +81,13 @@ export function finishPanel(store, act, photo) {
     boxes[3].element.title = background ? `The subject on ${background}` : "Choose a colour in the view Cut-out first";
     downloads.replaceChildren(...(exact && fact ? links(photo(), [...ticked], options()) : ["Download: after the exact matte."]));
   };
+  store.watch(["session"], ({ session }) => {
+    if (!session?.report) return;
+    ticked.delete("trimap");
+    ticked.delete("cutout");
+    boxes.forEach(({ product, input }) => (input.checked = ticked.has(product)));
+    boxes[1].element.title = "Approves the matte: it goes where the batch has it";
+  });
   store.watch(["photo", "painted", "saving", "matte", "saved", "behind", "session", "hasBase"], (now) => {
     const products = now.session?.products;
     for (const { product, element } of boxes) element.hidden = Boolean(products?.length && !products.includes(product));
