@@ -35,7 +35,7 @@ PROBE = 20  # pixels outside of the disc, where the slider is looked for
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--megapixels", type=float, default=100)
-    parser.add_argument("--seconds", type=float, default=60)
+    parser.add_argument("--seconds", type=float, default=60, help="0 leaves the painting out")
     parser.add_argument("--photos", type=int, default=10)
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
@@ -45,6 +45,8 @@ def main() -> None:
         with Browser(photos, folder) as browser:
             first(browser)
             further(browser, photos)
+        if options.seconds == 0:
+            return
         with Browser(photos[:1], folder, words=["--trimap", "trimap.png"]) as browser:
             Script(browser, folder).measure(options.seconds)
 

@@ -1,6 +1,7 @@
 """A process that is ours is set up, once, and what its user has chosen stays."""
 
 import os
+import platform
 import subprocess
 import sys
 from pathlib import Path
@@ -93,3 +94,14 @@ def test_freed_memory_is_kept_for_the_next_maps_only_where_a_network_asks_for_it
         "print(kept()); process.keep_freed_memory(); print(kept())\n"
     )
     assert run_ours(code) == ["False", "True"]
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="only glibc holds freed memory so")
+def test_memory_that_was_freed_goes_back_to_the_system() -> None:
+    code = (
+        "import psutil; from mattecli.system.process import give_memory_back\n"
+        "blocks = [b'x' * 100_000 for _ in range(2000)]; last = b'y' * 100_000; del blocks\n"
+        "held = psutil.Process().memory_info().rss; give_memory_back()\n"
+        "print((held - psutil.Process().memory_info().rss) // 2**20)"
+    )
+    assert int(run_ours(code)[0]) > 100
