@@ -1,4 +1,4 @@
-"""The photos of a batch that need a hand: what their paint begins with, and how their alphas are approved."""
+"""The photos of a batch that need a hand, and their approval."""
 
 from __future__ import annotations
 
@@ -190,6 +190,7 @@ class _Entry:
             job,
             matte,
             OutputOptions(bits=self.bits),
+            backgrounds={},
             replaces={"alpha": True},
             record=partial(_recorder, journal, alpha, matte.facts()),
         )
