@@ -5,7 +5,8 @@
     python benchmarks/attention.py judge SCENES      prints markdown tables
 
 SCENES is the folder that `attention_scenes.py` made. `measure` looks only at archives that signs.json lacks; delete it
-after a change of the signs. `fit` uses the part `fit`, `judge` the parts `judge` and `products`.
+after a change of the signs. `fit` uses the part `fit` and the kinds MORE of the part `judge`. `judge` uses the other
+kinds of that part, and the part `products`.
 
 A fit is a random search for the weight, free and full amount of each sign, and the stored numbers are the mean of some
 searches on mattes that were drawn with replacement. A search wants the worst fifth of the mattes without a fault first,
@@ -32,10 +33,13 @@ Flags = NDArray[np.bool_]
 Weights = Mapping[str, Weight]
 
 VERSION = 2
+MORE = ("net", "drawn-lace", "drawn-glass", "drawn-foliage", "drawn-shape", "drawn-twigs")
 HARM = 0.0005  # mean error over the picture that a fault must add
 FLAGGED = 0.5  # score from which a product would be looked at
-UNSEEN = 0.9  # weight of a sign that no matte for fitting shows
+BY_HAND = {"contradiction": Weight(0.9, 0.0, 0.01)}  # the network never contradicts its trimap; given alphas may
+LEAST = 0.3  # weight: real leftovers have edges in the photo, and planted ones do not, so no sign may fall silent
 SEARCHES, STEPS = 8, 2000
+FAULTS = 0.4  # what planted faults count in a fit, beside the network's own errors
 SOFTNESS = 0.03  # of the step at a limit, in scores: a search needs a slope
 
 
@@ -55,6 +59,10 @@ class Case:
     unknown: float
     sad: float
     per_contour: float
+
+    @property
+    def for_fitting(self) -> bool:
+        return self.part == "fit" or (self.part == "judge" and self.kind in MORE)
 
     @property
     def product(self) -> bool:
@@ -125,7 +133,8 @@ def recall(scores: Values, bad: Flags, part: float = 0.2) -> float:
 class Aim:
     """What a search makes large, for the amounts of mattes over photographs, planted faults and clean products."""
 
-    def __init__(self, cases: Sequence[Case]) -> None:
+    def __init__(self, cases: Sequence[Case], faults: float) -> None:
+        self.faults = faults  # what planted faults count beside the network's own errors, from 0 to 1
         soft = [case for case in cases if not set(case.amounts) & set(HARD)]  # a hard sign needs no fit
         over_photos = [case for case in soft if case.fault == "clean" and not case.product]
         planted = [case for case in harmful(soft) if not case.product]
@@ -145,9 +154,10 @@ class Aim:
         own_ranks = ranks(own)
         natural = np.mean([auc(own, bad) for bad in self.worst] + [np.mean(own_ranks * other) for other in self.ranks])
         limit = np.quantile(own, 0.75)
-        caught = _step(planted - limit).mean() + auc(scores[: self.ends[1]], self.planted)
+        caught = (_step(planted - limit).mean() + auc(scores[: self.ends[1]], self.planted)) / 2
         alarms = _step(products - FLAGGED + 0.05).mean() if len(products) else 0.0
-        return float(0.5 * natural + 0.25 * caught - 0.3 * alarms - 0.002 * weight.sum())
+        both = (1 - self.faults) * natural + self.faults * caught
+        return float(both - 0.3 * alarms - 0.002 * weight.sum())
 
 
 def ranks(values: Values) -> Values:
@@ -160,12 +170,12 @@ def _step(values: Values) -> Values:
     return np.asarray(1 / (1 + np.exp(-values / SOFTNESS)))
 
 
-def search(cases: Sequence[Case], rng: np.random.Generator) -> Values:
+def search(cases: Sequence[Case], rng: np.random.Generator, *, faults: float) -> Values:
     """Weight, free and full amount of each sign, (3, signs)."""
-    aim = Aim(cases)
+    aim = Aim(cases, faults)
     seen = [column[column > 0] for column in aim.table.T]
     own = aim.table[: aim.ends[0]]
-    lows = [np.unique([0.0, *np.quantile(column, np.linspace(0.1, 0.97, 12))]) for column in own.T]
+    lows = [np.unique([0.0, *np.quantile(column, np.linspace(0.1, 0.9, 9))]) for column in own.T]
     highs = [np.quantile(some, np.linspace(0.1, 1, 14)) if len(some) else np.array([0.01]) for some in seen]
     best = np.array([np.full(len(SIGNS), 0.5), np.zeros(len(SIGNS)), [high[-3:][0] for high in highs]])
     value = aim.of(*best)
@@ -174,30 +184,30 @@ def search(cases: Sequence[Case], rng: np.random.Generator) -> Values:
         for sign in rng.choice(len(SIGNS), 1 if rng.random() < 0.7 else 2, replace=False):
             row = rng.integers(3)
             if row == 0:
-                tried[0, sign] = np.clip(tried[0, sign] + rng.normal(0, 0.2), 0, 0.95)
+                tried[0, sign] = np.clip(tried[0, sign] + rng.normal(0, 0.2), LEAST, 0.95)
             else:
                 tried[row, sign] = rng.choice((lows if row == 1 else highs)[sign])
         if (tried[2] > tried[1] + 1e-5).all() and (found := aim.of(*tried)) > value:
             best, value = tried, found
-    best[0, [len(some) == 0 for some in seen]] = UNSEEN
     return best
 
 
 def fit(cases: Sequence[Case]) -> dict[str, Weight]:
     """The mean of searches on scenes drawn with replacement."""
-    scenes: dict[int, list[Case]] = {}
+    scenes: dict[tuple[str, int], list[Case]] = {}
     for case in cases:
-        scenes.setdefault(case.number, []).append(case)
-    numbers, found = sorted(scenes), []
+        scenes.setdefault((case.part, case.number), []).append(case)
+    all_, found = [scenes[key] for key in sorted(scenes)], []
     for seed in range(SEARCHES):
         rng = np.random.default_rng(seed)
-        found.append(search([case for n in rng.choice(numbers, len(numbers)) for case in scenes[int(n)]], rng))
+        drawn = [case for n in rng.integers(len(all_), size=len(all_)) for case in all_[int(n)]]
+        found.append(search(drawn, rng, faults=FAULTS))
     return as_weights(np.mean(found, axis=0))
 
 
 def as_weights(found: Values) -> dict[str, Weight]:
     rows = found.round(5).tolist()
-    return {name: Weight(*(row[k] for row in rows)) for k, name in enumerate(SIGNS)}
+    return {name: Weight(*(row[k] for row in rows)) for k, name in enumerate(SIGNS)} | BY_HAND
 
 
 def store(weights: Weights) -> None:
@@ -214,17 +224,20 @@ def store(weights: Weights) -> None:
 
 def judge(cases: Sequence[Case]) -> None:
     weights, version = fitted()
-    over_photos = [case for case in cases if case.part == "judge"]
+    over_photos = [case for case in cases if case.part == "judge" and not case.for_fitting]
     products = [case for case in cases if case.part == "products"]
     clean = [case for case in over_photos if case.fault == "clean"]
     print(f"Version {version}; {len(clean)} mattes without a planted fault; the worst fifth by each error:\n")
     print("| | AUC, SAD | recall, SAD | AUC, per contour | recall, per contour |")
     print("|---|--:|--:|--:|--:|")
-    best = as_weights(search(over_photos, np.random.default_rng(0)))
+    best, for_errors = (
+        as_weights(search(over_photos, np.random.default_rng(0), faults=part)) for part in (FAULTS, 0.0)
+    )
     measures = {
         "attention": np.array([case.score(weights) for case in clean]),
         "unknown share": np.array([case.unknown for case in clean]),
         "the same signs, fitted on these very mattes": np.array([case.score(best) for case in clean]),
+        "the same, without faults": np.array([case.score(for_errors) for case in clean]),
     }
     measures |= {f"`{name}` alone": np.array([case.amounts.get(name, 1.0) for case in clean]) for name in SIGNS}
     worst = [worst_fifth(clean, error) for error in ("sad", "per_contour")]
@@ -278,7 +291,7 @@ def main() -> None:
     if options.what == "judge":
         judge(cases)
         return
-    chosen = [case for case in cases if case.part == "fit"]
+    chosen = [case for case in cases if case.for_fitting]
     weights = fit(chosen)
     store(weights)
     for name, weight in weights.items():
