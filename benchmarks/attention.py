@@ -249,6 +249,7 @@ def judge(cases: Sequence[Case]) -> None:
         if some:
             print(f"Planted {what}:\n")
             by_fault(some, weights, best)
+    missed(over_photos, weights)
     tidy = [case.score(weights) for case in products if case.fault == "clean"]
     print(f"Clean products with a score of {FLAGGED} or more: {sum(s >= FLAGGED for s in tidy)} of {len(tidy)}")
 
@@ -276,6 +277,26 @@ def by_fault(cases: Sequence[Case], weights: Weights, best: Weights) -> None:
         cells = [f"{len(some)}", f"{added:.2%}", f"{middle:.2f}", f"`{name}` ({often})", f"{len(bad)}"]
         print(f"| {fault} | {' | '.join([*cells, f'{caught:.0%}', f'{by_share:.0%}', f'{by_oracle:.0%}'])} |")
     print()
+
+
+def missed(cases: Sequence[Case], weights: Weights) -> None:
+    """Medians of the harmful faults that are not in the top quarter, beside those that are."""
+    clean = [case for case in cases if case.fault == "clean"]
+    error, bad = {case.number: case.sad for case in clean}, harmful(cases)
+    limit = float(np.quantile([case.score(weights) for case in clean], 0.75))
+    names = ("unseen", "border")
+    titles = [f"{name}, {who}" for name in ("`unseen`", "`border`", "adds to the error") for who in ("missed", "found")]
+    print(f"| fault | missed | found | {' | '.join(titles)} |\n|---|{'--:|' * (2 + len(titles))}")
+    for fault in sorted({case.fault for case in bad}):
+        some = [case for case in bad if case.fault == fault]
+        parts = [[c for c in some if c.score(weights) <= limit], [c for c in some if c.score(weights) > limit]]
+        cells = [str(len(part)) for part in parts]
+        for name in names:
+            cells += [f"{np.median([c.amounts.get(name, 0.0) for c in part]):.3f}" if part else "" for part in parts]
+        cells += [f"{np.median([c.sad - error[c.number] for c in part]):.2%}" if part else "" for part in parts]
+        print(f"| {fault} | {' | '.join(cells)} |")
+    kinds = Counter(c.kind for c in bad if c.score(weights) <= limit)
+    print("\nMissed by kind: " + ", ".join(f"{kind} {number}" for kind, number in kinds.most_common()) + "\n")
 
 
 def main() -> None:
