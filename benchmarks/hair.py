@@ -1,7 +1,7 @@
 """How much of the old background stays in the colours of hair and fur, on renders whose true colours are known.
 
-    python benchmarks/hair.py FOREGROUNDS --photos DIR [--count 8] [--precision bf16]
-    python benchmarks/hair.py FOREGROUNDS --photos DIR --remedies
+    python benchmarks/hair.py FOREGROUNDS --photos DIR [--count 8] [--precision bf16] [--cache ALPHAS]
+    python benchmarks/hair.py FOREGROUNDS --photos DIR --remedies [--cache ALPHAS]
     python benchmarks/hair.py FOREGROUNDS --photos DIR --composites
     python benchmarks/hair.py FOREGROUNDS --pictures OUT
 
@@ -21,6 +21,8 @@ colour: the mean difference of display values from the true composite in light. 
 from __future__ import annotations
 
 import argparse
+import hashlib
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
@@ -37,6 +39,7 @@ from mattecli.imaging.read import read_image
 from mattecli.inference.model import Model, load_model
 from mattecli.system.process import prepare_process
 from mattecli.trimaps.make import make_trimap
+from mattecli.weights import find_checkpoint
 
 Floats = NDArray[np.float32]
 Solver = Callable[[Floats, Floats, Floats], Floats]  # (image, alpha, true background) to F, all in display values
@@ -91,10 +94,20 @@ def scenes(options: argparse.Namespace) -> list[tuple[Path, str, Floats | float]
     return listed
 
 
-def with_network(scene: Scene, model: Model) -> Scene:
-    """The same with the alpha that the network finds, for a trimap of the truth."""
+def with_network(scene: Scene, model: Model, cache: Path | None, weights: str) -> Scene:
+    """The same with the alpha that the network finds for a trimap of the truth; kept in the cache."""
     image = np.rint(scene.image * 255).astype(np.uint8)
-    return replace(scene, alpha=model.predict(image, make_trimap(scene.truth, erode=4, dilate=8)))
+    trimap = make_trimap(scene.truth, erode=4, dilate=8)
+    if cache is None:
+        return replace(scene, alpha=model.predict(image, trimap))
+    key = hashlib.sha256(image.tobytes() + trimap.tobytes() + weights.encode()).hexdigest()
+    file = cache / f"{key[:32]}.npy"
+    if not file.exists():
+        cache.mkdir(parents=True, exist_ok=True)
+        with file.with_suffix(".part").open("wb") as stream:
+            np.save(stream, model.predict(image, trimap))
+        file.with_suffix(".part").replace(file)
+    return replace(scene, alpha=np.load(file))
 
 
 # --- estimators -------------------------------------------------------------------------------------------------------
@@ -117,40 +130,52 @@ def long(
 
     With `both` the smoothness of F between two pixels has their alphas as a factor, and that of B one minus these.
     """
-    f = estimate_foreground(image, alpha, linear=False)
-    b = under if known else estimate_foreground(image, 1 - alpha, linear=False)
-    share = alpha[..., None]
-    apart = [np.abs(alpha - moved(alpha, step)) for step in STEPS]
-    of_f = [0.001 + 0.1 * each for each in apart]
-    of_b = of_f
+    f, b = estimate_foreground(image, alpha, linear=False), under
+    if not known:
+        b = estimate_foreground(image, 1 - alpha, linear=False)
+    weights = [0.001 + 0.1 * np.abs(alpha - moved(alpha, step)) for step in STEPS]
+    of_f = of_b = weights
     if both:
-        of_f = [w * (alpha * moved(alpha, step) + 0.01) for w, step in zip(of_f, STEPS, strict=True)]
-        of_b = [w * ((1 - alpha) * moved(1 - alpha, step) + 0.01) for w, step in zip(of_b, STEPS, strict=True)]
-    sum_f, sum_b = sum(of_f)[..., None], sum(of_b)[..., None]  # type: ignore[index]
+        of_f = [w * (alpha * moved(alpha, step) + 0.01) for w, step in zip(weights, STEPS, strict=True)]
+        of_b = [w * ((1 - alpha) * moved(1 - alpha, step) + 0.01) for w, step in zip(weights, STEPS, strict=True)]
+    ff, fb, bb = alpha**2 + sum(of_f), alpha * (1 - alpha), (1 - alpha) ** 2 + sum(of_b)
+    scale = 1 / (ff * bb - fb * fb)
+    planes = np.moveaxis(image, 2, 0)
+    padded_f, padded_b = (np.pad(np.moveaxis(c, 2, 0), ((0, 0), (1, 1), (1, 1)), mode="edge") for c in (f, b))
+    f, b = padded_f[:, 1:-1, 1:-1], padded_b[:, 1:-1, 1:-1]
+    data_f, data_b = alpha * planes, (1 - alpha) * planes
+    low, high = (0.0, 1.0) if clip else (-np.inf, np.inf)
     for _ in range(200):
-        pull_f = share * image + sum(w[..., None] * moved(f, step) for w, step in zip(of_f, STEPS, strict=True))
+        pull_f = pulled(data_f, of_f, padded_f)
         if known:
-            f = (pull_f - share * (1 - share) * b) / (share**2 + sum_f)
-        else:
-            pull_b = (1 - share) * image + sum(
-                w[..., None] * moved(b, step) for w, step in zip(of_b, STEPS, strict=True)
-            )
-            ff, fb, bb = share**2 + sum_f, share * (1 - share), (1 - share) ** 2 + sum_b
-            scale = 1 / (ff * bb - fb * fb)
-            f, b = scale * (bb * pull_f - fb * pull_b), scale * (ff * pull_b - fb * pull_f)
-        if clip:
-            f, b = f.clip(0, 1), b.clip(0, 1)
-    return np.asarray(np.where(share == 1, image, f), np.float32)
+            np.clip((pull_f - fb * b) / ff, low, high, out=f)
+            continue
+        pull_b = pulled(data_b, of_b, padded_b)
+        np.clip(scale * (bb * pull_f - fb * pull_b), low, high, out=f)
+        np.clip(scale * (ff * pull_b - fb * pull_f), low, high, out=b)
+    return np.asarray(np.where(alpha[..., None] == 1, image, np.moveaxis(f, 0, 2)), np.float32)
 
 
 STEPS = ((1, 0), (-1, 0), (0, 1), (0, -1))
 
 
 def moved(picture: Floats, step: tuple[int, int]) -> Floats:
-    """The neighbour of each pixel in one direction; at the rims the pixel itself."""
-    padded = np.pad(picture, ((1, 1), (1, 1), *([(0, 0)] * (picture.ndim - 2))), mode="edge")
-    height, width = picture.shape[:2]
-    return padded[1 + step[0] : 1 + step[0] + height, 1 + step[1] : 1 + step[1] + width]
+    """The neighbour of each pixel (H, W) in one direction; at the rims the pixel itself."""
+    return neighbour(np.pad(picture, 1, mode="edge"), step)
+
+
+def neighbour(padded: Floats, step: tuple[int, int]) -> Floats:
+    """The same of a picture (…, H + 2, W + 2) that has its rims already."""
+    height, width = padded.shape[-2:]
+    return padded[..., 1 + step[0] : height - 1 + step[0], 1 + step[1] : width - 1 + step[1]]
+
+
+def pulled(data: Floats, weights: list[Floats], padded: Floats) -> Floats:
+    """What data (3, H, W) and the four neighbours pull a colour toward, not divided by the sum of the weights."""
+    result = data.copy()
+    for weight, step in zip(weights, STEPS, strict=True):
+        result += weight * neighbour(padded, step)
+    return result
 
 
 def drawn(image: Floats, alpha: Floats, under: Floats, *, luminance: float, chroma: float) -> Floats:
@@ -196,9 +221,10 @@ def leaks(colours: Floats, s: Scene) -> list[float]:
 def report(name: str, cases: list[tuple[str, Scene]], solve: Solver | None) -> None:
     """A row of the table; without a solver it is the floor."""
     found: dict[str, list[list[float]]] = {}
-    for ground, s in cases:
+    for number, (ground, s) in enumerate(cases, 1):
         colours = blurred_truth(2, s.truth, s.over) if solve is None else solve(s.image, s.alpha, s.under)
         found.setdefault(ground, []).append(leaks(colours, s))
+        print(f"\r{name}: {number} of {len(cases)}", end="\n" if number == len(cases) else "", file=sys.stderr)
     cells = [f"{value:+.2f}" for ground in GROUNDS for value in np.nanmean(found[ground], axis=0)[: len(BANDS)]]
     every = np.array([row for rows in found.values() for row in rows])
     cells += [f"{np.nanmean(np.abs(every[:, len(BANDS)])):.3f}"]
@@ -232,13 +258,20 @@ def factors(listed: list[tuple[Path, str, Floats | float]], network: Callable[[S
 def remedies(listed: list[tuple[Path, str, Floats | float]], network: Callable[[Scene], Scene]) -> None:
     """The estimators, for true alphas and the network's, mixed in light."""
     base = [(name, scene(file, ground)) for file, name, ground in listed]
+    report("floor: the truth blurred by 2 px", base, None)
     for what, cases in (("true alpha", base), ("network's alpha", [(name, network(s)) for name, s in base])):
         report(f"{what}: display values", cases, display)
         report(f"{what}: light", cases, light)
-        report(f"{what}: light, drawn to solid hair", cases, partial(drawn, luminance=0.2, chroma=0.2))
-        report(f"{what}: the same, chroma more", cases, partial(drawn, luminance=0.1, chroma=1.0))
-    report("floor: the truth blurred by 2 px", base, None)
-    report("true alpha: light, 200 steps, smoothness by both alphas", base, in_light(partial(long, both=True)))
+        for luminance, chroma in DRAWN:
+            solve = partial(drawn, luminance=luminance, chroma=chroma)
+            report(f"{what}: light, drawn to solid hair, {luminance:g} and {chroma:g}", cases, solve)
+        report(f"{what}: light, 200 steps", cases, in_light(long))
+        report(f"{what}: light, 200 steps, clipped at the end", cases, in_light(partial(long, clip=False)))
+        report(f"{what}: light, 200 steps, smoothness by both alphas", cases, in_light(partial(long, both=True)))
+        report(f"{what}: light, 200 steps, true background", cases, in_light(partial(long, known=True)))
+
+
+DRAWN = ((0.02, 0.1), (0.05, 0.2), (0.2, 0.2), (0.1, 1.0))  # λ of luminance and of chroma
 
 
 NEW = {"white": (1.0, 1.0, 1.0), "black": (0.0, 0.0, 0.0), "red": (0.8, 0.05, 0.3)}
@@ -303,16 +336,19 @@ def main() -> None:
     parser.add_argument("--pictures", type=Path, metavar="OUT")
     parser.add_argument("--weights", help="a bundled checkpoint or a file")
     parser.add_argument("--precision", default="auto")
+    parser.add_argument("--cache", type=Path, metavar="ALPHAS", help="folder of alphas, kept between runs")
     options = parser.parse_args()
     if options.pictures:
         pictures(options)
         return
     model = load_model(options.weights, precision=options.precision)
+    weights = f"{find_checkpoint(options.weights).sha256} {options.precision}"
+    network = partial(with_network, model=model, cache=options.cache, weights=weights)
     if options.composites:
-        composites(scenes(options), partial(with_network, model=model))
+        composites(scenes(options), network)
         return
     header()
-    (remedies if options.remedies else factors)(scenes(options), partial(with_network, model=model))
+    (remedies if options.remedies else factors)(scenes(options), network)
 
 
 if __name__ == "__main__":

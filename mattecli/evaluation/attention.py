@@ -20,6 +20,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from mattecli.evaluation.unseen import unexplained, unseen_share
 from mattecli.imaging.pixels import as_float
 
 Floats = NDArray[np.float32]
@@ -28,12 +29,15 @@ Box = tuple[int, int, int, int]
 
 FITTED = Path(__file__).with_name("attention.json")
 SIDE = 768  # of the small copy on which most signs are looked for
+COARSE = 128  # side of the copy for `unseen`: there hairs are an even grey, which the photo's colours explain
+NEARBY = 0.01  # of the diagonal: how far `unseen` looks around
 JUMP = 0.25  # of alpha, between a known pixel and its unknown neighbour
 FAR = 0.005  # of the diagonal: grey farther than this from the contour is suspicious
 THICK = 0.006  # of the diagonal: thinner islands, holes and grey places are those of hair and lace
 REASONS = 3  # that are told
 
-# What each sign is called in reports, and its sentence; the amount follows. The names are stored: never reword them.
+# What each sign is called in reports, and its sentence. The names are stored: never reword them. Reports of version 1
+# have `frame` and `unknown`, which are not looked for any more.
 SENTENCES = {
     "empty": "the alpha is empty",
     "full": "the alpha is opaque everywhere",
@@ -45,10 +49,12 @@ SENTENCES = {
     "alike": "subject and background have the same colour on {amount:.0%} of the edge",
     "frame": "the subject lies on {amount:.0%} of the frame",
     "contradiction": "the alpha contradicts its trimap on {amount:.1%} of the subject's size",
+    "unseen": "the alpha has an edge that the photo does not show",
+    "soft": "much is half transparent, {amount:.1%} of the picture",
     "unknown": "much is unknown, {amount:.0%} of the picture",
 }
 HARD = ("empty", "full", "cut")
-SIGNS = tuple(sign for sign in SENTENCES if sign not in HARD)
+SIGNS = ("border", "grey", "islands", "holes", "alike", "contradiction", "unseen", "soft")
 
 
 @dataclass(frozen=True)
@@ -150,9 +156,9 @@ def signs(photo: NDArray[Any], alpha: Floats, trimap: NDArray[np.uint8] | None =
         small.grey(),
         *small.pieces(),
         small.alike(),
-        small.frame(),
         _contradiction(alpha, trimap, subject),
-        small.unknown(),
+        small.unseen(),
+        small.soft(),
     ]
     return {reason.what: reason for reason in found}
 
@@ -275,19 +281,22 @@ class _Small:
         same = edge & (differ < 0.02 + 0.5 * (front_spread + back_spread))
         return self.reason("alike", int(same.sum()) / max(1, int(edge.sum())), same)
 
-    def frame(self) -> Reason:
-        """The part of the frame that the subject lies on."""
-        on = np.zeros(self.alpha.shape, np.bool_)
-        for index in ((0,), (-1,), (slice(None), 0), (slice(None), -1)):
-            on[index] = self.alpha[index] > 0.5
-        return self.reason("frame", np.count_nonzero(on) / (2 * sum(self.alpha.shape)), on)
+    def unseen(self) -> Reason:
+        """The greatest share of alpha's change, in one place, that the photo's colours do not explain."""
+        factor = min(1.0, COARSE / max(self.alpha.shape))
+        size = tuple(max(1, round(side * factor)) for side in self.alpha.shape[::-1])
+        photo, alpha = (
+            np.asarray(cv2.resize(plane, size, interpolation=cv2.INTER_AREA), np.float32)
+            for plane in (self.photo, self.alpha)
+        )
+        shares = unseen_share(*unexplained(photo, alpha), max(1.0, NEARBY * factor * self.diagonal))
+        amount = float(shares.max())
+        where = cv2.resize(shares, self.alpha.shape[::-1], interpolation=cv2.INTER_LINEAR)
+        return self.reason("unseen", amount, where > 0.7 * amount)
 
-    def unknown(self) -> Reason:
-        """The share of unknown pixels; its box is where most of them lie together."""
-        if self.trimap is None:
-            return Reason("unknown", 0.0)
-        where = self.trimap == 128
-        return self.reason("unknown", float(where.mean()), where)
+    def soft(self) -> Reason:
+        """How much is half transparent, where 1 is a picture of alpha 0.5."""
+        return self.reason("soft", float((4 * self.alpha * (1 - self.alpha)).mean()), np.abs(self.alpha - 0.5) < 0.4)
 
 
 def _loose(mask: NDArray[Any], certain: Mask, *, thick: int, keep_largest: bool) -> Mask:
