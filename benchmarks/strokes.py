@@ -1,14 +1,15 @@
 """Trimaps from strokes and boxes, measured on pictures with known alpha.
 
     python benchmarks/strokes.py curves --foregrounds DIR --photos DIR [--cache DIR]
-    python benchmarks/strokes.py run DATASET [--seeds 0 1 2 3 4] [--kinds four ten box] [--records FILE] [--cache DIR]
+    python benchmarks/strokes.py run DATASET [--seeds 0 1 2 3 4] [--kinds four ten inside box] [--records FILE]
     python benchmarks/strokes.py table FILE...
 
 `curves` compares candidates on scenes made for tuning: animals in their photos, and rendered foregrounds over photos.
 `run` measures `mattecli.trimaps.segmentation` on DATASET, which holds `image/`, `alpha/` and `trimap2/`: four random
-strokes a side, ten strokes placed where the error is largest (one of them crosses the edge), and boxes that are off by
-up to 3 %. It appends a line for each picture to --records, and leaves out what stands there already. `table` prints
-the tables (Markdown) of such files. --cache keeps the network's alphas, so that a second run needs no network.
+strokes a side, ten strokes placed where the error is largest (one of them crosses the edge, but not with `inside`), and
+boxes that are off by up to 3 %. It appends a line for each picture to --records, and leaves out what stands there
+already. `table` prints the tables (Markdown) of such files. --cache keeps the network's alphas, so that a second run
+needs no network.
 
 "Right" is an alpha above 0.95 where foreground is certain, and below 0.05 where background is.
 """
@@ -16,6 +17,7 @@ the tables (Markdown) of such files. --cache keeps the network's alphas, so that
 from __future__ import annotations
 
 import argparse
+import functools
 import hashlib
 import itertools
 import json
@@ -151,13 +153,13 @@ def four(scene: Scene, seed: int, matte: Matte) -> dict[str, Any]:
     return {**figures(scene, trimap), **_mattes(scene, trimap, matte)}
 
 
-def ten(scene: Scene, seed: int, matte: Matte) -> dict[str, Any]:
-    """Ten strokes, each where the error is largest, the seventh over the edge."""
+def ten(scene: Scene, seed: int, matte: Matte, *, crossing: int | None = 7) -> dict[str, Any]:
+    """Ten strokes, each where the error is largest; the one with the number `crossing` goes over the edge."""
     rng, photo = np.random.default_rng(seed), prepare_photo(scene.photo)
     strokes, labels_kept, costs = [], True, []
     trimap: Gray = np.full(scene.alpha.shape, UNKNOWN, np.uint8)
     for number in range(1, STROKES + 1):
-        stroke = worst_place(scene, _first(trimap, strokes), rng, crosses=number == 7)
+        stroke = worst_place(scene, _first(trimap, strokes), rng, crosses=number == crossing)
         if stroke is None:
             break
         strokes.append(stroke)
@@ -201,7 +203,12 @@ def _mattes(scene: Scene, trimap: Gray, matte: Matte) -> dict[str, float]:
     }
 
 
-KINDS: dict[str, Callable[[Scene, int, Matte], dict[str, Any]]] = {"four": four, "ten": ten, "box": box}
+KINDS: dict[str, Callable[[Scene, int, Matte], dict[str, Any]]] = {
+    "four": four,
+    "ten": ten,
+    "inside": functools.partial(ten, crossing=None),
+    "box": box,
+}
 
 
 def tables(records: list[dict[str, Any]]) -> str:
@@ -215,10 +222,13 @@ def tables(records: list[dict[str, Any]]) -> str:
         found = [record for record in records if record["kind"] == kind]
         if found:
             lines.append(_summary(kind, found))
-    if steps := [record for record in records if record["kind"] == "ten"]:
-        worse, count = (sum(record[key] for record in steps) for key in ("worse_steps", "steps"))
-        kept = "every stroke kept its label" if all(record["labels_kept"] for record in steps) else "LABELS WERE LOST"
-        lines += ["", f"Ten strokes: {worse} of {count} steps made it worse by over 1 %; {kept}."]
+    for kind in ("ten", "inside"):
+        if steps := [record for record in records if record["kind"] == kind]:
+            worse, count = (sum(record[key] for record in steps) for key in ("worse_steps", "steps"))
+            kept = (
+                "every stroke kept its label" if all(record["labels_kept"] for record in steps) else "LABELS WERE LOST"
+            )
+            lines += ["", f"{kind}: {worse} of {count} steps made it worse by over 1 %; {kept}."]
     names = sorted({record["name"] for record in records})
     lines += ["", "| picture | " + " | ".join(f"{kind}: fg, bg right, unknown, SAD" for kind in KINDS) + " |"]
     lines.append("|---|" + "--:|" * len(KINDS))

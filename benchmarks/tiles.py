@@ -49,8 +49,8 @@ UNKNOWN = 0.15
 AGAIN = "the correlations of an affinity, which its moments have had"
 
 
-def scene(height: int, width: int) -> tuple[np.ndarray, np.ndarray]:
-    """A textured photo (H, W, 3) and a trimap with an outline that waves and has tufts, UNKNOWN of it unknown."""
+def scene(height: int, width: int, unknown: float = UNKNOWN) -> tuple[np.ndarray, np.ndarray]:
+    """A textured photo (H, W, 3) and a trimap with an outline that waves and has tufts, `unknown` of it unknown."""
     rng = np.random.default_rng(0)
     noise = rng.integers(0, 256, (256, 256, 3), dtype=np.uint8)
     rows, columns = np.arange(height)[:, None] * 256 // height, np.arange(width)[None] * 256 // width
@@ -60,7 +60,7 @@ def scene(height: int, width: int) -> tuple[np.ndarray, np.ndarray]:
     for _ in range(12):
         middle = (low + high) / 2
         share = float((_trimap(270, 480, middle) == 128).mean())
-        low, high = (middle, high) if share < UNKNOWN else (low, middle)
+        low, high = (middle, high) if share < unknown else (low, middle)
     for top in range(0, height, 64):
         trimap[top : top + 64] = _trimap(height, width, low, slice(top, min(top + 64, height)))
     return image, trimap
@@ -232,7 +232,7 @@ def grow(megapixels: float, device: str, precision: str) -> dict[str, float | st
         "plan": str(plans[-1]),
         "peak": peak,
         "base": base,
-        "bound": 2**30 + 60 * height * width if device == "cpu" else 8 * 2**30,
+        "bound": max(2**30 + 60 * height * width, memory.share_bytes()) if device == "cpu" else 8 * 2**30,
         "estimate": plans[-1].bytes,
     }
 

@@ -1,6 +1,7 @@
 """Trimaps from masks compared with given loose trimaps: how right they are, how wide, and what the matte loses.
 
     python benchmarks/trimaps.py DATASET [--rows mask 'mask 320'] [--baseline FILE] [--precision bf16]
+    python benchmarks/trimaps.py DATASET --auto-model NAME|FILE [--pictures OUT]
 
 DATASET holds `image/`, `alpha/` and the folder of loose trimaps, files paired by name as `matte evaluate` pairs them.
 The masks are made from the true alpha by code, seeded by the picture's name:
@@ -9,6 +10,9 @@ The masks are made from the true alpha by code, seeded by the picture's name:
 - mask 320, mask 1024: that, shrunk to 320² or 1024² and back, as the masks of subject finders are (soft)
 - mask off: its edge moved to and fro, by 0.5 % of the diagonal at most
 - mask holes: pin-holes in the subject and specks outside
+
+`--auto-model` measures the masks that a model of rembg finds, as `matte trimap --auto` takes them, without and with
+`--solid`, and nothing else. A photo in which it finds nothing counts as wholly unknown.
 
 "Right" is the share of certain pixels whose true alpha agrees: above 0.95 for foreground, below 0.05 for background.
 "Solid" is the share of pixels with alpha above 0.95 that are certain. SAD is over the whole picture, and its ratio is
@@ -25,6 +29,7 @@ import sys
 import zlib
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
+from functools import cache, partial
 from pathlib import Path
 from statistics import fmean, median
 from typing import Any
@@ -33,6 +38,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from mattecli.errors import InputError
 from mattecli.evaluation.evaluate import find_cases
 from mattecli.evaluation.metrics import quantise
 from mattecli.imaging.image import Image, to_depth
@@ -40,7 +46,8 @@ from mattecli.imaging.read import read_alpha, read_image
 from mattecli.imaging.write import write_image
 from mattecli.inference.model import Model, load_model
 from mattecli.system.process import prepare_process
-from mattecli.trimaps.check import BACKGROUND, FOREGROUND, unknown
+from mattecli.trimaps.auto import open_model
+from mattecli.trimaps.check import BACKGROUND, FOREGROUND, UNKNOWN, unknown
 from mattecli.trimaps.make import make_trimap, overlay
 from mattecli.trimaps.pairs import read_trimap
 
@@ -130,6 +137,27 @@ ROWS: dict[str, Row] = {
 }
 
 
+def found_by(name: str) -> dict[str, Row]:
+    """The trimaps of the masks that a model of rembg finds, as they are and with `solid`."""
+    finder = open_model(name)
+
+    @cache
+    def mask(scene: Scene) -> Gray | None:
+        try:
+            return finder.find(scene.photo, name=scene.name)
+        except InputError as error:
+            print(error, file=sys.stderr)
+            return None
+
+    def trimap(scene: Scene, *, solid: bool) -> Gray:
+        found = mask(scene)
+        if found is None:
+            return np.full(scene.truth.shape, UNKNOWN, np.uint8)
+        return make_trimap(found, photo=scene.photo, solid=solid)
+
+    return {name: partial(trimap, solid=False), f"{name}, solid": partial(trimap, solid=True)}
+
+
 def main() -> None:
     options = _options()
     model = load_model(options.weights, precision=options.precision, device=options.device)
@@ -137,19 +165,21 @@ def main() -> None:
     checkpoint = model.backend.checkpoint
     kept = _kept(options.baseline)
     results: dict[str, dict[str, Figures]] = {}
-    for row in options.rows or ROWS:
+    rows = ROWS if options.auto_model is None else found_by(options.auto_model)
+    for row in options.rows or rows:
         results[row] = {}
         for scene in scenes:
             key = _key(scene, checkpoint.sha256, model.backend.precision)
             if key not in kept:
                 kept[key] = _sad(scene, scene.loose, model)
-            trimap = ROWS[row](scene)
+            trimap = rows[row](scene)
             results[row][scene.name] = found = figures(scene, trimap, model, kept[key])
             print(f"{row}, {scene.name}: SAD {found.sad:.2f} ({found.ratio:.2f} ×)", file=sys.stderr)
             if options.pictures:
-                (options.pictures / row).mkdir(parents=True, exist_ok=True)
+                folder = options.pictures / Path(row).name
+                folder.mkdir(parents=True, exist_ok=True)
                 shown = Image(overlay(to_depth(scene.photo, 8), trimap))
-                write_image(options.pictures / row / f"{scene.name}.png", shown, overwrite=True)
+                write_image(folder / f"{scene.name}.png", shown, overwrite=True)
         if options.baseline:
             options.baseline.write_text(json.dumps(kept, indent=1) + "\n", encoding="utf-8")
     print(f"{len(scenes)} pictures, {checkpoint.name} (SHA-256 {checkpoint.sha256[:8]}) in {model.backend.precision}\n")
@@ -164,6 +194,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("dataset", type=Path, help="folder with image/, alpha/ and the loose trimaps")
     parser.add_argument("--loose", default="trimap2", help="folder of the loose trimaps in DATASET (trimap2)")
     parser.add_argument("--rows", nargs="+", choices=ROWS, help="default: all")
+    parser.add_argument("--auto-model", help="measure the masks that this model finds, instead of those made by code")
     parser.add_argument("--weights", help="a bundled checkpoint or a file")
     parser.add_argument("--device", default="auto")
     parser.add_argument("--precision", default="auto")

@@ -2,8 +2,9 @@
 
 The journal is the folder `.matte/` in the output folder. It has a file for each process that wrote there, so that
 machines can share the folder. The first line of a file says what the outputs after it have in common, and a later line
-may say it anew; each other line is one output, with the size and the time of the finished file. The line is on the disk
-before the output takes its name.
+may say it anew; most other lines are one output each, with the size and the time of the finished file. The line is on
+the disk before the output takes its name. A line of four values that begins with "approved" says which alpha a person
+approved (`batch/approved.py`); of several for a photo the newest counts.
 
 So an output is what a line says exactly when it has that size and time. An output that was not finished is missing and
 is made again. A file that somebody else wrote or changed has another size or time, and is not taken for ours.
@@ -19,6 +20,7 @@ from pathlib import Path
 from typing import IO, Any, NamedTuple
 
 FOLDER = ".matte"
+_APPROVED = "approved"  # a stored word
 _APART = 2_000_000_000  # ns; file systems keep times to 2 s at worst
 
 
@@ -31,6 +33,14 @@ class Record(NamedTuple):
     inputs: str
     facts: dict[str, Any]
     common: dict[str, Any]
+
+
+class Approval(NamedTuple):
+    """The name of an approved alpha's file, None where the approval was withdrawn; when, and what the photo was."""
+
+    file: str | None
+    time_ns: int
+    photo: dict[str, Any]
 
 
 class Journal:
@@ -47,6 +57,7 @@ class Journal:
         self._said: dict[str, Any] = {}  # the common facts that the file holds last
         self._own: Path | None = None
         self._records: dict[str, list[Record]] = {}
+        self._approvals: dict[str, Approval] = {}
         self._read_to: dict[Path, tuple[int, dict[str, Any]]] = {}
         self.refresh()
 
@@ -81,6 +92,24 @@ class Journal:
                 _put(file, self.common)
             _put(file, [self._key(output), *record[:-1]])
             self._records.setdefault(self._key(output), []).append(record)
+
+    def approval(self, key: str) -> Approval | None:
+        """The newest approval under a key, unless it was withdrawn."""
+        with self._lock:
+            found = self._approvals.get(key)
+        return None if found is None or found.file is None else found
+
+    def approve(self, key: str, approval: Approval) -> None:
+        """Write an approval, or its withdrawal, to the disk."""
+        with self._lock:
+            file = self._file or self._open()
+            _put(file, [_APPROVED, key, approval.file, {"time_ns": approval.time_ns, "photo": approval.photo}])
+            self._note(key, approval)
+
+    def _note(self, key: str, approval: Approval) -> None:
+        known = self._approvals.get(key)
+        if known is None or known.time_ns <= approval.time_ns:
+            self._approvals[key] = approval
 
     def close(self) -> None:
         """Close this process's file."""
@@ -120,6 +149,8 @@ class Journal:
                 elif isinstance(line, list) and len(line) == 6:
                     key, size, mtime_ns, recipe, inputs, facts = line
                     self._records.setdefault(key, []).append(Record(size, mtime_ns, recipe, inputs, facts, common))
+                elif isinstance(line, list) and len(line) == 4 and line[0] == _APPROVED:
+                    self._note(line[1], Approval(line[2], line[3]["time_ns"], line[3]["photo"]))
                 start += len(raw)
         self._read_to[path] = start, common
 

@@ -40,8 +40,8 @@ class KeptAlpha:
 class KeptAlphas:
     """The alphas that are kept in an output folder; safe to use from threads and from several processes."""
 
-    def __init__(self, out: Path) -> None:
-        self.folder = out / FOLDER / ALPHAS
+    def __init__(self, out: Path, *, name: str = ALPHAS) -> None:
+        self.folder = out / FOLDER / name
 
     def has(self, key: str) -> bool:
         """Whether there is a file for this key. It may be damaged."""
@@ -82,16 +82,21 @@ class KeptAlphas:
             reason = f"{path} cannot be written ({error.strerror})"
             raise InputError(f"{reason}; free some space, or run without keeping alphas") from error
 
+    def remove(self, key: str) -> None:
+        """Remove the alpha of a key, if there is one. Raises InputError."""
+        try:
+            self._path(key).unlink(missing_ok=True)
+        except OSError as error:
+            path = self._path(key)
+            raise InputError(f"{path} cannot be removed ({error.strerror}); check its permissions") from error
+
     def prune(self, used: Collection[str]) -> tuple[int, int]:
         """Remove the alphas of other keys; gives how many there were and their bytes. Raises InputError."""
         removed = freed = 0
         sweep(self.folder)
         for path, size in self._files():
             if path.stem not in used:
-                try:
-                    path.unlink()
-                except OSError as error:
-                    raise InputError(f"{path} cannot be removed ({error.strerror}); check its permissions") from error
+                self.remove(path.stem)
                 removed, freed = removed + 1, freed + size
         return removed, freed
 

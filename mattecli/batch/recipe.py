@@ -76,6 +76,11 @@ def given_words(job: Job) -> list[Any]:
     return ["a given alpha", job.known is not None]
 
 
+def approved_words(file: str) -> list[Any]:
+    """What recipes hash in place of the network, where a person approved the alpha in this file."""
+    return ["an approved alpha", file]
+
+
 def reading_words(reading: ReadOptions, *, exposure: float) -> list[Any]:
     """What recipes hash of how the photo is read, and of the exposure that the network sees."""
     parts: list[Any] = [] if reading.input_space == "auto" else [["input space", reading.input_space]]

@@ -162,12 +162,20 @@ def attention_of(line: ReportLine) -> float:
     return float(found["score"]) if isinstance(found, dict) else -1.0
 
 
-def worst(run: Run, number: int) -> list[dict[str, str]]:
-    """The photos that need a look most, at most `number`, as lines of a manifest with COLUMNS.
+def worst_lines(run: Run, number: int) -> list[ReportLine]:
+    """The lines of the photos that need a look most, at most `number`, the worst first.
 
-    Photos with score 0 are left out. The trimap is empty where none was read: where it was made, or an alpha was given.
+    Photos with score 0 are left out, and those whose alpha was approved when the run met them.
     """
-    lines = sorted((line for line in run.lines if attention_of(line) > 0), key=attention_of, reverse=True)
+    lines = (line for line in run.lines if attention_of(line) > 0 and line.get("approved") is not True)
+    return sorted(lines, key=attention_of, reverse=True)[:number]
+
+
+def worst(run: Run, number: int) -> list[dict[str, str]]:
+    """The photos of `worst_lines` as lines of a manifest with COLUMNS.
+
+    The trimap is empty where none was read: where it was made, or an alpha was given.
+    """
     return [
         {
             "image": line["image"],
@@ -176,7 +184,7 @@ def worst(run: Run, number: int) -> list[dict[str, str]]:
             "score": f"{attention_of(line):.2f}",
             "reasons": reasons_in_words(line["attention"]),
         }
-        for line in lines[:number]
+        for line in worst_lines(run, number)
     ]
 
 

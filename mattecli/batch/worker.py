@@ -13,10 +13,19 @@ from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from mattecli.batch.approved import APPROVED, Approvals, place
 from mattecli.batch.jobs import way_out
-from mattecli.batch.journal import FOLDER, Journal, Record
-from mattecli.batch.kept import KeptAlphas
-from mattecli.batch.recipe import alpha_recipe, digest, given_words, network_words, output_recipe, reading_words
+from mattecli.batch.journal import FOLDER, Approval, Journal, Record
+from mattecli.batch.kept import KeptAlpha, KeptAlphas
+from mattecli.batch.recipe import (
+    alpha_recipe,
+    approved_words,
+    digest,
+    given_words,
+    network_words,
+    output_recipe,
+    reading_words,
+)
 from mattecli.compositing.outputs import check_memory, check_output_file, is_picture, read_background
 from mattecli.errors import InputError
 from mattecli.evaluation.attention import attention
@@ -111,6 +120,7 @@ class Worker:
             if (how := way_out(folder, options.out)) is not None:
                 raise InputError(f"{folder} {how}; remove the link")
         self.journal = Journal(options.out)
+        self.approvals = Approvals(options.out, self.journal)
         self._backgrounds: dict[str, Background] = {}
         self._reading_background = threading.Lock()
         self._swept: set[str] = set()
@@ -187,7 +197,10 @@ class Worker:
             matte = replace(matte, attention=looked.to_json())
         if self.options.keep_alpha and not matte.network and not job.finished:
             self._keep(job, matte)
+        if self.options.redo and not job.finished:
+            self.approvals.withdraw(job.image, _partner(job))
         self._check_inside(job)  # again: a link may have come since
+        facts = self._facts(job, matte)
         try:
             notes = write_outputs(
                 job,
@@ -195,7 +208,7 @@ class Worker:
                 self.options.outputs,
                 backgrounds=self._backgrounds_of(todo),
                 replaces=todo.replaces,
-                record=partial(self._recorder, todo, matte),
+                record=partial(self._recorder, todo, facts),
             )
         except InputError:
             again = self.todo(job)
@@ -203,7 +216,7 @@ class Worker:
                 return again
             raise
         seconds = matte.seconds + time.perf_counter() - started
-        return Done(job, {**self.journal.common, **self._facts(matte)}, seconds, notes, peak_bytes())
+        return Done(job, {**self.journal.common, **facts}, seconds, notes, peak_bytes())
 
     def recipe(self, output: str, job: Job) -> str:
         """A digest of what makes an output, its input files aside."""
@@ -228,10 +241,10 @@ class Worker:
 
     def _alpha_keys(self, job: Job) -> list[str]:
         """The keys of the alphas that will do for a job, its own first."""
-        places = [_place(path, self.options.out) for path in job.sources]
+        places = [place(path, self.options.out) for path in job.sources]
         states = [self._state(path) for path in job.sources]
         reading, files = self._reading_words(), [places, states]
-        return [alpha_recipe(job, alpha=words, reading=reading, files=files) for words in self._all_alpha_words(job)]
+        return [alpha_recipe(job, alpha=words, reading=reading, files=files) for words in self._network_words(job)]
 
     def alpha_keys(self, jobs: Iterable[Job]) -> set[str]:
         """The keys of these jobs' alphas; jobs whose files cannot be read are left out."""
@@ -245,7 +258,12 @@ class Worker:
         return self._all_alpha_words(job)[0]
 
     def _all_alpha_words(self, job: Job) -> list[list[Any]]:
-        """The words of the alphas that will do for a job: of this run's, and of one made under `auto` in fp32."""
+        """The words of the alphas that will do for a job: the approved one alone, or those of the network."""
+        approval = self._approval(job)
+        return self._network_words(job) if approval is None else [approved_words(approval.file or "")]
+
+    def _network_words(self, job: Job) -> list[list[Any]]:
+        """The words of the network's alphas that will do: of this run's, and of one made under `auto` in fp32."""
         if job.finished or self.checkpoint is None:
             return [given_words(job)]
         run, sha256 = self.options.run, self.checkpoint.sha256
@@ -256,8 +274,12 @@ class Worker:
         return reading_words(self.options.reading, exposure=self.options.run.network_exposure)
 
     def has_kept(self, job: Job) -> bool:
-        """Whether the job's alpha was kept and will be taken."""
-        return self._kept_key(job) is not None
+        """Whether the job's alpha was kept or approved, and will be taken."""
+        return self._approval(job) is not None or self._kept_key(job) is not None
+
+    def _approval(self, job: Job) -> Approval | None:
+        """The approval of the job's alpha, which `redo` overrules."""
+        return None if self.options.redo or job.finished else self.approvals.of(job.image, _partner(job))
 
     def _kept_key(self, job: Job) -> str | None:
         if self.options.redo or job.finished:
@@ -265,17 +287,25 @@ class Worker:
         return next((key for key in self._alpha_keys(job) if self.kept.has(key)), None)
 
     def _known(self, todo: Todo) -> Matte | None:
-        """The matte of an alpha that was kept; None where there is none, or a damaged one."""
+        """The matte of an alpha that was approved or kept; None where there is none, or a damaged one was kept."""
         started = time.perf_counter()
-        key = self._kept_key(todo.job)
-        kept = None if key is None else self.kept.load(key, size=todo.size)
+        approved = self._approval(todo.job) is not None
+        kept = self._approved(todo) if approved else self._kept(todo)
         if kept is None:
             return None
         photo = read_image(todo.job.image, options=self.options.reading)
         seconds = todo.seconds + time.perf_counter() - started
         facts = kept.facts
         inputs = Inputs(photo, None, kept.trimap, facts["unknown"], seconds, tuple(facts["notes"]))
-        return Matte(inputs, kept.alpha, facts["tile"], seconds, facts["network"], facts.get("attention"))
+        network = {**facts["network"], APPROVED: True} if approved else facts["network"]
+        return Matte(inputs, kept.alpha, facts["tile"], seconds, network, facts.get("attention"))
+
+    def _approved(self, todo: Todo) -> KeptAlpha | None:
+        return self.approvals.load(todo.job.image, _partner(todo.job), size=todo.size)
+
+    def _kept(self, todo: Todo) -> KeptAlpha | None:
+        key = self._kept_key(todo.job)
+        return None if key is None else self.kept.load(key, size=todo.size)
 
     def _keep(self, job: Job, matte: Matte) -> None:
         inputs = matte.inputs
@@ -288,18 +318,27 @@ class Worker:
         }
         self.kept.save(self.alpha_key(job), matte.alpha, inputs.required_trimap, facts=facts)
 
-    def _recorder(self, todo: Todo, matte: Matte, output: str) -> Callable[[BinaryIO], None]:
+    def _recorder(self, todo: Todo, facts: dict[str, Any], output: str) -> Callable[[BinaryIO], None]:
         return partial(
             self.journal.add,
             todo.job.outputs[output],
             recipe=self.recipe(output, todo.job),
             inputs=todo.inputs[output],
-            facts=self._facts(matte),
+            facts=facts,
         )
 
-    def _facts(self, matte: Matte) -> dict[str, Any]:
-        """What reports and the journal say of a photo: `placed` where the outputs have a frame of their own."""
-        return {**matte.facts(), **({"placed": True} if self.options.outputs.finishing.placed else {})}
+    def _facts(self, job: Job, matte: Matte) -> dict[str, Any]:
+        """What reports and the journal say of a photo: `placed` where the outputs have a frame of their own.
+
+        `finished` says that edges or more were finished, and `kept` is the name of the alpha's file.
+        """
+        finishing = self.options.outputs.finishing
+        said = {"finished": finishing.asked, "placed": finishing.placed}
+        facts = {**matte.facts(), **{name: True for name, value in said.items() if value}}
+        if not job.finished and self.kept.folder.is_dir():
+            kept = next((key for key in self._alpha_keys(job) if self.kept.has(key)), None)
+            facts |= {} if kept is None else {"kept": kept}
+        return facts
 
     def _made(self, job: Job) -> dict[str, tuple[Record | None, bool]]:
         """For each output the record of how it was made, and whether there is such a file."""
@@ -314,7 +353,8 @@ class Worker:
 
     def _inputs(self, job: Job) -> dict[str, str]:
         """For each output a digest of the files that it is made from."""
-        pair = digest([self._state(path) for path in job.sources])
+        approved = self._approval(job) is not None
+        pair = digest([self._state(path) for path in ([job.image] if approved else job.sources)])
         inputs = dict.fromkeys(job.outputs, pair)
         for output in job.outputs:
             behind = job.behind(output) if self.options.outputs.kind(output) == "composite" else None
@@ -375,9 +415,6 @@ class Worker:
             sweep(Path(folder))
 
 
-def _place(path: str, out: Path) -> str:
-    """Where a file is, seen from the output folder; its absolute path where there is no way, as between drives."""
-    try:
-        return Path(os.path.relpath(path, out)).as_posix()
-    except ValueError:
-        return os.path.abspath(path)
+def _partner(job: Job) -> str | None:
+    """The trimap or mask of a job, if it has one."""
+    return None if job.what is None else job.trimap

@@ -97,7 +97,7 @@ def batch(
     run = _run_options(
         model, outputs, found, exact=alphas.keep_alpha or (how.engine == "ray" and model.device != "cpu")
     )
-    jobs = narrowed(found, photos, terminal, partners="trimaps" if photos.masks is None else "masks")
+    jobs = narrowed(found, photos, how, terminal, partners="trimaps" if photos.masks is None else "masks")
     options = BatchOptions(
         out=out,
         run=run,

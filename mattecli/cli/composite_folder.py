@@ -46,7 +46,7 @@ def composite_folder(
     written.check(list(names.values()))
     _check_backgrounds([*named.backgrounds.values()] or [str(background)], fit=options.outputs.fit)
     jobs = _find_jobs(Path(photos), alphas, options, named, background=background, known=known, listing=listing)
-    jobs = narrowed(jobs, listing, terminal, partners="alphas")
+    jobs = narrowed(jobs, listing, how, terminal, partners="alphas")
     run_folder(jobs, Worker(options), how, terminal, what="compositing", as_json=as_json)
 
 

@@ -23,12 +23,21 @@ if TYPE_CHECKING:
     from mattecli.work.outcome import Outcome
 
 
-def narrowed(jobs: JobList, photos: ListOptions, terminal: Terminal, *, partners: str) -> JobList:
-    """The part of the jobs that this command is to do; warns of files that are left out, such as unused trimaps."""
+def narrowed(jobs: JobList, photos: ListOptions, how: RunChoices, terminal: Terminal, *, partners: str) -> JobList:
+    """The part of the jobs that this command is to do; warns of files that are left out, such as unused trimaps.
+
+    Raises UsageError where the run's report would replace the one that names the failed photos.
+    """
     from mattecli.batch.report import read_report
+    from mattecli.system.files import same_file
     from mattecli.system.folders import some
 
     if photos.retry_failed is not None:
+        if how.report is not None and same_file(how.report, photos.retry_failed):
+            raise UsageError(
+                f"--report would replace {how.report}, which --retry-failed reads; give the report of this run another "
+                "name, and join both with `matte report merge`"
+            )
         jobs = _failed_of(read_report(photos.retry_failed), jobs, photos.retry_failed, terminal)
     if photos.shard is not None:
         jobs = jobs.shard(*photos.shard)

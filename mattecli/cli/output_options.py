@@ -48,9 +48,9 @@ OutputSpace = Annotated[
     str,
     typer.Option(
         "--output-space",
-        metavar="keep|srgb|p3|FILE.icc",
-        help="Colour space of cut-outs, foregrounds and composites: keep (the photo's own), srgb, p3, or an ICC "
-        "profile's file. Alphas have none.",
+        metavar="keep|srgb|NAME|FILE",
+        help="Colour space of cut-outs, foregrounds and composites: keep (the photo's own), srgb, p3, a name such as "
+        "AdobeRGB or ACEScg, or an ICC profile's file. Alphas have none.",
     ),
 ]
 

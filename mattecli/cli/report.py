@@ -146,13 +146,18 @@ def _write_page(page: Path, run: Run, title: str, pictures: int, terminal: Termi
 
 def _tell(run: Run, terminal: Terminal, *, as_json: bool) -> None:
     """The counts, and the failures by name."""
+    from mattecli.batch.approved import count_approved
     from mattecli.batch.report import STATUSES
 
     counts = {status: run.count(status) for status in STATUSES}
+    approved = count_approved(run)
     if as_json:
         summary = run.summary or {"total": len(run.lines), **counts, "interrupted": True}
-        terminal.data(json.dumps({"summary": summary}) + "\n")
+        found = {"approved": approved} if approved else {}
+        terminal.data(json.dumps({"summary": {**summary, **found}}) + "\n")
         return
+    if approved:
+        counts["approved"] = approved
     ended = (
         "" if run.summary is not None and not run.summary.get("interrupted") else "; the run did not come to its end"
     )

@@ -40,9 +40,9 @@ AutoModelOption = Annotated[
     str | None,
     typer.Option(
         "--auto-model",
-        metavar="NAME",
-        help="The model for --auto, such as birefnet-general, birefnet-portrait or u2net; or u2net_custom=FILE or "
-        "dis_custom=FILE for an ONNX file of yours. Licences differ.",
+        metavar="NAME|FILE",
+        help="The model for --auto, such as birefnet-general, birefnet-portrait or u2net; or an ONNX file, as FILE or "
+        "NAME=FILE with the model that it comes from. Licences differ.",
         show_default="birefnet-general-lite",
     ),
 ]

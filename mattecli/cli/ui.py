@@ -15,7 +15,10 @@ from mattecli.cli.terminal import Terminal
 from mattecli.errors import DeviceError, InputError, UsageError
 
 if TYPE_CHECKING:
+    from mattecli.server.batches import Batch
     from mattecli.server.start import Meaning, Start
+
+WORST = 50  # photos of a report, by default
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,6 +36,20 @@ class PageChoices:
     matte: Annotated[
         str | None,
         typer.Option("--matte", metavar="FILE", help="Start from an alpha matte, of which a trimap is made."),
+    ] = None
+    report: Annotated[
+        Path | None,
+        typer.Option(
+            "--report",
+            metavar="FILE",
+            help="In place of photos: those of a batch's report that need a hand, the worst first.",
+        ),
+    ] = None
+    worst: Annotated[
+        int | None,
+        typer.Option(
+            "--worst", parser=whole_number(1), metavar="N", help="With --report: how many photos.", show_default="50"
+        ),
     ] = None
     out_dir: OutputFolder = None
     port: Annotated[
@@ -52,8 +69,9 @@ class PageChoices:
 
 def ui(
     photos: Annotated[
-        list[str], typer.Argument(metavar="PHOTO|FOLDER", help="Photos, or folders of photos, to work on.")
-    ],
+        list[str] | None,
+        typer.Argument(metavar="PHOTO|FOLDER", help="Photos, or folders of photos, to work on.", show_default=False),
+    ] = None,
     *,
     choices: PageChoices,
     reading: ReadChoices,
@@ -72,9 +90,11 @@ def ui(
       matte ui photo.jpg
       matte ui photo.jpg --trimap photo_trimap.png
       matte ui photos/ --out-dir mattes/
+      matte ui --report run.jsonl --worst 20
       matte ui photo.jpg --no-browser --port 8000
     """
-    names = [Path(photo) for photo in photos]
+    names = [Path(photo) for photo in photos or ()]
+    _check_names(choices, names)
     for name in names:
         if str(name) == "-" or not name.exists():
             raise InputError(f"{name} does not exist; name a photo or a folder of photos")
@@ -96,6 +116,7 @@ def ui(
 
     options = PageOptions(
         start=start,
+        batch=_batch(choices, snap=model.snap),
         out=choices.out_dir,
         port=choices.port,
         reading=reading.read_options(model),
@@ -115,6 +136,26 @@ def check_server(command: str) -> None:
         raise DeviceError(
             f"`{command}` needs {', '.join(missing)}, which {are} not installed; pip install 'mattecli[ui]'"
         )
+
+
+def _check_names(choices: PageChoices, names: list[Path]) -> None:
+    """Raise UsageError where nothing says which photos, or two things do."""
+    if choices.report is None:
+        if choices.worst is not None:
+            raise UsageError("--worst is for the photos of a report; add --report")
+        if not names:
+            raise UsageError("no photo is named; name a photo, a folder of photos, or a batch's report with --report")
+    elif names:
+        raise UsageError(f"{names[0]} and --report both name photos; leave one of them out")
+
+
+def _batch(choices: PageChoices, *, snap: int) -> Batch | None:
+    """The photos of a report that need a hand."""
+    if choices.report is None:
+        return None
+    from mattecli.server.batches import Batch
+
+    return Batch(choices.report, choices.worst or WORST, snap=snap)
 
 
 def _start(choices: PageChoices, names: list[Path], *, snap: int) -> Start | None:

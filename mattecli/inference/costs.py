@@ -13,5 +13,6 @@ class Costs:
     fixed_bytes: int  # taken however small the image is
     tile_bytes: int  # for each pixel of a tile
     default_budget: tuple[int, int]  # memory budget without --max-memory: fixed part, and bytes per pixel
+    share_bytes: int  # may be taken besides, where at least twice as much is free: maps are kept, which saves time
     call_overhead_pixels: int  # pixels that the decoder computes in the time that a call costs in itself
     tiles: tuple[int, ...]  # sides of tiles that `auto` tries, best first

@@ -55,6 +55,7 @@ class OnnxBackend:
             fixed_bytes=FIXED_BYTES + (0 if self.device == "cpu" else OTHER_BYTES),
             tile_bytes=4 * TILE_VALUES,
             default_budget=memory.DEFAULT_BUDGET,
+            share_bytes=memory.share_bytes() if self.device == "cpu" else 0,
             call_overhead_pixels=3000,
             tiles=(512, 384, 256, 128, 64),
         )

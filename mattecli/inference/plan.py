@@ -71,7 +71,8 @@ def plan(
 
     `tile` is a number of pixels N (a tile has N × N, or as many in another shape), `off` for the whole image at once,
     or `auto`: the best of the backend's tiles that fits. The limit is the free memory, or `max_memory` bytes if that is
-    less. Without `max_memory`, `auto` stays within the backend's default budget where a plan does.
+    less. Without `max_memory`, `auto` stays within the backend's default budget where a plan does. A run may take more
+    than that, its share of the computer's memory, as long as this leaves as much free.
 
     Raises DeviceError with the numbers when no plan fits. On a CPU the system would end the process instead.
     """
@@ -83,7 +84,8 @@ def plan(
     if tile == "auto" and max_memory is None:
         fixed, each = backend.costs.default_budget
         budget = fixed + each * rows * columns
-        limits.insert(0, min(allowed, int(0.95 * budget)))  # a little to spare, for the holes in the heap
+        share = min(backend.costs.share_bytes, free // 2)
+        limits.insert(0, min(allowed, max(int(0.95 * budget), share)))  # a little to spare, for the holes in the heap
     for limit in limits:
         for fitting in plans:
             if fitting.bytes <= limit:

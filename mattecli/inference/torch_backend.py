@@ -148,6 +148,7 @@ def costs(device: str, value_bytes: int) -> Costs:
         fixed_bytes=FIXED_BYTES[device],
         tile_bytes=TILE_VALUES * value_bytes,
         default_budget=DEFAULT_BUDGET[device],
+        share_bytes=memory.share_bytes() if device == "cpu" else 0,
         call_overhead_pixels=CALL_OVERHEAD_PIXELS[device],
         tiles=TILES[device],
     )

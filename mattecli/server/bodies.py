@@ -28,9 +28,16 @@ class _Body(BaseModel):
 
 
 class Opening(_Body):
-    """A tab that opens or closes a photo."""
+    """A tab that opens or closes a photo. With `take` it paints from now on, and another tab no longer does."""
 
     tab: Word
+    take: bool = False
+
+
+class Pointer(_Body):
+    """Whether a pointer is down on the picture."""
+
+    down: bool
 
 
 class Tiles(_Body):

@@ -9,9 +9,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
-from typing import Any
 
 from mattecli.inference.options import RunOptions
+from mattecli.server.pauses import HELD, Signals
 from mattecli.server.tasks import LAST, Cancelled, Failed, MatteTask, Reply, Task
 
 PATIENCE = 1.0  # seconds that a cancelled task may take to end; then its process is killed
@@ -24,7 +24,7 @@ class _Process:
 
     process: BaseProcess
     connection: Connection
-    cancelled: Any
+    signals: Signals
     ready: bool = False
 
 
@@ -54,6 +54,7 @@ class Dispatcher:
         self._current: _Current | None = None
         self._ending = False
         self._process: _Process | None = None
+        self._held = 0.0
         self._thread = threading.Thread(target=self._run, name="dispatcher", daemon=True)
         self._thread.start()
 
@@ -87,6 +88,13 @@ class Dispatcher:
             self._on_reply(task, Cancelled())
         return bool(ended) or running
 
+    def hold(self, down: bool) -> None:
+        """Have runs pause between tiles while a pointer is down. Without another word they go on after `HELD`."""
+        with self._changed:
+            self._held = time.monotonic() + HELD if down else 0.0
+            if self._process is not None:
+                self._process.signals.held.value = self._held
+
     def close(self) -> None:
         """End all tasks and the process."""
         with self._changed:
@@ -101,7 +109,7 @@ class Dispatcher:
         if current is not None and current.cancelled is None:
             current.cancelled = time.monotonic()
             if process is not None:
-                process.cancelled.value = current.task.number
+                process.signals.cancelled.value = current.task.number
 
     def _run(self) -> None:
         while True:
@@ -160,11 +168,11 @@ class Dispatcher:
     def _spawned(self) -> _Process:
         context = multiprocessing.get_context("spawn")
         own, other = context.Pipe()
-        cancelled = context.Value("q", 0, lock=False)
-        child = context.Process(target=self._target, args=(other, cancelled, self._options), daemon=True)
+        signals = Signals(context.Value("q", 0, lock=False), context.Value("d", self._held, lock=False))
+        child = context.Process(target=self._target, args=(other, signals, self._options), daemon=True)
         child.start()
         other.close()
-        return _Process(child, own, cancelled)
+        return _Process(child, own, signals)
 
     def _kill(self) -> None:
         process, self._process = self._process, None

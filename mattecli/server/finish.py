@@ -104,6 +104,10 @@ class Finish(BaseModel):
             finishing=Finishing(levels=self._levels(), **edges),
         )
 
+    def deep(self, products: Sequence[Product]) -> bool:
+        """Whether a product shows more than 8 bits though its photo has only 8."""
+        return self.bits > 8 and "alpha" in products
+
     def words(self, products: Sequence[Product]) -> list[str]:
         """The options of `matte predict` that make these products so. Those that would do nothing are left out."""
         words = ["--bits", str(self.bits)] if "alpha" in products and self.bits != 8 else []

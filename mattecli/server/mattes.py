@@ -19,6 +19,7 @@ from mattecli.server.tiles import Index
 from mattecli.server.windowed import Windowed
 
 Kind = Literal["preview", "exact"]
+GIVEN = 1  # the run of a matte that was not made here
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,7 +27,8 @@ class Found:
     """A matte of a photo, made from the labels as they were after the operation `sequence`.
 
     `alpha` is float32, (h, w), of `box` at a level; an exact one is that of the whole photo at level 0. `error` is the
-    mean difference of such previews from the exact matte, from 0 to 1. `trimap` is what it was made from.
+    mean difference of such previews from the exact matte, from 0 to 1. `trimap` is what it was made from. `given` says
+    that it was not made here.
     """
 
     run: int
@@ -39,6 +41,7 @@ class Found:
     tile: Tile | None = None
     precision: str | None = None
     trimap: NDArray[np.uint8] | None = None
+    given: bool = False
 
     def to_json(self) -> dict[str, Any]:
         """The same for the page."""

@@ -22,6 +22,7 @@ from mattecli.imaging.products import FILE_FORMATS, check_over, depths, parse_pr
 from mattecli.imaging.view import network_view
 from mattecli.inference.model import Model
 from mattecli.server.finish import Finish
+from mattecli.server.models import Models
 from mattecli.server.refusals import BusyError
 from mattecli.trimaps.recipe import MaskRecipe
 from mattecli.trimaps.segmentation import prepare_photo, segment
@@ -87,11 +88,15 @@ class Requests:
     """Carries out requests with one model, one at a time; up to `queue` others wait. Safe to use from threads."""
 
     def __init__(self, model: Model, *, queue: int = 4, reading: ReadOptions | None = None) -> None:
-        self._model, self._most = model, queue + 1
+        self._models, self._most = Models(model), queue + 1
         self._reading = reading or ReadOptions()
         self._one, self._counting = threading.Lock(), threading.Lock()
         self._taken = 0
         self._seconds: deque[float] = deque(maxlen=_REMEMBERED)
+
+    def load(self) -> None:
+        """Load what most requests need, so that errors come now."""
+        self._models.settled(eight_bits=True).load()
 
     @contextmanager
     def place(self) -> Iterator[None]:
@@ -120,12 +125,15 @@ class Requests:
         with self._one:
             began = time.perf_counter()
             job, options = request.job(folder)
+            # As on the command line: a trimap that the network helps to find is made in fp32, and its alpha is, too.
+            model = self._models.settled(eight_bits=request.box is None and options.show_8_bits(job))
             try:
                 run_job(
                     job,
-                    self._model,
+                    model,
                     options=options,
                     reading=self._reading,
+                    lint=False,  # there is nobody to read notes
                     make_trimap=None if request.box is None else lambda photo, _: self._boxed(photo, request),
                 )
             except MatteError as error:
@@ -138,7 +146,7 @@ class Requests:
         return segment(
             prepare_photo(network_view(photo)),
             box=parse_box(request.box or "", photo.size),
-            matte=lambda small, known: self._model.predict(small, known, name=request.image.name),
+            matte=lambda small, known: self._models.own.predict(small, known, name=request.image.name),
         )
 
 

@@ -15,7 +15,7 @@ from fastapi import Depends, FastAPI, Header, Query, Request, Response
 from fastapi.concurrency import run_in_threadpool
 
 from mattecli._version import __version__
-from mattecli.server.bodies import Chosen, Matting, Opening, Operated, Proposing, Saved, Tiles
+from mattecli.server.bodies import Chosen, Matting, Opening, Operated, Pointer, Proposing, Saved, Tiles
 from mattecli.server.errors import add_errors
 from mattecli.server.events import Events
 from mattecli.server.findings import findings
@@ -35,6 +35,7 @@ _META = '<meta name="matte-token" content="">'
 _UPLOAD = 512 * 2**20  # bytes of a mask or matte that is dropped on the page
 _BYTES = "application/octet-stream"
 _FOREVER = "private, max-age=31536000, immutable"
+_SHORTLY = "private, max-age=300"
 
 _OF_MATTES = ("alpha", "finished", "colours")
 
@@ -56,7 +57,7 @@ def page_app(
     app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None, lifespan=_lifespan(sessions, runs))
     add_errors(app)
     _add_files(app, static, tokens)
-    _add_photos(app, sessions, runs, facts)
+    _add_photos(app, sessions, events, runs, facts)
     _add_painting(app, sessions)
     _add_runs(app, sessions, runs)
     _add_saving(app, sessions, saving)
@@ -114,7 +115,7 @@ def _file(files: dict[str, Path], name: str) -> Path:
     return files[name]
 
 
-def _add_photos(app: FastAPI, sessions: Sessions, runs: Runs, facts: dict[str, Any]) -> None:
+def _add_photos(app: FastAPI, sessions: Sessions, events: Events, runs: Runs, facts: dict[str, Any]) -> None:
     def heard(tab: Tab = None) -> None:
         sessions.hear(tab)
 
@@ -123,10 +124,17 @@ def _add_photos(app: FastAPI, sessions: Sessions, runs: Runs, facts: dict[str, A
         can = {"auto": find_spec("rembg") is not None, "writeTrimapOnly": True}
         return {"version": __version__, "photos": sessions.listing(), "products": PRODUCTS, "can": can, **facts}
 
+    @app.get("/app/photos/{word}/thumbnail")
+    def thumbnail(word: str) -> Response:
+        headers = {"Cache-Control": _SHORTLY}
+        return Response(sessions.thumbnail(word), media_type="image/jpeg", headers=headers)
+
     @app.post("/app/photos/{word}/open")
     def opened(word: str, body: Opening) -> dict[str, Any]:
         runs.warm()
-        found = sessions.open(word, body.tab)
+        found = sessions.open(word, body.tab, take=body.take)
+        if body.take and not found["readonly"]:
+            events.send("taken", word, tab=body.tab)
         return {**found, "estimate": {"exact": runs.estimate(found["height"], found["width"])}}
 
     @app.post("/app/photos/{word}/close")
@@ -178,6 +186,11 @@ def _add_painting(app: FastAPI, sessions: Sessions) -> None:
 
 
 def _add_runs(app: FastAPI, sessions: Sessions, runs: Runs) -> None:
+    @app.post("/app/pointer")
+    def pointer(body: Pointer) -> dict[str, str]:
+        runs.hold(body.down)
+        return {}
+
     @app.post("/app/photos/{word}/proposals", status_code=202)
     def proposals(word: str, body: Proposing, tab: Tab = None) -> dict[str, str]:
         with sessions.using(word, tab=tab, write=True):

@@ -12,6 +12,7 @@ from mattecli.imaging.options import ReadOptions
 from mattecli.inference.model import Model
 from mattecli.inference.options import RunOptions
 from mattecli.server.api import api_app
+from mattecli.server.batches import Batch
 from mattecli.server.events import Events
 from mattecli.server.listening import bound, listen
 from mattecli.server.requests import Requests
@@ -29,11 +30,12 @@ from mattecli.weights import find_checkpoint
 class PageOptions:
     """How the page is served.
 
-    `start` is what the paint of the photos lies on. `out` is the folder of the outputs, or None: beside each photo.
-    `state` is the folder in which paint is kept. `port` 0 takes a free one.
+    `start` is what the paint of the photos lies on. `batch` has the photos, in place of names. `out` is the folder of
+    the outputs, or None: beside each photo. `state` is the folder in which paint is kept. `port` 0 takes a free one.
     """
 
     start: Start | None = None
+    batch: Batch | None = None
     out: Path | None = None
     port: int = 0
     state: Path | None = None
@@ -47,7 +49,8 @@ def serve_page(names: Sequence[Path], *, options: PageOptions, on_ready: Callabl
 
     `on_ready` is called with the address to open, which has a token. Raises `InputError`.
     """
-    paths = photos_at(names)
+    batch = options.batch
+    paths = photos_at(names) if batch is None else batch.photos
     find_checkpoint(options.run.weights)  # so that its errors come now
     events, tokens = Events(), Tokens()
     states = States(options.state)
@@ -55,13 +58,15 @@ def serve_page(names: Sequence[Path], *, options: PageOptions, on_ready: Callabl
         paths,
         states,
         start=options.start,
+        starts=None if batch is None else batch.starts,
+        approved=(lambda _: False) if batch is None else batch.approved,
         reading=options.reading,
         exposure=options.run.network_exposure,
         listens=events.listens,
         end=lambda word: runs.end(word),
     )
     runs = Runs(sessions, events.send, options.run)
-    saving = Saving(sessions, runs, events.send, out=options.out, run=options.run, reading=options.reading)
+    saving = Saving(sessions, runs, events.send, out=options.out, run=options.run, reading=options.reading, batch=batch)
     listener = bound("127.0.0.1", options.port)
     with listener:
         port = listener.getsockname()[1]
@@ -74,10 +79,13 @@ def serve_page(names: Sequence[Path], *, options: PageOptions, on_ready: Callabl
             tokens=tokens,
             static=options.static,
             folder=_folder_name(names),
+            report=None if batch is None else batch.name,
         )
         listener.listen(128)
         on_ready(f"http://127.0.0.1:{port}/?token={tokens.start}")
         listen(app, listener, on_end=events.close)
+    if batch is not None:
+        batch.close()
 
 
 def _folder_name(names: Sequence[Path]) -> str | None:
@@ -108,14 +116,14 @@ def serve_api(*, options: ApiOptions, on_ready: Callable[[str], None], log: Call
         raise UsageError(f"`host={options.host}` can be reached by others, so a token is needed; give `token_file`")
     listener = bound(options.host, options.port)
     with listener:
-        model = Model(options.run).load()
-        requests = Requests(model, queue=options.queue, reading=options.reading)
+        requests = Requests(Model(options.run), queue=options.queue, reading=options.reading)
+        requests.load()
         app = api_app(
             requests,
             token=options.token,
             most_bytes=options.most_bytes,
             log=log,
-            weights=model.backend.checkpoint.name,
+            weights=find_checkpoint(options.run.weights).name,
         )
         listener.listen(128)
         host = f"[{options.host}]" if ":" in options.host else options.host

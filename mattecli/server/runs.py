@@ -16,9 +16,10 @@ from numpy.typing import NDArray
 from mattecli.errors import InputError, UsageError
 from mattecli.geometry import Box
 from mattecli.inference.options import RunOptions
+from mattecli.inference.precision import settle_precision
 from mattecli.server.dispatcher import Dispatcher
 from mattecli.server.labels import BARE, Labels
-from mattecli.server.mattes import Found
+from mattecli.server.mattes import GIVEN, Found
 from mattecli.server.photo import Photo
 from mattecli.server.raster import covered, stroke_spans
 from mattecli.server.sessions import Sessions
@@ -60,8 +61,8 @@ class Runs:
     def __init__(
         self, sessions: Sessions, tell: Tell, options: RunOptions, *, target: Callable[..., None] = serve
     ) -> None:
-        self._sessions, self._tell = sessions, tell
-        self._numbers = itertools.count(1)
+        self._sessions, self._tell, self._options = sessions, tell, options
+        self._numbers = itertools.count(GIVEN + 1)
         self._lock = threading.Lock()
         self._going: dict[int, _Going] = {}
         self._rate: float | None = None  # seconds a pixel, of the last run
@@ -77,12 +78,14 @@ class Runs:
         kind: Literal["preview", "exact"],
         *,
         box: Sequence[int] | None = None,
+        deep: bool = False,
         then: Callable[[Found | str], None] | None = None,
     ) -> int:
         """Have a matte made of the labels as they are now, and give the number of the run.
 
         `box` (left, top, right, bottom) is the part that a preview covers. A preview of a whole small photo is an exact
-        run. `then` is called in the end with the matte, or with why there is none; such a run gives way to no preview.
+        run. With `deep` it is for more than 8 bits. `then` is called in the end with the matte, or with why there is
+        none; such a run gives way to no preview.
         """
         with ExitStack() as stack:
             photo = stack.enter_context(self._sessions.using(word))
@@ -105,10 +108,18 @@ class Runs:
                 out=out.place,
                 box=where,
                 level=level,
+                precision=self.precision(photo, deep=deep),
                 pinned=then is not None,
             )
             self._submit(task, _Going(photo, stack.pop_all(), out, known, then))
         return number
+
+    def precision(self, photo: Photo, *, deep: bool = False) -> str:
+        """The precision of a photo's mattes: that of the command line for outputs of 8 bits, or with `deep` of more.
+
+        A deeper photo has deeper outputs.
+        """
+        return settle_precision(self._options, eight_bits=photo.pixels.facts()["bits"] == 8 and not deep).precision
 
     def warm(self) -> None:
         """Start the worker process, if it does not run."""
@@ -117,6 +128,10 @@ class Runs:
     def cancel(self, word: str, run: int) -> bool:
         """End a run. False where it is not going on."""
         return self._dispatcher.cancel(lambda task: task.photo == word and task.number == run)
+
+    def hold(self, down: bool) -> None:
+        """Have runs pause while a pointer is down on the page; see `Dispatcher.hold`."""
+        self._dispatcher.hold(down)
 
     def end(self, word: str) -> None:
         """End all that is going on for a photo."""

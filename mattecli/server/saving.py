@@ -20,6 +20,7 @@ from mattecli.imaging.image import Image
 from mattecli.imaging.options import ReadOptions
 from mattecli.imaging.write import check_output, write_image
 from mattecli.inference.options import RunOptions
+from mattecli.server.batches import Batch
 from mattecli.server.finish import PRODUCTS, Finish, Product, command_line
 from mattecli.server.mattes import Found
 from mattecli.server.photo import Photo, painted
@@ -35,7 +36,8 @@ from mattecli.work.outcome import Job
 class Saving:
     """Writes the outputs of photos beside them, or into the folder `out`, as `matte predict` does.
 
-    `tell` is as `Events.send`; `run` and `reading` are the options that the command line is to repeat.
+    `tell` is as `Events.send`; `run` and `reading` are the options that the command line is to repeat. With `batch` the
+    alpha is not written there: saving it approves it for the batch.
     """
 
     def __init__(
@@ -47,9 +49,10 @@ class Saving:
         out: Path | None = None,
         run: RunOptions | None = None,
         reading: ReadOptions | None = None,
+        batch: Batch | None = None,
     ) -> None:
         self._sessions, self._runs, self._tell, self._out = sessions, runs, tell, out
-        self._run, self._reading = run or RunOptions(), reading or ReadOptions()
+        self._run, self._reading, self._batch = run or RunOptions(), reading or ReadOptions(), batch
 
     def save(self, word: str, products: Sequence[Product], finish: Finish, *, overwrite: bool = False) -> str:
         """Save products of a photo, and give the word of this save; the events `saved` or `failed` tell of its end.
@@ -63,34 +66,40 @@ class Saving:
             raise UsageError("nothing is to be saved; choose trimap, alpha, cut-out or composite")
         with self._sessions.using(word) as photo:
             self._check_unchanged(photo, word, overwrite=overwrite)
-            files = {product: self._file(photo, product) for product in wanted}
+            batch = self._batch if "alpha" in wanted else None
+            files = {product: self._file(photo, product) for product in wanted if batch is None or product != "alpha"}
             check_replaceable(photo, files.values(), overwrite=overwrite)
             _check(photo, files, finish)
             name, number = secrets.token_urlsafe(9), photo.painting.read(painted)
             mattes = len(wanted) > ("trimap" in wanted)
-            current = photo.mattes.exact
+            deep = finish.deep(wanted)
+            if batch is not None:
+                batch.check(photo.path)
+                deep = batch.deep(photo.path)
+            current = self._current(photo, deep=deep, given=not files)
 
         def write(found: Found | str | None) -> None:
             try:
                 if isinstance(found, str):
                     raise InputError(f"nothing was saved, because the matte is not made: {found}")
-                self._write(word, files, finish, found)
+                approved = self._write(word, files, finish, found, batch)
             except MatteError as error:
                 self._tell("failed", word, save=name, error=str(error))
             else:
                 told = [{"product": product, "name": path.name} for product, path in files.items()]
+                told += [{"product": "alpha", "name": path.name} for path in approved]
                 sequence = number if found is None else found.sequence
-                self._tell("saved", word, save=name, files=told, sequence=sequence)
+                self._tell("saved", word, save=name, files=told, sequence=sequence, approved=batch is not None)
 
         def begin(found: Found | str | None) -> None:
             threading.Thread(target=write, args=(found,), name="save", daemon=True).start()
 
         if not mattes:
             begin(None)
-        elif current is not None and current.sequence == number:
+        elif current is not None:
             begin(current)
         else:
-            self._runs.matte(word, "exact", then=begin)
+            self._runs.matte(word, "exact", deep=deep, then=begin)
         return name
 
     def download(self, word: str, product: Product, finish: Finish) -> tuple[str, bytes]:
@@ -100,21 +109,21 @@ class Saving:
             _check(photo, {product: path}, finish)
             found = None
             if product != "trimap":
-                found = photo.mattes.exact
-                if found is None or found.sequence != photo.painting.read(painted):
-                    raise StaleError("there is no exact matte of what is painted; make it first")
+                found = self._current(photo, deep=finish.deep([product]))
+                if found is None:
+                    raise StaleError("there is no such exact matte of what is painted; make it first")
             _write(photo, {product: path}, finish, found, self._trimap_of(photo, found))
             return path.name, path.read_bytes()
 
     def command(self, word: str, products: Sequence[Product], finish: Finish) -> str:
         """The command line that makes the same files of the saved trimap."""
         with self._sessions.using(word) as photo:
-            exact = photo.mattes.exact
+            deep = finish.deep(products)
+            exact = self._current(photo, deep=deep)
             finish.over()
             finish.output_options()
-            run = self._run
-            if run.precision == "auto":  # which is fp32 here, whatever the outputs
-                run = dataclasses.replace(run, precision="fp32")
+            precision = self._runs.precision(photo, deep=deep)
+            run = dataclasses.replace(self._run, precision="fp32" if precision == "auto" else precision)
             if exact is not None:  # what `auto` chose here
                 run = dataclasses.replace(run, precision=exact.precision or run.precision, tile=exact.tile or run.tile)
             return command_line(
@@ -126,6 +135,19 @@ class Saving:
                 run=run,
                 reading=self._reading,
             )
+
+    def _current(self, photo: Photo, *, deep: bool, given: bool = False) -> Found | None:
+        """The exact matte of what is painted; with `given` it need not be made here.
+
+        With `deep` it is not one that was made for 8 bits alone.
+        """
+        found = photo.mattes.exact
+        if found is None or found.sequence != photo.painting.read(painted) or (found.given and not given):
+            return None
+        if found.given:
+            return found
+        shallow = found.precision == "bf16" and self._runs.precision(photo, deep=deep) != "bf16"
+        return None if shallow else found
 
     def _file(self, photo: Photo, product: Product) -> Path:
         """The file of a product, by the command line's rules."""
@@ -142,14 +164,21 @@ class Saving:
             self._tell("changed", word, file="trimap")
             raise InputError(f"{file.name} changed on the disk since it was laid under the paint; reload the page")
 
-    def _write(self, word: str, files: dict[Product, Path], finish: Finish, found: Found | None) -> None:
+    def _write(
+        self, word: str, files: dict[Product, Path], finish: Finish, found: Found | None, batch: Batch | None
+    ) -> list[Path]:
+        """Write the files, and approve the matte for a batch; gives the files that this wrote."""
         with self._sessions.using(word) as photo:
-            _write(photo, files, finish, found, self._trimap_of(photo, found))
+            trimap = self._trimap_of(photo, found)
+            _write(photo, files, finish, found, trimap)
+            approved = [] if batch is None or found is None else batch.approve(photo, found, trimap)
             known = photo.state.facts.get("files", {})
             known |= {str(path): digest_of(path) for path in files.values()}
             number = photo.painting.read(painted)
             saved = number if found is None else found.sequence
-            photo.state.note(files=known, saved=saved, painted=number)
+            more = {} if batch is None else {"approved": saved}
+            photo.state.note(files=known, saved=saved, painted=number, **more)
+            return approved
 
     @staticmethod
     def _trimap_of(photo: Photo, found: Found | None) -> NDArray[np.uint8]:
@@ -192,7 +221,7 @@ def _write(
     """Make and write the products, by the same code as `matte predict`."""
     if "trimap" in files:
         write_image(files["trimap"], Image(trimap), overwrite=True)
-    if found is None:
+    if found is None or not set(files) - {"trimap"}:
         return
     inputs = Inputs(photo.image, None, trimap, shares(trimap)["unknown"], 0.0)
     job = _job(photo, files, finish)

@@ -10,6 +10,7 @@ import hmac
 import json
 import re
 import secrets
+from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Collection, Iterable, MutableMapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -100,34 +101,49 @@ class Limited:
             await refuse(send, 413, sentence)
 
 
-class Guard:
-    """Lets only the page of this server in, at `port`, where `tokens` are known. `limit` is that of `Limited`."""
+class Gate(ABC):
+    """An ASGI app before another one: it lets no websocket in, adds the headers of safety, and answers refusals."""
 
-    def __init__(self, app: App, *, port: int, tokens: Tokens, limit: Callable[[Scope], int]) -> None:
-        self._app = Limited(app, limit=limit)
-        self._tokens = tokens
-        self._cookie = f"matte_{port}"
+    def __init__(self, app: App) -> None:
+        self.app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Handle a request, or refuse it."""
+        """Handle a request."""
         if scope["type"] == "lifespan":
-            await self._app(scope, receive, send)
+            await self.app(scope, receive, send)
             return
         if scope["type"] != "http":
             await send({"type": "websocket.close", "code": 1008})
             return
         guarded = with_headers(send)
         try:
-            check_host(scope)
-            _check_origin(scope)
-            if self._is_start(scope):
-                await self._begin(guarded)
-                return
-            self._check_tokens(scope)
+            await self.handle(scope, receive, guarded)
         except RefusedError as refused:
-            await refuse(guarded, refused.status, str(refused))
+            asking = [(b"www-authenticate", b"Bearer")] if refused.status == 401 else []
+            await refuse(guarded, refused.status, str(refused), asking)
+
+    @abstractmethod
+    async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handle a request, or raise RefusedError."""
+
+
+class Guard(Gate):
+    """Lets only the page of this server in, at `port`, where `tokens` are known. `limit` is that of `Limited`."""
+
+    def __init__(self, app: App, *, port: int, tokens: Tokens, limit: Callable[[Scope], int]) -> None:
+        super().__init__(Limited(app, limit=limit))
+        self._tokens = tokens
+        self._cookie = f"matte_{port}"
+
+    async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handle a request, or refuse it."""
+        check_host(scope)
+        _check_origin(scope)
+        if self._is_start(scope):
+            await self._begin(send)
             return
-        await self._app(scope, receive, guarded)
+        self._check_tokens(scope)
+        await self.app(scope, receive, send)
 
     def _is_start(self, scope: Scope) -> bool:
         """Whether this is the address that the terminal showed. A wrong token there is refused."""
@@ -157,38 +173,26 @@ class Guard:
             raise RefusedError(403, "the header X-Matte-Token is missing or wrong; reload the page")
 
 
-class Key:
+class Key(Gate):
     """Lets in who has the token, as `Authorization: Bearer …`; all paths but the open ones need it.
 
     Without a token only this machine's own programs are let in, and no page of a browser.
     """
 
     def __init__(self, app: App, *, token: str | None, open_paths: Collection[str] = ()) -> None:
-        self._app, self._token, self._open = app, token, open_paths
+        super().__init__(app)
+        self._token, self._open = token, open_paths
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle a request, or refuse it."""
-        if scope["type"] == "lifespan":
-            await self._app(scope, receive, send)
-            return
-        if scope["type"] != "http":
-            await send({"type": "websocket.close", "code": 1008})
-            return
-        guarded = with_headers(send)
         if self._token is None:
-            try:
-                check_host(scope)
-                _check_origin(scope)
-            except RefusedError as refused:
-                await refuse(guarded, refused.status, str(refused))
-                return
+            check_host(scope)
+            _check_origin(scope)
         elif scope["path"] not in self._open:
             kind, _, given = (header(scope, b"authorization") or "").partition(" ")
             if kind.lower() != "bearer" or not same(given.strip(), self._token):
-                sentence = "the token is missing or wrong; send the header Authorization: Bearer TOKEN"
-                await refuse(guarded, 401, sentence, [(b"www-authenticate", b"Bearer")])
-                return
-        await self._app(scope, receive, guarded)
+                raise RefusedError(401, "the token is missing or wrong; send the header Authorization: Bearer TOKEN")
+        await self.app(scope, receive, send)
 
 
 def header(scope: Scope, name: bytes) -> str | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,12 +18,15 @@ from mattecli.server.photo import Photo
 from mattecli.server.refusals import MissingError, ReadOnlyError
 from mattecli.server.start import Start
 from mattecli.server.state import States
+from mattecli.server.thumbnails import Thumbnails, encoded
+from mattecli.server.tiles import Index
 from mattecli.system.files import same_file
 from mattecli.system.folders import natural, pictures_in
+from mattecli.system.process import give_memory_back
 
 SILENT = 90.0  # seconds after which a tab without a stream of events counts as gone
 CLOSED_BYTES = 256 * 2**20  # of photos that no tab shows; beyond them the oldest are let go
-_OTHER_TAB = "another tab paints this photo; close it there, or go on there"
+_OTHER_TAB = "another tab paints this photo; go on there, or press Take over here"
 _OTHER_PROCESS = "another `matte ui` paints this photo; close it there first"
 
 
@@ -44,7 +47,8 @@ class _Entry:
 class Sessions:
     """The photos at `paths`, by words that tell nothing of where they are. Safe to use from threads.
 
-    `start` is what the paint of a new photo lies on. `exposure` is that of `Photo`. `listens` says whether a tab has a
+    `start` is what the paint of a new photo lies on, and `starts` what that of some photos does; `approved` says which
+    are done by what a batch knows. `exposure` is that of `Photo`. `listens` says whether a tab has a
     stream of events. A tab that has none and was silent for 90 seconds loses the right to paint to the next that opens
     the photo. `end` is called with the word of a photo before it is closed.
     """
@@ -55,6 +59,8 @@ class Sessions:
         states: States,
         *,
         start: Start | None = None,
+        starts: Mapping[Path, Start] | None = None,
+        approved: Callable[[Path], bool] = lambda _: False,
         reading: ReadOptions | None = None,
         exposure: float = 0.0,
         listens: Callable[[str], bool] = lambda _: False,
@@ -62,15 +68,16 @@ class Sessions:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._entries = {entry.word: entry for entry in (_Entry(secrets.token_urlsafe(9), path) for path in paths)}
-        self._states, self._start = states, start
+        self._states, self._start, self._starts, self._approved = states, start, starts or {}, approved
         self._reading, self._exposure = reading or ReadOptions(), exposure
+        self._thumbnails = Thumbnails(reading=reading)
         self._listens, self._end, self._clock = listens, end, clock
         self._heard: dict[str, float] = {}
 
     def listing(self) -> list[dict[str, Any]]:
         """The photos in their order, with how far each is."""
         return [
-            {"id": entry.word, "name": entry.path.name, "state": self._states.progress(entry.path)}
+            {"id": entry.word, "name": entry.path.name, "state": self._progress(entry.path)}
             for entry in self._entries.values()
         ]
 
@@ -79,8 +86,11 @@ class Sessions:
         if tab is not None:
             self._heard[tab] = self._clock()
 
-    def open(self, word: str, tab: str) -> dict[str, Any]:
-        """Open a photo for a tab, and say what it must know. Raises what reading the photo raises."""
+    def open(self, word: str, tab: str, *, take: bool = False) -> dict[str, Any]:
+        """Open a photo for a tab, and say what it must know. Raises what reading the photo raises.
+
+        With `take` the tab paints it from now on, also where another tab did. Another process keeps its photo.
+        """
         entry = self._entry(word)
         self.hear(tab)
         with entry.lock:
@@ -95,12 +105,13 @@ class Sessions:
                     self._states.note_failure(entry.path)
                     raise
             entry.tabs.add(tab)
-            if entry.writer is None or entry.writer == tab or self._gone(entry.writer):
+            if take or entry.writer is None or entry.writer == tab or self._gone(entry.writer):
                 entry.writer = tab
             readonly = photo.readonly or entry.writer != tab
-            if self._start is not None and not readonly:
-                self._start.lay(photo)  # only where its file has changed since
-            return {"id": word, "name": entry.path.name, "readonly": readonly, **photo.facts()}
+            if not readonly:
+                self._lay(photo)  # only where its file has changed since
+            held = {"readonly": readonly, "takeable": readonly and not photo.readonly}
+            return {"id": word, "name": entry.path.name, **held, **photo.facts()}
 
     def close(self, word: str, tab: str) -> None:
         """A tab no longer shows a photo."""
@@ -110,10 +121,25 @@ class Sessions:
             if entry.writer == tab:
                 entry.writer = None
             entry.closed = self._clock()
+        if any(other.tabs for other in list(self._entries.values())):  # else the page may only be loaded again
+            self._evict()
+
+    def thumbnail(self, word: str) -> bytes:
+        """A JPEG of a photo of at most 256 × 256 pixels. Raises what reading the photo raises."""
+        entry = self._entry(word)
+        try:
+            with self.using(word) as photo:
+                return encoded(photo.pixels.tile(len(photo.grids) - 1, Index(0, 0)))
+        except MissingError:  # it is not open
+            pass
+        try:
+            return self._thumbnails.of(entry.path)
+        except OSError as error:
+            raise MissingError(f"{entry.path.name} cannot be read; it was moved or deleted") from error
 
     def start_changed(self, photo: Photo) -> Path | None:
         """The file that the paint lies on, where it changed since it was laid there."""
-        start = self._start
+        start = self._start_of(photo)
         return start.file if start is not None and start.changed(photo) else None
 
     @contextmanager
@@ -155,12 +181,22 @@ class Sessions:
         self._evict()
         photo = Photo(entry.path, self._states, reading=self._reading, exposure=self._exposure)
         try:
-            if self._start is not None and not photo.readonly:
-                self._start.lay(photo)
+            if not photo.readonly:
+                self._lay(photo)
         except MatteError:
             photo.close()
             raise
         return photo
+
+    def _start_of(self, photo: Photo) -> Start | None:
+        return self._starts.get(photo.path, self._start)
+
+    def _lay(self, photo: Photo) -> None:
+        if (start := self._start_of(photo)) is not None:
+            start.lay(photo)
+
+    def _progress(self, path: Path) -> str:
+        return "done" if self._approved(path) else self._states.progress(path)
 
     def _gone(self, tab: str) -> bool:
         return not self._listens(tab) and self._clock() - self._heard.get(tab, -SILENT) >= SILENT
@@ -190,6 +226,7 @@ class Sessions:
             self._end(entry.word)
             entry.photo.close()
             entry.photo = None
+            give_memory_back()
 
 
 def photos_at(names: Sequence[Path]) -> list[Path]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,12 +14,10 @@ from mattecli.imaging.options import ReadOptions
 from mattecli.imaging.read import matte_of, read_values
 from mattecli.imaging.reading.open import Source
 from mattecli.server.distance import measured
+from mattecli.server.photo import Photo, painted
 from mattecli.server.state import digest_of
 from mattecli.trimaps.check import check_size, from_values
 from mattecli.trimaps.recipe import MaskRecipe
-
-if TYPE_CHECKING:
-    from mattecli.server.photo import Photo
 
 Meaning = Literal["trimap", "mask", "matte"]
 
@@ -28,26 +26,37 @@ Meaning = Literal["trimap", "mask", "matte"]
 class Start:
     """A file that the paint of a photo lies on, and what it is."""
 
-    what: Meaning
+    what: Meaning | Literal["kept"]
     file: Path
     snap: int = 0  # as in `read_trimap`
 
     def changed(self, photo: Photo) -> bool:
         """Whether the file changed since it was laid under the paint of a photo, or is gone."""
         try:
-            return photo.state.facts.get("start") != digest_of(self.file)
+            return photo.state.facts.get("start") != self.digest()
         except InputError:
             return True
 
     def lay(self, photo: Photo) -> None:
         """Lay the file under the paint of a photo, unless that was done before with the same content."""
-        digest = digest_of(self.file)
-        if photo.state.facts.get("start") == digest:
-            return
-        trimap = trimap_from(self.file, photo, what=self.what, name=str(self.file), snap=self.snap)
+        digest = self.digest()
+        if photo.state.facts.get("start") != digest:
+            self._lay(photo, self.trimap(photo), digest)
+
+    def digest(self) -> str:
+        """What tells whether the same was laid before."""
+        return digest_of(self.file)
+
+    def trimap(self, photo: Photo) -> NDArray[np.uint8]:
+        """The trimap of the file, uint8 (H, W) of 0, 128 and 255."""
+        what = None if self.what == "kept" else self.what
+        return trimap_from(self.file, photo, what=what, name=str(self.file), snap=self.snap)
+
+    @staticmethod
+    def _lay(photo: Photo, trimap: NDArray[np.uint8], digest: str) -> None:
         base = measured(trimap)
         photo.painting.do(photo.painting.sequence + 1, lambda labels: labels.set_base(base))
-        photo.state.note(start=digest)
+        photo.state.note(start=digest, laid=photo.painting.read(painted))
 
 
 def trimap_from(

@@ -19,6 +19,7 @@ class MatteTask:
 
     `photo` is the photo's word, and `content` the hash of its bytes. `view` is (H, W, 3) in sRGB, `trimap` (H, W), and
     `out` float32, (h, w) of `box` at a level. `sequence` is the operation after which the trimap was taken.
+    `precision` is that of the run.
     """
 
     number: int
@@ -32,6 +33,7 @@ class MatteTask:
     out: Place
     box: Box
     level: int = 0
+    precision: str = "auto"
     pinned: bool = False  # no preview takes its place
 
 

@@ -13,7 +13,7 @@ from collections import OrderedDict
 from collections.abc import Callable
 from contextlib import suppress
 from multiprocessing.connection import Connection
-from typing import Any, Protocol
+from typing import Any
 
 import cv2
 import numpy as np
@@ -26,6 +26,8 @@ from mattecli.inference.options import RunOptions
 from mattecli.inference.plan import Plan, Tile
 from mattecli.inference.tiling import Statistics
 from mattecli.server.distance import measured
+from mattecli.server.models import Models
+from mattecli.server.pauses import Pauses, Signals
 from mattecli.server.tasks import (
     Cancelled,
     Failed,
@@ -53,27 +55,20 @@ _OFTEN = 0.1  # seconds between two reports of progress
 _PHOTOS = 2  # whose statistics are kept
 
 
-class Number(Protocol):
-    """A number that two processes share."""
-
-    value: int
-
-
 class _Ended(Exception):  # noqa: N818 - it is not an error
     """The task was cancelled."""
 
 
-def serve(connection: Connection, cancelled: Number, options: RunOptions) -> None:
-    """Carry out tasks as they come, until the connection is closed. `cancelled` is the task that is to end."""
+def serve(connection: Connection, signals: Signals, options: RunOptions) -> None:
+    """Carry out tasks as they come, until the connection is closed."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C goes to all processes of a terminal; the parent decides
     prepare_process()
     use_threads(options.threads)
-    model = Model(options)
+    worker = Worker(Model(options), connection.send, signals)
     with suppress(MatteError):  # the first task says it again
-        model.load()
+        worker.load()
     with suppress(AttributeError, OSError):  # not on every system
         os.nice(_NICE)  # only now, so that the first task is not late
-    worker = Worker(model, connection.send, cancelled)
     with suppress(EOFError, BrokenPipeError, ConnectionResetError):
         while True:
             connection.send((0, None))  # ready for the next
@@ -84,9 +79,15 @@ def serve(connection: Connection, cancelled: Number, options: RunOptions) -> Non
 class Worker:
     """Carries out tasks with a model; `send` is called with numbers of tasks and their progress."""
 
-    def __init__(self, model: Model, send: Callable[[tuple[int, Reply]], None], cancelled: Number) -> None:
-        self._model, self._send, self._cancelled = model, send, cancelled
-        self._statistics: OrderedDict[str, Statistics] = OrderedDict()
+    def __init__(self, model: Model, send: Callable[[tuple[int, Reply]], None], signals: Signals) -> None:
+        self._model, self._send, self._signals = model, send, signals
+        self._models = Models(model)
+        self._statistics: OrderedDict[tuple[str, str], Statistics] = OrderedDict()
+
+    def load(self) -> None:
+        """Load what proposals and the mattes of most photos need."""
+        self._model.load()
+        self._models.settled(eight_bits=True).load()
 
     def reply(self, task: Task) -> Reply:
         """Carry out a task. Errors are replies, too."""
@@ -104,41 +105,44 @@ class Worker:
             return Failed(f"{task.name} met a bug in matte: {type(error).__name__}: {error}; please report it")
 
     def _check(self, task: Task) -> None:
-        if self._cancelled.value == task.number:
+        if self._signals.cancelled.value == task.number:
             raise _Ended
 
     # Mattes
 
     def _matte(self, task: MatteTask) -> Reply:
-        self._model.load()  # its time is not that of the run
-        began, plans, last = time.perf_counter(), list[Plan](), [0.0]
+        model = self._models.of(task.precision).load()  # its time is not that of the run
+        began, plans, last, pauses = time.perf_counter(), list[Plan](), [0.0], Pauses(self._signals)
 
         def progress(label: str, done: int, total: int) -> None:
             self._check(task)
+            pauses.rest(lambda: self._check(task))
             now = time.perf_counter()
             if now - last[0] >= _OFTEN:
                 last[0] = now
-                self._send((task.number, Progressed(share_done(label, done, total), now - began)))
+                seconds = now - began - pauses.seconds
+                self._send((task.number, Progressed(share_done(label, done, total), seconds)))
 
         self._check(task)
         view, trimap, out = task.view.array(), task.trimap.array(), task.out.array(writable=True)
         if task.kind == "exact":
             statistics = Statistics()
-            found = self._model.predict(
+            found = model.predict(
                 view, trimap, name=task.name, on_plan=plans.append, progress=progress, statistics=statistics
             )
-            self._keep(task.content, statistics)
+            self._keep(task, statistics)
             error = 0.0
         else:
-            found, error = self._window(task, view, trimap, plans.append, progress)
+            found, error = self._window(task, model, view, trimap, plans.append, progress)
         out[...] = found
         tile: Tile = "off" if not plans or plans[-1].whole else plans[-1].tile
-        facts = backend_facts(self._model.backend) if task.kind == "exact" else {}
-        return Matted(time.perf_counter() - began, tile, error, facts)
+        facts = backend_facts(model.backend) if task.kind == "exact" else {}
+        return Matted(time.perf_counter() - began - pauses.seconds, tile, error, facts)
 
     def _window(
         self,
         task: MatteTask,
+        model: Model,
         view: NDArray[Any],
         trimap: NDArray[np.uint8],
         on_plan: Callable[[Plan], None],
@@ -151,18 +155,19 @@ class Worker:
         scale = 2**task.level
         box = task.box.grow(MARGIN * scale).clip(*trimap.shape)
         photo, known = _halved(view[box.slices], task.level), _labels_halved(trimap[box.slices], task.level)
-        kept = self._statistics.get(task.content) if task.level == 0 else None
-        alpha = self._model.predict(
+        kept = self._statistics.get((task.content, task.precision)) if task.level == 0 else None
+        alpha = model.predict(
             photo, known, name=task.name, on_plan=on_plan, progress=progress, statistics=Statistics(kept or {})
         )
         inner = Box(*(side // scale for side in task.box.within(box)))
         inner = Box(inner.top, inner.top + task.out.shape[0], inner.left, inner.left + task.out.shape[1])
         return alpha[inner.slices], usual_error(task.level, statistics=kept is not None)
 
-    def _keep(self, content: str, statistics: Statistics) -> None:
+    def _keep(self, task: MatteTask, statistics: Statistics) -> None:
         if statistics:  # none where nothing was unknown
-            self._statistics[content] = statistics
-            self._statistics.move_to_end(content)
+            key = task.content, task.precision
+            self._statistics[key] = statistics
+            self._statistics.move_to_end(key)
             while len(self._statistics) > _PHOTOS:
                 self._statistics.popitem(last=False)
 

@@ -6,6 +6,7 @@ import ctypes
 import os
 import sys
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path, PurePosixPath
 
@@ -25,14 +26,17 @@ def free_bytes(cgroup: Path = CGROUP, own: Path = OWN_CGROUPS) -> int:
     `cgroup` is where control groups are mounted. `own` is the file that names those of this process; the groups above
     them count, too.
     """
-    version_2, version_1 = {PurePosixPath()}, {PurePosixPath()}
-    for controllers, name in own_groups(own):
-        if not controllers:
-            version_2 |= {name, *name.parents}
-        elif "memory" in controllers.split(","):
-            version_1 |= {name, *name.parents}
-    limits = [_v2_free(cgroup, name) for name in version_2] + [_v1_free(cgroup, name) for name in version_1]
-    return max(0, min([int(psutil.virtual_memory().available), *(limit for limit in limits if limit is not None)]))
+    found = [free for group in _groups(cgroup, own) if (free := group.free()) is not None]
+    return max(0, min([int(psutil.virtual_memory().available), *found]))
+
+
+def share_bytes(cgroup: Path = CGROUP, own: Path = OWN_CGROUPS) -> int:
+    """A quarter of the RAM that this process could have at the most: the machine's, or its container's.
+
+    It does not depend on what is free now. So runs on one machine are planned alike, and their last bits are the same.
+    """
+    found = [limit for group in _groups(cgroup, own) if (limit := group.limit()) is not None]
+    return min([int(psutil.virtual_memory().total), *found]) // 4
 
 
 def peak_bytes() -> int:
@@ -131,23 +135,48 @@ def own_groups(own: Path) -> list[tuple[str, PurePosixPath]]:
     return [(controllers, name) for controllers, name in found if ".." not in name.parts]
 
 
-def _v2_free(cgroup: Path, name: PurePosixPath) -> int | None:
-    """Free bytes of a version 2 control group. Memory that only caches files counts as free."""
-    group = cgroup / name
-    return _group_free(group / "memory.max", group / "memory.current", group / "memory.stat", "inactive_file")
+@dataclass(frozen=True)
+class _Group:
+    """A control group: the files with its limit, with what it uses, and with a line of what only caches files."""
+
+    limit_file: Path
+    used_file: Path
+    stat_file: Path
+    cached: str
+
+    def limit(self) -> int | None:
+        """The most bytes; None where there is no such group, or no limit."""
+        try:
+            return int(self.limit_file.read_text(encoding="ascii"))
+        except (OSError, ValueError):  # ValueError: `max`
+            return None
+
+    def free(self) -> int | None:
+        """Bytes that are free, with what only caches files; None where there is no limit."""
+        limit = self.limit()
+        try:
+            words = self.stat_file.read_text(encoding="ascii").split()
+            reclaimable = int(dict(zip(words[::2], words[1::2], strict=True)).get(self.cached, 0))
+            used = int(self.used_file.read_text(encoding="ascii"))
+        except (OSError, ValueError):
+            return None
+        return None if limit is None else limit - used + reclaimable
 
 
-def _v1_free(cgroup: Path, name: PurePosixPath) -> int | None:
-    group = cgroup / "memory" / name
-    return _group_free(
-        group / "memory.limit_in_bytes", group / "memory.usage_in_bytes", group / "memory.stat", "total_inactive_file"
-    )
-
-
-def _group_free(limit: Path, used: Path, stat: Path, cached: str) -> int | None:
-    try:
-        words = stat.read_text(encoding="ascii").split()
-        reclaimable = int(dict(zip(words[::2], words[1::2], strict=True)).get(cached, 0))
-        return int(limit.read_text(encoding="ascii")) - int(used.read_text(encoding="ascii")) + reclaimable
-    except (OSError, ValueError):  # no such group, or `max`: no limit
-        return None
+def _groups(cgroup: Path, own: Path) -> list[_Group]:
+    """The control groups that bound this process's memory: its own ones, and all above them."""
+    version_2, version_1 = {PurePosixPath()}, {PurePosixPath()}
+    for controllers, name in own_groups(own):
+        if not controllers:
+            version_2 |= {name, *name.parents}
+        elif "memory" in controllers.split(","):
+            version_1 |= {name, *name.parents}
+    groups = []
+    for name in version_2:
+        at = cgroup / name
+        groups.append(_Group(at / "memory.max", at / "memory.current", at / "memory.stat", "inactive_file"))
+    for name in version_1:
+        at = cgroup / "memory" / name
+        limit, used = at / "memory.limit_in_bytes", at / "memory.usage_in_bytes"
+        groups.append(_Group(limit, used, at / "memory.stat", "total_inactive_file"))
+    return groups

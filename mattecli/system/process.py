@@ -10,12 +10,9 @@ import os
 import sys
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
-_OPENCV = {
-    "OPENCV_LOG_LEVEL": "SILENT",  # it prints messages of its own beside our sentence
-    "OPENCV_IO_ENABLE_OPENEXR": "1",
-}
+_OPENCV = "OPENCV_LOG_LEVEL"  # OpenCV prints messages of its own beside our sentence
 # Turns that a waiting thread of GNU's OpenMP spins before it sleeps. With its own 300,000 it takes a core from the
 # thread that it waits for when other programs run too (see benchmarks/speed.md).
 _SPINS = "5000"
@@ -25,18 +22,17 @@ _ours = False
 def prepare_process() -> None:
     """Set this process up as our own. The command line, its workers and benchmarks call it before anything else.
 
-    Effects: OpenCV, Pillow and tifffile print no messages. OpenCV reads and writes OpenEXR if its build can. Pillow
-    reads pictures of more than 89 megapixels. Memory that a network frees is kept for its next maps. Threads of PyTorch
-    that wait soon sleep, if PyTorch is not loaded yet. The process does not look for garbage when it ends. Variables
-    that are already set in the environment do not change.
+    Effects: OpenCV, Pillow and tifffile print no messages. Pillow reads pictures of more than 89 megapixels. Memory
+    that a network frees is kept for its next maps. Threads of PyTorch that wait soon sleep, if PyTorch is not loaded
+    yet. The process does not look for garbage when it ends. Variables that are already set in the environment do not
+    change.
     """
     global _ours
     if _ours:
         return
     _ours = True
-    chosen = "OPENCV_LOG_LEVEL" in os.environ
-    for name, value in _OPENCV.items():
-        os.environ.setdefault(name, value)
+    chosen = _OPENCV in os.environ
+    os.environ.setdefault(_OPENCV, "SILENT")
     if "OMP_WAIT_POLICY" not in os.environ:  # which would say the same in other words
         os.environ.setdefault("GOMP_SPINCOUNT", _SPINS)
     if not chosen and (cv2 := sys.modules.get("cv2")) is not None:  # loaded already, so it has read its variables
@@ -71,6 +67,16 @@ def large_import() -> Iterator[None]:
     finally:
         if pauses:
             gc.enable()
+
+
+def give_memory_back() -> None:
+    """Return memory that was freed to the system, where the C library holds it; only in a process of our own.
+
+    glibc holds what lies below memory that is still used. After a large photo that is as much as the photo itself.
+    """
+    if _ours and sys.platform == "linux":
+        with suppress(OSError, AttributeError):  # another C library
+            ctypes.CDLL("libc.so.6").malloc_trim(0)
 
 
 def keep_freed_memory() -> None:

@@ -16,7 +16,7 @@ import numpy as np
 import PIL.Image
 from numpy.typing import NDArray
 
-from mattecli.errors import DeviceError, InputError, UsageError, WeightsError
+from mattecli.errors import DeviceError, InputError, MatteError, UsageError, WeightsError
 from mattecli.imaging.image import to_depth
 
 if TYPE_CHECKING:
@@ -51,6 +51,7 @@ MODELS = {
     "bria-rmbg": Weights("CC BY-NC 4.0, not for commercial use", "about 1 GB"),
 }
 CUSTOM = ("u2net_custom", "dis_custom")  # rembg's sessions for a file of one's own, as `u2net_custom=FILE`
+_BY_SIDE = {320: "u2net_custom", 1024: "dis_custom"}  # the one for a file alone, by the side of its input
 
 
 def never(_: str) -> bool:
@@ -64,6 +65,8 @@ class SubjectFinder:
     def __init__(self, name: str, session: Any) -> None:
         self.name = name
         self._session = session
+        self._answers = _Answers(session.inner_session)
+        session.inner_session = self._answers
         self._one_at_a_time = threading.Lock()
 
     def find(self, photo: NDArray[Any], *, name: str = "the photo") -> NDArray[np.uint8]:
@@ -77,28 +80,62 @@ class SubjectFinder:
             # rembg stretches what the model gives to 0…1, which divides by zero where all of it is equal.
             with self._one_at_a_time, np.errstate(all="ignore"):
                 masks = self._session.predict(picture)
+                share = self._answers.share
         except Exception as error:
             raise DeviceError(f"{self.name} failed on {name} ({_first_line(error)})") from error
-        mask = np.max([np.asarray(one.convert("L")) for one in masks], axis=0)
-        share = np.count_nonzero(mask >= 128) / mask.size
         if share < NOTHING or share > EVERYTHING:
             what = "found no subject in" if share < NOTHING else "took everything for the subject in"
             raise InputError(f"{self.name} {what} {name}; try another `auto_model`, {_OTHER_WAYS}")
-        return np.asarray(mask, np.uint8)
+        return np.asarray(np.max([np.asarray(one.convert("L")) for one in masks], axis=0), np.uint8)
+
+
+class _Answers:
+    """An ONNX session that remembers the share of pixels that its last answer takes for the subject.
+
+    The masks that rembg makes of an answer do not tell: rembg stretches even an answer of 0.01 and less to 0…1.
+    """
+
+    def __init__(self, session: Any) -> None:
+        self._session = session
+        self.share = 0.0
+
+    def run(self, *args: Any) -> list[NDArray[Any]]:
+        found: list[NDArray[Any]] = self._session.run(*args)
+        # Some models answer with probabilities, others with their log odds.
+        even = 0.5 if found[0].min() >= 0 and found[0].max() <= 1 else 0.0
+        self.share = float(np.mean(found[0] > even))
+        return found
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._session, name)
 
 
 def check_model(model: str) -> str:
     """The model's name. Raises `UsageError` for one that is not known here."""
-    kind, _, file = model.partition("=")
-    if model in MODELS or (kind in CUSTOM and file):
+    kind, file = _kind_and_file(model)
+    if (file and (kind in ("", *CUSTOM) or kind in MODELS)) or model in MODELS:
         return model
     raise UsageError(
-        f"`auto_model` must be one of {', '.join(MODELS)}, or {CUSTOM[0]}=FILE or {CUSTOM[1]}=FILE, not {model}"
+        f"`auto_model` must be one of {', '.join(MODELS)}, an ONNX file such as model.onnx, or NAME=FILE with one of "
+        f"these names, {CUSTOM[0]} or {CUSTOM[1]}, not {model}"
     )
 
 
+def _kind_and_file(model: str) -> tuple[str, str]:
+    """The name of a rembg session and a file, as `model` has them; either may be empty."""
+    kind, equals, file = model.partition("=")
+    if equals and (kind in CUSTOM or kind in MODELS):
+        return kind, file
+    if equals and Path(kind).name == kind:
+        return model, ""  # a mistyped name rather than a file
+    return ("", model) if model.lower().endswith(".onnx") else (model, "")
+
+
 def open_model(model: str = DEFAULT) -> SubjectFinder:
-    """Load a model of rembg, by its name there, or as `u2net_custom=FILE` (or `dis_custom=FILE`) from an ONNX file.
+    """Load a model: one of rembg's by its name, or an ONNX file that may lie anywhere.
+
+    `NAME=FILE` runs the file in rembg's session NAME, which knows how to prepare a photo for it. For `FILE` alone, the
+    size of the model's input decides: `u2net_custom` for 320², `dis_custom` for 1024².
 
     Nothing is downloaded; see `fetch_model`. The last model that was loaded is kept. Raises what `fetch_model` does,
     and `WeightsError` for weights that cannot be opened.
@@ -114,14 +151,13 @@ def fetch_model(model: str, *, may_download: Callable[[str], bool] = never) -> N
     them. Raises `UsageError` for a name that is not known, `DeviceError` without rembg, and `WeightsError` for weights
     that are missing or cannot be fetched.
     """
-    check_model(model)
-    if model not in MODELS:
-        kind, _, file = model.partition("=")
+    kind, file = _kind_and_file(check_model(model))
+    if file:
         if not Path(file).expanduser().is_file():
-            raise WeightsError(f"{file} does not exist; name the ONNX file of a model after {kind}=")
-    session = _session_class(model.partition("=")[0])
-    if model not in MODELS:
+            raise WeightsError(f"{file} does not exist; give `auto_model` the ONNX file of a model")
+        _session_class(kind or CUSTOM[0])
         return
+    session = _session_class(model)
     if session.resolve_existing(f"{model}.onnx") is not None:
         return
     weights = MODELS[model]
@@ -142,19 +178,37 @@ def fetch_model(model: str, *, may_download: Callable[[str], bool] = never) -> N
 
 @lru_cache(maxsize=1)
 def _opened(model: str) -> SubjectFinder:
-    kind, _, file = model.partition("=")
-    chosen: dict[str, Any] = {"model_path": file} if file else {}
-    make = _rembg().new_session
+    kind, file = _kind_and_file(model)
     try:
-        session = make(kind, providers=["CPUExecutionProvider"], **chosen)
-    except ValueError as error:
-        home = _session_class(kind).rembg_home()
-        raise WeightsError(f"rembg opens {file} only in its own folder {home}; copy it there") from error
+        if file:
+            return SubjectFinder(Path(file).name, _session_of(kind, str(Path(file).expanduser())))
+        return SubjectFinder(model, _rembg().new_session(model, providers=["CPUExecutionProvider"]))
+    except MatteError:
+        raise
     except Exception as error:
+        remedy = "give the ONNX file of a model" if file else "remove the file, and fetch it again"
+        what = file or f"the weights of {model}"
+        raise WeightsError(f"{what} cannot be opened ({_first_line(error)}); {remedy}") from error
+
+
+def _session_of(kind: str, file: str) -> Any:
+    """A session of rembg for a file anywhere. rembg's own custom sessions open files in rembg's folder only."""
+
+    class OfFile(_session_class(kind or CUSTOM[0])):  # type: ignore[misc]
+        @classmethod
+        def download_models(cls, *_: Any, **__: Any) -> str:
+            return file
+
+    session = OfFile(kind, None, providers=["CPUExecutionProvider"], model_path=file)
+    if kind:
+        return session
+    side = session.inner_session.get_inputs()[0].shape[-1]
+    if side not in _BY_SIDE:
         raise WeightsError(
-            f"the weights of {model} cannot be opened ({_first_line(error)}); remove the file, and fetch it again"
-        ) from error
-    return SubjectFinder(kind if file else model, session)
+            f"{file} takes pictures of {side}² pixels, so it is not clear how to prepare a photo for it; give "
+            f"`auto_model` as NAME={file}, with the name of the model that it comes from"
+        )
+    return session if _BY_SIDE[side] == CUSTOM[0] else _session_of(_BY_SIDE[side], file)
 
 
 def _session_class(name: str) -> Any:

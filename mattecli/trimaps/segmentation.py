@@ -35,14 +35,16 @@ _RING = 0.03  # how far a box may be off, as a share of the picture's sides
 # Log odds of foreground: so much for a pixel that is just like a stroke, and this share of what the network's alpha
 # says. The network is often sure and wrong far from the strokes.
 _LIKENESS, _NETWORK = 8.0, 0.5
+_BOX_NETWORK = 1.0  # the share where what was found from a box is learnt from
 _LEAST_ALPHA = 0.01  # how sure the network's alpha may be
 _BOXED, _FOUND = 6.0, 2.0  # how many times noisier than a stroke: what is inside a box, and what was found from it
 
-# A pixel is unknown whose probability is farther than this from both 0 and 1; from a box alone it must be surer.
-_UNSURE, _BOX_UNSURE = 0.15, 0.05
+# A pixel is unknown whose probability lies between these two; from a box alone it must be surer.
+_UNSURE, _BOX_UNSURE = (0.15, 0.85), (0.10, 0.95)
+_LEARNT = 0.05  # from a box, pixels are learnt from whose probability is at most this far from 0 or 1
 _SOFT = 0.02  # so is one whose alpha is, in the network's second run
 # All lengths are in diagonals.
-_GROWN = 0.01  # how far around an unsure pixel others are unknown,
+_GROWN, _BOX_GROWN = 0.01, 0.015  # how far around an unsure pixel others are unknown,
 _SOFT_GROWN = 0.01  # and around a soft one
 _WIDE, _WIDE_GROWN = 0.025, 0.015  # the same for the second run's trimap: around the edge, and around unsure pixels
 
@@ -107,8 +109,10 @@ def segment(
     """
     seeds = _seeds(photo, strokes, box, check)
     likely = _likely(photo, seeds, box, matte, check)
-    unsure = _unsure(likely, _limit(seeds))
-    small = _trimap(photo, likely, unsure)
+    boxed = not (seeds == FOREGROUND).any()  # without a foreground stroke there is only a box
+    lowest, highest = _BOX_UNSURE if boxed else _UNSURE
+    unsure = np.asarray((likely > lowest) & (likely < highest))
+    small = _trimap(photo, likely, near(unsure, (_BOX_GROWN if boxed else _GROWN) * float(np.hypot(*likely.shape))))
     if effort == "normal":
         check()
         small[_soft(photo, likely, unsure, small, seeds, matte)] = UNKNOWN
@@ -151,14 +155,15 @@ def _likely(
 ) -> NDArray[np.float32]:
     """What likeness, network and walk think together, as a probability of foreground.
 
-    A box alone tells little of the foreground's colours, so what is found from it is learnt from once more.
+    A box alone tells little of the foreground's colours, so what is found from it is learnt from once more. The mean of
+    both answers is taken: where they differ, it is unsure.
     """
     alpha = np.clip(matte(photo.small, seeds), _LEAST_ALPHA, 1 - _LEAST_ALPHA)
     check()
-    network = _NETWORK * np.log(alpha / (1 - alpha))
+    network = np.log(alpha / (1 - alpha))
 
-    def learnt(marks: list[Marks]) -> NDArray[np.float32]:
-        log_odds = _LIKENESS * likeness(photo.features, marks, check=check) + network
+    def learnt(marks: list[Marks], share: float = _NETWORK) -> NDArray[np.float32]:
+        log_odds = _LIKENESS * likeness(photo.features, marks, check=check) + share * network
         check()
         found = walk(photo.colours, seeds, (1 / (1 + np.exp(-log_odds))).astype(np.float32), check=check)
         check()
@@ -169,11 +174,12 @@ def _likely(
         return learnt([Marks(1, inside), outside])
     x, y, w, h = _small_box(photo, box)
     inside[int(y) : int(np.ceil(y + h)), int(x) : int(np.ceil(x + w))] = True
-    likely = learnt([Marks(1, inside, _BOXED), outside])
-    subject, rest = likely >= 1 - _BOX_UNSURE, (likely <= _BOX_UNSURE) & ~outside.where
+    first = learnt([Marks(1, inside, _BOXED), outside])
+    subject, rest = first >= 1 - _LEARNT, (first <= _LEARNT) & ~outside.where
     if not subject.any():
-        return likely
-    return learnt([Marks(1, subject, _FOUND), outside, Marks(-1, rest, _FOUND)])
+        return first
+    again = learnt([Marks(1, subject, _FOUND), outside, Marks(-1, rest, _FOUND)], _BOX_NETWORK)
+    return np.asarray((first + again) / 2, np.float32)
 
 
 def _box_seeds(photo: PreparedPhoto, box: Box | None) -> NDArray[np.uint8]:
@@ -225,12 +231,11 @@ def _small_box(photo: PreparedPhoto, box: Box) -> Box:
     return left, top, right - left, bottom - top
 
 
-def _trimap(photo: PreparedPhoto, likely: NDArray[np.float32], unsure: NDArray[np.bool_]) -> NDArray[np.uint8]:
-    """Certain where the probability is, except in a band around the edge that the photo sets (`auto_band`)."""
+def _trimap(photo: PreparedPhoto, likely: NDArray[np.float32], unknown: NDArray[np.bool_]) -> NDArray[np.uint8]:
+    """Certain except in `unknown`, and in a band around the edge that the photo sets (`auto_band`)."""
     mask = np.asarray(likely >= 0.5)
-    unknown = near(unsure, _GROWN * float(np.hypot(*mask.shape)))
     if mask.any() and not mask.all():
-        unknown |= auto_band(photo.small, mask)
+        unknown = unknown | auto_band(photo.small, mask)
     return np.where(unknown, UNKNOWN, np.where(mask, FOREGROUND, BACKGROUND)).astype(np.uint8)
 
 
@@ -248,15 +253,6 @@ def _soft(
     wide |= near(unsure, _WIDE_GROWN * diagonal)
     alpha = matte(photo.small, _over(np.where(wide, UNKNOWN, trimap).astype(np.uint8), seeds))
     return near(np.asarray((alpha > _SOFT) & (alpha < 1 - _SOFT)), _SOFT_GROWN * diagonal)
-
-
-def _limit(seeds: NDArray[np.uint8]) -> float:
-    """How unsure a pixel may be. Without a foreground stroke there is only a box."""
-    return _UNSURE if (seeds == FOREGROUND).any() else _BOX_UNSURE
-
-
-def _unsure(likely: NDArray[np.float32], limit: float) -> NDArray[np.bool_]:
-    return np.asarray((likely > limit) & (likely < 1 - limit))
 
 
 def _over(trimap: NDArray[np.uint8], seeds: NDArray[np.uint8]) -> NDArray[np.uint8]:

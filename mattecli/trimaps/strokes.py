@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import cv2
@@ -19,6 +20,8 @@ _MOST_PAINTED = 0.3  # share of the photo that may differ
 _LEAST_DIFFERENCE = 10  # of 255
 _NOISE = 6  # paint differs from the photo by more than this many times the median difference,
 _MOST_NOISE = 5  # which is that of a JPEG of low quality at most; of 255
+_CELLS = 256  # on each side, by which strokes that lie apart are found
+_EDGE_SIDE = 1200  # pixels of the longer side of the copy on which the edge is found
 _CROSSES = 0.1  # share of a stroke on the other side of the edge
 
 
@@ -87,21 +90,38 @@ def stroke_cores(strokes: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """The middle of each stroke, as labels: the pixels that lie deeper than half of its depth."""
     cores = np.full_like(strokes, UNKNOWN)
     for label in (FOREGROUND, BACKGROUND):
-        pieces, depth, deepest = _depths(strokes == label)
-        cores[(pieces > 0) & (depth > deepest[pieces] / 2)] = label
+        for where, stroke in _apart(strokes == label):
+            np.copyto(cores[where], np.uint8(label), where=_core(stroke))
     return cores
 
 
-def _depths(
-    mask: NDArray[np.bool_],
-) -> tuple[NDArray[np.int32], NDArray[np.float32], NDArray[np.float32]]:
-    """The pieces of a mask by number, each pixel's distance to the piece's edge, and the greatest for each piece."""
-    count, pieces = cv2.connectedComponents(mask.view(np.uint8), connectivity=8)
-    depth = cv2.distanceTransform(mask.view(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_5)
+def _core(stroke: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """The pixels that lie deeper than half of the depth of their piece."""
+    count, pieces = cv2.connectedComponents(stroke.view(np.uint8), connectivity=8)
+    depth = cv2.distanceTransform(stroke.view(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_5)
     deepest = np.zeros(count, np.float32)
-    numbers, depths = np.asarray(pieces, np.int32), np.asarray(depth, np.float32)
-    np.maximum.at(deepest, numbers[mask], depths[mask])
-    return numbers, depths, deepest
+    np.maximum.at(deepest, np.asarray(pieces[stroke]), np.asarray(depth[stroke], np.float32))
+    return np.asarray(stroke & (depth > deepest[pieces] / 2))
+
+
+def _apart(mask: NDArray[np.bool_]) -> Iterator[tuple[tuple[slice, slice], NDArray[np.bool_]]]:
+    """Parts of a mask that do not touch each other: the place of each in the mask, and its pixels there.
+
+    There is room around a part, except at the border of the mask. A part may have several pieces that lie close
+    together. Most of a large photo has no strokes, and what costs time is done on the parts alone.
+    """
+    cell = -(-max(mask.shape) // _CELLS)
+    height, width = mask.shape
+    filled = np.array([mask[top : top + cell].any(axis=0) for top in range(0, height, cell)])
+    filled = np.logical_or.reduceat(filled, np.arange(0, width, cell), axis=1)
+    count, parts, facts, _ = cv2.connectedComponentsWithStats(filled.view(np.uint8), connectivity=8)
+    for number in range(1, count):
+        left, top, across, down = (int(fact) for fact in facts[number, :4])
+        rows, columns = slice(max(0, top - 1), top + down + 1), slice(max(0, left - 1), left + across + 1)
+        where = slice(rows.start * cell, rows.stop * cell), slice(columns.start * cell, columns.stop * cell)
+        own = (parts[rows, columns] == number).repeat(cell, 0).repeat(cell, 1)
+        pixels = mask[where]
+        yield where, pixels & own[: pixels.shape[0], : pixels.shape[1]]
 
 
 def without_crossing(
@@ -109,22 +129,36 @@ def without_crossing(
 ) -> tuple[NDArray[np.uint8], list[tuple[int, int]]]:
     """Strokes that cross the edge keep their core only; the second result is a place (x, y) on each of them.
 
-    `trimap` was made from the cores alone. The edge lies midway between what it is certain of on both sides. A stroke
-    crosses it where a tenth of the stroke lies beyond.
+    `trimap` was made from the cores alone. The edge lies midway between what it is certain of on both sides; in large
+    photos it is found on a copy. A stroke crosses it where a tenth of the stroke lies beyond.
     """
     kept, places = strokes.copy(), []
-    cores = stroke_cores(strokes)
+    step = -(-max(strokes.shape) // _EDGE_SIDE)
+    small = trimap[::step, ::step]
     for label, other in ((FOREGROUND, BACKGROUND), (BACKGROUND, FOREGROUND)):
-        count, pieces = cv2.connectedComponents((strokes == label).view(np.uint8), connectivity=8)
-        areas = np.bincount(pieces.ravel(), minlength=count)
-        beyond = (strokes == label) & (_distance(trimap == other) < _distance((trimap == label) | (cores == label)))
-        crossing = np.bincount(pieces[beyond], minlength=count) > _CROSSES * areas
-        crossing[0] = False
-        kept[crossing[pieces] & (cores != label)] = UNKNOWN
-        for number in np.flatnonzero(crossing):
-            row, column = np.argwhere(pieces == number)[areas[number] // 2]
-            places.append((int(column), int(row)))
+        parts = [(where, stroke, _core(stroke)) for where, stroke in _apart(strokes == label)]
+        own = small == label
+        for where, _, core in parts:
+            rows, columns = _places(core, where)
+            own[rows // step, columns // step] = True
+        beyond = _distance(small == other) < _distance(own)
+        for where, stroke, core in parts:
+            count, pieces = cv2.connectedComponents(stroke.view(np.uint8), connectivity=8)
+            rows, columns = _places(stroke, where)
+            numbers, across = pieces[stroke], beyond[rows // step, columns // step]
+            areas = np.bincount(numbers, minlength=count)
+            crossing = np.bincount(numbers[across], minlength=count) > _CROSSES * areas
+            kept[where][stroke & crossing[pieces] & ~core] = UNKNOWN
+            for number in np.flatnonzero(crossing):
+                middle = np.flatnonzero(numbers == number)[areas[number] // 2]
+                places.append((int(columns[middle]), int(rows[middle])))
     return kept, places
+
+
+def _places(part: NDArray[np.bool_], where: tuple[slice, slice]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """The rows and columns of a part's pixels in the whole picture."""
+    rows, columns = np.nonzero(part)
+    return rows + where[0].start, columns + where[1].start
 
 
 def _distance(region: NDArray[np.bool_]) -> NDArray[np.float32]:

@@ -176,6 +176,8 @@ def _describe(photo: Job | Failed) -> dict[str, Any]:
     if photo.outputs:
         outputs = {kind: os.path.abspath(output) for kind, output in photo.outputs.items()}
         line["output"] = next(iter(outputs.values())) if len(outputs) == 1 else outputs
+        if len(outputs) == 1:
+            line["product"] = next(iter(outputs))
     if photo.background is not None:
         line["background"] = _absolute(photo.background)
     if photo.backgrounds:

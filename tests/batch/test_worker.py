@@ -182,6 +182,7 @@ def test_what_a_journal_of_0_1_0_calls_done_stays_done(tmp_path: Path) -> None:
         "image": str(photo),
         "trimap": str(trimap),
         "output": str(output),
+        "product": "alpha",
         "status": "skipped",
         "device": "cpu",
         "backend": "torch",

@@ -211,6 +211,21 @@ def test_what_failed_can_be_tried_again_alone(folders: Folders, run_matte: RunMa
     }
 
 
+def test_the_report_of_failed_photos_is_not_replaced_by_their_second_try(
+    folders: Folders, run_matte: RunMatte, tmp_path: Path
+) -> None:
+    photos, trimaps, out = folders
+    (photos / "sub/c.png").write_bytes(b"")
+    report = tmp_path / "run.jsonl"
+    command = ("batch", photos, out, "-t", trimaps, "--report", report)
+    assert run_matte(*command)[0] == 1
+    before = report.read_bytes()
+    code, _, err = run_matte(*command, "--retry-failed", report)
+    assert code == 2
+    assert "give the report of this run another name" in err
+    assert report.read_bytes() == before
+
+
 def test_shards_make_the_whole(tmp_path: Path, run_matte: RunMatte) -> None:
     names = [f"{n}.png" for n in range(8)]
     photos, trimaps, out = make_folders(tmp_path, names)

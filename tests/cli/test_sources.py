@@ -153,7 +153,7 @@ def test_a_batch_by_a_model_names_photos_without_a_subject(folder: Path, model: 
     command = ["batch", folder / "photos", folder / "out", "--auto", "--auto-model", model]
     code, _, err = run_matte(*command)
     assert code == 1
-    assert "u2net_custom found no subject in" in err
+    assert "m.onnx found no subject in" in err
     assert "2 done, 0 skipped, 1 failed" in err
     alpha = read_alpha(folder / "out" / "a_alpha.png")
     assert (alpha[45, 60], alpha[5, 5]) == (1, 0)

@@ -128,3 +128,22 @@ def test_other_commands_do_not_load_the_server(command: list[str]) -> None:
     loaded = modules_after(*command)
     assert "mattecli" in loaded
     assert loaded & {"fastapi", "starlette", "uvicorn"} == set()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        ([], "no photo is named"),
+        (["--worst", "3"], "add --report"),
+        (["photo.png", "--report", "run.jsonl"], "both name photos"),
+        (["--report", "missing.jsonl"], "cannot be read"),
+    ],
+)
+def test_photos_are_named_or_those_of_a_report(
+    arguments: list[str], sentence: str, run_matte: RunMatte, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    photo(tmp_path)
+    code, out, err = run_matte("ui", *arguments, "--no-browser")
+    assert (code, out) == (2 if "missing" not in sentence and "read" not in sentence else 3, "")
+    assert sentence in err

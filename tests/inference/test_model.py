@@ -3,6 +3,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from mattecli.inference import torch_backend
 from mattecli.inference.costs import Costs
 from mattecli.inference.model import Model, predict_alpha
 from mattecli.inference.options import RunOptions
-from mattecli.inference.plan import plan
+from mattecli.inference.plan import Plan, plan
 from mattecli.inference.torch_backend import TorchBackend
 from mattecli.network.checkpoint import save_a2u
 from mattecli.network.inputs import Picture, network_input
@@ -31,7 +32,7 @@ class Fake:
 
     name, precision = "fake", "fp32"
     checkpoint = Checkpoint(Path("fake.safetensors"))
-    costs = Costs(4, 2**20, 1000, (2**30, 60), 1000, (512, 256, 64))
+    costs = Costs(4, 2**20, 1000, (2**30, 60), 0, 1000, (512, 256, 64))
 
     def __init__(self, *, free: int = 2**40, device: str = "cpu") -> None:
         self.free, self.device = free, device
@@ -176,6 +177,24 @@ def test_auto_takes_the_best_tile_that_fits() -> None:
     assert plan(*size, Fake(), max_memory=2**40).keep == 2
     assert plan(*size, Fake(free=best.bytes - 1)).tile == 256
     assert plan(300, 200, Fake()).whole
+
+
+def test_a_run_takes_its_share_of_the_memory_if_as_much_stays_free() -> None:
+    size = 2000, 3000
+    usual = plan(*size, Fake())
+    kept = plan(*size, Fake(), max_memory=2**40)
+    assert usual.keep < kept.keep == 2
+    assert kept.bytes > 2**30 + 60 * 2000 * 3000
+
+    def shared(*, share: int, free: int) -> Plan:
+        fake = Fake(free=free)
+        fake.costs = replace(Fake.costs, share_bytes=share)
+        return plan(*size, fake)
+
+    assert shared(share=kept.bytes, free=2 * kept.bytes) == kept
+    assert shared(share=kept.bytes, free=2 * kept.bytes - 2) != kept
+    assert shared(share=kept.bytes - 1, free=2**40) != kept
+    assert shared(share=kept.bytes, free=usual.bytes) == usual  # the usual budget stays, however little is free
 
 
 def test_a_tile_that_is_set_is_taken_or_refused() -> None:

@@ -92,9 +92,7 @@ def test_the_alpha_is_that_of_the_command_line(
     photo, trimap, mask = on_disk(tmp_path)
     box = "25%,15%,50%,70%"
     options = {"trimap": ["--trimap", trimap], "mask": ["--mask", mask], "box": ["--box", box]}[way]
-    code, _, err = run_matte(
-        "predict", photo, *options, "--device", "cpu", "--precision", "fp32", "-o", tmp_path / "alpha.png"
-    )
+    code, _, err = run_matte("predict", photo, *options, "--device", "cpu", "-o", tmp_path / "alpha.png")
     assert code == 0, err
     files = {"trimap": {"trimap": ("t.png", TRIMAP)}, "mask": {"mask": ("m.png", MASK)}, "box": {}}[way]
     answer = api.matte({"image": ("cat.png", PHOTO), **files}, **({"box": box} if way == "box" else {}))

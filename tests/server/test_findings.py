@@ -60,6 +60,43 @@ def test_twenty_planted_faults_are_all_found_and_nothing_else() -> None:
     assert all(any(np.hypot(f.x - x, f.y - y) < 10 for _, x, y in PLANTED) for f in found)
 
 
+def test_pieces_of_one_kind_that_are_near_each_other_are_one_place() -> None:
+    alpha, trimap = clean()
+    for x in (100, 115, 130):
+        cv2.circle(alpha, (x, 100), 5, 1.0, -1)
+    trimap[80:120, 80:150] = 128
+    (found,) = findings(alpha, trimap)
+    assert (found.kind, found.pieces) == ("island", 3)
+    assert found.box == (95, 95, 136, 106)
+    assert found.size == (alpha[80:120, 80:150] > 0.3).sum()
+    assert found.to_json()["text"] == "loose pieces beside the subject"
+
+
+def test_a_row_of_pieces_along_a_contour_is_several_places() -> None:
+    alpha, trimap = clean()
+    trimap[20:60] = 128
+    for x in range(40, 760, 18):
+        cv2.circle(alpha, (x, 40), 4, 1.0, -1)
+    found = findings(alpha, trimap)
+    assert len(found) > 5
+    assert sum(one.pieces for one in found) == 40
+    assert all(one.box[2] - one.box[0] < 80 for one in found)
+
+
+def test_the_heaviest_place_comes_first_whatever_its_kind() -> None:
+    alpha, trimap = clean()
+    cv2.circle(alpha, (400, 300), 4, 0.45, -1)  # contradicts a little what is painted, and is a hole
+    cv2.circle(alpha, (100, 100), 9, 1.0, -1)
+    trimap[80:120, 80:120] = 128
+    found = findings(alpha, trimap)
+    assert found[0].kind == "island"
+    weights = [one.weight for one in found]
+    assert weights == sorted(weights, reverse=True)
+    assert next(one.weight for one in found if one.kind == "contradiction") == pytest.approx(
+        0.55 * (alpha[290:310, 390:410] < 0.5).sum(), rel=1e-3
+    )
+
+
 def test_the_largest_of_a_kind_comes_first_with_a_sentence() -> None:
     alpha, trimap = clean()
     cv2.circle(alpha, (100, 100), 5, 1.0, -1)

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import PIL.Image
@@ -168,6 +169,25 @@ def test_a_second_tab_opens_read_only_until_the_first_closes(page: Page) -> None
     page.operate(1, "stroke", **STROKE)
 
 
+def test_a_second_tab_can_take_over_and_the_first_one_is_told(page: Page, monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[tuple[Any, ...]] = []
+    monkeypatch.setattr(page.events, "send", lambda *facts, **more: told.append((*facts, more)))
+    page.open(tab="one")
+    second = page.open(tab="two")
+    assert (second["readonly"], second["takeable"]) == (True, True)
+    page.operate(1, "stroke", **STROKE)
+    taken = page.open(tab="two", take=True)
+    assert (taken["readonly"], taken["takeable"], taken["sequence"]) == (False, False, 1)
+    assert told == [("taken", page.word, {"tab": "two"})]
+    assert page.post(f"/app/photos/{page.word}/operations", {"sequence": 2, "kind": "undo"}).status == 403
+    first = page.open(tab="one")
+    assert (first["readonly"], first["takeable"]) == (True, True)
+    page.tab = "two"
+    page.operate(2, "undo")
+    page.post(f"/app/photos/{page.word}/close", {"tab": "two"})
+    assert page.open(tab="one")["readonly"] is False
+
+
 def test_a_tab_that_is_gone_for_long_loses_the_photo(photo: Path, tmp_path: Path) -> None:
     now = [0.0]
     page = page_for(photo, folder=tmp_path, clock=lambda: now[0])
@@ -184,7 +204,8 @@ def test_a_second_server_on_the_photo_is_read_only_and_sees_the_paint(page: Page
     page.open()
     page.operate(1, "stroke", **STROKE)
     other = page_for(photo, folder=tmp_path)
-    facts = other.open()
+    facts = other.open(take=True)
+    assert facts["takeable"] is False, "another process keeps its photo"
     assert (facts["readonly"], facts["sequence"]) == (True, 1)
     answer = other.post(f"/app/photos/{other.word}/operations", {"sequence": 2, "kind": "undo"})
     assert answer.status == 403
@@ -221,6 +242,21 @@ def test_closed_photos_are_let_go_when_another_one_needs_the_memory(
     assert page.post(f"/app/photos/{other}/open", {"tab": "one"}).status == 200
     assert page.get(f"/app/photos/{page.word}/tiles/photo/0/0/0").status == 404
     assert page.open()["sequence"] == 0
+    page.close()
+
+
+def test_a_photo_that_is_left_for_another_one_is_let_go(
+    photo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sessions, "CLOSED_BYTES", 0)
+    PIL.Image.fromarray(np.zeros((20, 30, 3), np.uint8)).save(tmp_path / "small.png")
+    page = page_for(photo, tmp_path / "small.png", folder=tmp_path)
+    page.open()
+    other = page.get("/app/session").json["photos"][1]["id"]
+    assert page.post(f"/app/photos/{other}/open", {"tab": "one"}).status == 200
+    assert page.get(f"/app/photos/{page.word}/tiles/photo/0/0/0").status == 200
+    page.post(f"/app/photos/{page.word}/close", {"tab": "one"})
+    assert page.get(f"/app/photos/{page.word}/tiles/photo/0/0/0").status == 404
     page.close()
 
 

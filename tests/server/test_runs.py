@@ -8,7 +8,11 @@ import PIL.Image
 import pytest
 
 from mattecli.inference.model import Model
+from mattecli.inference.options import RunOptions
+from mattecli.inference.precision import settle_precision
+from mattecli.server.pauses import HELD
 from mattecli.server.worker import serve
+from tests.server import processes
 from tests.server.web import Page, page_for, unpacked
 from tests.support.pictures import disc, noise
 
@@ -35,7 +39,7 @@ def idle(photo: Path, tmp_path: Path) -> Iterator[Page]:
 BOX = [90, 55, 260, 235]
 
 
-def test_a_box_becomes_a_proposal_a_base_and_an_exact_matte(photo: Path, tmp_path: Path, shipped_model: Model) -> None:
+def test_a_box_becomes_a_proposal_a_base_and_an_exact_matte(photo: Path, tmp_path: Path) -> None:
     page = page_for(photo, folder=tmp_path, target=serve)
     word = page.open()["id"]
     asked = page.post(f"/app/photos/{word}/proposals", {"box": BOX})
@@ -50,7 +54,8 @@ def test_a_box_becomes_a_proposal_a_base_and_an_exact_matte(photo: Path, tmp_pat
     assert matte["box"] == [0, 0, SIZE[1], SIZE[0]]
     with page.sessions.using(word) as opened:
         trimap = opened.snapshot()[0]
-    expected = shipped_model.predict(np.asarray(PIL.Image.open(photo)), trimap)
+    network = Model(settle_precision(RunOptions(device="cpu"), eight_bits=True))
+    expected = network.predict(np.asarray(PIL.Image.open(photo)), trimap)
     answer = page.get(f"/app/photos/{word}/tiles/alpha/0/0/1?revision={run}")
     assert np.array_equal(np.frombuffer(answer.body, np.uint8).reshape(256, 96), np.rint(expected[:256, 256:] * 255))
     body = {"tiles": [["colours", 0, 0, 0], ["alpha", 0, 0, 0], ["photo", 0, 0, 0]], "revision": run}
@@ -135,3 +140,18 @@ def test_the_end_of_the_server_ends_its_runs(photo: Path, tmp_path: Path) -> Non
 def test_tiles_of_a_matte_that_is_not_kept_are_not_found(idle: Page) -> None:
     assert idle.get(f"/app/photos/{idle.word}/tiles/alpha/0/0/0?revision=3").status == 404
     assert unpacked(idle.post(f"/app/photos/{idle.word}/tiles", {"tiles": []}).body)[0]["tiles"] == []
+
+
+def test_a_pointer_that_is_down_on_the_page_holds_the_run(photo: Path, tmp_path: Path) -> None:
+    page = page_for(photo, folder=tmp_path, target=processes.resting)
+    mattes = f"/app/photos/{page.open()['id']}/mattes"
+    page.post(mattes, {"kind": "exact"})
+    page.wait_for("matte")
+    assert page.post("/app/pointer", {"down": True}).status == 200
+    page.post(mattes, {"kind": "exact"})
+    paused = page.wait_for("matte", number=2)["estimate"]["exact"]  # such a worker says how long it paused
+    assert paused > HELD / 2
+    assert page.post("/app/pointer", {"down": False}).status == 200
+    page.post(mattes, {"kind": "exact"})
+    assert page.wait_for("matte", number=3)["estimate"]["exact"] < paused / 2
+    page.close()

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
@@ -12,6 +13,9 @@ import pytest
 
 from mattecli.geometry import Box
 from mattecli.inference.model import Model
+from mattecli.inference.options import RunOptions
+from mattecli.inference.precision import has_bf16
+from mattecli.server import runs
 from mattecli.server.mattes import Found
 from mattecli.server.start import Start
 from mattecli.server.worker import serve
@@ -43,7 +47,7 @@ def page(photo: Path, tmp_path: Path) -> Iterator[Page]:
     page.close()
 
 
-def matted(page: Page, model: Model) -> None:
+def matted(page: Page, model: Model, *, precision: str = "fp32") -> None:
     """Give the page the exact matte of what is painted."""
     with page.sessions.using(page.word) as photo:
         trimap, sequence = photo.snapshot()
@@ -57,7 +61,7 @@ def matted(page: Page, model: Model) -> None:
                 box=whole,
                 alpha=alpha,
                 tile="off",
-                precision="fp32",
+                precision=precision,
                 trimap=trimap,
             )
         )
@@ -120,7 +124,8 @@ def test_the_command_repeats_the_options_of_the_start_and_leaves_out_what_would_
     folder = tmp_path / "photos"
     assert shlex.split(command) == [
         *("matte", "predict", str(folder / "cat.png"), "--trimap", str(folder / "cat_trimap.png")),
-        *("--what", "alpha", "--choke", "2", "--device", "cpu", "--precision", "fp32", "--overwrite"),
+        *("--what", "alpha", "--choke", "2", "--device", "cpu"),
+        *("--precision", "bf16" if has_bf16() else "fp32", "--overwrite"),
     ]
 
 
@@ -247,3 +252,25 @@ def test_a_failed_run_ends_the_save_with_a_sentence(photo: Path, tmp_path: Path)
     assert "nothing was saved" in event["error"]
     assert sorted(path.name for path in photo.parent.iterdir()) == ["cat.png"]
     page.close()
+
+
+def test_a_matte_for_8_bits_is_not_saved_with_16(
+    page: Page, shipped_model: Model, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[bool] = []
+
+    def settled(options: RunOptions, *, eight_bits: bool) -> RunOptions:
+        asked.append(eight_bits)
+        return replace(options, precision="bf16") if eight_bits else options
+
+    monkeypatch.setattr(runs, "settle_precision", settled)
+    matted(page, shipped_model, precision="bf16")
+    save(page, "alpha")
+    shown = f"/app/photos/{page.word}/command?{query(['alpha'], {})}"
+    assert "--precision bf16" in page.get(shown).json["command"]
+    deep = query(["alpha"], {"bits": 16})
+    assert "--precision fp32" in page.get(f"/app/photos/{page.word}/command?{deep}").json["command"]
+    assert page.get(f"/app/photos/{page.word}/download/alpha?bits=16").status == 409
+    assert page.post(f"/app/photos/{page.word}/save", {"products": ["alpha"], "bits": 16}).status == 202
+    assert page.wait_for("progress")["run"] != 99  # a run of its own
+    assert set(asked) == {True, False}

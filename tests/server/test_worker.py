@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -12,6 +13,7 @@ from numpy.typing import NDArray
 from mattecli.geometry import Box
 from mattecli.inference.model import Model
 from mattecli.inference.tiling import PASSES
+from mattecli.server.pauses import Signals
 from mattecli.server.shared import Shared
 from mattecli.server.tasks import Cancelled, Failed, Matted, MatteTask, Progressed, ProposalTask, Proposed
 from mattecli.server.tiles import Index, unpack
@@ -36,9 +38,9 @@ class Asked:
 
     def __init__(self, model: Model, folder: Path) -> None:
         self.sent: list[Any] = []
-        self.cancelled = SimpleNamespace(value=0)
-        self.worker = Worker(model, self.sent.append, self.cancelled)
-        self.folder = folder
+        self.cancelled, self.held = SimpleNamespace(value=0), SimpleNamespace(value=0.0)
+        self.worker = Worker(model, self.sent.append, Signals(self.cancelled, self.held))
+        self.model, self.folder = model, folder
         self.photo, self.trimap = picture()
         self.numbers = 0
 
@@ -115,6 +117,38 @@ def test_a_cancelled_task_ends_at_its_next_tile(asked: Asked) -> None:
     assert isinstance(asked.matte()[0], Matted)  # the next one has another number
     asked.cancelled.value = 7
     assert isinstance(asked.propose("box", box=(90, 60, 200, 200)), Cancelled)
+
+
+def test_a_run_pauses_while_a_pointer_is_down_and_its_time_is_without_pauses(asked: Asked) -> None:
+    began = time.monotonic()
+    asked.held.value = began + 1.5
+    reply, _ = asked.matte()
+    took = time.monotonic() - began
+    assert isinstance(reply, Matted)
+    assert took >= 1.5
+    assert reply.seconds <= took - 1.4
+    first = next(reply for _, reply in asked.sent if isinstance(reply, Progressed))
+    assert first.seconds <= took - 1.4
+
+
+def test_a_run_that_pauses_can_be_cancelled(asked: Asked) -> None:
+    asked.held.value = time.monotonic() + 60
+
+    class Ends:
+        """Zero until it was asked for often, as if the task were cancelled meanwhile."""
+
+        asked = 0
+
+        @property
+        def value(self) -> int:
+            self.asked += 1
+            return int(self.asked > 5)
+
+    signals = Signals(Ends(), asked.held)
+    asked.worker = Worker(asked.model, asked.sent.append, signals)
+    began = time.monotonic()
+    assert isinstance(asked.matte()[0], Cancelled)
+    assert time.monotonic() - began < 50
 
 
 def test_progress_grows_up_to_the_end(asked: Asked) -> None:

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from mattecli.inference.options import RunOptions
+from mattecli.server.batches import Batch
 from mattecli.server.events import Events
 from mattecli.server.routes import page_app
 from mattecli.server.runs import Runs
@@ -152,8 +153,8 @@ class Page:
         """The first photo's."""
         return str(self.get("/app/session").json["photos"][0]["id"])
 
-    def open(self, *, tab: str | None = None) -> dict[str, Any]:
-        found: dict[str, Any] = self.post(f"/app/photos/{self.word}/open", {"tab": tab or self.tab}).json
+    def open(self, *, tab: str | None = None, take: bool = False) -> dict[str, Any]:
+        found: dict[str, Any] = self.post(f"/app/photos/{self.word}/open", {"tab": tab or self.tab, "take": take}).json
         return found
 
     def operate(self, sequence: int, kind: str, **fields: Any) -> tuple[dict[str, Any], list[np.ndarray]]:
@@ -176,15 +177,22 @@ def unpacked(body: bytes) -> tuple[dict[str, Any], list[np.ndarray]]:
 
 
 def page_for(
-    *photos: Path, folder: Path, target: Callable[..., None] = obedient, out: Path | None = None, **options: Any
+    *photos: Path,
+    folder: Path,
+    target: Callable[..., None] = obedient,
+    out: Path | None = None,
+    batch: Batch | None = None,
+    **options: Any,
 ) -> Page:
-    """A page for photos, whose state is kept below `folder`."""
+    """A page for photos, or for those of a batch, whose state is kept below `folder`."""
     static = folder / "static"
     (static / "view").mkdir(parents=True, exist_ok=True)
     (static / "index.html").write_text('<meta name="matte-token" content="">', encoding="utf-8")
     (static / "view" / "tiles.js").write_text("export const TILE = 256;", encoding="utf-8")
     (folder / "secret.txt").write_text("not to be read", encoding="utf-8")
     events = Events()
+    if batch is not None:
+        photos, options = tuple(batch.photos), {"starts": batch.starts, "approved": batch.approved, **options}
     sessions = Sessions(photos, States(folder / "state"), listens=events.listens, **options)
     told: list[dict[str, Any]] = []
 
@@ -193,4 +201,4 @@ def page_for(
 
     run = RunOptions(device="cpu")
     runs = Runs(sessions, tell, run, target=target)
-    return Page(sessions, events, runs, Saving(sessions, runs, tell, out=out, run=run), static, told)
+    return Page(sessions, events, runs, Saving(sessions, runs, tell, out=out, run=run, batch=batch), static, told)

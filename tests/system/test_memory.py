@@ -2,6 +2,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import psutil
 import pytest
 
 from mattecli.system import memory
@@ -48,6 +49,14 @@ def test_without_a_limit_the_machines_memory_counts(tmp_path: Path) -> None:
     write(tmp_path, {"memory.max": "max\n", "memory.current": "700000\n", "memory.stat": "inactive_file 50000\n"})
     assert memory.free_bytes(tmp_path) > 1_000_000
     assert memory.free_bytes(tmp_path / "missing") > 1_000_000
+
+
+def test_a_runs_share_is_a_quarter_of_a_containers_limit_whatever_is_used(tmp_path: Path) -> None:
+    files = {"memory.max": "1000000\n", "memory.current": "700000\n", "memory.stat": "inactive_file 0\n"}
+    write(tmp_path, files)
+    assert memory.share_bytes(tmp_path) == 250_000
+    write(tmp_path, {**files, "memory.max": "max\n"})
+    assert memory.share_bytes(tmp_path) == psutil.virtual_memory().total // 4
 
 
 def test_a_group_over_its_limit_has_nothing_free(tmp_path: Path) -> None:

@@ -123,6 +123,36 @@ def test_a_stroke_that_crosses_the_edge_keeps_its_core_and_is_named() -> None:
     assert labels[y, x] == 255
 
 
+@pytest.mark.parametrize("place", [(0, 0), (1881, 1230), (777, 1003)])
+def test_strokes_have_the_same_middle_wherever_they_lie_in_a_large_photo(place: tuple[int, int]) -> None:
+    small = lines()
+    small[60:66, :9], small[70, 50:60], small[72, 61:70] = 255, 0, 0  # one from the border, two that nearly touch
+    large = np.full((1881 + HEIGHT, 2600), 128, np.uint8)
+    part = slice(place[0], place[0] + HEIGHT), slice(place[1], place[1] + WIDTH)
+    large[part] = small
+    cores = stroke_cores(large)
+    alone = np.full((3 * HEIGHT, 3 * WIDTH), 128, np.uint8)
+    rows, columns = slice(0 if place[0] == 0 else HEIGHT, None), slice(0 if place[1] == 0 else WIDTH, None)
+    if place[0] == 1881:
+        rows = slice(2 * HEIGHT, None)  # it touches the lower border, too
+    alone[rows, columns][:HEIGHT, :WIDTH] = small
+    assert np.array_equal(cores[part], stroke_cores(alone)[rows, columns][:HEIGHT, :WIDTH])
+    cores[part] = 128
+    assert (cores == 128).all()
+
+
+def test_a_stroke_that_crosses_the_edge_is_named_in_a_large_photo_too() -> None:
+    labels = np.full((1500, 2500), 128, np.uint8)
+    labels[300:340, 400:1400] = 255  # a third of it lies beyond the edge at 1067
+    labels[1000:1040, 1500:2300] = 0
+    trimap = np.full(labels.shape, 128, np.uint8)
+    trimap[:, :1000], trimap[:, 1134:] = 255, 0
+    kept, ((x, y),) = without_crossing(labels, trimap)
+    assert labels[y, x] == 255
+    assert np.array_equal(kept == 255, stroke_cores(labels) == 255)
+    assert np.array_equal(kept == 0, labels == 0)
+
+
 def test_strokes_that_the_trimap_agrees_with_are_kept_whole() -> None:
     labels = lines()
     kept, places = without_crossing(labels, labels)

@@ -184,3 +184,17 @@ def test_an_output_shows_8_bits_unless_its_format_or_its_photo_may_hold_more(
     image: str, output: dict[str, str], options: dict[str, Any], eight: bool
 ) -> None:
     assert OutputOptions(**options).show_8_bits(Job("a", image, "t.png", output)) is eight
+
+
+def test_without_the_linter_only_its_note_is_missing(photo: Path, trimap: Path, shipped_model: Model) -> None:
+    without_foreground = np.full((SIDE, SIDE), 128, np.uint8)  # of which the linter warns
+    without_foreground[:, :9] = 0
+    write_image(trimap, Image(without_foreground), overwrite=True)
+    notes: dict[bool, list[str]] = {True: [], False: []}
+    made = {}
+    for lint, found in notes.items():
+        run_job(job_of(photo, trimap, "alpha"), shipped_model, lint=lint, overwrite=True, on_note=found.append)
+        made[lint] = (photo.parent / "alpha.png").read_bytes()
+    assert made[True] == made[False]
+    assert len(notes[True]) == 1
+    assert notes[False] == []

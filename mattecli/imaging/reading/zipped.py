@@ -10,13 +10,13 @@ from __future__ import annotations
 
 import contextlib
 import threading
-import zlib
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, BinaryIO
 
 import numpy as np
+from isal import isal_zlib
 from numpy.typing import NDArray
 
 from mattecli.system.threads import thread_count
@@ -101,7 +101,7 @@ def _place(zipped: Zipped, number: int) -> tuple[slice, int, int]:
 def _pieces(handle: BinaryIO, reading: threading.Lock, stream: Stream) -> Iterator[bytes]:
     """What a stream holds, in pieces. Raises ValueError where it is damaged, or holds far more than its rows need."""
     at, left, wanted = stream
-    inflating, found = zlib.decompressobj(), 0
+    inflating, found = isal_zlib.decompressobj(), 0
     while not inflating.eof:
         content = inflating.unconsumed_tail
         if not content:
@@ -112,7 +112,7 @@ def _pieces(handle: BinaryIO, reading: threading.Lock, stream: Stream) -> Iterat
             left -= len(content)
         try:
             piece = inflating.decompress(content, _PIECE) if content else b""
-        except zlib.error as error:
+        except isal_zlib.error as error:  # type: ignore[misc]  # its stub says only "object"
             raise ValueError("its compressed data is damaged") from error
         found += len(piece)
         if not content or found > wanted + _BEYOND:

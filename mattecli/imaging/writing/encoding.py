@@ -5,12 +5,10 @@ The same pixels give the same bytes: nothing that changes between runs, such as 
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-import cv2
 import numpy as np
 import PIL.Image
 
@@ -179,12 +177,3 @@ FORMATS = {
     ".npy": Format("NumPy", (32,), True, _npy, profile=False),
     ".exr": Format("EXR", (32,), True, _exr, half=True, light=True),
 }
-
-
-def why_no_exr() -> str | None:
-    """Why OpenCV has no OpenEXR here, which reads it; None where it has it."""
-    if cv2.haveImageWriter("x.exr"):
-        return None
-    if os.environ.get("OPENCV_IO_ENABLE_OPENEXR") != "1":  # a host's own choice: see `system.process`
-        return "OpenCV has no EXR unless OPENCV_IO_ENABLE_OPENEXR=1 is set in the environment"
-    return "this build of OpenCV has no EXR"

@@ -1,4 +1,5 @@
 /** What the keys and buttons do, by the names of the table in `keys.js`. */
+import { following, left } from "./findings.js";
 import { VIEWS } from "./panels/top.js";
 import { toggleHelp } from "./panels/help.js";
 
@@ -36,12 +37,13 @@ function painting({ store, tools, photo }) {
     background: label(0),
     unknown: label(128),
     swap: () => label(store.now.label === 255 ? 0 : 255)(),
-    eraser: () => store.set({ eraser: !store.now.eraser, tool: store.now.tool === "box" || store.now.tool === "hand" ? "brush" : store.now.tool }),
+    eraser: () => store.set({ eraser: !store.now.eraser, tool: ["box", "hand", "edge"].includes(store.now.tool) ? "brush" : store.now.tool }),
     smaller: () => tools.resize(-1),
     larger: () => tools.resize(1),
     undo: () => photo()?.undo(),
     redo: () => photo()?.redo(),
     brush: tool("brush"),
+    edge: tool("edge"),
     lasso: tool("lasso"),
     polygon: tool("polygon"),
     fill: tool("fill"),
@@ -78,19 +80,32 @@ function looking({ store, viewer }) {
       const other = store.now.view === "photo" ? "cutout" : "photo";
       store.set({ wipe: store.now.wipe === null ? other : null, wipeAt: 0.5 });
     },
-    help: toggleHelp,
+    help: () => toggleHelp(Boolean(store.now.session?.report)),
   };
 }
 
+/**
+ * Goes to a doubtful place, which then counts as looked at.
+ * @param {Parts} parts
+ * @param {number} place in the list
+ */
+export function showFinding({ store, viewer }, place) {
+  const { findings, seen } = store.now;
+  const shown = findings?.[place];
+  if (!shown) return;
+  store.set({ finding: place, seen: [...seen, shown] });
+  viewer.goTo(shown.x, shown.y, Math.max(viewer.transform.scale, 1));
+}
+
 /** @param {Parts} parts @returns {Actions} */
-function matting({ store, viewer, photo, save, tools }) {
-  const finding = (/** @type {number} */ step) => () => {
-    const { findings, finding: now } = store.now;
+function matting(parts) {
+  const { store, photo, save, tools } = parts;
+  const finding = (/** @type {1 | -1} */ step) => () => {
+    const { findings, seen, finding: now } = store.now;
     if (!findings?.length) return photo()?.say(findings ? "There are no doubtful places." : "Press Matte to list doubtful places.");
-    const next = (now + step + findings.length) % findings.length;
-    store.set({ finding: now < 0 && step < 0 ? findings.length - 1 : next });
-    const { x, y } = findings[store.now.finding];
-    viewer.goTo(x, y, Math.max(viewer.transform.scale, 1));
+    const one = left(findings, seen) === 1;
+    showFinding(parts, following(findings, seen, now, step));
+    if (one && step > 0) photo()?.say("This is the last doubtful place.", "good");
   };
   return {
     propose: () => {
@@ -98,19 +113,21 @@ function matting({ store, viewer, photo, save, tools }) {
       const { box, painted, proposing } = store.now;
       if (proposing) return;
       if (!box && !painted) return photo()?.say("Drag a box around the subject first, or paint on it.");
-      void photo()?.propose({ source: box ? "box" : "strokes" });
+      void photo()?.proposals.make({ source: box ? "box" : "strokes" });
     },
     matte: () => {
       if (!store.now.painted) return photo()?.say("There is no trimap yet. Begin with a box, strokes or a mask.");
-      store.set({ view: store.now.view === "labels" || store.now.view === "trimap" ? "cutout" : store.now.view });
       const { matte, painted } = store.now;
-      if (matte?.kind === "exact" && matte.sequence === painted) photo()?.say("The exact matte is there.", "good");
-      else void photo()?.mattes.make("exact");
+      if (matte?.kind === "exact" && matte.sequence === painted) photo()?.mattes.show();
+      else void photo()?.mattes.make("exact", true);
     },
-    fromMatte: () => void photo()?.propose({ source: "matte" }),
+    fromMatte: () => void photo()?.proposals.make({ source: "matte" }),
     next: finding(1),
     previous: finding(-1),
     save,
+    accept: () => {
+      if (store.now.session?.report && !store.now.saving && !store.now.photo?.readonly) void photo()?.mattes.accept();
+    },
   };
 }
 
@@ -123,7 +140,9 @@ function moving({ store, viewer, open }) {
   };
   const beside = (/** @type {number} */ step) => () => {
     const photos = store.now.session?.photos ?? [];
-    const next = photos[photos.findIndex(({ id }) => id === store.now.photo?.id) + step];
+    const at = photos.findIndex(({ id }) => id === store.now.photo?.id);
+    const others = step > 0 ? photos.slice(at + 1) : photos.slice(0, Math.max(at, 0)).reverse();
+    const next = others.find(({ state }) => state !== "failed");
     if (next) open(next.id);
   };
   return {

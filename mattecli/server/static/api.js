@@ -11,12 +11,12 @@
  * @typedef {{run: number, kind: "preview" | "exact", sequence: number, box: BoxList | null, error?: number | string | null}}
  *   Matte
  * @typedef {{id: string, name: string, state: "untouched" | "started" | "done" | "failed"}} PhotoFact
- * @typedef {{version: string, photos: PhotoFact[], folder: string, can: Record<string, boolean>, products: string[]}}
- *   SessionFact
+ * @typedef {{version: string, photos: PhotoFact[], folder: string, can: Record<string, boolean>, products: string[],
+ *   report?: string | null}} SessionFact report: the name of the batch's report that the photos are from
  * @typedef {{id: string, name: string, width: number, height: number, levels: [number, number][], bits: number,
- *   linear: boolean, space: string, readonly: boolean, sequence: number, undoable: number, redoable: number, band: Band,
+ *   linear: boolean, space: string, readonly: boolean, takeable: boolean, sequence: number, undoable: number, redoable: number, band: Band,
  *   painted: number, matte: Matte | null, saved: number | null, estimate: {exact: number}, box?: BoxList | null}} OpenFact
- * @typedef {{kind: string, text: string, x: number, y: number, size: number}} Finding
+ * @typedef {{kind: string, text: string, x: number, y: number, size: number, box: BoxList}} Finding
  * @typedef {{type: string, photo?: string, [field: string]: any}} ServerEvent
  * @typedef {{products: string[], [option: string]: unknown}} SaveWish
  */
@@ -32,7 +32,7 @@ export class Api {
    */
   constructor(token, tab) {
     this._token = token;
-    this._tab = tab;
+    this.tab = tab;
   }
 
   /** @returns {Promise<SessionFact>} */
@@ -42,15 +42,16 @@ export class Api {
 
   /**
    * @param {string} id
+   * @param {boolean} [take] whether this tab is to paint it, also where another one does
    * @returns {Promise<OpenFact>}
    */
-  open(id) {
-    return this._json("POST", `/app/photos/${id}/open`, { tab: this._tab });
+  open(id, take = false) {
+    return this._json("POST", `/app/photos/${id}/open`, { tab: this.tab, take });
   }
 
   /** @param {string} id */
   close(id) {
-    return this._ask("POST", `/app/photos/${id}/close`, { tab: this._tab }, { keepalive: true });
+    return this._ask("POST", `/app/photos/${id}/close`, { tab: this.tab }, { keepalive: true });
   }
 
   health() {
@@ -125,6 +126,14 @@ export class Api {
   }
 
   /**
+   * Says whether a pointer is down on the picture.
+   * @param {boolean} down
+   */
+  pointer(down) {
+    return this._ask("POST", "/app/pointer", { down });
+  }
+
+  /**
    * @param {string} id
    * @returns {Promise<{sequence: number, findings: Finding[]}>}
    */
@@ -167,7 +176,7 @@ export class Api {
    * @returns {() => void} ends them
    */
   events(react, connected) {
-    const source = new EventSource(`/app/events?tab=${encodeURIComponent(this._tab)}`);
+    const source = new EventSource(`/app/events?tab=${encodeURIComponent(this.tab)}`);
     source.onopen = () => connected(true);
     source.onerror = () => connected(false, source.readyState === EventSource.CLOSED);
     source.onmessage = ({ data }) => react(JSON.parse(data));
@@ -201,11 +210,12 @@ export class Api {
    */
   async _ask(method, address, body, more = {}) {
     /** @type {Record<string, string>} */
-    const headers = { "X-Matte-Tab": this._tab };
+    const headers = { "X-Matte-Tab": this.tab };
     if (method !== "GET") headers["X-Matte-Token"] = this._token;
     const raw = body instanceof Blob;
     if (body !== undefined) headers["Content-Type"] = raw ? "application/octet-stream" : "application/json";
-    const signal = raw || more.keepalive ? undefined : AbortSignal.timeout(PATIENCE);
+    const slow = raw || more.keepalive || address.endsWith("/open"); // a large photo's mask is measured meanwhile
+    const signal = slow ? undefined : AbortSignal.timeout(PATIENCE);
     const sent = raw || body === undefined ? /** @type {Blob | undefined} */ (body) : JSON.stringify(body);
     let answer = await fetch(address, { method, headers, signal, body: sent, ...more });
     if (answer.status === 403 && method !== "GET" && (await this._renewed())) {

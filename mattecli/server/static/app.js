@@ -1,8 +1,10 @@
 /** The page: its parts, put together. */
-import { actionsOf } from "./actions.js";
+import { actionsOf, showFinding } from "./actions.js";
 import { Api } from "./api.js";
 import { react } from "./events.js";
 import { bindingOf } from "./keys.js";
+import { Held } from "./paint/held.js";
+import { Refusal } from "./paint/stroke.js";
 import { Tools } from "./paint/tools.js";
 import { beginPanel } from "./panels/begin.js";
 import { byId } from "./panels/elements.js";
@@ -14,7 +16,9 @@ import { fillToolbar } from "./panels/toolbar.js";
 import { fillTop } from "./panels/top.js";
 import { fillWipe, takeDrops } from "./panels/wipe.js";
 import { OpenPhoto } from "./photo.js";
+import { sentence } from "./sentence.js";
 import { Store, initialFields } from "./state.js";
+import { tabWord } from "./tab.js";
 import { composer } from "./view/composer.js";
 import { Viewer } from "./view/viewer.js";
 
@@ -22,7 +26,7 @@ const WORD = 30_000; // milliseconds between signs of life while the tab is hidd
 const TURN = 4_000; // milliseconds before a read-only tab asks whether it may write now
 
 const store = new Store(initialFields());
-const api = new Api(document.querySelector("meta[name=matte-token]")?.getAttribute("content") ?? "", tabWord());
+const api = new Api(document.querySelector("meta[name=matte-token]")?.getAttribute("content") ?? "", await tabWord());
 const compose = composer();
 /** @type {OpenPhoto | null} */
 let photo = null;
@@ -46,33 +50,35 @@ const tools = new Tools({
   photo: () => photo,
   pick: (colour) => {
     store.set({ tool: "brush" });
-    void photo?.propose({ source: "key", colour: `#${colour.map((value) => value.toString(16).padStart(2, "0")).join("")}` });
+    void photo?.proposals.make({ source: "key", colour: `#${colour.map((value) => value.toString(16).padStart(2, "0")).join("")}` });
   },
 });
 const act = (/** @type {string} */ name) => actions[name]?.();
 const finish = finishPanel(store, act, () => photo);
-const actions = actionsOf({ store, viewer, tools, photo: () => photo, open, save: finish.save });
+const parts = { store, viewer, tools, photo: () => photo, open, save: finish.save };
+const actions = actionsOf(parts);
 
 fillTop(store, act);
 fillToolbar(store, act);
 fillStatus(store);
 fillStrip(store, open);
 fillWipe(store);
-takeDrops((file) => void photo?.layFile(file));
+takeDrops((file) => void photo?.proposals.layFile(file));
 byId("panel").append(
   beginPanel(store, act, () => photo),
   mattePanel(store, act, () => photo),
-  judgePanel(store, act, (place) => (store.set({ finding: place - 1 }), act("next"))),
+  judgePanel(store, act, (place) => showFinding(parts, place)),
   finish.element,
 );
 store.watch(["view", "wipe", "wipeAt", "bare", "overlay", "strength", "gamma", "behind", "photo", "matte"], () => viewer.invalidate());
 store.watch(["exposure"], () => photo?.scene.renewPhoto());
 store.watch(["finish"], ({ finish: options }) => photo?.scene.setFinish(options));
 store.watch(["tool"], ({ tool }) => {
-  picture.dataset.cursor = tool === "hand" ? "hand" : tool === "brush" ? "none" : "cross";
+  picture.dataset.cursor = cursorOf(tool);
 });
 addEventListener("themechange", () => viewer.invalidate());
 listenToKeys();
+holdRuns();
 keepEvents();
 void start();
 
@@ -90,7 +96,7 @@ async function start() {
     const session = await api.session();
     store.set({ session });
     const last = sessionStorage.getItem("photo");
-    const first = session.photos.find(({ id }) => id === last) ?? session.photos[0];
+    const first = session.photos.find(({ id }) => id === last) ?? session.photos.find(({ state }) => state !== "failed") ?? session.photos[0];
     if (first) await open(first.id);
     else byId("opening").textContent = "There is no photo here. Name photos or a folder of photos on the command line.";
   } catch (error) {
@@ -108,11 +114,13 @@ async function open(id) {
     const fact = await api.open(id);
     if (turn !== opening) return;
     leave();
-    const { box, findings, finding, run, proposing, saving } = initialFields();
-    store.set({ box, findings, finding, run, proposing, saving, exposure: 0, message: null });
+    const { box, findings, finding, seen, run, proposing, saving } = initialFields();
+    store.set({ box, findings, finding, seen, run, proposing, saving, exposure: 0, gamma: 1, message: null });
     photo = new OpenPhoto({ api, store, viewer, fact, compose });
     photo.scene.setFinish(store.now.finish);
-    store.set(fact.painted ? { tool: "brush", view: "labels" } : { tool: "box", view: "photo" });
+    if (!fact.matte) photo.mattes.soon(); // there is none after a restart
+    const judged = store.now.session?.report && fact.matte; // a batch's photo is looked at first
+    store.set(fact.painted ? { tool: "brush", view: judged ? "cutout" : "labels" } : { tool: "box", view: "photo" });
     viewer.open(photo.scene, { width: fact.width, height: fact.height });
     if (store.now.size === usualSize) {
       usualSize = Math.max(5, Math.round(Math.max(fact.width, fact.height) / 25));
@@ -121,7 +129,13 @@ async function open(id) {
     sessionStorage.setItem("photo", id);
     byId("opening").hidden = true;
   } catch (error) {
-    store.set({ message: { text: /** @type {Error} */ (error).message, kind: "bad" } });
+    const { session } = store.now;
+    const damaged = error instanceof Refusal && error.status === 400;
+    const photos = session?.photos.map((one) => (one.id === id && damaged ? { ...one, state: /** @type {const} */ ("failed") } : one));
+    if (session && photos) store.set({ session: { ...session, photos } });
+    const text = sentence(/** @type {Error} */ (error).message);
+    if (!photo) byId("opening").textContent = text;
+    store.set({ message: { text, kind: "bad" } });
   }
 }
 
@@ -137,7 +151,7 @@ function listenToKeys() {
   addEventListener("pointerdown", () => delete document.body.dataset.tabbing);
   addEventListener("keydown", (event) => {
     if (event.key === "Tab") document.body.dataset.tabbing = "true"; // the focus is shown on the picture, too
-    const binding = bindingOf(event);
+    const binding = bindingOf(event, Boolean(store.now.session?.report));
     if (!binding || inControl(event) || (byId("help").matches("[open]") && binding.action !== "help")) return;
     if (binding.held || event.ctrlKey || event.key.length === 1 || event.target === picture || event.target === document.body || event.key.startsWith("F")) {
       event.preventDefault();
@@ -151,12 +165,17 @@ function listenToKeys() {
     if (tools.panning) store.set({ tool: store.now.tool });
     tools.panning = false;
     store.set({ bare: false });
-    picture.dataset.cursor = store.now.tool === "hand" ? "hand" : store.now.tool === "brush" ? "none" : "cross";
+    picture.dataset.cursor = cursorOf(store.now.tool);
   };
   addEventListener("keyup", (event) => {
     if (bindingOf(event)?.held) released();
   });
   addEventListener("blur", released);
+}
+
+/** @param {import("./state.js").Tool} tool */
+function cursorOf(tool) {
+  return tool === "hand" ? "hand" : tool === "brush" || tool === "edge" ? "none" : "cross";
 }
 
 const REPEATED = new Set(["smaller", "larger", "undo", "redo", "in", "out", "next", "previous", "moveLeft", "moveRight", "moveUp", "moveDown"]);
@@ -167,9 +186,19 @@ const REPEATED = new Set(["smaller", "larger", "undo", "redo", "in", "out", "nex
  */
 function inControl({ target, key, ctrlKey, metaKey }) {
   if (!(target instanceof HTMLElement) || target === picture) return false;
+  const slides = key.startsWith("Arrow") || key === "Home" || key === "End";
+  if (target.matches("input[type=range]")) return slides && !(ctrlKey || metaKey);
   const moves = key === " " || key === "Enter" || key.startsWith("Arrow") || key.startsWith("Page") || key === "Home" || key === "End";
   if (target.matches("input[type=number], input[type=text], select")) return !(ctrlKey || metaKey || key === "Escape" || key === "F1");
   return moves && target.matches("input, button, summary, a, [role=slider]") && !(ctrlKey || metaKey);
+}
+
+/** Runs pause while a pointer is down on the picture. A word that is lost does no harm. */
+function holdRuns() {
+  const tell = (/** @type {boolean} */ down) => void api.pointer(down).catch(() => undefined);
+  const held = new Held({ tell, running: () => store.now.run !== null });
+  picture.addEventListener("pointerdown", () => held.press());
+  for (const end of ["pointerup", "pointercancel", "lostpointercapture"]) picture.addEventListener(end, () => held.release());
 }
 
 /** One stream of events for the tab, while it is seen. */
@@ -179,7 +208,7 @@ function keepEvents() {
   let seen = false;
   const begin = () => {
     end = api.events(
-      (event) => photo && react(photo, event),
+      (event) => photo && react(photo, event, actions.nextPhoto),
       (open, ended) => {
         if (ended) setTimeout(() => end && begin(), TURN);
         if (open && seen) void photo?.resync().catch(() => undefined); // the stream tells of the next failure
@@ -208,11 +237,4 @@ function keepEvents() {
   addEventListener("beforeunload", (event) => {
     if (store.now.unsent) event.preventDefault(); // strokes that the server does not have would be lost
   });
-}
-
-function tabWord() {
-  const known = sessionStorage.getItem("tab");
-  const word = known ?? crypto.randomUUID();
-  sessionStorage.setItem("tab", word);
-  return word;
 }

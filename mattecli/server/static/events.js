@@ -9,19 +9,20 @@ import { sentence } from "./sentence.js";
 /**
  * @param {OpenPhoto} photo
  * @param {ServerEvent} event
+ * @param {() => void} goOn opens the next photo
  */
-export function react(photo, event) {
+export function react(photo, event, goOn) {
   if (event.photo !== undefined && event.photo !== photo.id) return;
-  REACTIONS[event.type]?.(photo, event);
+  REACTIONS[event.type]?.(photo, event, goOn);
 }
 
-/** @type {Record<string, (photo: OpenPhoto, event: ServerEvent) => void>} */
+/** @type {Record<string, (photo: OpenPhoto, event: ServerEvent, goOn: () => void) => void>} */
 const REACTIONS = {
   proposal(photo, { proposal, error, cancelled, inside, outside, notes }) {
     const { proposing } = photo.store.now;
     if (proposing !== proposal && proposing !== "…") return; // a newer one is being made
     if (cancelled) return;
-    if (!error) return photo.lay({ proposal, inside, outside, notes: notes ?? [] });
+    if (!error) return photo.proposals.lay({ proposal, inside, outside, notes: notes ?? [] });
     photo.store.set({ proposing: null });
     photo.say(sentence(error), "bad");
   },
@@ -40,7 +41,9 @@ const REACTIONS = {
     scene.showMatte(matte);
     if (matte.kind === "exact") {
       void photo.mattes.find();
-      photo.say(matte.sequence === painted ? "The exact matte is ready." : "The exact matte is ready, from older paint.", "good");
+      const isAsked = matte.run === photo.mattes.asked;
+      if (isAsked && matte.sequence === painted) photo.mattes.show(); // who has painted on goes on
+      else if (isAsked) photo.say("The exact matte is ready, from older paint.", "good");
     }
     if (matte.sequence !== painted && fact) photo.mattes.soon();
   },
@@ -49,20 +52,27 @@ const REACTIONS = {
     if (photo.store.now.run?.run === run) photo.store.set({ run: null });
     if (cancelled) return;
     photo.say(sentence(error), "bad");
+    photo.mattes.accepting = false;
     photo.store.set({ saving: null });
   },
 
-  saved(photo, { files, sequence, error }) {
+  saved(photo, { files, sequence, error, approved }, goOn) {
     photo.store.set({ saving: null });
     if (error) return photo.say(sentence(error), "bad");
     const names = files.map((/** @type {{name: string}} */ { name }) => name);
     photo.store.set({ saved: sequence });
-    photo.say(`Saved ${names.join(", ")}.`, "good");
+    const saved = names.length ? `Saved ${names.join(", ")}.` : "";
+    photo.say(approved ? `Approved. ${saved}`.trim() : saved, "good");
+    if (photo.mattes.accepting) goOn();
   },
 
   changed(photo, { file }) {
     const what = file === "photo" ? "photo" : "trimap";
     photo.say(`The ${what} was changed on disk since it was opened. Open the page anew before you save.`, "bad");
+  },
+
+  taken(photo, { tab }) {
+    if (tab !== photo.api.tab) photo.taken();
   },
 
   closing(photo) {

@@ -20,6 +20,7 @@ export const BINDINGS = [
   row("Paint", "undo", ["Ctrl+Z", "Alt+Backspace"], "Undo", "Take back the last change"),
   row("Paint", "redo", ["Ctrl+Shift+Z", "Ctrl+Y"], "Redo", "Do again what was taken back"),
   row("Tools", "brush", ["D", "P"], "Brush", "Draw; Shift and a click draw a straight line"),
+  row("Tools", "edge", ["C", "Shift+C"], "Edge brush", "Draw along an edge: it lays an unknown band on the strongest edge in the circle"),
   row("Tools", "lasso", ["L", "Shift+L"], "Lasso", "Paint what the outline encloses"),
   row("Tools", "polygon", ["K", "Shift+K"], "Polygon", "Click corners; a double click or Enter closes it"),
   row("Tools", "close", ["Enter", "Shift+Enter"], "Close a polygon", "A double click does it, too"),
@@ -51,14 +52,23 @@ export const BINDINGS = [
   row("Page", "cancel", ["Escape", "Ctrl+."], "Cancel", "Stop an outline or the matte, or close this list"),
 ];
 
+/** Keys for the photos of a batch's report. They come before the others, each of which has another key, too. */
+export const REPORT_BINDINGS = [
+  row("Batch", "accept", ["A", "Shift+A"], "Accept", "Approve the matte for the batch, and go on"),
+  row("Batch", "nextPhoto", ["N", "PageDown"], "Next photo", "Of the report, the worst first"),
+  row("Batch", "previousPhoto", ["P", "PageUp"], "Previous photo", "Of the report"),
+];
+
 /**
  * The action of a key press, or null.
  * @param {KeyPress} press
+ * @param {boolean} [inReport] whether the photos are those of a batch's report
  * @returns {Binding | null}
  */
-export function bindingOf(press) {
+export function bindingOf(press, inReport = false) {
   const name = pressed(press);
-  return BINDINGS.find(({ keys }) => keys.some((key) => same(key, name, press))) ?? null;
+  const bindings = inReport ? [...REPORT_BINDINGS, ...BINDINGS] : BINDINGS;
+  return bindings.find(({ keys }) => keys.some((key) => same(key, name, press))) ?? null;
 }
 
 /**
@@ -66,7 +76,7 @@ export function bindingOf(press) {
  * @param {string} action
  */
 export function tipOf(action) {
-  const found = BINDINGS.find((binding) => binding.action === action);
+  const found = [...BINDINGS, ...REPORT_BINDINGS].find((binding) => binding.action === action);
   return found ? `${found.tip} (${found.keys.map(shown).join(" or ")})` : "";
 }
 

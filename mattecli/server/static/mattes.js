@@ -10,6 +10,10 @@ export class Mattes {
   constructor(photo) {
     this._photo = photo;
     this._timer = 0;
+    /** The run that a person asked for, whose end is told. */
+    this.asked = 0;
+    /** Whether the photo is left when it is saved. */
+    this.accepting = false;
   }
 
   /** Makes a matte when nothing has changed for a moment. */
@@ -42,17 +46,28 @@ export class Mattes {
     return !box || (box[0] <= left && box[1] <= top && box[2] >= right && box[3] >= bottom);
   }
 
-  /** @param {"preview" | "exact"} kind */
-  async make(kind) {
+  /**
+   * @param {"preview" | "exact"} kind
+   * @param {boolean} [asked] whether a person asked for it
+   */
+  async make(kind, asked = false) {
     const { left, top, right, bottom } = this._photo.viewer.visible;
     const small = (right - left) * (bottom - top) <= MOST_PREVIEWED;
     try {
       await this._photo.sent();
       const { run } = await this._photo.api.matte(this._photo.id, kind, kind === "preview" && small ? [left, top, right, bottom] : undefined);
+      if (asked) this.asked = run;
       if (this._photo.store.now.matte?.run !== run) this._photo.store.set({ run: { run, kind, share: 0, left: null } });
     } catch (error) {
       this._photo.say(sentence(/** @type {Error} */ (error).message), "bad");
     }
+  }
+
+  /** Shows the matte instead of the labels that it was made from. */
+  show() {
+    const { view } = this._photo.store.now;
+    this._photo.store.set({ view: view === "labels" || view === "trimap" ? "cutout" : view });
+    this._photo.say("The exact matte is ready.", "good");
   }
 
   cancel() {
@@ -75,12 +90,21 @@ export class Mattes {
       const { save } = await this._photo.api.save(this._photo.id, wish);
       this._photo.store.set({ saving: save });
     } catch (error) {
+      this.accepting = false;
       this._photo.say(sentence(/** @type {Error} */ (error).message), "bad");
     }
   }
 
-  /** Starts no more. */
+  /** Approves the matte for the batch. The page then goes on to the next photo. */
+  async accept() {
+    this.accepting = true;
+    await this.save({ products: ["alpha"] });
+  }
+
+  /** Starts no more, and ends a run that nobody asked for. */
   close() {
     clearTimeout(this._timer);
+    const { run, saving } = this._photo.store.now;
+    if (run && run.run !== this.asked && !saving) void this._photo.api.cancel(this._photo.id, run.run).catch(() => undefined);
   }
 }

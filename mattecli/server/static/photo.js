@@ -2,6 +2,7 @@
  * The open photo: what is painted and proposed, between the store, the scene and the server.
  */
 import { Mattes } from "./mattes.js";
+import { Proposals } from "./proposals.js";
 import { sentence } from "./sentence.js";
 import { OperationQueue, Refusal } from "./paint/stroke.js";
 import { Scene } from "./view/scene.js";
@@ -17,8 +18,6 @@ import { Scene } from "./view/scene.js";
  * @typedef {{api: Api, store: PageStore, viewer: Viewer, fact: OpenFact,
  *   compose: import("./view/scene.js").Options["compose"]}} Parts
  */
-
-const BEFORE_PROPOSAL = 300; // milliseconds after the pen went up
 
 /** Layers of a matte, which are those of its run. */
 const MATTED = new Set(["alpha", "finished", "colours"]);
@@ -50,9 +49,7 @@ export class OpenPhoto {
       pending: () => this.queue.entries,
     });
     this.mattes = new Mattes(this);
-    this._proposalTimer = 0;
-    this._refined = 0; // the number of the last base, if a stroke led to it
-    this._again = false;
+    this.proposals = new Proposals(this);
     const begun = JSON.parse(sessionStorage.getItem(`begun/${fact.id}`) ?? "{}"); // before a reload
     if (begun.box && fact.painted) store.set({ box: begun.box });
     store.set({ begun: fact.painted ? (begun.source ?? null) : null });
@@ -66,6 +63,7 @@ export class OpenPhoto {
   sync(fact) {
     const { painted, undoable, redoable, band, matte, saved } = fact;
     const hasBase = band.reach > 0;
+    if (painted !== this.store.now.painted && this.queue.unsent === 0) this.scene.renewLabels(); // another tab painted
     const box = this.store.now.box ?? fact.box ?? null;
     this.store.set({ photo: fact, painted, undoable, redoable, band, matte, saved, hasBase, box });
     this.store.set({ estimate: fact.estimate?.exact ?? null });
@@ -132,7 +130,29 @@ export class OpenPhoto {
 
   /** @returns {void} */
   refuse() {
-    this.say("This photo is open elsewhere, so it is read-only here. The page notices when it is free.", "bad");
+    const { photo } = this.store.now;
+    this.say(photo?.takeable ? "Another tab paints this photo. Press Take over to paint here." : "This photo is open in another `matte ui`, so it is read-only here. The page notices when it is free.", "bad");
+  }
+
+  /** This tab paints the photo from now on; another one no longer does. */
+  async takeOver() {
+    try {
+      const fact = await this.api.open(this.id, true);
+      if (this.queue.unsent === 0) this.queue.last = fact.sequence;
+      this.sync(fact);
+      if (fact.readonly) this.refuse();
+      else this.say("You paint here now. The other tab is read-only.", "good");
+    } catch (error) {
+      this.say(sentence(/** @type {Error} */ (error).message), "bad");
+    }
+  }
+
+  /** Another tab paints the photo from now on. */
+  taken() {
+    const { photo } = this.store.now;
+    if (!photo || photo.readonly) return;
+    this.store.set({ photo: { ...photo, readonly: true, takeable: true } });
+    this.say("Another tab has taken over this photo, so it is read-only here.", "bad");
   }
 
   /** @param {Shape} shape */
@@ -154,7 +174,7 @@ export class OpenPhoto {
   undo() {
     const { undoable } = this.store.now;
     if (undoable + this.queue.unsent === 0) return this.say("There is nothing to undo.");
-    const refined = this._refined === this.queue.last; // the proposal that followed a stroke goes with it
+    const refined = this.proposals.refined === this.queue.last; // the proposal that followed a stroke goes with it
     this.do({ kind: "undo" });
     if (refined && undoable > 1) this.do({ kind: "undo" });
   }
@@ -201,76 +221,13 @@ export class OpenPhoto {
     this.queue.settle((entry) => this.scene.drawn(entry));
     if (painted === before) return;
     const refines = (kind === "stroke" || kind === "polygon" || kind === "fill") && label !== 128;
-    if (refines) this._refineSoon();
+    if (refines) this.proposals.soon();
     this.mattes.soon();
   }
 
   /** Forgets strokes that the labels on the screen have. To be called for each frame. */
   settle() {
     if (this.queue.entries.length) this.queue.settle((entry) => this.scene.drawn(entry));
-  }
-
-  // Proposals
-
-  /**
-   * @param {{source: string, colour?: string}} from
-   * @param {boolean} [again] whether a stroke led to it
-   */
-  async propose(from, again = false) {
-    const box = this.store.now.box;
-    const painted = from.source === "box" || from.source === "strokes";
-    if (!again) {
-      this.store.set({ begun: painted ? from.source : null });
-      sessionStorage.setItem(`begun/${this.id}`, JSON.stringify({ source: this.store.now.begun, box }));
-    }
-    const whole = box && painted ? { ...from, box } : from;
-    await this._proposed(() => this.api.propose(this.id, whole), again);
-  }
-
-  /** @param {Blob} file a mask, trimap, matte or cut-out */
-  async layFile(file) {
-    this.store.set({ begun: null });
-    await this._proposed(() => this.api.base(this.id, file), false);
-  }
-
-  /**
-   * @param {() => Promise<{proposal: string}>} ask
-   * @param {boolean} again
-   */
-  async _proposed(ask, again) {
-    this._again = again;
-    this.store.set({ proposing: "…" });
-    try {
-      await this.sent();
-      const { proposal } = await ask();
-      if (this.store.now.proposing) this.store.set({ proposing: proposal });
-    } catch (error) {
-      this.store.set({ proposing: null });
-      this.say(sentence(/** @type {Error} */ (error).message), "bad");
-    }
-  }
-
-  /**
-   * A proposal is ready: lays it under the paint.
-   * @param {{proposal: string, inside: number, outside: number, notes: string[]}} made
-   */
-  lay({ proposal, inside, outside, notes }) {
-    const { band, hasBase } = this.store.now;
-    const kept = this._again && hasBase; // the slider stays where it was put
-    this.do({ kind: "base", proposal, inside: kept ? band.inside : inside, outside: kept ? band.outside : outside });
-    this._refined = this._again ? this.queue.last : 0;
-    this.store.set({ proposing: null });
-    if (this._again) return;
-    const { view, tool } = this.store.now;
-    this.store.set({ view: view === "photo" ? "labels" : view, tool: tool === "box" ? "brush" : tool });
-    this.say(notes.length ? notes.map(sentence).join(" ") : "The trimap is ready. Paint where it is wrong.", "good");
-  }
-
-  _refineSoon() {
-    clearTimeout(this._proposalTimer);
-    const { refining, hasBase, begun } = this.store.now;
-    if (!refining || !hasBase || !begun) return;
-    this._proposalTimer = setTimeout(() => void this.propose({ source: begun }, true), BEFORE_PROPOSAL);
   }
 
   /** Waits until the server has every operation. */
@@ -287,7 +244,7 @@ export class OpenPhoto {
       this.store.set({ session: { ...session, photos } });
     }
     this.mattes.close();
-    clearTimeout(this._proposalTimer);
+    this.proposals.close();
     this.queue.close();
   }
 }

@@ -6,7 +6,7 @@
  * @typedef {import("./api.js").BoxList} BoxList
  * @typedef {import("./view/compose.js").Kind} Kind
  * @typedef {import("./view/compose.js").Overlay} Overlay
- * @typedef {"brush" | "lasso" | "polygon" | "fill" | "box" | "hand" | "pick"} Tool
+ * @typedef {"brush" | "edge" | "lasso" | "polygon" | "fill" | "box" | "hand" | "pick"} Tool
  * @typedef {{run: number, kind: "preview" | "exact", share: number, left: number | null}} Run left: seconds
  * @typedef {{text: string, kind: "good" | "bad" | "plain"}} Message
  *
@@ -50,6 +50,7 @@
  * @property {string | null} saving
  * @property {import("./api.js").Finding[] | null} findings
  * @property {number} finding the one that is shown; -1 for none
+ * @property {import("./api.js").Finding[]} seen those that were looked at, also of earlier mattes
  * @property {Message | null} message
  */
 
@@ -60,7 +61,7 @@ export function initialFields() {
     likeness: null,     view: "photo", wipe: null, wipeAt: 0.5, bare: false, overlay: "tint", strength: 0.4, gamma: 1, exposure: 0,
     behind: "checker", scale: 1, painted: 0, undoable: 0, redoable: 0, band: { inside: 0, outside: 0, reach: 0 },
     unsent: 0, online: true, matte: null, run: null, estimate: null, automatic: true, refining: true, box: null, begun: null,
-    proposing: null, hasBase: false, finish: {}, saved: null, saving: null, findings: null, finding: -1, message: null,
+    proposing: null, hasBase: false, finish: {}, saved: null, saving: null, findings: null, finding: -1, seen: [], message: null,
   };
 }
 

@@ -75,9 +75,9 @@ def opened(chromium: Any, address: str) -> Iterator[Callable[..., Page]]:
     """Opens the page in a tab of its own, and checks at the end that nothing went wrong there."""
     contexts = []
 
-    def open_page(*, width: int = 1280, height: int = 800, ratio: float = 1) -> Page:
+    def open_page(*, width: int = 1280, height: int = 800, ratio: float = 1, touch: bool = False) -> Page:
         size = {"width": width, "height": height}
-        context = chromium.new_context(viewport=size, device_scale_factor=ratio)
+        context = chromium.new_context(viewport=size, device_scale_factor=ratio, has_touch=touch)
         context.set_default_timeout(20_000)
         contexts.append(context)
         return Page(context.new_page(), address)

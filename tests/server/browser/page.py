@@ -146,6 +146,12 @@ class Page:
         dx, dy = round(x * ratio), round(y * ratio)
         return [((px * ratio - dx - left) / scale, (py * ratio - dy - top) / scale) for px, py in points]
 
+    def in_window(self, points: Points) -> Points:
+        """Points of the picture as points of the window, by the transform alone."""
+        scale, left, top = self.transform
+        x, y = self.corner()
+        return [(x + (px * scale + left) / self.ratio, y + (py * scale + top) / self.ratio) for px, py in points]
+
     # The server's side
 
     def labels(self, height: int, width: int) -> NDArray[np.uint8]:

@@ -115,7 +115,7 @@ def test_a_reload_keeps_everything(opened: Opened) -> None:
     page.press("b")
     x, y = page.middle()
     page.stroke([(x - 40, y), (x + 40, y)])
-    page.sent()
+    draw_along_the_disc(page)
     labels, status = page.labels(HEIGHT, WIDTH), page.status
     page.tab.reload()
     page.ready()
@@ -124,6 +124,28 @@ def test_a_reload_keeps_everything(opened: Opened) -> None:
     page.press("Control+z")
     page.sent()
     assert not np.array_equal(page.labels(HEIGHT, WIDTH), labels)
+
+
+def draw_along_the_disc(page: Page) -> None:
+    """Draw beside the disc's edge with the edge brush: the unknown band lies on the edge, which is 414 pixels away."""
+    arc = [(1010 + 414 * np.cos(a), 760 + 414 * np.sin(a)) for a in np.linspace(-0.8, 0.8, 9)]
+    set_size(page, 200)
+    page.stroke(page.in_window(arc))
+    page.sent()
+    before = page.labels(HEIGHT, WIDTH)
+    page.press("c")
+    set_size(page, 80)
+    angles = np.linspace(-0.6, 0.6, 13)
+    away = 414 + 20 * np.cos(7 * angles)
+    page.stroke(
+        page.in_window([(1010 + r * np.cos(a), 760 + r * np.sin(a)) for a, r in zip(angles, away, strict=True)])
+    )
+    page.sent()
+    rows, columns = np.nonzero((page.labels(HEIGHT, WIDTH) == 128) & (before != 128))
+    found = np.hypot(rows - 760, columns - 1010)
+    assert len(found) > 10_000
+    assert np.abs(found - 414).max() < 40 / 2 + 6
+    assert abs(found.mean() - 414) < 2
 
 
 def test_a_second_tab_is_read_only(opened: Opened) -> None:
@@ -137,12 +159,30 @@ def test_a_second_tab_is_read_only(opened: Opened) -> None:
     second.stroke([(x, y), (x + 30, y)])
     second.rest()
     assert np.array_equal(second.labels(HEIGHT, WIDTH), before)
+    second.tab.get_by_role("button", name="Take over").click()
+    first.until("document.querySelector('#toast').textContent.includes('Another tab has taken over')")
+    second.until("!document.querySelector('#status').textContent.includes('read-only')")
+    second.stroke([(x, y), (x + 30, y)])
+    second.sent()
+    assert not np.array_equal(second.labels(HEIGHT, WIDTH), before)
+    second.press("Control+z")
+    second.sent()
+    assert "read-only" in first.status
+    with first.tab.context.expect_page() as opening:
+        first.tab.evaluate("window.open(location.href)")  # it has the first one's session, as a duplicated tab has
+    third = opening.value
+    third.wait_for_selector("text=read-only")
+    assert third.evaluate("sessionStorage.getItem('tab')") != first.tab.evaluate("sessionStorage.getItem('tab')")
+    third.close()
+    second.leave()
+    first.until("!document.querySelector('#status').textContent.includes('read-only')")
 
 
 def test_from_box_to_saved_files_by_keyboard_alone(opened: Opened, saved: Path) -> None:
     page = opened()
     page.press("PageDown")
     page.until("document.title.startsWith('small.png')")
+    page.until("document.querySelectorAll('#strip img[data-there=true]').length === 2")
     tab_to(page, "SUMMARY", "Other ways to begin")
     page.press("Enter")
     for side, value in (("Left", 104), ("Top", 52), ("Right", 300), ("Bottom", 252)):
@@ -200,3 +240,39 @@ def test_axe_finds_nothing_serious(opened: Opened) -> None:
             assert [(one["id"], one["nodes"][0]["html"]) for one in serious] == [], theme
         page.press("Escape")
         page.tab.locator("#zoom button", has_text="ark" if theme == "light" else "ight").click()
+
+
+def test_two_fingers_zoom_and_a_pen_paints_by_its_pressure(opened: Opened) -> None:
+    page = opened(touch=True)
+    page.press("d")
+    device = page.tab.context.new_cdp_session(page.tab)
+    x, y = page.middle()
+    before, painted, (middle,) = page.transform, page.status, page.on_picture([(x, y)])
+    for kind, apart in (("Start", 0), ("Start", 50), *(("Move", 50 + 10 * step) for step in range(1, 6)), ("End", 0)):
+        fingers = [(x - apart, y), (x + apart, y)][: 1 if apart == 0 else 2] if kind != "End" else []
+        points = [{"x": px, "y": py, "id": finger} for finger, (px, py) in enumerate(fingers)]
+        device.send("Input.dispatchTouchEvent", {"type": f"touch{kind}", "touchPoints": points})
+    page.rest()
+    assert page.transform[0] / before[0] == pytest.approx(2, rel=0.02)
+    assert page.on_picture([(x, y)])[0] == pytest.approx(middle, abs=3), "the point between the fingers stays"
+    assert page.status == painted, "the first finger paints nothing"
+
+    def pen(kind: str, shift: float, force: float) -> None:
+        at = {"x": x + shift, "y": y, "button": "left", "buttons": 1, "pointerType": "pen", "force": force}
+        device.send("Input.dispatchMouseEvent", {"type": f"mouse{kind}", "clickCount": 1, **at})
+
+    pen("Pressed", 0, 0.5)  # from the first touch of a pen on there is a box for its pressure
+    pen("Released", 0, 0)
+    page.press("Control+z")
+    page.tab.get_by_label("Pressure").check()
+    set_size(page, 40)
+    pen("Pressed", -80, 0.2)
+    pen("Moved", 80, 1.0)
+    pen("Released", 80, 0)
+    page.sent()
+    labels = page.labels(HEIGHT, WIDTH)
+    for shift, radius in ((-80, 4), (0, 12), (80, 20)):
+        ((column, _),) = page.on_picture([(x + shift, y)])
+        assert (labels[:, int(column)] == 255).sum() == pytest.approx(2 * radius, abs=2)
+    page.press("Control+z")
+    page.sent()

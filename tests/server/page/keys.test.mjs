@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { BINDINGS, bindingOf, shown, tipOf } from "../../../mattecli/server/static/keys.js";
+import { BINDINGS, REPORT_BINDINGS, bindingOf, shown, tipOf } from "../../../mattecli/server/static/keys.js";
 
 /** The press that a key of the table describes. */
 function pressOf(key) {
@@ -42,4 +42,17 @@ test("keys of the browser stay the browser's", () => {
 test("a tooltip says what it does and by which keys", () => {
   assert.equal(tipOf("fit"), "Show the whole picture (0 or Home)");
   assert.equal(shown(" "), "Space");
+});
+
+test("with a batch's report N and P go on, and what they did has other keys", () => {
+  for (const { action, keys } of REPORT_BINDINGS) {
+    assert.equal(keys.length, 2, action);
+    for (const key of keys) assert.equal(bindingOf(pressOf(key), true)?.action, action, key);
+  }
+  const taken = new Set(REPORT_BINDINGS.flatMap(({ keys }) => keys));
+  for (const { action, keys } of BINDINGS) {
+    const left = keys.filter((key) => !taken.has(key) || bindingOf(pressOf(key), true)?.action === action);
+    assert.ok(left.length > 0, action);
+  }
+  assert.equal(bindingOf({ key: "a" }), null);
 });

@@ -5,6 +5,7 @@ import { toView } from "../view/transform.js";
 import { drawOver } from "../view/over.js";
 import { panning, pinching, wheel } from "./gestures.js";
 import { dragged, grip } from "./box.js";
+import { Drawing, coalesced } from "./drawing.js";
 
 /**
  * @typedef {import("./stroke.js").Shape} Shape
@@ -30,8 +31,7 @@ export class Tools {
     this._touches = new Map();
     /** @type {[number, number][]} corners of a polygon, in pixels of the picture */
     this._corners = [];
-    /** @type {import("./raster.js").BrushPoint | null} where the last stroke ended */
-    this._last = null;
+    this._drawing = new Drawing(this);
     /** @type {PointerEvent | null} */
     this._pointer = null;
     this._sizing = false;
@@ -93,22 +93,25 @@ export class Tools {
         return;
       }
     }
-    if (!this._photo() || this._gesture) return;
-    this._gesture = this._begin(event);
+    const photo = this._photo();
+    if (photo && !this._gesture) this._gesture = this._begin(photo, event);
   }
 
   /**
+   * @param {OpenPhoto} photo
    * @param {PointerEvent} event
    * @returns {Gesture | null}
    */
-  _begin(event) {
+  _begin(photo, event) {
     const { tool } = this.store.now;
     if (event.button === 1 || this.panning || tool === "hand") return panning(this.viewer, event);
     if (event.button === 2) return this._resizing(event);
     if (event.button !== 0 && event.button !== 5) return null;
-    if (this.store.now.photo?.readonly) return this._photo()?.refuse() ?? null;
+    if (this.store.now.photo?.readonly) return photo.refuse(), null;
     if (this.store.now.view === "photo" && tool !== "box" && tool !== "pick") this.store.set({ view: "labels" });
-    if (tool === "brush") return this._stroke(event);
+    const erasing = this.store.now.eraser || (event.buttons & 32) !== 0;
+    if (tool === "brush") return this._drawing.stroke(photo, this._shape(erasing, false), event);
+    if (tool === "edge") return this._drawing.edge(photo, this._shape(false, false), event);
     if (tool === "lasso") return this._lasso(event);
     if (tool === "box") return this._box(event);
     if (tool === "polygon") return this._corner(event);
@@ -162,48 +165,12 @@ export class Tools {
     return { move, end, cancel: end };
   }
 
-  /** @param {PointerEvent} event @returns {Gesture | null} */
-  _stroke(event) {
-    const photo = /** @type {OpenPhoto} */ (this._photo());
-    const scene = photo.scene;
-    const shape = this._shape(this.store.now.eraser || (event.buttons & 32) !== 0, false);
-    shape.colours = this._coloursAt(event);
-    scene.live.current = shape;
-    if (event.shiftKey && this._last) this._add(shape, this._last);
-    this._add(shape, this._brushAt(event));
-    return {
-      move: (at) => {
-        const events = at.getCoalescedEvents?.() ?? [];
-        for (const one of events.length ? events : [at]) this._add(shape, this._brushAt(one));
-      },
-      end: () => {
-        this._last = shape.points[shape.points.length - 1];
-        photo.paint(shape);
-        scene.live.current = null;
-      },
-      cancel: () => (scene.live.current = null, this.viewer.invalidate()),
-    };
-  }
-
-  /**
-   * @param {Shape} shape
-   * @param {import("./raster.js").BrushPoint} point
-   */
-  _add(shape, point) {
-    const last = shape.points.at(-1);
-    if (last && last.every((value, i) => value === point[i])) return;
-    shape.points.push(point);
-    this._photo()?.scene.extend(this.viewer.views);
-    this.viewer.invalidate();
-  }
-
   /** @param {PointerEvent} event @returns {Gesture} */
   _lasso(event) {
     this._corners = [this.viewer.pointOf(event)];
     return {
       move: (at) => {
-        const events = at.getCoalescedEvents?.() ?? [at];
-        for (const one of events) this._corners.push(this.viewer.pointOf(one));
+        for (const one of coalesced(at)) this._corners.push(this.viewer.pointOf(one));
       },
       end: () => this.finish(),
       cancel: () => (this._corners = []),
@@ -242,29 +209,8 @@ export class Tools {
   /** @param {PointerEvent} event */
   _pickAt(event) {
     const [x, y] = this.viewer.pointOf(event);
-    const colour = this._photo()?.scene.colourAt(x, y, this.viewer.range.level);
-    if (colour) this._pick(colour);
-  }
-
-  /**
-   * Colours like the one under the pen, where paint keeps to those.
-   * @param {PointerEvent} event
-   * @returns {import("./stroke.js").ColourRange | null}
-   */
-  _coloursAt(event) {
-    const { likeness, exposure } = this.store.now;
-    const colour = this._photo()?.scene.colourAt(...this.viewer.pointOf(event), this.viewer.range.level);
-    if (likeness === null || !colour) return null;
-    if (exposure !== 0) return this._photo()?.say("Set the exposure to 0 to paint over similar colours only."), null;
-    return [colour.map((value) => Math.max(value - likeness, 0)), colour.map((value) => Math.min(value + likeness, 255))];
-  }
-
-  /** @param {PointerEvent} event @returns {import("./raster.js").BrushPoint} */
-  _brushAt(event) {
-    const { size, pressure } = this.store.now;
-    const share = pressure && event.pointerType === "pen" ? event.pressure : 1;
-    const [x, y] = this.viewer.pointOf(event);
-    return [x, y, (size / 2) * share];
+    const colour = this._photo()?.scene.colours(this.viewer.range.level)(x, y);
+    if (colour) this._pick([...colour]);
   }
 
   /**
@@ -287,9 +233,11 @@ export class Tools {
    * @param {CanvasRenderingContext2D} context
    */
   mark(context) {
-    const pointer = this._pointer && this.viewer.positionOf(this._pointer);
+    const [photo, event] = [this._photo(), this._pointer];
+    const pointer = event && this.viewer.positionOf(event);
+    const edge = photo && event && this.store.now.tool === "edge" ? this._drawing.edgeAt(photo, event) : null;
     drawOver(context, this.store.now, this.viewer, {
-      corners: this._corners, pointer, sizing: this._sizing, moving: this.panning,
+      corners: this._corners, pointer, edge, sizing: this._sizing, moving: this.panning,
     });
   }
 }

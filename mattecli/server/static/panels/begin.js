@@ -14,16 +14,23 @@ import { actionButton, button, check, make, slider, step } from "./elements.js";
 export function beginPanel(store, act, photo) {
   const hint = make("p");
   const propose = actionButton("Propose", "propose", act, { className: "primary wide" });
+  const take = button("Take over", () => void photo()?.takeOver(), {
+    className: "primary wide",
+    title: "Paint here from now on; the other tab becomes read-only",
+  });
   const bar = make("div", { className: "bar", data: { busy: "true" }, aria: { hidden: true } }, make("div"));
   const refine = check("Refine with each stroke", "After Propose from a box or strokes, each stroke of foreground or background makes the proposal anew", (on) =>
     store.set({ refining: on }),
   );
   const bands = bandSliders(store, photo);
   const more = make("details", {}, make("summary", {}, "Other ways to begin"), others(store, photo), numbers(store));
-  const panel = step("1", "Begin", hint, make("div", { className: "row" }, propose), bar, more, refine.element, ...bands.elements);
+  const panel = step("1", "Begin", hint, make("div", { className: "row over-bar" }, propose, take, bar), more, refine.element, ...bands.elements);
   store.watch(["box", "hasBase", "proposing", "begun", "refining", "painted", "band", "photo"], (now) => {
     hint.textContent = hintOf(now);
+    hint.hidden = hint.textContent === "";
     propose.disabled = now.proposing !== null || !now.photo || now.photo.readonly || !(now.box || now.painted);
+    take.hidden = !now.photo?.takeable;
+    propose.hidden = !take.hidden;
     propose.textContent = now.proposing ? "Proposing…" : "Propose";
     bar.style.visibility = now.proposing ? "visible" : "hidden";
     refine.input.checked = now.refining && now.begun !== null;
@@ -35,8 +42,9 @@ export function beginPanel(store, act, photo) {
 
 /** @param {Readonly<import("../state.js").Fields>} now */
 function hintOf({ box, hasBase, painted, photo }) {
-  if (photo?.readonly) return "Read-only: it is open elsewhere.";
-  if (hasBase) return "Now paint where it is wrong.";
+  if (photo?.takeable) return "Read-only: another tab paints it.";
+  if (photo?.readonly) return "Read-only: another `matte ui` has it open.";
+  if (hasBase) return "";
   if (box) return "Propose finds the subject in it.";
   if (painted) return "Propose goes by your strokes.";
   return "Drag a box around the subject.";
@@ -74,7 +82,7 @@ function others(store, photo) {
   file.addEventListener("change", () => {
     const chosen = file.files?.[0];
     file.value = "";
-    if (chosen) void photo()?.layFile(chosen);
+    if (chosen) void photo()?.proposals.layFile(chosen);
   });
   const open = button("Mask file…", () => file.click(), {
     className: "quiet",
@@ -84,7 +92,7 @@ function others(store, photo) {
     className: "quiet",
     title: "For a photo in front of a green or blue screen: click on its colour",
   });
-  const automatic = button("Find subject", () => void photo()?.propose({ source: "auto" }), {
+  const automatic = button("Find subject", () => void photo()?.proposals.make({ source: "auto" }), {
     className: "quiet",
     title: "Let a model find the subject",
   });

@@ -1,5 +1,6 @@
 /** Elements of the panels, and the parts that several panels share. */
 import { tipOf } from "../keys.js";
+import { TIPS } from "./tips.js";
 
 /**
  * An element with properties and children. `data` and `aria` are objects; all else is set as a property.
@@ -62,7 +63,7 @@ export function slider({ name, min, max, step = 1, text, changed }) {
   const input = make("input", { type: "range", step: String(step), aria: { label: name } });
   Object.assign(input, { min: String(min), max: String(max) });
   const output = make("output");
-  const element = make("label", { className: "slider" }, name, input, output);
+  const element = make("label", { className: "slider", title: TIPS[name] ?? "" }, name, input, output);
   const show = () => (output.value = text(Number(input.value)));
   input.addEventListener("input", () => (show(), changed(Number(input.value), false)));
   input.addEventListener("change", () => changed(Number(input.value), true));

@@ -1,5 +1,6 @@
 /** The last step: edges, colours, files. */
 import { actionButton, button, check, choice, make, slider, step } from "./elements.js";
+import { TIPS } from "./tips.js";
 
 /**
  * @typedef {import("../state.js").Store<import("../state.js").Fields>} PageStore
@@ -14,13 +15,19 @@ const PRODUCTS = {
   composite: ["Composite", "The subject on the background that the view shows"],
 };
 
-/** @type {[key: string, name: string, least: number, most: number, step: number, unit: string][]} */
-const EDGES = [
-  ["choke", "Choke", 0, 10, 0.5, "px"],
-  ["spread", "Spread", 0, 10, 0.5, "px"],
-  ["feather", "Feather", 0, 10, 0.5, "px"],
-  ["smooth", "Smooth", 0, 10, 0.5, "px"],
-  ["contrast", "Contrast", 0, 90, 5, "%"],
+/**
+ * The sliders. The usual value of each changes nothing.
+ * @type {[key: string, name: string, least: number, most: number, step: number, unit: string, usual: number][]}
+ */
+export const EDGES = [
+  ["choke", "Choke", 0, 10, 0.5, "px", 0],
+  ["spread", "Spread", 0, 10, 0.5, "px", 0],
+  ["feather", "Feather", 0, 10, 0.5, "px", 0],
+  ["smooth", "Smooth", 0, 10, 0.5, "px", 0],
+  ["contrast", "Contrast", 0, 90, 5, "%", 0],
+  ["hair", "Hair", 0, 100, 5, "%", 100],
+  ["min_area", "Specks", 0, 1000, 20, "px", 0],
+  ["fill_holes", "Holes", 0, 1000, 20, "px", 0],
 ];
 
 /**
@@ -54,7 +61,8 @@ export function finishPanel(store, act, photo) {
   const summary = make("summary");
   const more = make("details", {}, summary, ...edgeOptions(edges, () => (store.set({ finish: { ...edges } }), show())), overwrite.element,
     downloads);
-  const panel = step("4", "Save", products, more, make("div", { className: "row" }, save, copy));
+  const accept = actionButton("Accept", "accept", act, { className: "primary wide" });
+  const panel = step("4", "Save", make("div", { className: "row" }, accept), products, more, make("div", { className: "row" }, save, copy));
 
   const show = () => {
     const { photo: fact, painted, saving, matte } = store.now;
@@ -63,6 +71,8 @@ export function finishPanel(store, act, photo) {
     boxes[3].input.disabled = !background;
     boxes[3].input.checked = ticked.has("composite");
     const needsMatte = [...ticked].some((product) => product !== "trimap");
+    accept.hidden = !store.now.session?.report;
+    accept.disabled = !fact || fact.readonly || painted === 0 || saving !== null;
     save.disabled = !fact || fact.readonly || painted === 0 || saving !== null || ticked.size === 0;
     const exact = matte?.kind === "exact" && matte.sequence === painted;
     save.textContent = saving ? (exact || !needsMatte ? "Saving…" : "Waiting for the exact matte…") : "Save";
@@ -71,6 +81,13 @@ export function finishPanel(store, act, photo) {
     boxes[3].element.title = background ? `The subject on ${background}` : "Choose a colour in the view Cut-out first";
     downloads.replaceChildren(...(exact && fact ? links(photo(), [...ticked], options()) : ["Download: after the exact matte."]));
   };
+  store.watch(["session"], ({ session }) => {
+    if (!session?.report) return;
+    ticked.delete("trimap");
+    ticked.delete("cutout");
+    boxes.forEach(({ product, input }) => (input.checked = ticked.has(product)));
+    boxes[1].element.title = "Approves the matte: it goes where the batch has it";
+  });
   store.watch(["photo", "painted", "saving", "matte", "saved", "behind", "session", "hasBase"], (now) => {
     const products = now.session?.products;
     for (const { product, element } of boxes) element.hidden = Boolean(products?.length && !products.includes(product));
@@ -91,16 +108,16 @@ export function finishPanel(store, act, photo) {
  * @param {() => void} changed
  */
 function edgeOptions(edges, changed) {
-  const sliders = EDGES.map(([key, name, min, max, step, unit]) => {
+  const sliders = EDGES.map(([key, name, min, max, step, unit, usual]) => {
     const made = slider({
-      name, min, max, step, text: (value) => (value ? `${value} ${unit}` : "off"),
+      name, min, max, step, text: (value) => (value === usual && usual === 0 ? "off" : `${value} ${unit}`),
       changed: (value, released) => {
-        if (value) edges[key] = value;
+        if (value !== usual) edges[key] = value;
         else delete edges[key];
         if (released) changed();
       },
     });
-    made.set(0);
+    made.set(usual);
     return made.element;
   });
   const despill = choice("Despill", [["", "No despill"], ["auto", "Despill: automatic"], ["green", "Despill: green"], ["blue", "Despill: blue"]], (value) => {
@@ -108,6 +125,7 @@ function edgeOptions(edges, changed) {
     else delete edges.despill;
     changed();
   });
+  despill.title = TIPS.Despill;
   return [...sliders, make("div", { className: "row" }, despill)];
 }
 

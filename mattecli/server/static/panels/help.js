@@ -1,20 +1,26 @@
 /** The list of keys. */
-import { BINDINGS, shown } from "../keys.js";
+import { BINDINGS, REPORT_BINDINGS, shown } from "../keys.js";
 import { button, byId, make } from "./elements.js";
 
-/** Shows the list, or closes it. */
-export function toggleHelp() {
+/**
+ * Shows the list, or closes it.
+ * @param {boolean} inReport whether the photos are those of a batch's report
+ */
+export function toggleHelp(inReport) {
   const dialog = /** @type {HTMLDialogElement} */ (byId("help"));
   if (dialog.open) return dialog.close();
-  if (!dialog.childElementCount) fill(dialog);
+  if (!dialog.childElementCount) fill(dialog, inReport ? [...REPORT_BINDINGS, ...BINDINGS] : BINDINGS);
   dialog.showModal();
 }
 
-/** @param {HTMLDialogElement} dialog */
-function fill(dialog) {
-  const groups = [...new Set(BINDINGS.map(({ group }) => group))];
+/**
+ * @param {HTMLDialogElement} dialog
+ * @param {import("../keys.js").Binding[]} bindings
+ */
+function fill(dialog, bindings) {
+  const groups = [...new Set(bindings.map(({ group }) => group))];
   const sections = groups.map((group) => {
-    const rows = BINDINGS.filter((binding) => binding.group === group).flatMap(({ name, keys, tip }) => [
+    const rows = bindings.filter((binding) => binding.group === group).flatMap(({ name, keys, tip }) => [
       make("dt", { title: tip }, name),
       make("dd", {}, make("kbd", {}, shown(keys[0])), " ", make("kbd", {}, shown(keys[1]))),
     ]);

@@ -1,4 +1,5 @@
 /** The matte: made, waited for and judged. */
+import { isSeen, left } from "../findings.js";
 import { sentence } from "../sentence.js";
 import { actionButton, button, check, duration, make, step } from "./elements.js";
 
@@ -68,18 +69,19 @@ export function judgePanel(store, act, goTo) {
     title: "Makes a new trimap from the exact matte",
   });
   const steps = make("div", { className: "row" }, previous, next);
-  const panel = step("3", "Judge", text, list, steps, make("div", { className: "row" }, refine));
-  store.watch(["findings", "finding", "matte", "photo"], ({ findings, finding, matte }) => {
+  const panel = step("3", "Judge", text, steps, list, make("div", { className: "row" }, refine));
+  store.watch(["findings", "finding", "seen", "matte", "photo"], ({ findings, finding, seen, matte }) => {
     refine.disabled = matte?.kind !== "exact" || !store.now.photo || store.now.photo.readonly;
-    text.textContent = summary(findings, matte);
+    text.textContent = summary(findings, seen, matte);
     steps.hidden = list.hidden = !findings?.length;
     if (list.childElementCount !== (findings?.length ?? 0) || list.dataset.run !== String(matte?.run)) {
       list.dataset.run = String(matte?.run);
-      list.replaceChildren(...(findings ?? []).map((one, i) => make("li", {}, button(`${i + 1}. ${sentence(one.text).slice(0, -1)}`, () => goTo(i)))));
+      list.replaceChildren(...(findings ?? []).map((one, i) => make("li", {}, button(`${i + 1}. ${sentence(one.text).slice(0, -1)}`, () => goTo(i), { title: sentence(one.text) }))));
     }
     [...list.children].forEach((item, i) => {
       const one = /** @type {HTMLButtonElement} */ (item.firstElementChild);
       one.ariaPressed = String(i === finding);
+      one.dataset.seen = String(findings !== null && isSeen(findings[i], seen));
       if (i === finding) one.scrollIntoView({ block: "nearest" });
     });
     panel.show(matte && findings?.length === 0 ? "done" : "later");
@@ -89,10 +91,14 @@ export function judgePanel(store, act, goTo) {
 
 /**
  * @param {import("../api.js").Finding[] | null} findings
+ * @param {import("../api.js").Finding[]} seen
  * @param {import("../api.js").Matte | null} matte
  */
-function summary(findings, matte) {
+function summary(findings, seen, matte) {
   if (!findings) return matte?.kind === "exact" ? "" : "Press Matte to list doubtful places.";
   if (!findings.length) return "No doubtful places were found.";
-  return findings.length === 1 ? "One place to look at:" : `${findings.length} places to look at:`;
+  const rest = left(findings, seen);
+  if (!rest) return `All ${findings.length} places were looked at.`;
+  if (rest === findings.length) return rest === 1 ? "One place to look at:" : `${rest} places to look at, the worst first:`;
+  return `${rest} of ${findings.length} places left to look at:`;
 }

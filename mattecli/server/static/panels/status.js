@@ -1,8 +1,7 @@
 /** The state line, the messages, and what a screen reader is told. */
 import { byId, make } from "./elements.js";
 
-/** Milliseconds that a message is shown. */
-const SHOWN = { plain: 5000, good: 5000, bad: 12000 };
+const SHOWN = 5000; // milliseconds that a message is shown; one that something failed stays until the next press after that
 const CALM = 900; // milliseconds without a change before the state is read out
 
 /** @param {import("../state.js").Store<import("../state.js").Fields>} store */
@@ -54,14 +53,22 @@ function partsOf({ painted, matte, saved, unsent, online, photo, run, proposing 
 function showMessages(store) {
   const toast = byId("toast");
   let timer = 0;
+  let old = false;
+  addEventListener("pointerdown", () => {
+    if (old) toast.hidden = true;
+  });
   store.watch(["message"], ({ message }) => {
     clearTimeout(timer);
+    old = false;
     toast.hidden = message === null;
     if (!message) return;
     toast.textContent = message.text;
     toast.dataset.kind = message.kind;
     tell(message.text);
-    timer = setTimeout(() => (toast.hidden = true), SHOWN[message.kind]);
+    timer = setTimeout(() => {
+      old = true;
+      toast.hidden = message.kind !== "bad";
+    }, SHOWN);
   });
 }
 

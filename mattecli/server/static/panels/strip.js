@@ -1,8 +1,13 @@
-/** The film strip: the photos of the folder, and what became of them. */
+/** The film strip: small pictures of the photos of the folder, and what became of each. */
+import { Thumbnails } from "./thumbnails.js";
 import { byId, make } from "./elements.js";
 
-const MARKS = { untouched: "○", started: "◐", done: "●", failed: "✕" };
-const NAMES = { untouched: "untouched", started: "started", done: "done", failed: "failed" };
+/**
+ * @typedef {import("../api.js").PhotoFact} PhotoFact
+ * @typedef {{button: HTMLButtonElement, mark: HTMLElement, state: string}} Frame of a photo in the strip
+ */
+
+const MARKS = { untouched: "○", started: "◐", done: "✓", failed: "✕" };
 const SHOWN = 100; // photos on each side of the open one
 
 /**
@@ -11,27 +16,64 @@ const SHOWN = 100; // photos on each side of the open one
  */
 export function fillStrip(store, open) {
   const strip = byId("strip");
+  const thumbnails = new Thumbnails(strip);
+  const count = make("span", { className: "number" });
+  const list = make("div", { className: "frames" });
+  strip.append(count, list);
+  /** @type {Map<string, Frame>} */
+  const frames = new Map();
   store.watch(["session", "photo", "painted", "saved"], ({ session, photo, painted, saved }) => {
     const photos = session?.photos ?? [];
     strip.hidden = photos.length < 2;
     if (strip.hidden) return;
     const at = Math.max(photos.findIndex(({ id }) => id === photo?.id), 0);
-    const shown = photos.slice(Math.max(at - SHOWN, 0), at + SHOWN + 1);
-    const stateOf = (/** @type {import("../api.js").PhotoFact} */ { id, state }) => {
+    const stateOf = (/** @type {PhotoFact} */ { id, state }) => {
       if (id !== photo?.id || painted === 0) return state;
       return saved === painted ? "done" : "started";
     };
-    const done = photos.filter((one) => stateOf(one) === "done").length;
-    const buttons = shown.map((one) => {
-      const { id, name } = one;
-      const state = stateOf(one);
-      const mark = make("i", { data: { state }, aria: { hidden: true } }, MARKS[state]);
-      const made = make("button", { type: "button", title: `${name}, ${NAMES[state]}`, aria: { label: `${name}, ${NAMES[state]}` } }, mark, name);
-      if (id === photo?.id) made.setAttribute("aria-current", "true");
-      made.addEventListener("click", () => open(id));
-      return made;
+    const shown = photos.slice(Math.max(at - SHOWN, 0), at + SHOWN + 1).map((one) => {
+      const frame = frames.get(one.id) ?? frameOf(one, open, thumbnails);
+      frames.set(one.id, frame);
+      mark(frame, one, stateOf(one));
+      frame.button.ariaCurrent = one.id === photo?.id ? "true" : null;
+      return frame.button;
     });
-    strip.replaceChildren(make("span", { className: "number" }, `${at + 1} of ${photos.length}, ${done} done`), ...buttons);
-    strip.querySelector("[aria-current]")?.scrollIntoView({ block: "nearest", inline: "center" });
+    const done = photos.filter((one) => stateOf(one) === "done").length;
+    count.textContent = `${at + 1} of ${photos.length}, ${done} done`;
+    if (shown.length === list.childElementCount && shown.every((one, i) => one === list.children[i])) {
+      if (list.dataset.at === String(at)) return;
+    } else {
+      list.replaceChildren(...shown);
+    }
+    list.dataset.at = String(at);
+    list.querySelector("[aria-current]")?.scrollIntoView({ block: "nearest", inline: "center" });
   });
+}
+
+/**
+ * @param {PhotoFact} photo
+ * @param {(id: string) => void} open
+ * @param {Thumbnails} thumbnails
+ * @returns {Frame}
+ */
+function frameOf({ id, name }, open, thumbnails) {
+  const sign = make("i", { aria: { hidden: true } });
+  const picture = make("img", { alt: "", width: 72, height: 48 });
+  const button = make("button", { type: "button" }, picture, make("span", {}, sign, make("span", {}, name)));
+  button.addEventListener("click", () => open(id));
+  thumbnails.add(picture, `/app/photos/${id}/thumbnail`);
+  return { button, mark: sign, state: "" };
+}
+
+/**
+ * @param {Frame} frame
+ * @param {PhotoFact} photo
+ * @param {PhotoFact["state"]} state
+ */
+function mark(frame, { name }, state) {
+  if (frame.state === state) return;
+  frame.state = state;
+  frame.mark.textContent = MARKS[state];
+  frame.mark.dataset.state = state;
+  frame.button.title = frame.button.ariaLabel = `${name}, ${state}`;
 }

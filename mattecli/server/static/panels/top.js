@@ -109,11 +109,11 @@ function toolOptions(store, act) {
   const painting = make("div", { className: "group" }, ...labels, eraser);
   const element = make("div", {}, painting, size.element, over, pressure.element);
   store.watch(["label", "eraser", "size", "tool"], (now) => {
-    for (const one of labels) one.ariaPressed = String(Number(one.dataset.label) === now.label);
-    eraser.ariaPressed = String(now.eraser);
+    for (const one of labels) one.ariaPressed = String(Number(one.dataset.label) === (now.tool === "edge" ? 128 : now.label));
+    eraser.ariaPressed = String(now.eraser && now.tool !== "edge");
     if (document.activeElement !== exact) exact.value = String(now.size);
     size.set(100 * Math.log(now.size / SMALLEST) / Math.log(LARGEST / SMALLEST));
-    size.element.hidden = now.tool !== "brush";
+    size.element.hidden = now.tool !== "brush" && now.tool !== "edge";
     over.hidden = now.tool === "box" || now.tool === "hand";
     pressure.element.hidden = now.tool !== "brush" || !sawPen;
   });

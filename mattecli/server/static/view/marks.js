@@ -29,6 +29,19 @@ export function drawBrush(context, at, radius, text, ratio) {
 }
 
 /**
+ * The band along an edge, where it would be laid now.
+ * @param {Context} context
+ * @param {Point} at
+ * @param {number} radius
+ * @param {number} ratio
+ */
+export function drawEdge(context, at, radius, ratio) {
+  const path = new Path2D();
+  path.arc(...at, Math.max(radius, 1), 0, 2 * Math.PI);
+  line(context, path, ratio, "#f0e442");
+}
+
+/**
  * @param {Context} context
  * @param {Point[]} points
  * @param {boolean} closed
@@ -76,16 +89,22 @@ export function drawBox(context, { left, top, right, bottom }, picture, ratio) {
 }
 
 /**
- * Rings around a place.
+ * A frame around a place, not on it, and what is said of it. The words stay in view.
  * @param {Context} context
- * @param {Point} at
- * @param {number} radius
+ * @param {Sides} box
+ * @param {string} text
  * @param {number} ratio
  */
-export function drawFinding(context, at, radius, ratio) {
+export function drawFinding(context, { left, top, right, bottom }, text, ratio) {
   const path = new Path2D();
-  path.arc(...at, radius, 0, 2 * Math.PI);
+  const away = 8 * ratio;
+  path.roundRect(left - away, top - away, right - left + 2 * away, bottom - top + 2 * away, away);
   line(context, path, ratio, "#f0e442", 2);
+  const { width, height } = context.canvas;
+  context.font = fontOf(ratio);
+  const half = context.measureText(text).width / 2 + away;
+  const x = Math.min(Math.max((left + right) / 2, half), Math.max(width - half, half));
+  label(context, text, [x, Math.min(Math.max(top - 2 * away, 3 * away), height - away)], ratio);
 }
 
 /**
@@ -117,6 +136,9 @@ function line(context, path, ratio, colour = "#fff", width = 1) {
   context.stroke(path);
 }
 
+/** @param {number} ratio */
+const fontOf = (ratio) => `${12 * ratio}px system-ui, sans-serif`;
+
 /**
  * @param {Context} context
  * @param {string} text
@@ -124,7 +146,7 @@ function line(context, path, ratio, colour = "#fff", width = 1) {
  * @param {number} ratio
  */
 function label(context, text, [x, y], ratio) {
-  context.font = `${12 * ratio}px system-ui, sans-serif`;
+  context.font = fontOf(ratio);
   context.textAlign = "center";
   context.lineWidth = 3 * ratio;
   context.strokeStyle = "rgb(0 0 0 / 75%)";

@@ -3,9 +3,10 @@ import * as marks from "./marks.js";
 import { drawnBox, toView } from "./transform.js";
 
 /**
- * @typedef {{corners: [number, number][], pointer: [number, number] | null, sizing: boolean, moving: boolean}} Hand
- *   corners of an outline, in pixels of the picture; the pointer, in device pixels; whether the brush is being sized;
- *   whether the picture is being moved
+ * @typedef {{corners: [number, number][], pointer: [number, number] | null, edge: import("../paint/raster.js").BrushPoint | null,
+ *   sizing: boolean, moving: boolean}} Hand
+ *   corners of an outline, in pixels of the picture; the pointer, in device pixels; the edge that the brush follows, if it
+ *   does; whether the brush is being sized; whether the picture is being moved
  */
 
 /**
@@ -14,7 +15,7 @@ import { drawnBox, toView } from "./transform.js";
  * @param {import("./viewer.js").Viewer} viewer
  * @param {Hand} hand
  */
-export function drawOver(context, now, { transform, ratio, picture, size: view }, { corners, pointer, sizing, moving }) {
+export function drawOver(context, now, { transform, ratio, picture, size: view }, { corners, pointer, edge, sizing, moving }) {
   const { tool, size, box, wipe, wipeAt, findings, finding } = now;
   if (wipe) marks.drawWipe(context, Math.round(wipeAt * view.width), ratio);
   if (box && tool === "box") {
@@ -24,12 +25,13 @@ export function drawOver(context, now, { transform, ratio, picture, size: view }
   }
   const place = findings?.[finding];
   if (place) {
-    const radius = Math.max((place.size / 2) * transform.scale, 16 * ratio) + 6 * ratio;
-    marks.drawFinding(context, toView(transform, place.x, place.y), radius, ratio);
+    const [left, top, right, bottom] = place.box;
+    marks.drawFinding(context, drawnBox(transform, { left, top, right, bottom }), `${finding + 1}: ${place.text}`, ratio);
   }
   if (!pointer) return;
   const outline = corners.map(([x, y]) => toView(transform, x, y));
   if (outline.length) marks.drawOutline(context, [...outline, pointer], tool === "lasso", ratio);
-  if (tool !== "brush" || moving) return;
+  if ((tool !== "brush" && tool !== "edge") || moving) return;
+  if (edge) marks.drawEdge(context, toView(transform, edge[0], edge[1]), edge[2] * transform.scale, ratio);
   marks.drawBrush(context, pointer, (size / 2) * transform.scale, sizing ? `${size} px` : "", ratio);
 }

@@ -8,6 +8,7 @@ import { composed, withBand } from "./compose.js";
 import { Fetcher } from "./fetcher.js";
 import { addMatte } from "./matted.js";
 import { LiveLabels, reachOf } from "./live.js";
+import { coloursOf } from "./colours.js";
 import { lastSpans } from "../paint/stroke.js";
 
 /**
@@ -145,6 +146,13 @@ export class Scene {
     this.options.changed();
   }
 
+  /** The labels are others than those that are kept. They are drawn until the new ones are there. */
+  renewLabels() {
+    this.cache.forget("labels");
+    this.renewBase();
+    this.options.changed();
+  }
+
   /** A base was laid, so distances may be there now. */
   renewBase() {
     this._fetcher.askAgain();
@@ -152,17 +160,12 @@ export class Scene {
   }
 
   /**
-   * The photo's colour at a point, as far as its tile is there.
-   * @param {number} x
-   * @param {number} y
+   * The photo's colours at points, as far as its tiles of a level are there.
    * @param {number} level
-   * @returns {number[] | null}
+   * @returns {import("../paint/edge.js").Colours}
    */
-  colourAt(x, y, level) {
-    const [column, row] = [Math.floor(x / 2 ** level), Math.floor(y / 2 ** level)];
-    const tile = this.cache.get("photo", { level, row: row >> 8, column: column >> 8 });
-    const at = tile ? 3 * ((row & 255) * tile.width + (column & 255)) : 0;
-    return tile && row >= 0 && column >= 0 ? [...tile.data.subarray(at, at + 3)] : null;
+  colours(level) {
+    return coloursOf(this.cache, this.levels, level);
   }
 
   /** @param {View[]} views */
