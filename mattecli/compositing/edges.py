@@ -23,7 +23,9 @@ from mattecli.compositing.contours import (
     subject_box,
 )
 from mattecli.compositing.finishing import LONGEST, Finishing, in_pixels
+from mattecli.imaging.pixels import as_float
 
+_SOLID = 0.95  # alpha of what gives its colour to an edge that grows
 _STRAND = 0.1  # hair is somewhere at least so opaque
 _GAP = 0.02  # and a gap so open
 _LEAST_RADIUS = 3  # of the disc that hair does not hold
@@ -80,6 +82,41 @@ def levelled(alpha: Floats, options: Finishing) -> Floats:
 def with_exact_background(alpha: Floats) -> Floats:
     """The alpha with 0 where it is fainter than 2/255: white stays white there. Nothing is overwritten."""
     return np.where(alpha < np.float32(FAINT), np.float32(0), alpha)
+
+
+def extended_colours(
+    colours: NDArray[Any], alpha: Floats, grown: Floats, *, photo: NDArray[Any] | None = None
+) -> NDArray[Any]:
+    """Foreground colours (H, W, 3) with those of what an edge has grown by; alpha and grown alpha are (H, W).
+
+    An estimate knows no foreground where α is 0. So the new share of a pixel, (α' − α)/α', gets the colour of the
+    nearest solid pixel, a mean of the solid pixels around that. Colours that are the photo's own stay.
+    """
+    where = grown > alpha + np.float32(FAINT)
+    solid = alpha >= np.float32(_SOLID)
+    if not where.any() or not solid.any():
+        return colours
+    if photo is not None and np.allclose(as_float(colours[where]), as_float(photo[where]), atol=1 / 510):
+        return colours
+    box = subject_box(np.maximum(alpha, grown), 4)
+    own, solid = as_float(colours[box]), np.ascontiguousarray(solid[box])
+    weight = solid.astype(np.float32)
+    total = cv2.GaussianBlur(weight, (0, 0), 1.0)
+    mean = (
+        cv2.GaussianBlur(np.nan_to_num(own) * weight[..., None], (0, 0), 1.0)
+        / np.maximum(total, np.float32(1e-3))[..., None]
+    )
+    _, labels = cv2.distanceTransformWithLabels(
+        (~solid).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_5, labelType=cv2.DIST_LABEL_PIXEL
+    )
+    place = np.zeros(int(labels.max()) + 1, np.int64)
+    place[labels[solid]] = np.flatnonzero(solid)
+    rows, columns = np.nonzero(where[box])
+    nearest = mean.reshape(-1, 3)[place[labels[rows, columns]]]
+    share = 1 - alpha[box][rows, columns] / grown[box][rows, columns]
+    result = as_float(colours).copy()
+    result[box][rows, columns] += share[:, None] * (nearest - own[rows, columns])
+    return result
 
 
 def split(alpha: Floats, radius: float) -> tuple[Floats, Floats, Floats]:

@@ -178,6 +178,7 @@ class Finished:
     light: NDArray[np.float32] | None = None
     placement: Placement | None = None
     before: NDArray[np.float32] | None = None  # the finished alpha in the photo's frame, where it is placed
+    grown_from: NDArray[np.float32] | None = None  # the alpha that was given, where the edges may have grown
 
     def framed(self, photo: Image) -> Image:
         """The photo with metadata that fit the delivered frame; its pixels are the caller's to replace.
@@ -188,8 +189,17 @@ class Finished:
             return photo
         return replace(photo, metadata=replace(photo.metadata, windows=None), glow=None)
 
-    def colours(self, foreground: NDArray[Any]) -> NDArray[Any]:
-        """The foreground's colours (H, W, 3) of the photo in the delivered frame (h, w, 3), as floats where placed."""
+    def colours(self, foreground: NDArray[Any], *, photo: Image | None = None) -> NDArray[Any]:
+        """The foreground's colours (H, W, 3) of the photo in the delivered frame (h, w, 3), as floats where placed.
+
+        What edges have grown by gets the colours of the solid foreground beside it, unless `photo` has the same colours
+        there: then they were asked for as they are.
+        """
+        if self.grown_from is not None and self.before is not None:
+            from mattecli.compositing.edges import extended_colours
+
+            own = None if photo is None else photo.pixels
+            foreground = extended_colours(foreground, self.grown_from, self.before, photo=own)
         if self.placement is None or self.before is None:
             return foreground
         return self.placement.colours(foreground, self.before)
@@ -229,7 +239,8 @@ def finish(
         light = shadows.weakened(light, options.shadow_strength)
         if sides := shadows.cut_sides(light):
             notes.append(f"the output cuts the shadow at the {sides}; leave more room there")
-    return Finished(finished, tuple(notes), light, place, before)
+    grown = alpha if is_length(options.spread) or options.feather_both else None
+    return Finished(finished, tuple(notes), light, place, before, grown)
 
 
 def parse_length(length: Length, *, what: str = "a length") -> Length:

@@ -69,7 +69,7 @@ def make_output(
         foreground = estimate_foreground(photo, alpha, linear=linear)
     light = None
     if finished is not None:
-        photo, foreground = finished.framed(photo), finished.colours(foreground)
+        photo, foreground = finished.framed(photo), finished.colours(foreground, photo=photo)
         alpha, light = finished.alpha, finished.light
     if kind == "foreground":
         return replace(photo, pixels=to_depth(foreground, photo.depth))

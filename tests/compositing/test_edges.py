@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from mattecli.compositing.cleaning import without_holes, without_specks
 from mattecli.compositing.contours import choked, feathered, opened, smoothed, spread
-from mattecli.compositing.edges import finished_edges, levelled, split, with_exact_background
+from mattecli.compositing.edges import extended_colours, finished_edges, levelled, split, with_exact_background
 from mattecli.compositing.finishing import Finishing
 
 Floats = NDArray[np.float32]
@@ -372,3 +372,19 @@ def test_a_frame_around_the_subject_does_not_change_it() -> None:
         framed, _ = finished_edges(large, Finishing(**kind))  # type: ignore[arg-type]
         assert np.abs(framed[500:1140, 400:1040] - alone).max() < 1 / 65535, kind
         assert not framed[:500].any()
+
+
+def test_what_an_edge_grows_by_has_the_colour_of_the_solid_part_beside_it() -> None:
+    alpha = disc(60, size=200)
+    grown, _ = finished_edges(alpha, Finishing(spread=6))
+    truth = np.zeros((200, 200, 3), np.float32)
+    truth[:, :100], truth[:, 100:] = (0.7, 0.1, 0.2), (0.1, 0.2, 0.6)
+    estimate = np.where((alpha > 0)[..., None], truth, np.float32(0.9))
+    extended = extended_colours(estimate, alpha, grown)
+    seen = grown > 0.02
+    seen[:, 96:104] = False  # where both colours meet
+    assert np.abs(estimate - truth)[seen].max() > 0.5
+    assert np.abs(extended - truth)[seen].max() < 0.02
+    assert np.array_equal(extended[alpha == 1], estimate[alpha == 1])
+    assert extended_colours(estimate, alpha, grown, photo=estimate) is estimate
+    assert extended_colours(estimate, alpha, alpha) is estimate

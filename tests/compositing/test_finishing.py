@@ -99,12 +99,32 @@ def test_a_shadow_that_no_output_shows_is_refused() -> None:
 
 def test_colours_come_from_the_matte_before_finishing() -> None:
     photo, alpha = subject()
-    finished = finish(photo, alpha, Finishing(spread=6, feather=3, feather_both=True))
     plain = make_output("foreground", photo, alpha)
-    assert np.array_equal(make_output("foreground", photo, alpha, finished=finished).pixels, plain.pixels)
+    moved = finish(photo, alpha, Finishing(choke=4, feather=3))
+    assert np.array_equal(make_output("foreground", photo, alpha, finished=moved).pixels, plain.pixels)
+    finished = finish(photo, alpha, Finishing(spread=6, feather=3, feather_both=True))
+    colours = make_output("foreground", photo, alpha, finished=finished).pixels
+    same = finished.alpha <= alpha + 2 / 255
+    assert np.array_equal(colours[same], plain.pixels[same])
     cut = make_output("cutout", photo, alpha, finished=finished).pixels
-    assert np.array_equal(cut[..., :3], plain.pixels)
+    assert np.array_equal(cut[..., :3], colours)
     assert np.array_equal(cut[..., 3], np.rint(finished.alpha * 255))
+
+
+def test_a_spread_edge_has_the_colour_of_the_rim_or_of_the_photo_where_its_colours_are_kept() -> None:
+    _, alpha = subject()
+    y, x = np.mgrid[:200, :240]
+    inner = np.hypot(x - 120, y - 100) < 52
+    colour, share = np.where(inner, np.float32(220), np.float32(20))[..., None], alpha[..., None]  # a dark rim
+    pixels = np.rint(share * colour + (1 - share) * 255).astype(np.uint8).repeat(3, axis=2)
+    photo = Image(pixels)
+    finished = finish(photo, alpha, Finishing(spread=12))
+    seen = (finished.alpha > 0.1) & ~inner
+    spread, plain = (make_output("foreground", photo, alpha, finished=one).pixels for one in (finished, None))
+    assert np.abs(plain - colour)[seen].max() > 40  # the estimate at α = 0
+    assert np.abs(spread - colour)[seen].max() < 5
+    kept = make_output("foreground", photo, alpha, foreground=pixels, finished=finished).pixels
+    assert np.array_equal(kept, pixels)
 
 
 def test_an_alpha_and_a_composite_get_the_same_place() -> None:
