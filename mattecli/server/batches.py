@@ -1,4 +1,4 @@
-"""The photos of a batch that need a hand: what their paint begins with, and how their alphas are approved."""
+"""Photos of a batch that need a hand, and their approval."""
 
 from __future__ import annotations
 
