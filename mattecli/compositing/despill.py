@@ -12,8 +12,8 @@ d is the distance to the half-covered contour, in pixels. Closeness is that of t
 25°, 0 from 60° on, in OKLab (Ottosson, 2020). Foreground of the screen's own hue deep inside, such as a green garment,
 raises the limit around it; so does yellow or blond foreground, up to the maximum.
 
-Foreground that is redder than grey, such as brown hair, has less of k than the mean, also with spill on it, and its hue
-is far from a blue screen's. So the colour of the foreground deep inside, d, lowers the limit: the mean becomes
+Foreground that is redder than grey, such as brown hair, has less blue than the mean, also with spill on it, and its hue
+is far from a blue screen's. So there the colour of the foreground deep inside, d, lowers the limit: the mean becomes
 
     mean · (1 − s · (1 − r)),       r = min(1, 1.3 · d_k / mean of d)
                                     s = exp(−(ln(c_i / c_j) − ln(d_i / d_j))² / 0.4²)
@@ -46,6 +46,7 @@ _FULL, _NONE = np.cos(np.radians([25, 60]))  # of the hue
 _LEAST = 0.12  # share of light by which a screen's channel exceeds both others
 _DEEP = 1.5  # reaches inside the contour: foreground from there on tells the limit
 _AROUND = 4.0  # reaches: the deviation of the mean around a pixel
+_BLUE = 2
 _SLACK = 1.3  # how much more of the screen's channel than deep inside is still the foreground's own
 _ALIKE = 0.4  # deviation of the logarithm of the two other channels' ratio
 _OWN_HUE = (0.15, 0.5)  # excess of the foreground's own: from here, and fully from there, it is a garment's colour
@@ -122,7 +123,7 @@ def despilled(colours: Floats, alpha: Floats, screen: Floats, *, how: Despill) -
         least = (mapped[..., first] + mapped[..., second]) / 2
         most = np.maximum(mapped[..., first], mapped[..., second])
         alike = np.exp(-(((_log_ratio(mapped[..., first], mapped[..., second]) - deep.tint[rows]) / _ALIKE) ** 2))
-        lower = np.clip(_SLACK * deep.to_mean[rows], 0, 1)
+        lower = np.clip(_SLACK * deep.to_mean[rows], 0, 1) if channel == _BLUE else np.ones_like(share)
         limit = least * np.maximum(deep.to_mean[rows], 1) * (1 - alike * (1 - lower))
         limit = np.minimum(limit, most)  # yellow and blond go up to the maximum
         limit = (share * limit + (1 - share) * most) * deep.to_most[rows]
