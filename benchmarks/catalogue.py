@@ -33,8 +33,9 @@ from mattecli.imaging.options import ReadOptions
 from mattecli.imaging.write import write_alpha, write_image
 from mattecli.system.process import prepare_process
 from mattecli.trimaps.make import make_trimap
-from mattecli.work.job import OutputOptions, read_finished, write_outputs
+from mattecli.work.job import read_finished, write_outputs
 from mattecli.work.outcome import Job
+from mattecli.work.outputs import OutputOptions
 
 WIDTH, HEIGHT = 1600, 1250
 FLAGGED = 0.5  # attention score from which a photo would be looked at

@@ -13,8 +13,8 @@ from typing import Any
 from mattecli.compositing.outputs import is_picture
 from mattecli.imaging.options import ReadOptions
 from mattecli.inference.options import RunOptions
-from mattecli.work.job import OutputOptions
 from mattecli.work.outcome import Job
+from mattecli.work.outputs import OutputOptions
 
 RECIPE = 1  # to be raised when the same weights and options give other pixels than before
 

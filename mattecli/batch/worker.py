@@ -40,7 +40,6 @@ from mattecli.work.job import (
     Background,
     Inputs,
     Matte,
-    OutputOptions,
     backend_facts,
     find_matte,
     job_size,
@@ -49,6 +48,7 @@ from mattecli.work.job import (
     write_outputs,
 )
 from mattecli.work.outcome import Done, Job, Skipped
+from mattecli.work.outputs import OutputOptions
 
 
 @dataclass(frozen=True, kw_only=True)

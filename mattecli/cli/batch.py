@@ -27,8 +27,8 @@ if TYPE_CHECKING:
     from mattecli.batch.worker import Worker
     from mattecli.compositing.rendition import Rendition
     from mattecli.inference.options import RunOptions
-    from mattecli.work.job import OutputOptions
     from mattecli.work.making import Making
+    from mattecli.work.outputs import OutputOptions
 
 
 def batch(

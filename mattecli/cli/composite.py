@@ -177,7 +177,7 @@ def _batch_options(
 ) -> BatchOptions:
     """How the outputs of a folder, or the deliveries of a preset, are made. Raises UsageError."""
     from mattecli.batch.worker import BatchOptions
-    from mattecli.work.job import OutputOptions
+    from mattecli.work.outputs import OutputOptions
 
     if options.out_dir is None or options.output is not None:
         raise UsageError("a folder of photos, and a preset with [[deliver]], need --out-dir instead of -o; give it")

@@ -19,7 +19,7 @@ from mattecli.imaging.products import Products, check_over, depths, parse_produc
 
 if TYPE_CHECKING:
     from mattecli.compositing.rendition import Rendition
-    from mattecli.work.job import OutputOptions
+    from mattecli.work.outputs import OutputOptions
 
 
 def parse_bits(text: Any) -> Bits:
@@ -113,7 +113,7 @@ class OutputChoices:
         self, files: WriteOptions, colours: ColourChoices, renditions: Mapping[str, Rendition] | None = None
     ) -> OutputOptions:
         """The same for the library."""
-        from mattecli.work.job import OutputOptions
+        from mattecli.work.outputs import OutputOptions
 
         check_output_space(self.output_space)
         return OutputOptions(

@@ -28,8 +28,9 @@ from mattecli.imaging.read import read_alpha, read_image
 from mattecli.system.folders import by_stem, natural, pictures_in, some
 from mattecli.trimaps.check import unknown
 from mattecli.trimaps.pairs import read_trimap
-from mattecli.work.job import OutputOptions, find_matte, read_inputs, write_outputs
+from mattecli.work.job import find_matte, read_inputs, write_outputs
 from mattecli.work.outcome import Job
+from mattecli.work.outputs import OutputOptions
 
 if TYPE_CHECKING:
     from mattecli.inference.model import Model

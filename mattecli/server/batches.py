@@ -26,8 +26,9 @@ from mattecli.server.mattes import GIVEN, Found
 from mattecli.server.photo import Photo, painted
 from mattecli.server.start import Start
 from mattecli.trimaps.check import shares
-from mattecli.work.job import Inputs, Matte, OutputOptions, write_outputs
+from mattecli.work.job import Inputs, Matte, write_outputs
 from mattecli.work.outcome import Job
+from mattecli.work.outputs import OutputOptions
 
 
 class Batch:

@@ -18,7 +18,7 @@ from mattecli.errors import UsageError
 from mattecli.imaging.choices import Colour
 from mattecli.imaging.options import ReadOptions
 from mattecli.inference.options import RunOptions
-from mattecli.work.job import OutputOptions
+from mattecli.work.outputs import OutputOptions
 
 Product = Literal["trimap", "alpha", "cutout", "composite"]
 PRODUCTS: tuple[Product, ...] = ("trimap", "alpha", "cutout", "composite")

@@ -18,7 +18,7 @@ from mattecli.imaging.image import Image, to_depth
 from mattecli.server.mattes import Found, Mattes
 from mattecli.server.tiles import Index
 from mattecli.server.windowed import Windowed
-from mattecli.work.job import OutputOptions
+from mattecli.work.outputs import OutputOptions
 
 MOST_PIXELS = 4_000_000  # of the copy that is finished, and on which colours are estimated
 

@@ -29,7 +29,7 @@ from mattecli.server.shared import Shared
 from mattecli.server.state import State, States, digest_of, stamp
 from mattecli.server.tiles import Index
 from mattecli.system.files import sweep
-from mattecli.work.job import OutputOptions
+from mattecli.work.outputs import OutputOptions
 
 _MOST_PROPOSALS = 4
 LAYERS = ("photo", "labels", "alpha", "finished", "colours", "base")

@@ -27,9 +27,10 @@ from mattecli.server.refusals import BusyError
 from mattecli.trimaps.recipe import MaskRecipe
 from mattecli.trimaps.segmentation import prepare_photo, segment
 from mattecli.trimaps.strokes import parse_box
-from mattecli.work.job import OutputOptions, run_job
+from mattecli.work.job import run_job
 from mattecli.work.making import Making
 from mattecli.work.outcome import Job
+from mattecli.work.outputs import OutputOptions
 
 _REMEMBERED = 20  # requests whose time tells how long the next ones take
 

@@ -5,19 +5,18 @@ A batch calls the steps one by one, each in a thread of its own, so that the net
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, BinaryIO, cast
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mattecli.compositing.colours import ColourOptions, ForegroundColours
-from mattecli.compositing.delivery import KEEP, deliver
-from mattecli.compositing.finishing import Finishing, finish
+from mattecli.compositing.colours import ForegroundColours
+from mattecli.compositing.delivery import deliver
+from mattecli.compositing.finishing import finish
 from mattecli.compositing.outputs import (
     check_memory,
     check_output_file,
@@ -26,10 +25,9 @@ from mattecli.compositing.outputs import (
     write_output,
 )
 from mattecli.compositing.plates import odd_values
-from mattecli.compositing.rendition import Rendition
-from mattecli.imaging.choices import Bits, Colour, Fit, Kind
+from mattecli.imaging.choices import Colour
 from mattecli.imaging.image import Image
-from mattecli.imaging.options import Depth, ReadOptions, WriteOptions
+from mattecli.imaging.options import ReadOptions
 from mattecli.imaging.pixels import as_float
 from mattecli.imaging.read import read_alpha, read_image, read_size
 from mattecli.imaging.reading.open import is_pipe, label
@@ -42,6 +40,7 @@ from mattecli.trimaps.check import check_size, shares
 from mattecli.trimaps.pairs import over_data_window, pair_size, read_pair, read_trimap, trimap_note
 from mattecli.work.making import Making
 from mattecli.work.outcome import Done, Job
+from mattecli.work.outputs import OutputOptions
 
 if TYPE_CHECKING:
     from mattecli.inference.backend import Backend
@@ -50,66 +49,7 @@ if TYPE_CHECKING:
     from mattecli.inference.tiling import Progress
 
 
-_EIGHT_BITS = {".jpg", ".jpeg", ".webp", ".gif", ".bmp"}  # files that hold 8 bits at most
-_FLOATS = {".exr", ".npy"}  # files that hold floats whatever is asked for
-READ = ReadOptions()
 Background = Image | Colour | None  # None is transparent
-
-
-@dataclass(frozen=True, kw_only=True)
-class OutputOptions:
-    """How outputs are made.
-
-    `bits` is the depth of the alpha. `fit` says how a background picture is brought to the photo's size, and `around`
-    is the colour that `contain` leaves around it. `linear` estimates colours and mixes composites in linear light.
-    `colours` says what else is done to colours. `output_space` is the colour space of the other outputs: keep (the
-    photo's own), srgb, p3, or the file of an ICC profile. `depths` are those that formats of outputs settle; `files`
-    says how files are written. `renditions` are outputs under names of their own; every other output's name is its
-    kind. `finishing` is what is done to the matte first; the alpha that the network gives does not depend on it.
-    """
-
-    bits: Bits = 8
-    fit: Fit = "cover"
-    around: Colour | None = None
-    linear: bool = False
-    colours: ColourOptions = field(default_factory=ColourOptions)
-    output_space: str = KEEP
-    depths: Mapping[str, Depth] = field(default_factory=dict)
-    files: WriteOptions = field(default_factory=WriteOptions)
-    renditions: Mapping[str, Rendition] = field(default_factory=dict)
-    finishing: Finishing = field(default_factory=Finishing)
-
-    def kind(self, output: str) -> Kind:
-        """The kind of an output."""
-        made = self.renditions.get(output)
-        return cast(Kind, output) if made is None else made.kind
-
-    def alpha_bits(self, output: str = "alpha") -> Depth:
-        """The depth of an alpha."""
-        made = self.renditions.get(output)
-        return self.depths.get(output, self.bits) if made is None else made.bits or self.bits
-
-    def show_8_bits(self, job: Job) -> bool:
-        """Whether none of the job's outputs can show more than 8 bits. By default pictures keep their photo's depth."""
-        for name, output in job.outputs.items():
-            kind = self.kind(name)
-            depth = self.alpha_bits(name) if kind == "alpha" else self.write_options(name).bits
-            eight = depth == 8 or (depth is None and not {*map(_suffix, (output, job.image))}.isdisjoint(_EIGHT_BITS))
-            if not eight or _suffix(output) in _FLOATS:
-                return False
-        return True
-
-    def write_options(self, output: str) -> WriteOptions:
-        """How the file of an output other than an alpha is written."""
-        made = self.renditions.get(output)
-        if made is None:
-            return replace(self.files, bits=self.depths.get(output))
-        return replace(self.files, bits=made.bits, quality=made.quality or self.files.quality)
-
-    def space(self, output: str) -> str:
-        """The colour space of an output."""
-        made = self.renditions.get(output)
-        return self.output_space if made is None else made.output_space or self.output_space
 
 
 @dataclass(frozen=True, eq=False)
@@ -408,10 +348,6 @@ def find_notes(
             notes.append(deliver(inputs.photo, form, output_space=options.space(name)).note)
             notes.append(metadata_note(form, inputs.photo.metadata) if options.files.metadata else None)
     return tuple(dict.fromkeys(note for note in notes if note))
-
-
-def _suffix(file: str) -> str:
-    return os.path.splitext(file)[1].lower()
 
 
 def backend_facts(backend: Backend) -> dict[str, Any]:

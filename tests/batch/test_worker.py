@@ -17,8 +17,9 @@ from mattecli.imaging.choices import Kind
 from mattecli.inference.options import RunOptions
 from mattecli.system.files import hidden_beside
 from mattecli.weights import find_checkpoint
-from mattecli.work.job import Matte, OutputOptions
+from mattecli.work.job import Matte
 from mattecli.work.outcome import Done, Job, Skipped
+from mattecli.work.outputs import OutputOptions
 
 Folders = tuple[Path, Path, Path]
 

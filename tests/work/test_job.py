@@ -17,8 +17,9 @@ from mattecli.imaging.write import write_image
 from mattecli.inference.model import Model
 from mattecli.inference.options import RunOptions
 from mattecli.work import job as jobs
-from mattecli.work.job import OutputOptions, run_job
+from mattecli.work.job import run_job
 from mattecli.work.outcome import Job
+from mattecli.work.outputs import OutputOptions
 from tests.support.batches import SIDE, write_photo, write_trimap
 from tests.support.memory import free_memory
 
