@@ -2,35 +2,27 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import threading
 import time
-from collections.abc import Callable, Iterable
-from contextlib import suppress
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from mattecli.batch.approved import APPROVED, Approvals, place
+from mattecli.batch.alphas import Alphas, file_state
 from mattecli.batch.jobs import way_out
-from mattecli.batch.journal import FOLDER, Approval, Journal, Record
-from mattecli.batch.kept import KeptAlpha, KeptAlphas
+from mattecli.batch.journal import FOLDER, Journal, Record
+from mattecli.batch.kept import KeptAlphas
 from mattecli.batch.recipe import (
-    alpha_recipe,
-    approved_words,
     digest,
-    given_words,
-    network_words,
     output_recipe,
-    reading_words,
 )
 from mattecli.compositing.outputs import check_memory, check_output_file, is_picture, read_background
 from mattecli.errors import InputError
 from mattecli.evaluation.attention import attention
 from mattecli.imaging.options import ReadOptions
-from mattecli.imaging.read import read_image
 from mattecli.inference.model import Model
 from mattecli.inference.options import RunOptions
 from mattecli.system.files import sweep
@@ -115,12 +107,11 @@ class Worker:
         self.options = options
         self.checkpoint = find_checkpoint(options.run.weights) if options.network else None
         self.model = model or Model(options.run)
-        self.kept = KeptAlphas(options.out)
-        for folder in (options.out / FOLDER, self.kept.folder):
+        for folder in (options.out / FOLDER, KeptAlphas(options.out).folder):
             if (how := way_out(folder, options.out)) is not None:
                 raise InputError(f"{folder} {how}; remove the link")
         self.journal = Journal(options.out)
-        self.approvals = Approvals(options.out, self.journal)
+        self.alphas = Alphas(options, self.checkpoint, self.journal)
         self._backgrounds: dict[str, Background] = {}
         self._reading_background = threading.Lock()
         self._swept: set[str] = set()
@@ -141,7 +132,7 @@ class Worker:
         self._check_outputs(todo)
         size = job_size(job, self.options.reading)
         if self.options.keep_alpha:
-            self._sweep(str(self.kept.folder))
+            self._sweep(str(self.alphas.kept.folder))
         return replace(todo, size=size, seconds=time.perf_counter() - started)
 
     def todo(self, job: Job) -> Todo | Skipped:
@@ -170,7 +161,8 @@ class Worker:
             given = read_finished(todo.job, reading=self.options.reading)
             given = replace(given, seconds=todo.seconds + given.seconds)
             return ReadJob(todo, given.inputs, given)
-        if (known := self._known(todo)) is not None:
+        if (known := self.alphas.load(todo.job, size=todo.size)) is not None:
+            known = replace(known, seconds=todo.seconds + known.seconds)
             return ReadJob(todo, known.inputs, known)
         run = self.options.run
         inputs = read_inputs(todo.job, snap=run.snap, exposure=run.network_exposure, reading=self.options.reading)
@@ -196,9 +188,9 @@ class Worker:
             looked = attention(matte.inputs.photo.pixels, matte.alpha, matte.inputs.trimap)
             matte = replace(matte, attention=looked.to_json())
         if self.options.keep_alpha and not matte.network and not job.finished:
-            self._keep(job, matte)
+            self.alphas.keep(job, matte)
         if self.options.redo and not job.finished:
-            self.approvals.withdraw(job.image, _partner(job))
+            self.alphas.withdraw(job)
         self._check_inside(job)  # again: a link may have come since
         facts = self._facts(job, matte)
         try:
@@ -220,103 +212,12 @@ class Worker:
 
     def recipe(self, output: str, job: Job) -> str:
         """A digest of what makes an output, its input files aside."""
-        return output_recipe(
-            output, job, self.options.outputs, alpha=self._alpha_words(job), reading=self._reading_words()
-        )
+        return self._good(output, job)[0]
 
     def _good(self, output: str, job: Job) -> list[str]:
         """The recipes whose outputs are done: that of this run, and the same in fp32 where `auto` stands for more."""
-        options, reading = self.options.outputs, self._reading_words()
-        return [
-            output_recipe(output, job, options, alpha=words, reading=reading) for words in self._all_alpha_words(job)
-        ]
-
-    def alpha_key(self, job: Job) -> str:
-        """A digest of what makes a job's alpha: network, options of reading, trimap and input files.
-
-        How outputs are made of the alpha is left out. The places of the files, seen from the output folder, tell apart
-        files of the same size and time. Raises InputError for a file that cannot be read.
-        """
-        return self._alpha_keys(job)[0]
-
-    def _alpha_keys(self, job: Job) -> list[str]:
-        """The keys of the alphas that will do for a job, its own first."""
-        places = [place(path, self.options.out) for path in job.sources]
-        states = [self._state(path) for path in job.sources]
-        reading, files = self._reading_words(), [places, states]
-        return [alpha_recipe(job, alpha=words, reading=reading, files=files) for words in self._network_words(job)]
-
-    def alpha_keys(self, jobs: Iterable[Job]) -> set[str]:
-        """The keys of these jobs' alphas; jobs whose files cannot be read are left out."""
-        keys = set()
-        for job in jobs:
-            with suppress(InputError):
-                keys.update(self._alpha_keys(job))
-        return keys
-
-    def _alpha_words(self, job: Job) -> list[Any]:
-        return self._all_alpha_words(job)[0]
-
-    def _all_alpha_words(self, job: Job) -> list[list[Any]]:
-        """The words of the alphas that will do for a job: the approved one alone, or those of the network."""
-        approval = self._approval(job)
-        return self._network_words(job) if approval is None else [approved_words(approval.file or "")]
-
-    def _network_words(self, job: Job) -> list[list[Any]]:
-        """The words of the network's alphas that will do: of this run's, and of one made under `auto` in fp32."""
-        if job.finished or self.checkpoint is None:
-            return [given_words(job)]
-        run, sha256 = self.options.run, self.checkpoint.sha256
-        words = [network_words(sha256, run)]
-        return [*words, network_words(sha256, run, precision="auto")] if self.options.settled else words
-
-    def _reading_words(self) -> list[Any]:
-        return reading_words(self.options.reading, exposure=self.options.run.network_exposure)
-
-    def has_kept(self, job: Job) -> bool:
-        """Whether the job's alpha was kept or approved, and will be taken."""
-        return self._approval(job) is not None or self._kept_key(job) is not None
-
-    def _approval(self, job: Job) -> Approval | None:
-        """The approval of the job's alpha, which `redo` overrules."""
-        return None if self.options.redo or job.finished else self.approvals.of(job.image, _partner(job))
-
-    def _kept_key(self, job: Job) -> str | None:
-        if self.options.redo or job.finished:
-            return None
-        return next((key for key in self._alpha_keys(job) if self.kept.has(key)), None)
-
-    def _known(self, todo: Todo) -> Matte | None:
-        """The matte of an alpha that was approved or kept; None where there is none, or a damaged one was kept."""
-        started = time.perf_counter()
-        approved = self._approval(todo.job) is not None
-        kept = self._approved(todo) if approved else self._kept(todo)
-        if kept is None:
-            return None
-        photo = read_image(todo.job.image, options=self.options.reading)
-        seconds = todo.seconds + time.perf_counter() - started
-        facts = kept.facts
-        inputs = Inputs(photo, None, kept.trimap, facts["unknown"], seconds, tuple(facts["notes"]))
-        network = {**facts["network"], APPROVED: True} if approved else facts["network"]
-        return Matte(inputs, kept.alpha, facts["tile"], seconds, network, facts.get("attention"))
-
-    def _approved(self, todo: Todo) -> KeptAlpha | None:
-        return self.approvals.load(todo.job.image, _partner(todo.job), size=todo.size)
-
-    def _kept(self, todo: Todo) -> KeptAlpha | None:
-        key = self._kept_key(todo.job)
-        return None if key is None else self.kept.load(key, size=todo.size)
-
-    def _keep(self, job: Job, matte: Matte) -> None:
-        inputs = matte.inputs
-        facts = {
-            "network": self.journal.common,
-            "tile": matte.tile,
-            "unknown": inputs.unknown,
-            "notes": list(inputs.notes),
-            "attention": matte.attention,
-        }
-        self.kept.save(self.alpha_key(job), matte.alpha, inputs.required_trimap, facts=facts)
+        options, reading = self.options.outputs, self.alphas.reading_words()
+        return [output_recipe(output, job, options, alpha=words, reading=reading) for words in self.alphas.words(job)]
 
     def _recorder(self, todo: Todo, facts: dict[str, Any], output: str) -> Callable[[BinaryIO], None]:
         return partial(
@@ -335,10 +236,8 @@ class Worker:
         finishing = self.options.outputs.finishing
         said = {"finished": finishing.asked, "placed": finishing.placed}
         facts = {**matte.facts(), **{name: True for name, value in said.items() if value}}
-        if not job.finished and self.kept.folder.is_dir():
-            kept = next((key for key in self._alpha_keys(job) if self.kept.has(key)), None)
-            facts |= {} if kept is None else {"kept": kept}
-        return facts
+        kept = self.alphas.kept_key(job)
+        return facts if kept is None else {**facts, "kept": kept}
 
     def _made(self, job: Job) -> dict[str, tuple[Record | None, bool]]:
         """For each output the record of how it was made, and whether there is such a file."""
@@ -353,7 +252,7 @@ class Worker:
 
     def _inputs(self, job: Job) -> dict[str, str]:
         """For each output a digest of the files that it is made from."""
-        approved = self._approval(job) is not None
+        approved = self.alphas.approval(job) is not None
         pair = digest([self._state(path) for path in ([job.image] if approved else job.sources)])
         inputs = dict.fromkeys(job.outputs, pair)
         for output in job.outputs:
@@ -363,15 +262,7 @@ class Worker:
         return inputs
 
     def _state(self, path: str) -> list[int] | str:
-        """What would change if the file did: its SHA-256, or its size and its time of change in microseconds."""
-        try:
-            if self.options.content:
-                with open(path, "rb") as file:
-                    return hashlib.file_digest(file, "sha256").hexdigest()
-            stat = os.stat(path)
-        except OSError as error:
-            raise InputError(f"{path} cannot be read ({error.strerror}); check its name and its permissions") from error
-        return [stat.st_size, stat.st_mtime_ns // 1000]
+        return file_state(path, content=self.options.content)
 
     def _check_outputs(self, todo: Todo) -> None:
         job, options = todo.job, self.options.outputs
@@ -413,8 +304,3 @@ class Worker:
         if folder not in self._swept:
             self._swept.add(folder)
             sweep(Path(folder))
-
-
-def _partner(job: Job) -> str | None:
-    """The trimap or mask of a job, if it has one."""
-    return None if job.what is None else job.trimap

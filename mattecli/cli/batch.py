@@ -137,9 +137,9 @@ def _prune(
         raise UsageError("--prune-alpha unused needs the list of all photos; leave --shard and --retry-failed out")
     if dry_run:
         raise UsageError("--prune-alpha and --dry-run contradict each other; leave one of them out")
-    used = set() if which == "all" else worker.alpha_keys(jobs.jobs)
-    removed, freed = worker.kept.prune(used)
-    left, size = worker.kept.stored()
+    used = set() if which == "all" else worker.alphas.keys(jobs.jobs)
+    removed, freed = worker.alphas.kept.prune(used)
+    left, size = worker.alphas.kept.stored()
     terminal.say(f"{removed} kept alphas removed ({show_bytes(freed)}), {left} left ({show_bytes(size)})")
 
 

@@ -71,7 +71,7 @@ def _plan(job: Job, worker: Worker) -> dict[str, Any]:
             return {**describe(job), "status": "skipped"}
         width, height = job_size(job, worker.options.reading)
         line = {**describe(job), "status": "to do", "width": width, "height": height}
-        if worker.has_kept(job):
+        if worker.alphas.has(job):
             line["kept"] = True
         elif worker.options.keep_alpha:
             line["kept_bytes"] = _bytes_to_keep(job, worker, width * height)

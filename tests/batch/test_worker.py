@@ -124,9 +124,9 @@ def test_an_alpha_that_was_kept_in_fp32_serves_a_run_for_which_auto_takes_bf16(f
     before.write(item.todo, Matte(item.inputs, item.inputs.required_trimap / np.float32(255), "off", 0.1))
     before.journal.close()
     run = RunOptions(precision="bf16")
-    assert Worker(BatchOptions(out=out, run=run, settled=True)).has_kept(job)
-    assert before.alpha_keys([job]) <= Worker(BatchOptions(out=out, run=run, settled=True)).alpha_keys([job])
-    assert not Worker(BatchOptions(out=out, run=run)).has_kept(job)
+    assert Worker(BatchOptions(out=out, run=run, settled=True)).alphas.has(job)
+    assert before.alphas.keys([job]) <= Worker(BatchOptions(out=out, run=run, settled=True)).alphas.keys([job])
+    assert not Worker(BatchOptions(out=out, run=run)).alphas.has(job)
 
 
 # Computed by the code of 0.1.0. A digest that changes would have all photos of all users matted again.
