@@ -1,15 +1,15 @@
 """Trimaps from strokes and boxes, measured on pictures with known alpha.
 
     python benchmarks/strokes.py curves --foregrounds DIR --photos DIR [--cache DIR]
-    python benchmarks/strokes.py run DATASET [--seeds 0 1 2 3 4] [--kinds four ten inside box] [--records FILE]
+    python benchmarks/strokes.py run DATASET [--seeds 0 1 2 3 4] [--kinds KIND...] [--records FILE]
     python benchmarks/strokes.py table FILE...
 
 `curves` compares candidates on scenes made for tuning: animals in their photos, and rendered foregrounds over photos.
 `run` measures `mattecli.trimaps.segmentation` on DATASET, which holds `image/`, `alpha/` and `trimap2/`: four random
-strokes a side, ten strokes placed where the error is largest (one of them crosses the edge, but not with `inside`), and
-boxes that are off by up to 3 %. It appends a line for each picture to --records, and leaves out what stands there
-already. `table` prints the tables (Markdown) of such files. --cache keeps the network's alphas, so that a second run
-needs no network.
+strokes a side, ten strokes placed where the error is largest (one of them crosses the edge, but not with `inside`),
+boxes that are off by up to 3 %, and such a box with three strokes (`corrected`). It appends a line for each picture to
+--records, and leaves out what stands there already. `table` prints the tables (Markdown) of such files. --cache keeps
+the network's alphas, so that a second run needs no network.
 
 "Right" is an alpha above 0.95 where foreground is certain, and below 0.05 where background is.
 """
@@ -153,18 +153,27 @@ def four(scene: Scene, seed: int, matte: Matte) -> dict[str, Any]:
     return {**figures(scene, trimap), **_mattes(scene, trimap, matte)}
 
 
-def ten(scene: Scene, seed: int, matte: Matte, *, crossing: int | None = 7) -> dict[str, Any]:
-    """Ten strokes, each where the error is largest; the one with the number `crossing` goes over the edge."""
+def ten(
+    scene: Scene, seed: int, matte: Matte, *, crossing: int | None = 7, count: int = STROKES, boxed: bool = False
+) -> dict[str, Any]:
+    """`count` strokes, each where the error is largest; the one with the number `crossing` goes over the edge.
+
+    With `boxed` they correct what a box gives.
+    """
     rng, photo = np.random.default_rng(seed), prepare_photo(scene.photo)
     strokes, labels_kept, costs = [], True, []
+    around = loose_box(scene, seed) if boxed else None
     trimap: Gray = np.full(scene.alpha.shape, UNKNOWN, np.uint8)
-    for number in range(1, STROKES + 1):
-        stroke = worst_place(scene, _first(trimap, strokes), rng, crosses=number == crossing)
+    if boxed:
+        trimap = segment(photo, box=around, matte=matte)
+        costs.append(_cost(scene, trimap))
+    for number in range(1, count + 1):
+        stroke = worst_place(scene, trimap if boxed else _first(trimap, strokes), rng, crosses=number == crossing)
         if stroke is None:
             break
         strokes.append(stroke)
-        if len({label for label, _ in strokes}) == 2:
-            trimap = segment(photo, painted(strokes, scene.alpha.shape), matte=matte)
+        if boxed or len({label for label, _ in strokes}) == 2:
+            trimap = segment(photo, painted(strokes, scene.alpha.shape), box=around, matte=matte)
             labels_kept &= bool((trimap[stroke[1]] == stroke[0]).all())
             costs.append(_cost(scene, trimap))
     worse = sum(after > before + 0.01 for before, after in itertools.pairwise(costs))
@@ -207,6 +216,7 @@ KINDS: dict[str, Callable[[Scene, int, Matte], dict[str, Any]]] = {
     "four": four,
     "ten": ten,
     "inside": functools.partial(ten, crossing=None),
+    "corrected": functools.partial(ten, crossing=None, count=3, boxed=True),
     "box": box,
 }
 
@@ -222,7 +232,7 @@ def tables(records: list[dict[str, Any]]) -> str:
         found = [record for record in records if record["kind"] == kind]
         if found:
             lines.append(_summary(kind, found))
-    for kind in ("ten", "inside"):
+    for kind in ("ten", "inside", "corrected"):
         if steps := [record for record in records if record["kind"] == kind]:
             worse, count = (sum(record[key] for record in steps) for key in ("worse_steps", "steps"))
             kept = (

@@ -155,8 +155,8 @@ def _likely(
 ) -> NDArray[np.float32]:
     """What likeness, network and walk think together, as a probability of foreground.
 
-    A box alone tells little of the foreground's colours, so what is found from it is learnt from once more. The mean of
-    both answers is taken: where they differ, it is unsure.
+    A box tells little of the foreground's colours, and strokes in it tell only those that they cover. So what is found
+    from both is learnt from once more. The mean of both answers is taken: where they differ, it is unsure.
     """
     alpha = np.clip(matte(photo.small, seeds), _LEAST_ALPHA, 1 - _LEAST_ALPHA)
     check()
@@ -169,17 +169,24 @@ def _likely(
         check()
         return found
 
-    inside, outside = seeds == FOREGROUND, Marks(-1, seeds == BACKGROUND)
-    if box is None or inside.any():
-        return learnt([Marks(1, inside), outside])
-    x, y, w, h = _small_box(photo, box)
-    inside[int(y) : int(np.ceil(y + h)), int(x) : int(np.ceil(x + w))] = True
-    first = learnt([Marks(1, inside, _BOXED), outside])
-    subject, rest = first >= 1 - _LEARNT, (first <= _LEARNT) & ~outside.where
+    inside, outside = Marks(1, seeds == FOREGROUND), Marks(-1, seeds == BACKGROUND)
+    certain = [marks for marks in (inside, outside) if marks.where.any()]
+    if box is None:
+        return learnt(certain)
+    first = learnt([Marks(1, _in_box(photo, box) & (seeds == UNKNOWN), _BOXED), *certain])
+    subject, rest = (first >= 1 - _LEARNT) & ~inside.where, (first <= _LEARNT) & ~outside.where
     if not subject.any():
         return first
-    again = learnt([Marks(1, subject, _FOUND), outside, Marks(-1, rest, _FOUND)], _BOX_NETWORK)
+    again = learnt([Marks(1, subject, _FOUND), *certain, Marks(-1, rest, _FOUND)], _BOX_NETWORK)
     return np.asarray((first + again) / 2, np.float32)
+
+
+def _in_box(photo: PreparedPhoto, box: Box) -> NDArray[np.bool_]:
+    """The pixels of the small copy that a box holds."""
+    x, y, w, h = _small_box(photo, box)
+    inside = np.zeros(photo.small.shape[:2], np.bool_)
+    inside[int(y) : int(np.ceil(y + h)), int(x) : int(np.ceil(x + w))] = True
+    return inside
 
 
 def _box_seeds(photo: PreparedPhoto, box: Box | None) -> NDArray[np.uint8]:

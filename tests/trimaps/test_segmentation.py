@@ -118,6 +118,17 @@ def test_a_box_that_cuts_the_subject_does_not_make_what_is_just_outside_backgrou
     assert (~subject())[trimap == 0].mean() > 0.99
 
 
+def test_a_stroke_in_a_box_does_not_give_up_a_part_of_the_subject_in_another_colour() -> None:
+    photo, inside = picture(), subject()
+    lower = inside & (np.arange(HEIGHT)[:, None] > HEIGHT // 2 + 10)
+    photo[lower] = (60, 170, 70)
+    labels = np.full((HEIGHT, WIDTH), 128, np.uint8)
+    labels[HEIGHT // 2 - 30 : HEIGHT // 2 - 24, int(0.42 * WIDTH) : int(0.58 * WIDTH)] = 255
+    trimap = segment(prepare_photo(photo), labels, box=WHOLE_BOX, matte=undecided)
+    assert (trimap[lower] == 255).mean() > 0.4
+    assert (trimap[lower] != 0).all()
+
+
 def test_a_stroke_and_a_box_work_together() -> None:
     labels = strokes()
     labels[labels == 0] = 128
