@@ -22,7 +22,7 @@ from mattecli.server.thumbnails import Thumbnails, encoded
 from mattecli.server.tiles import Index
 from mattecli.system.files import same_file
 from mattecli.system.folders import natural, pictures_in
-from mattecli.system.process import give_memory_back
+from mattecli.system.memory import give_back_freed_memory
 
 SILENT = 90.0  # seconds after which a tab without a stream of events counts as gone
 CLOSED_BYTES = 256 * 2**20  # of photos that no tab shows; beyond them the oldest are let go
@@ -226,7 +226,7 @@ class Sessions:
             self._end(entry.word)
             entry.photo.close()
             entry.photo = None
-            give_memory_back()
+            give_back_freed_memory()
 
 
 def photos_at(names: Sequence[Path]) -> list[Path]:

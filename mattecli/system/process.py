@@ -10,7 +10,7 @@ import os
 import sys
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 
 _OPENCV = "OPENCV_LOG_LEVEL"  # OpenCV prints messages of its own beside our sentence
 # Turns that a waiting thread of GNU's OpenMP spins before it sleeps. With its own 300,000 it takes a core from the
@@ -67,16 +67,6 @@ def large_import() -> Iterator[None]:
     finally:
         if pauses:
             gc.enable()
-
-
-def give_memory_back() -> None:
-    """Return memory that was freed to the system, where the C library holds it; only in a process of our own.
-
-    glibc holds what lies below memory that is still used. After a large photo that is as much as the photo itself.
-    """
-    if _ours and sys.platform == "linux":
-        with suppress(OSError, AttributeError):  # another C library
-            ctypes.CDLL("libc.so.6").malloc_trim(0)
 
 
 def keep_freed_memory() -> None:

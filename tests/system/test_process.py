@@ -1,7 +1,6 @@
 """A process that is ours is set up, once, and what its user has chosen stays."""
 
 import os
-import platform
 import subprocess
 import sys
 from pathlib import Path
@@ -69,39 +68,3 @@ def test_a_process_that_ends_is_silent_although_its_garbage_stays() -> None:
     code = "from mattecli.system.process import prepare_process; prepare_process(); import OpenImageIO"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout + done.stderr == ""
-
-
-def test_a_large_import_is_not_searched_for_garbage_in_a_process_of_our_own() -> None:
-    code = (
-        "import gc; from mattecli.system.process import large_import\n"
-        "with large_import(): print(gc.isenabled())\n"
-        "print(gc.isenabled()); gc.disable()\n"
-        "with large_import(): pass\n"
-        "print(gc.isenabled())\n"
-    )
-    assert run_ours(code) == ["False", "True", "False"]
-    guest = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert guest.stdout.split() == ["True", "True", "False"]
-
-
-@pytest.mark.skipif(sys.platform != "linux", reason="glibc's heap is Linux's")
-def test_freed_memory_is_kept_for_the_next_maps_only_where_a_network_asks_for_it() -> None:
-    code = (
-        "import sys; from mattecli.system import memory, process\n"
-        "def kept():\n"
-        "    before = memory.held_bytes(); block = bytearray(b'x') * 200_000_000; del block\n"
-        "    return memory.held_bytes() - before > 100_000_000\n"
-        "print(kept()); process.keep_freed_memory(); print(kept())\n"
-    )
-    assert run_ours(code) == ["False", "True"]
-
-
-@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="only glibc holds freed memory so")
-def test_memory_that_was_freed_goes_back_to_the_system() -> None:
-    code = (
-        "import psutil; from mattecli.system.process import give_memory_back\n"
-        "blocks = [b'x' * 100_000 for _ in range(2000)]; last = b'y' * 100_000; del blocks\n"
-        "held = psutil.Process().memory_info().rss; give_memory_back()\n"
-        "print((held - psutil.Process().memory_info().rss) // 2**20)"
-    )
-    assert int(run_ours(code)[0]) > 100
