@@ -68,3 +68,28 @@ def test_a_process_that_ends_is_silent_although_its_garbage_stays() -> None:
     code = "from mattecli.system.process import prepare_process; prepare_process(); import OpenImageIO"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout + done.stderr == ""
+
+
+def test_a_large_import_is_not_searched_for_garbage_in_a_process_of_our_own() -> None:
+    code = (
+        "import gc; from mattecli.system.process import large_import\n"
+        "with large_import(): print(gc.isenabled())\n"
+        "print(gc.isenabled()); gc.disable()\n"
+        "with large_import(): pass\n"
+        "print(gc.isenabled())\n"
+    )
+    assert run_ours(code) == ["False", "True", "False"]
+    guest = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert guest.stdout.split() == ["True", "True", "False"]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="glibc's heap is Linux's")
+def test_freed_memory_is_kept_for_the_next_maps_only_where_a_network_asks_for_it() -> None:
+    code = (
+        "import sys; from mattecli.system import memory, process\n"
+        "def kept():\n"
+        "    before = memory.held_bytes(); block = bytearray(b'x') * 200_000_000; del block\n"
+        "    return memory.held_bytes() - before > 100_000_000\n"
+        "print(kept()); process.keep_freed_memory(); print(kept())\n"
+    )
+    assert run_ours(code) == ["False", "True"]
