@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, cast
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -20,7 +20,6 @@ from mattecli.cli.targets import Composites, check_fit, check_places
 from mattecli.cli.terminal import Terminal
 from mattecli.compositing.outputs import read_background
 from mattecli.errors import UsageError
-from mattecli.imaging.choices import Kind
 
 if TYPE_CHECKING:
     from mattecli.batch.jobs import JobList
@@ -75,7 +74,7 @@ def batch(
     deliveries = choices.deliveries(manifest=photos.manifest is not None)
     named = choices.over_each(_kinds(choices, photos, deliveries), deliveries)
     made = named.renditions
-    kinds = [made[name].kind if name in made else cast(Kind, name) for name in named.names]
+    kinds = named.kinds
     choices.check_formats()
     choices.check_bits(named.names)
     check_colours(colours, kinds, linear=choices.linear, clear=True)

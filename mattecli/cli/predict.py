@@ -8,7 +8,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, cast
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -30,7 +30,6 @@ from mattecli.cli.targets import (
 )
 from mattecli.cli.terminal import Terminal
 from mattecli.errors import UsageError
-from mattecli.imaging.choices import Kind
 
 if TYPE_CHECKING:
     from mattecli.compositing.rendition import Rendition
@@ -150,7 +149,7 @@ def predict(
     named = choices.over_each(_kinds(files, choices, deliveries), deliveries)
     job = _job(photo, base, files, subject, choices, masks, named, as_json=as_json)
     made = named.renditions
-    kinds = [made[name].kind if name in made else cast(Kind, name) for name in named.names]
+    kinds = named.kinds
     check_colours(colours, kinds, linear=choices.linear, clear=has_clear(kinds, choices.backgrounds))
     written.check(list(job.outputs.values()))
     finish = finishing(edges, placement)

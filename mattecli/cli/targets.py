@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
@@ -14,6 +14,7 @@ from mattecli.errors import InputError, UsageError
 
 if TYPE_CHECKING:
     from mattecli.compositing.rendition import Rendition
+    from mattecli.imaging.choices import Kind
     from mattecli.imaging.options import Depth
 
 BACKGROUND = typer.Option(  # `matte composite` cannot do without, other commands can
@@ -41,6 +42,12 @@ class Composites:
     names: tuple[str, ...]
     renditions: Mapping[str, Rendition]
     backgrounds: Mapping[str, str]
+
+    @property
+    def kinds(self) -> list[Kind]:
+        """The kind of each output."""
+        made = self.renditions
+        return [made[name].kind if name in made else cast("Kind", name) for name in self.names]
 
 
 def over_each(
