@@ -39,15 +39,19 @@ def mixing(space: Space) -> Light | None:
 
 
 def mix(over: Floats, under: Floats, share: Floats, light: Light | None) -> Floats:
-    """share · over + (1 − share) · under, (h, w, 3), in `light` unless it is None.
+    """share (h, w, 1) · over + (1 − share) · under, (h, w, 3), in `light` unless it is None.
 
     Where the share is 1 or 0 the layer's own bits come out, those of NaN and infinity too.
     """
-    with np.errstate(invalid="ignore", over="ignore"):  # 0 · ∞, which is replaced below
-        if light is None:
-            mixed = share * over + (1 - share) * under
-        else:
-            mixed = light.encode(share * light.decode(over) + (1 - share) * light.decode(under))
-    np.copyto(mixed, over, where=share == 1)
-    np.copyto(mixed, under, where=share == 0)
-    return np.asarray(mixed, np.float32)
+    result = np.where(share == 1, over, under).astype(np.float32, copy=False)
+    between = (share != 0) & (share != 1)
+    if between.any():
+        inside = between[..., 0]
+        part, front, back = share[inside], over[inside], under[inside]
+        with np.errstate(invalid="ignore", over="ignore"):
+            if light is None:
+                result[inside] = part * front + (1 - part) * back
+            else:
+                front, back = light.decode(front[None]), light.decode(back[None])
+                result[inside] = light.encode(part * front + (1 - part) * back)[0]
+    return result

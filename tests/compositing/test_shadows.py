@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from mattecli.compositing.finishing import Finishing, finish
 from mattecli.compositing.outputs import make_output
-from mattecli.compositing.shadows import kept, made, shaded, with_shadow
+from mattecli.compositing.shadows import _blurred, kept, made, shaded, with_shadow
 from mattecli.errors import InputError
 from mattecli.imaging.colour import decode_srgb, encode_srgb, linear
 from mattecli.imaging.image import Image
@@ -174,3 +174,14 @@ def test_a_shadow_that_the_output_cuts_is_said() -> None:
     assert [note for note in tight.notes if "cuts the shadow at the" in note]
     wide = finish(photo, alpha, Finishing(shadow="drop", crop="subject", margin=80))
     assert wide.notes == ()
+
+
+@pytest.mark.parametrize("sigma", [11.9, 12.0, 23.0, 70.3])
+def test_a_wide_blur_on_a_smaller_copy_is_that_of_the_whole_picture(sigma: float) -> None:
+    rng = np.random.default_rng(3)
+    values = np.zeros((401, 357), np.float32)  # no multiple of a cell
+    cv2.ellipse(values, (180, 300), (120, 150), 0, 0, 360, 1, -1)  # over the lower frame
+    values[200:, :31] = 1
+    values[rng.random(values.shape) < 0.003] = 1
+    whole = cv2.GaussianBlur(values, (0, 0), sigma, borderType=cv2.BORDER_CONSTANT)
+    assert np.abs(_blurred(values, sigma) - whole).max() < 0.002

@@ -1,0 +1,188 @@
+"""How good the matte of a large photo is, beside mattes of smaller copies of it.
+
+    python benchmarks/sizes.py DATASET [--megapixels 4 1 0.5] [--trimaps trimap2] [--precision bf16] [--records FILE]
+
+DATASET holds `image/`, `alpha/` and folders of trimaps, as `trimap_scenes.py` makes them from large cut-outs. Each
+photo is matted at its own size and as copies shrunk to each size, by area. A pixel of a smaller trimap is known where
+all that it covers is known and alike.
+
+For each size the table (Markdown) gives the mean error of an unknown pixel, judged at two sizes: at the full size,
+where a smaller matte was brought up by a guided filter with the full photo as its guide; and at the smallest, where a
+larger matte was shrunk. --records appends a line (JSON) for each matte, and what stands there already is not computed
+again.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from mattecli.imaging.image import to_depth
+from mattecli.imaging.read import read_alpha, read_image
+from mattecli.inference.model import Model
+from mattecli.inference.options import RunOptions
+from mattecli.system.process import prepare_process
+from mattecli.trimaps.check import BACKGROUND, FOREGROUND, UNKNOWN, unknown
+from mattecli.trimaps.pairs import read_trimap
+
+RADIUS, SMOOTH = 4, 1e-4  # of the guided filter, in pixels of the small matte and squared values from 0 to 1
+Floats = NDArray[np.float32]
+Gray = NDArray[np.uint8]
+Size = tuple[int, int]  # width, height
+
+
+def main() -> None:
+    prepare_process()
+    options = _options()
+    model = Model(RunOptions(precision=options.precision))
+    records = _read(options.records)
+    known = {(record["name"], record["trimaps"], record["megapixels"]) for record in records}
+    for path in sorted((options.dataset / "alpha").iterdir()):
+        for trimaps in options.trimaps:
+            wanted = [0.0, *options.megapixels]
+            if all((path.stem, trimaps, size) in known for size in wanted):
+                continue
+            for record in judge(model, options.dataset, path.name, trimaps, options.megapixels):
+                records.append({"name": path.stem, "trimaps": trimaps, **record})
+                print(records[-1], file=sys.stderr, flush=True)
+                if options.records:
+                    with options.records.open("a", encoding="utf-8") as file:
+                        file.write(json.dumps(records[-1]) + "\n")
+    print(table(records))
+
+
+def judge(model: Model, dataset: Path, name: str, trimaps: str, megapixels: list[float]) -> list[dict[str, float]]:
+    """The errors of a photo's matte at its own size (0 in `megapixels`) and at smaller ones."""
+    photo = to_depth(read_image(dataset / "image" / name).pixels, 8)
+    truth = _unit(read_alpha(dataset / "alpha" / name))
+    trimap = read_trimap(dataset / trimaps / name)
+    height, width = trimap.shape
+    sizes: dict[float, Size] = {0.0: (width, height)}
+    for size in megapixels:
+        scale = math.sqrt(size * 1e6 / trimap.size)
+        sizes[size] = max(1, round(width * scale)), max(1, round(height * scale))
+    least = sizes[min(megapixels)]
+    small_truth, small_open = shrunk(truth, least), unknown(shrunk_trimap(trimap, least))
+    full_open = unknown(trimap)
+    found = []
+    for size, place in sizes.items():
+        began = time.perf_counter()
+        matte = model.predict(shrunk(photo, place), shrunk_trimap(trimap, place), name=name)
+        seconds = time.perf_counter() - began
+        full = matte if not size else guided(matte, photo)
+        full = np.where(full_open, full, truth)
+        errors = {
+            "full": float(np.abs(full - truth)[full_open].mean()),
+            "full_soft": float(np.abs(full - truth)[full_open & (truth > 0.02) & (truth < 0.98)].mean()),
+            "small": float(np.abs(shrunk(matte, least) - small_truth)[small_open].mean()),
+        }
+        found.append({"megapixels": size, "pixels": trimap.size, "seconds": round(seconds, 1), **errors})
+    return found
+
+
+def shrunk(values: NDArray[Any], size: Size) -> NDArray[Any]:
+    """A picture at a smaller size (width, height), by area."""
+    if (values.shape[1], values.shape[0]) == size:
+        return values
+    return np.asarray(cv2.resize(values, size, interpolation=cv2.INTER_AREA))
+
+
+def shrunk_trimap(trimap: Gray, size: Size) -> Gray:
+    """A trimap at a smaller size: known where all that a pixel covers is known and alike."""
+    if (trimap.shape[1], trimap.shape[0]) == size:
+        return trimap
+    small = np.full((size[1], size[0]), UNKNOWN, np.uint8)
+    for value in (BACKGROUND, FOREGROUND):
+        small[shrunk((trimap == value).astype(np.float32), size) > 0.999] = value
+    return small
+
+
+def guided(matte: Floats, photo: Gray) -> Floats:
+    """A small matte at its photo's size, by the guided filter of He and others ("Fast guided filter", 2015).
+
+    The matte is a linear function of the photo's colours around each pixel, whose coefficients are found at the small
+    size.
+    """
+    size = (matte.shape[1], matte.shape[0])
+    guide = shrunk(photo, size).astype(np.float32) / 255
+    box = (2 * RADIUS + 1, 2 * RADIUS + 1)
+
+    def mean(values: NDArray[Any]) -> Floats:
+        return np.asarray(cv2.blur(values.astype(np.float32), box), np.float32)
+
+    centre, level = mean(guide), mean(matte)
+    together = np.empty((*matte.shape, 3), np.float32)
+    spread = np.empty((*matte.shape, 3, 3), np.float32)
+    for i in range(3):
+        together[..., i] = mean(guide[..., i] * matte) - centre[..., i] * level
+        for j in range(3):
+            spread[..., i, j] = mean(guide[..., i] * guide[..., j]) - centre[..., i] * centre[..., j]
+    slope = np.linalg.solve(spread + SMOOTH * np.eye(3, dtype=np.float32), together[..., None])[..., 0]
+    offset = level - np.sum(slope * centre, axis=-1)
+    full = (photo.shape[1], photo.shape[0])
+    slope, offset = (cv2.resize(mean(values), full, interpolation=cv2.INTER_LINEAR) for values in (slope, offset))
+    brought = np.sum(slope * (photo.astype(np.float32) / 255), axis=-1) + offset
+    return np.asarray(brought.clip(0, 1), np.float32)
+
+
+def table(records: list[dict[str, Any]]) -> str:
+    """The mean errors for each size, a hundred times, and beside those of the full size."""
+    lines = []
+    for trimaps in dict.fromkeys(record["trimaps"] for record in records):
+        chosen = [record for record in records if record["trimaps"] == trimaps]
+        names = {record["name"] for record in chosen}
+        lines += [
+            f"\n{trimaps}, {len(names)} photos; mean error of an unknown pixel × 100\n",
+            "| matte made at | judged at the full size | its soft pixels | judged at the smallest size | seconds |",
+            "|---|---:|---:|---:|---:|",
+        ]
+        whole = _means([record for record in chosen if not record["megapixels"]])
+        for size in dict.fromkeys(record["megapixels"] for record in chosen):
+            part = [record for record in chosen if record["megapixels"] == size]
+            here = _means(part)
+            pixels = np.mean([record["pixels"] for record in part]) / 1e6
+            label = f"its own size ({pixels:.0f} MP)" if not size else f"{size:g} MP, brought up"
+            cells = [
+                f"{100 * here[key]:.2f} ({here[key] / whole[key]:.2f} ×)" for key in ("full", "full_soft", "small")
+            ]
+            lines.append(f"| {label} | {' | '.join(cells)} | {here['seconds']:.1f} |")
+    return "\n".join(lines)
+
+
+def _means(records: list[dict[str, Any]]) -> dict[str, float]:
+    return {
+        key: float(np.mean([record[key] for record in records])) for key in ("full", "full_soft", "small", "seconds")
+    }
+
+
+def _unit(alpha: NDArray[Any]) -> Floats:
+    return np.asarray(to_depth(alpha, 8).astype(np.float32) / np.float32(255), np.float32)
+
+
+def _read(path: Path | None) -> list[dict[str, Any]]:
+    if path is None or not path.exists():
+        return []
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("dataset", type=Path)
+    parser.add_argument("--megapixels", type=float, nargs="+", default=[4.0, 1.0, 0.5])
+    parser.add_argument("--trimaps", nargs="+", default=["trimap2"])
+    parser.add_argument("--precision", default="bf16")
+    parser.add_argument("--records", type=Path)
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    main()
