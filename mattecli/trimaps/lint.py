@@ -24,7 +24,7 @@ ONE_SIDED = 0.08  # unknown parts below this share of the picture may touch only
 DEEP = 0.05  # and so may larger ones that are nowhere deeper than this, in diagonals
 LONELY = 0.2  # unknown pixels farther than this from anything known, in diagonals
 SPECKS, SPECK_AREA = 20, 6  # so many known parts of up to so many pixels, right in the other known side
-CUT = 0.12  # a band that cuts the edge on more of its length is named
+CUT = 0.14  # a band that cuts the edge on more of its length is named
 
 
 @dataclass(frozen=True)

@@ -26,9 +26,9 @@ SIDE = 128  # pixels of the longer side of the copy that is compared
 AROUND = 0.04  # the radius in which the two sides are compared, in diagonals
 STEPS = (-0.1, -0.05, 0.0, 0.05, 0.1)  # offsets tried, in sides
 CLEARLY = 0.2  # another place must be better by so much
-STRAY = 0.4  # a pixel so far from its side's colours, on the line to the other's, belongs to neither for certain
-CUTS = 0.07  # and the trimap must cut edges on so much of its border where it is
-CUT_SIDE = 400  # pixels of the longer side of the copy whose borders are examined
+STRAY = 0.25  # a pixel so far from its side's colours, on the line to the other's, belongs to neither for certain
+CUTS = 0.06  # and the trimap must cut edges on so much of its border where it is
+CUT_SIDE = 640  # pixels of the longer side of the copy whose borders are examined
 
 _TURNS: dict[str, Callable[[NDArray[np.uint8]], NDArray[np.uint8]]] = {
     "mirrored left to right": lambda a: a[:, ::-1],
