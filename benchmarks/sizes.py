@@ -3,10 +3,10 @@
     python benchmarks/sizes.py DATASET [--megapixels 4 1 0.5] [--trimaps trimap2] [--precision bf16] [--records FILE]
 
 DATASET holds `image/`, `alpha/` and folders of trimaps, as `trimap_scenes.py` makes them from large cut-outs. Each
-photo is matted at its own size and as copies shrunk to each size, by area. A pixel of a smaller trimap is known where
-all that it covers is known and alike.
+photo is matted at its own size, with `--coarse-to-fine`, and as copies shrunk to each size, by area. A pixel of a
+smaller trimap is known where all that it covers is known and alike.
 
-For each size the table (Markdown) gives the mean error of an unknown pixel, judged at two sizes: at the full size,
+For each of these the table (Markdown) gives the mean error of an unknown pixel, judged at two sizes: at the full size,
 where a smaller matte was brought up by a guided filter with the full photo as its guide; and at the smallest, where a
 larger matte was shrunk. --records appends a line (JSON) for each matte, and what stands there already is not computed
 again.
@@ -19,6 +19,7 @@ import json
 import math
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +35,7 @@ from mattecli.system.process import prepare_process
 from mattecli.trimaps.check import BACKGROUND, FOREGROUND, UNKNOWN, unknown
 from mattecli.trimaps.pairs import read_trimap
 
+WHOLE, COARSE = "its own size", "coarse to fine"
 RADIUS, SMOOTH = 4, 1e-4  # of the guided filter, in pixels of the small matte and squared values from 0 to 1
 Floats = NDArray[np.float32]
 Gray = NDArray[np.uint8]
@@ -43,15 +45,15 @@ Size = tuple[int, int]  # width, height
 def main() -> None:
     prepare_process()
     options = _options()
-    model = Model(RunOptions(precision=options.precision))
+    plain = Model(RunOptions(precision=options.precision))
+    models = plain, Model(RunOptions(precision=options.precision, coarse_to_fine=True), backend=plain.backend)
     records = _read(options.records)
-    known = {(record["name"], record["trimaps"], record["megapixels"]) for record in records}
+    known = {(record["name"], record["trimaps"], record["made"]) for record in records}
+    every = [WHOLE, COARSE, *map(_label, options.megapixels)]
     for path in sorted((options.dataset / "alpha").iterdir()):
         for trimaps in options.trimaps:
-            wanted = [0.0, *options.megapixels]
-            if all((path.stem, trimaps, size) in known for size in wanted):
-                continue
-            for record in judge(model, options.dataset, path.name, trimaps, options.megapixels):
+            made = [one for one in every if (path.stem, trimaps, one) not in known]
+            for record in judge(models, options.dataset, path.name, trimaps, options.megapixels, made):
                 records.append({"name": path.stem, "trimaps": trimaps, **record})
                 print(records[-1], file=sys.stderr, flush=True)
                 if options.records:
@@ -60,33 +62,39 @@ def main() -> None:
     print(table(records))
 
 
-def judge(model: Model, dataset: Path, name: str, trimaps: str, megapixels: list[float]) -> list[dict[str, float]]:
-    """The errors of a photo's matte at its own size (0 in `megapixels`) and at smaller ones."""
+def judge(
+    models: tuple[Model, Model], dataset: Path, name: str, trimaps: str, megapixels: list[float], made: list[str]
+) -> Iterator[dict[str, Any]]:
+    """The errors of a photo's mattes: at its own size, coarse to fine, and at each of the smaller sizes."""
     photo = to_depth(read_image(dataset / "image" / name).pixels, 8)
     truth = _unit(read_alpha(dataset / "alpha" / name))
     trimap = read_trimap(dataset / trimaps / name)
     height, width = trimap.shape
-    sizes: dict[float, Size] = {0.0: (width, height)}
+    sizes: dict[str, Size] = {WHOLE: (width, height), COARSE: (width, height)}
     for size in megapixels:
         scale = math.sqrt(size * 1e6 / trimap.size)
-        sizes[size] = max(1, round(width * scale)), max(1, round(height * scale))
-    least = sizes[min(megapixels)]
+        sizes[_label(size)] = max(1, round(width * scale)), max(1, round(height * scale))
+    least = min(sizes.values())
     small_truth, small_open = shrunk(truth, least), unknown(shrunk_trimap(trimap, least))
     full_open = unknown(trimap)
-    found = []
-    for size, place in sizes.items():
+    soft = full_open & (truth > 0.02) & (truth < 0.98)
+    for one in made:
         began = time.perf_counter()
-        matte = model.predict(shrunk(photo, place), shrunk_trimap(trimap, place), name=name)
+        matte = models[one == COARSE].predict(shrunk(photo, sizes[one]), shrunk_trimap(trimap, sizes[one]), name=name)
         seconds = time.perf_counter() - began
-        full = matte if not size else guided(matte, photo)
-        full = np.where(full_open, full, truth)
-        errors = {
+        full = matte if matte.shape == trimap.shape else guided(matte, photo)
+        yield {
+            "made": one,
+            "pixels": trimap.size,
+            "seconds": round(seconds, 1),
             "full": float(np.abs(full - truth)[full_open].mean()),
-            "full_soft": float(np.abs(full - truth)[full_open & (truth > 0.02) & (truth < 0.98)].mean()),
+            "full_soft": float(np.abs(full - truth)[soft].mean()),
             "small": float(np.abs(shrunk(matte, least) - small_truth)[small_open].mean()),
         }
-        found.append({"megapixels": size, "pixels": trimap.size, "seconds": round(seconds, 1), **errors})
-    return found
+
+
+def _label(megapixels: float) -> str:
+    return f"{megapixels:g} MP, brought up"
 
 
 def shrunk(values: NDArray[Any], size: Size) -> NDArray[Any]:
@@ -145,16 +153,13 @@ def table(records: list[dict[str, Any]]) -> str:
             "| matte made at | judged at the full size | its soft pixels | judged at the smallest size | seconds |",
             "|---|---:|---:|---:|---:|",
         ]
-        whole = _means([record for record in chosen if not record["megapixels"]])
-        for size in dict.fromkeys(record["megapixels"] for record in chosen):
-            part = [record for record in chosen if record["megapixels"] == size]
-            here = _means(part)
-            pixels = np.mean([record["pixels"] for record in part]) / 1e6
-            label = f"its own size ({pixels:.0f} MP)" if not size else f"{size:g} MP, brought up"
+        whole = _means([record for record in chosen if record["made"] == WHOLE])
+        for made in dict.fromkeys(record["made"] for record in chosen):
+            here = _means([record for record in chosen if record["made"] == made])
             cells = [
                 f"{100 * here[key]:.2f} ({here[key] / whole[key]:.2f} ×)" for key in ("full", "full_soft", "small")
             ]
-            lines.append(f"| {label} | {' | '.join(cells)} | {here['seconds']:.1f} |")
+            lines.append(f"| {made} | {' | '.join(cells)} | {here['seconds']:.1f} |")
     return "\n".join(lines)
 
 

@@ -191,6 +191,14 @@ class ModelOptions:
             "not change.",
         ),
     ] = 0.0
+    coarse_to_fine: Annotated[
+        bool,
+        typer.Option(
+            "--coarse-to-fine",
+            help="Matte a photo of over 2 megapixels as a small copy first, then at full size what is uncertain there. "
+            "Better where the unknown part is wide.",
+        ),
+    ] = False
 
     def run_options(self) -> RunOptions:
         """The same for the library."""

@@ -42,6 +42,7 @@ NO_TRIMAP = (
     "--box or --scribbles, give --key for a photo in front of a screen or --auto to let a model find the subject, or "
     "make a trimap with `matte trimap mask.png --photo photo.jpg`"
 )
+_LARGE = 4_000_000  # pixels from which a photo may gain by `--coarse-to-fine`
 FACTS = ("width", "height", "unknown", "device", "backend", "precision", "tile", "weights")
 
 
@@ -198,6 +199,8 @@ def predict(
     done = dataclasses.replace(done, seconds=time.perf_counter() - started)
     for target in job.outputs.values():
         terminal.say(f"{photo} → {'standard output' if target == '-' else target} ({done.seconds:.1f} s)")
+    if plans and not model.coarse_to_fine and done.facts["width"] * done.facts["height"] > _LARGE:
+        terminal.say("a large photo: where its trimap's unknown part is wide, try --coarse-to-fine")
     if as_json:
         terminal.data(json.dumps(_facts(done)) + "\n")
 

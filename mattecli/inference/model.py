@@ -16,6 +16,7 @@ from mattecli.imaging.given import Given, given_name, given_photo
 from mattecli.imaging.view import network_view
 from mattecli.inference import tiling
 from mattecli.inference.backend import Backend, begin_import, load_backend
+from mattecli.inference.coarse import narrowed
 from mattecli.inference.options import RunOptions
 from mattecli.inference.plan import SMALLEST_TILE, Plan, Tile, estimate, plan
 from mattecli.inference.tiling import Progress, Statistics
@@ -97,12 +98,28 @@ class Model:
         is halved and `on_plan` called again. `progress` is called with the pass, its tiles done and all of them.
         `statistics` is that of `tiling.run`, for a window of a photo.
 
+        With the option `coarse_to_fine` a large photo is matted as a small copy first. Unknown pixels that are certain
+        there come out as 0 or 1 (`narrowed`), and `progress` is called for the copy, too.
+
         Raises InputError for an image or a trimap that cannot be used, DeviceError when the memory does not suffice,
         and what `backend` raises where the model is not loaded yet.
         """
         name = given_name(image, name)
         options = self.options
         photo, codes = _checked(image, trimap, name=name, snap=options.snap, exposure=options.network_exposure)
+        if options.coarse_to_fine and not statistics:
+            codes = narrowed(photo, codes, lambda small, known: self._matte(small, known, name, None, progress))
+        return self._matte(photo, codes, name, on_plan, progress, statistics)
+
+    def _matte(
+        self,
+        photo: NDArray[Any],
+        codes: NDArray[np.uint8],
+        name: str,
+        on_plan: Callable[[Plan], None] | None,
+        progress: Progress | None,
+        statistics: Statistics | None = None,
+    ) -> NDArray[np.float32]:
         picture = Picture(photo, codes)
         unknown = picture.unknown()
         if not unknown.any():
@@ -153,6 +170,7 @@ def load_model(
     max_memory: int | None = None,
     snap: int = 0,
     threads: int | None = None,
+    coarse_to_fine: bool = False,
 ) -> Model:
     """The model that runs with these options, loaded; `RunOptions` says what they mean.
 
@@ -168,6 +186,7 @@ def load_model(
         max_memory=max_memory,
         snap=snap,
         threads=threads,
+        coarse_to_fine=coarse_to_fine,
     )
     return Model(options).load()
 

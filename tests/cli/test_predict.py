@@ -71,6 +71,21 @@ def test_the_same_input_gives_the_same_bytes(run_matte: RunMatte, photo: Path, t
     assert (tmp_path / "one.png").read_bytes() == (tmp_path / "two.png").read_bytes()
 
 
+def test_coarse_to_fine_is_named_for_a_large_photo_and_changes_its_alpha(
+    run_matte: RunMatte, photo: Path, trimap: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert "--coarse-to-fine" not in run_matte("predict", photo, "-t", trimap, "-o", tmp_path / "small.png")[2]
+    monkeypatch.setattr(sys.modules["mattecli.cli.predict"], "_LARGE", 5000)
+    monkeypatch.setattr("mattecli.inference.coarse.LARGE", 5000)
+    monkeypatch.setattr("mattecli.inference.coarse.COPY", 3000)
+    plain, fine = tmp_path / "plain.png", tmp_path / "fine.png"
+    assert "try --coarse-to-fine" in run_matte("predict", photo, "-t", trimap, "-o", plain)[2]
+    code, _, err = run_matte("predict", photo, "-t", trimap, "-o", fine, "--coarse-to-fine")
+    assert code == 0
+    assert "try --coarse-to-fine" not in err
+    assert not np.array_equal(read_alpha(fine), read_alpha(plain))
+
+
 def test_inputs_are_not_touched(run_matte: RunMatte, photo: Path, trimap: Path) -> None:
     before = photo.read_bytes(), trimap.read_bytes()
     assert run_matte("predict", photo, "-t", trimap, "-o", photo, "--overwrite")[0] == 3
