@@ -2,8 +2,8 @@
 
 The network learned from crops of some hundred pixels. In a photo of many megapixels the middle of a wide unknown part
 is farther from anything known than it ever saw, and its alpha there is poor. A smaller copy is closer to what it
-learned. So what is certain in the copy's matte becomes known, and the full size has only the rest to find
-(benchmarks/sizes.md).
+learned. So what is certain in the copy's matte and far from anything known becomes known, and the full size has only
+the rest to find (benchmarks/sizes.md).
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ COPY = 1_000_000  # pixels of the copy
 LARGE = 2_000_000  # smaller photos are matted as they are
 CERTAIN = 0.02  # so near to 0 or 1 an alpha of the copy is certain,
 MARGIN = 2.0  # and so far from any that is not, in pixels of the copy
+REACH = 32.0  # pixels of the photo: what is so near to something known is left to the full size
 
 Codes = NDArray[np.uint8]
 
@@ -38,10 +39,12 @@ def narrowed(photo: NDArray[Any], codes: Codes, matte: Callable[[NDArray[Any], C
         return codes
     scale = math.sqrt(COPY / codes.size)
     size = max(1, round(scale * width)), max(1, round(scale * height))
-    alpha = matte(np.asarray(cv2.resize(photo, size, interpolation=cv2.INTER_AREA)), _shrunk(codes, size))
+    small = _shrunk(codes, size)
+    alpha = matte(np.asarray(cv2.resize(photo, size, interpolation=cv2.INTER_AREA)), small)
+    deep = depth(unknown(small)) > REACH * scale
     found = np.full(alpha.shape, UNKNOWN, np.uint8)
     for value, certain in ((BACKGROUND, alpha <= CERTAIN), (FOREGROUND, alpha >= 1 - CERTAIN)):
-        found[depth(certain) > MARGIN] = value
+        found[deep & (depth(certain) > MARGIN)] = value
     whole = np.asarray(cv2.resize(found, (width, height), interpolation=cv2.INTER_NEAREST), np.uint8)
     np.copyto(whole, codes, where=~unknown(codes))
     return whole

@@ -78,6 +78,7 @@ def test_coarse_to_fine_is_named_for_a_large_photo_and_changes_its_alpha(
     monkeypatch.setattr(sys.modules["mattecli.cli.predict"], "_LARGE", 5000)
     monkeypatch.setattr("mattecli.inference.coarse.LARGE", 5000)
     monkeypatch.setattr("mattecli.inference.coarse.COPY", 3000)
+    monkeypatch.setattr("mattecli.inference.coarse.REACH", 2.0)
     plain, fine = tmp_path / "plain.png", tmp_path / "fine.png"
     assert "try --coarse-to-fine" in run_matte("predict", photo, "-t", trimap, "-o", plain)[2]
     code, _, err = run_matte("predict", photo, "-t", trimap, "-o", fine, "--coarse-to-fine")

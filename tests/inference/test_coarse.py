@@ -25,9 +25,10 @@ def band(height: int = 240, width: int = 300) -> Codes:
 
 @pytest.fixture
 def large(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Photos of 240×300 count as large, and their copy is 80×100."""
+    """Photos of 240×300 count as large, their copy is 80×100, and it decides everything that is unknown."""
     monkeypatch.setattr(coarse, "LARGE", 50_000)
     monkeypatch.setattr(coarse, "COPY", 8_000)
+    monkeypatch.setattr(coarse, "REACH", 0.0)
 
 
 def test_what_is_certain_in_the_copy_becomes_known_and_what_is_near_the_soft_part_does_not(large: None) -> None:
@@ -51,6 +52,16 @@ def test_what_is_certain_in_the_copy_becomes_known_and_what_is_near_the_soft_par
     assert (columns[: 43 * 3] == 255).all()
     assert (columns[43 * 3 : 52 * 3] == 128).all()  # two pixels of the copy around the soft part stay unknown
     assert (columns[52 * 3 :] == 0).all()
+
+
+def test_what_is_near_to_something_known_is_left_to_the_full_size(large: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(coarse, "REACH", 15.0)  # five pixels of the copy
+    found = narrowed(np.zeros((240, 300, 3), np.uint8), band(), lambda _, small: np.zeros(small.shape, np.float32))
+    columns = found[120]
+    assert (columns[:100] == 255).all()
+    assert (columns[100 : 38 * 3] == 128).all()
+    assert (columns[39 * 3 : 61 * 3] == 0).all()
+    assert (columns[62 * 3 : 200] == 128).all()
 
 
 def test_what_was_known_stays_whatever_the_copy_says(large: None) -> None:
