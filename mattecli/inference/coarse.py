@@ -29,10 +29,11 @@ Codes = NDArray[np.uint8]
 
 
 def narrowed(photo: NDArray[Any], codes: Codes, matte: Callable[[NDArray[Any], Codes], NDArray[np.float32]]) -> Codes:
-    """A trimap (H, W) of 0, 128 and 255 in which fewer pixels are unknown; the given one for photos below 2 megapixels.
+    """A trimap (H, W) of 0, 128 and 255 in which fewer pixels are unknown.
 
-    `photo` is (H, W, 3) as the network sees it. `matte` gives the alpha of a smaller photo and trimap. What was known
-    stays as it was.
+    It is the given one for photos of up to 2 megapixels, and where nothing unknown is far from anything known. `photo`
+    is (H, W, 3) as the network sees it. `matte` gives the alpha of a smaller photo and trimap. What was known stays as
+    it was.
     """
     height, width = codes.shape
     if codes.size <= LARGE:
@@ -40,8 +41,10 @@ def narrowed(photo: NDArray[Any], codes: Codes, matte: Callable[[NDArray[Any], C
     scale = math.sqrt(COPY / codes.size)
     size = max(1, round(scale * width)), max(1, round(scale * height))
     small = _shrunk(codes, size)
-    alpha = matte(np.asarray(cv2.resize(photo, size, interpolation=cv2.INTER_AREA)), small)
     deep = depth(unknown(small)) > REACH * scale
+    if not deep.any():  # nothing to decide
+        return codes
+    alpha = matte(np.asarray(cv2.resize(photo, size, interpolation=cv2.INTER_AREA)), small)
     found = np.full(alpha.shape, UNKNOWN, np.uint8)
     for value, certain in ((BACKGROUND, alpha <= CERTAIN), (FOREGROUND, alpha >= 1 - CERTAIN)):
         found[deep & (depth(certain) > MARGIN)] = value

@@ -76,6 +76,13 @@ def test_a_small_photo_is_left_alone() -> None:
     assert narrowed(np.zeros((240, 300, 3), np.uint8), codes, lambda *_: pytest.fail("no copy is needed")) is codes
 
 
+def test_no_copy_is_matted_where_nothing_unknown_is_deep(large: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(coarse, "REACH", 60.0)  # the band is 100 pixels wide
+    hard = np.where(np.arange(300) < 100, 255, 0).astype(np.uint8)[None].repeat(240, 0)  # cells at its edge are mixed
+    for codes in (band(), hard):
+        assert narrowed(np.zeros((240, 300, 3), np.uint8), codes, lambda *_: pytest.fail("no copy is needed")) is codes
+
+
 def test_the_model_mattes_what_the_copy_left_open(large: None) -> None:
     rng = np.random.default_rng(0)
     photo = rng.integers(0, 256, (240, 300, 3), np.uint8)
