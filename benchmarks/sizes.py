@@ -32,8 +32,9 @@ from mattecli.imaging.read import read_alpha, read_image
 from mattecli.inference.model import Model
 from mattecli.inference.options import RunOptions
 from mattecli.system.process import prepare_process
-from mattecli.trimaps.check import BACKGROUND, FOREGROUND, UNKNOWN, unknown
+from mattecli.trimaps.check import unknown
 from mattecli.trimaps.pairs import read_trimap
+from mattecli.trimaps.resize import shrunk as shrunk_trimap
 
 WHOLE, COARSE = "its own size", "coarse to fine"
 RADIUS, SMOOTH = 4, 1e-4  # of the guided filter, in pixels of the small matte and squared values from 0 to 1
@@ -102,16 +103,6 @@ def shrunk(values: NDArray[Any], size: Size) -> NDArray[Any]:
     if (values.shape[1], values.shape[0]) == size:
         return values
     return np.asarray(cv2.resize(values, size, interpolation=cv2.INTER_AREA))
-
-
-def shrunk_trimap(trimap: Gray, size: Size) -> Gray:
-    """A trimap at a smaller size: known where all that a pixel covers is known and alike."""
-    if (trimap.shape[1], trimap.shape[0]) == size:
-        return trimap
-    small = np.full((size[1], size[0]), UNKNOWN, np.uint8)
-    for value in (BACKGROUND, FOREGROUND):
-        small[shrunk((trimap == value).astype(np.float32), size) > 0.999] = value
-    return small
 
 
 def guided(matte: Floats, photo: Gray) -> Floats:

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from mattecli.trimaps.check import BACKGROUND, FOREGROUND, UNKNOWN, unknown
 from mattecli.trimaps.clean import depth
+from mattecli.trimaps.resize import shrunk
 
 COPY = 1_000_000  # pixels of the copy
 LARGE = 2_000_000  # smaller photos are matted as they are
@@ -40,7 +41,7 @@ def narrowed(photo: NDArray[Any], codes: Codes, matte: Callable[[NDArray[Any], C
         return codes
     scale = math.sqrt(COPY / codes.size)
     size = max(1, round(scale * width)), max(1, round(scale * height))
-    small = _shrunk(codes, size)
+    small = shrunk(codes, size)
     deep = depth(unknown(small)) > REACH * scale
     if not deep.any():  # nothing to decide
         return codes
@@ -51,12 +52,3 @@ def narrowed(photo: NDArray[Any], codes: Codes, matte: Callable[[NDArray[Any], C
     whole = np.asarray(cv2.resize(found, (width, height), interpolation=cv2.INTER_NEAREST), np.uint8)
     np.copyto(whole, codes, where=~unknown(codes))
     return whole
-
-
-def _shrunk(codes: Codes, size: tuple[int, int]) -> Codes:
-    """A trimap at a smaller (width, height): known where all that a pixel covers is known and alike."""
-    small = np.full((size[1], size[0]), UNKNOWN, np.uint8)
-    for value in (BACKGROUND, FOREGROUND):
-        share = cv2.resize((codes == value).view(np.uint8) * np.uint8(255), size, interpolation=cv2.INTER_AREA)
-        small[share == 255] = value
-    return small

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mattecli.errors import InputError
-from mattecli.trimaps.check import UNKNOWN, same_aspect, unknown
+from mattecli.trimaps.check import BACKGROUND, FOREGROUND, UNKNOWN, same_aspect, unknown
 from mattecli.trimaps.clean import near
 
 WIDER = 1.5  # the unknown part grows by this on each side, in pixels of the smaller of the two pictures
@@ -35,6 +35,15 @@ def resized(
         f"part is {reach} pixels wider on each side"
     )
     return enlarged, note
+
+
+def shrunk(trimap: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:
+    """A trimap (H, W) at a smaller (width, height): known where all that a pixel covers is known and alike."""
+    small = np.full((size[1], size[0]), UNKNOWN, np.uint8)
+    for value in (BACKGROUND, FOREGROUND):
+        share = cv2.resize((trimap == value).view(np.uint8) * np.uint8(255), size, interpolation=cv2.INTER_AREA)
+        small[share == 255] = value
+    return small
 
 
 def check_aspect(size: tuple[int, int], image_size: tuple[int, int], *, name: str, image_name: str) -> None:
