@@ -96,10 +96,9 @@ class Model:
         The network runs in tiles, which changes nothing but time and memory: see `plan`. `name` stands in messages.
         `on_plan` is called with what is about to run; should the device run out of memory all the same, an `auto` tile
         is halved and `on_plan` called again. `progress` is called with the pass, its tiles done and all of them.
-        `statistics` is that of `tiling.run`, for a window of a photo.
 
-        With the option `coarse_to_fine` a large photo is matted as a small copy first. Unknown pixels that are certain
-        there come out as 0 or 1 (`narrowed`), and `progress` is called for the copy, too.
+        With the option `coarse_to_fine` the network runs on what `narrowed` leaves unknown. With `statistics`, those of
+        `tiling.run`, it runs on the trimap as it is.
 
         Raises InputError for an image or a trimap that cannot be used, DeviceError when the memory does not suffice,
         and what `backend` raises where the model is not loaded yet.
@@ -107,9 +106,35 @@ class Model:
         name = given_name(image, name)
         options = self.options
         photo, codes = _checked(image, trimap, name=name, snap=options.snap, exposure=options.network_exposure)
-        if options.coarse_to_fine and not statistics:
-            codes = narrowed(photo, codes, lambda small, known: self._matte(small, known, name, None, progress))
+        if statistics is None:
+            codes = self._narrowed(photo, codes, name, progress)
         return self._matte(photo, codes, name, on_plan, progress, statistics)
+
+    def narrowed(
+        self, image: Given, trimap: Given, *, name: str = "the image", progress: Progress | None = None
+    ) -> NDArray[np.uint8]:
+        """The trimap (H, W) of 0, 128 and 255 that the network runs on: what is certain in a small copy is known.
+
+        It is the given one for small photos, and without the option `coarse_to_fine`; see
+        `mattecli.inference.coarse.narrowed`. `progress` is called as at the start of a run while the copy is matted.
+        Arguments and errors are those of `predict`.
+        """
+        name = given_name(image, name)
+        options = self.options
+        photo, codes = _checked(image, trimap, name=name, snap=options.snap, exposure=options.network_exposure)
+        return self._narrowed(photo, codes, name, progress)
+
+    def _narrowed(
+        self, photo: NDArray[Any], codes: NDArray[np.uint8], name: str, progress: Progress | None
+    ) -> NDArray[np.uint8]:
+        if not self.options.coarse_to_fine:
+            return codes
+
+        def still(*_: object) -> None:
+            if progress is not None:
+                progress(tiling.PASSES[0], 0, 1)
+
+        return narrowed(photo, codes, lambda small, known: self._matte(small, known, name, None, still))
 
     def _matte(
         self,

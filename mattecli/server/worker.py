@@ -12,6 +12,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from typing import Any
 
@@ -43,6 +44,7 @@ from mattecli.server.windows import MARGIN, share_done, usual_error
 from mattecli.system.process import prepare_process
 from mattecli.system.threads import use_threads
 from mattecli.trimaps.auto import open_model
+from mattecli.trimaps.check import UNKNOWN, unknown
 from mattecli.trimaps.keying import key_trimap
 from mattecli.trimaps.recipe import MaskRecipe
 from mattecli.trimaps.segmentation import CALIBRATED_FOR, prepare_photo, segment
@@ -53,6 +55,14 @@ from mattecli.work.job import backend_facts
 _NICE = 5  # below the server, so that strokes come first
 _OFTEN = 0.1  # seconds between two reports of progress
 _PHOTOS = 2  # whose statistics are kept
+
+
+@dataclass(frozen=True, eq=False)
+class _Run:
+    """What an exact run leaves for previews; `settled` (H, W) is 0 or 255 where its copy decided, else 128."""
+
+    statistics: Statistics
+    settled: NDArray[np.uint8] | None
 
 
 class _Ended(Exception):  # noqa: N818 - it is not an error
@@ -82,7 +92,7 @@ class Worker:
     def __init__(self, model: Model, send: Callable[[tuple[int, Reply]], None], signals: Signals) -> None:
         self._model, self._send, self._signals = model, send, signals
         self._models = Models(model)
-        self._statistics: OrderedDict[tuple[str, str], Statistics] = OrderedDict()
+        self._kept: OrderedDict[tuple[str, str], _Run] = OrderedDict()
 
     def load(self) -> None:
         """Load what proposals and the mattes of most photos need."""
@@ -127,10 +137,11 @@ class Worker:
         view, trimap, out = task.view.array(), task.trimap.array(), task.out.array(writable=True)
         if task.kind == "exact":
             statistics = Statistics()
+            narrow = model.narrowed(view, trimap, name=task.name, progress=progress)
             found = model.predict(
-                view, trimap, name=task.name, on_plan=plans.append, progress=progress, statistics=statistics
+                view, narrow, name=task.name, on_plan=plans.append, progress=progress, statistics=statistics
             )
-            self._keep(task, statistics)
+            self._keep(task, statistics, trimap, narrow)
             error = 0.0
         else:
             found, error = self._window(task, model, view, trimap, plans.append, progress)
@@ -150,26 +161,30 @@ class Worker:
     ) -> tuple[NDArray[np.float32], float]:
         """The alpha of a window at its level, and its usual error.
 
-        At full size it is run with the statistics of the photo's last exact run, if there was one.
+        At full size it is run with the statistics of the photo's last exact run, if there was one, and with what that
+        run had settled on a copy.
         """
         scale = 2**task.level
         box = task.box.grow(MARGIN * scale).clip(*trimap.shape)
         photo, known = _halved(view[box.slices], task.level), _labels_halved(trimap[box.slices], task.level)
-        kept = self._statistics.get((task.content, task.precision)) if task.level == 0 else None
-        alpha = model.predict(
-            photo, known, name=task.name, on_plan=on_plan, progress=progress, statistics=Statistics(kept or {})
-        )
+        kept = self._kept.get((task.content, task.precision)) if task.level == 0 else None
+        if kept is not None and kept.settled is not None:
+            known = np.where(unknown(known), kept.settled[box.slices], known)
+        statistics = Statistics(kept.statistics if kept is not None else {})
+        alpha = model.predict(photo, known, name=task.name, on_plan=on_plan, progress=progress, statistics=statistics)
         inner = Box(*(side // scale for side in task.box.within(box)))
         inner = Box(inner.top, inner.top + task.out.shape[0], inner.left, inner.left + task.out.shape[1])
         return alpha[inner.slices], usual_error(task.level, statistics=kept is not None)
 
-    def _keep(self, task: MatteTask, statistics: Statistics) -> None:
+    def _keep(
+        self, task: MatteTask, statistics: Statistics, trimap: NDArray[np.uint8], narrow: NDArray[np.uint8]
+    ) -> None:
         if statistics:  # none where nothing was unknown
             key = task.content, task.precision
-            self._statistics[key] = statistics
-            self._statistics.move_to_end(key)
-            while len(self._statistics) > _PHOTOS:
-                self._statistics.popitem(last=False)
+            self._kept[key] = _Run(statistics, _settled(trimap, narrow))
+            self._kept.move_to_end(key)
+            while len(self._kept) > _PHOTOS:
+                self._kept.popitem(last=False)
 
     # Proposals
 
@@ -212,6 +227,12 @@ class Worker:
     ) -> NDArray[np.uint8]:
         self._check(task)
         return MaskRecipe().make(mask, photo=view, name=task.name, on_note=on_note)
+
+
+def _settled(trimap: NDArray[np.uint8], narrow: NDArray[np.uint8]) -> NDArray[np.uint8] | None:
+    """What a copy decided of the unknown part, (H, W); None where that is nothing."""
+    decided = unknown(trimap) & ~unknown(narrow)
+    return np.where(decided, narrow, np.uint8(UNKNOWN)) if decided.any() else None
 
 
 def _halved(pixels: NDArray[Any], level: int) -> NDArray[Any]:

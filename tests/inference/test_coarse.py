@@ -12,6 +12,7 @@ from mattecli.inference import coarse
 from mattecli.inference.coarse import narrowed
 from mattecli.inference.model import Model
 from mattecli.inference.options import RunOptions
+from mattecli.inference.tiling import PASSES, Statistics
 
 Codes = NDArray[np.uint8]
 
@@ -94,4 +95,17 @@ def test_the_model_mattes_what_the_copy_left_open(large: None) -> None:
     assert (narrow == 128).sum() < (codes == 128).sum()
     assert np.array_equal(alpha, plain.predict(photo, narrow))
     assert not np.array_equal(alpha, plain.predict(photo, codes))
-    assert labels.count(labels[0]) > 1  # the copy's passes are told, too
+    told = [label for number, label in enumerate(labels) if label not in labels[:number]]
+    assert told == list(PASSES)  # one run's passes in their order, though the copy was a run as well
+    assert labels == sorted(labels, key=PASSES.index)
+
+
+def test_the_narrowed_trimap_is_what_a_run_with_statistics_takes_as_it_is(large: None) -> None:
+    photo = np.random.default_rng(0).integers(0, 256, (240, 300, 3), np.uint8)
+    model = Model(RunOptions(device="cpu", coarse_to_fine=True))
+    narrow = model.narrowed(photo, band())
+    assert (narrow == 128).sum() < (band() == 128).sum()
+    statistics = Statistics()
+    alpha = model.predict(photo, narrow, statistics=statistics)
+    assert np.array_equal(alpha, model.predict(photo, band()))
+    assert np.array_equal(Model(RunOptions(device="cpu"), backend=model.backend).narrowed(photo, band()), band())

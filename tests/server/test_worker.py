@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -11,6 +12,7 @@ import pytest
 from numpy.typing import NDArray
 
 from mattecli.geometry import Box
+from mattecli.inference import coarse
 from mattecli.inference.model import Model
 from mattecli.inference.tiling import PASSES
 from mattecli.server.pauses import Signals
@@ -99,6 +101,25 @@ def test_a_preview_with_the_statistics_of_the_exact_run_is_closer_than_a_plain_c
     plain, near = (unknown_difference(alpha, exact[part.slices], known) for alpha in (alpha_of_crop, alpha_of_window))
     assert near < 0.002 < plain
     assert window.error < crop.error
+
+
+def test_a_preview_keeps_what_the_exact_run_settled_on_a_copy(
+    shipped_model: Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(coarse, "LARGE", 50_000)
+    monkeypatch.setattr(coarse, "COPY", 30_000)
+    monkeypatch.setattr(coarse, "REACH", 4.0)
+    model = Model(replace(shipped_model.options, coarse_to_fine=True), backend=shipped_model.backend)
+    asked = Asked(model, tmp_path)
+    asked.trimap[40:280, 60:330] = np.where(asked.trimap[40:280, 60:330] == 255, 255, 128)
+    _, exact = asked.matte()
+    settled = (model.narrowed(asked.photo, asked.trimap) != 128) & (asked.trimap == 128)
+    part = Box(64, 192, 64, 224)
+    assert settled[part.slices].any()
+    _, window = asked.matte("preview", part)
+    assert np.array_equal(window[settled[part.slices]], exact[part.slices][settled[part.slices]])
+    asked.trimap[part.slices] = 255  # a stroke over it
+    assert (asked.matte("preview", part)[1] == 1).all()
 
 
 def test_a_preview_at_half_the_size_is_that_of_a_copy(asked: Asked, shipped_model: Model) -> None:
