@@ -56,7 +56,9 @@ class ListOptions:
     name: Annotated[
         str,
         typer.Option(
-            "--name", metavar="PATTERN", help="Names of the outputs below OUT, from {dir}, {stem}, {name} and {what}."
+            "--name",
+            metavar="PATTERN",
+            help="Names of the outputs below the output folder, from {dir}, {stem}, {name} and {what}.",
         ),
     ] = NAMES
     retry_failed: Annotated[
@@ -192,7 +194,7 @@ class RunChoices:
     """How the run goes: what is done again, when it stops, what it reports, and where it runs."""
 
     panel: ClassVar[str] = "Run"
-    redo: Annotated[bool, typer.Option("--redo", help="Matte again what is done already.")] = False
+    redo: Annotated[bool, typer.Option("--redo", help="Make again what is done already.")] = False
     compare: Annotated[
         Literal["time", "content"],
         typer.Option(

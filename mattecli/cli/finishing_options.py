@@ -125,7 +125,7 @@ class EdgeChoices:
             "--contrast",
             parser=percentage(0, 99),
             metavar="PERCENT",
-            help="Harden the edge: levels that cut off half of this at each end.",
+            help="Harden the edge: 20 is --levels with black at 10 % and white at 90 %.",
         ),
     ] = 0.0
     choke: Annotated[
@@ -158,7 +158,8 @@ class EdgeChoices:
             "--hair",
             parser=percentage(0, 100),
             metavar="PERCENT",
-            help="How much of the hair stays. The other options of edges leave hair alone.",
+            help="How much of the hair stays. --smooth, --choke, --spread and --feather leave hair alone; --levels and "
+            "--contrast change it.",
         ),
     ] = 100.0
 
@@ -178,7 +179,8 @@ class PlacementChoices:
             "--margin",
             parser=parse_edge_length,
             metavar="LENGTH",
-            help="Free space around the subject: pixels of the output, or per cent of its diagonal.",
+            help="Free space around the subject: pixels of the output, or per cent of the canvas's diagonal, or "
+            "with --crop of that of the subject's box.",
         ),
     ] = 0.0
     canvas: Annotated[
@@ -196,7 +198,7 @@ class PlacementChoices:
             "--fill",
             parser=parse_fill,
             metavar="PERCENT",
-            help="With --canvas: how much of its tighter side the subject fills, such as 85%.",
+            help="With --canvas: the subject's share of its width or height, whichever it reaches first, such as 85%.",
         ),
     ] = None
     scale: Annotated[
@@ -205,7 +207,7 @@ class PlacementChoices:
             "--scale",
             parser=number_in(0.001, 16),
             metavar="FACTOR",
-            help="Output pixels per photo pixel, for subjects whose sizes are to be compared.",
+            help="Output pixels per photo pixel. With --canvas, products of several photos keep their relative sizes.",
         ),
     ] = None
     at: Annotated[
@@ -241,7 +243,7 @@ class PlacementChoices:
             "--shadow",
             metavar="keep|contact|drop",
             help="keep: the photo's own shadow, from a near-white background. contact: a soft shadow where the subject "
-            "stands. drop: one behind it.",
+            "stands. drop: a soft copy of the subject below it.",
         ),
     ] = None
     shadow_strength: Annotated[

@@ -46,7 +46,8 @@ ErodeOption = Annotated[
         "--erode",
         parser=parse_width,
         metavar="WIDTH",
-        help="How far the unknown part reaches into the foreground: pixels, or per cent of the diagonal such as 0.5%.",
+        help="How far the unknown part reaches into the foreground: pixels, or per cent of the diagonal such as 0.5%. "
+        "Without --band it takes the place of auto; see docs/trimaps.md.",
     ),
 ]
 DilateOption = Annotated[
@@ -55,7 +56,7 @@ DilateOption = Annotated[
         "--dilate",
         parser=parse_width,
         metavar="WIDTH",
-        help="How far the unknown part reaches into the background; wide enough for all hair.",
+        help="How far the unknown part reaches into the background; wide enough for all hair. See --erode.",
     ),
 ]
 SolidOption = Annotated[

@@ -54,7 +54,7 @@ PresetOption = Annotated[
         is_eager=True,
         parser=Path,
         callback=_load,
-        help="TOML file with options by their long names, and with [[deliver]] tables. The command line wins.",
+        help="TOML file with options by their long names, and with \\[\\[deliver]] tables. The command line wins.",
     ),
 ]
 

@@ -60,7 +60,8 @@ class SubjectOptions:
             "--scribbles",
             metavar="FILE",
             help="White strokes on the subject and black ones on the background: a transparent layer of the photo's "
-            "size, or a copy of the photo painted on. With a mask, a trimap, --key or --auto they correct it.",
+            "size, or a copy of the photo painted on. With a mask, a trimap, --key or --auto they correct it; "
+            "with --box both make the trimap together.",
         ),
     ] = None
     box: Annotated[

@@ -107,13 +107,19 @@ class Cleaning:
     fill_holes: Annotated[
         int,
         typer.Option(
-            "--fill-holes", parser=whole_number(0), metavar="AREA", help="Fill holes of up to this many pixels."
+            "--fill-holes",
+            parser=whole_number(0),
+            metavar="AREA",
+            help="Fill holes of the mask of up to this many pixels; in `matte predict` this is --mask-fill-holes.",
         ),
     ] = 0
     min_area: Annotated[
         int,
         typer.Option(
-            "--min-area", parser=whole_number(0), metavar="AREA", help="Leave out parts of fewer pixels than this."
+            "--min-area",
+            parser=whole_number(0),
+            metavar="AREA",
+            help="Leave out parts of the mask of fewer pixels than this; in `matte predict` this is --mask-min-area.",
         ),
     ] = 0
     solid: SolidOption = False
@@ -125,7 +131,7 @@ def trimap(
         typer.Argument(
             metavar="MASK",
             help="A mask, a rough matte or a cut-out (its alpha is taken); `-` reads standard input. A folder of them "
-            "with OUT. With --check: the trimap. With --mask, --key, --auto, --scribbles or --box: the photo.",
+            "with OUT. With --check it is the trimap; with --mask, --key, --auto, --scribbles or --box the photo.",
         ),
     ],
     out: Annotated[

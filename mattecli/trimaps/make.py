@@ -66,7 +66,8 @@ def make_trimap(
     `core` is certain foreground and `garbage` certain background, whatever the mask says; where both are, the trimap is
     unknown. The edge of the picture is not a border. `on_note` is called with what the user should know.
 
-    Raises `UsageError` for bad widths or `low` ≥ `high`, and for `band="auto"` without a photo. Raises `InputError`,
+    Raises `UsageError` for bad widths or `low` ≥ `high`, for `band="auto"` without a photo, and for `solid` where it
+    would do nothing. Raises `InputError`,
     which names `name`, for a mask with only one value or with label numbers such as 0 and 1, for floats outside 0 to 1,
     for another shape or type, and for sizes that differ.
     """
@@ -75,13 +76,16 @@ def make_trimap(
         raise UsageError(f"`low` must be less than `high`, and both from 0 to 1, not {lowest:g} and {highest:g}")
     if band == "auto" and photo is None:
         raise UsageError("`band=auto` needs the photo, whose colours set the width; give it, or a width such as 1%")
+    plain = band is None and (erode is not None or dilate is not None)
+    if solid and plain:
+        raise UsageError("`solid` would do nothing with `erode` and `dilate` alone; add `band=auto`, or leave it out")
     given, name = given_levels(mask, name), given_name(mask, name)
     levels = as_float(given)
     _refuse_flat(float(levels.min()), float(levels.max()), name)
     shape, note = levels.shape, on_note or (lambda _: None)
     picture = None if photo is None else _photo_of(photo, shape, name)
     core, garbage = certain_parts(shape, core=core, garbage=garbage, name=name)
-    if band is None and (erode is not None or dilate is not None):
+    if plain:
         inside = _side(ERODE if erode is None else erode, shape)
         outside = _side(DILATE if dilate is None else dilate, shape)
         full = full_scale(given, name)  # compared in the mask's own numbers, so that no level moves by rounding

@@ -80,6 +80,12 @@ def test_enclosed_grey_is_foreground_from_0_8_on_and_otherwise_unknown(level: fl
     assert all("half transparent on 0.5% of the picture" in note for note in notes)
 
 
+def test_solid_is_refused_where_the_mask_is_not_cleaned() -> None:
+    with pytest.raises(UsageError, match="`solid` would do nothing"):
+        make_trimap(half(), erode=5, solid=True)
+    make_trimap(half(), erode=5, band="1%", solid=True)
+
+
 @pytest.mark.parametrize(("level", "label"), [(0.15, 0), (0.4, 128)])
 def test_a_ghost_outside_is_background_up_to_0_2(level: float, label: int) -> None:
     matte = half()
