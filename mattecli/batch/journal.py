@@ -19,6 +19,8 @@ import threading
 from pathlib import Path
 from typing import IO, Any, NamedTuple
 
+from mattecli.errors import InputError
+
 FOLDER = ".matte"
 _APPROVED = "approved"  # a stored word
 _APART = 2_000_000_000  # ns; file systems keep times to 2 s at worst
@@ -135,7 +137,12 @@ class Journal:
 
     def _read(self, path: Path) -> None:
         start, common = self._read_to.get(path, (0, {}))
-        with path.open("rb") as file:
+        try:
+            file = path.open("rb")
+        except OSError as error:
+            reason = f"{path} cannot be read ({error.strerror})"
+            raise InputError(f"{reason}; without it is not known what is done, so check its permissions") from error
+        with file:
             file.seek(start)
             for raw in file:
                 if not raw.endswith(b"\n"):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -20,6 +20,7 @@ def read_manifest(
     out: Path,
     *,
     kinds: Sequence[str] = ("alpha",),
+    composites: Collection[str] = ("composite",),
     pattern: str = OUTPUT,
     background: str | None = None,
     backgrounds: Mapping[str, str] | None = None,
@@ -32,15 +33,19 @@ def read_manifest(
     `image` and `trimap` are paths; relative ones start at the manifest's folder. `making` is how the trimaps are read.
     `output` is a path below `out`, which may hold `{what}`; without it `pattern` names the outputs. `suffixes` and
     `patterns` are as in `outputs_of`. `background` is a picture or a colour; without it the `background` of this call
-    is used. `backgrounds` are those of outputs that have one of their own; then lines name none. Other columns are a
-    job's `extra`. A line that cannot be matted is a Failed. Raises InputError for a manifest that cannot be read, and
-    for an output that would not lie in `out`.
+    is used. A line that has neither fails where one of `kinds` is among `composites`. `backgrounds` are those of
+    outputs that have one of their own; then lines name none. Other columns are a job's `extra`. A line that cannot be
+    matted is a Failed. Raises InputError for a manifest that cannot be read, and for an output that would not lie in
+    `out`.
     """
     listed = JobList()
     real = resolver()
     for line in read_lines(manifest):
         try:
             entry = _job(line, manifest, out, kinds, pattern, background, suffixes, patterns)
+            if isinstance(entry, Job) and entry.background is None and _behind(kinds, composites, backgrounds):
+                reason = f"{manifest} names no background in line {line.number}; add it or give -b"
+                entry = _failed(line, manifest, entry.name, reason, entry.trimap)
         except UsageError as error:  # not a colour, or braces without a meaning
             given = line.values.get("image", "")
             entry = _failed(line, manifest, _name(given), f"line {line.number}: {error}")
@@ -93,10 +98,12 @@ def _job(
     else:
         outputs = outputs_of(name, out, kinds, pattern, suffixes=suffixes, patterns=patterns)
     under = _background(values.get("background", ""), manifest) or background
-    if "composite" in kinds and under is None:
-        reason = f"{manifest} names no background in line {number}; add it or give -b"
-        return _failed(line, manifest, name, reason, trimap)
     return Job(name, image, trimap, outputs, under, line.extra)
+
+
+def _behind(kinds: Sequence[str], composites: Collection[str], backgrounds: Mapping[str, str] | None) -> bool:
+    """Whether an output needs a background that is not its own."""
+    return any(kind in composites and kind not in (backgrounds or {}) for kind in kinds)
 
 
 def _failed(line: Line, manifest: Path, name: str, reason: str, trimap: str | None = None) -> Failed:

@@ -23,6 +23,7 @@ from mattecli.batch.engine import run_jobs
 from mattecli.batch.worker import BatchOptions, Worker
 from mattecli.errors import DeviceError, MatteError, UsageError, WeightsError
 from mattecli.system.process import prepare_process
+from mattecli.trimaps.auto import rooted_model
 from mattecli.work.making import Making
 from mattecli.work.outcome import Done, Failed, Job, Outcome, Skipped
 
@@ -196,7 +197,13 @@ def _absolute(options: BatchOptions) -> BatchOptions:
     if weights is not None and os.path.isfile(weights):
         weights = os.path.abspath(weights)
     out = type(options.out)(os.path.abspath(options.out))
-    return replace(options, out=out, run=replace(options.run, weights=weights))
+    made, renditions = options.outputs, options.outputs.renditions
+    spaces = {
+        name: replace(one, output_space=None if one.output_space is None else _rooted_file(one.output_space))
+        for name, one in renditions.items()
+    }
+    outputs = replace(made, output_space=_rooted_file(made.output_space), renditions=spaces)
+    return replace(options, out=out, run=replace(options.run, weights=weights), outputs=outputs)
 
 
 def _rooted(job: Job) -> Job:
@@ -212,11 +219,13 @@ def _rooted(job: Job) -> Job:
     )
 
 
-def _rooted_file(background: str) -> str:
-    return os.path.abspath(background) if os.path.isfile(background) else background
+def _rooted_file(text: str) -> str:
+    """A file's absolute path; a text that names no file, such as a colour, as it is."""
+    return os.path.abspath(text) if os.path.isfile(text) else text
 
 
 def _rooted_making(making: Making) -> Making:
     given = (making.strokes, making.core, making.garbage)
     strokes, core, garbage = [None if path is None else os.path.abspath(path) for path in given]
-    return replace(making, strokes=strokes, core=core, garbage=garbage)
+    model = None if making.model is None else rooted_model(making.model)
+    return replace(making, strokes=strokes, core=core, garbage=garbage, model=model)

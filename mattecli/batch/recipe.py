@@ -10,6 +10,7 @@ import hashlib
 import json
 from typing import Any
 
+from mattecli.compositing.delivery import space_word
 from mattecli.compositing.outputs import is_picture
 from mattecli.imaging.options import ReadOptions
 from mattecli.inference.options import RunOptions
@@ -23,7 +24,7 @@ def output_recipe(output: str, job: Job, outputs: OutputOptions, *, alpha: list[
     """A digest of what makes an output, its input files aside.
 
     `alpha` and `reading` are the words of the network, or of a given alpha, and of reading. Device, tile and memory are
-    left out: they do not change the output.
+    left out: they do not change the output. Raises InputError for a colour profile that cannot be read.
     """
     kind = outputs.kind(output)
     parts: list[Any] = [RECIPE, kind, *alpha]
@@ -54,7 +55,7 @@ def output_recipe(output: str, job: Job, outputs: OutputOptions, *, alpha: list[
     if (made := outputs.renditions.get(output)) is not None:
         parts += made.words()
     if kind != "alpha" and outputs.output_space != "keep":
-        parts.append(["output space", outputs.output_space])
+        parts.append(["output space", space_word(outputs.output_space)])
     return digest(parts + _making_words(job))
 
 

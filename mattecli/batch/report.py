@@ -6,6 +6,7 @@ import json
 import time
 from collections import Counter
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
@@ -68,13 +69,21 @@ class Report:
         """Write the summary and close the file."""
         if self._file is not None:
             self._put(self.summary())
+        if self._file is not None:
             self._file.close()
             self._file = None
 
     def _put(self, line: ReportLine) -> None:
-        if self._file is not None:
+        if self._file is None:
+            return
+        try:
             self._file.write(json.dumps(line) + "\n")
             self._file.flush()  # so that a run that is killed leaves what it knew
+        except OSError as error:
+            file, self._file = self._file, None  # nothing more goes into it, so closing does not fail again
+            with suppress(OSError):
+                file.close()
+            raise InputError(f"{file.name} cannot be written ({error.strerror}); free some space") from error
 
 
 @dataclass(frozen=True)

@@ -58,7 +58,7 @@ def _text_of(manifest: Path) -> str:
 
 def _table_lines(text: str, manifest: Path) -> Iterator[Line]:
     separator = _separator(text, manifest)
-    spaced = f"{separator} " in _first_line(text)  # a header such as `image, trimap`
+    spaced = f"{separator} " in _header(text)  # such as `image, trimap`
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator, skipinitialspace=spaced, strict=True)
     header: list[str] | None = None
     try:
@@ -107,6 +107,12 @@ def _excel_separator(line: str) -> str | None:
 
 def _first_line(text: str) -> str:
     return next((line for line in io.StringIO(text, newline=None) if line.strip()), "")
+
+
+def _header(text: str) -> str:
+    """The line that names the columns: the first one, or the second where the first is for Excel."""
+    lines = (line for line in io.StringIO(text, newline=None) if line.strip())
+    return next((line for line in lines if _excel_separator(line) is None), "")
 
 
 def _known(names: Sequence[str]) -> int:

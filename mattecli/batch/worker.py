@@ -189,8 +189,6 @@ class Worker:
             matte = replace(matte, attention=looked.to_json())
         if self.options.keep_alpha and not matte.network and not job.finished:
             self.alphas.keep(job, matte)
-        if self.options.redo and not job.finished:
-            self.alphas.withdraw(job)
         self._check_inside(job)  # again: a link may have come since
         facts = self._facts(job, matte)
         try:
@@ -207,6 +205,8 @@ class Worker:
             if isinstance(again, Skipped):
                 return again
             raise
+        if self.options.redo and not job.finished:
+            self.alphas.withdraw(job)
         seconds = matte.seconds + time.perf_counter() - started
         return Done(job, {**self.journal.common, **facts}, seconds, notes, peak_bytes())
 

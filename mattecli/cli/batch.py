@@ -228,6 +228,7 @@ def _find_jobs(
             photos.manifest,
             out,
             kinds=named.names,
+            composites=[name for name, kind in zip(named.names, named.kinds, strict=True) if kind == "composite"],
             pattern=photos.name,
             background=choices.only_background,
             backgrounds=named.backgrounds,

@@ -102,7 +102,7 @@ def composite(
     if folder or (options.preset is not None and options.preset.deliver):
         named = _named(options)
         batch = _batch_options(options, named, edges, placement, colours, reading, written, how, overwrite=overwrite)
-        make: Callable[..., None] = deliver_photo
+        make: Callable[..., None] = partial(deliver_photo, written=written)
         if folder:
             make = partial(composite_folder, listing=listing, how=how, written=written)
         make(

@@ -58,6 +58,7 @@ def deliver_photo(
     named: Composites,
     background: str | None,
     known: str | None,
+    written: WriteChoices,
     terminal: Terminal,
     as_json: bool,
 ) -> None:
@@ -86,6 +87,8 @@ def deliver_photo(
             option="file",
         ).values()
     }
+    written.check(list(outputs.values()))
+    check_fit([*named.backgrounds.values()] or [str(background)], fit=options.outputs.fit)
     job = Job(photo, photo, alpha, outputs, background, finished=True, known=known, backgrounds=named.backgrounds)
     check_in_folder(outputs.values(), options.out)
     for output in outputs.values():

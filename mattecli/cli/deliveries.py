@@ -29,7 +29,10 @@ def deliveries_of(
 
     Raises UsageError, which names the table and the key, and InputError for the file of a colour profile.
     """
+    from mattecli.batch.jobs import with_suffix
+
     made: dict[str, Rendition] = {}
+    files: set[str | None] = set()
     over = bool(backgrounds) or elsewhere
     clear = any(background.lower() == "transparent" for background in backgrounds)
     if preset is None:
@@ -44,6 +47,10 @@ def deliveries_of(
         if one.name in made:
             raise UsageError(f"{where}: {one.name} is the name of an earlier delivery; give it a name of its own")
         _check_format(one, where, clear=clear)
+        file = None if one.pattern is None or "{what}" in one.pattern else with_suffix(one.pattern, one.suffix)
+        if file is not None and file in files:
+            raise UsageError(f"{where}: {one.name} has the file of an earlier delivery, {file}; give it another")
+        files.add(file)
         made[one.name] = one
     return made
 

@@ -37,12 +37,16 @@ def make_folder_of_trimaps(
     if not found:
         raise InputError(f"{masks} holds no pictures; check the folder")
     partner = _partners(files)
+    makers: dict[Path, Path] = {}
     counts = {"done": 0, "there already": 0, "failed": 0}
     with progress_bar(terminal, "making trimaps", total=len(found)) as bar:
         for mask in found:
             name = mask.relative_to(masks)
             target = out / name.parent / f"{name.stem.removesuffix('_mask')}_trimap.png"
-            if target.exists() and not overwrite:
+            if (first := makers.setdefault(target, mask)) != mask:
+                counts["failed"] += 1
+                terminal.fail(InputError(printable(f"{mask} and {first} would both give {target}; keep one of them")))
+            elif target.exists() and not overwrite:
                 counts["there already"] += 1
             else:
                 try:
@@ -75,7 +79,8 @@ def _masks(folder: Path) -> Iterator[Path]:
     from mattecli.imaging.image import SUFFIXES
 
     for path in folder.rglob("*"):
-        if path.suffix.lower() in SUFFIXES and path.is_file() and not path.name.startswith("."):
+        hidden = any(part.startswith(".") for part in path.relative_to(folder).parts)
+        if path.suffix.lower() in SUFFIXES and path.is_file() and not hidden:
             yield path
 
 

@@ -13,6 +13,7 @@ from mattecli.imaging.colour.lcms import usable
 from mattecli.imaging.image import Image, in_space
 from mattecli.imaging.space import SRGB, Space
 from mattecli.imaging.writing.encoding import Format
+from mattecli.system.files import content_digest
 
 KEEP = "keep"
 _LIGHT = ("EXR", "OpenEXR")  # formats whose colours are light by convention
@@ -64,17 +65,25 @@ def deliver(photo: Image, form: Format, *, output_space: str = KEEP) -> Delivery
     return Delivery(wanted, wanted, depth)
 
 
+def space_word(text: str) -> str:
+    """What tells an output space from others: its name, or the content of a profile's file. Raises InputError."""
+    return f"profile {content_digest(text)}" if _is_profile(text) else text
+
+
+def _is_profile(text: str) -> bool:
+    return Path(text).suffix.lower() in (".icc", ".icm")
+
+
 def read_space(text: str, *, depth: int = 8) -> Space:
     """The space that `--output-space` names: a name, or the file of an RGB profile.
 
     Raises InputError for a file that is not such a profile, or whose tables do not fit that many bits per channel, and
     UsageError for an unknown name.
     """
-    path = Path(text)
-    if path.suffix.lower() not in (".icc", ".icm"):
+    if not _is_profile(text):
         return space_named(text)
     try:
-        icc = path.read_bytes()
+        icc = Path(text).read_bytes()
     except OSError as error:
         raise InputError(f"{text} cannot be read ({error.strerror}); name the file of an ICC profile") from error
     if space(icc) != b"RGB " or not usable(icc):

@@ -41,8 +41,14 @@ class Rendition:
     pattern: str | None = None
 
     def words(self) -> list[Any]:
-        """What a recipe hashes beside the run's own options. The words are stored; they are never reworded."""
-        settled = [("size", self.size), ("greatest bytes", self.max_bytes), ("rendition space", self.output_space)]
+        """What a recipe hashes beside the run's own options. The words are stored; they are never reworded.
+
+        Raises InputError for a colour profile that cannot be read.
+        """
+        from mattecli.compositing.delivery import space_word
+
+        space = None if self.output_space is None else space_word(self.output_space)
+        settled = [("size", self.size), ("greatest bytes", self.max_bytes), ("rendition space", space)]
         return [[word, value] for word, value in settled if value is not None]
 
 

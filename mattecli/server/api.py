@@ -34,6 +34,7 @@ MEDIA = {
     ".psd": "image/vnd.adobe.photoshop",
 }
 _BYTES = "application/octet-stream"
+_LONGEST_NAME = 100  # bytes that are kept of the name of an upload
 
 
 def api_app(
@@ -103,7 +104,8 @@ def _add_matte(app: FastAPI, requests: Requests) -> None:
 
 def _stored(upload: UploadFile, folder: Path) -> Path:
     """An uploaded file in a folder of its own, under the last part of its name as far as that is a plain one."""
-    name = re.sub(r"[^\w.-]+", "_", re.split(r"[/\\]", upload.filename or "")[-1])[-100:].lstrip(".")
+    name = re.sub(r"[^\w.-]+", "_", re.split(r"[/\\]", upload.filename or "")[-1])
+    name = name.encode()[-_LONGEST_NAME:].decode(errors="ignore").lstrip(".")
     folder.mkdir()
     path = folder / (name or folder.name)
     with path.open("wb") as file:

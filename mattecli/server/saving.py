@@ -6,7 +6,7 @@ import dataclasses
 import secrets
 import tempfile
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -82,9 +82,16 @@ class Saving:
             try:
                 if isinstance(found, str):
                     raise InputError(f"nothing was saved, because the matte is not made: {found}")
-                approved = self._write(word, files, finish, found, batch)
+                approved = self._write(word, files, finish, found, batch, overwrite=overwrite)
             except MatteError as error:
                 self._tell("failed", word, save=name, error=str(error))
+            except MemoryError:
+                self._tell(
+                    "failed", word, save=name, error="saving needs more memory than there is; close other programs"
+                )
+            except Exception as error:
+                sentence = f"saving met a bug in matte: {type(error).__name__}: {error}; please report it"
+                self._tell("failed", word, save=name, error=sentence)
             else:
                 told = [{"product": product, "name": path.name} for product, path in files.items()]
                 told += [{"product": "alpha", "name": path.name} for path in approved]
@@ -165,25 +172,42 @@ class Saving:
             raise InputError(f"{file.name} changed on the disk since it was laid under the paint; reload the page")
 
     def _write(
-        self, word: str, files: dict[Product, Path], finish: Finish, found: Found | None, batch: Batch | None
+        self,
+        word: str,
+        files: dict[Product, Path],
+        finish: Finish,
+        found: Found | None,
+        batch: Batch | None,
+        *,
+        overwrite: bool,
     ) -> list[Path]:
         """Write the files, and approve the matte for a batch; gives the files that this wrote."""
         with self._sessions.using(word) as photo:
             trimap = self._trimap_of(photo, found)
-            _write(photo, files, finish, found, trimap)
+            check_replaceable(photo, files.values(), overwrite=overwrite)  # again: the matte may have taken minutes
+            before = _digests(files.values())
+            try:
+                _write(photo, files, finish, found, trimap)
+            finally:  # also those that were written before one failed
+                new = {path: digest for path, digest in _digests(files.values()).items() if digest != before.get(path)}
+                known = {**photo.state.facts.get("files", {}), **new}
+                photo.state.note(files=known)
             approved = [] if batch is None or found is None else batch.approve(photo, found, trimap)
-            known = photo.state.facts.get("files", {})
-            known |= {str(path): digest_of(path) for path in files.values()}
             number = photo.painting.read(painted)
             saved = number if found is None else found.sequence
             more = {} if batch is None else {"approved": saved}
-            photo.state.note(files=known, saved=saved, painted=number, **more)
+            photo.state.note(saved=saved, painted=number, **more)
             return approved
 
     @staticmethod
     def _trimap_of(photo: Photo, found: Found | None) -> NDArray[np.uint8]:
         """The trimap that a matte was made from; without a matte that of now."""
         return photo.snapshot()[0] if found is None or found.trimap is None else found.trimap
+
+
+def _digests(files: Iterable[Path]) -> dict[str, str]:
+    """What the files that exist hold. Raises InputError for one that cannot be read."""
+    return {str(path): digest_of(path) for path in files if path.is_file()}
 
 
 def check_replaceable(photo: Photo, files: Any, *, overwrite: bool) -> None:

@@ -11,6 +11,7 @@ import hashlib
 import json
 import os
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -64,7 +65,7 @@ class States:
 
     def note_failure(self, path: Path) -> None:
         """Note down that a photo could not be opened. It is forgotten when it can be, or when its file changes."""
-        with suppress(OSError):
+        with suppress(OSError, InputError):
             _write(self._place(path), {**stamp(path), "failed": True, "path": str(path.absolute())})
 
     def progress(self, path: Path) -> Progress:
@@ -90,6 +91,7 @@ class State:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.journal = folder / "labels.journal"
+        self._noting = threading.Lock()
 
     @property
     def facts(self) -> dict[str, Any]:
@@ -98,7 +100,8 @@ class State:
 
     def note(self, **facts: Any) -> None:
         """Note down facts beside those that are there."""
-        _write(self.folder / "facts.json", {**self.facts, **facts})
+        with self._noting:
+            _write(self.folder / "facts.json", {**self.facts, **facts})
 
     @property
     def progress(self) -> Progress:

@@ -11,6 +11,7 @@ import socket
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from functools import lru_cache
 from pathlib import Path
 from typing import BinaryIO
 
@@ -140,6 +141,24 @@ def make_folder(folder: Path) -> None:
         raise InputError(f"the folder {folder} cannot be created ({error.strerror}); name another folder") from error
     if not os.access(folder, os.W_OK | os.X_OK):
         raise InputError(f"{folder} is not writable; name another folder")
+
+
+def content_digest(path: str | Path) -> str:
+    """A hash of a file's content; the file is read again only where its size or its time has changed.
+
+    Raises InputError where it cannot be read.
+    """
+    try:
+        stat = Path(path).stat()
+        return _content_digest(Path(path).absolute(), stat.st_size, stat.st_mtime_ns)
+    except OSError as error:
+        raise InputError(f"{path} cannot be read ({error.strerror}); check its name and its permissions") from error
+
+
+@lru_cache(maxsize=64)
+def _content_digest(path: Path, _size: int, _changed: int) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def same_file(one: str | Path, other: str | Path) -> bool:

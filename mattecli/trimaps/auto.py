@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from mattecli.errors import DeviceError, InputError, MatteError, UsageError, WeightsError
 from mattecli.imaging.image import to_depth
+from mattecli.system.files import content_digest
 
 if TYPE_CHECKING:
     from types import ModuleType
@@ -129,6 +130,19 @@ def _kind_and_file(model: str) -> tuple[str, str]:
     if equals and Path(kind).name == kind:
         return model, ""  # a mistyped name rather than a file
     return ("", model) if model.lower().endswith(".onnx") else (model, "")
+
+
+def model_word(model: str) -> str:
+    """What tells a model from others: its name, or the content of its file. Raises InputError."""
+    kind, file = _kind_and_file(model)
+    return f"{kind}={content_digest(Path(file).expanduser())}" if file else model
+
+
+def rooted_model(model: str) -> str:
+    """The model with the absolute path of its file, if it has one."""
+    kind, file = _kind_and_file(model)
+    path = str(Path(file).expanduser().absolute())
+    return (f"{kind}={path}" if kind else path) if file else model
 
 
 def open_model(model: str = DEFAULT) -> SubjectFinder:

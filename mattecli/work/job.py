@@ -25,6 +25,7 @@ from mattecli.compositing.outputs import (
     write_output,
 )
 from mattecli.compositing.plates import odd_values
+from mattecli.errors import InputError
 from mattecli.imaging.choices import Colour
 from mattecli.imaging.image import Image
 from mattecli.imaging.options import ReadOptions
@@ -35,6 +36,7 @@ from mattecli.imaging.view import network_view
 from mattecli.imaging.write import check_format, check_output, write_image
 from mattecli.imaging.writing.encoding import metadata_note
 from mattecli.imaging.writing.layers import LAYERS
+from mattecli.system.files import same_file
 from mattecli.system.memory import peak_bytes
 from mattecli.trimaps.check import check_size, shares
 from mattecli.trimaps.pairs import over_data_window, pair_size, read_pair, read_trimap, trimap_note
@@ -141,6 +143,8 @@ def run_job(
     check_outputs(job, options, overwrite=overwrite)
     if save_trimap is not None:
         check_output(save_trimap, overwrite=overwrite, bits=8, inputs=job.inputs)
+        if any(same_file(save_trimap, output) for output in job.outputs.values() if output != "-"):
+            raise InputError(f"{save_trimap} would be the trimap and an output; give each a name of its own")
     if make_trimap is None and job.what == "trimap" and not any(is_pipe(path) for path in job.sources):
         job_size(job, reading)  # files that do not fit are refused at once, not after an import
     model.begin()

@@ -69,11 +69,19 @@ class Making:
         return cls(**{**fields, "recipe": None if recipe is None else MaskRecipe(**recipe)})
 
     def words(self) -> list[Any]:
-        """What a batch hashes of it. A change here would make folders of users be matted again."""
+        """What a batch hashes of it. A change here would make folders of users be matted again.
+
+        Raises InputError for a model's file that cannot be read.
+        """
         certain = [self.core is not None, self.garbage is not None]
         words: list[Any] = [] if self.recipe is None else self.recipe.words()
         words += certain if self.recipe is not None or any(certain) else []
-        asked = {"key": self.key, "auto": self.model, "resized": self.resize or None}
+        model = self.model
+        if model is not None:
+            from mattecli.trimaps.auto import model_word
+
+            model = model_word(model)
+        asked = {"key": self.key, "auto": model, "resized": self.resize or None}
         return words + [[word, value] for word, value in asked.items() if value is not None]
 
     def make(

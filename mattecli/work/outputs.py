@@ -15,7 +15,7 @@ from mattecli.imaging.choices import Bits, Colour, Fit, Kind
 from mattecli.imaging.options import Depth, WriteOptions
 from mattecli.work.outcome import Job
 
-_EIGHT_BITS = {".jpg", ".jpeg", ".webp", ".gif", ".bmp"}  # files that hold 8 bits at most
+_EIGHT_BITS = {".jpg", ".jpeg", ".webp", ".avif", ".gif", ".bmp"}  # files that hold 8 bits at most
 _FLOATS = {".exr", ".npy"}  # files that hold floats whatever is asked for
 
 

@@ -142,7 +142,8 @@ def test_pruning_leaves_approved_alphas_and_the_list_of_the_worst_leaves_them_ou
     assert len(run_matte("report", report, "--worst", "9")[1].splitlines()) == 3
     approve(folders)
     run_matte(*command, "--prune-alpha", "all")
-    assert "2 done" not in run_matte(*command, "--report", report)[2]
+    code, _, err = run_matte(*command, "--report", report)
+    assert (code, "1 done, 1 skipped" in err) == (0, True), err
     listed = run_matte("report", report, "--worst", "9")[1].splitlines()
     assert [Path(text.split(",")[0]).name for text in listed[1:]] == ["c.png"]
 
@@ -150,3 +151,23 @@ def test_pruning_leaves_approved_alphas_and_the_list_of_the_worst_leaves_them_ou
 def test_a_report_whose_outputs_are_gone_has_no_approved_photos(tmp_path: Path) -> None:
     line = {"name": "a", "image": str(tmp_path / "a.png"), "output": str(tmp_path / "gone" / "a.png"), "status": "done"}
     assert count_approved(Run([line])) == 0
+
+
+@pytest.mark.usefixtures("networks_once")
+def test_an_approval_outlives_a_redo_that_cannot_write(
+    folders: Folders, run_matte: RunMatte, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    photos, trimaps, out = folders
+    command = ("batch", photos, out, "-t", trimaps)
+    assert run_matte(*command)[0] == 0
+    alpha = approve(folders)
+
+    def full(*_: object, **__: object) -> None:
+        raise InputError("a_alpha.png cannot be written (No space left on device)")
+
+    with monkeypatch.context() as patched:
+        patched.setattr("mattecli.batch.worker.write_outputs", full)
+        assert run_matte(*command, "--redo")[0] == 1
+    found = approvals(out).load(photos / "a.png", trimaps / "a.png", size=(SIDE, SIDE))
+    assert found is not None
+    assert np.array_equal(found.alpha, alpha)

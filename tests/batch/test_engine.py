@@ -159,8 +159,10 @@ def test_few_photos_are_in_flight_however_many_there_are(tmp_path: Path, slow: s
             worker.wait_for(most)
 
     worker = ToyWorker(tmp_path, on_step)
-    assert len(run(worker, jobs(*map(str, range(100))), readers=2, writers=2)) == 100
-    assert worker.most <= 2 + 2 + 1 + 2 + 2
+    outcomes = run(worker, jobs(*map(str, range(100))), readers=2, writers=2)
+    assert len(outcomes) == 100
+    assert all(isinstance(outcome, Done) for outcome in outcomes.values()), outcomes  # a wait in vain is a failure
+    assert most <= worker.most <= 2 + 2 + 1 + 2 + 2
 
 
 @pytest.mark.parametrize(("allowed", "most"), [(3 * PIXELS, 3), (PIXELS // 2, 1)])

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from mattecli.batch.journal import Journal
+from mattecli.errors import InputError
 
 
 def make(out: Path, name: str = "a.png", content: bytes = b"pixels", *, journal: Journal | None = None) -> Path:
@@ -120,3 +121,15 @@ def test_an_output_elsewhere_is_known_by_its_whole_path(tmp_path: Path) -> None:
     out = tmp_path / "out"
     path = make(tmp_path, "elsewhere.png", journal=Journal(out))
     assert Journal(out).made(path) is not None
+
+
+def test_a_record_of_another_user_that_cannot_be_read_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / ".matte").mkdir()
+    (tmp_path / ".matte" / "made-0.jsonl").write_bytes(b"{}\n")
+
+    def refused(*_: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "open", refused)
+    with pytest.raises(InputError, match=r"made-0\.jsonl cannot be read \(Permission denied\)"):
+        Journal(tmp_path)

@@ -137,6 +137,9 @@ def test_the_separator_that_excel_notes_above_the_header_counts(data: Path, tmp_
     manifest.write_text("sep=;\r\nimage;trimap\r\nt.png;t.png\r\n", encoding="utf-8")
     (job,) = read_manifest(manifest, tmp_path / "out").jobs
     assert (job.name, job.extra) == ("t.png", {})
+    manifest.write_text("sep=;\r\nimage; trimap\r\nt.png; t.png\r\n", encoding="utf-8")
+    (job,) = read_manifest(manifest, tmp_path / "out").jobs
+    assert job.trimap == str(data / "t.png")
 
 
 def test_other_columns_are_kept_as_text_and_those_of_failed_lines_too(data: Path, tmp_path: Path) -> None:

@@ -15,11 +15,14 @@ import pytest
 import mattecli
 from mattecli.batch.engine import run_jobs
 from mattecli.batch.pairing import find_jobs
-from mattecli.batch.ray import run_on_ray
+from mattecli.batch.ray import _absolute, _rooted, run_on_ray
 from mattecli.batch.worker import BatchOptions, Worker
+from mattecli.compositing.rendition import Rendition
 from mattecli.errors import WeightsError
 from mattecli.inference.options import RunOptions
-from mattecli.work.outcome import Done, Failed, Outcome, Skipped
+from mattecli.work.making import Making
+from mattecli.work.outcome import Done, Failed, Job, Outcome, Skipped
+from mattecli.work.outputs import OutputOptions
 from tests.conftest import RunMatte
 from tests.support.batches import SIDE, lines_of, make_folders, outputs_in
 
@@ -117,3 +120,20 @@ def _workers() -> set[int]:
         for process in psutil.Process().children(recursive=True)
         if any("MapWorker" in part for part in process.cmdline())
     }
+
+
+def test_files_of_options_hold_in_another_working_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("press.icc", "model.onnx"):
+        Path(name).touch()
+    rendition = Rendition(name="web", kind="cutout", output_space="press.icc")
+    outputs = OutputOptions(output_space="press.icc", renditions={"web": rendition})
+    options = _absolute(BatchOptions(out=Path("out"), outputs=outputs))
+    assert options.outputs.output_space == str(tmp_path / "press.icc")
+    assert options.outputs.space("web") == str(tmp_path / "press.icc")
+    assert _absolute(BatchOptions(out=Path("out"))).outputs.output_space == "keep"
+    models = {"model.onnx": str(tmp_path / "model.onnx"), "u2net=model.onnx": f"u2net={tmp_path / 'model.onnx'}"}
+    for given, rooted in {**models, "u2net": "u2net"}.items():
+        made = _rooted(Job("a", "a.png", "a.png", {}, making=Making(model=given))).making
+        assert made is not None
+        assert made.model == rooted

@@ -134,3 +134,10 @@ def test_a_report_that_cannot_be_written_is_named(tmp_path: Path) -> None:
         InputError, match=r"gone/run\.jsonl cannot be written \(No such file or directory\); name another"
     ):
         write_run(tmp_path / "gone" / "run.jsonl", Run([], None))
+
+
+def test_a_full_disk_under_the_report_is_one_error_and_not_another_at_its_end(tmp_path: Path) -> None:
+    report = Report(Path("/dev/full"), total=1)
+    with pytest.raises(InputError, match=r"/dev/full cannot be written \(No space left on device\)"):
+        report.add(Failed("a", "a.png", "it is broken"))
+    report.close()

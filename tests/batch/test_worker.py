@@ -12,8 +12,10 @@ import pytest
 
 from mattecli.batch.pairing import find_jobs
 from mattecli.batch.worker import BatchOptions, ReadJob, Todo, Worker
+from mattecli.compositing.rendition import Rendition
 from mattecli.errors import InputError
 from mattecli.imaging.choices import Kind
+from mattecli.imaging.colour.icc import ADOBE_PROFILE, P3_PROFILE
 from mattecli.inference.options import RunOptions
 from mattecli.system.files import hidden_beside
 from mattecli.weights import find_checkpoint
@@ -196,3 +198,17 @@ def test_what_a_journal_of_0_1_0_calls_done_stays_done(tmp_path: Path) -> None:
         "tile": "off",
         "seconds": 0.221,
     }
+
+
+def test_outputs_in_the_space_of_a_profile_are_made_anew_when_its_file_changes(folders: Folders) -> None:
+    photos, trimaps, out = folders
+    profile = out.parent / "press.icc"
+    job = find_jobs(photos, out, trimaps=str(trimaps), kinds=("cutout",)).jobs[0]
+    rendition = Rendition(name="cutout", kind="cutout", output_space=str(profile))
+    for outputs in ({"output_space": str(profile)}, {"renditions": {"cutout": rendition}}):
+        profile.write_bytes(P3_PROFILE)
+        worker = worker_for(out, **outputs)
+        write(worker, read(worker, job))
+        assert isinstance(worker_for(out, **outputs).todo(job), Skipped)
+        profile.write_bytes(ADOBE_PROFILE)
+        assert isinstance(worker_for(out, **outputs).todo(job), Todo)

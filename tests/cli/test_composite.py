@@ -329,7 +329,9 @@ def test_a_matte_has_the_photos_resolution_and_not_its_profile(photo: Image) -> 
     assert (product.icc, product.resolution) == (None, (72.0, 72.0))
 
 
-def test_products_of_one_photo_share_its_estimated_foreground(photo: Image, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_estimated_foreground_that_is_given_is_not_estimated_again(
+    photo: Image, monkeypatch: pytest.MonkeyPatch
+) -> None:
     matte = alpha(600, 7)
     colours = estimate_foreground(photo.pixels, matte)
     alone = [make_output("cutout", photo, matte), make_output("composite", photo, matte, background=GREEN)]

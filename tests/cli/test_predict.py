@@ -508,3 +508,13 @@ def test_an_output_that_a_link_leads_out_of_its_folder_is_refused(
     assert f"leads out of the output folder {out} through a link to {elsewhere}; remove" in " ".join(err.split())
     assert not elsewhere.exists()
     assert [path.name for path in out.iterdir()] == [f"{photo.stem}_cutout.png"]
+
+
+def test_a_trimap_is_not_saved_over_an_output(run_matte: RunMatte, photo: Path, trimap: Path, tmp_path: Path) -> None:
+    for target in ("x.png", "./x.png"):
+        code, _, err = run_matte(
+            "predict", photo, "-t", trimap, "-o", tmp_path / "x.png", "--save-trimap", f"{tmp_path}/{target}"
+        )
+        assert code == 3
+        assert "would be the trimap and an output" in err
+        assert not (tmp_path / "x.png").exists()

@@ -122,6 +122,10 @@ def test_a_colour_is_not_taken_for_a_path_but_a_picture_is(run_matte: RunMatte, 
         ("[[deliver]]\nformat = 'webp'\nquality = 'lossless'\nmax-bytes = 9", "quality lossless contradicts max-bytes"),
         ("[[deliver]]\nfile = 'x.png'", "file must hold {stem} or {name}"),
         ("[[deliver]]\nfile = '../{stem}.png'", "file must lie below the output folder"),
+        (
+            "[[deliver]]\nname = 'a'\nfile = '{stem}'\n[[deliver]]\nname = 'b'\nfile = '{stem}.tif'",
+            "[[deliver]] 2: b has the file of an earlier delivery, {stem}.png; give it another",
+        ),
     ],
 )
 def test_what_is_wrong_in_a_preset_is_named(
@@ -216,3 +220,31 @@ def test_a_delivery_that_cannot_be_small_enough_fails_by_name(
     code, _, err = run_matte("batch", photos, out, "-t", trimaps, "--preset", preset)
     assert code == 1
     assert "a_web.jpg would have more than 100 bytes at quality 30" in " ".join(err.split())
+
+
+def test_a_delivered_composite_without_a_background_fails_by_name(
+    folders: Folders, run_matte: RunMatte, tmp_path: Path
+) -> None:
+    photos, trimaps, out = folders
+    manifest = tmp_path / "pairs.csv"
+    lines = [f"{photos / name},{trimaps / name},{behind}" for name, behind in (("a.png", ""), ("sub/c.png", "red"))]
+    manifest.write_text("\n".join(["image,trimap,background", *lines]), encoding="utf-8")
+    preset = write_preset(tmp_path, "[[deliver]]\nname = 'web'\nwhat = 'composite'")
+    code, _, err = run_matte("batch", out, "--manifest", manifest, "--preset", preset)
+    assert code == 1
+    assert "names no background in line 2; add it or give -b" in " ".join(err.split())
+    assert outputs_in(out) == {"c_web.png"}
+
+
+def test_options_of_files_that_do_nothing_for_the_deliveries_of_one_photo_are_refused(
+    folders: Folders, run_matte: RunMatte, tmp_path: Path
+) -> None:
+    photos, trimaps, out = folders
+    preset = write_preset(tmp_path, "[[deliver]]\nname = 'web'")
+    command = ("composite", photos / "a.png", trimaps / "a.png", "-b", "red", "--preset", preset, "--out-dir", out)
+    for option, said in (("--quality=50", "--quality is for JPEG"), ("--straight", "--straight is for EXR")):
+        code, _, err = run_matte(*command, option)
+        assert (code, said in err) == (2, True)
+    code, _, err = run_matte(*command, "--fit", "tile")
+    assert (code, "red is a colour" in err) == (2, True)
+    assert run_matte(*command)[0] == 0

@@ -351,6 +351,19 @@ def test_a_folder_of_masks_becomes_a_folder_of_trimaps_and_goes_on(mask: Path, r
     assert (code, "0 done, 2 there already, 0 failed" in err) == (0, True)
 
 
+def test_masks_of_one_name_fail_and_hidden_ones_are_left_out(mask: Path, run_matte: RunMatte) -> None:
+    masks, out = mask.parent / "masks", mask.parent / "out"
+    for name in ("a.png", "a_mask.png", ".thumbs/b.png", ".c.png"):
+        (masks / name).parent.mkdir(parents=True, exist_ok=True)
+        PIL.Image.fromarray(disc()).save(masks / name)
+    for overwrite in ([], ["--overwrite"]):
+        code, _, err = run_matte("trimap", masks, out, *overwrite)
+        assert code == 1
+        assert "a_mask.png and" in err
+        assert "would both give" in err
+        assert [path.name for path in out.rglob("*.*")] == ["a_trimap.png"]
+
+
 def test_the_check_says_what_to_type_and_fails_only_for_what_cannot_be_matted(
     mask: Path, run_matte: RunMatte, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -41,7 +41,7 @@ def opener_for(address: str) -> urllib.request.OpenerDirector:
     """What a browser does first: it opens the address and keeps the cookie."""
     opener = urllib.request.build_opener(urllib.request.HTTPCookieProcessor())
     assert status(opener, address.split("?")[0]) == 403
-    assert status(opener, address) in (200, 404)  # 404 without the files of the page
+    assert status(opener, address) == 200
     return opener
 
 

@@ -162,7 +162,11 @@ def test_a_kept_shadow_moves_with_its_subject() -> None:
     crop = finish(photo, alpha, Finishing(shadow="keep", canvas=(600, 600), scale=1.0))
     assert crop.light is not None
     assert there.light is not None
-    assert (crop.light < 1).sum() == (there.light < 1).sum()
+    before, after = (np.argwhere(one.alpha > 0).min(0) for one in (there, crop))
+    shadow, moved = (np.argwhere(light < 1) for light in (there.light, crop.light))
+    assert np.array_equal(moved - after, shadow - before)  # every pixel of it, as the subject
+    assert (after != before).all()
+    assert np.array_equal(crop.light[crop.light < 1], there.light[there.light < 1])
     assert dataclasses.is_dataclass(crop.placement)
     plain = finish(photo, alpha, Finishing(canvas=(600, 600), scale=1.0))
     assert np.array_equal(plain.alpha, crop.alpha)

@@ -174,14 +174,21 @@ def test_cmyk_of_16_bits_stays_16_bits_deep(tmp_path: Path) -> None:
     assert image.notes == (f"{tmp_path / 'a.tif'}: it is CMYK and was converted to sRGB",)
 
 
-def test_cmyk_of_16_bits_goes_through_its_profile(tmp_path: Path) -> None:
+@pytest.mark.parametrize("installed", [True, False])
+def test_cmyk_of_16_bits_goes_through_its_profile(
+    tmp_path: Path, installed: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if installed:
+        pytest.importorskip("imagecodecs")
     ramp = np.zeros((3, 4000, 4), np.uint16)
     ramp[..., 0] = np.linspace(0, 65535, 4000).astype(np.uint16)
     profile = (34675, 7, len(cmyk_profile()), cmyk_profile(), True)
     for name, inks in (("deep", ramp), ("flat", (ramp >> 8).astype(np.uint8))):
         tifffile.imwrite(tmp_path / f"{name}.tif", inks, photometric="separated", extratags=[profile])
+    if not installed:
+        monkeypatch.setattr(importlib.util, "find_spec", lambda _: None)
     deep, flat = (read_image(tmp_path / f"{name}.tif") for name in ("deep", "flat"))
-    if importlib.util.find_spec("imagecodecs") is None:
+    if not installed:
         assert deep.pixels.dtype == np.uint8
         assert deep.notes[0].endswith("with 8 bits; pip install 'mattecli[deep]' keeps 16")
         return

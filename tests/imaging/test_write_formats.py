@@ -91,6 +91,20 @@ def test_plates_keep_highlights_windows_and_attributes(tmp_path: Path) -> None:
     assert stored[..., 0].tolist() == [[0.25, 1]]
 
 
+@pytest.mark.parametrize(
+    ("size", "window"),
+    [((3, 2), (-2, 3, 10, 8)), ((10, 8), (1, 1, 10, 8)), ((5, 4), (0, 0, 5, 4))],  # of data, of display, of neither
+)
+def test_a_plate_of_another_size_has_no_windows_of_the_old_one(
+    tmp_path: Path, size: tuple[int, int], window: tuple[int, ...]
+) -> None:
+    known = Metadata(windows=Windows((-2, 3, 3, 2), (1, 1, 10, 8)))
+    write_image(tmp_path / "a.exr", Image(np.zeros((*size[::-1], 3), np.float32), linear().icc, metadata=known))
+    spec, _ = exr(tmp_path / "a.exr")
+    assert (spec.x, spec.y, spec.full_width, spec.full_height) == window
+    assert (spec.width, spec.height) == size
+
+
 def test_a_plate_with_glow_comes_back_bit_equal(tmp_path: Path) -> None:
     light = np.array([[[4, 2, 0.5, 0], [1, 0.5, 0.25, 0.5], [70000, np.nan, -1, 1], [0, 0, 0, 0]]], np.float32)
     hints = OpenImageIO.ImageSpec(4, 1, 4, "float")

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from mattecli.imaging.options import ReadOptions
 from mattecli.inference.model import Model
 from mattecli.server.api import api_app
-from mattecli.server.requests import Requests
+from mattecli.server.requests import Request, Requests
 from tests.conftest import RunMatte
 from tests.server.web import Answer, ask
 from tests.support.pictures import disc, noise
@@ -144,10 +144,27 @@ def test_sizes_that_differ_have_the_sentence_of_the_command_line(api: Api, tmp_p
     assert answer.error == err.strip().removeprefix("error: ").replace(f"{tmp_path}/", "")
 
 
-@pytest.mark.parametrize("name", ["../../../etc/passwd", "a/b\\c.png", "", ".hidden", "x" * 300, "né .png"])
-def test_names_of_uploads_lead_nowhere(api: Api, name: str) -> None:
+@pytest.mark.parametrize(
+    "name", ["../../../etc/passwd", "a/b\\c.png", "", ".hidden", "x" * 300, "né .png", "写" * 100, "写真.png"]
+)
+def test_names_of_uploads_lead_nowhere(api: Api, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "uploads").mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "uploads"))
+    seen: list[Path] = []
+    outputs = api.requests.outputs
+
+    def watched(request: Request, folder: Path) -> list[Path]:
+        assert request.trimap is not None
+        seen.extend([request.image.resolve(), request.trimap.resolve()])
+        return outputs(request, folder)
+
+    monkeypatch.setattr(api.requests, "outputs", watched)
     answer = api.matte({"image": (name, PHOTO), "trimap": (name, TRIMAP)})
     assert answer.status == 200, answer.body
+    assert [(path.parents[2], path.parent.name) for path in seen] == [
+        (tmp_path / "uploads", "image"),
+        (tmp_path / "uploads", "trimap"),
+    ]
 
 
 def test_a_picture_of_too_many_pixels_is_refused_before_it_is_decoded(shipped_model: Model) -> None:

@@ -94,4 +94,5 @@ def test_exposures_share_the_levels_and_only_some_are_kept(tmp_path: Path) -> No
     means = [pixels.tile(0, Index(0, 0), exposure=stops).mean() for stops in (0, 1, 2, 3, 4, 1)]
     assert means[:5] == sorted(means[:5])
     assert means[5] == means[1]
+    assert len(pixels._exposed) == module._MOST_EXPOSURES
     pixels.close()

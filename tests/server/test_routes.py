@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -147,8 +148,9 @@ def test_paint_is_there_after_the_server_was_killed(page: Page, photo: Path, tmp
     page.operate(1, "stroke", **STROKE)
     with page.sessions.using(page.word) as opened:
         before = opened.snapshot()[0]
-    page.close()  # what a killed process does not do better: its journal was on the disk already
-    other = page_for(photo, folder=tmp_path)
+    shutil.copytree(tmp_path / "state", tmp_path / "killed" / "state")  # what a kill at this moment leaves
+    page.close()
+    other = page_for(photo, folder=tmp_path / "killed")
     assert other.get("/app/session").json["photos"][0]["state"] == "started"
     assert other.open()["sequence"] == 1
     with other.sessions.using(other.word) as opened:

@@ -274,3 +274,34 @@ def test_a_matte_for_8_bits_is_not_saved_with_16(
     assert page.post(f"/app/photos/{page.word}/save", {"products": ["alpha"], "bits": 16}).status == 202
     assert page.wait_for("progress")["run"] != 99  # a run of its own
     assert set(asked) == {True, False}
+
+
+def test_a_file_that_came_while_the_matte_was_made_is_not_replaced(
+    photo: Path, tmp_path: Path, shipped_model: Model, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    page = page_for(photo, folder=tmp_path)
+    page.open()
+    page.operate(1, "stroke", points=[[96, 80, 30]], label=255)
+    begun: list[Any] = []
+    monkeypatch.setattr(page.runs, "matte", lambda *_, then, **__: begun.append(then))
+    page.post(f"/app/photos/{page.word}/save", {"products": ["alpha"]})
+    matted(page, shipped_model)
+    photo.with_name("cat_alpha.png").write_bytes(b"someone's work")
+    with page.sessions.using(page.word) as opened:
+        begun[0](opened.mattes.exact)
+    assert "cat_alpha.png exists already" in page.wait_for("failed")["error"]
+    assert photo.with_name("cat_alpha.png").read_bytes() == b"someone's work"
+    page.close()
+
+
+def test_what_was_written_before_a_failure_is_ours_and_the_page_hears_of_a_bug(
+    page: Page, photo: Path, shipped_model: Model, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    matted(page, shipped_model)
+    with monkeypatch.context() as patched:
+        patched.setattr("mattecli.server.saving.write_outputs", lambda *_, **__: 1 // 0)
+        page.post(f"/app/photos/{page.word}/save", {"products": ["trimap", "alpha"]})
+        assert "met a bug in matte: ZeroDivisionError" in page.wait_for("failed")["error"]
+    assert photo.with_name("cat_trimap.png").exists()
+    save(page, "trimap", "alpha")
+    assert photo.with_name("cat_alpha.png").exists()

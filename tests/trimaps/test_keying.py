@@ -102,12 +102,16 @@ def test_a_shadow_on_the_screen_is_not_foreground() -> None:
     alpha = ball(radius=60)
     trimap, _ = key_trimap(photo(fur(), alpha, screen() * shadow[..., None]))
     assert not (trimap[alpha == 0] == 255).any()
+    assert trimap[HEIGHT // 2, WIDTH // 2] == 255
+    assert (trimap[:8] == 0).all()
 
 
 def test_a_garment_of_another_green_is_not_background() -> None:
     olive = (0.16, 0.2, 0.03)
     trimap, _ = key_trimap(photo(fur(olive), ball(), screen()))
     assert not (trimap[ball() > 0.05] == 0).any()
+    assert (trimap[ball() == 1] == 255).mean() > 0.5
+    assert (trimap[:8] == 0).all()
 
 
 @pytest.mark.parametrize("exposure", [0.5, 2])

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from mattecli.compositing.foreground import estimate_foreground
 from mattecli.compositing.rendition import Rendition
 from mattecli.errors import DeviceError, InputError, WeightsError
 from mattecli.imaging.choices import Kind
@@ -175,6 +176,7 @@ def test_odd_values_are_counted_once(
         ("a.jpg", {"cutout": "a.png"}, {}, True),
         ("a.png", {"cutout": "a.png"}, {}, False),
         ("a.png", {"cutout": "a.webp"}, {}, True),
+        ("a.png", {"cutout": "a.avif"}, {}, True),
         ("a.png", {"cutout": "a.png"}, {"depths": {"cutout": 8}}, True),
         ("a.jpg", {"cutout": "a.png"}, {"depths": {"cutout": 16}}, False),
         ("a.jpg", {"alpha": "a.png", "composite": "b.exr"}, {}, False),
@@ -199,3 +201,17 @@ def test_without_the_linter_only_its_note_is_missing(photo: Path, trimap: Path, 
     assert made[True] == made[False]
     assert len(notes[True]) == 1
     assert notes[False] == []
+
+
+def test_the_foreground_is_estimated_once_for_all_outputs_of_a_photo(
+    photo: Path, trimap: Path, shipped_model: Model, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls: list[Any] = []
+
+    def counting(*args: Any, **options: Any) -> Any:
+        calls.append(options)
+        return estimate_foreground(*args, **options)
+
+    monkeypatch.setattr("mattecli.compositing.colours.estimate_foreground", counting)
+    run_job(job_of(photo, trimap, *KINDS, background="red"), shipped_model)
+    assert len(calls) == 1

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from mattecli.errors import InputError
 from mattecli.trimaps.recipe import MaskRecipe
 from mattecli.work.job import job_size, read_inputs
 from mattecli.work.making import Making
@@ -132,3 +133,15 @@ def test_the_words_of_masks_are_those_of_earlier_versions() -> None:
     assert Making().words() == []
     assert Making(key="auto").words() == [["key", "auto"]]
     assert Making(garbage="g.png", resize=True).words() == [False, True, ["resized", True]]
+
+
+def test_a_model_of_ones_own_is_told_by_its_content_and_one_of_rembgs_by_its_name(tmp_path: Path) -> None:
+    (tmp_path / "a.onnx").write_bytes(b"one")
+    words = Making(model=str(tmp_path / "a.onnx")).words()
+    assert Making(model="u2net").words() == [["auto", "u2net"]]
+    (tmp_path / "a.onnx").rename(tmp_path / "b.onnx")
+    assert Making(model=str(tmp_path / "b.onnx")).words() == words
+    (tmp_path / "b.onnx").write_bytes(b"other")
+    assert Making(model=str(tmp_path / "b.onnx")).words() != words
+    with pytest.raises(InputError, match=r"gone\.onnx cannot be read"):
+        Making(model="u2net=gone.onnx").words()

@@ -84,10 +84,10 @@ def _spec(image: Image, channels: int, kind: Any) -> Any:
             _set(spec, name, value)
     spec.attribute("compression", "zip")
     spec.attribute("oiio:UnassociatedAlpha", 1)  # the writer is to leave the colours as they are
-    if windows := image.metadata.windows:
+    windows = image.metadata.windows
+    if windows and image.size in (windows.data[2:], windows.display[2:]):  # else they are those of other pixels
         spec.full_x, spec.full_y, spec.full_width, spec.full_height = windows.display
-        if windows.data[2:] == image.size:
-            spec.x, spec.y = windows.data[:2]
+        spec.x, spec.y = (windows.data if image.size == windows.data[2:] else windows.display)[:2]
     if image.resolution:
         spec.attribute("XResolution", float(image.resolution[0]))
         spec.attribute("YResolution", float(image.resolution[1]))
