@@ -14,9 +14,8 @@ from mattecli.compositing.rendition import Rendition
 from mattecli.errors import UsageError
 from mattecli.imaging.choices import Kind
 from mattecli.imaging.options import Quality
-from mattecli.imaging.products import FILE_FORMATS
+from mattecli.imaging.products import FILE_FORMATS, LOSSY
 
-_LOSSY = (".jpg", ".webp", ".avif", ".jxl")
 _KEYS = ("name", "what", "format", "size", "quality", "max-bytes", "output-space", "file")
 
 
@@ -60,7 +59,7 @@ def _check_format(one: Rendition, where: str, *, clear: bool) -> None:
         raise UsageError(f"{where}: {one.name} is a cut-out, and {one.suffix} has no transparency; take webp or png")
     if one.kind == "alpha" and (one.suffix == ".jpg" or one.quality is not None or one.max_bytes is not None):
         raise UsageError(f"{where}: {one.name} is an alpha, which is never lossy; take png or tif, without quality")
-    if one.suffix not in _LOSSY and (one.quality is not None or one.max_bytes is not None):
+    if one.suffix not in LOSSY and (one.quality is not None or one.max_bytes is not None):
         raise UsageError(f"{where}: quality and max-bytes are for jpg, webp, avif and jxl, not for {one.suffix}")
     if one.quality == "lossless" and (one.suffix == ".jpg" or one.max_bytes is not None):
         raise UsageError(f"{where}: quality lossless contradicts {'jpg' if one.suffix == '.jpg' else 'max-bytes'}")

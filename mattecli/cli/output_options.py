@@ -15,7 +15,7 @@ from mattecli.cli.targets import BACKGROUND, Composites, different, over_each
 from mattecli.errors import UsageError
 from mattecli.imaging.choices import Bits, Fit
 from mattecli.imaging.options import Quality, WriteOptions
-from mattecli.imaging.products import Products, check_over, depths, parse_products, suffixes
+from mattecli.imaging.products import LOSSY, Products, check_over, depths, parse_products, suffixes
 
 if TYPE_CHECKING:
     from mattecli.compositing.rendition import Rendition
@@ -187,8 +187,7 @@ class WriteChoices:
     def check(self, targets: list[str]) -> None:
         """Raise UsageError for options that do nothing for these files."""
         found = {Path(target).suffix.lower() for target in targets}
-        lossy = {".jpg", ".jpeg", ".webp", ".avif", ".jxl"}
-        if self.quality is not None and not found & lossy:
+        if self.quality is not None and found.isdisjoint(LOSSY):
             raise UsageError("--quality is for JPEG, WebP, AVIF and JPEG XL, and none of them is written; leave it out")
         if self.quality == "lossless" and found & {".jpg", ".jpeg"}:
             raise UsageError("--quality lossless is not possible in JPEG; take webp, jxl or png instead")

@@ -171,15 +171,13 @@ def find_trimap(
     Raises InputError for scribbles that do not fit the photo, UsageError for a box, and what `Model.predict` raises.
     """
     from mattecli.imaging.view import network_view
-    from mattecli.trimaps.segmentation import CALIBRATED_FOR, prepare_photo, segment
+    from mattecli.trimaps.segmentation import CALIBRATED_FOR, OTHER_WEIGHTS, prepare_photo, segment
     from mattecli.trimaps.strokes import parse_box, stroke_cores
 
     box = None if options.box is None else parse_box(options.box, photo.size)
     strokes = None if options.scribbles is None else _strokes(options.scribbles, photo, name, both_sides=box is None)
     if not model.backend.checkpoint.sha256.startswith(CALIBRATED_FOR):
-        terminal.warn(
-            "--box and --scribbles were tuned with other weights, so look at the trimap before you rely on it"
-        )
+        terminal.warn(OTHER_WEIGHTS)
     trimap = segment(
         prepare_photo(network_view(photo)),
         None if strokes is None else stroke_cores(strokes),

@@ -51,6 +51,7 @@ FILE_FORMATS = {
     "npy": FileFormat(".npy"),
     "psd": FileFormat(".psd"),
 }
+LOSSY = (".jpg", ".jpeg", ".webp", ".avif", ".jxl")  # suffixes of formats that have a quality
 LAYERED = (".psd", ".tif", ".tiff")  # suffixes of files with layers; the first is the default
 
 

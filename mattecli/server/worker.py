@@ -47,7 +47,7 @@ from mattecli.trimaps.auto import open_model
 from mattecli.trimaps.check import UNKNOWN, unknown
 from mattecli.trimaps.keying import key_trimap
 from mattecli.trimaps.recipe import MaskRecipe
-from mattecli.trimaps.segmentation import CALIBRATED_FOR, prepare_photo, segment
+from mattecli.trimaps.segmentation import CALIBRATED_FOR, OTHER_WEIGHTS, prepare_photo, segment
 from mattecli.trimaps.sources import parse_key
 from mattecli.trimaps.strokes import stroke_cores
 from mattecli.work.job import backend_facts
@@ -210,7 +210,7 @@ class Worker:
         if task.source == "auto":
             return self._of_mask(open_model().find(view, name=task.name), view, task, on_note)
         if not self._model.backend.checkpoint.sha256.startswith(CALIBRATED_FOR):
-            on_note("proposals were tuned with other weights, so look at the trimap before you rely on it")
+            on_note(OTHER_WEIGHTS)
         strokes = None if task.strokes is None else stroke_cores(np.array(task.strokes.array()))
         return segment(
             prepare_photo(view),

@@ -15,10 +15,12 @@ from mattecli.imaging.colour import linear
 from mattecli.imaging.image import Image
 from mattecli.imaging.metadata import Metadata, Windows
 from mattecli.imaging.options import WriteOptions
-from mattecli.imaging.products import depths, parse_products, suffixes
+from mattecli.imaging.products import LOSSY, depths, parse_products, suffixes
 from mattecli.imaging.read import read_image
 from mattecli.imaging.write import write_alpha, write_image
+from mattecli.imaging.writing.encoding import FORMATS
 from mattecli.imaging.writing.layers import write_layers
+from mattecli.work import outputs
 from tests.imaging.test_metadata import camera_exif
 from tests.imaging.test_read import SRGB, noise
 
@@ -243,3 +245,9 @@ def test_a_picture_in_memory_is_written_as_a_file_is(tmp_path: Path) -> None:
         FORMATS[suffix].save(buffer, image)
         write_image(tmp_path / f"a{suffix}", image)
         assert buffer.getvalue() == (tmp_path / f"a{suffix}").read_bytes()
+
+
+def test_what_is_said_of_suffixes_without_the_encoders_is_true_of_them() -> None:
+    assert set(LOSSY) == {suffix for suffix, form in FORMATS.items() if form.lossy}
+    assert {suffix for suffix, form in FORMATS.items() if form.depths == (8,)} <= outputs._EIGHT_BITS
+    assert {suffix for suffix, form in FORMATS.items() if form.depths == (32,)} == outputs._FLOATS
