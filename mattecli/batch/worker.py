@@ -231,11 +231,14 @@ class Worker:
     def _facts(self, job: Job, matte: Matte) -> dict[str, Any]:
         """What reports and the journal say of a photo: `placed` where the outputs have a frame of their own.
 
-        `finished` says that edges or more were finished, and `kept` is the name of the alpha's file.
+        `finished` says that edges or more were finished, and `kept` is the name of the alpha's file. `input_space` and
+        `layer` are those that were asked for.
         """
-        finishing = self.options.outputs.finishing
+        finishing, reading = self.options.outputs.finishing, self.options.reading
         said = {"finished": finishing.asked, "placed": finishing.placed}
         facts = {**matte.facts(), **{name: True for name, value in said.items() if value}}
+        facts |= {} if reading.input_space == "auto" else {"input_space": reading.input_space}
+        facts |= {} if reading.layer is None else {"layer": reading.layer}
         kept = self.alphas.kept_key(job)
         return facts if kept is None else {**facts, "kept": kept}
 

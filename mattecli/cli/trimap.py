@@ -292,11 +292,11 @@ def _as_used(recipe: MaskRecipe, photo: str | None) -> dict[str, Any]:
 
 def _photo(photo: str, size: tuple[int, int], mask: str) -> Image:
     """The photo. Raises InputError for another size before decoding, where the header alone tells that."""
-    from mattecli.imaging.read import read_image, read_size
+    from mattecli.imaging.read import has_windows, read_image, read_size
     from mattecli.imaging.reading.open import is_pipe
     from mattecli.trimaps.check import check_size
 
-    if not (is_pipe(photo) or photo.lower().endswith(".exr")):  # a plate's mask may have its display window's size
+    if not (is_pipe(photo) or has_windows(photo)):  # a plate's mask may have its display window's size
         check_size(size, read_size(photo), name=mask, image_name=photo, what="mask")
     return read_image(photo)
 
@@ -327,10 +327,11 @@ def _target(mask: str, files: TrimapFiles, *, as_json: bool) -> str:
 
 def _write_preview(preview: str, photo: Image, made: NDArray[np.uint8], terminal: Terminal, *, overwrite: bool) -> None:
     from mattecli.imaging.image import Image, to_depth
+    from mattecli.imaging.view import network_view
     from mattecli.imaging.write import write_image
     from mattecli.trimaps.make import overlay
 
-    pixels = to_depth(photo.pixels, 8)
+    pixels = to_depth(network_view(photo), 8)
     write_image(preview, Image(overlay(pixels, made)), overwrite=overwrite)
     terminal.detail(f"{preview}: green is foreground, red is background, the rest is unknown")
 

@@ -25,6 +25,7 @@ from mattecli.errors import InputError, MatteError, UsageError
 from mattecli.evaluation.metrics import Scores, quantise, score
 from mattecli.imaging import image
 from mattecli.imaging.read import read_alpha, read_image
+from mattecli.imaging.view import network_view
 from mattecli.system.folders import by_stem, natural, pictures_in, some
 from mattecli.trimaps.check import unknown
 from mattecli.trimaps.pairs import read_trimap
@@ -85,7 +86,7 @@ class CaseList:
 
 @dataclass(frozen=True, eq=False)
 class Pictures:
-    """The arrays of one scored image: uint8 (H, W); the photo is (H, W, 3) as it was read."""
+    """The arrays of one scored image: uint8 (H, W); the photo is (H, W, 3) in sRGB."""
 
     prediction: NDArray[np.uint8]
     truth: NDArray[np.uint8]
@@ -238,7 +239,7 @@ def _load(case: Case, model: Model | None, *, snap: int, save: Path | None, over
     _require_size(case.photo, inputs.photo.pixels, case.truth, truth, "give the photo at its full size")
     matte = find_matte(job, inputs, model)
     write_outputs(job, matte, OutputOptions(), backgrounds={}, replaces=dict.fromkeys(outputs, overwrite))
-    return Pictures(quantise(matte.alpha), truth, inputs.required_trimap, inputs.photo.pixels)
+    return Pictures(quantise(matte.alpha), truth, inputs.required_trimap, inputs.view)
 
 
 def _read(case: Case, file: Path, truth: NDArray[np.uint8], snap: int) -> Pictures:
@@ -247,7 +248,7 @@ def _read(case: Case, file: Path, truth: NDArray[np.uint8], snap: int) -> Pictur
     _require_trimap(case, trimap, truth)
     photo = None
     if case.photo is not None:
-        photo = read_image(case.photo).pixels
+        photo = network_view(read_image(case.photo))
         _require_size(case.photo, photo, case.truth, truth, "give the photo at its full size")
     prediction = quantise(read_alpha(file))
     _require_size(file, prediction, case.truth, truth, "make the prediction at the photo's full size")

@@ -19,6 +19,7 @@ _MAKER_NOTE = 0x927C
 _ORIENTATION, _COLOUR_SPACE, _INTEROP_INDEX = 0x0112, 0xA001, 0x0001
 _WIDTHS, _HEIGHTS = (0x0100, 0xA002), (0x0101, 0xA003)
 _SIZES = (0, 1, 1, 2, 4, 8, 1, 1, 2, 4, 8, 4, 8, 4, 0, 0, 8, 8, 8)  # bytes of a value, by its type in the entry
+_TEXT, _UTF8 = 2, 129  # types; the second is EXIF 3.0's, which other TIFF readers do not know
 # The entries of a TIFF's first directory that describe the picture. The others say how its pixels are stored.
 _DESCRIPTIVE = frozenset(
     [0x010E, 0x010F, 0x0110, 0x0131, 0x0132, 0x013B, 0x013C, 0x4746, 0x4749, 0x8298, *range(0x9C9B, 0x9CA0)]
@@ -114,7 +115,7 @@ class _Reader:
     def entry(self, start: int) -> tuple[int, Entry]:
         room, number = (8, "Q") if self.big else (4, "I")
         tag, kind, count = struct.unpack(self.order + "HH" + number, self.read(start, 4 + room))
-        length = count * (_SIZES[kind] if kind < len(_SIZES) else 0)
+        length = count * (_SIZES[kind] if kind < len(_SIZES) else int(kind == _UTF8))
         if length > _MOST_BYTES:  # strips, and what a damaged count claims
             return tag, Entry(kind, count, b"", start)
         at = start + 4 + room
@@ -196,7 +197,11 @@ def from_tiff(handle: BinaryIO) -> bytes | None:
 
 def dump(directory: Directory, order: str, *, base: int) -> bytes:
     """A directory and those below it as bytes that stand at `base` of a block or file."""
-    entries = {tag: entry for tag, entry in directory.entries.items() if entry.kind < 14 or tag in directory.below}
+    entries = {
+        tag: entry
+        for tag, entry in directory.entries.items()
+        if entry.kind < 14 or entry.kind == _UTF8 or tag in directory.below
+    }
     length = 2 + 12 * len(entries) + 4  # numbers of eight bytes, which BigTIFF alone has, stay out
     table, values = struct.pack(order + "H", len(entries)), bytearray()
     for tag, entry in sorted(entries.items()):
@@ -243,12 +248,15 @@ def tiff_tags(exif: bytes) -> tuple[list[tuple[int, int, int, bytes, bool]], Cal
     """The entries for a TIFF's first directory as tifffile takes them, and the bytes of a directory below it.
 
     tifffile refuses the tags of EXIF and GPS, so their entries have the tags before them, which are free, and 0 as the
-    place. The second result, called with EXIF_DIRECTORY or GPS_DIRECTORY and a place in the file, gives what stands
-    there. Raises BrokenExifError.
+    place. Text of EXIF 3.0 becomes TIFF's text, with the same bytes; other types that TIFF does not know are left out.
+    The second result, called with EXIF_DIRECTORY or GPS_DIRECTORY and a place in the file, gives what stands there.
+    Raises BrokenExifError.
     """
     first, order = parse(BytesIO(exif)), order_of(exif)
     tags = [
-        (tag, entry.kind, entry.count, entry.value, True) for tag, entry in first.entries.items() if tag in _DESCRIPTIVE
+        (tag, _TEXT if entry.kind == _UTF8 else entry.kind, entry.count, entry.value, True)
+        for tag, entry in first.entries.items()
+        if tag in _DESCRIPTIVE and (0 < entry.kind < 14 or entry.kind == _UTF8)
     ]
     tags += [(tag - 1, 4, 1, bytes(4), True) for tag in first.below]
     return tags, lambda tag, base: dump(first.below[tag], order, base=base)

@@ -18,8 +18,9 @@ from mattecli.imaging.options import ReadOptions
 from mattecli.imaging.pixels import full_scale
 from mattecli.imaging.reading.decoded import Decoded
 from mattecli.imaging.reading.decoding import decode, decode_size
+from mattecli.imaging.reading.formats import EXR, identify
 from mattecli.imaging.reading.limits import DEFAULT
-from mattecli.imaging.reading.open import Source, label
+from mattecli.imaging.reading.open import Source, is_pipe, label, opened
 from mattecli.imaging.space import Space
 
 
@@ -72,9 +73,12 @@ def read_alpha(source: Source, *, options: ReadOptions = DEFAULT) -> NDArray[np.
     """Read a matte or mask as float32 (H, W) from 0 to 1. The file may have 8 or 16 bits or floats (.npy, .tif, .exr).
 
     If the file has an alpha channel that varies (a cut-out), that channel is the matte; otherwise the grey values are.
-    Raises `InputError` for a colour picture.
+    Values beside the matte may be any, such as highlights in the colours of an OpenEXR cut-out. Raises `InputError` for
+    a colour picture.
     """
-    return np.ascontiguousarray(to_depth(matte_of(read_values(source, options=options), label(source)), 32))
+    name = label(source)
+    matte = in_range(matte_of(normal(decode(source, options).pixels, name), name), name)
+    return np.ascontiguousarray(to_depth(matte, 32))
 
 
 def matte_of(pixels: NDArray[Any], name: str) -> NDArray[Any]:
@@ -97,6 +101,14 @@ def read_size(source: Source, *, options: ReadOptions = DEFAULT) -> tuple[int, i
     Raises `InputError` for a pipe, because it can be read only once.
     """
     return decode_size(source, options)
+
+
+def has_windows(source: Source) -> bool:
+    """Whether a file is an OpenEXR plate, by its content; False for a pipe, which can be read only once."""
+    if is_pipe(source):
+        return False
+    with opened(source) as (_, head):
+        return identify(head) is EXR
 
 
 def normal(pixels: NDArray[Any], name: str) -> NDArray[Any]:

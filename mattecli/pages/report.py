@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +17,10 @@ from mattecli.batch.report import ReportLine, Run, attention_of
 from mattecli.compositing.composite import cutout
 from mattecli.errors import InputError, MatteError
 from mattecli.evaluation.attention import reasons_in_words
-from mattecli.imaging.image import to_depth
+from mattecli.imaging.image import Image, to_depth
+from mattecli.imaging.options import ReadOptions
 from mattecli.imaging.read import read_alpha, read_image
+from mattecli.imaging.view import network_view
 from mattecli.pages.page import check_page, data_uri, shrunk, write_page
 from mattecli.trimaps.pairs import read_trimap
 
@@ -144,11 +146,13 @@ def _facts(line: ReportLine) -> Iterator[tuple[str, str]]:
 
 def _pictures(line: ReportLine) -> dict[str, Any]:
     """The fields of `_Photo` that come from the photo's files."""
-    photo = to_depth(shrunk(read_image(line["image"]).pixels, SIDE), 8)
+    reading = ReadOptions(input_space=line.get("input_space", "auto"), layer=line.get("layer"))
+    photo = _shown(read_image(line["image"], options=reading))
+    shown = {"photo": photo}
     if (given := line.get("mask") or line.get("alpha")) is not None:  # the trimap was made on the way and not kept
-        shown = {"photo": photo, "trimap": to_depth(shrunk(read_alpha(given), SIDE), 8)}
-    else:
-        shown = {"photo": photo, "trimap": shrunk(read_trimap(line["trimap"], snap=10), SIDE)}
+        shown["trimap"] = to_depth(shrunk(read_alpha(given), SIDE), 8)
+    elif "trimap" in line:
+        shown["trimap"] = shrunk(read_trimap(line["trimap"], snap=10), SIDE)
     alpha, other = _output(line)
     if alpha is not None:
         small = shrunk(alpha, SIDE)
@@ -159,7 +163,7 @@ def _pictures(line: ReportLine) -> dict[str, Any]:
         shown["alpha"] = to_depth(small, 8)
         shown["cutout"] = to_depth(cutout(photo, small), 8)
     elif other is not None:
-        shown["cutout"] = _framed(to_depth(shrunk(other, SIDE), 8), photo.shape[:2])
+        shown["cutout"] = _framed(_shown(other), photo.shape[:2])
     captions = {kind: kind for kind in shown} | {"cutout": "cut-out" if other is None else "result"}
     if given is not None:
         captions["trimap"] = "mask" if "mask" in line else "given alpha"
@@ -170,6 +174,15 @@ def _pictures(line: ReportLine) -> dict[str, Any]:
         "width": width,
         "height": height,
     }
+
+
+def _shown(picture: Image) -> NDArray[np.uint8]:
+    """A picture, shrunk, as a browser shows it: in sRGB of 8 bits, with its alpha if it has one."""
+    small = replace(picture, pixels=shrunk(picture.pixels, SIDE))
+    colours = to_depth(network_view(small), 8)
+    if small.pixels.ndim == 2 or small.pixels.shape[2] == 3:
+        return colours
+    return np.dstack([colours, to_depth(np.clip(small.pixels[..., 3], 0, None), 8)])
 
 
 def _framed(pixels: NDArray[Any], shape: tuple[int, int]) -> NDArray[Any]:
@@ -191,17 +204,18 @@ def _framed(pixels: NDArray[Any], shape: tuple[int, int]) -> NDArray[Any]:
     )
 
 
-def _output(line: ReportLine) -> tuple[NDArray[np.float32] | None, NDArray[Any] | None]:
+def _output(line: ReportLine) -> tuple[NDArray[np.float32] | None, Image | None]:
     """The alpha, if an output holds one; otherwise another picture that was written."""
     output = line["output"]
-    files = output if isinstance(output, dict) else {"": output}
-    source = files.get("alpha") or files.get("cutout") or next(iter(files.values()))
-    if not line.get("placed"):  # else the output has a frame of its own
+    files = output if isinstance(output, dict) else {line.get("product", ""): output}
+    name = next((kind for kind in ("alpha", "cutout") if kind in files), next(iter(files)))
+    source = files[name]
+    if not line.get("placed") and name not in ("composite", "foreground"):  # placed ones have a frame of their own
         try:
             return read_alpha(source), None
         except InputError:  # not a matte
             pass
-    return None, read_image(source, keep_alpha=True).pixels  # raises if this is not a picture either
+    return None, read_image(source, keep_alpha=True)  # raises if this is not a picture either
 
 
 def _seconds(line: ReportLine) -> float:
@@ -209,6 +223,8 @@ def _seconds(line: ReportLine) -> float:
 
 
 def _duration(seconds: float) -> str:
-    minutes, rest = divmod(seconds, 60)
-    hours, minutes = divmod(int(minutes), 60)
-    return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest:.0f} s" if minutes else f"{seconds:.2f} s"
+    if seconds < 59.995:
+        return f"{seconds:.2f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s"

@@ -105,7 +105,9 @@ def _is_soft(values: NDArray[Any], full: int | float) -> bool:
 
 
 def _labels_sentence(values: NDArray[Any], full: int | float, name: str) -> str:
-    numbers = sorted({round(float(value) / full * 255) for value in np.unique(values)})
+    levels = [float(value) for value in np.unique(values)]
+    stored = not isinstance(full, float) and levels[-1] < full // 255  # label numbers as they are, in 16 bits too
+    numbers = sorted({round(level if stored else level / full * 255) for level in levels})
     if numbers == [0, 1]:
         return (
             f"{name} holds the label numbers 0 and 1, not a trimap's values; if it is a mask with 1 for the object, "

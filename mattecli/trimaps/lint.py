@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache, partial
+from pathlib import Path
 from typing import Any
 
 import cv2
@@ -13,7 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mattecli.errors import InputError
-from mattecli.imaging.given import Given, given_name, given_picture, given_values
+from mattecli.imaging.given import Given, given_name, given_photo, given_values
+from mattecli.imaging.image import Image
+from mattecli.imaging.read import read_image
+from mattecli.imaging.view import network_view
 from mattecli.trimaps.check import BACKGROUND, FOREGROUND, check_size, from_values, unknown
 from mattecli.trimaps.clean import depth, specks
 from mattecli.trimaps.place import cut_share, find_better_place
@@ -46,14 +50,19 @@ def check_trimap(
     """What is wrong with a trimap, worst first; an empty list if nothing is.
 
     `trimap` and `photo` are arrays, PIL images or files. The photo is needed to see a wrong size, a flip or shift, and
-    a band that cuts the edge. Raises `InputError` for files that cannot be read.
+    a band that cuts the edge; it counts as `read_pair` takes it. Raises `InputError` for files that cannot be read.
     """
+    from mattecli.trimaps.pairs import over_data_window  # which needs this module
+
     values, name = given_values(trimap, name), given_name(trimap, name)
+    shown = None if photo is None else _photo(photo)
+    if shown is not None:
+        values = over_data_window(values, shown.metadata.windows)
     try:
         codes = from_values(values, snap=snap, name=name)
     except InputError as error:
         return [Finding("values", *_halves(str(error)), refused=True)]
-    picture = None if photo is None else given_picture(photo, "the photo")
+    picture = None if shown is None else network_view(shown)
     image = given_name(photo, "photo.jpg")
     if picture is not None:
         try:
@@ -63,6 +72,11 @@ def check_trimap(
             return [Finding("size", *_halves(str(error)), refused=True)]
     found = value_findings(values, codes, name=name, image=image)
     return found + code_findings(codes, picture, name=name, image=image)
+
+
+def _photo(photo: Given) -> Image:
+    """The photo; of a file the colours that are hidden by transparency count, as in `read_pair`."""
+    return read_image(photo) if isinstance(photo, (str, Path, bytes)) else given_photo(photo, "the photo")
 
 
 def value_findings(values: NDArray[Any], codes: NDArray[np.uint8], *, name: str, image: str) -> list[Finding]:

@@ -13,11 +13,11 @@ from mattecli.imaging.given import Given, given_name, given_values
 from mattecli.imaging.image import Image
 from mattecli.imaging.metadata import Windows
 from mattecli.imaging.options import ReadOptions
-from mattecli.imaging.read import read_image, read_size, read_values
+from mattecli.imaging.read import has_windows, read_image, read_size, read_values
 from mattecli.imaging.reading.open import Source, is_pipe, label
 from mattecli.imaging.view import network_view
 from mattecli.imaging.windows import moved
-from mattecli.trimaps.check import as_codes, check_size, from_values
+from mattecli.trimaps.check import as_codes, check_size, from_values, same_aspect
 from mattecli.trimaps.lint import worst_finding
 from mattecli.trimaps.resize import check_aspect, resized
 
@@ -63,7 +63,7 @@ def pair_size(
     plate may have another size, which `read_pair` compares with the display window.
     """
     size = read_size(photo, options=reading or ReadOptions())
-    if not str(source_name(photo, "")).lower().endswith(".exr"):
+    if not has_windows(photo):
         names = {"name": source_name(trimap, f"the {what}"), "image_name": source_name(photo, "the image")}
         found = read_size(trimap, options=_no_layer(reading))
         if resize:
@@ -87,7 +87,8 @@ def read_pair(
 
     `reading` is for both, but its layer is the photo's. The pixels of an OpenEXR plate are those of its data window.
     A trimap of the display window's size is extended at its edges, or cut, to the data window. With `resize` a trimap
-    of another size is brought to the photo's; see `resized` and `pair_size`. `exposure` is that of the photo's view.
+    of another size is brought to the photo's, or to the display window's if it has that aspect; see `resized` and
+    `pair_size`. `exposure` is that of the photo's view.
     `on_note` is called with the worst that the linter finds, as far as the trimap can be matted, and with what was
     resized.
     """
@@ -99,8 +100,11 @@ def read_pair(
     known = from_values(values, snap=snap, name=label(trimap))
     names = {"name": source_name(trimap, "the trimap"), "image_name": source_name(photo, "the image")}
     if resize and known.shape[::-1] != picture.size:
-        known, note = resized(known, picture.size, **names)
-        values = known
+        windows, size = picture.metadata.windows, picture.size
+        if windows is not None and same_aspect(known.shape[::-1], windows.display[2:]):
+            size = windows.display[2:]
+        known, note = resized(known, size, **names)
+        values = known = over_data_window(known, windows)
         if on_note is not None:
             on_note(note)
     check_size((known.shape[1], known.shape[0]), picture.size, **names, resizable=resize is False)

@@ -20,14 +20,18 @@ def resized(
 ) -> tuple[NDArray[np.uint8], str]:
     """A trimap (h, w) of 0, 128 and 255 at its photo's size (width, height), and a sentence that says so.
 
-    Each pixel takes the nearest value. The unknown part then grows by 1.5 pixels of the smaller size, since an edge may
-    lie anywhere in a pixel. Raises `InputError` where the aspect is another.
+    Each pixel takes the nearest value, and in a smaller size it is unknown unless all that it covers is alike. The
+    unknown part then grows by 1.5 pixels of the smaller size, since an edge may lie anywhere in a pixel. Raises
+    `InputError` where the aspect is another.
     """
     height, width = trimap.shape
     check_aspect((width, height), size, name=name, image_name=image_name)
     scale = max(size[0] / width, 1.0)
     reach = math.ceil(WIDER * scale)
-    enlarged = np.asarray(cv2.resize(trimap, size, interpolation=cv2.INTER_NEAREST), np.uint8)
+    if size[0] < width:
+        enlarged = shrunk(trimap, size)
+    else:
+        enlarged = np.asarray(cv2.resize(trimap, size, interpolation=cv2.INTER_NEAREST), np.uint8)
     if (open_ := unknown(enlarged)).any():
         enlarged[near(open_, reach)] = UNKNOWN
     note = (

@@ -318,3 +318,14 @@ def test_colours_come_back_from_another_space(space: Space) -> None:
     colours = np.random.default_rng(0).random((40, 40, 3)).astype(np.float32)
     there = convert(colours, Space(), space, depth=32)
     np.testing.assert_allclose(convert(there, space, Space(), depth=32), colours, atol=2e-5)
+
+
+def test_primaries_of_a_png_without_a_curve_say_nothing() -> None:
+    assert space_from("PNG", chromaticities=profiles.REC2020) == Space()
+    assert is_linear(space_from("OpenEXR", floating=True, chromaticities=profiles.REC2020))
+
+
+@pytest.mark.parametrize("numbers", [(0.0,) * 8, (0.3, 0.3, 0.4, 0.4, 0.5, 0.5, 0.3, 0.3), (float("nan"),) * 8])
+def test_chromaticities_that_span_no_colours_count_as_none(numbers: tuple[float, ...]) -> None:
+    assert same_space(space_from("OpenEXR", floating=True, chromaticities=numbers), linear())
+    assert space_from("PNG", gamma=0.45455, chromaticities=numbers) == Space()

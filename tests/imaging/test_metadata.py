@@ -367,3 +367,35 @@ def test_iptc_in_png_is_read_as_imagemagick_and_exiftool_write_it(tmp_path: Path
     content.add_text("Raw profile type iptc", f"\n{first}\n{len(IPTC):8}\n{digits[:72]}\n{digits[72:]}", zip=True)
     PIL.Image.new("RGB", (5, 4)).save(tmp_path / "a.png", pnginfo=content)
     assert read_image(tmp_path / "a.png").metadata.iptc == IPTC
+
+
+def utf8_exif(text: bytes, *, kind: int = 129) -> bytes:
+    """A block whose artist is text of that type, with a date in the directory below, of the same type."""
+    head = b"II*\0" + struct.pack("<I", 8)
+    below = 8 + 2 + 2 * 12 + 4
+    value = below + 2 + 12 + 4
+    first = struct.pack("<HHHII", 2, 0x013B, kind, len(text), value) + struct.pack("<HHII", 0x8769, 4, 1, below)
+    second = struct.pack("<HHHII", 1, 0x9286, kind, len(text), value)
+    return head + first + bytes(4) + second + bytes(4) + text
+
+
+def test_text_of_exif_3_is_written_to_tiff_and_kept_in_shortened_blocks(tmp_path: Path) -> None:
+    text = "Zoë Müller, Fotografin\0".encode()
+    image = Image(np.zeros((4, 5, 3), np.uint8), metadata=Metadata(exif=utf8_exif(text)))
+    write_image(tmp_path / "a.tif", image)
+    with tifffile.TiffFile(tmp_path / "a.tif") as file:
+        assert file.pages.first.tags[315].value == text.decode().rstrip("\0")
+    assert read_image(tmp_path / "a.tif").metadata.exif is not None
+    short, lost = exif.shortened(utf8_exif(text) + bytes(1000), 500)
+    assert (short is not None and short.count(text), lost) == (2, None)
+    write_image(tmp_path / "b.tif", replace(image, metadata=Metadata(exif=utf8_exif(text, kind=99))))  # nobody's type
+
+
+def test_a_tiff_of_four_gigabytes_would_be_big_and_is_readable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("mattecli.imaging.writing.tiff._LARGEST", 100)
+    pixels = np.random.default_rng(0).integers(0, 65536, (20, 30, 4), np.uint16)
+    write_image(tmp_path / "a.tif", Image(pixels, metadata=Metadata(exif=utf8_exif(b"Zoe, Berlin\0", kind=2))))
+    with tifffile.TiffFile(tmp_path / "a.tif") as file:
+        assert file.is_bigtiff
+        assert file.pages.first.tags[315].value == "Zoe, Berlin"
+    assert np.array_equal(read_image(tmp_path / "a.tif", keep_alpha=True).pixels, pixels)

@@ -124,3 +124,22 @@ def test_a_matte_may_be_exr_but_not_with_values_beyond_white(tmp_path: Path) -> 
     write(tmp_path / "b.exr", plate(4, 5, 1) * 9, ("Y",))
     with pytest.raises(InputError, match=r"b\.exr holds floating-point values from .*; scale them to the range 0 to 1"):
         read_alpha(tmp_path / "b.exr")
+
+
+def test_a_matte_in_an_alpha_channel_alone_keeps_its_values(tmp_path: Path) -> None:
+    matte = np.linspace(0, 1, 12, dtype=np.float32).reshape(3, 4, 1)
+    write(tmp_path / "a.exr", matte, ("A",))
+    write(tmp_path / "layer.exr", np.concatenate([plate(3, 4, 3), matte], axis=2), ("R", "G", "B", "mask.A"))
+    assert np.array_equal(read_alpha(tmp_path / "a.exr"), matte[..., 0])
+    assert np.array_equal(read_alpha(tmp_path / "layer.exr", options=ReadOptions(layer="mask")), matte[..., 0])
+
+
+def test_the_alpha_of_a_cut_out_is_a_matte_whatever_its_colours_are(tmp_path: Path) -> None:
+    pixels = plate(5, 6, 4)
+    pixels[0, 0, :3], pixels[0, 1, 0] = 5, np.nan
+    write(tmp_path / "a.exr", pixels, RGBA)
+    assert np.array_equal(read_alpha(tmp_path / "a.exr"), pixels[..., 3])
+    pixels[2, 2, 3] = 3
+    write(tmp_path / "b.exr", pixels, RGBA)
+    with pytest.raises(InputError, match=r"floating-point values from .* to 3; scale them"):
+        read_alpha(tmp_path / "b.exr")

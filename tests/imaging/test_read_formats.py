@@ -17,6 +17,7 @@ import pytest
 from numpy.typing import NDArray
 
 from mattecli.errors import InputError
+from mattecli.imaging.colour import same_space, space_named
 from mattecli.imaging.options import ReadOptions
 from mattecli.imaging.read import read_image, read_size
 from mattecli.imaging.reading import formats
@@ -306,3 +307,36 @@ def test_a_damaged_heic_is_named(tmp_path: Path) -> None:
     (tmp_path / "cut.heic").write_bytes(whole[: len(whole) * 2 // 3])
     with pytest.raises(InputError, match=r"cut\.heic is truncated or damaged"):
         read_image(tmp_path / "cut.heic")
+
+
+@pytest.mark.parametrize(
+    ("said", "space"),
+    [
+        ({"oiio:ColorSpace": "KodakLog"}, "cineon"),
+        ({"dpx:Transfer": "Printing density"}, "cineon"),
+        ({"oiio:ColorSpace": "lin_rec709_scene", "dpx:Transfer": "Linear"}, "linear"),
+        ({"oiio:ColorSpace": "srgb_rec709_scene", "dpx:Transfer": "ITU-R 709-4"}, "srgb"),
+    ],
+)
+def test_a_dpx_that_states_its_transfer_needs_no_option(tmp_path: Path, said: dict[str, str], space: str) -> None:
+    by_openimageio(tmp_path / "a.dpx", noise(6, 9, 3, depth=16), **said)
+    assert same_space(read_image(tmp_path / "a.dpx").space, space_named(space))
+
+
+@pytest.mark.parametrize("bits", [1, 2, 4])
+def test_white_may_be_transparent_in_a_grey_png_of_few_bits(tmp_path: Path, bits: int) -> None:
+    white, columns = 2**bits - 1, 8 // bits
+    rows = bytes([0, white << (8 - bits)])  # no filter; white, and the other columns black
+    header = struct.pack(">IIBBBBB", columns, 1, bits, 0, 0, 0, 0)
+    png = b"\x89PNG\r\n\x1a\n"
+    for name, content in (
+        ("IHDR", header),
+        ("tRNS", struct.pack(">H", white)),
+        ("IDAT", zlib.compress(rows)),
+        ("IEND", b""),
+    ):
+        code = name.encode()
+        png += struct.pack(">I", len(content)) + code + content + struct.pack(">I", zlib.crc32(code + content))
+    (tmp_path / "a.png").write_bytes(png)
+    pixels = read_image(tmp_path / "a.png", keep_alpha=True).pixels
+    assert pixels[0].tolist() == [[255, 255, 255, 0], *[[0, 0, 0, 255]] * (columns - 1)]

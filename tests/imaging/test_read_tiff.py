@@ -270,8 +270,8 @@ def test_a_camera_raw_file_is_named_and_not_taken_for_its_thumbnail(tmp_path: Pa
         tifffile.imwrite(path, small, photometric="rgb")
         content = path.read_bytes()
         first = struct.unpack("<I", content[4:8])[0]
-        mark = {"CR2": b"CR\2\0", "IIQ": b"IIII"}[how]
-        path.write_bytes(content[:4] + struct.pack("<I", 16) + mark + bytes(4) + content[first:])
+        mark = {"CR2": b"CR\2\0", "IIQ": b"IIII\0waR"}[how].ljust(8, b"\0")
+        path.write_bytes(content[:4] + struct.pack("<I", 16) + mark + content[first:])
     else:
         with tifffile.TiffWriter(path) as file:
             file.write(small, photometric="rgb", subifds=1)
@@ -307,3 +307,15 @@ def test_exif_xmp_and_iptc_are_carried_as_they_are(tmp_path: Path) -> None:
 def test_the_size_comes_from_the_header_of_big_tiff_too(tmp_path: Path) -> None:
     tifffile.imwrite(tmp_path / "big.tif", noise(7, 9, 3, depth=16), photometric="rgb", bigtiff=True, byteorder=">")
     assert read_size(tmp_path / "big.tif") == (9, 7)
+
+
+@pytest.mark.parametrize("first", [(73,) * 6, (77,) * 6, (67, 82, 1), (67, 82, 3, 0)])
+def test_pixels_that_look_like_the_mark_of_a_raw_file_are_read(tmp_path: Path, first: tuple[int, ...]) -> None:
+    pixels = np.zeros((4, 5), np.uint8)
+    pixels.reshape(-1)[: len(first)] = first
+    ifd = 8 + pixels.size
+    entries = [(256, 3, 5), (257, 3, 4), (258, 3, 8), (259, 3, 1), (262, 3, 1), (273, 4, 8), (278, 3, 4), (279, 4, 20)]
+    table = b"".join(struct.pack("<HHII", tag, kind, 1, value) for tag, kind, value in entries)
+    content = b"II*\0" + struct.pack("<I", ifd) + pixels.tobytes() + struct.pack("<H", len(entries)) + table + bytes(4)
+    (tmp_path / "a.tif").write_bytes(content)
+    assert np.array_equal(read_image(tmp_path / "a.tif").pixels[..., 0], pixels)

@@ -251,3 +251,13 @@ def test_what_is_said_of_suffixes_without_the_encoders_is_true_of_them() -> None
     assert set(LOSSY) == {suffix for suffix, form in FORMATS.items() if form.lossy}
     assert {suffix for suffix, form in FORMATS.items() if form.depths == (8,)} <= outputs._EIGHT_BITS
     assert {suffix for suffix, form in FORMATS.items() if form.depths == (32,)} == outputs._FLOATS
+
+
+@pytest.mark.parametrize("suffix", [".png", ".tif", ".webp"])
+def test_the_values_of_a_cameras_log_stay_as_they_are(tmp_path: Path, suffix: str) -> None:
+    depth = np.uint8 if suffix == ".webp" else np.uint16
+    log = np.full((4, 5, 3), np.iinfo(depth).max // 3, depth)
+    write_image(tmp_path / f"a{suffix}", Image(log, named_space="ARRI LogC4"), options=WriteOptions(quality="lossless"))
+    back = read_image(tmp_path / f"a{suffix}")
+    assert np.array_equal(back.pixels, log)
+    assert back.icc is None

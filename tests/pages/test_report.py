@@ -14,6 +14,7 @@ import pytest
 
 from mattecli.batch.report import Run
 from mattecli.errors import InputError
+from mattecli.imaging.colour import linear
 from mattecli.imaging.image import Image
 from mattecli.imaging.write import write_image
 from mattecli.pages.report import write_report_page
@@ -204,3 +205,34 @@ def test_a_subject_on_a_canvas_of_its_own_is_shown_whole(tmp_path: Path) -> None
     page = Page(page_of(tmp_path, Run([made])))
     assert "result of a.png" in page.labels
     assert "differ in size" not in page.text
+
+
+def test_a_photo_whose_trimap_was_made_of_it_alone_has_its_pictures(tmp_path: Path) -> None:
+    made = line(tmp_path, "a.png")
+    del made["trimap"]
+    labels = Page(page_of(tmp_path, Run([made], SUMMARY))).labels
+    assert {"photo of a.png", "alpha of a.png"} <= set(labels)
+    assert "trimap of a.png" not in labels
+
+
+def test_a_grey_composite_is_not_taken_for_an_alpha(tmp_path: Path) -> None:
+    write_image(tmp_path / "grey.png", Image(np.full((SIDE, SIDE), 90, np.uint8)))
+    for output in ({"composite": str(tmp_path / "grey.png")}, str(tmp_path / "grey.png")):
+        labels = Page(page_of(tmp_path, Run([line(tmp_path, "a.png", output=output, product="composite")]))).labels
+        assert "result of a.png" in labels
+        assert "alpha of a.png" not in labels
+
+
+def test_a_plate_is_shown_in_srgb_and_read_as_the_run_read_it(tmp_path: Path) -> None:
+    made = line(tmp_path, "a.png")
+    write_image(tmp_path / "p.exr", Image(np.full((SIDE, SIDE, 3), 0.2, np.float32), linear().icc))
+    text = page_of(tmp_path, Run([{**made, "image": str(tmp_path / "p.exr")}]))
+    data = re.findall(r"url\(data:image/webp;base64,([^)]*)\)", text)[0]
+    shown = np.asarray(PIL.Image.open(io.BytesIO(base64.b64decode(data))).convert("RGB"))
+    assert abs(int(shown[5, 5, 0]) - 124) <= 3  # 0.2 of light
+    assert "No pictures" in Page(page_of(tmp_path, Run([{**made, "layer": "hair"}]))).text
+
+
+def test_a_time_is_rounded_before_it_is_split(tmp_path: Path) -> None:
+    text = Page(page_of(tmp_path, Run([line(tmp_path, "a.png", seconds=119.7)], SUMMARY))).text
+    assert "2 min 0 s" in text

@@ -1,10 +1,16 @@
 """The linter: silent about a good trimap, and each damage is named with what to type."""
 
+from pathlib import Path
+
 import cv2
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from mattecli.imaging.colour import linear
+from mattecli.imaging.image import Image
+from mattecli.imaging.metadata import Metadata, Windows
+from mattecli.imaging.write import write_image
 from mattecli.trimaps.lint import Finding, check_trimap, worst_finding
 from mattecli.trimaps.make import make_trimap
 from tests.trimaps.test_band import scene
@@ -109,3 +115,15 @@ def test_the_worst_finding_leaves_full_and_empty_trimaps_to_their_own_note() -> 
     assert worst_finding(good, good, photo(), **names) is None
     turned = np.ascontiguousarray(good[:, ::-1])
     assert "p.jpg better mirrored" in str(worst_finding(turned, turned, photo(), **names))
+
+
+def test_a_plate_and_a_transparent_photo_are_checked_as_they_are_matted(tmp_path: Path) -> None:
+    windows = Windows((-8, -4, 96, 56), (0, 0, 80, 48))
+    plate = Image(np.full((56, 96, 3), 0.2, np.float32), linear().icc, metadata=Metadata(windows=windows))
+    write_image(tmp_path / "p.exr", plate)
+    trimap = np.zeros((48, 80), np.uint8)
+    trimap[10:40, 20:60], trimap[16:34, 26:54] = 128, 255
+    assert not [found for found in check_trimap(trimap, photo=tmp_path / "p.exr") if found.refused]
+    rgba = np.full((48, 80, 4), 90, np.uint8)
+    write_image(tmp_path / "p.png", Image(rgba))
+    assert not [found for found in check_trimap(trimap, photo=tmp_path / "p.png") if found.refused]

@@ -140,6 +140,10 @@ def test_label_numbers_are_named_as_such() -> None:
     labels = (drawn() // 127).astype(np.uint8)
     with pytest.raises(InputError, match=r"labels\.png holds label numbers up to 2, .*; write 0 for background, 128"):
         from_values(labels, name="labels.png")
+    with pytest.raises(InputError, match=r"up to 2, .*\(0, 1 and 2 are probably these, in this order\)"):
+        from_values(labels.astype(np.uint16))
+    with pytest.raises(InputError, match="holds the label numbers 0 and 1"):
+        from_values((labels > 0).astype(np.uint16))
 
 
 def test_an_all_black_trimap_is_one() -> None:

@@ -1,5 +1,6 @@
 """Trimaps of another size than their photo."""
 
+import shutil
 from pathlib import Path
 
 import cv2
@@ -8,6 +9,10 @@ import pytest
 from numpy.typing import NDArray
 
 from mattecli.errors import InputError
+from mattecli.imaging.colour import linear
+from mattecli.imaging.image import Image
+from mattecli.imaging.metadata import Metadata, Windows
+from mattecli.imaging.write import write_image
 from mattecli.trimaps.check import from_values
 from mattecli.trimaps.clean import depth
 from mattecli.trimaps.pairs import pair_size, read_pair
@@ -67,3 +72,29 @@ def test_a_pair_of_two_sizes_is_read_only_when_asked(tmp_path: Path) -> None:
     assert (pair.trimap.shape, pair_size(photo, trimap, resize=True)) == ((240, 320), (320, 240))
     assert (pair.view == pair.photo.pixels).all()
     assert "was brought to 320×240" in notes[0]
+
+
+def test_a_thin_unknown_line_stays_in_a_smaller_size() -> None:
+    full = np.zeros((40, 60), np.uint8)
+    full[:, 31:] = 255
+    full[:, 31] = 128
+    small, _ = resized(full, (30, 20), **NAMES)
+    assert (small[:, 14:17] == 128).all()
+    assert (small[:, :12] == 0).all()
+    assert (small[:, 19:] == 255).all()
+
+
+def test_a_proxy_of_the_display_window_comes_to_its_place_in_an_overscan_plate(tmp_path: Path) -> None:
+    windows = Windows((-8, -4, 96, 56), (0, 0, 80, 48))
+    plate = Image(np.full((56, 96, 3), 0.2, np.float32), linear().icc, metadata=Metadata(windows=windows))
+    write_image(tmp_path / "p.exr", plate)
+    shutil.copy(tmp_path / "p.exr", tmp_path / "plate.sxr")
+    trimap = np.zeros((24, 40), np.uint8)
+    trimap[:, 20:] = 255
+    trimap[:, 20] = 128
+    write(tmp_path / "t.png", trimap)
+    for name in ("p.exr", "plate.sxr"):
+        found = read_pair(tmp_path / name, tmp_path / "t.png", resize=True).trimap
+        assert found.shape == (56, 96)
+        columns = np.flatnonzero(found[20] == 128)
+        assert abs(columns.mean() - (41 - 0.5 + 8)) <= 1  # column 20 of the proxy is 40 and 41 of the display window

@@ -78,6 +78,16 @@ def grey_as_rgb(icc: bytes) -> bytes | None:
     return _assemble(REC709, raw, "Grey as RGB")
 
 
+def are_chromaticities(numbers: Sequence[float]) -> bool:
+    """Whether eight numbers can be x and y of red, green, blue and white: three primaries that are not on a line."""
+    points = np.array(numbers, float).reshape(4, 2)
+    if not np.isfinite(points).all() or (np.abs(points[:, 1]) < _SMALLEST).any():
+        return False
+    red, green, blue, _ = points
+    area = (green[0] - red[0]) * (blue[1] - red[1]) - (green[1] - red[1]) * (blue[0] - red[0])
+    return bool(abs(area) > _SMALLEST)
+
+
 def to_xyz(chromaticities: Sequence[float]) -> Matrix:
     """The matrix from light to XYZ under the white that is given, which has Y = 1."""
     x, y = np.array(chromaticities[0::2], float), np.array(chromaticities[1::2], float)
@@ -197,6 +207,7 @@ def _assemble(chromaticities: Sequence[float], curve: bytes, name: str) -> bytes
 
 
 _COLUMNS = (b"rXYZ", b"gXYZ", b"bXYZ")
+_SMALLEST = 1e-6  # of y and of the primaries' triangle
 _DATE = (2000, 1, 1, 0, 0, 0)  # instead of the current time
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -24,16 +25,18 @@ def space_of(tags: ColourTags, *, floating: bool, format: str, input_space: str 
     `floating` says whether the values are floats, and `format` names the file's format, such as "TIFF", "DPX" or
     "NumPy". The order: `input_space` unless it is auto; cICP or nclx; an ICC profile; PNG's sRGB, then gAMA and cHRM;
     EXIF's interoperability index; OpenEXR's name and chromaticities. Without any of them floats are linear light with
-    sRGB's primaries (except .npy), and integers sRGB.
+    sRGB's primaries (except .npy), and integers sRGB. Chromaticities that span no colours count as none.
 
     Raises UsageError for an unknown `input_space`, and InputError for a DPX that does not state its transfer.
     """
     if input_space.lower() != "auto":
         return space_named(input_space)
+    if tags.chromaticities is not None and not icc.are_chromaticities(tags.chromaticities):
+        tags = replace(tags, chromaticities=None)
     found = _by_code_points(tags) or _by_profile(tags) or _by_png(tags) or _by_interop(tags) or _by_name(tags)
     if found is not None:
         return found
-    if tags.chromaticities is not None:
+    if tags.chromaticities is not None and floating:  # PNG's cHRM says nothing of a curve
         return linear(tags.chromaticities)
     if format.lower() == "cineon":
         return space_named("cineon")

@@ -144,6 +144,8 @@ def _completed(header: Header, form: Format, reply: Reply) -> Header:
     tags = header.tags
     if tags.icc is None and "ICCProfile" in reply.attributes:
         tags = dataclasses.replace(tags, icc=base64.b64decode(reply.attributes["ICCProfile"][1]))
+    if form is formats.DPX:
+        tags = dataclasses.replace(tags, name=_transfer(reply))
     if header.kind is not None:
         return dataclasses.replace(header, tags=tags)
     count = reply.pixels.shape[2]
@@ -155,6 +157,15 @@ def _completed(header: Header, form: Format, reply: Reply) -> Header:
         model="rgb" if count >= 3 else "grey",
         alpha=reply.alpha if reply.alpha > 0 else count - 1 if form is formats.JXL and count in (2, 4) else None,
     )
+
+
+def _transfer(reply: Reply) -> str | None:
+    """What a DPX says of its curve: OpenImageIO's name of a space, or printing density, for which it has none."""
+    said = {key: reply.attributes.get(key, ("", None))[1] for key in ("oiio:ColorSpace", "dpx:Transfer")}
+    if said["dpx:Transfer"] == "Printing density":
+        return "KodakLog"
+    name = said["oiio:ColorSpace"]
+    return name if isinstance(name, str) else None
 
 
 def _arranged(pixels: NDArray[Any], header: Header) -> tuple[NDArray[Any], tuple[str, ...]]:

@@ -81,7 +81,7 @@ def exr_header(handle: BinaryIO, name: str, layer: str | None) -> Header:
     if any((x, y) != (1, 1) for _, x, y in kinds):
         raise InputError(f"{name} holds colours at a lower resolution than luminance; save it as RGB")
     colours = [channel for channel in channels if not _is_alpha(channel)]
-    has_alpha = len(colours) < len(channels)
+    has_alpha = 0 < len(colours) < len(channels)  # an alpha alone, such as a matte, is a grey picture
     windows = Windows(part.data, part.display)
     return Header(
         width=part.data[2],

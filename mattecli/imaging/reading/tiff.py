@@ -181,8 +181,9 @@ def _check_raw(ifd: Ifd, name: str) -> None:
             kinds.add(read_ifd(ifd.handle, at, order=ifd.order, big=ifd.big).number(262, 1))
         except ValueError:
             continue
-    mark = read_at(ifd.handle, 8, 4)
-    if kinds & {32803, 34892} or 50706 in ifd.entries or mark[:2] == b"CR" or mark in (b"IIII", b"MMMM"):
+    mark = read_at(ifd.handle, 8, 8)  # Canon's, or Phase One's; strips may begin there, so it is compared in full
+    phase_one = (mark[:4] == b"IIII" and mark[5:] == b"waR") or (mark[:4] == b"MMMM" and mark[4:7] == b"Raw")
+    if kinds & {32803, 34892} or 50706 in ifd.entries or mark[:3] == b"CR\2" or phase_one:
         raise InputError(f"{name} is {RAW}")
 
 

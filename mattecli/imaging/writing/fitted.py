@@ -1,7 +1,8 @@
 """Brings a picture to what a file format can hold.
 
-Its space is kept where the format can state it. Otherwise the picture is converted: to linear light for OpenEXR, and to
-sRGB, by the tone rule of `colour.tone`, for formats of integers.
+Its space is kept where the format can state it, and the values of a camera's log in formats of integers that have
+profiles. Otherwise the picture is converted: to linear light for OpenEXR and floats, and to sRGB, by the tone rule of
+`colour.tone`, for formats of integers.
 """
 
 from __future__ import annotations
@@ -51,8 +52,8 @@ def _needs_srgb(picture: Image, form: Format, depth: int) -> bool:
         return False
     if picture.depth == 32 and is_linear(picture.space):
         return True
-    stated = picture.named_space is None and (picture.cicp is None or (form.code_points and depth == 16))
-    return not stated
+    # The values of a camera's log are those that its owner works with; no profile could state them.
+    return picture.named_space is None and picture.cicp is not None and not (form.code_points and depth == 16)
 
 
 def _with_space(picture: Image, form: Format, depth: int) -> Image:

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 _XMP, _IPTC = 700, 33723  # the tags
 _BYTES, _UNDEFINED = 1, 7  # types of values
+_LARGEST = 2**32 - 2**26  # bytes of pixels in a classic TIFF, with room for the rest
+_BELOW = (exif_blocks.EXIF_DIRECTORY, exif_blocks.GPS_DIRECTORY)
 _HIGHEST_DPI = 2**32 / 10_000  # tifffile states a resolution as a fraction of two numbers of 32 bits
 
 
@@ -31,16 +33,18 @@ def save_tiff(
     """Write a TIFF with straight alpha. The handle must be readable too, and at its start.
 
     The file has the byte order of the EXIF block, in which some makers' notes are written. Floats without a profile
-    get that of sRGB, because other programs take them for linear. `tags` are further ones, as tifffile takes them.
+    get that of sRGB, because other programs take them for linear. Pictures of 4 GB and more become BigTIFF, without the
+    directories of EXIF and GPS, whose form is another there. `tags` are further ones, as tifffile takes them.
     """
     pixels, metadata = image.pixels, image.metadata
+    big = pixels.nbytes > _LARGEST
     grey = pixels.ndim == 2
     icc = _srgb_profile() if not grey and pixels.dtype.kind == "f" and image.icc is None else image.icc
     tags = list(tags)
     below = None
     if metadata.exif:
         described, below = exif_blocks.tiff_tags(metadata.exif)
-        tags += described
+        tags += [tag for tag in described if not big or tag[0] + 1 not in _BELOW]
     if metadata.xmp:
         tags.append((_XMP, _BYTES, len(metadata.xmp), metadata.xmp, True))
     if metadata.iptc:
@@ -59,10 +63,11 @@ def save_tiff(
         resolution=resolution,
         resolutionunit="inch" if resolution else None,
         metadata=None,
+        bigtiff=big,
         software=False,
         extratags=tags,
     )
-    if below is not None:
+    if below is not None and not big:
         _append(handle, below)
 
 
@@ -80,8 +85,7 @@ def _append(handle: BinaryIO, below: Any) -> None:
     with tifffile.TiffFile(handle) as tiff:
         page: Any = tiff.pages.first
         order = tiff.byteorder
-        tags = (exif_blocks.EXIF_DIRECTORY, exif_blocks.GPS_DIRECTORY)
-        entries = {tag: page.tags[tag - 1].offset for tag in tags if tag - 1 in page.tags}
+        entries = {tag: page.tags[tag - 1].offset for tag in _BELOW if tag - 1 in page.tags}
     for tag, entry in entries.items():
         end = handle.seek(0, 2)
         end += handle.write(b"\0" * (end % 2))
