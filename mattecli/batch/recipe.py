@@ -41,9 +41,7 @@ def output_recipe(output: str, job: Job, outputs: OutputOptions, *, alpha: list[
         parts += [] if files.metadata else ["without metadata"]
         parts += [] if files.premultiplied else ["straight"]
         parts += outputs.colours.words()
-    # 0.1.0 refused --linear without a composite; beside one, cut-outs that it made stay done.
-    composites = any(outputs.kind(name) == "composite" for name in job.outputs)
-    if kind in ("cutout", "foreground", "layers") and outputs.linear and not composites:
+    if kind in ("cutout", "foreground", "layers") and outputs.linear:
         parts.append("colours estimated in light")
     if kind in ("cutout", "layers", "composite") and outputs.colours.cutout_for is not None:
         parts.append(["cutout for", outputs.colours.cutout_for])

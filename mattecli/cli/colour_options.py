@@ -24,7 +24,7 @@ def parse_percentage(text: Any) -> float:
 
 def parse_pixels(text: Any) -> float:
     """A number of pixels from 0 up."""
-    return _number(text, "must be a number of pixels from 0 to 1000", most=1000)
+    return _number(text, "must be a number of pixels from 0 to 200", most=200)
 
 
 def parse_reach(text: Any) -> float:

@@ -27,7 +27,7 @@ from mattecli.cli.output_options import (
     WriteChoices,
     check_output_space,
 )
-from mattecli.cli.targets import different, over_each
+from mattecli.cli.targets import check_in_folder, different, over_each
 from mattecli.cli.terminal import Terminal
 from mattecli.compositing.outputs import (
     check_composite_output,
@@ -123,10 +123,11 @@ def composite(
     if options.out_dir is not None:
         from mattecli.system.files import make_folder
 
+        check_in_folder(targets.values(), options.out_dir)
         make_folder(options.out_dir)
-    given = [photo, alpha, *([] if options.trimap is None else [options.trimap])]
+    given = [photo, alpha, *([] if options.trimap is None else [options.trimap]), *targets]
     for background, target in targets.items():
-        check_composite_output(target, background, overwrite=overwrite, inputs=[*given, background])
+        check_composite_output(target, background, overwrite=overwrite, inputs=given)
 
     from mattecli.imaging.write import check_format, write_image
     from mattecli.imaging.writing.encoding import metadata_note

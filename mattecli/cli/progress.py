@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import FrameType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TextIO, cast
 
 from mattecli.cli.terminal import console
 
@@ -89,20 +90,57 @@ def passes_bar(terminal: Terminal) -> Iterator[Callable[[str, int, int], None]]:
         yield show
 
 
+class Asked(threading.Event):
+    """Set when a signal asked for the end, and which one."""
+
+    signal: int = signal.SIGINT
+
+    @property
+    def exit_code(self) -> int:
+        """130 after Ctrl-C, 143 after SIGTERM."""
+        return 128 + self.signal
+
+
+class _Unheard:
+    """stderr after Ctrl-C: it may be a pipe to a program that the same Ctrl-C ended. What nobody reads is dropped."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        """Write, or drop."""
+        with suppress(BrokenPipeError):
+            self._stream.write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        """Flush, or drop."""
+        with suppress(BrokenPipeError):
+            self._stream.flush()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+
 @contextmanager
-def interruptible(terminal: Terminal, message: str) -> Iterator[threading.Event]:
+def interruptible(terminal: Terminal, message: str) -> Iterator[Asked]:
     """An event that the first Ctrl-C sets, or SIGTERM, which a cluster sends; the run then comes to a good end.
 
-    `message` tells the user so, and what a second Ctrl-C does: it raises KeyboardInterrupt.
+    `message` tells the user so, and what a second Ctrl-C does: it raises KeyboardInterrupt. From then on messages that
+    cannot be written are dropped, so that the run can save.
     """
-    asked = threading.Event()
+    asked = Asked()
 
     def ask(number: int, _frame: FrameType | None) -> None:
         if asked.is_set() and number == signal.SIGINT:
             raise KeyboardInterrupt
+        if not asked.is_set():
+            asked.signal = number
+            sys.stderr = cast("TextIO", _Unheard(sys.stderr))
         asked.set()
         if not terminal.quiet:
-            os.write(2, f"\n{message}\n".encode())  # not by print, in the middle of which the signal may come
+            with suppress(OSError):
+                os.write(2, f"\n{message}\n".encode())  # not by print, in the middle of which the signal may come
 
     before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
     try:

@@ -83,6 +83,8 @@ def report(
     from mattecli.system.files import check_target
 
     page, output = options.page, options.output
+    if options.worst is not None and as_json:
+        raise UsageError("--worst prints CSV and --json JSON; leave one of them out")
     paths = _reports(words, output)
     if page is not None:
         check_page(page, overwrite=overwrite, inputs=paths)
@@ -97,8 +99,6 @@ def report(
     if options.worst is None:
         _tell(run, terminal, as_json=as_json)
     else:
-        if as_json:
-            raise UsageError("--worst prints CSV and --json JSON; leave one of them out")
         _tell_worst(run, options.worst, terminal)
     if page is not None:
         title = paths[0].name if len(paths) == 1 else str(output)

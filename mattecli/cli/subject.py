@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Annotated, ClassVar
 
 import typer
@@ -101,6 +101,11 @@ class SubjectOptions:
             return given[0]
         return None if self.scribbles is None else "--scribbles"
 
+    def given(self) -> list[str]:
+        """The options that differ from their defaults."""
+        changed = [field.name for field in fields(self) if getattr(self, field.name) != field.default]
+        return [f"--{name.replace('_', '-')}" for name in changed]
+
     def making(self, base: str | None, *, recipe: MaskRecipe, core: str | None, garbage: str | None) -> Making:
         """How a job's trimap is made from what `base` names."""
         from mattecli.work.making import Making
@@ -179,7 +184,7 @@ def find_trimap(
     if not model.backend.checkpoint.sha256.startswith(CALIBRATED_FOR):
         terminal.warn(OTHER_WEIGHTS)
     trimap = segment(
-        prepare_photo(network_view(photo)),
+        prepare_photo(network_view(photo, exposure=model.options.network_exposure)),
         None if strokes is None else stroke_cores(strokes),
         box=box,
         matte=lambda small, known: model.predict(small, known, name=name),

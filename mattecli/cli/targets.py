@@ -90,7 +90,7 @@ def over_each(
 def words_of(backgrounds: Sequence[str]) -> dict[str, str]:
     """Backgrounds by what they are called in the names of files. Raises UsageError where two are called the same."""
     words = {background_word(background): background for background in backgrounds}
-    if len(words) < len(backgrounds):
+    if len({word.casefold() for word in words}) < len(backgrounds):  # not every disk tells capitals apart
         raise UsageError("two backgrounds have the same name, and so would their files; run the command for each")
     return words
 

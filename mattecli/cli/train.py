@@ -109,16 +109,18 @@ def train(
     from mattecli.training.distributed import joined_processes, training_device
 
     options.check()
-    settings = options.applied_to(read_config(config))
+    read = read_config(config)
+    settings = options.applied_to(read)
     device = training_device(options.device)
     with joined_processes(device) as processes:
         if not processes.first:
             terminal = dataclasses.replace(terminal, quiet=True)
         _say_beginning(settings, str(device), terminal, resume=options.resume)
-        ending = _train(config, settings, options, device, processes, terminal)
+        keep = _config_keeper(config, settings, changed=settings != read)
+        ending, code = _train(config, settings, options, device, processes, terminal, keep=keep)
     _say_ending(ending, settings.run.folder, terminal)
     if ending == "interrupted":
-        raise typer.Exit(130)
+        raise typer.Exit(code)
 
 
 def _train(
@@ -128,22 +130,34 @@ def _train(
     device: torch.device,
     processes: Processes,
     terminal: Terminal,
-) -> Ending:
-    """Build the parts of the run and train, with a bar; the first Ctrl-C or SIGTERM saves and ends."""
+    *,
+    keep: Callable[[dict[str, Any]], None],
+) -> tuple[Ending, int]:
+    """Build the parts of the run and train, with a bar; the first Ctrl-C or SIGTERM saves and ends.
+
+    `keep` is called with each line of the log first. Gives the exit code of an interrupted run, too.
+    """
     from mattecli.training.build import build_loader, build_network
     from mattecli.training.loop import train as train_network
+    from mattecli.training.state import STATE
     from mattecli.training.validation import ValidationSet
 
     pictures = settings.validation.folder if processes.first else None  # one process validates for all
     validation = ValidationSet(pictures) if pictures else None
     loader = _with_file_named(path, build_loader, settings, device)
-    network = build_network(settings)
+    resumed = options.resume and (settings.run.folder / STATE).exists()  # its weights are in the state
+    network = build_network(settings.replace(run=settings.run.replace(start=None)) if resumed else settings)
+
+    def report(line: dict[str, Any]) -> None:
+        keep(line)
+        _show_line(line, terminal, bar)
+
     message = "saving, then ending; press Ctrl-C again to end without saving"
     with (
         progress_bar(terminal, "training", total=1.0, count=False) as bar,
         interruptible(terminal, message) as interrupted,
     ):
-        return train_network(
+        ending = train_network(
             settings,
             network=network,
             loader=loader,
@@ -152,9 +166,10 @@ def _train(
             validation=validation,
             resume=options.resume,
             pause_minutes=options.pause_after,
-            report=_with_config_written(path, settings, lambda line: _show_line(line, terminal, bar)),
+            report=report,
             should_stop=interrupted.is_set,
         )
+    return ending, interrupted.exit_code
 
 
 def _with_file_named(path: Path, build: Callable[..., T], *arguments: Any) -> T:
@@ -188,19 +203,19 @@ def _say_ending(ending: Ending, folder: Path, terminal: Terminal) -> None:
         terminal.say(f"{ending}: saved to {folder}; go on with `matte train {folder / CONFIG} --resume`")
 
 
-def _with_config_written(
-    path: Path, config: TrainConfig, report: Callable[[dict[str, Any]], None]
-) -> Callable[[dict[str, Any]], None]:
-    """`report` that also writes the settings into the folder of the run, unless they were read from there."""
+def _config_keeper(path: Path, config: TrainConfig, *, changed: bool) -> Callable[[dict[str, Any]], None]:
+    """What writes the settings into the folder of the run, when its log begins.
+
+    Settings that were read from there are written only where options `changed` them.
+    """
     from mattecli.system.files import same_file
     from mattecli.training.config import CONFIG, write_config
 
-    def write_and_report(line: dict[str, Any]) -> None:
-        if line["kind"] == "session" and not same_file(path, config.run.folder / CONFIG):
+    def keep(line: dict[str, Any]) -> None:
+        if line["kind"] == "session" and (changed or not same_file(path, config.run.folder / CONFIG)):
             write_config(config, source=str(path))
-        report(line)
 
-    return write_and_report
+    return keep
 
 
 def _show_line(line: dict[str, Any], terminal: Terminal, bar: Bar) -> None:

@@ -177,7 +177,9 @@ def trimap(
     if check:
         from mattecli.cli.trimap_check import check_file
 
-        raise typer.Exit(check_file(mask, files, terminal, as_json=as_json))
+        idle = [*_given(band, cleaning), *subject.given(), *(name for name in model.given() if name != "--snap")]
+        idle += [] if out is None else ["OUT"]
+        raise typer.Exit(check_file(mask, files, terminal, snap=model.snap, idle=idle, as_json=as_json))
     base = _base(mask, files, subject, model, given=_given(band, cleaning))
     folder = out is not None or Path(mask).is_dir()
     if folder and (base in ("--scribbles", "--box", "--mask") or subject.scribbles is not None):

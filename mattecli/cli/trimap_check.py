@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from mattecli.cli.exit_codes import exit_code
@@ -13,15 +14,21 @@ if TYPE_CHECKING:
     from mattecli.cli.trimap import TrimapFiles
 
 
-def check_file(trimap: str, files: TrimapFiles, terminal: Terminal, *, as_json: bool) -> int:
-    """Print what is wrong with a trimap; gives the exit code: 3 if it cannot be matted, else 0."""
+def check_file(
+    trimap: str, files: TrimapFiles, terminal: Terminal, *, snap: int, idle: Sequence[str], as_json: bool
+) -> int:
+    """Print what is wrong with a trimap; gives the exit code: 3 if it cannot be matted, else 0.
+
+    `idle` are the options that were given and would do nothing. Raises UsageError for any.
+    """
     from mattecli.trimaps.lint import check_trimap
 
     beside = {"-o": files.output, "--mask": files.mask_file, "--core": files.core, "--garbage": files.garbage}
     given = [name for name, value in {**beside, "--preview": files.preview}.items() if value is not None]
+    given += idle
     if given:
         raise UsageError(f"--check only reads a trimap; leave {' and '.join(given)} out")
-    found = check_trimap(trimap, photo=files.image)
+    found = check_trimap(trimap, photo=files.image, snap=snap)
     refused = any(finding.refused for finding in found)
     for finding in found:
         if finding.refused:

@@ -80,6 +80,8 @@ class ForegroundColours:
         screen = screen_colour(options.despill.screen, photo, alpha)
         if screen is None:
             return colours
+        if np.may_share_memory(colours, photo.pixels):  # no estimate, but the photo's own floats
+            colours = colours.copy()
         for rows in strips(len(colours)):
             colours[rows] = colours[rows] if light is None else light.decode(colours[rows])
         colours = despilled(colours, alpha, screen, how=options.despill)

@@ -24,6 +24,7 @@ _SMOOTH = 1e-3
 _SMOOTH_AT_EDGES = 0.1
 _STEPS_BELOW = 4
 _STEPS_AT_TOP = 1
+_STEP = 16  # pixels that one erosion takes at most
 # Planes of the pixel statistics.
 _ALPHA, _ALPHA2, _IMAGE, _ALPHA_IMAGE = 0, 1, slice(2, 5), slice(5, 8)
 
@@ -87,8 +88,13 @@ def _choked(alpha: Floats, radius: float) -> Floats:
 
 
 def _eroded(alpha: Floats, radius: int) -> Floats:
-    y, x = np.mgrid[-radius : radius + 1, -radius : radius + 1]
-    return np.asarray(cv2.erode(alpha, (x * x + y * y <= radius * radius).astype(np.uint8)), np.float32)
+    """Eroded by a disc; a large one is a sum of small ones, which takes far less time."""
+    while radius > 0:
+        step = min(radius, _STEP)
+        y, x = np.mgrid[-step : step + 1, -step : step + 1]
+        alpha = np.asarray(cv2.erode(alpha, (x * x + y * y <= step * step).astype(np.uint8)), np.float32)
+        radius -= step
+    return alpha
 
 
 def _in_light(photo: NDArray[Any], alpha: Floats, curve: Light) -> Floats:

@@ -15,13 +15,15 @@ from numpy.typing import NDArray
 from mattecli.compositing.arrays import Floats
 from mattecli.compositing.finishing import Finishing, in_pixels
 from mattecli.compositing.plates import is_plain
-from mattecli.compositing.subject import Subject, find_subject
-from mattecli.errors import InputError, UsageError
+from mattecli.compositing.subject import Subject, find_subject, turned
+from mattecli.errors import DeviceError, InputError, UsageError
 from mattecli.geometry import Box, tiles
 from mattecli.imaging.pixels import as_float
+from mattecli.system import memory
 
 _TILE = 1024  # pixels of the output, or about twice as many of the photo, on each side at a time
 _CERTAIN = 1 / 16  # from this alpha up, colours are those of the premultiplied picture alone
+_BYTES = 32  # of an output's pixel: alpha, light, three colours, and the picture that is made of them
 _SHARPEN = 0.7  # sigma of the blur that sharpening takes away, in pixels
 
 
@@ -90,14 +92,21 @@ class Placement:
 def find_placement(alpha: Floats, options: Finishing, *, name: str = "the photo") -> tuple[Placement, list[str]]:
     """Where the options put the subject of a matte, float32 (H, W), and what the user should know of it.
 
-    Raises InputError where the matte has no subject, UsageError for margins that leave no room.
+    Raises InputError where the matte has no subject, UsageError for margins that leave no room, and DeviceError for an
+    output that the memory cannot hold.
     """
     height, width = alpha.shape
     scale = options.scale or 1.0
     if options.crop is None and options.canvas is None:
         size = (max(1, round(scale * width)), max(1, round(scale * height)))
         middle, target = (width / 2, height / 2), (size[0] / 2, size[1] / 2)
-        return _placement(options, size, middle, target, scale), _enlarged(scale)
+        notes = _enlarged(scale)
+        if options.rotate and (subject := find_subject(alpha, degrees=options.rotate)) is not None:
+            x, y = turned(*middle, options.rotate)
+            corner = target[0] - scale * x, target[1] - scale * y
+            notes += _cuts(subject, _placement(options, size, (0.0, 0.0), corner, scale))
+        _check_room(size)
+        return _placement(options, size, middle, target, scale), notes
     subject = find_subject(alpha, degrees=options.rotate)
     if subject is None:
         raise InputError(f"{name}: the matte is empty, so there is no subject to place")
@@ -108,8 +117,20 @@ def find_placement(alpha: Floats, options: Finishing, *, name: str = "the photo"
         scale, corner = _on_canvas(subject, options, size)
     if scale == 1 and not options.rotate:
         corner = (round(corner[0]), round(corner[1]))  # whole pixels, which come out as they are
+    _check_room(size)
     place = _placement(options, size, (0.0, 0.0), corner, scale)
     return place, [*_enlarged(scale), *_cuts(subject, place)]
+
+
+def _check_room(size: tuple[int, int]) -> None:
+    """Raise DeviceError for an output that the free memory cannot hold, with its colours and its shadow."""
+    width, height = size
+    needed = width * height * _BYTES
+    if needed > (free := memory.free_bytes()):
+        raise DeviceError(
+            f"an output of {width}×{height} pixels takes {memory.show_bytes(needed)} of memory, but "
+            f"{memory.show_bytes(free)} is free; give it a smaller `canvas`, `scale` or `margin`"
+        )
 
 
 def _placement(

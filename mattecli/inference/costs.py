@@ -16,3 +16,4 @@ class Costs:
     share_bytes: int  # may be taken besides, where at least twice as much is free: maps are kept, which saves time
     call_overhead_pixels: int  # pixels that the decoder computes in the time that a call costs in itself
     tiles: tuple[int, ...]  # sides of tiles that `auto` tries, best first
+    apart: bool = False  # the device's memory is another than the host's, where maps may lie instead

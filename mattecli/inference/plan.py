@@ -10,6 +10,7 @@ from typing import Literal
 from mattecli.errors import DeviceError, UsageError
 from mattecli.inference.backend import Backend
 from mattecli.spec import STRIDE, padded
+from mattecli.system import memory
 from mattecli.system.memory import show_bytes
 
 Tile = int | Literal["auto", "off"]
@@ -29,7 +30,8 @@ class Plan:
 
     `keep` stores more maps, which each pass would otherwise compute again: 1 stores layer0's halved output and the head
     of layer 2, 2 also layer0's whole output. They take CACHED_VALUES_PER_PIXEL. `host` stores all maps in the host's
-    memory rather than the device's. `bytes` is the estimated peak of the device's memory.
+    memory rather than the device's. `bytes` is the estimated peak of the device's memory, and `host_bytes` what the
+    maps take of the host's where they lie there.
     """
 
     tile: int
@@ -37,6 +39,7 @@ class Plan:
     host: bool
     bytes: int
     whole: bool  # one tile holds the whole image
+    host_bytes: int = 0
 
     @property
     def label(self) -> int | str:
@@ -52,10 +55,10 @@ class Plan:
 def estimate(backend: Backend, height: int, width: int, *, tile: int, keep: int = 0, host: bool = False) -> Plan:
     """The plan with those choices, for an image of that padded size."""
     pixels, costs = height * width, backend.costs
-    stored = 0 if host else pixels * (STORED_VALUES_PER_PIXEL * costs.value_bytes + STORED_BYTES_PER_PIXEL)
-    stored += pixels * CACHED_VALUES_PER_PIXEL[keep] * costs.value_bytes
+    maps = int(pixels * (STORED_VALUES_PER_PIXEL * costs.value_bytes + STORED_BYTES_PER_PIXEL))
+    stored = (0 if host else maps) + pixels * CACHED_VALUES_PER_PIXEL[keep] * costs.value_bytes
     needed = int(costs.fixed_bytes + stored + costs.tile_bytes * min(tile**2, pixels))
-    return Plan(tile, keep, host, needed, whole=tile >= max(height, width))
+    return Plan(tile, keep, host, needed, whole=tile >= max(height, width), host_bytes=maps if host else 0)
 
 
 def plan(
@@ -74,6 +77,8 @@ def plan(
     less. Without `max_memory`, `auto` stays within the backend's default budget where a plan does. A run may take more
     than that, its share of the computer's memory, as long as this leaves as much free.
 
+    Maps go to the host's memory only where it is another one and has room for them.
+
     Raises DeviceError with the numbers when no plan fits. On a CPU the system would end the process instead.
     """
     rows, columns = padded(height), padded(width)
@@ -88,7 +93,7 @@ def plan(
         limits.insert(0, min(allowed, max(int(0.95 * budget), share)))  # a little to spare, for the holes in the heap
     for limit in limits:
         for fitting in plans:
-            if fitting.bytes <= limit:
+            if fitting.bytes <= limit and (not fitting.host_bytes or fitting.host_bytes <= memory.free_bytes()):
                 return fitting
     least = min(plans, key=lambda p: p.bytes)
     bound = "are free" if max_memory is None or free <= max_memory else "are allowed by `max_memory`"
@@ -121,4 +126,4 @@ def _candidates(height: int, width: int, backend: Backend, tile: Tile) -> list[P
         if keep == 0 or side >= min(worthwhile, whole) or tile != "auto"
     ]
     on_host = [estimate(backend, height, width, tile=side, host=True) for side in sides]
-    return on_device + (on_host if backend.device != "cpu" else [])
+    return on_device + (on_host if backend.costs.apart else [])

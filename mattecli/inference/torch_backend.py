@@ -61,11 +61,16 @@ class TorchBackend:
         self.costs = costs(self._device.type, DTYPES[self.precision].itemsize)
         self._dtype = DTYPES[self.precision]
         self._exact = torch.promote_types(self._dtype, torch.float32)  # for statistics and affinities
-        self._stages = split(_prepare(load_a2u(checkpoint.path), self._device, self._dtype, self._exact))
         self._ceiling = memory.Ceiling(arena.shared.give_back)
         self._copies = None
-        if self._device.type == "cuda":
-            self._copies = torch.cuda.Stream(self._device)  # type: ignore[no-untyped-call]
+        network = load_a2u(checkpoint.path)
+        try:
+            with self._exhaustion():
+                self._stages = split(_prepare(network, self._device, self._dtype, self._exact))
+                if self._device.type == "cuda":
+                    self._copies = torch.cuda.Stream(self._device)  # type: ignore[no-untyped-call]
+        except OutOfMemoryError as error:
+            raise DeviceError(f"{error} while the network was loaded; free some of it or use `device=cpu`") from error
 
     def run(self, stage: str, *arrays: Tensor, edges: Edges = WHOLE) -> Tensor | tuple[Tensor, ...]:
         """The results of a stage of the network."""
@@ -83,7 +88,8 @@ class TorchBackend:
 
     def host(self, array: Tensor) -> NDArray[Any]:
         """An array as a NumPy array, in float32 or better; waits until it is computed."""
-        return array.to("cpu", torch.promote_types(array.dtype, torch.float32)).numpy()
+        with self._exhaustion():  # errors of a card come when its results are waited for
+            return array.to("cpu", torch.promote_types(array.dtype, torch.float32)).numpy()
 
     def empty(
         self, channels: int, height: int, width: int, *, exact: bool = False, host: bool = False, zero: bool = False
@@ -123,15 +129,17 @@ class TorchBackend:
 
     @contextmanager
     def _exhaustion(self) -> Iterator[None]:
-        """Raise PyTorch's errors of exhausted memory as ours."""
+        """Raise PyTorch's errors of exhausted memory, and of a card, as ours."""
         try:
             yield
         except torch.OutOfMemoryError as error:
             raise OutOfMemoryError(f"{self.device} ran out of memory") from error
         except RuntimeError as error:
-            if "DefaultCPUAllocator" not in str(error):  # PyTorch's words where the process has a memory limit
-                raise
-            raise OutOfMemoryError("the memory ran out") from error
+            if "DefaultCPUAllocator" in str(error):  # PyTorch's words where the process has a memory limit
+                raise OutOfMemoryError("the memory ran out") from error
+            if self._device.type == "cuda" and (found := card_error(error, self.device)) is not None:
+                raise found from error
+            raise
 
     def free_bytes(self) -> int:
         """Bytes of RAM, or of the card's memory, that are free now; memory held for later maps counts as free."""
@@ -139,6 +147,17 @@ class TorchBackend:
             cached = torch.cuda.memory_reserved(self._device) - torch.cuda.memory_allocated(self._device)
             return int(torch.cuda.mem_get_info(self._device)[0]) + cached
         return memory.free_bytes() + arena.shared.spare_bytes()
+
+
+def card_error(error: RuntimeError, device: str) -> DeviceError | None:
+    """Our error for one that CUDA, cuDNN or cuBLAS raised; None for another."""
+    text = str(error)
+    if not any(mark in text for mark in ("CUDA", "CUDNN_STATUS", "CUBLAS_STATUS")):
+        return None
+    if "out of memory" in text or "ALLOC_FAILED" in text:
+        return OutOfMemoryError(f"{device} ran out of memory")
+    reason = text.splitlines()[0]
+    return DeviceError(f"{device} failed ({reason}); check that driver and PyTorch fit it, or use `device=cpu`")
 
 
 def costs(device: str, value_bytes: int) -> Costs:
@@ -151,6 +170,7 @@ def costs(device: str, value_bytes: int) -> Costs:
         share_bytes=memory.share_bytes() if device == "cpu" else 0,
         call_overhead_pixels=CALL_OVERHEAD_PIXELS[device],
         tiles=TILES[device],
+        apart=device == "cuda",
     )
 
 
@@ -182,7 +202,7 @@ def _choose_device(wanted: str) -> torch.device:
         return torch.device("cuda", torch.cuda.current_device())
     if not re.fullmatch(r"cuda(:\d+)?", wanted):
         raise UsageError(f"`device` must be auto, cpu, cuda or cuda:N, not {wanted}")
-    if torch.version.cuda is None:
+    if torch.version.cuda is None and not torch.cuda.is_available():  # a build for ROCm is available without it
         raise DeviceError(
             f"`device={wanted}` cannot be used: this PyTorch ({torch.__version__}) is built without CUDA; install a "
             "CUDA build (see pytorch.org) or use `device=cpu`"

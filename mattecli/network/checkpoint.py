@@ -18,7 +18,7 @@ from torch.overrides import TorchFunctionMode
 from mattecli.errors import InputError, WeightsError
 from mattecli.network.a2u import A2UNet
 from mattecli.network.blocks import Upsampling
-from mattecli.network.tensors import check_fit, is_shared
+from mattecli.network.tensors import check_fit, is_shared, own_names
 from mattecli.spec import TAPS, tensor_shapes
 from mattecli.system.content import names_in_pickle, pickle_in
 from mattecli.system.files import whole_file
@@ -70,8 +70,7 @@ def read_state_dict(path: str | Path) -> dict[str, Tensor]:
         state = _read_safetensors(path) if _is_safetensors(path) else _read_pickle(path)
     except OSError as error:
         raise WeightsError(f"{path} cannot be read ({error.strerror or error}); check its permissions") from error
-    named = {name.removeprefix("module."): tensor for name, tensor in state.items()}
-    return {name: tensor for name, tensor in named.items() if not name.endswith("num_batches_tracked")}
+    return own_names(state)
 
 
 def save_a2u(

@@ -4,10 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from mattecli.errors import WeightsError
 from mattecli.spec import EPS, VARIANT, Shapes
+
+T = TypeVar("T")
+
+
+def own_names(tensors: Mapping[str, T]) -> dict[str, T]:
+    """A checkpoint's tensors by the network's own names, without those of DataParallel and of batch norms' counts."""
+    named = {name.removeprefix("module."): tensor for name, tensor in tensors.items()}
+    return {name: tensor for name, tensor in named.items() if not name.endswith("num_batches_tracked")}
 
 
 def is_shared(path: str | Path, tensors: Mapping[str, Any]) -> bool:

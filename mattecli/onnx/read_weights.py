@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 
 from mattecli.errors import WeightsError
-from mattecli.network.tensors import check_fit, fold_norm, is_shared
+from mattecli.network.tensors import check_fit, fold_norm, is_shared, own_names
 from mattecli.spec import CONV_BEFORE, TAPS, Shapes, tensor_shapes
 from mattecli.weights import check_content
 
@@ -101,7 +101,8 @@ def _from_checkpoint(path: Path) -> dict[str, NDArray[np.floating]]:
     check_content(path)
     try:
         with safe_open(path, framework="numpy") as file:
-            return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dict
+            found = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dict
+        return own_names(found)
     except (SafetensorError, OSError, TypeError, AttributeError, KeyError) as error:
         # another kind of file, or types that NumPy does not have
         if importlib.util.find_spec("torch") is None:

@@ -53,8 +53,11 @@ class RunLog:
         if not self.writer:
             return
         line = _plain(line)
-        with self._path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(line) + "\n")
+        try:
+            with self._path.open("a", encoding="utf-8") as file:
+                file.write(json.dumps(line) + "\n")
+        except OSError as error:
+            raise InputError(f"{self._path} cannot be written ({error.strerror}); free some space") from error
         self.report(line)
 
     def draw_curves(self) -> str | None:

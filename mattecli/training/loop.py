@@ -6,6 +6,7 @@ import math
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, Literal, Protocol
 
 import torch
@@ -16,7 +17,7 @@ from mattecli.system.process import keep_freed_memory
 from mattecli.training.average import Average, FiniteBuffers
 from mattecli.training.config import TrainConfig
 from mattecli.training.distributed import Processes
-from mattecli.training.log import LogLine, Meter, RunLog
+from mattecli.training.log import LOG, LogLine, Meter, RunLog, read_log
 from mattecli.training.losses import Batch, Gradients
 from mattecli.training.optimizers import Optimizers
 from mattecli.training.plots import draw_samples
@@ -71,11 +72,15 @@ def train(
     """
     if device.type == "cpu":
         keep_freed_memory()
-    run = _Run(config, network, device, processes or Processes(), validation, report, clock, curves)
+    try:
+        run = _Run(config, network, device, processes or Processes(), validation, report, clock, curves)
+    except torch.OutOfMemoryError as error:
+        raise DeviceError(f"{device} ran out of memory before the first step; free some of it") from error
     if validation is not None:
         validation.check_memory(device)
     generators = run.open_folder(resume=resume)
     if run.state.progress >= 1:
+        run.validate_late(should_stop)
         return "finished"
     with _translated_errors(run):
         batches = run.begin(loader)
@@ -277,22 +282,32 @@ class _Run:
             if self.validation is None:
                 draw_samples(self._batch_rows(batch), samples)
             else:
-                channels_last = self.config.precision.channels_last
-                result = self.validation.validate(
-                    self.average.network, self.device, should_stop=should_stop, channels_last=channels_last
-                )
-                if result is not None:
-                    best = result.sad < self.state.best
-                    self.state.best = min(self.state.best, result.sad)
-                    self._log("validation", figures=result.figures, sad=result.sad, best=best)
-                    self.draw_curves()
-                    draw_samples(result.rows, samples)
-                    if best:
-                        save_weights(
-                            self.average.network.state_dict(), self.folder / "best.safetensors", step=self.state.step
-                        )
+                self._judge(self.validation, samples, should_stop)
         self.reserve["validation"] = self.clock() - began
         self.meter.pause()
+
+    def validate_late(self, should_stop: Callable[[], bool]) -> None:
+        """The validation at the end of the schedule, if it was interrupted."""
+        if self.validation is None or not self.processes.first:
+            return
+        done = [line["step"] for line in read_log(self.folder / LOG) if line["kind"] == "validation"]
+        if self.state.step not in done:
+            self._judge(self.validation, self.folder / "samples" / f"step-{self.state.step:07d}.png", should_stop)
+
+    def _judge(self, validation: ValidationSet, samples: Path, should_stop: Callable[[], bool]) -> None:
+        channels_last = self.config.precision.channels_last
+        result = validation.validate(
+            self.average.network, self.device, should_stop=should_stop, channels_last=channels_last
+        )
+        if result is None:
+            return
+        best = result.sad < self.state.best
+        self.state.best = min(self.state.best, result.sad)
+        self._log("validation", figures=result.figures, sad=result.sad, best=best)
+        self.draw_curves()
+        draw_samples(result.rows, samples)
+        if best:
+            save_weights(self.average.network.state_dict(), self.folder / "best.safetensors", step=self.state.step)
 
     def save(self) -> None:
         """Write the state to resume from, and the weights and the averaged weights in 16 bits."""

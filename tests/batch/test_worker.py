@@ -85,7 +85,7 @@ def test_only_the_outputs_that_an_option_is_for_are_made_anew(folders: Folders) 
     write(worker, read(worker, job))
     for change, changed in [
         ({"bits": 16}, {"alpha"}),
-        ({"linear": True}, {"composite"}),
+        ({"linear": True}, {"cutout", "composite"}),
         ({"fit": "tile"}, {"composite"}),
         ({"output_space": "p3"}, {"cutout", "composite"}),
         ({"run": {"snap": 4}}, {"alpha", "cutout", "composite"}),

@@ -23,6 +23,7 @@ from mattecli.imaging.write import write_alpha, write_image
 from tests.conftest import RunMatte
 from tests.imaging.test_colour import adobe_rgb, in_adobe_rgb
 from tests.support.memory import free_memory
+from tests.support.pictures import noise
 
 GREEN = (0.0, 177 / 255, 64 / 255)
 
@@ -426,3 +427,30 @@ def test_what_a_format_cannot_hold_is_said_once(folder: Path, run_matte: RunMatt
     write_image("tagged.png", Image(pixels, metadata=Metadata(xmp=xmp)))
     err = run_matte("composite", "tagged.png", "photo_alpha.png", "-b", "red", "-o", "out.jpg")[2]
     assert "warning: JPEG holds 65 kB of each kind of metadata, so it does not keep the photo's XMP" in err
+
+
+def test_a_composite_leaves_no_folder_and_replaces_no_background(tmp_path: Path, run_matte: RunMatte) -> None:
+    for name, pixels in (("p.png", noise(20, 30, 3)), ("a.png", np.full((20, 30), 128, np.uint8))):
+        PIL.Image.fromarray(pixels).save(tmp_path / name)
+    out, elsewhere = tmp_path / "out", tmp_path / "elsewhere"
+    out.mkdir()
+    elsewhere.mkdir()
+    (out / "p_composite_white.png").symlink_to(elsewhere / "x.png")
+    command = ("composite", tmp_path / "p.png", tmp_path / "a.png", "-b", "white", "--out-dir", out)
+    code, _, err = run_matte(*command, "-b", "red")
+    assert (code, "leads out of the output folder" in err) == (3, True)
+    assert list(elsewhere.iterdir()) == []
+    (out / "p_composite_white.png").unlink()
+    PIL.Image.fromarray(noise(20, 30, 3)).save(out / "p_composite_white.png")
+    before = (out / "p_composite_white.png").read_bytes()
+    code, _, err = run_matte(*command, "-b", out / "p_composite_white.png", "--overwrite")
+    assert (code, "is an input of this run" in err) == (3, True)
+    assert (out / "p_composite_white.png").read_bytes() == before
+
+
+def test_backgrounds_that_differ_in_capitals_alone_are_refused(tmp_path: Path, run_matte: RunMatte) -> None:
+    for name in ("Beach.jpg", "beach.png", "p.png"):
+        PIL.Image.fromarray(noise(20, 30, 3)).save(tmp_path / name)
+    behind = ["-b", tmp_path / "Beach.jpg", "-b", tmp_path / "beach.png", "--out-dir", tmp_path / "out"]
+    code, _, err = run_matte("composite", tmp_path / "p.png", tmp_path / "p.png", *behind)
+    assert (code, "two backgrounds have the same name" in err) == (2, True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import re
 import signal
@@ -102,3 +103,23 @@ def test_the_first_signal_asks_and_a_second_ctrl_c_interrupts(
     assert asked == [False, True, True]
     assert (signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)) == before
     assert capfd.readouterr().err.count("coming to an end") == 2
+
+
+def test_after_a_signal_messages_that_nobody_reads_are_dropped(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Closed(io.StringIO):
+        def write(self, _: str) -> int:
+            raise BrokenPipeError
+
+    def refused(*_: object) -> int:
+        raise BrokenPipeError
+
+    monkeypatch.setattr(sys, "stderr", Closed())
+    monkeypatch.setattr(os, "write", refused)
+    with interruptible(Terminal(), "coming to an end") as interrupted:
+        with pytest.raises(BrokenPipeError):
+            Terminal().say("before")
+        os.kill(os.getpid(), signal.SIGTERM)
+        assert interrupted.is_set()
+        Terminal().say("after")
+        Terminal().warn("after")
+    assert interrupted.exit_code == 143

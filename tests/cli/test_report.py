@@ -113,3 +113,12 @@ def test_photos_without_scores_or_trimaps_are_told(run_matte: RunMatte, tmp_path
     line = scored(tmp_path, "a.png", 0.5)
     line["mask"] = line.pop("trimap")
     assert "1 of them have no trimap" in run_matte("report", write_lines(tmp_path / "m.jsonl", [line]), "--worst", 5)[2]
+
+
+def test_a_contradiction_is_refused_before_a_merged_report_is_written(tmp_path: Path, run_matte: RunMatte) -> None:
+    line = {"name": "a", "image": "/in/a", "status": "failed", "reason": "why"}
+    (tmp_path / "a.jsonl").write_text(json.dumps(line) + "\n")
+    merged = tmp_path / "all.jsonl"
+    command = ("report", "merge", tmp_path / "a.jsonl", tmp_path / "a.jsonl", "-o", merged)
+    assert run_matte(*command, "--worst", 5, "--json")[0] == 2
+    assert not merged.exists()

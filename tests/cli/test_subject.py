@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 
 import cv2
 import numpy as np
@@ -9,8 +10,15 @@ import PIL.Image
 import pytest
 from numpy.typing import NDArray
 
+from mattecli.cli.subject import SubjectOptions, find_trimap
+from mattecli.cli.terminal import Terminal
+from mattecli.imaging.colour import linear
+from mattecli.imaging.image import Image
 from mattecli.imaging.read import read_alpha
+from mattecli.inference.model import Model
+from mattecli.inference.options import RunOptions
 from mattecli.trimaps.pairs import read_trimap
+from mattecli.weights import find_checkpoint
 from tests.conftest import RunMatte
 
 HEIGHT, WIDTH = 90, 120
@@ -147,3 +155,16 @@ def test_scribbles_of_another_size_are_refused(run_matte: RunMatte, photo: Path)
     code, _, err = run_matte("trimap", photo, "--scribbles", path)
     assert code == 3
     assert f"{path} is 120×89 but {photo} is 120×90" in err
+
+
+def test_a_dark_plate_is_brightened_for_the_network_that_finds_the_trimap(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    seen: list[float] = []
+    monkeypatch.setattr("mattecli.trimaps.segmentation.prepare_photo", lambda view: seen.append(float(view.mean())))
+    monkeypatch.setattr("mattecli.trimaps.segmentation.segment", lambda *_, **__: np.zeros((20, 30), np.uint8))
+    plate = Image(np.full((20, 30, 3), 0.02, np.float32), linear().icc)
+    for stops in (0.0, 3.0):
+        model = Model(RunOptions(network_exposure=stops), backend=SimpleNamespace(checkpoint=find_checkpoint()))  # type: ignore[arg-type]
+        find_trimap(plate, model, SubjectOptions(box="1,1,5,5"), name="p", terminal=Terminal(quiet=True))
+    assert seen[1] > 2 * seen[0]

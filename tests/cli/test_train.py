@@ -1,4 +1,5 @@
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -14,6 +15,7 @@ from torch import nn
 from mattecli.training import build, distributed
 from mattecli.training.config import TrainConfig, read_config
 from mattecli.training.distributed import Processes
+from mattecli.weights import find_checkpoint
 from tests.support.pictures import cutout, write
 from tests.support.toy import toy_loader, toy_network
 
@@ -240,6 +242,28 @@ def test_pause_after_says_how_to_go_on(config: Path, run_matte: RunMatte) -> Non
 
 
 @pytest.mark.usefixtures("toy")
+def test_a_run_that_was_made_longer_stays_so_when_it_goes_on_as_it_says(config: Path, run_matte: RunMatte) -> None:
+    again = (config.parent / "run" / "config.toml", "--device", "cpu", "--resume", "--pause-after", 0)
+    assert run_matte("train", config, "--device", "cpu", "--pause-after", 0)[0] == 0
+    assert run_matte("train", *again, "--steps", 9)[0] == 0
+    for _ in range(3):  # beyond the 4 steps of the first config
+        code, _, err = run_matte("train", *again)
+        assert (code, "paused: saved" in err) == (0, True), err
+    assert read_config(again[0]).run.steps == 9
+
+
+def test_a_run_goes_on_without_the_checkpoint_that_it_began_with(config: Path, run_matte: RunMatte) -> None:
+    start = config.with_name("start.safetensors")
+    shutil.copy(find_checkpoint().path, start)
+    command = ("train", config, "--device", "cpu", "--start", start, "--pause-after", 0)
+    assert run_matte(*command)[0] == 0
+    start.unlink()
+    code, _, err = run_matte(*command, "--resume")
+    assert code == 0, err
+    assert "going on with" in err
+
+
+@pytest.mark.usefixtures("toy")
 def test_quiet_says_nothing(config: Path, run_matte: RunMatte) -> None:
     assert run_matte("train", config, "--device", "cpu", "--quiet") == (0, "", "")
 
@@ -274,8 +298,8 @@ def test_absent_cuda_ends_with_5(config: Path, run_matte: RunMatte) -> None:
     assert "--device cuda" in err
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="no SIGTERM there")
-def test_a_signal_saves_and_ends_with_130(config: Path) -> None:
+def started(config: Path) -> subprocess.Popen[str]:
+    """A training that goes on until a signal ends it."""
     script = (
         "import torch; torch.set_num_threads(1)\n"
         "from mattecli.training import build\n"
@@ -285,13 +309,30 @@ def test_a_signal_saves_and_ends_with_130(config: Path) -> None:
         "from mattecli.cli import main; main()\n"
     )
     command = [sys.executable, "-c", script, "train", str(config), "--device", "cpu", "--steps", "1000000"]
-    process = subprocess.Popen(
+    return subprocess.Popen(
         command, cwd=Path(__file__).parents[2], stderr=subprocess.PIPE, env=os.environ | {"PYTHONPATH": "."}, text=True
     )
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no SIGTERM there")
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+def test_a_signal_saves_and_ends_with_its_code(config: Path, number: signal.Signals, code: int) -> None:
+    process = started(config)
     assert process.stderr is not None
     assert any(line.startswith("step ") for line in process.stderr)  # waits for the first one
-    process.send_signal(signal.SIGTERM)
+    process.send_signal(number)
     _, err = process.communicate(timeout=60)
-    assert process.returncode == 130, err
+    assert process.returncode == code, err
     assert "interrupted: saved to" in err
+    assert (config.parent / "run" / "state.pt").is_file()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no SIGINT to another process there")
+def test_ctrl_c_saves_though_it_also_ended_what_read_the_messages(config: Path) -> None:
+    process = started(config)
+    assert process.stderr is not None
+    assert any(line.startswith("step ") for line in process.stderr)
+    process.stderr.close()  # as `| tee log` does at the same Ctrl-C
+    process.send_signal(signal.SIGINT)
+    assert process.wait(60) == 130
     assert (config.parent / "run" / "state.pt").is_file()

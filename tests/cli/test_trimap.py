@@ -380,3 +380,16 @@ def test_the_check_says_what_to_type_and_fails_only_for_what_cannot_be_matted(
     code, _, err = run_matte("trimap", "--check", "labels.png")
     assert code == 3
     assert "labels.png holds label numbers up to 2" in err
+
+
+def test_a_check_takes_snap_and_refuses_what_would_do_nothing(mask: Path, run_matte: RunMatte) -> None:
+    dull = np.where(make_trimap(disc(), erode=5, dilate=5) == 255, 251, 0).astype(np.uint8)
+    dull[:20] = 128
+    path = mask.parent / "dull.png"
+    PIL.Image.fromarray(dull).save(path)
+    assert run_matte("trimap", "--check", path)[0] == 3
+    assert run_matte("trimap", "--check", path, "--snap", 10)[0] == 0
+    idle = ["--erode", 3], ["--min-area", 5], ["--key", "auto"], ["--box", "1,2,3,4"], ["--tile", 64], ["out"]
+    for options in idle:
+        code, _, err = run_matte("trimap", path, *options, "--check")
+        assert (code, "--check only reads a trimap; leave" in err) == (2, True), options

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -9,7 +10,7 @@ from numpy.typing import NDArray
 from mattecli.compositing.colours import ColourOptions, ForegroundColours, for_white
 from mattecli.compositing.composite import composite
 from mattecli.compositing.despill import Despill
-from mattecli.compositing.foreground import estimate_foreground
+from mattecli.compositing.foreground import _choked, estimate_foreground
 from mattecli.errors import UsageError
 from mattecli.imaging.image import Image
 
@@ -108,3 +109,20 @@ def test_words_of_a_recipe_name_only_what_was_asked_for() -> None:
     assert ColourOptions().words() == []
     asked = ColourOptions(choke=2, decontaminate=50, despill=Despill(screen="blue"))
     assert asked.words() == [["colour choke", 2], ["decontaminate", 50], ["despill", "blue", 100.0, 12.0, 0.0]]
+
+
+def test_despill_without_an_estimate_leaves_the_photo_alone() -> None:
+    alpha = ramp()
+    pixels = np.tile(np.float32([0.2, 0.7, 0.3]), (40, 120, 1))
+    picture, before = Image(pixels), pixels.copy()
+    colours = ForegroundColours(ColourOptions(decontaminate=0, despill=Despill(screen="green"))).of(picture, alpha)
+    assert not np.array_equal(colours, before)
+    assert np.array_equal(pixels, before)
+
+
+def test_a_large_choke_is_that_of_a_disc() -> None:
+    alpha = np.zeros((200, 200), np.float32)
+    cv2.circle(alpha, (100, 100), 80, 1.0, -1)
+    expected = np.zeros_like(alpha)
+    cv2.circle(expected, (100, 100), 80 - 45, 1.0, -1)
+    assert np.count_nonzero(_choked(alpha, 45) != expected) < 0.1 * np.count_nonzero(expected)

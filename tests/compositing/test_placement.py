@@ -8,7 +8,8 @@ from numpy.typing import NDArray
 from mattecli.compositing.finishing import Finishing
 from mattecli.compositing.placement import Placement, find_placement
 from mattecli.compositing.subject import find_subject
-from mattecli.errors import InputError, UsageError
+from mattecli.errors import DeviceError, InputError, UsageError
+from tests.support.memory import free_memory
 
 Floats = NDArray[np.float32]
 
@@ -203,3 +204,16 @@ def test_tiles_of_the_output_do_not_show() -> None:
         whole = Placement(size=(1300, 30), source=(350, 350), target=(650, 15), scale=1.5, degrees=degrees)
         part = Placement(size=(600, 30), source=(350, 350), target=(-150, 15), scale=1.5, degrees=degrees)
         assert np.abs(whole.plane(alpha)[:, 800:1300] - part.plane(alpha)[:, :500]).max() < 0.01
+
+
+def test_a_turn_alone_says_what_it_cuts() -> None:
+    _, notes = placed(block(top=40, bottom=360, left=40, right=360), rotate=40)
+    assert notes == ["the output cuts the subject at the left and the top and the right and the bottom"]
+    assert placed(block(), rotate=10)[1] == []
+
+
+def test_an_output_that_the_memory_cannot_hold_is_refused() -> None:
+    with free_memory(1000 * 1000 * 32 - 1), pytest.raises(DeviceError, match="an output of 1000×1000 pixels takes"):
+        placed(block(), canvas=(1000, 1000))
+    with free_memory(1000 * 1000 * 32):
+        placed(block(), canvas=(1000, 1000))

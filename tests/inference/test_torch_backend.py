@@ -11,7 +11,7 @@ from mattecli.errors import DeviceError, OutOfMemoryError, UsageError
 from mattecli.inference import torch_backend
 from mattecli.inference.backend import load_backend
 from mattecli.inference.model import predict_alpha
-from mattecli.inference.torch_backend import TorchBackend, true_fp32
+from mattecli.inference.torch_backend import TorchBackend, card_error, true_fp32
 from mattecli.network.checkpoint import load_a2u
 from mattecli.network.inputs import network_input
 from mattecli.weights import find_checkpoint
@@ -168,3 +168,32 @@ def test_tf32_is_off_in_a_run_where_the_host_took_the_newer_of_pytorchs_switches
         assert matmul.fp32_precision == "tf32"
     finally:
         matmul.fp32_precision = before
+
+
+@pytest.mark.parametrize(
+    ("words", "kind", "said"),
+    [
+        ("CUDA error: out of memory\nCompile with TORCH_USE_CUDA_DSA", OutOfMemoryError, "a card ran out of memory"),
+        ("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling x", OutOfMemoryError, "a card ran out of memory"),
+        (
+            "CUDA error: no kernel image is available\nmore",
+            DeviceError,
+            r"a card failed \(CUDA error: no kernel image is",
+        ),
+    ],
+)
+def test_errors_of_a_card_are_told_as_such(words: str, kind: type[DeviceError], said: str) -> None:
+    found = card_error(RuntimeError(words), "a card")
+    assert type(found) is kind
+    with pytest.raises(kind, match=said):
+        raise found
+    assert card_error(RuntimeError("sizes do not match"), "a card") is None
+
+
+def test_a_card_that_is_full_while_the_network_is_loaded_is_a_device_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    monkeypatch.setattr(torch_backend, "_prepare", full)
+    with pytest.raises(DeviceError, match="cpu ran out of memory while the network was loaded; free some of it"):
+        TorchBackend(find_checkpoint(), device="cpu")

@@ -73,3 +73,11 @@ def test_values_that_are_not_finite_are_found(tmp_path: Path) -> None:
     save_file(state, tmp_path / "other.safetensors")
     with pytest.raises(WeightsError, match=r"short0.1.running_var is \(3,\) instead of \(64,\)"):
         read_weights(tmp_path / "other.safetensors")
+
+
+def test_a_file_with_the_names_of_data_parallel_is_read_as_pytorch_reads_it(tmp_path: Path) -> None:
+    state = {f"module.{name}": tensor.numpy() for name, tensor in load_a2u(find_checkpoint().path).state_dict().items()}
+    state["module.layer0.bn1.num_batches_tracked"] = np.zeros((), np.int64)
+    save_file(state, tmp_path / "authors.safetensors")
+    found, shipped = read_weights(tmp_path / "authors.safetensors"), read_weights(find_checkpoint().path)
+    assert set(found) == set(shipped)

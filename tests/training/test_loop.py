@@ -24,6 +24,7 @@ from mattecli.training.config import CropStage, LossConfig, TrainConfig
 from mattecli.training.distributed import joined_processes
 from mattecli.training.loop import train
 from mattecli.training.optimizers import Optimizers
+from mattecli.training.validation import Figures, ValidationResult
 from tests.support.toy import toy_config, toy_loader, toy_network, toy_sample
 
 CPU = torch.device("cpu")
@@ -428,3 +429,38 @@ def test_a_start_of_the_other_variant_is_refused(tmp_path: Path) -> None:
     save_a2u(A2UNet(shared=False), tmp_path / "unshared.safetensors")
     with pytest.raises(UsageError, match='variant = "unshared"'):
         build_network(toy_config(tmp_path, run__start=tmp_path / "unshared.safetensors"))
+
+
+def test_a_full_disk_under_the_log_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    opened = Path.open
+
+    def full(path: Path, mode: str = "r", **options: Any) -> Any:
+        if path.name == "log.jsonl" and mode == "a" and log(tmp_path):
+            raise OSError(28, "No space left on device")
+        return opened(path, mode, **options)
+
+    monkeypatch.setattr(Path, "open", full)
+    with pytest.raises(InputError, match=r"log\.jsonl cannot be written \(No space left on device\)"):
+        run(toy_config(tmp_path))
+
+
+class Interrupted:
+    """A validation that Ctrl-C ends, as long as it is asked for."""
+
+    asked = True
+
+    def check_memory(self, _: torch.device) -> None: ...
+
+    def validate(self, *_: Any, **__: Any) -> ValidationResult | None:
+        return None if self.asked else ValidationResult((Figures("tight", 1.0, 2.0, 3.0, 4.0),), ())
+
+
+def test_the_last_validation_is_made_up_for_where_it_was_interrupted(tmp_path: Path) -> None:
+    validation = Interrupted()
+    assert run(toy_config(tmp_path), validation=validation)[0] == "finished"
+    assert log(tmp_path, "validation") == []
+    validation.asked = False
+    for _ in range(2):
+        assert run(toy_config(tmp_path), validation=validation, resume=True)[0] == "finished"
+    assert [line["step"] for line in log(tmp_path, "validation")] == [6]
+    assert (tmp_path / "best.safetensors").exists()

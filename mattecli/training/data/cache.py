@@ -70,8 +70,11 @@ def key_of(*parts: object) -> str:
 
 
 def file_stamp(path: Path) -> str:
-    """A text that changes when the file does."""
-    status = path.stat()
+    """A text that changes when the file does. Raises InputError where it is gone."""
+    try:
+        status = path.stat()
+    except OSError as error:
+        raise InputError(f"{path} cannot be read ({error.strerror}); put it back, or begin anew without it") from error
     return f"{path.resolve()} {status.st_size} {status.st_mtime_ns}"
 
 

@@ -7,6 +7,7 @@ import pytest
 from mattecli.errors import InputError, UsageError
 from mattecli.imaging.image import Image
 from mattecli.imaging.write import write_image
+from mattecli.training.data.cache import file_stamp
 from mattecli.training.data.config import DataConfig
 from mattecli.training.data.foregrounds import KINDS
 from mattecli.training.data.sources import CutoutFiles, Sources, prepare_cutout, spread_colours
@@ -267,3 +268,8 @@ def test_photos_of_16_bits_and_floats_become_8_bits(tmp_path: Path) -> None:
     sources = Sources(DataConfig(photos=(str(tmp_path),)))
     for place in (0.0, 0.9):
         np.testing.assert_array_equal(sources.photo(place), pixels)
+
+
+def test_a_picture_that_was_moved_during_the_training_is_named(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"gone\.png cannot be read \(No such file or directory\); put it back"):
+        file_stamp(tmp_path / "gone.png")
