@@ -20,11 +20,14 @@ from mattecli.work.outputs import OutputOptions
 RECIPE = 1  # to be raised when the same weights and options give other pixels than before
 
 
-def output_recipe(output: str, job: Job, outputs: OutputOptions, *, alpha: list[Any], reading: list[Any]) -> str:
+def output_recipe(
+    output: str, job: Job, outputs: OutputOptions, *, alpha: list[Any], reading: list[Any], first: bool = False
+) -> str:
     """A digest of what makes an output, its input files aside.
 
     `alpha` and `reading` are the words of the network, or of a given alpha, and of reading. Device, tile and memory are
-    left out: they do not change the output. Raises InputError for a colour profile that cannot be read.
+    left out: they do not change the output. With `first` it is that of 0.1.0, whose cut-outs and foregrounds beside a
+    composite had display values in spite of --linear. Raises InputError for a colour profile that cannot be read.
     """
     kind = outputs.kind(output)
     parts: list[Any] = [RECIPE, kind, *alpha]
@@ -41,7 +44,8 @@ def output_recipe(output: str, job: Job, outputs: OutputOptions, *, alpha: list[
         parts += [] if files.metadata else ["without metadata"]
         parts += [] if files.premultiplied else ["straight"]
         parts += outputs.colours.words()
-    if kind in ("cutout", "foreground", "layers") and outputs.linear:
+    beside = first and any(outputs.kind(name) == "composite" for name in job.outputs)
+    if kind in ("cutout", "foreground", "layers") and outputs.linear and not beside:
         parts.append("colours estimated in light")
     if kind in ("cutout", "layers", "composite") and outputs.colours.cutout_for is not None:
         parts.append(["cutout for", outputs.colours.cutout_for])

@@ -141,7 +141,7 @@ class Worker:
         inputs = self._inputs(job)
         replaces = {}
         for kind, (record, exists) in made.items():
-            current = record is not None and record.inputs == inputs[kind] and record.recipe in self._good(kind, job)
+            current = record is not None and record.inputs == inputs[kind] and self._is_good(record, kind, job)
             if current and not self.options.redo:
                 continue
             if exists and record is None and not self.options.overwrite:
@@ -214,10 +214,18 @@ class Worker:
         """A digest of what makes an output, its input files aside."""
         return self._good(output, job)[0]
 
-    def _good(self, output: str, job: Job) -> list[str]:
+    def _is_good(self, record: Record, output: str, job: Job) -> bool:
+        """Whether what was recorded is what this run would make. Records of 0.1.0 have no attention."""
+        good = self._good(output, job)
+        return record.recipe in (good if "attention" in record.facts else good + self._good(output, job, first=True))
+
+    def _good(self, output: str, job: Job, *, first: bool = False) -> list[str]:
         """The recipes whose outputs are done: that of this run, and the same in fp32 where `auto` stands for more."""
         options, reading = self.options.outputs, self.alphas.reading_words()
-        return [output_recipe(output, job, options, alpha=words, reading=reading) for words in self.alphas.words(job)]
+        return [
+            output_recipe(output, job, options, alpha=words, reading=reading, first=first)
+            for words in self.alphas.words(job)
+        ]
 
     def _recorder(self, todo: Todo, facts: dict[str, Any], output: str) -> Callable[[BinaryIO], None]:
         return partial(
