@@ -57,7 +57,7 @@ def page_app(
     app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None, lifespan=_lifespan(sessions, runs))
     add_errors(app)
     _add_files(app, static, tokens)
-    _add_photos(app, sessions, events, runs, facts)
+    _add_photos(app, sessions, events, runs, saving, facts)
     _add_painting(app, sessions)
     _add_runs(app, sessions, runs)
     _add_saving(app, sessions, saving)
@@ -115,7 +115,9 @@ def _file(files: dict[str, Path], name: str) -> Path:
     return files[name]
 
 
-def _add_photos(app: FastAPI, sessions: Sessions, events: Events, runs: Runs, facts: dict[str, Any]) -> None:
+def _add_photos(
+    app: FastAPI, sessions: Sessions, events: Events, runs: Runs, saving: Saving, facts: dict[str, Any]
+) -> None:
     def heard(tab: Tab = None) -> None:
         sessions.hear(tab)
 
@@ -135,7 +137,9 @@ def _add_photos(app: FastAPI, sessions: Sessions, events: Events, runs: Runs, fa
         found = sessions.open(word, body.tab, take=body.take)
         if body.take and not found["readonly"]:
             events.send("taken", word, tab=body.tab)
-        return {**found, "estimate": {"exact": runs.estimate(found["height"], found["width"])}}
+        run, save = runs.going(word), saving.going(word)
+        going = {**run, **save, "ended": run["ended"] + save["ended"]}
+        return {**found, "estimate": {"exact": runs.estimate(found["height"], found["width"])}, "going": going}
 
     @app.post("/app/photos/{word}/close")
     def closed(word: str, body: Opening) -> dict[str, Any]:

@@ -48,8 +48,11 @@ _CANCELLED = "it was cancelled, or a newer one took its place"
 class _Going:
     """A task that is going on: its photo stays open, and its shared files stay."""
 
+    task: Task
     photo: Photo
     stack: ExitStack
+    share: float = 0.0
+    left: float | None = None
     out: Shared | None = None
     known: Shared | None = None
     then: Callable[[Found | str], None] | None = None
@@ -65,6 +68,7 @@ class Runs:
         self._numbers = itertools.count(GIVEN + 1)
         self._lock = threading.Lock()
         self._going: dict[int, _Going] = {}
+        self._ended: dict[str, dict[str, dict[str, Any]]] = {}  # by photo and event: those that a page may have missed
         self._rate: float | None = None  # seconds a pixel, of the last run
         self._dispatcher = Dispatcher(options, self._on_reply, target=target)
 
@@ -111,7 +115,7 @@ class Runs:
                 precision=self.precision(photo, deep=deep),
                 pinned=then is not None,
             )
-            self._submit(task, _Going(photo, stack.pop_all(), out, known, then))
+            self._submit(_Going(task, photo, stack.pop_all(), out=out, known=known, then=then))
         return number
 
     def precision(self, photo: Photo, *, deep: bool = False) -> str:
@@ -120,6 +124,23 @@ class Runs:
         A deeper photo has deeper outputs.
         """
         return settle_precision(self._options, eight_bits=photo.pixels.facts()["bits"] == 8 and not deep).precision
+
+    def going(self, word: str) -> dict[str, Any]:
+        """What goes on for a photo, for a page that opens it: the newest run and proposal, and how the last ones ended.
+
+        `ended` are the events that told so.
+        """
+        found: dict[str, Any] = {"run": None, "proposing": None}
+        with self._lock:
+            for number, going in sorted(self._going.items()):
+                task = going.task
+                if task.photo != word:
+                    continue
+                if isinstance(task, MatteTask):
+                    found["run"] = {"run": number, "kind": task.kind, "share": going.share, "left": going.left}
+                else:
+                    found["proposing"] = task.word
+            return {**found, "ended": list(self._ended.get(word, {}).values())}
 
     def warm(self) -> None:
         """Start the worker process, if it does not run."""
@@ -178,7 +199,7 @@ class Runs:
                 colour=colour,
                 **places,
             )
-            self._submit(task, _Going(photo, stack.pop_all()))
+            self._submit(_Going(task, photo, stack.pop_all()))
         return name
 
     def close(self) -> None:
@@ -190,19 +211,29 @@ class Runs:
         stack.callback(shared.close)
         return shared.place
 
-    def _submit(self, task: Task, going: _Going) -> None:
+    def _submit(self, going: _Going) -> None:
         with self._lock:
-            self._going[task.number] = going
-        self._dispatcher.submit(task)
+            self._going[going.task.number] = going
+        self._dispatcher.submit(going.task)
+
+    def _tell_end(self, task: Task, kind: str, **facts: Any) -> None:
+        """Tell of the end of a task, and keep it for a page that does not hear of it."""
+        with self._lock:
+            del self._going[task.number]
+            self._ended.setdefault(task.photo, {})[kind] = {"type": kind, "photo": task.photo, **facts}
+        self._tell(kind, task.photo, **facts)
 
     def _on_reply(self, task: Task, reply: Reply) -> None:
         if isinstance(reply, Progressed):
             left = None if reply.share < 0.05 else round(reply.seconds * (1 - reply.share) / reply.share, 1)
+            with self._lock:
+                going = self._going[task.number]
+                going.share, going.left = round(reply.share, 3), left
             if isinstance(task, MatteTask):
-                self._tell("progress", task.photo, run=task.number, share=round(reply.share, 3), left=left)
+                self._tell("progress", task.photo, run=task.number, share=going.share, left=left)
             return
         with self._lock:
-            going = self._going.pop(task.number)
+            going = self._going[task.number]
         with going.stack:
             if isinstance(task, MatteTask):
                 self._matted(task, reply, going)
@@ -218,7 +249,7 @@ class Runs:
             known.close()
             why = reply.sentence if isinstance(reply, Failed) else _CANCELLED
             cancelled = isinstance(reply, Cancelled)
-            self._tell("failed", task.photo, run=task.number, error=why, cancelled=cancelled)
+            self._tell_end(task, "failed", run=task.number, error=why, cancelled=cancelled)
             if going.then is not None:
                 going.then(why)
             return
@@ -243,18 +274,18 @@ class Runs:
 
         photo.mattes.keep(found, on_drop=drop)
         estimate = {"exact": self.estimate(photo.height, photo.width)}
-        self._tell("matte", task.photo, matte=found.to_json(), estimate=estimate)
+        self._tell_end(task, "matte", matte=found.to_json(), estimate=estimate)
         if going.then is not None:
             going.then(found)
 
     def _proposed(self, task: ProposalTask, reply: Reply, going: _Going) -> None:
         if isinstance(reply, Proposed):
             going.photo.propose(task.word, reply.base)
-            self._tell("proposal", task.photo, proposal=task.word, inside=0, outside=0, notes=list(reply.notes))
+            self._tell_end(task, "proposal", proposal=task.word, inside=0, outside=0, notes=list(reply.notes))
             return
         why = reply.sentence if isinstance(reply, Failed) else _CANCELLED
         cancelled = isinstance(reply, Cancelled)
-        self._tell("proposal", task.photo, proposal=task.word, error=why, cancelled=cancelled)
+        self._tell_end(task, "proposal", proposal=task.word, error=why, cancelled=cancelled)
 
 
 def marked(labels: Labels, strokes: Sequence[tuple[Sequence[Sequence[float]], int]] | None = None) -> NDArray[np.uint8]:

@@ -305,3 +305,17 @@ def test_what_was_written_before_a_failure_is_ours_and_the_page_hears_of_a_bug(
     assert photo.with_name("cat_trimap.png").exists()
     save(page, "trimap", "alpha")
     assert photo.with_name("cat_alpha.png").exists()
+
+
+def test_a_page_that_opens_the_photo_is_told_of_its_save(photo: Path, tmp_path: Path, shipped_model: Model) -> None:
+    page = page_for(photo, folder=tmp_path)
+    page.open()
+    page.operate(1, "stroke", points=[[96, 80, 30]], label=255)
+    name = page.post(f"/app/photos/{page.word}/save", {"products": ["alpha"]}).json["save"]
+    assert page.open()["going"]["saving"] == name
+    assert page.wait_for("progress")["run"] == page.open()["going"]["run"]["run"]
+    matted(page, shipped_model)
+    event = save(page, "trimap", "alpha")
+    going = page.open()["going"]
+    assert (going["saving"], going["ended"]) == (None, [event])
+    page.close()

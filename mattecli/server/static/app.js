@@ -211,7 +211,7 @@ function keepEvents() {
       (event) => photo && react(photo, event, actions.nextPhoto),
       (open, ended) => {
         if (ended) setTimeout(() => end && begin(), TURN);
-        if (open && seen) void photo?.resync().catch(() => undefined); // the stream tells of the next failure
+        if (open && seen) void photo?.resync(actions.nextPhoto).catch(() => undefined); // the stream tells of the next failure
         seen = true;
         if (!open) store.set({ online: false });
         else if (!photo?.queue.unsent) store.set({ online: true });
@@ -231,7 +231,7 @@ function keepEvents() {
     if (document.hidden) void api.health().catch(() => undefined); // a hidden tab keeps its photo by this
   }, WORD);
   setInterval(() => {
-    if (!document.hidden && store.now.photo?.readonly) void photo?.resync().catch(() => undefined); // asked again soon
+    if (!document.hidden && store.now.photo?.readonly) void photo?.resync(actions.nextPhoto).catch(() => undefined); // asked again soon
   }, TURN);
   addEventListener("pagehide", leave);
   addEventListener("beforeunload", (event) => {

@@ -40,7 +40,7 @@ const REACTIONS = {
     if (estimate?.exact !== undefined) store.set({ estimate: estimate.exact });
     scene.showMatte(matte);
     if (matte.kind === "exact") {
-      void photo.mattes.find();
+      void photo.mattes.find(matte.run);
       const isAsked = matte.run === photo.mattes.asked;
       if (isAsked && matte.sequence === painted) photo.mattes.show(); // who has painted on goes on
       else if (isAsked) photo.say("The exact matte is ready, from older paint.", "good");
@@ -48,17 +48,17 @@ const REACTIONS = {
     if (matte.sequence !== painted && fact) photo.mattes.soon();
   },
 
-  failed(photo, { run, error, cancelled }) {
-    if (photo.store.now.run?.run === run) photo.store.set({ run: null });
+  failed(photo, { run, save, error, cancelled }) {
+    if (run && photo.store.now.run?.run === run) photo.store.set({ run: null });
     if (cancelled) return;
     photo.say(sentence(error), "bad");
+    if (!save) return; // a save that waited for the run tells of itself
     photo.mattes.accepting = false;
     photo.store.set({ saving: null });
   },
 
-  saved(photo, { files, sequence, error, approved }, goOn) {
+  saved(photo, { files, sequence, approved }, goOn) {
     photo.store.set({ saving: null });
-    if (error) return photo.say(sentence(error), "bad");
     const names = files.map((/** @type {{name: string}} */ { name }) => name);
     photo.store.set({ saved: sequence });
     const saved = names.length ? `Saved ${names.join(", ")}.` : "";

@@ -14,6 +14,7 @@ export class Mattes {
     this.asked = 0;
     /** Whether the photo is left when it is saved. */
     this.accepting = false;
+    this._found = 0; // the run whose doubtful places are asked for
   }
 
   /** Makes a matte when nothing has changed for a moment. */
@@ -75,21 +76,28 @@ export class Mattes {
     if (run) void this._photo.api.cancel(this._photo.id, run.run).catch((error) => this._photo.say(error.message, "bad"));
   }
 
-  async find() {
+  /** @param {number} run that has doubtful places */
+  async find(run) {
+    if (run === this._found) return;
+    this._found = run;
     try {
       this._photo.store.set({ findings: (await this._photo.api.findings(this._photo.id)).findings, finding: -1 });
     } catch {
+      this._found = 0;
       this._photo.store.set({ findings: null, finding: -1 }); // they can be asked for again with the next matte
     }
   }
 
   /** @param {import("./api.js").SaveWish} wish */
   async save(wish) {
+    if (this._photo.store.now.saving) return;
+    this._photo.store.set({ saving: "…" });
     try {
       await this._photo.sent();
       const { save } = await this._photo.api.save(this._photo.id, wish);
-      this._photo.store.set({ saving: save });
+      if (this._photo.store.now.saving === "…") this._photo.store.set({ saving: save }); // else its end came before this answer
     } catch (error) {
+      this._photo.store.set({ saving: null });
       this.accepting = false;
       this._photo.say(sentence(/** @type {Error} */ (error).message), "bad");
     }

@@ -1,6 +1,7 @@
 /**
  * The open photo: what is painted and proposed, between the store, the scene and the server.
  */
+import { react } from "./events.js";
 import { Mattes } from "./mattes.js";
 import { Proposals } from "./proposals.js";
 import { sentence } from "./sentence.js";
@@ -54,6 +55,8 @@ export class OpenPhoto {
     if (begun.box && fact.painted) store.set({ box: begun.box });
     store.set({ begun: fact.painted ? (begun.source ?? null) : null });
     this.sync(fact);
+    const { going } = fact;
+    if (going && !fact.readonly) store.set({ run: going.run, proposing: going.proposing, saving: going.saving }); // before a reload
   }
 
   /**
@@ -68,15 +71,31 @@ export class OpenPhoto {
     this.store.set({ photo: fact, painted, undoable, redoable, band, matte, saved, hasBase, box });
     this.store.set({ estimate: fact.estimate?.exact ?? null });
     this.scene.showMatte(matte);
-    if (matte?.kind === "exact") void this.mattes.find();
+    if (matte?.kind === "exact") void this.mattes.find(matte.run);
   }
 
-  /** Asks the server for its state, after a pause of its events. */
-  async resync() {
+  /**
+   * Asks the server for its state, after a pause of its events. What ended meanwhile is told as if the event had come.
+   * @param {() => void} [goOn] opens the next photo
+   */
+  async resync(goOn = () => {}) {
+    const { run, proposing, saving } = this.store.now;
     const fact = await this._opened();
     if (this.queue.unsent === 0) this.queue.last = fact.sequence;
-    this.store.set({ run: null, proposing: null });
     this.sync(fact);
+    const { ended = [], ...going } = fact.going ?? { run: null, proposing: null, saving: null };
+    for (const event of ended) {
+      const isAwaited = event.save ? event.save === saving
+        : event.proposal ? event.proposal === proposing
+        : run !== null && run.run === (event.matte?.run ?? event.run);
+      if (isAwaited) react(this, event, goOn);
+    }
+    const { now } = this.store;
+    if (now.run === run) this.store.set({ run: fact.readonly ? null : going.run });
+    if (now.proposing === proposing && proposing !== "…") this.store.set({ proposing: fact.readonly ? null : going.proposing });
+    if (now.saving !== saving || saving === "…") return;
+    this.store.set({ saving: fact.readonly ? null : going.saving });
+    if (saving && !going.saving) this.say("The server was started anew before the files were saved. Save again.", "bad");
   }
 
   /** What the server says of the photo. One that was started anew has other words for its photos. */

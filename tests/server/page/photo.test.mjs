@@ -1,0 +1,76 @@
+import assert from "node:assert/strict";
+import { afterEach, test } from "node:test";
+
+import { react } from "../../../mattecli/server/static/events.js";
+import { factOf, opened, settled } from "./photos.mjs";
+
+/** @type {import("../../../mattecli/server/static/photo.js").OpenPhoto[]} */
+const photos = [];
+const openedHere = (parts) => {
+  const made = opened(parts);
+  photos.push(made.photo);
+  return made;
+};
+afterEach(() => photos.splice(0).forEach((photo) => photo.close())); // no timer goes on
+
+const going = (fields) => ({ run: null, proposing: null, saving: null, ended: [], ...fields });
+
+test("what a tab missed while it was hidden is told when it is seen again", async () => {
+  const ended = [
+    { type: "saved", photo: "a", save: "s", files: [{ product: "alpha", name: "a_alpha.png" }], sequence: 4, approved: false },
+    { type: "proposal", photo: "a", proposal: "p", inside: 0, outside: 0, notes: [] },
+    { type: "failed", photo: "a", run: 7, error: "the memory ran out", cancelled: false },
+  ];
+  let went = 0;
+  const { photo, store, of } = openedHere({ answers: { open: async () => factOf({ going: going({ ended }) }) } });
+  store.set({ saving: "s", proposing: "p", run: { run: 7, kind: "exact", share: 0, left: null } });
+  photo.mattes.accepting = true;
+  await photo.resync(() => went++);
+  await settled();
+  assert.deepEqual([store.now.saving, store.now.proposing, store.now.run], [null, null, null]);
+  assert.equal(store.now.saved, 4);
+  assert.deepEqual(of("operate").map(([, , { kind, proposal }]) => [kind, proposal]), [["base", "p"]]);
+  assert.equal(went, 1, "an accepted photo gives way to the next one");
+});
+
+test("what still goes on is taken over, with its progress", async () => {
+  const run = { run: 9, kind: "exact", share: 0.5, left: 12 };
+  const still = going({ run, proposing: "p", saving: "s", ended: [{ type: "saved", photo: "a", save: "old", files: [], sequence: 1 }] });
+  const { photo, store } = openedHere({ answers: { open: async () => factOf({ going: still }) } });
+  store.set({ saving: "s", proposing: "p" });
+  await photo.resync();
+  assert.deepEqual([store.now.run, store.now.proposing, store.now.saving, store.now.saved], [run, "p", "s", null]);
+});
+
+test("a page that is loaded again shows the run and the save that go on", () => {
+  const run = { run: 9, kind: "exact", share: 0.5, left: 12 };
+  const { store } = openedHere({ fact: factOf({ going: going({ run, saving: "s" }) }) });
+  assert.deepEqual([store.now.run, store.now.saving], [run, "s"]);
+});
+
+test("the matte that was asked for is shown though its event was missed", async () => {
+  const matte = { run: 7, kind: "exact", sequence: 4, box: null };
+  const ended = [{ type: "matte", photo: "a", matte, estimate: { exact: 3 } }];
+  const { photo, store, of } = openedHere({ answers: { open: async () => factOf({ matte, going: going({ ended }) }) } });
+  store.set({ run: { run: 7, kind: "exact", share: 0.1, left: 9 }, view: "labels" });
+  photo.mattes.asked = 7;
+  await photo.resync();
+  assert.deepEqual([store.now.run, store.now.view, store.now.matte], [null, "cutout", matte]);
+  assert.equal(of("findings").length, 1, "its doubtful places are asked for once");
+});
+
+test("a save of a server that was started anew ends with a sentence", async () => {
+  const { photo, store } = openedHere();
+  store.set({ saving: "s" });
+  await photo.resync();
+  assert.equal(store.now.saving, null);
+  assert.match(store.now.message.text, /started anew/);
+});
+
+test("a save whose end comes before the answer to it does not wait for ever", async () => {
+  const early = { type: "saved", photo: "a", save: "s", files: [], sequence: 4, approved: false };
+  const answers = { save: async () => (react(made.photo, early, () => {}), { save: "s" }) };
+  const made = openedHere({ answers });
+  await made.photo.mattes.save({ products: ["trimap"] });
+  assert.deepEqual([made.store.now.saving, made.store.now.saved], [null, 4]);
+});
