@@ -18,13 +18,8 @@ export function react(photo, event, goOn) {
 
 /** @type {Record<string, (photo: OpenPhoto, event: ServerEvent, goOn: () => void) => void>} */
 const REACTIONS = {
-  proposal(photo, { proposal, error, cancelled, inside, outside, notes }) {
-    const { proposing } = photo.store.now;
-    if (proposing !== proposal && proposing !== "…") return; // a newer one is being made
-    if (cancelled) return;
-    if (!error) return photo.proposals.lay({ proposal, inside, outside, notes: notes ?? [] });
-    photo.store.set({ proposing: null });
-    photo.say(sentence(error), "bad");
+  proposal(photo, event) {
+    photo.proposals.told(event);
   },
 
   progress({ store }, { run, share, left }) {

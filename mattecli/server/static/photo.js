@@ -92,7 +92,8 @@ export class OpenPhoto {
     }
     const { now } = this.store;
     if (now.run === run) this.store.set({ run: fact.readonly ? null : going.run });
-    if (now.proposing === proposing && proposing !== "…") this.store.set({ proposing: fact.readonly ? null : going.proposing });
+    const dropped = fact.readonly || this.proposals.dropped.has(going.proposing ?? "");
+    if (now.proposing === proposing && proposing !== "…") this.store.set({ proposing: dropped ? null : going.proposing });
     if (now.saving !== saving || saving === "…") return;
     this.store.set({ saving: fact.readonly ? null : going.saving });
     if (saving && !going.saving) this.say("The server was started anew before the files were saved. Save again.", "bad");
@@ -142,9 +143,10 @@ export class OpenPhoto {
    * @param {Shape | null} [shape]
    */
   do(operation, shape = null) {
-    if (this.store.now.photo?.readonly) return this.refuse();
-    this.queue.add(operation, shape);
+    if (this.store.now.photo?.readonly) return void this.refuse();
+    const entry = this.queue.add(operation, shape);
     this.viewer.invalidate();
+    return entry;
   }
 
   /** @returns {void} */
@@ -193,13 +195,18 @@ export class OpenPhoto {
   undo() {
     const { undoable } = this.store.now;
     if (undoable + this.queue.unsent === 0) return this.say("There is nothing to undo.");
-    const refined = this.proposals.refined === this.queue.last; // the proposal that followed a stroke goes with it
+    const { refined } = this.proposals;
+    const follows = refined?.entry.sequence === this.queue.last;
+    this.proposals.drop();
     this.do({ kind: "undo" });
-    if (refined && undoable > 1) this.do({ kind: "undo" });
+    if (!refined || !follows) return;
+    if (refined.undoable === null) refined.undone = true; // its answer says
+    else if (refined.undoable && undoable > 1) this.do({ kind: "undo" }); // the stroke that it followed
   }
 
   redo() {
     if (this.store.now.redoable + this.queue.unsent === 0) return this.say("There is nothing to redo.");
+    this.proposals.drop();
     this.do({ kind: "redo" });
   }
 
@@ -235,9 +242,14 @@ export class OpenPhoto {
     if (kind === "band" || answer.refused) this.scene.band = null;
     if (kind === "base" || kind === "undo" || kind === "redo") this.scene.renewBase();
     if (answer.refused) this.say(sentence(answer.refused), "bad");
-    const before = this.store.now.painted;
+    const { painted: before, undoable: steps } = this.store.now;
+    const { refined } = this.proposals;
+    if (refined?.entry.operation === operation) refined.undoable = undoable > steps;
+    if (kind === "undo" || kind === "redo") this.proposals.drop();
     this.store.set({ painted, undoable, redoable, band, hasBase: band.reach > 0 });
     this.queue.settle((entry) => this.scene.drawn(entry));
+    const undoes = this.queue.entries.every((entry) => entry.state === "answered" || entry.operation.kind === "undo");
+    if (refined?.entry.operation === operation && refined.undone && refined.undoable && undoes) this.do({ kind: "undo" });
     if (painted === before) return;
     const refines = (kind === "stroke" || kind === "polygon" || kind === "fill") && label !== 128;
     if (refines) this.proposals.soon();

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { afterEach, test } from "node:test";
 
 import { react } from "../../../mattecli/server/static/events.js";
-import { factOf, opened, settled } from "./photos.mjs";
+import { factOf, later, opened, settled } from "./photos.mjs";
 
 /** @type {import("../../../mattecli/server/static/photo.js").OpenPhoto[]} */
 const photos = [];
@@ -73,4 +73,77 @@ test("a save whose end comes before the answer to it does not wait for ever", as
   const made = openedHere({ answers });
   await made.photo.mattes.save({ products: ["trimap"] });
   assert.deepEqual([made.store.now.saving, made.store.now.saved], [null, 4]);
+});
+
+const refining = { begun: "box", hasBase: true, refining: true };
+const base = { inside: 0, outside: 0, reach: 64 };
+const stroke = { points: [[9, 9, 4]], closed: false, label: 255, over: [0, 128, 255] };
+const proposed = { type: "proposal", photo: "a", proposal: "p", inside: 0, outside: 0, notes: [] };
+const kinds = (of) => of("operate").map(([, , { kind }]) => kind);
+const rest = (time) => new Promise((done) => setTimeout(done, time));
+
+/** Numbers as the server gives them; a base changes nothing. */
+function counting({ pushes = true } = {}) {
+  let undoable = 4;
+  return async (_, sequence, { kind }) => {
+    undoable += kind === "undo" ? -1 : kind === "base" && !pushes ? 0 : 1;
+    const painted = kind === "base" && !pushes ? sequence - 1 : sequence;
+    return { answer: { sequence, refused: "", changed: [], painted, undoable, redoable: 1, band: base }, tiles: [] };
+  };
+}
+
+test("a stroke that is taken back at once is not refined", async () => {
+  const { photo, store, of } = openedHere({ answers: { propose: async () => ({ proposal: "p" }) } });
+  store.set(refining);
+  photo.paint(stroke);
+  photo.undo();
+  await settled();
+  await rest(350);
+  assert.equal(of("propose").length, 0);
+});
+
+test("a refinement of a stroke that was taken back is not laid, so it can be done again", async () => {
+  for (const early of [true, false]) {
+    const answer = later();
+    const { photo, store, of } = openedHere({ answers: { propose: () => answer.promise } });
+    store.set(refining);
+    void photo.proposals.make({ source: "box" }, true);
+    await settled();
+    if (!early) answer.give({ proposal: "p" });
+    await settled();
+    photo.undo();
+    if (early) answer.give({ proposal: "p" });
+    await settled();
+    react(photo, proposed, () => {});
+    await settled();
+    assert.deepEqual(kinds(of), ["undo"]);
+    assert.equal(store.now.proposing, null);
+  }
+});
+
+test("an old proposal is not taken for the one that was just asked for", async () => {
+  const answer = later();
+  const { photo, of } = openedHere({ answers: { propose: () => answer.promise } });
+  void photo.proposals.make({ source: "box" });
+  await settled();
+  react(photo, proposed, () => {});
+  react(photo, { ...proposed, proposal: "q" }, () => {}); // it comes before the answer that names it
+  answer.give({ proposal: "q" });
+  await settled();
+  assert.deepEqual(of("operate").map(([, , { proposal }]) => proposal), ["q"]);
+});
+
+test("undo takes a stroke back with its refinement, but nothing more where that changed nothing", async () => {
+  for (const pushes of [true, false]) {
+    for (const waits of [true, false]) {
+      const { photo, store, of } = openedHere({ answers: { propose: async () => ({ proposal: "p" }), operate: counting({ pushes }) } });
+      store.set(refining);
+      await photo.proposals.make({ source: "box" }, true);
+      react(photo, proposed, () => {});
+      if (waits) await settled();
+      photo.undo();
+      await settled();
+      assert.deepEqual(kinds(of), pushes ? ["base", "undo", "undo"] : ["base", "undo"], `${pushes} ${waits}`);
+    }
+  }
 });
