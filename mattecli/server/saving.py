@@ -194,7 +194,10 @@ class Saving:
             told = [{"product": product, "name": path.name} for product, path in begun.files.items()]
             told += [{"product": "alpha", "name": path.name} for path in approved]
             sequence = begun.number if found is None else found.sequence
-            self._end(begun, "saved", files=told, sequence=sequence, approved=begun.batch is not None)
+            progress = self._sessions.progress(begun.word)
+            self._end(
+                begun, "saved", files=told, sequence=sequence, progress=progress, approved=begun.batch is not None
+            )
 
     def _end(self, begun: _Begun, kind: str, **facts: Any) -> None:
         """Tell of the end of a save, and keep it for a page that does not hear of it."""

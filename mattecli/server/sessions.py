@@ -77,9 +77,13 @@ class Sessions:
     def listing(self) -> list[dict[str, Any]]:
         """The photos in their order, with how far each is."""
         return [
-            {"id": entry.word, "name": entry.path.name, "state": self._progress(entry.path)}
-            for entry in self._entries.values()
+            {"id": word, "name": entry.path.name, "state": self.progress(word)} for word, entry in self._entries.items()
         ]
+
+    def progress(self, word: str) -> str:
+        """How far a photo is."""
+        path = self._entry(word).path
+        return "done" if self._approved(path) else self._states.progress(path)
 
     def hear(self, tab: str | None) -> None:
         """Note that a tab lives."""
@@ -194,9 +198,6 @@ class Sessions:
     def _lay(self, photo: Photo) -> None:
         if (start := self._start_of(photo)) is not None:
             start.lay(photo)
-
-    def _progress(self, path: Path) -> str:
-        return "done" if self._approved(path) else self._states.progress(path)
 
     def _gone(self, tab: str) -> bool:
         return not self._listens(tab) and self._clock() - self._heard.get(tab, -SILENT) >= SILENT

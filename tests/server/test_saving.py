@@ -319,3 +319,7 @@ def test_a_page_that_opens_the_photo_is_told_of_its_save(photo: Path, tmp_path: 
     going = page.open()["going"]
     assert (going["saving"], going["ended"]) == (None, [event])
     page.close()
+
+
+def test_the_end_of_a_save_says_how_far_the_photo_is(page: Page) -> None:
+    assert save(page, "trimap")["progress"] == "done"

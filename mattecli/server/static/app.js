@@ -16,6 +16,8 @@ import { fillToolbar } from "./panels/toolbar.js";
 import { fillTop } from "./panels/top.js";
 import { fillWipe, takeDrops } from "./panels/wipe.js";
 import { OpenPhoto } from "./photo.js";
+import { resync } from "./reopening.js";
+import { Saves } from "./saves.js";
 import { sentence } from "./sentence.js";
 import { Store, initialFields } from "./state.js";
 import { tabWord } from "./tab.js";
@@ -31,6 +33,7 @@ const compose = composer();
 /** @type {OpenPhoto | null} */
 let photo = null;
 let opening = 0;
+const saves = new Saves();
 let usualSize = store.now.size; // of the brush, until another one is chosen
 
 const picture = /** @type {HTMLCanvasElement} */ (byId("picture"));
@@ -116,7 +119,7 @@ async function open(id) {
     leave();
     const { box, findings, finding, seen, run, proposing, saving } = initialFields();
     store.set({ box, findings, finding, seen, run, proposing, saving, exposure: 0, gamma: 1, message: null });
-    photo = new OpenPhoto({ api, store, viewer, fact, compose });
+    photo = new OpenPhoto({ api, store, viewer, fact, compose, saves });
     photo.scene.setFinish(store.now.finish);
     if (!fact.matte) photo.mattes.soon(); // there is none after a restart
     const judged = store.now.session?.report && fact.matte; // a batch's photo is looked at first
@@ -211,7 +214,7 @@ function keepEvents() {
       (event) => photo && react(photo, event, actions.nextPhoto),
       (open, ended) => {
         if (ended) setTimeout(() => end && begin(), TURN);
-        if (open && seen) void photo?.resync(actions.nextPhoto).catch(() => undefined); // the stream tells of the next failure
+        if (open && seen && photo) void resync(photo, actions.nextPhoto).catch(() => undefined); // the stream tells of the next failure
         seen = true;
         if (!open) store.set({ online: false });
         else if (!photo?.queue.unsent) store.set({ online: true });
@@ -231,7 +234,7 @@ function keepEvents() {
     if (document.hidden) void api.health().catch(() => undefined); // a hidden tab keeps its photo by this
   }, WORD);
   setInterval(() => {
-    if (!document.hidden && store.now.photo?.readonly) void photo?.resync(actions.nextPhoto).catch(() => undefined); // asked again soon
+    if (photo && !document.hidden && store.now.photo?.readonly) void resync(photo, actions.nextPhoto).catch(() => undefined); // asked again soon
   }, TURN);
   addEventListener("pagehide", leave);
   addEventListener("beforeunload", (event) => {

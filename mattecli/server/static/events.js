@@ -12,8 +12,32 @@ import { sentence } from "./sentence.js";
  * @param {() => void} goOn opens the next photo
  */
 export function react(photo, event, goOn) {
-  if (event.photo !== undefined && event.photo !== photo.id) return;
+  const isOther = (event.photo ?? photo.id) !== photo.id;
+  const name = event.save ? photo.saves.end(event) : undefined;
+  if (isOther && event.save) return ended(photo, event, name);
+  if (isOther) return;
   REACTIONS[event.type]?.(photo, event, goOn);
+}
+
+/**
+ * The save of a photo that is not the open one has ended: the film strip shows it, and the tab that began it tells of it.
+ * @param {OpenPhoto} photo any of the page
+ * @param {ServerEvent} event
+ * @param {string} [name] of the other photo, where this tab began to save it
+ */
+export function ended(photo, { photo: id, files, progress, error, approved }, name) {
+  if (progress) photo.mark(id ?? "", progress);
+  if (name === undefined) return;
+  photo.tell(error ? sentence(error) : saved(files, approved), error ? "bad" : "good", name);
+}
+
+/**
+ * @param {{name: string}[]} files
+ * @param {boolean} approved
+ */
+function saved(files, approved) {
+  const names = files.map(({ name }) => name);
+  return `${approved ? "Approved. " : ""}${names.length ? `Saved ${names.join(", ")}.` : ""}`.trim();
 }
 
 /** @type {Record<string, (photo: OpenPhoto, event: ServerEvent, goOn: () => void) => void>} */
@@ -54,10 +78,8 @@ const REACTIONS = {
 
   saved(photo, { files, sequence, approved }, goOn) {
     photo.store.set({ saving: null });
-    const names = files.map((/** @type {{name: string}} */ { name }) => name);
     photo.store.set({ saved: sequence });
-    const saved = names.length ? `Saved ${names.join(", ")}.` : "";
-    photo.say(approved ? `Approved. ${saved}`.trim() : saved, "good");
+    photo.say(saved(files, approved), "good");
     if (photo.mattes.accepting) goOn();
   },
 

@@ -1,4 +1,5 @@
 /** The mattes of the open photo: made, waited for, judged and saved. */
+import { ended } from "./events.js";
 import { sentence } from "./sentence.js";
 
 const PAUSE = 700; // milliseconds after the last change before a matte is made
@@ -58,6 +59,7 @@ export class Mattes {
       await this._photo.sent();
       const { run } = await this._photo.api.matte(this._photo.id, kind, kind === "preview" && small ? [left, top, right, bottom] : undefined);
       if (asked) this.asked = run;
+      if (this._photo.closed && !asked) return void (await this._photo.api.cancel(this._photo.id, run));
       if (this._photo.store.now.matte?.run !== run) this._photo.store.set({ run: { run, kind, share: 0, left: null } });
     } catch (error) {
       this._photo.say(sentence(/** @type {Error} */ (error).message), "bad");
@@ -81,7 +83,8 @@ export class Mattes {
     if (run === this._found) return;
     this._found = run;
     try {
-      this._photo.store.set({ findings: (await this._photo.api.findings(this._photo.id)).findings, finding: -1 });
+      const { findings } = await this._photo.api.findings(this._photo.id);
+      this._photo.store.set({ findings, finding: -1 });
     } catch {
       this._found = 0;
       this._photo.store.set({ findings: null, finding: -1 }); // they can be asked for again with the next matte
@@ -95,11 +98,13 @@ export class Mattes {
     try {
       await this._photo.sent();
       const { save } = await this._photo.api.save(this._photo.id, wish);
+      const early = this._photo.saves.begin(save, this._photo.name);
+      if (early && this._photo.closed) ended(this._photo, early, this._photo.name);
       if (this._photo.store.now.saving === "…") this._photo.store.set({ saving: save }); // else its end came before this answer
     } catch (error) {
       this._photo.store.set({ saving: null });
       this.accepting = false;
-      this._photo.say(sentence(/** @type {Error} */ (error).message), "bad");
+      this._photo.tell(sentence(/** @type {Error} */ (error).message), "bad");
     }
   }
 

@@ -1,11 +1,13 @@
 /**
  * The open photo: what is painted and proposed, between the store, the scene and the server.
  */
-import { react } from "./events.js";
 import { Mattes } from "./mattes.js";
 import { Proposals } from "./proposals.js";
 import { sentence } from "./sentence.js";
-import { OperationQueue, Refusal } from "./paint/stroke.js";
+import { reopened } from "./reopening.js";
+import { Saves } from "./saves.js";
+import { Store } from "./state.js";
+import { OperationQueue } from "./paint/stroke.js";
 import { Scene } from "./view/scene.js";
 
 /**
@@ -17,7 +19,7 @@ import { Scene } from "./view/scene.js";
  * @typedef {import("./paint/stroke.js").Operation} Operation
  * @typedef {import("./paint/stroke.js").Shape} Shape
  * @typedef {{api: Api, store: PageStore, viewer: Viewer, fact: OpenFact,
- *   compose: import("./view/scene.js").Options["compose"]}} Parts
+ *   compose: import("./view/scene.js").Options["compose"], saves?: Saves}} Parts
  */
 
 /** Layers of a matte, which are those of its run. */
@@ -25,9 +27,14 @@ const MATTED = new Set(["alpha", "finished", "colours"]);
 
 export class OpenPhoto {
   /** @param {Parts} parts */
-  constructor({ api, store, viewer, fact, compose }) {
+  constructor({ api, store, viewer, fact, compose, saves = new Saves() }) {
     this.api = api;
+    /** What the page shows; once the photo is left, fields that nobody sees, so that late answers change nothing. */
     this.store = store;
+    this._page = store;
+    this.saves = saves;
+    this.name = fact.name;
+    this.closed = false;
     this.viewer = viewer;
     this.id = fact.id;
     this.queue = new OperationQueue({
@@ -36,11 +43,11 @@ export class OpenPhoto {
       answered: (entry, answer) => this._answered(entry, answer),
       failed: (_, error) => this.say(error.message, "bad"),
       behind: async () => {
-        const now = await this._opened();
+        const now = await reopened(this);
         this.sync(now);
         return now.readonly ? null : now.sequence;
       },
-      changed: () => store.set({ unsent: this.queue?.unsent ?? 0, online: this.queue?.online ?? true }),
+      changed: () => this.store.set({ unsent: this.queue?.unsent ?? 0, online: this.queue?.online ?? true }),
     });
     this.scene = new Scene({
       levels: fact.levels,
@@ -75,51 +82,21 @@ export class OpenPhoto {
   }
 
   /**
-   * Asks the server for its state, after a pause of its events. What ended meanwhile is told as if the event had come.
-   * @param {() => void} [goOn] opens the next photo
-   */
-  async resync(goOn = () => {}) {
-    const { run, proposing, saving } = this.store.now;
-    const fact = await this._opened();
-    if (this.queue.unsent === 0) this.queue.last = fact.sequence;
-    this.sync(fact);
-    const { ended = [], ...going } = fact.going ?? { run: null, proposing: null, saving: null };
-    for (const event of ended) {
-      const isAwaited = event.save ? event.save === saving
-        : event.proposal ? event.proposal === proposing
-        : run !== null && run.run === (event.matte?.run ?? event.run);
-      if (isAwaited) react(this, event, goOn);
-    }
-    const { now } = this.store;
-    if (now.run === run) this.store.set({ run: fact.readonly ? null : going.run });
-    const dropped = fact.readonly || this.proposals.dropped.has(going.proposing ?? "");
-    if (now.proposing === proposing && proposing !== "…") this.store.set({ proposing: dropped ? null : going.proposing });
-    if (now.saving !== saving || saving === "…") return;
-    this.store.set({ saving: fact.readonly ? null : going.saving });
-    if (saving && !going.saving) this.say("The server was started anew before the files were saved. Save again.", "bad");
-  }
-
-  /** What the server says of the photo. One that was started anew has other words for its photos. */
-  async _opened() {
-    try {
-      return await this.api.open(this.id);
-    } catch (error) {
-      if (!(error instanceof Refusal) || error.status !== 404) throw error;
-      const session = await this.api.session();
-      const same = session.photos.find(({ name }) => name === this.store.now.photo?.name);
-      if (!same) throw error;
-      this.id = same.id;
-      this.store.set({ session });
-      return await this.api.open(this.id);
-    }
-  }
-
-  /**
    * @param {string} text
    * @param {"good" | "bad" | "plain"} [kind]
    */
   say(text, kind = "plain") {
     this.store.set({ message: { text, kind } });
+  }
+
+  /**
+   * Says something that matters also after the photo was left; then with its name.
+   * @param {string} text
+   * @param {"good" | "bad"} kind
+   * @param {string} [name] of another photo
+   */
+  tell(text, kind, name = this.closed ? this.name : "") {
+    this._page.set({ message: { text: name ? `${name}: ${text}` : text, kind } });
   }
 
   /**
@@ -263,20 +240,30 @@ export class OpenPhoto {
 
   /** Waits until the server has every operation. */
   async sent() {
-    while (this.queue.unsent) await new Promise((done) => setTimeout(done, 30));
+    while (this.queue.unsent && !this.closed) await new Promise((done) => setTimeout(done, 30));
+  }
+
+  /**
+   * Notes in the film strip how far a photo is.
+   * @param {string} id
+   * @param {import("./api.js").PhotoFact["state"]} state
+   */
+  mark(id, state) {
+    const { session } = this._page.now;
+    if (!session) return;
+    const photos = session.photos.map((one) => (one.id === id ? { ...one, state } : one));
+    this._page.set({ session: { ...session, photos } });
   }
 
   /** Stops sending, and leaves in the film strip what became of the photo. */
   close() {
-    const { session, painted, saved } = this.store.now;
-    if (session && painted) {
-      const state = /** @type {"done" | "started"} */ (saved === painted ? "done" : "started");
-      const photos = session.photos.map((one) => (one.id === this.id ? { ...one, state } : one));
-      this.store.set({ session: { ...session, photos } });
-    }
+    const { painted, saved } = this.store.now;
+    if (painted) this.mark(this.id, saved === painted ? "done" : "started");
     this.mattes.close();
     this.proposals.close();
     this.queue.close();
+    this.closed = true;
+    this.store = new Store({ ...this.store.now });
   }
 }
 

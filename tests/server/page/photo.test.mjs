@@ -2,6 +2,8 @@ import assert from "node:assert/strict";
 import { afterEach, test } from "node:test";
 
 import { react } from "../../../mattecli/server/static/events.js";
+import { resync } from "../../../mattecli/server/static/reopening.js";
+import { Saves } from "../../../mattecli/server/static/saves.js";
 import { factOf, later, opened, settled } from "./photos.mjs";
 
 /** @type {import("../../../mattecli/server/static/photo.js").OpenPhoto[]} */
@@ -25,7 +27,7 @@ test("what a tab missed while it was hidden is told when it is seen again", asyn
   const { photo, store, of } = openedHere({ answers: { open: async () => factOf({ going: going({ ended }) }) } });
   store.set({ saving: "s", proposing: "p", run: { run: 7, kind: "exact", share: 0, left: null } });
   photo.mattes.accepting = true;
-  await photo.resync(() => went++);
+  await resync(photo, () => went++);
   await settled();
   assert.deepEqual([store.now.saving, store.now.proposing, store.now.run], [null, null, null]);
   assert.equal(store.now.saved, 4);
@@ -38,7 +40,7 @@ test("what still goes on is taken over, with its progress", async () => {
   const still = going({ run, proposing: "p", saving: "s", ended: [{ type: "saved", photo: "a", save: "old", files: [], sequence: 1 }] });
   const { photo, store } = openedHere({ answers: { open: async () => factOf({ going: still }) } });
   store.set({ saving: "s", proposing: "p" });
-  await photo.resync();
+  await resync(photo);
   assert.deepEqual([store.now.run, store.now.proposing, store.now.saving, store.now.saved], [run, "p", "s", null]);
 });
 
@@ -54,7 +56,7 @@ test("the matte that was asked for is shown though its event was missed", async 
   const { photo, store, of } = openedHere({ answers: { open: async () => factOf({ matte, going: going({ ended }) }) } });
   store.set({ run: { run: 7, kind: "exact", share: 0.1, left: 9 }, view: "labels" });
   photo.mattes.asked = 7;
-  await photo.resync();
+  await resync(photo);
   assert.deepEqual([store.now.run, store.now.view, store.now.matte], [null, "cutout", matte]);
   assert.equal(of("findings").length, 1, "its doubtful places are asked for once");
 });
@@ -62,7 +64,7 @@ test("the matte that was asked for is shown though its event was missed", async 
 test("a save of a server that was started anew ends with a sentence", async () => {
   const { photo, store } = openedHere();
   store.set({ saving: "s" });
-  await photo.resync();
+  await resync(photo);
   assert.equal(store.now.saving, null);
   assert.match(store.now.message.text, /started anew/);
 });
@@ -146,4 +148,72 @@ test("undo takes a stroke back with its refinement, but nothing more where that 
       assert.deepEqual(kinds(of), pushes ? ["base", "undo", "undo"] : ["base", "undo"], `${pushes} ${waits}`);
     }
   }
+});
+
+const strip = { photos: [{ id: "a", name: "a.jpg", state: "started" }, { id: "b", name: "b.jpg", state: "untouched" }] };
+const saved = { type: "saved", photo: "a", save: "s", files: [{ product: "alpha", name: "a_alpha.png" }], sequence: 4, progress: "done" };
+const failed = { type: "failed", photo: "a", save: "s", error: "the disk is full" };
+
+/** Photo a, which is saved and then left for photo b on the same page. */
+async function leaving(answers) {
+  const saves = new Saves();
+  const a = openedHere({ answers, saves, fields: { session: strip } });
+  const work = a.photo.mattes.save({ products: ["alpha"] });
+  await settled();
+  a.photo.close();
+  a.store.set({ saving: null, run: null, findings: null, message: null });
+  const b = openedHere({ store: a.store, saves, fact: factOf({ id: "b", name: "b.jpg", painted: 1 }) });
+  return { a, b, store: a.store, work };
+}
+
+test("the end of a save is told though its photo was left, and the film strip shows it", async () => {
+  const { b, store } = await leaving({ save: async () => ({ save: "s" }) });
+  react(b.photo, saved, () => {});
+  assert.equal(store.now.message.text, "a.jpg: Saved a_alpha.png.");
+  assert.equal(store.now.session.photos[0].state, "done");
+  assert.equal(store.now.saved, null, "b is not saved");
+});
+
+test("a save that fails after its photo was left is told, whenever the answers come", async () => {
+  const first = await leaving({ save: async () => ({ save: "s" }) });
+  react(first.b.photo, failed, () => {});
+  assert.equal(first.store.now.message.text, "a.jpg: The disk is full.");
+  for (const refuses of [true, false]) {
+    const answer = later();
+    const late = await leaving({ save: () => answer.promise });
+    if (!refuses) react(late.b.photo, failed, () => {}); // the event comes before the answer that names the save
+    answer.give(refuses ? Promise.reject(new Error("the disk is full")) : { save: "s" });
+    await late.work;
+    assert.equal(late.store.now.message.text, "a.jpg: The disk is full.");
+    assert.equal(late.store.now.saving, null, "b can be saved");
+  }
+});
+
+test("the save of another tab is shown in the film strip, and not told", async () => {
+  const { store, photo } = openedHere({ fields: { session: strip } });
+  react(photo, { ...saved, photo: "b", save: "other" }, () => {});
+  assert.deepEqual([store.now.session.photos[1].state, store.now.message], ["done", null]);
+});
+
+test("late answers of the photo that was left change nothing of the next one", async () => {
+  const [matte, findings] = [later(), later()];
+  const a = openedHere({ answers: { matte: () => matte.promise, findings: () => findings.promise, cancel: async () => ({}) } });
+  void a.photo.mattes.make("exact");
+  void a.photo.mattes.find(3);
+  await settled();
+  a.photo.close();
+  const { store } = a;
+  store.set({ run: null, findings: null, message: null });
+  openedHere({ store, fact: factOf({ id: "b", painted: 1 }) });
+  matte.give({ run: 8 });
+  findings.give({ findings: [{ kind: "hole" }] });
+  await settled();
+  assert.deepEqual([store.now.run, store.now.findings, store.now.message], [null, null, null]);
+  assert.deepEqual(a.of("cancel"), [["a", 8]], "nobody waits for that run");
+});
+
+test("the end of the server is told", () => {
+  const { store, photo } = openedHere();
+  react(photo, { type: "closing", photo: null }, () => {});
+  assert.match(store.now.message.text, /server has ended/);
 });
