@@ -15,6 +15,7 @@ import { fillStrip } from "./panels/strip.js";
 import { fillToolbar } from "./panels/toolbar.js";
 import { fillTop } from "./panels/top.js";
 import { fillWipe, takeDrops } from "./panels/wipe.js";
+import { Opening } from "./opening.js";
 import { OpenPhoto } from "./photo.js";
 import { resync } from "./reopening.js";
 import { Saves } from "./saves.js";
@@ -27,12 +28,14 @@ import { Viewer } from "./view/viewer.js";
 const WORD = 30_000; // milliseconds between signs of life while the tab is hidden
 const TURN = 4_000; // milliseconds before a read-only tab asks whether it may write now
 
+/** @type {import("./state.js").Message} */
+const CUT = { text: "The outline was not closed, so it was not painted.", kind: "plain" };
+
 const store = new Store(initialFields());
 const api = new Api(document.querySelector("meta[name=matte-token]")?.getAttribute("content") ?? "", await tabWord());
 const compose = composer();
 /** @type {OpenPhoto | null} */
 let photo = null;
-let opening = 0;
 const saves = new Saves();
 let usualSize = store.now.size; // of the brush, until another one is chosen
 
@@ -58,8 +61,9 @@ const tools = new Tools({
 });
 const act = (/** @type {string} */ name) => actions[name]?.();
 const finish = finishPanel(store, act, () => photo);
-const parts = { store, viewer, tools, photo: () => photo, open, save: finish.save };
+const parts = { api, store, viewer, tools, photo: () => photo, open, save: finish.save };
 const actions = actionsOf(parts);
+const opening = new Opening(parts);
 
 fillTop(store, act);
 fillToolbar(store, act);
@@ -110,15 +114,14 @@ async function start() {
 /** @param {string} id */
 async function open(id) {
   if (photo?.id === id) return;
-  const turn = ++opening;
   byId("opening").hidden = photo !== null; // the last photo stays until the next one is there
   try {
-    await photo?.sent();
-    const fact = await api.open(id);
-    if (turn !== opening) return;
+    const fact = await opening.fact(id);
+    if (!fact) return;
+    const isCut = tools.forget();
     leave();
     const { box, findings, finding, seen, run, proposing, saving } = initialFields();
-    store.set({ box, findings, finding, seen, run, proposing, saving, exposure: 0, gamma: 1, message: null });
+    store.set({ box, findings, finding, seen, run, proposing, saving, exposure: 0, gamma: 1, message: isCut ? CUT : null });
     photo = new OpenPhoto({ api, store, viewer, fact, compose, saves });
     photo.scene.setFinish(store.now.finish);
     if (!fact.matte) photo.mattes.soon(); // there is none after a restart

@@ -20,6 +20,11 @@ export class Drawing {
     this._last = null;
   }
 
+  /** No line goes on from the last stroke. */
+  forget() {
+    this._last = null;
+  }
+
   /**
    * A stroke of the brush.
    * @param {OpenPhoto} photo

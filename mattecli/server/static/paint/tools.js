@@ -72,6 +72,18 @@ export class Tools {
     return busy;
   }
 
+  /** Whether a pointer is at work. */
+  get busy() {
+    return this._gesture !== null;
+  }
+
+  /** Another photo is opened: nothing of this one goes on there. Says whether an outline was cut short. */
+  forget() {
+    const isCut = this.cancel();
+    this._drawing.forget();
+    return isCut;
+  }
+
   /** @param {1 | -1} direction another size of the brush */
   resize(direction) {
     const { size } = this.store.now;
