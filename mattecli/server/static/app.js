@@ -78,7 +78,7 @@ byId("panel").append(
   finish.element,
 );
 store.watch(["view", "wipe", "wipeAt", "bare", "overlay", "strength", "gamma", "behind", "photo", "matte"], () => viewer.invalidate());
-store.watch(["exposure"], () => photo?.scene.renewPhoto());
+store.watch(["exposure"], ({ exposure }) => photo?.scene.renewPhoto(exposure));
 store.watch(["finish"], ({ finish: options }) => photo?.scene.setFinish(options));
 store.watch(["tool"], ({ tool }) => {
   picture.dataset.cursor = cursorOf(tool);

@@ -108,9 +108,10 @@ export class OpenPhoto {
     const { matte, exact, finish } = this.scene;
     const run = layer === "exact" ? exact?.run : MATTED.has(layer) ? matte?.run : undefined;
     const finished = layer === "finished" || layer === "colours" ? (finish ?? undefined) : undefined;
-    const tiles = await this.api.tiles(this.id, wanted, { exposure: this.store.now.exposure, run, finish: finished });
+    const { exposure } = this.store.now;
+    const tiles = await this.api.tiles(this.id, wanted, { exposure, run, finish: finished });
     if (finished && finish !== this.scene.finish) throw new Error("the edges were changed meanwhile");
-    return tiles;
+    return tiles.map((tile) => (tile.layer === "photo" ? { ...tile, revision: exposure } : tile));
   }
 
   // Painting

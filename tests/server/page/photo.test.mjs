@@ -217,3 +217,42 @@ test("the end of the server is told", () => {
   react(photo, { type: "closing", photo: null }, () => {});
   assert.match(store.now.message.text, /server has ended/);
 });
+
+test("another exposure replaces the tiles that are shown, also those that were on their way", async () => {
+  globalThis.OffscreenCanvas = class { getContext = () => ({ putImageData: () => {} }); };
+  globalThis.ImageData = class {};
+  const answers = [later(), later(), later()];
+  const [asked, drawn] = [[], []];
+  const place = { level: 0, row: 0, column: 0, revision: 0, width: 1, height: 1 };
+  const labels = { ...place, layer: "labels", channels: 1, data: Uint8Array.of(128) };
+  const tiles = (_, wanted, { exposure }) => {
+    const { promise } = answers[asked.push(exposure) - 1];
+    return promise.then((red) => [labels, { ...place, layer: "photo", channels: 3, data: Uint8Array.of(red, 0, 0) }]);
+  };
+  const compose = async ({ photo: [red] }) => (drawn.push(red), new Uint8ClampedArray(4));
+  const { photo, store } = openedHere({ answers: { tiles }, compose });
+  const { scene } = photo;
+  const picked = () => scene.colours(0)(0.5, 0.5)?.[0];
+  const frame = async () => {
+    scene.prepare({ level: 0, top: 0, left: 0, bottom: 1, right: 1 }, [{ kind: "photo", overlay: "tint", strength: 0, gamma: 1 }]);
+    await settled();
+  };
+  await frame();
+  answers[0].give(10);
+  await settled();
+  await frame();
+  assert.deepEqual([drawn, picked()], [[10], 10]);
+  store.set({ exposure: 1 });
+  scene.renewPhoto(1);
+  await frame();
+  store.set({ exposure: 2 });
+  scene.renewPhoto(2);
+  answers[1].give(20);
+  await settled();
+  assert.deepEqual([drawn, picked()], [[10], undefined], "exposure 1 came too late, and tools do not read the old tile");
+  await frame();
+  answers[2].give(40);
+  await settled();
+  await frame();
+  assert.deepEqual([drawn, picked(), asked], [[10, 40], 40, [0, 1, 2]]);
+});

@@ -89,3 +89,17 @@ test("a photo that nobody waits for any more is closed again", async () => {
   assert.deepEqual([await b, await c], [null, { id: "c" }]);
   assert.deepEqual(closed, ["b"], "else no other tab could paint it");
 });
+
+test("tools that read the photo's colours are refused while its exposure is another", () => {
+  for (const tool of ["edge", "pick"]) {
+    const { did, send, store } = toolsWith({ tool, exposure: 1 });
+    send("pointerdown", 10, 10);
+    send("pointerup", 10, 10);
+    assert.deepEqual([did.painted.length, did.picked.length, did.said.length], [0, 0, 1], tool);
+    assert.match(did.said[0], /exposure to 0/);
+    store.set({ exposure: 0 });
+    send("pointerdown", 10, 10);
+    send("pointerup", 10, 10);
+    assert.equal(did.painted.length + did.picked.length, 1, tool);
+  }
+});

@@ -18,6 +18,9 @@ import { Drawing, coalesced } from "./drawing.js";
 export const SMALLEST = 1;
 export const LARGEST = 2000;
 
+/** Why tools that read the photo's colours need it as it is. */
+const EXPOSED = { edge: "The edge brush follows the photo as it is.", pick: "The screen's colour is that of the photo as it is." };
+
 export class Tools {
   /** @param {{viewer: Viewer, store: PageStore, photo: () => OpenPhoto | null, pick: (colour: number[]) => void}} parts */
   constructor({ viewer, store, photo, pick }) {
@@ -123,6 +126,7 @@ export class Tools {
     if (this.store.now.view === "photo" && tool !== "box" && tool !== "pick") this.store.set({ view: "labels" });
     const erasing = this.store.now.eraser || (event.buttons & 32) !== 0;
     if (tool === "brush") return this._drawing.stroke(photo, this._shape(erasing, false), event);
+    if ((tool === "edge" || tool === "pick") && this.store.now.exposure !== 0) return photo.say(`Set the exposure to 0 first. ${EXPOSED[tool]}`), null;
     if (tool === "edge") return this._drawing.edge(photo, this._shape(false, false), event);
     if (tool === "lasso") return this._lasso(event);
     if (tool === "box") return this._box(event);
