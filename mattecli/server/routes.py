@@ -236,9 +236,10 @@ def _add_saving(app: FastAPI, sessions: Sessions, saving: Saving) -> None:
             return {"sequence": exact.sequence, "findings": [place.to_json() for place in places]}
 
     @app.post("/app/photos/{word}/save", status_code=202)
-    def save(word: str, body: Saved, tab: Tab = None) -> dict[str, str]:
+    def save(word: str, body: Saved, tab: Tab = None) -> dict[str, Any]:
         with sessions.using(word, tab=tab, write=True):
-            return {"save": saving.save(word, body.products, body, overwrite=body.overwrite)}
+            name, run = saving.save(word, body.products, body, overwrite=body.overwrite)
+            return {"save": name, "run": run}
 
     @app.get("/app/photos/{word}/download/{product}")
     def download(word: str, product: Product, finish: Annotated[Finish, Query()]) -> Response:

@@ -7,7 +7,7 @@ import secrets
 import threading
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import numpy as np
@@ -55,7 +55,7 @@ class _Going:
     left: float | None = None
     out: Shared | None = None
     known: Shared | None = None
-    then: Callable[[Found | str], None] | None = None
+    then: list[Callable[[Found | str], None]] = field(default_factory=list)
 
 
 class Runs:
@@ -89,13 +89,18 @@ class Runs:
 
         `box` (left, top, right, bottom) is the part that a preview covers. A preview of a whole small photo is an exact
         run. With `deep` it is for more than 8 bits. `then` is called in the end with the matte, or with why there is
-        none; such a run gives way to no preview.
+        none; such a run gives way to no preview. An exact run of the same labels that is going on is not made again:
+        its number is given, and its end is waited for.
         """
         with ExitStack() as stack:
             photo = stack.enter_context(self._sessions.using(word))
             trimap, sequence = photo.snapshot()
             where, level = _place(photo, kind, box)
             whole = level == 0 and where == Box(0, photo.height, 0, photo.width)
+            precision = self.precision(photo, deep=deep)
+            kind = "exact" if whole else kind
+            if kind == "exact" and (same := self._joined(word, sequence, precision, then)) is not None:
+                return same
             size = (-(-where.height // 2**level), -(-where.width // 2**level))
             known = Shared.of(trimap, folder=photo.folder)
             out = Shared(size, np.float32, folder=photo.folder)
@@ -105,18 +110,34 @@ class Runs:
                 photo=word,
                 name=photo.path.name,
                 content=photo.digest,
-                kind="exact" if whole else kind,
+                kind=kind,
                 sequence=sequence,
                 view=photo.view().place,
                 trimap=known.place,
                 out=out.place,
                 box=where,
                 level=level,
-                precision=self.precision(photo, deep=deep),
+                precision=precision,
                 pinned=then is not None,
             )
-            self._submit(_Going(task, photo, stack.pop_all(), out=out, known=known, then=then))
+            self._submit(_Going(task, photo, stack.pop_all(), out=out, known=known, then=[then] if then else []))
         return number
+
+    def _joined(
+        self, word: str, sequence: int, precision: str, then: Callable[[Found | str], None] | None
+    ) -> int | None:
+        """The exact run of these labels that is going on, whose end `then` now waits for, too; None without one."""
+        with self._lock:
+            for number, going in self._going.items():
+                task = going.task
+                if not isinstance(task, MatteTask) or task.kind != "exact":
+                    continue
+                if (task.photo, task.sequence, task.precision) != (word, sequence, precision):
+                    continue
+                if self._dispatcher.keep(number, pinned=then is not None):
+                    going.then += [then] if then else []
+                    return number
+        return None
 
     def precision(self, photo: Photo, *, deep: bool = False) -> str:
         """The precision of a photo's mattes: that of the command line for outputs of 8 bits, or with `deep` of more.
@@ -250,8 +271,8 @@ class Runs:
             why = reply.sentence if isinstance(reply, Failed) else _CANCELLED
             cancelled = isinstance(reply, Cancelled)
             self._tell_end(task, "failed", run=task.number, error=why, cancelled=cancelled)
-            if going.then is not None:
-                going.then(why)
+            for then in going.then:
+                then(why)
             return
         pixels = out.array.shape[0] * out.array.shape[1]
         self._rate = reply.seconds / pixels
@@ -275,8 +296,8 @@ class Runs:
         photo.mattes.keep(found, on_drop=drop)
         estimate = {"exact": self.estimate(photo.height, photo.width)}
         self._tell_end(task, "matte", matte=found.to_json(), estimate=estimate)
-        if going.then is not None:
-            going.then(found)
+        for then in going.then:
+            then(found)
 
     def _proposed(self, task: ProposalTask, reply: Reply, going: _Going) -> None:
         if isinstance(reply, Proposed):

@@ -70,8 +70,12 @@ class Saving:
         self._lock = threading.Lock()
         self._last: dict[str, tuple[str, dict[str, Any] | None]] = {}  # by photo: its last save, and how it ended
 
-    def save(self, word: str, products: Sequence[Product], finish: Finish, *, overwrite: bool = False) -> str:
-        """Save products of a photo, and give the word of this save; the events `saved` or `failed` tell of its end.
+    def save(
+        self, word: str, products: Sequence[Product], finish: Finish, *, overwrite: bool = False
+    ) -> tuple[str, int | None]:
+        """Save products of a photo, and give the word of this save and the run that it waits for, if it does.
+
+        The events `saved` or `failed` tell of its end.
 
         What can be refused is refused at once. Mattes are those of the labels as they are now: where there is no such
         exact matte, it is made first. Raises `InputError` for a file that exists and was not saved from here, and for a
@@ -106,8 +110,8 @@ class Saving:
         elif current is not None:
             begin(current)
         else:
-            self._runs.matte(word, "exact", deep=deep, then=begin)
-        return name
+            return name, self._runs.matte(word, "exact", deep=deep, then=begin)
+        return name, None
 
     def going(self, word: str) -> dict[str, Any]:
         """The save that goes on for a photo, for a page that opens it, or the event of how the last one ended."""

@@ -147,7 +147,7 @@ export class Api {
   /**
    * @param {string} id
    * @param {SaveWish} wish
-   * @returns {Promise<{save: string}>}
+   * @returns {Promise<{save: string, run: number | null}>} run: the exact matte that it waits for
    */
   save(id, wish) {
     return this._json("POST", `/app/photos/${id}/save`, wish);

@@ -60,10 +60,20 @@ export class Mattes {
       const { run } = await this._photo.api.matte(this._photo.id, kind, kind === "preview" && small ? [left, top, right, bottom] : undefined);
       if (asked) this.asked = run;
       if (this._photo.closed && !asked) return void (await this._photo.api.cancel(this._photo.id, run));
-      if (this._photo.store.now.matte?.run !== run) this._photo.store.set({ run: { run, kind, share: 0, left: null } });
+      this._begun(run, kind);
     } catch (error) {
       this._photo.say(sentence(/** @type {Error} */ (error).message), "bad");
     }
+  }
+
+  /**
+   * A run has begun, or one that goes on is waited for.
+   * @param {number} run
+   * @param {"preview" | "exact"} kind
+   */
+  _begun(run, kind) {
+    const { matte, run: known } = this._photo.store.now;
+    if (matte?.run !== run && known?.run !== run) this._photo.store.set({ run: { run, kind, share: 0, left: null } });
   }
 
   /** Shows the matte instead of the labels that it was made from. */
@@ -97,10 +107,12 @@ export class Mattes {
     this._photo.store.set({ saving: "…" });
     try {
       await this._photo.sent();
-      const { save } = await this._photo.api.save(this._photo.id, wish);
+      const { save, run } = await this._photo.api.save(this._photo.id, wish);
       const early = this._photo.saves.begin(save, this._photo.name);
       if (early && this._photo.closed) ended(this._photo, early, this._photo.name);
-      if (this._photo.store.now.saving === "…") this._photo.store.set({ saving: save }); // else its end came before this answer
+      if (this._photo.store.now.saving !== "…") return; // its end came before this answer
+      this._photo.store.set({ saving: save });
+      if (run) this._begun(run, "exact");
     } catch (error) {
       this._photo.store.set({ saving: null });
       this.accepting = false;

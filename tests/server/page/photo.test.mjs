@@ -256,3 +256,15 @@ test("another exposure replaces the tiles that are shown, also those that were o
   await frame();
   assert.deepEqual([drawn, picked(), asked], [[10, 40], 40, [0, 1, 2]]);
 });
+
+test("a save that waits for a run has its progress, and Cancel ends it", async () => {
+  const { photo, store, of } = openedHere({ answers: { save: async () => ({ save: "s", run: 9 }), cancel: async () => ({}) } });
+  await photo.mattes.save({ products: ["alpha"] });
+  react(photo, { type: "progress", photo: "a", run: 9, share: 0.5, left: 3 }, () => {});
+  assert.deepEqual([store.now.saving, store.now.run], ["s", { run: 9, kind: "exact", share: 0.5, left: 3 }]);
+  photo.mattes.cancel();
+  assert.deepEqual(of("cancel"), [["a", 9]]);
+  store.set({ saving: null });
+  await photo.mattes.save({ products: ["alpha"] });
+  assert.equal(store.now.run.share, 0.5, "a run that is known keeps its progress");
+});
