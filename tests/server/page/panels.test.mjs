@@ -2,8 +2,9 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 
 import { judgePanel } from "../../../mattecli/server/static/panels/matte.js";
+import { fillTop } from "../../../mattecli/server/static/panels/top.js";
 import { Store, initialFields } from "../../../mattecli/server/static/state.js";
-import { documentWith } from "./dom.mjs";
+import { documentWith, named } from "./dom.mjs";
 
 const told = () => new Promise((done) => setImmediate(done)); // the store tells its watchers after a turn
 
@@ -21,4 +22,21 @@ test("the list of doubtful places is that of the last matte, also where their nu
   store.set({ findings: [finding("a loose piece", 70)] });
   await told();
   assert.deepEqual(places(), ["1. A loose piece"]);
+});
+
+test("similar colours are offered only for tools that keep to them", async () => {
+  const { known } = documentWith("views", "zoom", "options", "picture");
+  const store = new Store({ ...initialFields(), tool: "brush" });
+  fillTop(store, () => {});
+  const over = named(known.options, "Where paint may go");
+  const like = over.children.at(-1);
+  store.set({ likeness: 32 });
+  await told();
+  assert.deepEqual([over.value, like.disabled], ["like", false]);
+  store.set({ tool: "lasso" });
+  await told();
+  assert.deepEqual([over.value, like.disabled], ["all", true]);
+  store.set({ tool: "fill" });
+  await told();
+  assert.deepEqual([over.value, like.disabled], ["like", false]);
 });

@@ -103,3 +103,17 @@ test("tools that read the photo's colours are refused while its exposure is anot
     assert.equal(did.painted.length + did.picked.length, 1, tool);
   }
 });
+
+test("brush and fill keep to colours like the one where they begin", () => {
+  const like = [[0, 0, 0], [42, 52, 62]];
+  const { did, send, store } = toolsWith({ tool: "brush", likeness: 32 });
+  send("pointerdown", 10, 10);
+  send("pointerup", 10, 10);
+  store.set({ tool: "fill" });
+  send("pointerdown", 10, 10);
+  assert.deepEqual([did.painted[0].colours, did.filled[0].colours], [like, like]);
+  store.set({ exposure: 1 });
+  send("pointerdown", 10, 10);
+  assert.equal(did.filled.length, 1, "what is similar is not known with another exposure");
+  assert.match(did.said[0], /exposure to 0/);
+});

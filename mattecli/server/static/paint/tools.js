@@ -19,7 +19,15 @@ export const SMALLEST = 1;
 export const LARGEST = 2000;
 
 /** Why tools that read the photo's colours need it as it is. */
-const EXPOSED = { edge: "The edge brush follows the photo as it is.", pick: "The screen's colour is that of the photo as it is." };
+const EXPOSED = {
+  edge: "The edge brush follows the photo as it is.",
+  pick: "The screen's colour is that of the photo as it is.",
+  brush: "Similar colours are those of the photo as it is.",
+  fill: "Similar colours are those of the photo as it is.",
+};
+
+/** The tools whose paint can keep to colours like the one where it begins. */
+export const KEEPS_COLOURS = new Set(["brush", "fill"]);
 
 export class Tools {
   /** @param {{viewer: Viewer, store: PageStore, photo: () => OpenPhoto | null, pick: (colour: number[]) => void}} parts */
@@ -125,13 +133,17 @@ export class Tools {
     if (this.store.now.photo?.readonly) return photo.refuse(), null;
     if (this.store.now.view === "photo" && tool !== "box" && tool !== "pick") this.store.set({ view: "labels" });
     const erasing = this.store.now.eraser || (event.buttons & 32) !== 0;
-    if (tool === "brush") return this._drawing.stroke(photo, this._shape(erasing, false), event);
-    if ((tool === "edge" || tool === "pick") && this.store.now.exposure !== 0) return photo.say(`Set the exposure to 0 first. ${EXPOSED[tool]}`), null;
+    const keeps = this.store.now.likeness !== null && (tool === "brush" || tool === "fill");
+    const reads = keeps || tool === "edge" || tool === "pick";
+    if (reads && this.store.now.exposure !== 0) return photo.say(`Set the exposure to 0 first. ${EXPOSED[tool]}`), null;
+    const colours = keeps ? this._drawing.coloursAt(photo, event) : null;
+    if (keeps && !colours) return photo.say("Begin where the photo is shown, so that its colour there is known."), null;
+    if (tool === "brush") return this._drawing.stroke(photo, { ...this._shape(erasing, false), colours }, event);
     if (tool === "edge") return this._drawing.edge(photo, this._shape(false, false), event);
     if (tool === "lasso") return this._lasso(event);
     if (tool === "box") return this._box(event);
     if (tool === "polygon") return this._corner(event);
-    if (tool === "fill") return this._fill(event);
+    if (tool === "fill") return this._fill(event, colours);
     this._pickAt(event);
     return null;
   }
@@ -202,11 +214,15 @@ export class Tools {
     return null;
   }
 
-  /** @param {PointerEvent} event @returns {null} */
-  _fill(event) {
+  /**
+   * @param {PointerEvent} event
+   * @param {import("./stroke.js").ColourRange | null} colours
+   * @returns {null}
+   */
+  _fill(event, colours) {
     const [x, y] = this.viewer.pointOf(event).map(Math.floor);
     const { width, height } = this.viewer.picture;
-    if (x >= 0 && y >= 0 && x < width && y < height) this._photo()?.fill(x, y, this._shape(this.store.now.eraser, true));
+    if (x >= 0 && y >= 0 && x < width && y < height) this._photo()?.fill(x, y, { ...this._shape(this.store.now.eraser, true), colours });
     return null;
   }
 
