@@ -2,7 +2,6 @@
 import { actionsOf, showFinding } from "./actions.js";
 import { Api } from "./api.js";
 import { react } from "./events.js";
-import { bindingOf } from "./keys.js";
 import { Held } from "./paint/held.js";
 import { Refusal } from "./paint/stroke.js";
 import { Tools } from "./paint/tools.js";
@@ -19,6 +18,7 @@ import { Opening } from "./opening.js";
 import { OpenPhoto } from "./photo.js";
 import { resync } from "./reopening.js";
 import { Saves } from "./saves.js";
+import { cursorOf, listenToKeys } from "./shortcuts.js";
 import { sentence } from "./sentence.js";
 import { Store, initialFields } from "./state.js";
 import { tabWord } from "./tab.js";
@@ -84,7 +84,7 @@ store.watch(["tool"], ({ tool }) => {
   picture.dataset.cursor = cursorOf(tool);
 });
 addEventListener("themechange", () => viewer.invalidate());
-listenToKeys();
+listenToKeys({ store, tools, picture, act });
 holdRuns();
 keepEvents();
 void start();
@@ -151,52 +151,6 @@ function leave() {
   if (!left) return;
   left.close();
   void api.close(left.id).catch(() => undefined); // the server notices the silence of the tab
-}
-
-function listenToKeys() {
-  addEventListener("pointerdown", () => delete document.body.dataset.tabbing);
-  addEventListener("keydown", (event) => {
-    if (event.key === "Tab") document.body.dataset.tabbing = "true"; // the focus is shown on the picture, too
-    const binding = bindingOf(event, Boolean(store.now.session?.report));
-    if (!binding || inControl(event) || (byId("help").matches("[open]") && binding.action !== "help")) return;
-    if (binding.held || event.ctrlKey || event.key.length === 1 || event.target === picture || event.target === document.body || event.key.startsWith("F")) {
-      event.preventDefault();
-    }
-    if (binding.action === "pan") tools.panning = true;
-    else if (binding.action === "bare") store.set({ bare: true });
-    else if (!event.repeat || REPEATED.has(binding.action)) act(binding.action);
-    if (binding.action === "pan") picture.dataset.cursor = "hand";
-  });
-  const released = () => {
-    if (tools.panning) store.set({ tool: store.now.tool });
-    tools.panning = false;
-    store.set({ bare: false });
-    picture.dataset.cursor = cursorOf(store.now.tool);
-  };
-  addEventListener("keyup", (event) => {
-    if (bindingOf(event)?.held) released();
-  });
-  addEventListener("blur", released);
-}
-
-/** @param {import("./state.js").Tool} tool */
-function cursorOf(tool) {
-  return tool === "hand" ? "hand" : tool === "brush" || tool === "edge" ? "none" : "cross";
-}
-
-const REPEATED = new Set(["smaller", "larger", "undo", "redo", "in", "out", "next", "previous", "moveLeft", "moveRight", "moveUp", "moveDown"]);
-
-/**
- * Whether a key belongs to the control that has the focus.
- * @param {KeyboardEvent} event
- */
-function inControl({ target, key, ctrlKey, metaKey }) {
-  if (!(target instanceof HTMLElement) || target === picture) return false;
-  const slides = key.startsWith("Arrow") || key === "Home" || key === "End";
-  if (target.matches("input[type=range]")) return slides && !(ctrlKey || metaKey);
-  const moves = key === " " || key === "Enter" || key.startsWith("Arrow") || key.startsWith("Page") || key === "Home" || key === "End";
-  if (target.matches("input[type=number], input[type=text], select")) return !(ctrlKey || metaKey || key === "Escape" || key === "F1");
-  return moves && target.matches("input, button, summary, a, [role=slider]") && !(ctrlKey || metaKey);
 }
 
 /** Runs pause while a pointer is down on the picture. A word that is lost does no harm. */

@@ -83,6 +83,10 @@ class Part {
     return true;
   }
 
+  querySelector() {
+    return null;
+  }
+
   scrollIntoView() {}
 
   getContext() {

@@ -55,6 +55,20 @@ export function actionButton(text, action, act, properties = {}) {
 }
 
 /**
+ * After the pointer has used a control, the keys go to the picture again; after the keyboard they stay.
+ * @param {HTMLElement} control hears of the pointer and of changes within
+ */
+export function givesFocusBack(control) {
+  let isPointed = false;
+  control.addEventListener("pointerdown", () => (isPointed = true));
+  control.addEventListener("keydown", () => (isPointed = false));
+  control.addEventListener("change", () => {
+    if (isPointed) byId("picture").focus({ preventScroll: true });
+    isPointed = false;
+  });
+}
+
+/**
  * A slider with its name and value. `changed` hears of each value, and whether the slider was let go.
  * @param {{name: string, min: number, max: number, step?: number, text: (value: number) => string,
  *   changed: (value: number, released: boolean) => void}} options
@@ -87,7 +101,9 @@ export function slider({ name, min, max, step = 1, text, changed }) {
 export function check(name, title, changed) {
   const input = make("input", { type: "checkbox" });
   input.addEventListener("change", () => changed(input.checked));
-  return { element: make("label", { title }, input, name), input };
+  const element = make("label", { title }, input, name);
+  givesFocusBack(element);
+  return { element, input };
 }
 
 /**
@@ -100,6 +116,7 @@ export function choice(name, values, changed) {
   const input = make("select", { aria: { label: name }, title: name });
   for (const [value, text] of values) input.append(make("option", { value }, text));
   input.addEventListener("change", () => changed(input.value));
+  givesFocusBack(input);
   return input;
 }
 
