@@ -65,3 +65,17 @@ test("a click on a photo of the film strip leaves the keys to the picture", () =
   frame.send("click", { detail: 1 });
   assert.deepEqual([opened, document.activeElement], [["b"], known.picture]);
 });
+
+test("a held key is let go when it goes up, whatever it is called by then", () => {
+  const { tools, store, window, down, up } = page();
+  down(" ", { code: "Space" });
+  down("Control", { code: "ControlLeft", ctrlKey: true });
+  up(" ", { code: "Space", ctrlKey: true });
+  assert.equal(tools.panning, false);
+  down("\\", { code: "Backslash" });
+  down(" ", { code: "Space" });
+  up("|", { code: "Backslash", shiftKey: true });
+  assert.deepEqual([tools.panning, store.now.bare], [true, false], "each key by itself");
+  window.send("blur");
+  assert.equal(tools.panning, false, "the window was left");
+});
