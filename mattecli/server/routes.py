@@ -57,6 +57,7 @@ def page_app(
     app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None, lifespan=_lifespan(sessions, runs))
     add_errors(app)
     _add_files(app, static, tokens)
+    _add_health(app, sessions)
     _add_photos(app, sessions, events, runs, saving, facts)
     _add_painting(app, sessions)
     _add_runs(app, sessions, runs)
@@ -104,8 +105,11 @@ def _add_files(app: FastAPI, static: Path, tokens: Tokens) -> None:
             headers={"Cache-Control": "no-cache"},
         )
 
+
+def _add_health(app: FastAPI, sessions: Sessions) -> None:
     @app.get("/app/health")
-    def health() -> dict[str, str]:
+    def health(tab: Tab = None) -> dict[str, str]:
+        sessions.hear(tab)  # a hidden tab has no stream of events, and keeps its photo by this
         return {"status": "ok", "version": __version__}
 
 

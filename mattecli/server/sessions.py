@@ -99,8 +99,8 @@ class Sessions:
         self.hear(tab)
         with entry.lock:
             old = entry.photo
-            if old is not None and not entry.used and (old.readonly or old.changed()):
-                self._let_go(entry)  # perhaps the other process has ended since
+            if old is not None and not entry.used and (self._is_old(entry, tab) or old.changed()):
+                self._let_go(entry)
             photo = entry.photo
             if photo is None:
                 try:
@@ -180,6 +180,15 @@ class Sessions:
         if word not in self._entries:
             raise MissingError("there is no such photo here; reload the page")
         return self._entries[word]
+
+    @staticmethod
+    def _is_old(entry: _Entry, tab: str) -> bool:
+        """Whether a photo that another process held is to be read anew: for a new tab, and once that process has ended.
+
+        A tab asks every few seconds, so the photo is not decoded each time.
+        """
+        photo = entry.photo
+        return photo is not None and photo.readonly and (tab not in entry.tabs or photo.state.free)
 
     def _read(self, entry: _Entry) -> Photo:
         self._evict()

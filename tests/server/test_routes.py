@@ -199,7 +199,29 @@ def test_a_tab_that_is_gone_for_long_loses_the_photo(photo: Path, tmp_path: Path
     assert page.open(tab="two")["readonly"] is True
     now[0] = 90
     assert page.open(tab="two")["readonly"] is False
+    now[0] = 170
+    assert page.get("/app/health").status == 200  # a hidden tab has no more than this
+    now[0] = 250
+    assert page.open(tab="one")["readonly"] is True
     page.close()
+
+
+def test_a_photo_that_another_server_holds_is_not_decoded_each_time_that_a_tab_asks(
+    page: Page, photo: Path, tmp_path: Path
+) -> None:
+    page.open()
+    other = page_for(photo, folder=tmp_path)
+    other.open()
+    with other.sessions.using(other.word) as first:
+        pass
+    assert other.open()["readonly"] is True
+    with other.sessions.using(other.word) as again:
+        assert again is first
+    page.operate(1, "stroke", **STROKE)
+    assert other.open(tab="new")["sequence"] == 1, "a new tab has the paint of now"
+    page.close()
+    assert other.open()["readonly"] is False
+    other.close()
 
 
 def test_a_second_server_on_the_photo_is_read_only_and_sees_the_paint(page: Page, photo: Path, tmp_path: Path) -> None:

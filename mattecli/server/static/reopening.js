@@ -12,6 +12,7 @@ import { Refusal } from "./paint/stroke.js";
 export async function resync(photo, goOn = () => {}) {
   const { run, proposing, saving } = photo.store.now;
   const fact = await reopened(photo);
+  if (photo.closed) return void (await photo.api.close(photo.id)); // it was left meanwhile; else no other tab may paint it
   if (photo.queue.unsent === 0) photo.queue.last = fact.sequence;
   photo.sync(fact);
   const { ended = [], ...going } = fact.going ?? { run: null, proposing: null, saving: null };

@@ -268,3 +268,13 @@ test("a save that waits for a run has its progress, and Cancel ends it", async (
   await photo.mattes.save({ products: ["alpha"] });
   assert.equal(store.now.run.share, 0.5, "a run that is known keeps its progress");
 });
+
+test("a photo that is left while the server is asked of it is closed there again", async () => {
+  const answer = later();
+  const { photo, of } = openedHere({ answers: { open: () => answer.promise, close: async () => ({}) } });
+  const asked = resync(photo);
+  photo.close();
+  answer.give(factOf());
+  await asked;
+  assert.deepEqual(of("close"), [["a"]]);
+});
