@@ -8,8 +8,8 @@
  * @typedef {import("./paint/stroke.js").Answer} Answer
  * @typedef {{inside: number, outside: number, reach: number}} Band
  * @typedef {[left: number, top: number, right: number, bottom: number]} BoxList
- * @typedef {{run: number, kind: "preview" | "exact", sequence: number, box: BoxList | null, error?: number | string | null}}
- *   Matte
+ * @typedef {{run: number, kind: "preview" | "exact", sequence: number, box: BoxList | null, error?: number | string | null,
+ *   given?: boolean}} Matte given: it was not made here, so files other than the alpha of a batch are not made of it
  * @typedef {{id: string, name: string, state: "untouched" | "started" | "done" | "failed"}} PhotoFact
  * @typedef {{version: string, photos: PhotoFact[], folder: string, can: Record<string, boolean>, products: string[],
  *   report?: string | null}} SessionFact report: the name of the batch's report that the photos are from

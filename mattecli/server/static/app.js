@@ -6,7 +6,7 @@ import { Held } from "./paint/held.js";
 import { Refusal } from "./paint/stroke.js";
 import { Tools } from "./paint/tools.js";
 import { beginPanel } from "./panels/begin.js";
-import { byId } from "./panels/elements.js";
+import { byId, retitle } from "./panels/elements.js";
 import { finishPanel } from "./panels/finish.js";
 import { judgePanel, mattePanel } from "./panels/matte.js";
 import { fillStatus } from "./panels/status.js";
@@ -102,6 +102,7 @@ async function start() {
   try {
     const session = await api.session();
     store.set({ session });
+    if (session.report) retitle();
     const last = sessionStorage.getItem("photo");
     const first = session.photos.find(({ id }) => id === last) ?? session.photos.find(({ state }) => state !== "failed") ?? session.photos[0];
     if (first) await open(first.id);

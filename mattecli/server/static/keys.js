@@ -72,12 +72,23 @@ export function bindingOf(press, inReport = false) {
 }
 
 /**
+ * The keys that do what a row says, without those that do something else for the photos of a report.
+ * @param {Binding} binding
+ * @param {boolean} inReport
+ */
+export function keysOf({ action, keys }, inReport) {
+  const first = (/** @type {string} */ key) => REPORT_BINDINGS.find((binding) => binding.keys.includes(key));
+  return inReport ? keys.filter((key) => (first(key)?.action ?? action) === action) : keys;
+}
+
+/**
  * The text of a tooltip: the tip and its keys.
  * @param {string} action
+ * @param {boolean} [inReport] whether the photos are those of a batch's report
  */
-export function tipOf(action) {
+export function tipOf(action, inReport = false) {
   const found = [...BINDINGS, ...REPORT_BINDINGS].find((binding) => binding.action === action);
-  return found ? `${found.tip} (${found.keys.map(shown).join(" or ")})` : "";
+  return found ? `${found.tip} (${keysOf(found, inReport).map(shown).join(" or ")})` : "";
 }
 
 /**

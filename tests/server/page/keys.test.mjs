@@ -66,3 +66,10 @@ test("keyboards of other alphabets have the keys of an English one at their plac
   assert.equal(bindingOf({ key: "ß", code: "Minus" }), null, "Latin letters are what they are");
   assert.equal(bindingOf({ key: "a", code: "KeyQ" }), null, "as on a French keyboard");
 });
+
+test("with a batch's report tooltips name no key that does something else there", () => {
+  assert.equal(tipOf("next", true), "Go to the next doubtful place at 1:1 (J)");
+  assert.match(tipOf("brush", true), /\(D\)$/);
+  assert.match(tipOf("brush"), /\(D or P\)$/);
+  for (const { action } of BINDINGS) assert.match(tipOf(action, true), /\(.+\)$/, action);
+});

@@ -1,7 +1,10 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
+import { retitle } from "../../../mattecli/server/static/panels/elements.js";
+import { finishPanel } from "../../../mattecli/server/static/panels/finish.js";
 import { judgePanel } from "../../../mattecli/server/static/panels/matte.js";
+import { fillToolbar } from "../../../mattecli/server/static/panels/toolbar.js";
 import { fillTop } from "../../../mattecli/server/static/panels/top.js";
 import { Store, initialFields } from "../../../mattecli/server/static/state.js";
 import { documentWith, named } from "./dom.mjs";
@@ -39,4 +42,26 @@ test("similar colours are offered only for tools that keep to them", async () =>
   store.set({ tool: "fill" });
   await told();
   assert.deepEqual([over.value, like.disabled], ["like", false]);
+});
+
+test("with a batch's report the tooltips of buttons have its keys", () => {
+  const { known } = documentWith("tools", "picture");
+  fillToolbar(new Store(initialFields()), () => {});
+  const brush = named(known.tools, "Brush");
+  assert.match(brush.title, /D or P/);
+  retitle();
+  assert.match(brush.title, /\(D\)$/);
+});
+
+test("files of a matte that was not made here are not offered", async () => {
+  documentWith("picture");
+  const matte = { run: 1, kind: "exact", sequence: 4, box: null, given: true };
+  const store = new Store({ ...initialFields(), session: { photos: [], report: "run.jsonl" }, photo: { readonly: false }, painted: 4, matte });
+  const photo = { id: "a", api: { downloadAddress: () => "/" } };
+  const { element } = finishPanel(store, () => {}, () => photo);
+  const links = () => element.all((one) => one.tagName === "A").map((one) => one.textContent);
+  assert.deepEqual(links(), []);
+  store.set({ matte: { ...matte, run: 2, given: false } });
+  await told();
+  assert.deepEqual(links(), ["Alpha"]);
 });

@@ -117,3 +117,41 @@ test("brush and fill keep to colours like the one where they begin", () => {
   assert.equal(did.filled.length, 1, "what is similar is not known with another exposure");
   assert.match(did.said[0], /exposure to 0/);
 });
+
+test("a palm beside the pen adds nothing to the stroke and does not end it", () => {
+  const pen = { pointerId: 7, pointerType: "pen", pressure: 1 };
+  const palm = (pointerId) => ({ pointerId, pointerType: "touch" });
+  const { did, send, tools } = toolsWith({ tool: "brush" });
+  send("pointerdown", 10, 10, pen);
+  send("pointerdown", 200, 150, palm(8));
+  send("pointerdown", 210, 160, palm(9));
+  send("pointermove", 205, 155, palm(8));
+  send("pointermove", 30, 10, pen);
+  send("pointerup", 205, 155, palm(8));
+  send("pointercancel", 210, 160, palm(9));
+  assert.equal(tools.busy, true);
+  send("pointerup", 30, 10, pen);
+  assert.deepEqual(did.painted.map(points), [[[10, 10], [30, 10]]]);
+});
+
+test("the pen paints though the palm came first", () => {
+  const { did, send } = toolsWith({ tool: "brush" });
+  send("pointerdown", 200, 150, { pointerId: 8, pointerType: "touch" });
+  send("pointerdown", 10, 10, { pointerId: 7, pointerType: "pen" });
+  send("pointermove", 210, 150, { pointerId: 8, pointerType: "touch" });
+  send("pointerup", 10, 10, { pointerId: 7, pointerType: "pen" });
+  assert.deepEqual(did.painted.map(points), [[[10, 10]]]);
+});
+
+test("two fingers move the picture and paint nothing", () => {
+  const { did, send } = toolsWith({ tool: "brush" });
+  const finger = (pointerId) => ({ pointerId, pointerType: "touch" });
+  send("pointerdown", 100, 100, finger(1));
+  send("pointerdown", 140, 100, finger(2));
+  send("pointermove", 160, 100, finger(2));
+  send("pointermove", 90, 100, finger(1));
+  send("pointerup", 160, 100, finger(2));
+  send("pointerup", 90, 100, finger(1));
+  assert.equal(did.moved.length, 2);
+  assert.deepEqual(did.painted, []);
+});

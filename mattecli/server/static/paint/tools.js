@@ -38,7 +38,9 @@ export class Tools {
     this._pick = pick;
     /** @type {Gesture | null} */
     this._gesture = null;
-    /** @type {Map<number, PointerEvent>} */
+    /** The pointer of the gesture, unless fingers make it. */
+    this._by = 0;
+    /** @type {Map<number, PointerEvent>} fingers at work */
     this._touches = new Map();
     /** @type {[number, number][]} corners of a polygon, in pixels of the picture */
     this._corners = [];
@@ -57,7 +59,7 @@ export class Tools {
     canvas.addEventListener("pointermove", (event) => this._move(event));
     canvas.addEventListener("pointerup", (event) => this._up(event));
     canvas.addEventListener("pointercancel", (event) => this._cancelled(event));
-    canvas.addEventListener("pointerleave", () => this._hover(null));
+    canvas.addEventListener("pointerleave", (event) => this._isOurs(event) && this._hover(null));
     canvas.addEventListener("dblclick", () => this.finish());
     canvas.addEventListener("contextmenu", (event) => event.preventDefault());
     canvas.addEventListener("wheel", (event) => wheel(this.viewer, event), { passive: false });
@@ -102,8 +104,22 @@ export class Tools {
     this.store.set({ size: Math.min(Math.max(size + direction * step, SMALLEST), LARGEST) });
   }
 
+  /**
+   * Whether a pointer belongs to what is going on: a palm beside the pen does not.
+   * @param {PointerEvent} event
+   */
+  _isOurs({ pointerId }) {
+    return this._gesture === null || pointerId === this._by || this._touches.has(pointerId);
+  }
+
   /** @param {PointerEvent} event */
   _down(event) {
+    if (event.pointerType === "pen" && this._touches.size) {
+      this.cancel(); // the palm came before the pen
+      this._touches.clear();
+    }
+    const isFinger = event.pointerType === "touch" && this._touches.size > 0;
+    if (!this._isOurs(event) && !isFinger) return;
     const canvas = this.viewer.canvas;
     canvas.focus({ preventScroll: true });
     canvas.setPointerCapture(event.pointerId);
@@ -117,7 +133,9 @@ export class Tools {
       }
     }
     const photo = this._photo();
-    if (photo && !this._gesture) this._gesture = this._begin(photo, event);
+    if (!photo || this._gesture) return;
+    this._by = event.pointerId;
+    this._gesture = this._begin(photo, event);
   }
 
   /**
@@ -150,6 +168,7 @@ export class Tools {
 
   /** @param {PointerEvent} event */
   _move(event) {
+    if (!this._isOurs(event)) return;
     this._hover(event);
     if (this._touches.has(event.pointerId)) this._touches.set(event.pointerId, event);
     this._gesture?.move(event);
@@ -157,8 +176,9 @@ export class Tools {
 
   /** @param {PointerEvent} event */
   _up(event) {
+    const isOurs = this._isOurs(event);
     this._touches.delete(event.pointerId);
-    if (this._gesture && event.buttons === 0) {
+    if (this._gesture && isOurs && event.buttons === 0) {
       const gesture = this._gesture;
       this._gesture = null;
       gesture.end?.(event);
@@ -167,6 +187,7 @@ export class Tools {
 
   /** @param {PointerEvent} event */
   _cancelled(event) {
+    if (!this._isOurs(event)) return;
     this._touches.delete(event.pointerId);
     this._gesture?.cancel?.();
     this._gesture = null;

@@ -51,7 +51,16 @@ export function button(text, press, properties = {}) {
  * @param {Record<string, any>} [properties]
  */
 export function actionButton(text, action, act, properties = {}) {
-  return button(text, () => act(action), { title: tipOf(action), ...properties });
+  const made = button(text, () => act(action), { title: tipOf(action), ...properties });
+  made.dataset.tip = action;
+  return made;
+}
+
+/** The photos are those of a batch's report, where some keys do something else: the tooltips name the others. */
+export function retitle() {
+  for (const one of /** @type {NodeListOf<HTMLElement>} */ (document.querySelectorAll("[data-tip]"))) {
+    one.title = tipOf(one.dataset.tip ?? "", true);
+  }
 }
 
 /**
