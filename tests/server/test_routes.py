@@ -158,6 +158,15 @@ def test_paint_is_there_after_the_server_was_killed(page: Page, photo: Path, tmp
     other.close()
 
 
+def test_what_is_told_of_a_photo_names_its_content(page: Page, photo: Path) -> None:
+    before = page.open()["content"]
+    assert page.open()["content"] == before
+    PIL.Image.fromarray(np.zeros((*SIZE, 3), np.uint8)).save(photo)
+    facts = page.open()
+    assert facts["content"] != before
+    assert facts["sequence"] == 0
+
+
 def test_a_second_tab_opens_read_only_until_the_first_closes(page: Page) -> None:
     assert page.open(tab="one")["readonly"] is False
     assert page.open(tab="two")["readonly"] is True

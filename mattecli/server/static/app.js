@@ -112,18 +112,22 @@ async function start() {
   }
 }
 
-/** @param {string} id */
-async function open(id) {
-  if (photo?.id === id) return;
+/**
+ * @param {string} id
+ * @param {string} [anew] what is said where the open photo is opened anew
+ */
+async function open(id, anew = "") {
+  if (photo?.id === id && !anew) return;
   byId("opening").hidden = photo !== null; // the last photo stays until the next one is there
   try {
     const fact = await opening.fact(id);
     if (!fact) return;
     const isCut = tools.forget();
-    leave();
+    leave(id);
+    if (anew) sessionStorage.removeItem(`begun/${id}`);
     const { box, findings, finding, seen, run, proposing, saving } = initialFields();
-    store.set({ box, findings, finding, seen, run, proposing, saving, exposure: 0, gamma: 1, message: isCut ? CUT : null });
-    photo = new OpenPhoto({ api, store, viewer, fact, compose, saves });
+    store.set({ box, findings, finding, seen, run, proposing, saving, exposure: 0, gamma: 1, message: anew ? { text: anew, kind: "bad" } : isCut ? CUT : null });
+    photo = new OpenPhoto({ api, store, viewer, fact, compose, saves, anew: (word, text) => void open(word, text) });
     photo.scene.setFinish(store.now.finish);
     if (!fact.matte) photo.mattes.soon(); // there is none after a restart
     const judged = store.now.session?.report && fact.matte; // a batch's photo is looked at first
@@ -135,6 +139,7 @@ async function open(id) {
     }
     sessionStorage.setItem("photo", id);
     byId("opening").hidden = true;
+    if (anew) store.set({ session: await api.session() }); // how far the photo is now
   } catch (error) {
     const { session } = store.now;
     const damaged = error instanceof Refusal && error.status === 400;
@@ -146,12 +151,15 @@ async function open(id) {
   }
 }
 
-/** Lets go of the open photo once its strokes are sent. */
-function leave() {
+/**
+ * Lets go of the open photo once its strokes are sent.
+ * @param {string} [next] the photo that is opened now
+ */
+function leave(next) {
   const left = photo;
   if (!left) return;
   left.close();
-  void api.close(left.id).catch(() => undefined); // the server notices the silence of the tab
+  if (left.id !== next) void api.close(left.id).catch(() => undefined); // the server notices the silence of the tab
 }
 
 /** Runs pause while a pointer is down on the picture. A word that is lost does no harm. */
@@ -194,7 +202,7 @@ function keepEvents() {
   setInterval(() => {
     if (photo && !document.hidden && store.now.photo?.readonly) void resync(photo, actions.nextPhoto).catch(() => undefined); // asked again soon
   }, TURN);
-  addEventListener("pagehide", leave);
+  addEventListener("pagehide", () => leave());
   addEventListener("beforeunload", (event) => {
     if (store.now.unsent) event.preventDefault(); // strokes that the server does not have would be lost
   });

@@ -19,7 +19,8 @@ import { Scene } from "./view/scene.js";
  * @typedef {import("./paint/stroke.js").Operation} Operation
  * @typedef {import("./paint/stroke.js").Shape} Shape
  * @typedef {{api: Api, store: PageStore, viewer: Viewer, fact: OpenFact,
- *   compose: import("./view/scene.js").Options["compose"], saves?: Saves}} Parts
+ *   compose: import("./view/scene.js").Options["compose"], saves?: Saves, anew?: (id: string, text: string) => void}} Parts
+ *   anew: opens the photo anew, for its file is another one, and says so
  */
 
 /** Layers of a matte, which are those of its run. */
@@ -27,13 +28,15 @@ const MATTED = new Set(["alpha", "finished", "colours"]);
 
 export class OpenPhoto {
   /** @param {Parts} parts */
-  constructor({ api, store, viewer, fact, compose, saves = new Saves() }) {
+  constructor({ api, store, viewer, fact, compose, saves = new Saves(), anew = () => {} }) {
     this.api = api;
     /** What the page shows; once the photo is left, fields that nobody sees, so that late answers change nothing. */
     this.store = store;
     this._page = store;
     this.saves = saves;
     this.name = fact.name;
+    this.content = fact.content;
+    this.anew = anew;
     this.closed = false;
     this.viewer = viewer;
     this.id = fact.id;
@@ -136,7 +139,7 @@ export class OpenPhoto {
   /** This tab paints the photo from now on; another one no longer does. */
   async takeOver() {
     try {
-      const fact = await this.api.open(this.id, true);
+      const fact = await reopened(this, true);
       if (this.queue.unsent === 0) this.queue.last = fact.sequence;
       this.sync(fact);
       if (fact.readonly) this.refuse();

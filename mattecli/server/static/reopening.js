@@ -33,19 +33,42 @@ export async function resync(photo, goOn = () => {}) {
 }
 
 /**
- * What the server says of the photo. One that was started anew has other words for its photos.
+ * What the server says of the photo. Where its file is another one by now, it is opened anew, and this raises an error.
  * @param {OpenPhoto} photo
+ * @param {boolean} [take] whether this tab paints it from now on
  */
-export async function reopened(photo) {
+export async function reopened(photo, take = false) {
+  const fact = await found(photo, take);
+  if (fact.content === photo.content) return fact;
+  const lost = photo.queue.forget() ? " Strokes that were not sent are lost." : "";
+  const text = `${photo.name} was changed on the disk, so it was opened anew.${lost}`;
+  photo.anew(photo.id, text);
+  throw new Error(text);
+}
+
+/**
+ * A server that was started anew has other words for its photos, so the photo is looked for by its name and content.
+ * @param {OpenPhoto} photo
+ * @param {boolean} take
+ */
+async function found(photo, take) {
   try {
-    return await photo.api.open(photo.id);
+    return await photo.api.open(photo.id, take);
   } catch (error) {
     if (!(error instanceof Refusal) || error.status !== 404) throw error;
     const session = await photo.api.session();
-    const same = session.photos.find(({ name }) => name === photo.store.now.photo?.name);
-    if (!same) throw error;
-    photo.id = same.id;
-    photo.store.set({ session });
-    return await photo.api.open(photo.id);
+    const named = session.photos.filter(({ name }) => name === photo.name);
+    for (const { id } of named) {
+      const fact = await photo.api.open(id);
+      if (named.length === 1 || fact.content === photo.content) {
+        photo.id = id;
+        sessionStorage.setItem("photo", id);
+        photo.store.set({ session });
+        return take ? await photo.api.open(id, true) : fact;
+      }
+      await photo.api.close(id);
+    }
+    photo.say(`The server was started anew without ${photo.name}. Start it again with this photo.`, "bad");
+    throw error;
   }
 }

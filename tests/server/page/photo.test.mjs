@@ -3,6 +3,7 @@ import { afterEach, test } from "node:test";
 
 import { react } from "../../../mattecli/server/static/events.js";
 import { resync } from "../../../mattecli/server/static/reopening.js";
+import { Refusal } from "../../../mattecli/server/static/paint/stroke.js";
 import { Saves } from "../../../mattecli/server/static/saves.js";
 import { factOf, later, opened, settled } from "./photos.mjs";
 
@@ -277,4 +278,35 @@ test("a photo that is left while the server is asked of it is closed there again
   answer.give(factOf());
   await asked;
   assert.deepEqual(of("close"), [["a"]]);
+});
+
+test("a photo whose file is another one by now is opened anew, and what cannot be sent is told", async () => {
+  const anew = [];
+  const other = factOf({ content: "another", sequence: 0, painted: 0 });
+  const operate = async () => Promise.reject(new Refusal("operation 5 came before 1", 409));
+  const { photo, store } = openedHere({ answers: { open: async () => other, operate }, anew: (...how) => anew.push(how) });
+  await assert.rejects(resync(photo));
+  assert.deepEqual(anew, [["a", "a.jpg was changed on the disk, so it was opened anew."]]);
+  assert.equal(store.now.painted, 4, "nothing of the other picture is shown on this one");
+  photo.paint(stroke);
+  await settled();
+  assert.match(anew.at(-1)[1], /not sent are lost/);
+  assert.equal(photo.queue.unsent, 0);
+});
+
+test("after a restart the photo is found by its content among those of its name", async () => {
+  const facts = { x: factOf({ id: "x", content: "another" }), y: factOf({ id: "y" }) };
+  const session = { photos: ["x", "y"].map((id) => ({ id, name: "a.jpg", state: "started" })) };
+  const answers = {
+    open: async (id) => facts[id] ?? Promise.reject(new Refusal("there is no such photo here", 404)),
+    close: async () => ({}),
+    session: async () => session,
+  };
+  const { photo, of, store } = openedHere({ answers });
+  await resync(photo);
+  assert.deepEqual([photo.id, of("close"), store.now.session], ["y", [["x"]], session]);
+  facts.y.content = "a third one";
+  photo.id = "a";
+  await assert.rejects(resync(photo));
+  assert.match(store.now.message.text, /without a.jpg/);
 });

@@ -81,6 +81,14 @@ export class OperationQueue {
     this.entries = this.entries.filter((entry) => entry.state !== "answered" || (entry.shape && !drawn(entry)));
   }
 
+  /** Gives up what the server does not have. Says whether there was something. */
+  forget() {
+    const lost = this.unsent > 0;
+    this.entries = this.entries.filter(({ state }) => state === "answered");
+    this._options.changed();
+    return lost;
+  }
+
   /** Sends nothing more. */
   close() {
     this._closed = true;
