@@ -188,7 +188,7 @@ def _add_painting(app: FastAPI, sessions: Sessions) -> None:
     @app.post("/app/photos/{word}/operations")
     def operations(word: str, body: Operated, tab: Tab = None) -> Response:
         with sessions.using(word, tab=tab, write=True) as photo:
-            packed = operate(photo, body)
+            packed = operate(photo, body, tab=tab)
             photo.note_painted()
             return Response(packed, media_type=_BYTES)
 

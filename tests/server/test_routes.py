@@ -199,6 +199,22 @@ def test_a_second_tab_can_take_over_and_the_first_one_is_told(page: Page, monkey
     assert page.open(tab="one")["readonly"] is False
 
 
+def test_a_number_that_another_tab_used_is_not_taken_for_an_operation_sent_again(page: Page) -> None:
+    page.open(tab="one")
+    page.operate(1, "stroke", **STROKE)
+    page.open(tab="two", take=True)
+    page.tab = "two"
+    page.operate(2, "undo")
+    assert page.operate(2, "undo")[0]["sequence"] == 2, "it is sent again"
+    page.open(tab="one", take=True)
+    page.tab = "one"
+    operations = f"/app/photos/{page.word}/operations"
+    answer = page.post(operations, {"sequence": 2, "kind": "stroke", **STROKE})
+    assert (answer.status, answer.json["expected"]) == (409, 3)
+    assert page.operate(3, "stroke", **STROKE)[0]["painted"] == 3
+    assert page.operate(1, "stroke", **STROKE)[0]["sequence"] == 1, "its own one is answered as before"
+
+
 def test_a_tab_that_is_gone_for_long_loses_the_photo(photo: Path, tmp_path: Path) -> None:
     now = [0.0]
     page = page_for(photo, folder=tmp_path, clock=lambda: now[0])

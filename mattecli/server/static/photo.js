@@ -140,7 +140,7 @@ export class OpenPhoto {
   async takeOver() {
     try {
       const fact = await reopened(this, true);
-      if (this.queue.unsent === 0) this.queue.last = fact.sequence;
+      if (!fact.readonly) this.queue.renumber(fact.sequence); // the other tab has used its numbers
       this.sync(fact);
       if (fact.readonly) this.refuse();
       else this.say("You paint here now. The other tab is read-only.", "good");

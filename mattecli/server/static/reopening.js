@@ -13,7 +13,8 @@ export async function resync(photo, goOn = () => {}) {
   const { run, proposing, saving } = photo.store.now;
   const fact = await reopened(photo);
   if (photo.closed) return void (await photo.api.close(photo.id)); // it was left meanwhile; else no other tab may paint it
-  if (photo.queue.unsent === 0) photo.queue.last = fact.sequence;
+  const isWriter = photo.store.now.photo?.readonly && !fact.readonly; // from now on
+  if (isWriter || photo.queue.unsent === 0) photo.queue.renumber(fact.sequence);
   photo.sync(fact);
   const { ended = [], ...going } = fact.going ?? { run: null, proposing: null, saving: null };
   for (const event of ended) {

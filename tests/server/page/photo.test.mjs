@@ -310,3 +310,26 @@ test("after a restart the photo is found by its content among those of its name"
   await assert.rejects(resync(photo));
   assert.match(store.now.message.text, /without a.jpg/);
 });
+
+test("strokes that waited while another tab painted get new numbers when this tab paints again", async () => {
+  for (const again of ["taken over", "the other tab was closed"]) {
+    let writes = false;
+    const sent = [];
+    const operate = async (_, sequence) => {
+      if (!writes) throw new Refusal("another tab paints this photo", 403);
+      sent.push(sequence);
+      return { answer: { sequence, refused: "", changed: [], painted: sequence, undoable: 1, redoable: 0, band: base }, tiles: [] };
+    };
+    const open = async (_, take) => ((writes ||= take || again !== "taken over"), factOf({ readonly: !writes, takeable: !writes, sequence: 9 }));
+    const { photo } = openedHere({ answers: { operate, open: async (id, take) => (openings++ ? open(id, take) : factOf({ readonly: true, takeable: true, sequence: 7 })) } });
+    let openings = 0;
+    photo.paint(stroke); // as number 5, which the other tab has used; this tab learns that it may not paint
+    photo.paint(stroke);
+    await settled();
+    photo.paint(stroke);
+    if (again === "taken over") await photo.takeOver();
+    else await resync(photo);
+    while (photo.queue.unsent) await rest(20);
+    assert.deepEqual(sent, [10, 11], again);
+  }
+});
