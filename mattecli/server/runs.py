@@ -147,13 +147,13 @@ class Runs:
         return settle_precision(self._options, eight_bits=photo.pixels.facts()["bits"] == 8 and not deep).precision
 
     def going(self, word: str) -> dict[str, Any]:
-        """What goes on for a photo, for a page that opens it: the newest run and proposal, and how the last ones ended.
+        """What goes on for a photo, for a page that opens it: its run and proposal, and how the last ones ended.
 
-        `ended` are the events that told so.
+        Of several runs it is the newest exact one, or else the newest. `ended` are the events that told of ends.
         """
         found: dict[str, Any] = {"run": None, "proposing": None}
         with self._lock:
-            for number, going in sorted(self._going.items()):
+            for number, going in sorted(self._going.items(), key=_by_worth):
                 task = going.task
                 if task.photo != word:
                     continue
@@ -322,6 +322,11 @@ def marked(labels: Labels, strokes: Sequence[tuple[Sequence[Sequence[float]], in
         for index, mask in covered(stroke_spans(np.array(points, np.float64), grid), grid):
             marks[grid.box(index).slices][mask] = label
     return marks
+
+
+def _by_worth(item: tuple[int, _Going]) -> tuple[bool, int]:
+    number, going = item
+    return isinstance(going.task, MatteTask) and going.task.kind == "exact", number
 
 
 def _place(photo: Photo, kind: str, box: Sequence[int] | None) -> tuple[Box, int]:

@@ -335,6 +335,7 @@ def test_a_save_waits_for_the_run_of_the_same_labels_that_is_going_on(photo: Pat
     assert page.post(f"/app/photos/{page.word}/save", {"products": ["alpha"]}).json["run"] == run
     assert page.post(mattes, {"kind": "exact"}).json["run"] == run
     preview = page.post(mattes, {"kind": "preview", "box": [0, 0, 50, 50]}).json["run"]
+    assert page.open()["going"]["run"]["run"] == run, "and not the preview, which waits"
     page.operate(2, "stroke", points=[[20, 20, 10]], label=0)
     assert not any(event["type"] == "failed" for event in page.told), "a run that a save waits for stays"
     other = page.post(f"/app/photos/{page.word}/save", {"products": ["alpha"]}).json["run"]

@@ -155,3 +155,14 @@ test("two fingers move the picture and paint nothing", () => {
   assert.equal(did.moved.length, 2);
   assert.deepEqual(did.painted, []);
 });
+
+test("corners that were clicked stay when the pen takes over from the palm", () => {
+  const { did, send, tools } = toolsWith({ tool: "polygon" });
+  const pen = { pointerId: 7, pointerType: "pen" };
+  for (const [x, y, who] of [[10, 10, pen], [90, 10, pen], [200, 150, { pointerId: 8, pointerType: "touch" }], [90, 90, pen]]) {
+    send("pointerdown", x, y, who);
+    if (who === pen) send("pointerup", x, y, who);
+  }
+  tools.finish();
+  assert.deepEqual(did.painted.map(points), [[[10, 10], [90, 10], [200, 150], [90, 90]]]);
+});

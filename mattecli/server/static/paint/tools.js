@@ -115,7 +115,8 @@ export class Tools {
   /** @param {PointerEvent} event */
   _down(event) {
     if (event.pointerType === "pen" && this._touches.size) {
-      this.cancel(); // the palm came before the pen
+      this._gesture?.cancel?.(); // the palm came before the pen
+      this._gesture = null;
       this._touches.clear();
     }
     const isFinger = event.pointerType === "touch" && this._touches.size > 0;
