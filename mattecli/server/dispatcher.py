@@ -6,7 +6,7 @@ import multiprocessing
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 
@@ -87,6 +87,19 @@ class Dispatcher:
         for task in ended:
             self._on_reply(task, Cancelled())
         return bool(ended) or running
+
+    def keep(self, number: int, *, pinned: bool) -> bool:
+        """Whether a task waits or runs and is not to end. With `pinned` no preview takes its place from now on."""
+        with self._changed:
+            for at, task in enumerate(self._waiting):
+                if task.number == number:
+                    self._waiting[at] = _pinned(task) if pinned else task
+                    return True
+            current = self._current
+            if current is None or current.task.number != number or current.cancelled is not None:
+                return False
+            current.task = _pinned(current.task) if pinned else current.task
+            return True
 
     def hold(self, down: bool) -> None:
         """Have runs pause between tiles while a pointer is down. Without another word they go on after `HELD`."""
@@ -180,6 +193,10 @@ class Dispatcher:
             process.process.kill()
             process.process.join()
             process.connection.close()
+
+
+def _pinned(task: Task) -> Task:
+    return replace(task, pinned=True) if isinstance(task, MatteTask) else task
 
 
 def _replaces(new: Task, old: Task) -> bool:

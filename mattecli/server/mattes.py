@@ -52,6 +52,7 @@ class Found:
             "sequence": self.sequence,
             "box": [box.left, box.top, box.right, box.bottom],
             "error": self.error,
+            "given": self.given,
         }
 
 

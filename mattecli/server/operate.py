@@ -6,19 +6,15 @@ from mattecli.server.bodies import MOST_TILES, Operated, Visible
 from mattecli.server.labels import Labels
 from mattecli.server.packs import PackedTile, pack
 from mattecli.server.photo import Photo, numbers
-from mattecli.server.refusals import OrderError
 from mattecli.server.tiles import Index
 
 
-def operate(photo: Photo, body: Operated) -> bytes:
+def operate(photo: Photo, body: Operated, *, tab: str | None = None) -> bytes:
     """Carry out an operation, and give the answer with the visible tiles that it changed.
 
-    Raises `OrderError` for an operation that comes too early, and `InputError` where the disk is full.
+    Raises what `Painting.do` raises, of which `tab` is the author.
     """
-    expected = photo.painting.sequence + 1
-    if body.sequence > expected:
-        raise OrderError(f"operation {body.sequence} came before {expected}; send that one first", expected=expected)
-    answer = photo.painting.do(body.sequence, lambda labels: body.operation(labels, photo))
+    answer = photo.painting.do(body.sequence, lambda labels: body.operation(labels, photo), by=tab)
 
     def gathered(labels: Labels) -> bytes:
         changed = list(answer.tiles)

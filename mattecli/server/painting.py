@@ -11,6 +11,7 @@ from mattecli.errors import MatteError, UsageError
 from mattecli.server.journal import Journal
 from mattecli.server.labels import Labels
 from mattecli.server.operation import Operation
+from mattecli.server.refusals import OrderError
 from mattecli.server.tiles import Index
 
 T = TypeVar("T")
@@ -39,6 +40,7 @@ class Painting:
         self._labels, self._journal, self._kept = labels, journal, kept
         self._lock = threading.Lock()
         self._answers: OrderedDict[int, tuple[list[Index], str]] = OrderedDict()
+        self._authors: dict[int, str | None] = {}  # of the operations whose answers are kept
         for operation in journal.operations():
             self._apply(operation)
             labels.history.make_room()
@@ -48,26 +50,32 @@ class Painting:
         """The number of the last operation; the next one has one more."""
         return self._labels.sequence
 
-    def do(self, sequence: int, plan: Callable[[Labels], Operation]) -> Answer:
+    def do(self, sequence: int, plan: Callable[[Labels], Operation], *, by: str | None = None) -> Answer:
         """Carry out what `plan` makes of the labels, as operation number `sequence`, and answer when it is on the disk.
 
         An operation that came before is not carried out again and has the same answer, so a client may send again what
-        was not answered. A refusal uses up its number, too. Raises `UsageError` for a number that leaves out others,
-        and `InputError` where the journal cannot be written; then nothing has changed, and the number is free.
+        was not answered. A refusal uses up its number, too. Raises `OrderError` for a number that leaves out others,
+        or that another author used (`by` names the author), and `InputError` where the journal cannot be written; then
+        nothing has changed, and the number is free.
         """
         with self._lock:
             if sequence < 1:
                 raise UsageError(f"operations are numbered from 1, not {sequence}")
-            if sequence <= self._labels.sequence:
+            expected = self._labels.sequence + 1
+            if sequence < expected:
+                if by is not None and self._authors.get(sequence, by) != by:
+                    raise OrderError(f"operation {sequence} is another tab's; send it as {expected}", expected=expected)
                 return self._answer(sequence)
-            if sequence != self._labels.sequence + 1:
-                raise UsageError(f"operation {sequence} came before {self._labels.sequence + 1}; send that one first")
+            if sequence > expected:
+                raise OrderError(f"operation {sequence} came before {expected}; send that one first", expected=expected)
             try:
                 operation = plan(self._labels)
             except MatteError as error:
                 operation = self._labels.refused(str(error))
             self._journal.append(operation)
             self._apply(operation)
+            self._authors[sequence] = by
+            self._authors.pop(sequence - self._kept, None)
             return self._answer(sequence)
 
     def read(self, look: Callable[[Labels], T]) -> T:

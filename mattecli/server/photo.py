@@ -143,6 +143,7 @@ class Photo:
         """What the page must know of the photo when it is opened."""
         last = self.mattes.last
         return {
+            "content": self.digest,
             "width": self.width,
             "height": self.height,
             "levels": [[grid.width, grid.height] for grid in self.grids],

@@ -57,7 +57,8 @@ def page_app(
     app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None, lifespan=_lifespan(sessions, runs))
     add_errors(app)
     _add_files(app, static, tokens)
-    _add_photos(app, sessions, events, runs, facts)
+    _add_health(app, sessions)
+    _add_photos(app, sessions, events, runs, saving, facts)
     _add_painting(app, sessions)
     _add_runs(app, sessions, runs)
     _add_saving(app, sessions, saving)
@@ -104,8 +105,11 @@ def _add_files(app: FastAPI, static: Path, tokens: Tokens) -> None:
             headers={"Cache-Control": "no-cache"},
         )
 
+
+def _add_health(app: FastAPI, sessions: Sessions) -> None:
     @app.get("/app/health")
-    def health() -> dict[str, str]:
+    def health(tab: Tab = None) -> dict[str, str]:
+        sessions.hear(tab)  # a hidden tab has no stream of events, and keeps its photo by this
         return {"status": "ok", "version": __version__}
 
 
@@ -115,7 +119,9 @@ def _file(files: dict[str, Path], name: str) -> Path:
     return files[name]
 
 
-def _add_photos(app: FastAPI, sessions: Sessions, events: Events, runs: Runs, facts: dict[str, Any]) -> None:
+def _add_photos(
+    app: FastAPI, sessions: Sessions, events: Events, runs: Runs, saving: Saving, facts: dict[str, Any]
+) -> None:
     def heard(tab: Tab = None) -> None:
         sessions.hear(tab)
 
@@ -135,7 +141,9 @@ def _add_photos(app: FastAPI, sessions: Sessions, events: Events, runs: Runs, fa
         found = sessions.open(word, body.tab, take=body.take)
         if body.take and not found["readonly"]:
             events.send("taken", word, tab=body.tab)
-        return {**found, "estimate": {"exact": runs.estimate(found["height"], found["width"])}}
+        run, save = runs.going(word), saving.going(word)
+        going = {**run, **save, "ended": run["ended"] + save["ended"]}
+        return {**found, "estimate": {"exact": runs.estimate(found["height"], found["width"])}, "going": going}
 
     @app.post("/app/photos/{word}/close")
     def closed(word: str, body: Opening) -> dict[str, Any]:
@@ -180,7 +188,7 @@ def _add_painting(app: FastAPI, sessions: Sessions) -> None:
     @app.post("/app/photos/{word}/operations")
     def operations(word: str, body: Operated, tab: Tab = None) -> Response:
         with sessions.using(word, tab=tab, write=True) as photo:
-            packed = operate(photo, body)
+            packed = operate(photo, body, tab=tab)
             photo.note_painted()
             return Response(packed, media_type=_BYTES)
 
@@ -232,9 +240,10 @@ def _add_saving(app: FastAPI, sessions: Sessions, saving: Saving) -> None:
             return {"sequence": exact.sequence, "findings": [place.to_json() for place in places]}
 
     @app.post("/app/photos/{word}/save", status_code=202)
-    def save(word: str, body: Saved, tab: Tab = None) -> dict[str, str]:
+    def save(word: str, body: Saved, tab: Tab = None) -> dict[str, Any]:
         with sessions.using(word, tab=tab, write=True):
-            return {"save": saving.save(word, body.products, body, overwrite=body.overwrite)}
+            name, run = saving.save(word, body.products, body, overwrite=body.overwrite)
+            return {"save": name, "run": run}
 
     @app.get("/app/photos/{word}/download/{product}")
     def download(word: str, product: Product, finish: Annotated[Finish, Query()]) -> Response:

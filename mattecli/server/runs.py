@@ -7,7 +7,7 @@ import secrets
 import threading
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import numpy as np
@@ -48,11 +48,14 @@ _CANCELLED = "it was cancelled, or a newer one took its place"
 class _Going:
     """A task that is going on: its photo stays open, and its shared files stay."""
 
+    task: Task
     photo: Photo
     stack: ExitStack
+    share: float = 0.0
+    left: float | None = None
     out: Shared | None = None
     known: Shared | None = None
-    then: Callable[[Found | str], None] | None = None
+    then: list[Callable[[Found | str], None]] = field(default_factory=list)
 
 
 class Runs:
@@ -65,6 +68,7 @@ class Runs:
         self._numbers = itertools.count(GIVEN + 1)
         self._lock = threading.Lock()
         self._going: dict[int, _Going] = {}
+        self._ended: dict[str, dict[str, dict[str, Any]]] = {}  # by photo and event: those that a page may have missed
         self._rate: float | None = None  # seconds a pixel, of the last run
         self._dispatcher = Dispatcher(options, self._on_reply, target=target)
 
@@ -85,13 +89,18 @@ class Runs:
 
         `box` (left, top, right, bottom) is the part that a preview covers. A preview of a whole small photo is an exact
         run. With `deep` it is for more than 8 bits. `then` is called in the end with the matte, or with why there is
-        none; such a run gives way to no preview.
+        none; such a run gives way to no preview. An exact run of the same labels that is going on is not made again:
+        its number is given, and its end is waited for.
         """
         with ExitStack() as stack:
             photo = stack.enter_context(self._sessions.using(word))
             trimap, sequence = photo.snapshot()
             where, level = _place(photo, kind, box)
             whole = level == 0 and where == Box(0, photo.height, 0, photo.width)
+            precision = self.precision(photo, deep=deep)
+            kind = "exact" if whole else kind
+            if kind == "exact" and (same := self._joined(word, sequence, precision, then)) is not None:
+                return same
             size = (-(-where.height // 2**level), -(-where.width // 2**level))
             known = Shared.of(trimap, folder=photo.folder)
             out = Shared(size, np.float32, folder=photo.folder)
@@ -101,18 +110,34 @@ class Runs:
                 photo=word,
                 name=photo.path.name,
                 content=photo.digest,
-                kind="exact" if whole else kind,
+                kind=kind,
                 sequence=sequence,
                 view=photo.view().place,
                 trimap=known.place,
                 out=out.place,
                 box=where,
                 level=level,
-                precision=self.precision(photo, deep=deep),
+                precision=precision,
                 pinned=then is not None,
             )
-            self._submit(task, _Going(photo, stack.pop_all(), out, known, then))
+            self._submit(_Going(task, photo, stack.pop_all(), out=out, known=known, then=[then] if then else []))
         return number
+
+    def _joined(
+        self, word: str, sequence: int, precision: str, then: Callable[[Found | str], None] | None
+    ) -> int | None:
+        """The exact run of these labels that is going on, whose end `then` now waits for, too; None without one."""
+        with self._lock:
+            for number, going in self._going.items():
+                task = going.task
+                if not isinstance(task, MatteTask) or task.kind != "exact":
+                    continue
+                if (task.photo, task.sequence, task.precision) != (word, sequence, precision):
+                    continue
+                if self._dispatcher.keep(number, pinned=then is not None):
+                    going.then += [then] if then else []
+                    return number
+        return None
 
     def precision(self, photo: Photo, *, deep: bool = False) -> str:
         """The precision of a photo's mattes: that of the command line for outputs of 8 bits, or with `deep` of more.
@@ -120,6 +145,23 @@ class Runs:
         A deeper photo has deeper outputs.
         """
         return settle_precision(self._options, eight_bits=photo.pixels.facts()["bits"] == 8 and not deep).precision
+
+    def going(self, word: str) -> dict[str, Any]:
+        """What goes on for a photo, for a page that opens it: its run and proposal, and how the last ones ended.
+
+        Of several runs it is the newest exact one, or else the newest. `ended` are the events that told of ends.
+        """
+        found: dict[str, Any] = {"run": None, "proposing": None}
+        with self._lock:
+            for number, going in sorted(self._going.items(), key=_by_worth):
+                task = going.task
+                if task.photo != word:
+                    continue
+                if isinstance(task, MatteTask):
+                    found["run"] = {"run": number, "kind": task.kind, "share": going.share, "left": going.left}
+                else:
+                    found["proposing"] = task.word
+            return {**found, "ended": list(self._ended.get(word, {}).values())}
 
     def warm(self) -> None:
         """Start the worker process, if it does not run."""
@@ -178,7 +220,7 @@ class Runs:
                 colour=colour,
                 **places,
             )
-            self._submit(task, _Going(photo, stack.pop_all()))
+            self._submit(_Going(task, photo, stack.pop_all()))
         return name
 
     def close(self) -> None:
@@ -190,19 +232,29 @@ class Runs:
         stack.callback(shared.close)
         return shared.place
 
-    def _submit(self, task: Task, going: _Going) -> None:
+    def _submit(self, going: _Going) -> None:
         with self._lock:
-            self._going[task.number] = going
-        self._dispatcher.submit(task)
+            self._going[going.task.number] = going
+        self._dispatcher.submit(going.task)
+
+    def _tell_end(self, task: Task, kind: str, **facts: Any) -> None:
+        """Tell of the end of a task, and keep it for a page that does not hear of it."""
+        with self._lock:
+            del self._going[task.number]
+            self._ended.setdefault(task.photo, {})[kind] = {"type": kind, "photo": task.photo, **facts}
+        self._tell(kind, task.photo, **facts)
 
     def _on_reply(self, task: Task, reply: Reply) -> None:
         if isinstance(reply, Progressed):
             left = None if reply.share < 0.05 else round(reply.seconds * (1 - reply.share) / reply.share, 1)
+            with self._lock:
+                going = self._going[task.number]
+                going.share, going.left = round(reply.share, 3), left
             if isinstance(task, MatteTask):
-                self._tell("progress", task.photo, run=task.number, share=round(reply.share, 3), left=left)
+                self._tell("progress", task.photo, run=task.number, share=going.share, left=left)
             return
         with self._lock:
-            going = self._going.pop(task.number)
+            going = self._going[task.number]
         with going.stack:
             if isinstance(task, MatteTask):
                 self._matted(task, reply, going)
@@ -218,9 +270,9 @@ class Runs:
             known.close()
             why = reply.sentence if isinstance(reply, Failed) else _CANCELLED
             cancelled = isinstance(reply, Cancelled)
-            self._tell("failed", task.photo, run=task.number, error=why, cancelled=cancelled)
-            if going.then is not None:
-                going.then(why)
+            self._tell_end(task, "failed", run=task.number, error=why, cancelled=cancelled)
+            for then in going.then:
+                then(why)
             return
         pixels = out.array.shape[0] * out.array.shape[1]
         self._rate = reply.seconds / pixels
@@ -243,18 +295,18 @@ class Runs:
 
         photo.mattes.keep(found, on_drop=drop)
         estimate = {"exact": self.estimate(photo.height, photo.width)}
-        self._tell("matte", task.photo, matte=found.to_json(), estimate=estimate)
-        if going.then is not None:
-            going.then(found)
+        self._tell_end(task, "matte", matte=found.to_json(), estimate=estimate)
+        for then in going.then:
+            then(found)
 
     def _proposed(self, task: ProposalTask, reply: Reply, going: _Going) -> None:
         if isinstance(reply, Proposed):
             going.photo.propose(task.word, reply.base)
-            self._tell("proposal", task.photo, proposal=task.word, inside=0, outside=0, notes=list(reply.notes))
+            self._tell_end(task, "proposal", proposal=task.word, inside=0, outside=0, notes=list(reply.notes))
             return
         why = reply.sentence if isinstance(reply, Failed) else _CANCELLED
         cancelled = isinstance(reply, Cancelled)
-        self._tell("proposal", task.photo, proposal=task.word, error=why, cancelled=cancelled)
+        self._tell_end(task, "proposal", proposal=task.word, error=why, cancelled=cancelled)
 
 
 def marked(labels: Labels, strokes: Sequence[tuple[Sequence[Sequence[float]], int]] | None = None) -> NDArray[np.uint8]:
@@ -270,6 +322,11 @@ def marked(labels: Labels, strokes: Sequence[tuple[Sequence[Sequence[float]], in
         for index, mask in covered(stroke_spans(np.array(points, np.float64), grid), grid):
             marks[grid.box(index).slices][mask] = label
     return marks
+
+
+def _by_worth(item: tuple[int, _Going]) -> tuple[bool, int]:
+    number, going = item
+    return isinstance(going.task, MatteTask) and going.task.kind == "exact", number
 
 
 def _place(photo: Photo, kind: str, box: Sequence[int] | None) -> tuple[Box, int]:

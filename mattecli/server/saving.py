@@ -7,6 +7,7 @@ import secrets
 import tempfile
 import threading
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +34,19 @@ from mattecli.work.job import Inputs, Matte, check_outputs, write_outputs
 from mattecli.work.outcome import Job
 
 
+@dataclass(frozen=True)
+class _Begun:
+    """A save that has begun: its word, that of its photo, and what is to be written where."""
+
+    name: str
+    word: str
+    files: dict[Product, Path]
+    finish: Finish
+    batch: Batch | None
+    number: int  # of the last operation then
+    overwrite: bool
+
+
 class Saving:
     """Writes the outputs of photos beside them, or into the folder `out`, as `matte predict` does.
 
@@ -53,9 +67,15 @@ class Saving:
     ) -> None:
         self._sessions, self._runs, self._tell, self._out = sessions, runs, tell, out
         self._run, self._reading, self._batch = run or RunOptions(), reading or ReadOptions(), batch
+        self._lock = threading.Lock()
+        self._last: dict[str, tuple[str, dict[str, Any] | None]] = {}  # by photo: its last save, and how it ended
 
-    def save(self, word: str, products: Sequence[Product], finish: Finish, *, overwrite: bool = False) -> str:
-        """Save products of a photo, and give the word of this save; the events `saved` or `failed` tell of its end.
+    def save(
+        self, word: str, products: Sequence[Product], finish: Finish, *, overwrite: bool = False
+    ) -> tuple[str, int | None]:
+        """Save products of a photo, and give the word of this save and the run that it waits for, if it does.
+
+        The events `saved` or `failed` tell of its end.
 
         What can be refused is refused at once. Mattes are those of the labels as they are now: where there is no such
         exact matte, it is made first. Raises `InputError` for a file that exists and was not saved from here, and for a
@@ -78,36 +98,26 @@ class Saving:
                 deep = batch.deep(photo.path)
             current = self._current(photo, deep=deep, given=not files)
 
-        def write(found: Found | str | None) -> None:
-            try:
-                if isinstance(found, str):
-                    raise InputError(f"nothing was saved, because the matte is not made: {found}")
-                approved = self._write(word, files, finish, found, batch, overwrite=overwrite)
-            except MatteError as error:
-                self._tell("failed", word, save=name, error=str(error))
-            except MemoryError:
-                self._tell(
-                    "failed", word, save=name, error="saving needs more memory than there is; close other programs"
-                )
-            except Exception as error:
-                sentence = f"saving met a bug in matte: {type(error).__name__}: {error}; please report it"
-                self._tell("failed", word, save=name, error=sentence)
-            else:
-                told = [{"product": product, "name": path.name} for product, path in files.items()]
-                told += [{"product": "alpha", "name": path.name} for path in approved]
-                sequence = number if found is None else found.sequence
-                self._tell("saved", word, save=name, files=told, sequence=sequence, approved=batch is not None)
+        begun = _Begun(name, word, files, finish, batch, number, overwrite)
 
         def begin(found: Found | str | None) -> None:
-            threading.Thread(target=write, args=(found,), name="save", daemon=True).start()
+            threading.Thread(target=self._carry_out, args=(begun, found), name="save", daemon=True).start()
 
+        with self._lock:
+            self._last[word] = name, None
         if not mattes:
             begin(None)
         elif current is not None:
             begin(current)
         else:
-            self._runs.matte(word, "exact", deep=deep, then=begin)
-        return name
+            return name, self._runs.matte(word, "exact", deep=deep, then=begin)
+        return name, None
+
+    def going(self, word: str) -> dict[str, Any]:
+        """The save that goes on for a photo, for a page that opens it, or the event of how the last one ended."""
+        with self._lock:
+            name, ended = self._last.get(word, (None, None))
+        return {"saving": None if ended else name, "ended": [ended] if ended else []}
 
     def download(self, word: str, product: Product, finish: Finish) -> tuple[str, bytes]:
         """A product's file: its name and content. Raises `StaleError` where there is no exact matte of these labels."""
@@ -171,23 +181,47 @@ class Saving:
             self._tell("changed", word, file="trimap")
             raise InputError(f"{file.name} changed on the disk since it was laid under the paint; reload the page")
 
-    def _write(
-        self,
-        word: str,
-        files: dict[Product, Path],
-        finish: Finish,
-        found: Found | None,
-        batch: Batch | None,
-        *,
-        overwrite: bool,
-    ) -> list[Path]:
+    def _carry_out(self, begun: _Begun, found: Found | str | None) -> None:
+        """Write what is to be saved, and tell how it ended."""
+        try:
+            if isinstance(found, str):
+                raise InputError(f"nothing was saved, because the matte is not made: {found}")
+            approved = self._write(begun, found)
+        except MatteError as error:
+            self._end(begun, "failed", error=str(error))
+        except MemoryError:
+            self._end(begun, "failed", error="saving needs more memory than there is; close other programs")
+        except Exception as error:
+            sentence = f"saving met a bug in matte: {type(error).__name__}: {error}; please report it"
+            self._end(begun, "failed", error=sentence)
+        else:
+            told = [{"product": product, "name": path.name} for product, path in begun.files.items()]
+            told += [{"product": "alpha", "name": path.name} for path in approved]
+            sequence = begun.number if found is None else found.sequence
+            progress = self._sessions.progress(begun.word)
+            self._end(
+                begun, "saved", files=told, sequence=sequence, progress=progress, approved=begun.batch is not None
+            )
+
+    def _end(self, begun: _Begun, kind: str, **facts: Any) -> None:
+        """Tell of the end of a save, and keep it for a page that does not hear of it."""
+        event = {"type": kind, "photo": begun.word, "save": begun.name, **facts}
+        with self._lock:
+            if self._last[begun.word][0] == begun.name:
+                self._last[begun.word] = begun.name, event
+        self._tell(kind, begun.word, save=begun.name, **facts)
+
+    def _write(self, begun: _Begun, found: Found | None) -> list[Path]:
         """Write the files, and approve the matte for a batch; gives the files that this wrote."""
-        with self._sessions.using(word) as photo:
+        files, batch = begun.files, begun.batch
+        with self._sessions.using(begun.word) as photo:
             trimap = self._trimap_of(photo, found)
-            check_replaceable(photo, files.values(), overwrite=overwrite)  # again: the matte may have taken minutes
+            check_replaceable(
+                photo, files.values(), overwrite=begun.overwrite
+            )  # again: the matte may have taken minutes
             before = _digests(files.values())
             try:
-                _write(photo, files, finish, found, trimap)
+                _write(photo, files, begun.finish, found, trimap)
             finally:  # also those that were written before one failed
                 new = {path: digest for path, digest in _digests(files.values()).items() if digest != before.get(path)}
                 known = {**photo.state.facts.get("files", {}), **new}

@@ -77,9 +77,13 @@ class Sessions:
     def listing(self) -> list[dict[str, Any]]:
         """The photos in their order, with how far each is."""
         return [
-            {"id": entry.word, "name": entry.path.name, "state": self._progress(entry.path)}
-            for entry in self._entries.values()
+            {"id": word, "name": entry.path.name, "state": self.progress(word)} for word, entry in self._entries.items()
         ]
+
+    def progress(self, word: str) -> str:
+        """How far a photo is."""
+        path = self._entry(word).path
+        return "done" if self._approved(path) else self._states.progress(path)
 
     def hear(self, tab: str | None) -> None:
         """Note that a tab lives."""
@@ -95,8 +99,8 @@ class Sessions:
         self.hear(tab)
         with entry.lock:
             old = entry.photo
-            if old is not None and not entry.used and (old.readonly or old.changed()):
-                self._let_go(entry)  # perhaps the other process has ended since
+            if old is not None and not entry.used and (self._is_old(entry, tab) or old.changed()):
+                self._let_go(entry)
             photo = entry.photo
             if photo is None:
                 try:
@@ -177,6 +181,15 @@ class Sessions:
             raise MissingError("there is no such photo here; reload the page")
         return self._entries[word]
 
+    @staticmethod
+    def _is_old(entry: _Entry, tab: str) -> bool:
+        """Whether a photo that another process held is to be read anew: for a new tab, and once that process has ended.
+
+        A tab asks every few seconds, so the photo is not decoded each time.
+        """
+        photo = entry.photo
+        return photo is not None and photo.readonly and (tab not in entry.tabs or photo.state.free)
+
     def _read(self, entry: _Entry) -> Photo:
         self._evict()
         photo = Photo(entry.path, self._states, reading=self._reading, exposure=self._exposure)
@@ -194,9 +207,6 @@ class Sessions:
     def _lay(self, photo: Photo) -> None:
         if (start := self._start_of(photo)) is not None:
             start.lay(photo)
-
-    def _progress(self, path: Path) -> str:
-        return "done" if self._approved(path) else self._states.progress(path)
 
     def _gone(self, tab: str) -> bool:
         return not self._listens(tab) and self._clock() - self._heard.get(tab, -SILENT) >= SILENT

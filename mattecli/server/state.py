@@ -112,6 +112,12 @@ class State:
             return "done"
         return "started" if painted else "untouched"
 
+    @property
+    def free(self) -> bool:
+        """Whether no process holds the photo. To be asked by one that does not hold it itself."""
+        with self.locked() as held:
+            return held
+
     @contextmanager
     def locked(self) -> Iterator[bool]:
         """Hold the photo for this process while the block runs. False where another process holds it."""

@@ -158,6 +158,15 @@ def test_paint_is_there_after_the_server_was_killed(page: Page, photo: Path, tmp
     other.close()
 
 
+def test_what_is_told_of_a_photo_names_its_content(page: Page, photo: Path) -> None:
+    before = page.open()["content"]
+    assert page.open()["content"] == before
+    PIL.Image.fromarray(np.zeros((*SIZE, 3), np.uint8)).save(photo)
+    facts = page.open()
+    assert facts["content"] != before
+    assert facts["sequence"] == 0
+
+
 def test_a_second_tab_opens_read_only_until_the_first_closes(page: Page) -> None:
     assert page.open(tab="one")["readonly"] is False
     assert page.open(tab="two")["readonly"] is True
@@ -190,6 +199,22 @@ def test_a_second_tab_can_take_over_and_the_first_one_is_told(page: Page, monkey
     assert page.open(tab="one")["readonly"] is False
 
 
+def test_a_number_that_another_tab_used_is_not_taken_for_an_operation_sent_again(page: Page) -> None:
+    page.open(tab="one")
+    page.operate(1, "stroke", **STROKE)
+    page.open(tab="two", take=True)
+    page.tab = "two"
+    page.operate(2, "undo")
+    assert page.operate(2, "undo")[0]["sequence"] == 2, "it is sent again"
+    page.open(tab="one", take=True)
+    page.tab = "one"
+    operations = f"/app/photos/{page.word}/operations"
+    answer = page.post(operations, {"sequence": 2, "kind": "stroke", **STROKE})
+    assert (answer.status, answer.json["expected"]) == (409, 3)
+    assert page.operate(3, "stroke", **STROKE)[0]["painted"] == 3
+    assert page.operate(1, "stroke", **STROKE)[0]["sequence"] == 1, "its own one is answered as before"
+
+
 def test_a_tab_that_is_gone_for_long_loses_the_photo(photo: Path, tmp_path: Path) -> None:
     now = [0.0]
     page = page_for(photo, folder=tmp_path, clock=lambda: now[0])
@@ -199,7 +224,29 @@ def test_a_tab_that_is_gone_for_long_loses_the_photo(photo: Path, tmp_path: Path
     assert page.open(tab="two")["readonly"] is True
     now[0] = 90
     assert page.open(tab="two")["readonly"] is False
+    now[0] = 170
+    assert page.get("/app/health").status == 200  # a hidden tab has no more than this
+    now[0] = 250
+    assert page.open(tab="one")["readonly"] is True
     page.close()
+
+
+def test_a_photo_that_another_server_holds_is_not_decoded_each_time_that_a_tab_asks(
+    page: Page, photo: Path, tmp_path: Path
+) -> None:
+    page.open()
+    other = page_for(photo, folder=tmp_path)
+    other.open()
+    with other.sessions.using(other.word) as first:
+        pass
+    assert other.open()["readonly"] is True
+    with other.sessions.using(other.word) as again:
+        assert again is first
+    page.operate(1, "stroke", **STROKE)
+    assert other.open(tab="new")["sequence"] == 1, "a new tab has the paint of now"
+    page.close()
+    assert other.open()["readonly"] is False
+    other.close()
 
 
 def test_a_second_server_on_the_photo_is_read_only_and_sees_the_paint(page: Page, photo: Path, tmp_path: Path) -> None:

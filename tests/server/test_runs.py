@@ -155,3 +155,17 @@ def test_a_pointer_that_is_down_on_the_page_holds_the_run(photo: Path, tmp_path:
     page.post(mattes, {"kind": "exact"})
     assert page.wait_for("matte", number=3)["estimate"]["exact"] < paused / 2
     page.close()
+
+
+def test_a_page_that_opens_the_photo_is_told_what_goes_on_and_how_it_ended(idle: Page) -> None:
+    assert idle.open()["going"] == {"run": None, "proposing": None, "saving": None, "ended": []}
+    idle.operate(1, "stroke", points=[[100, 100, 20]], label=255)
+    run = idle.post(f"/app/photos/{idle.word}/mattes", {"kind": "exact"}).json["run"]
+    idle.wait_for("progress", number=3)
+    going = idle.open()["going"]
+    assert (going["run"]["run"], going["run"]["kind"], going["proposing"]) == (run, "exact", None)
+    assert going["run"]["share"] > 0
+    proposal = idle.post(f"/app/photos/{idle.word}/proposals", {}).json["proposal"]
+    failed = idle.wait_for("failed")  # the proposal takes the run's place
+    going = idle.open()["going"]
+    assert (going["run"], going["proposing"], going["ended"]) == (None, proposal, [failed])

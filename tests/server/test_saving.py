@@ -305,3 +305,42 @@ def test_what_was_written_before_a_failure_is_ours_and_the_page_hears_of_a_bug(
     assert photo.with_name("cat_trimap.png").exists()
     save(page, "trimap", "alpha")
     assert photo.with_name("cat_alpha.png").exists()
+
+
+def test_a_page_that_opens_the_photo_is_told_of_its_save(photo: Path, tmp_path: Path, shipped_model: Model) -> None:
+    page = page_for(photo, folder=tmp_path)
+    page.open()
+    page.operate(1, "stroke", points=[[96, 80, 30]], label=255)
+    name = page.post(f"/app/photos/{page.word}/save", {"products": ["alpha"]}).json["save"]
+    assert page.open()["going"]["saving"] == name
+    assert page.wait_for("progress")["run"] == page.open()["going"]["run"]["run"]
+    matted(page, shipped_model)
+    event = save(page, "trimap", "alpha")
+    going = page.open()["going"]
+    assert (going["saving"], going["ended"]) == (None, [event])
+    page.close()
+
+
+def test_the_end_of_a_save_says_how_far_the_photo_is(page: Page) -> None:
+    assert save(page, "trimap")["progress"] == "done"
+
+
+def test_a_save_waits_for_the_run_of_the_same_labels_that_is_going_on(photo: Path, tmp_path: Path) -> None:
+    page = page_for(photo, folder=tmp_path)
+    page.open()
+    page.operate(1, "stroke", points=[[96, 80, 30]], label=255)
+    mattes = f"/app/photos/{page.word}/mattes"
+    run = page.post(mattes, {"kind": "exact"}).json["run"]
+    page.wait_for("progress")
+    assert page.post(f"/app/photos/{page.word}/save", {"products": ["alpha"]}).json["run"] == run
+    assert page.post(mattes, {"kind": "exact"}).json["run"] == run
+    preview = page.post(mattes, {"kind": "preview", "box": [0, 0, 50, 50]}).json["run"]
+    assert page.open()["going"]["run"]["run"] == run, "and not the preview, which waits"
+    page.operate(2, "stroke", points=[[20, 20, 10]], label=0)
+    assert not any(event["type"] == "failed" for event in page.told), "a run that a save waits for stays"
+    other = page.post(f"/app/photos/{page.word}/save", {"products": ["alpha"]}).json["run"]
+    assert other != run, "other labels need another matte"
+    failures = [page.wait_for("failed", number=number) for number in (1, 2, 3)]
+    assert sorted(event["run"] for event in failures if "save" not in event) == [run, preview]
+    assert page.send("DELETE", f"{mattes}/{other}", {}).json == {"cancelled": True}
+    page.close()

@@ -118,7 +118,7 @@ function matting(parts) {
     matte: () => {
       if (!store.now.painted) return photo()?.say("There is no trimap yet. Begin with a box, strokes or a mask.");
       const { matte, painted } = store.now;
-      if (matte?.kind === "exact" && matte.sequence === painted) photo()?.mattes.show();
+      if (matte?.kind === "exact" && matte.sequence === painted && !matte.given) photo()?.mattes.show();
       else void photo()?.mattes.make("exact", true);
     },
     fromMatte: () => void photo()?.proposals.make({ source: "matte" }),
@@ -126,7 +126,8 @@ function matting(parts) {
     previous: finding(-1),
     save,
     accept: () => {
-      if (store.now.session?.report && !store.now.saving && !store.now.photo?.readonly) void photo()?.mattes.accept();
+      const { session, saving, photo: fact, painted } = store.now;
+      if (session?.report && !saving && fact && !fact.readonly && painted) void photo()?.mattes.accept();
     },
   };
 }

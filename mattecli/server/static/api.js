@@ -8,14 +8,17 @@
  * @typedef {import("./paint/stroke.js").Answer} Answer
  * @typedef {{inside: number, outside: number, reach: number}} Band
  * @typedef {[left: number, top: number, right: number, bottom: number]} BoxList
- * @typedef {{run: number, kind: "preview" | "exact", sequence: number, box: BoxList | null, error?: number | string | null}}
- *   Matte
+ * @typedef {{run: number, kind: "preview" | "exact", sequence: number, box: BoxList | null, error?: number | string | null,
+ *   given?: boolean}} Matte given: it was not made here, so files other than the alpha of a batch are not made of it
  * @typedef {{id: string, name: string, state: "untouched" | "started" | "done" | "failed"}} PhotoFact
  * @typedef {{version: string, photos: PhotoFact[], folder: string, can: Record<string, boolean>, products: string[],
  *   report?: string | null}} SessionFact report: the name of the batch's report that the photos are from
- * @typedef {{id: string, name: string, width: number, height: number, levels: [number, number][], bits: number,
+ * @typedef {{id: string, name: string, content: string, width: number, height: number, levels: [number, number][], bits: number,
  *   linear: boolean, space: string, readonly: boolean, takeable: boolean, sequence: number, undoable: number, redoable: number, band: Band,
- *   painted: number, matte: Matte | null, saved: number | null, estimate: {exact: number}, box?: BoxList | null}} OpenFact
+ *   painted: number, matte: Matte | null, saved: number | null, estimate: {exact: number}, box?: BoxList | null, going?: Going}}
+ *   OpenFact content: a hash of the photo's file
+ * @typedef {{run: import("./state.js").Run | null, proposing: string | null, saving: string | null, ended: ServerEvent[]}} Going
+ *   what goes on for the photo; ended: the last event of each kind
  * @typedef {{kind: string, text: string, x: number, y: number, size: number, box: BoxList}} Finding
  * @typedef {{type: string, photo?: string, [field: string]: any}} ServerEvent
  * @typedef {{products: string[], [option: string]: unknown}} SaveWish
@@ -144,7 +147,7 @@ export class Api {
   /**
    * @param {string} id
    * @param {SaveWish} wish
-   * @returns {Promise<{save: string}>}
+   * @returns {Promise<{save: string, run: number | null}>} run: the exact matte that it waits for
    */
   save(id, wish) {
     return this._json("POST", `/app/photos/${id}/save`, wish);

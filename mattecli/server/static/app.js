@@ -2,12 +2,11 @@
 import { actionsOf, showFinding } from "./actions.js";
 import { Api } from "./api.js";
 import { react } from "./events.js";
-import { bindingOf } from "./keys.js";
 import { Held } from "./paint/held.js";
 import { Refusal } from "./paint/stroke.js";
 import { Tools } from "./paint/tools.js";
 import { beginPanel } from "./panels/begin.js";
-import { byId } from "./panels/elements.js";
+import { byId, retitle } from "./panels/elements.js";
 import { finishPanel } from "./panels/finish.js";
 import { judgePanel, mattePanel } from "./panels/matte.js";
 import { fillStatus } from "./panels/status.js";
@@ -15,7 +14,11 @@ import { fillStrip } from "./panels/strip.js";
 import { fillToolbar } from "./panels/toolbar.js";
 import { fillTop } from "./panels/top.js";
 import { fillWipe, takeDrops } from "./panels/wipe.js";
+import { Opening } from "./opening.js";
 import { OpenPhoto } from "./photo.js";
+import { resync } from "./reopening.js";
+import { Saves } from "./saves.js";
+import { cursorOf, listenToKeys } from "./shortcuts.js";
 import { sentence } from "./sentence.js";
 import { Store, initialFields } from "./state.js";
 import { tabWord } from "./tab.js";
@@ -25,12 +28,15 @@ import { Viewer } from "./view/viewer.js";
 const WORD = 30_000; // milliseconds between signs of life while the tab is hidden
 const TURN = 4_000; // milliseconds before a read-only tab asks whether it may write now
 
+/** @type {import("./state.js").Message} */
+const CUT = { text: "The outline was not closed, so it was not painted.", kind: "plain" };
+
 const store = new Store(initialFields());
 const api = new Api(document.querySelector("meta[name=matte-token]")?.getAttribute("content") ?? "", await tabWord());
 const compose = composer();
 /** @type {OpenPhoto | null} */
 let photo = null;
-let opening = 0;
+const saves = new Saves();
 let usualSize = store.now.size; // of the brush, until another one is chosen
 
 const picture = /** @type {HTMLCanvasElement} */ (byId("picture"));
@@ -55,8 +61,9 @@ const tools = new Tools({
 });
 const act = (/** @type {string} */ name) => actions[name]?.();
 const finish = finishPanel(store, act, () => photo);
-const parts = { store, viewer, tools, photo: () => photo, open, save: finish.save };
+const parts = { api, store, viewer, tools, photo: () => photo, open, save: finish.save };
 const actions = actionsOf(parts);
+const opening = new Opening(parts);
 
 fillTop(store, act);
 fillToolbar(store, act);
@@ -71,13 +78,13 @@ byId("panel").append(
   finish.element,
 );
 store.watch(["view", "wipe", "wipeAt", "bare", "overlay", "strength", "gamma", "behind", "photo", "matte"], () => viewer.invalidate());
-store.watch(["exposure"], () => photo?.scene.renewPhoto());
+store.watch(["exposure"], ({ exposure }) => photo?.scene.renewPhoto(exposure));
 store.watch(["finish"], ({ finish: options }) => photo?.scene.setFinish(options));
 store.watch(["tool"], ({ tool }) => {
   picture.dataset.cursor = cursorOf(tool);
 });
 addEventListener("themechange", () => viewer.invalidate());
-listenToKeys();
+listenToKeys({ store, tools, picture, act });
 holdRuns();
 keepEvents();
 void start();
@@ -95,6 +102,7 @@ async function start() {
   try {
     const session = await api.session();
     store.set({ session });
+    if (session.report) retitle();
     const last = sessionStorage.getItem("photo");
     const first = session.photos.find(({ id }) => id === last) ?? session.photos.find(({ state }) => state !== "failed") ?? session.photos[0];
     if (first) await open(first.id);
@@ -104,19 +112,22 @@ async function start() {
   }
 }
 
-/** @param {string} id */
-async function open(id) {
-  if (photo?.id === id) return;
-  const turn = ++opening;
+/**
+ * @param {string} id
+ * @param {string} [anew] what is said where the open photo is opened anew
+ */
+async function open(id, anew = "") {
+  if (photo?.id === id && !anew) return;
   byId("opening").hidden = photo !== null; // the last photo stays until the next one is there
   try {
-    await photo?.sent();
-    const fact = await api.open(id);
-    if (turn !== opening) return;
-    leave();
+    const fact = await opening.fact(id);
+    if (!fact) return;
+    const isCut = tools.forget();
+    leave(id);
+    if (anew) sessionStorage.removeItem(`begun/${id}`);
     const { box, findings, finding, seen, run, proposing, saving } = initialFields();
-    store.set({ box, findings, finding, seen, run, proposing, saving, exposure: 0, gamma: 1, message: null });
-    photo = new OpenPhoto({ api, store, viewer, fact, compose });
+    store.set({ box, findings, finding, seen, run, proposing, saving, exposure: 0, gamma: 1, message: anew ? { text: anew, kind: "bad" } : isCut ? CUT : null });
+    photo = new OpenPhoto({ api, store, viewer, fact, compose, saves, anew: (word, text) => void open(word, text) });
     photo.scene.setFinish(store.now.finish);
     if (!fact.matte) photo.mattes.soon(); // there is none after a restart
     const judged = store.now.session?.report && fact.matte; // a batch's photo is looked at first
@@ -128,6 +139,7 @@ async function open(id) {
     }
     sessionStorage.setItem("photo", id);
     byId("opening").hidden = true;
+    if (anew) store.set({ session: await api.session() }); // how far the photo is now
   } catch (error) {
     const { session } = store.now;
     const damaged = error instanceof Refusal && error.status === 400;
@@ -139,58 +151,15 @@ async function open(id) {
   }
 }
 
-/** Lets go of the open photo once its strokes are sent. */
-function leave() {
+/**
+ * Lets go of the open photo once its strokes are sent.
+ * @param {string} [next] the photo that is opened now
+ */
+function leave(next) {
   const left = photo;
   if (!left) return;
   left.close();
-  void api.close(left.id).catch(() => undefined); // the server notices the silence of the tab
-}
-
-function listenToKeys() {
-  addEventListener("pointerdown", () => delete document.body.dataset.tabbing);
-  addEventListener("keydown", (event) => {
-    if (event.key === "Tab") document.body.dataset.tabbing = "true"; // the focus is shown on the picture, too
-    const binding = bindingOf(event, Boolean(store.now.session?.report));
-    if (!binding || inControl(event) || (byId("help").matches("[open]") && binding.action !== "help")) return;
-    if (binding.held || event.ctrlKey || event.key.length === 1 || event.target === picture || event.target === document.body || event.key.startsWith("F")) {
-      event.preventDefault();
-    }
-    if (binding.action === "pan") tools.panning = true;
-    else if (binding.action === "bare") store.set({ bare: true });
-    else if (!event.repeat || REPEATED.has(binding.action)) act(binding.action);
-    if (binding.action === "pan") picture.dataset.cursor = "hand";
-  });
-  const released = () => {
-    if (tools.panning) store.set({ tool: store.now.tool });
-    tools.panning = false;
-    store.set({ bare: false });
-    picture.dataset.cursor = cursorOf(store.now.tool);
-  };
-  addEventListener("keyup", (event) => {
-    if (bindingOf(event)?.held) released();
-  });
-  addEventListener("blur", released);
-}
-
-/** @param {import("./state.js").Tool} tool */
-function cursorOf(tool) {
-  return tool === "hand" ? "hand" : tool === "brush" || tool === "edge" ? "none" : "cross";
-}
-
-const REPEATED = new Set(["smaller", "larger", "undo", "redo", "in", "out", "next", "previous", "moveLeft", "moveRight", "moveUp", "moveDown"]);
-
-/**
- * Whether a key belongs to the control that has the focus.
- * @param {KeyboardEvent} event
- */
-function inControl({ target, key, ctrlKey, metaKey }) {
-  if (!(target instanceof HTMLElement) || target === picture) return false;
-  const slides = key.startsWith("Arrow") || key === "Home" || key === "End";
-  if (target.matches("input[type=range]")) return slides && !(ctrlKey || metaKey);
-  const moves = key === " " || key === "Enter" || key.startsWith("Arrow") || key.startsWith("Page") || key === "Home" || key === "End";
-  if (target.matches("input[type=number], input[type=text], select")) return !(ctrlKey || metaKey || key === "Escape" || key === "F1");
-  return moves && target.matches("input, button, summary, a, [role=slider]") && !(ctrlKey || metaKey);
+  if (left.id !== next) void api.close(left.id).catch(() => undefined); // the server notices the silence of the tab
 }
 
 /** Runs pause while a pointer is down on the picture. A word that is lost does no harm. */
@@ -211,7 +180,7 @@ function keepEvents() {
       (event) => photo && react(photo, event, actions.nextPhoto),
       (open, ended) => {
         if (ended) setTimeout(() => end && begin(), TURN);
-        if (open && seen) void photo?.resync().catch(() => undefined); // the stream tells of the next failure
+        if (open && seen && photo) void resync(photo, actions.nextPhoto).catch(() => undefined); // the stream tells of the next failure
         seen = true;
         if (!open) store.set({ online: false });
         else if (!photo?.queue.unsent) store.set({ online: true });
@@ -231,9 +200,9 @@ function keepEvents() {
     if (document.hidden) void api.health().catch(() => undefined); // a hidden tab keeps its photo by this
   }, WORD);
   setInterval(() => {
-    if (!document.hidden && store.now.photo?.readonly) void photo?.resync().catch(() => undefined); // asked again soon
+    if (photo && !document.hidden && store.now.photo?.readonly) void resync(photo, actions.nextPhoto).catch(() => undefined); // asked again soon
   }, TURN);
-  addEventListener("pagehide", leave);
+  addEventListener("pagehide", () => leave());
   addEventListener("beforeunload", (event) => {
     if (store.now.unsent) event.preventDefault(); // strokes that the server does not have would be lost
   });

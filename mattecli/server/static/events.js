@@ -12,19 +12,38 @@ import { sentence } from "./sentence.js";
  * @param {() => void} goOn opens the next photo
  */
 export function react(photo, event, goOn) {
-  if (event.photo !== undefined && event.photo !== photo.id) return;
+  const isOther = (event.photo ?? photo.id) !== photo.id;
+  const name = event.save ? photo.saves.end(event) : undefined;
+  if (isOther && event.save) return ended(photo, event, name);
+  if (isOther) return;
   REACTIONS[event.type]?.(photo, event, goOn);
+}
+
+/**
+ * The save of a photo that is not the open one has ended: the film strip shows it, and the tab that began it tells of it.
+ * @param {OpenPhoto} photo any of the page
+ * @param {ServerEvent} event
+ * @param {string} [name] of the other photo, where this tab began to save it
+ */
+export function ended(photo, { photo: id, files, progress, error, approved }, name) {
+  if (progress) photo.mark(id ?? "", progress);
+  if (name === undefined) return;
+  photo.tell(error ? sentence(error) : saved(files, approved), error ? "bad" : "good", name);
+}
+
+/**
+ * @param {{name: string}[]} files
+ * @param {boolean} approved
+ */
+function saved(files, approved) {
+  const names = files.map(({ name }) => name);
+  return `${approved ? "Approved. " : ""}${names.length ? `Saved ${names.join(", ")}.` : ""}`.trim();
 }
 
 /** @type {Record<string, (photo: OpenPhoto, event: ServerEvent, goOn: () => void) => void>} */
 const REACTIONS = {
-  proposal(photo, { proposal, error, cancelled, inside, outside, notes }) {
-    const { proposing } = photo.store.now;
-    if (proposing !== proposal && proposing !== "…") return; // a newer one is being made
-    if (cancelled) return;
-    if (!error) return photo.proposals.lay({ proposal, inside, outside, notes: notes ?? [] });
-    photo.store.set({ proposing: null });
-    photo.say(sentence(error), "bad");
+  proposal(photo, event) {
+    photo.proposals.told(event);
   },
 
   progress({ store }, { run, share, left }) {
@@ -40,7 +59,7 @@ const REACTIONS = {
     if (estimate?.exact !== undefined) store.set({ estimate: estimate.exact });
     scene.showMatte(matte);
     if (matte.kind === "exact") {
-      void photo.mattes.find();
+      void photo.mattes.find(matte.run);
       const isAsked = matte.run === photo.mattes.asked;
       if (isAsked && matte.sequence === painted) photo.mattes.show(); // who has painted on goes on
       else if (isAsked) photo.say("The exact matte is ready, from older paint.", "good");
@@ -48,21 +67,19 @@ const REACTIONS = {
     if (matte.sequence !== painted && fact) photo.mattes.soon();
   },
 
-  failed(photo, { run, error, cancelled }) {
-    if (photo.store.now.run?.run === run) photo.store.set({ run: null });
+  failed(photo, { run, save, error, cancelled }) {
+    if (run && photo.store.now.run?.run === run) photo.store.set({ run: null });
     if (cancelled) return;
     photo.say(sentence(error), "bad");
+    if (!save) return; // a save that waited for the run tells of itself
     photo.mattes.accepting = false;
     photo.store.set({ saving: null });
   },
 
-  saved(photo, { files, sequence, error, approved }, goOn) {
+  saved(photo, { files, sequence, approved }, goOn) {
     photo.store.set({ saving: null });
-    if (error) return photo.say(sentence(error), "bad");
-    const names = files.map((/** @type {{name: string}} */ { name }) => name);
     photo.store.set({ saved: sequence });
-    const saved = names.length ? `Saved ${names.join(", ")}.` : "";
-    photo.say(approved ? `Approved. ${saved}`.trim() : saved, "good");
+    photo.say(saved(files, approved), "good");
     if (photo.mattes.accepting) goOn();
   },
 

@@ -5,7 +5,7 @@
  * left out where the key itself says it, as in `?`. Each action has two, for keyboards and window managers that lack one.
  *
  * @typedef {{action: string, keys: string[], name: string, tip: string, group: string, held?: boolean}} Binding
- * @typedef {{key: string, ctrlKey?: boolean, metaKey?: boolean, altKey?: boolean, shiftKey?: boolean}} KeyPress
+ * @typedef {{key: string, code?: string, ctrlKey?: boolean, metaKey?: boolean, altKey?: boolean, shiftKey?: boolean}} KeyPress
  */
 
 /** @type {Binding[]} */
@@ -72,12 +72,23 @@ export function bindingOf(press, inReport = false) {
 }
 
 /**
+ * The keys that do what a row says, without those that do something else for the photos of a report.
+ * @param {Binding} binding
+ * @param {boolean} inReport
+ */
+export function keysOf({ action, keys }, inReport) {
+  const first = (/** @type {string} */ key) => REPORT_BINDINGS.find((binding) => binding.keys.includes(key));
+  return inReport ? keys.filter((key) => (first(key)?.action ?? action) === action) : keys;
+}
+
+/**
  * The text of a tooltip: the tip and its keys.
  * @param {string} action
+ * @param {boolean} [inReport] whether the photos are those of a batch's report
  */
-export function tipOf(action) {
+export function tipOf(action, inReport = false) {
   const found = [...BINDINGS, ...REPORT_BINDINGS].find((binding) => binding.action === action);
-  return found ? `${found.tip} (${found.keys.map(shown).join(" or ")})` : "";
+  return found ? `${found.tip} (${keysOf(found, inReport).map(shown).join(" or ")})` : "";
 }
 
 /**
@@ -104,8 +115,23 @@ function row(group, action, keys, name, tip, held = false) {
 
 /** @param {KeyPress} press */
 function pressed(press) {
-  const key = press.key.length === 1 ? press.key.toUpperCase() : press.key;
+  const key = press.key.length === 1 ? latin(press).toUpperCase() : press.key;
   return `${press.ctrlKey || press.metaKey ? "Ctrl+" : ""}${press.altKey ? "Alt+" : ""}${key}`;
+}
+
+/** Signs by the places of their keys, for keyboards that have letters there. */
+const SIGNS = /** @type {Record<string, string>} */ ({
+  BracketLeft: "[", BracketRight: "]", Comma: ",", Period: ".", Minus: "-", Equal: "=", Backslash: "\\",
+});
+
+/**
+ * The key itself, or for letters and digits that are not Latin (Cyrillic, Greek, Arabic) what an English keyboard has there.
+ * @param {KeyPress} press
+ */
+function latin({ key, code = "" }) {
+  const isLatin = key < "\x80" || /\p{Script=Latin}/u.test(key);
+  if (isLatin || !/[\p{L}\p{N}]/u.test(key)) return key;
+  return /^(?:Key|Digit)(\w)$/.exec(code)?.[1] ?? SIGNS[code] ?? key;
 }
 
 /**

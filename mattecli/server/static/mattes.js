@@ -1,4 +1,5 @@
 /** The mattes of the open photo: made, waited for, judged and saved. */
+import { ended } from "./events.js";
 import { sentence } from "./sentence.js";
 
 const PAUSE = 700; // milliseconds after the last change before a matte is made
@@ -14,6 +15,7 @@ export class Mattes {
     this.asked = 0;
     /** Whether the photo is left when it is saved. */
     this.accepting = false;
+    this._found = 0; // the run whose doubtful places are asked for
   }
 
   /** Makes a matte when nothing has changed for a moment. */
@@ -57,10 +59,21 @@ export class Mattes {
       await this._photo.sent();
       const { run } = await this._photo.api.matte(this._photo.id, kind, kind === "preview" && small ? [left, top, right, bottom] : undefined);
       if (asked) this.asked = run;
-      if (this._photo.store.now.matte?.run !== run) this._photo.store.set({ run: { run, kind, share: 0, left: null } });
+      if (this._photo.closed && !asked) return void (await this._photo.api.cancel(this._photo.id, run));
+      this._begun(run, kind);
     } catch (error) {
       this._photo.say(sentence(/** @type {Error} */ (error).message), "bad");
     }
+  }
+
+  /**
+   * A run has begun, or one that goes on is waited for.
+   * @param {number} run
+   * @param {"preview" | "exact"} kind
+   */
+  _begun(run, kind) {
+    const { matte, run: known } = this._photo.store.now;
+    if (matte?.run !== run && known?.run !== run) this._photo.store.set({ run: { run, kind, share: 0, left: null } });
   }
 
   /** Shows the matte instead of the labels that it was made from. */
@@ -75,23 +88,35 @@ export class Mattes {
     if (run) void this._photo.api.cancel(this._photo.id, run.run).catch((error) => this._photo.say(error.message, "bad"));
   }
 
-  async find() {
+  /** @param {number} run that has doubtful places */
+  async find(run) {
+    if (run === this._found) return;
+    this._found = run;
     try {
-      this._photo.store.set({ findings: (await this._photo.api.findings(this._photo.id)).findings, finding: -1 });
+      const { findings } = await this._photo.api.findings(this._photo.id);
+      this._photo.store.set({ findings, finding: -1 });
     } catch {
+      this._found = 0;
       this._photo.store.set({ findings: null, finding: -1 }); // they can be asked for again with the next matte
     }
   }
 
   /** @param {import("./api.js").SaveWish} wish */
   async save(wish) {
+    if (this._photo.store.now.saving) return;
+    this._photo.store.set({ saving: "…" });
     try {
       await this._photo.sent();
-      const { save } = await this._photo.api.save(this._photo.id, wish);
+      const { save, run } = await this._photo.api.save(this._photo.id, wish);
+      const early = this._photo.saves.begin(save, this._photo.name);
+      if (early && this._photo.closed) ended(this._photo, early, this._photo.name);
+      if (this._photo.store.now.saving !== "…") return; // its end came before this answer
       this._photo.store.set({ saving: save });
+      if (run) this._begun(run, "exact");
     } catch (error) {
+      this._photo.store.set({ saving: null });
       this.accepting = false;
-      this._photo.say(sentence(/** @type {Error} */ (error).message), "bad");
+      this._photo.tell(sentence(/** @type {Error} */ (error).message), "bad");
     }
   }
 

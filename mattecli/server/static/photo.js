@@ -4,7 +4,10 @@
 import { Mattes } from "./mattes.js";
 import { Proposals } from "./proposals.js";
 import { sentence } from "./sentence.js";
-import { OperationQueue, Refusal } from "./paint/stroke.js";
+import { reopened } from "./reopening.js";
+import { Saves } from "./saves.js";
+import { Store } from "./state.js";
+import { OperationQueue } from "./paint/stroke.js";
 import { Scene } from "./view/scene.js";
 
 /**
@@ -16,7 +19,8 @@ import { Scene } from "./view/scene.js";
  * @typedef {import("./paint/stroke.js").Operation} Operation
  * @typedef {import("./paint/stroke.js").Shape} Shape
  * @typedef {{api: Api, store: PageStore, viewer: Viewer, fact: OpenFact,
- *   compose: import("./view/scene.js").Options["compose"]}} Parts
+ *   compose: import("./view/scene.js").Options["compose"], saves?: Saves, anew?: (id: string, text: string) => void}} Parts
+ *   anew: opens the photo anew, for its file is another one, and says so
  */
 
 /** Layers of a matte, which are those of its run. */
@@ -24,9 +28,16 @@ const MATTED = new Set(["alpha", "finished", "colours"]);
 
 export class OpenPhoto {
   /** @param {Parts} parts */
-  constructor({ api, store, viewer, fact, compose }) {
+  constructor({ api, store, viewer, fact, compose, saves = new Saves(), anew = () => {} }) {
     this.api = api;
+    /** What the page shows; once the photo is left, fields that nobody sees, so that late answers change nothing. */
     this.store = store;
+    this._page = store;
+    this.saves = saves;
+    this.name = fact.name;
+    this.content = fact.content;
+    this.anew = anew;
+    this.closed = false;
     this.viewer = viewer;
     this.id = fact.id;
     this.queue = new OperationQueue({
@@ -35,11 +46,11 @@ export class OpenPhoto {
       answered: (entry, answer) => this._answered(entry, answer),
       failed: (_, error) => this.say(error.message, "bad"),
       behind: async () => {
-        const now = await this._opened();
+        const now = await reopened(this);
         this.sync(now);
         return now.readonly ? null : now.sequence;
       },
-      changed: () => store.set({ unsent: this.queue?.unsent ?? 0, online: this.queue?.online ?? true }),
+      changed: () => this.store.set({ unsent: this.queue?.unsent ?? 0, online: this.queue?.online ?? true }),
     });
     this.scene = new Scene({
       levels: fact.levels,
@@ -54,6 +65,8 @@ export class OpenPhoto {
     if (begun.box && fact.painted) store.set({ box: begun.box });
     store.set({ begun: fact.painted ? (begun.source ?? null) : null });
     this.sync(fact);
+    const { going } = fact;
+    if (going && !fact.readonly) store.set({ run: going.run, proposing: going.proposing, saving: going.saving }); // before a reload
   }
 
   /**
@@ -68,30 +81,7 @@ export class OpenPhoto {
     this.store.set({ photo: fact, painted, undoable, redoable, band, matte, saved, hasBase, box });
     this.store.set({ estimate: fact.estimate?.exact ?? null });
     this.scene.showMatte(matte);
-    if (matte?.kind === "exact") void this.mattes.find();
-  }
-
-  /** Asks the server for its state, after a pause of its events. */
-  async resync() {
-    const fact = await this._opened();
-    if (this.queue.unsent === 0) this.queue.last = fact.sequence;
-    this.store.set({ run: null, proposing: null });
-    this.sync(fact);
-  }
-
-  /** What the server says of the photo. One that was started anew has other words for its photos. */
-  async _opened() {
-    try {
-      return await this.api.open(this.id);
-    } catch (error) {
-      if (!(error instanceof Refusal) || error.status !== 404) throw error;
-      const session = await this.api.session();
-      const same = session.photos.find(({ name }) => name === this.store.now.photo?.name);
-      if (!same) throw error;
-      this.id = same.id;
-      this.store.set({ session });
-      return await this.api.open(this.id);
-    }
+    if (matte?.kind === "exact") void this.mattes.find(matte.run);
   }
 
   /**
@@ -103,6 +93,16 @@ export class OpenPhoto {
   }
 
   /**
+   * Says something that matters also after the photo was left; then with its name.
+   * @param {string} text
+   * @param {"good" | "bad"} kind
+   * @param {string} [name] of another photo
+   */
+  tell(text, kind, name = this.closed ? this.name : "") {
+    this._page.set({ message: { text: name ? `${name}: ${text}` : text, kind } });
+  }
+
+  /**
    * @param {import("./view/fetcher.js").Wanted[]} wanted of layers that are asked for together
    * @returns {Promise<import("./view/tiles.js").Tile[]>}
    */
@@ -111,9 +111,10 @@ export class OpenPhoto {
     const { matte, exact, finish } = this.scene;
     const run = layer === "exact" ? exact?.run : MATTED.has(layer) ? matte?.run : undefined;
     const finished = layer === "finished" || layer === "colours" ? (finish ?? undefined) : undefined;
-    const tiles = await this.api.tiles(this.id, wanted, { exposure: this.store.now.exposure, run, finish: finished });
+    const { exposure } = this.store.now;
+    const tiles = await this.api.tiles(this.id, wanted, { exposure, run, finish: finished });
     if (finished && finish !== this.scene.finish) throw new Error("the edges were changed meanwhile");
-    return tiles;
+    return tiles.map((tile) => (tile.layer === "photo" ? { ...tile, revision: exposure } : tile));
   }
 
   // Painting
@@ -123,9 +124,10 @@ export class OpenPhoto {
    * @param {Shape | null} [shape]
    */
   do(operation, shape = null) {
-    if (this.store.now.photo?.readonly) return this.refuse();
-    this.queue.add(operation, shape);
+    if (this.store.now.photo?.readonly) return void this.refuse();
+    const entry = this.queue.add(operation, shape);
     this.viewer.invalidate();
+    return entry;
   }
 
   /** @returns {void} */
@@ -137,8 +139,8 @@ export class OpenPhoto {
   /** This tab paints the photo from now on; another one no longer does. */
   async takeOver() {
     try {
-      const fact = await this.api.open(this.id, true);
-      if (this.queue.unsent === 0) this.queue.last = fact.sequence;
+      const fact = await reopened(this, true);
+      if (!fact.readonly) this.queue.renumber(fact.sequence); // the other tab has used its numbers
       this.sync(fact);
       if (fact.readonly) this.refuse();
       else this.say("You paint here now. The other tab is read-only.", "good");
@@ -174,13 +176,18 @@ export class OpenPhoto {
   undo() {
     const { undoable } = this.store.now;
     if (undoable + this.queue.unsent === 0) return this.say("There is nothing to undo.");
-    const refined = this.proposals.refined === this.queue.last; // the proposal that followed a stroke goes with it
+    const { refined } = this.proposals;
+    const follows = refined?.entry.sequence === this.queue.last;
+    this.proposals.drop();
     this.do({ kind: "undo" });
-    if (refined && undoable > 1) this.do({ kind: "undo" });
+    if (!refined || !follows) return;
+    if (refined.undoable === null) refined.undone = true; // its answer says
+    else if (refined.undoable && undoable > 1) this.do({ kind: "undo" }); // the stroke that it followed
   }
 
   redo() {
     if (this.store.now.redoable + this.queue.unsent === 0) return this.say("There is nothing to redo.");
+    this.proposals.drop();
     this.do({ kind: "redo" });
   }
 
@@ -216,9 +223,14 @@ export class OpenPhoto {
     if (kind === "band" || answer.refused) this.scene.band = null;
     if (kind === "base" || kind === "undo" || kind === "redo") this.scene.renewBase();
     if (answer.refused) this.say(sentence(answer.refused), "bad");
-    const before = this.store.now.painted;
+    const { painted: before, undoable: steps } = this.store.now;
+    const { refined } = this.proposals;
+    if (refined?.entry.operation === operation) refined.undoable = undoable > steps;
+    if (kind === "undo" || kind === "redo") this.proposals.drop();
     this.store.set({ painted, undoable, redoable, band, hasBase: band.reach > 0 });
     this.queue.settle((entry) => this.scene.drawn(entry));
+    const undoes = this.queue.entries.every((entry) => entry.state === "answered" || entry.operation.kind === "undo");
+    if (refined?.entry.operation === operation && refined.undone && refined.undoable && undoes) this.do({ kind: "undo" });
     if (painted === before) return;
     const refines = (kind === "stroke" || kind === "polygon" || kind === "fill") && label !== 128;
     if (refines) this.proposals.soon();
@@ -232,20 +244,30 @@ export class OpenPhoto {
 
   /** Waits until the server has every operation. */
   async sent() {
-    while (this.queue.unsent) await new Promise((done) => setTimeout(done, 30));
+    while (this.queue.unsent && !this.closed) await new Promise((done) => setTimeout(done, 30));
+  }
+
+  /**
+   * Notes in the film strip how far a photo is.
+   * @param {string} id
+   * @param {import("./api.js").PhotoFact["state"]} state
+   */
+  mark(id, state) {
+    const { session } = this._page.now;
+    if (!session) return;
+    const photos = session.photos.map((one) => (one.id === id ? { ...one, state } : one));
+    this._page.set({ session: { ...session, photos } });
   }
 
   /** Stops sending, and leaves in the film strip what became of the photo. */
   close() {
-    const { session, painted, saved } = this.store.now;
-    if (session && painted) {
-      const state = /** @type {"done" | "started"} */ (saved === painted ? "done" : "started");
-      const photos = session.photos.map((one) => (one.id === this.id ? { ...one, state } : one));
-      this.store.set({ session: { ...session, photos } });
-    }
+    const { painted, saved } = this.store.now;
+    if (painted) this.mark(this.id, saved === painted ? "done" : "started");
     this.mattes.close();
     this.proposals.close();
     this.queue.close();
+    this.closed = true;
+    this.store = new Store({ ...this.store.now });
   }
 }
 

@@ -7,9 +7,9 @@ import { Store, initialFields } from "../../../mattecli/server/static/state.js";
 /** The actions on a store with these fields, and what they did. */
 function actionsWith(fields) {
   const store = new Store({ ...initialFields(), ...fields });
-  const did = { opened: [], went: [], said: [], made: [], shown: 0 };
+  const did = { opened: [], went: [], said: [], made: [], shown: 0, accepted: 0 };
   const viewer = { transform: { scale: 0.5 }, goTo: (...place) => did.went.push(place) };
-  const mattes = { make: (...how) => did.made.push(how), show: () => did.shown++ };
+  const mattes = { make: (...how) => did.made.push(how), show: () => did.shown++, accept: () => did.accepted++ };
   const photo = { say: (text) => did.said.push(text), mattes };
   const parts = { store, viewer, tools: { cancel: () => false, finish: () => false }, photo: () => photo, open: (id) => did.opened.push(id) };
   return { actions: actionsOf(parts), store, did };
@@ -55,4 +55,19 @@ test("the edge brush is a tool, and choosing a label goes back to the brush", ()
   actions.edge();
   actions.eraser();
   assert.deepEqual([store.now.tool, store.now.eraser], ["brush", true]);
+});
+
+test("a photo without a trimap is not approved by the key either", () => {
+  const { actions, did, store } = actionsWith({ session: { photos, report: "run.jsonl" }, photo: { id: "0", readonly: false } });
+  actions.accept();
+  assert.equal(did.accepted, 0);
+  store.set({ painted: 1 });
+  actions.accept();
+  assert.equal(did.accepted, 1);
+});
+
+test("where the matte was given, the exact one is made when it is asked for", () => {
+  const { actions, did } = actionsWith({ painted: 7, matte: { run: 1, kind: "exact", sequence: 7, box: null, given: true } });
+  actions.matte();
+  assert.deepEqual([did.shown, did.made], [0, [["exact", true]]]);
 });

@@ -56,3 +56,20 @@ test("with a batch's report N and P go on, and what they did has other keys", ()
   }
   assert.equal(bindingOf({ key: "a" }), null);
 });
+
+test("keyboards of other alphabets have the keys of an English one at their places", () => {
+  const russian = [["а", "KeyF", "foreground"], ["я", "KeyZ", null], ["х", "BracketLeft", "smaller"], ["ъ", "BracketRight", "larger"]];
+  for (const [key, code, action] of russian) assert.equal(bindingOf({ key, code })?.action ?? null, action, key);
+  assert.equal(bindingOf({ key: "я", code: "KeyZ", ctrlKey: true })?.action, "undo");
+  assert.equal(bindingOf({ key: "Т", code: "KeyN", shiftKey: true })?.action, "previous");
+  assert.equal(bindingOf({ key: "١", code: "Digit1" })?.action, "actual");
+  assert.equal(bindingOf({ key: "ß", code: "Minus" }), null, "Latin letters are what they are");
+  assert.equal(bindingOf({ key: "a", code: "KeyQ" }), null, "as on a French keyboard");
+});
+
+test("with a batch's report tooltips name no key that does something else there", () => {
+  assert.equal(tipOf("next", true), "Go to the next doubtful place at 1:1 (J)");
+  assert.match(tipOf("brush", true), /\(D\)$/);
+  assert.match(tipOf("brush"), /\(D or P\)$/);
+  for (const { action } of BINDINGS) assert.match(tipOf(action, true), /\(.+\)$/, action);
+});

@@ -20,6 +20,11 @@ export class Drawing {
     this._last = null;
   }
 
+  /** No line goes on from the last stroke. */
+  forget() {
+    this._last = null;
+  }
+
   /**
    * A stroke of the brush.
    * @param {OpenPhoto} photo
@@ -28,7 +33,6 @@ export class Drawing {
    * @returns {Gesture}
    */
   stroke(photo, shape, event) {
-    shape.colours = this._coloursAt(photo, event);
     photo.scene.live.current = shape;
     if (event.shiftKey && this._last) this._add(photo, shape, this._last);
     this._add(photo, shape, this._brushAt(event));
@@ -121,16 +125,15 @@ export class Drawing {
   }
 
   /**
-   * Colours like the one under the pen, where paint keeps to those.
+   * Colours like the one under the pen, where paint keeps to those and the photo's colour is known.
    * @param {OpenPhoto} photo
    * @param {PointerEvent} event
    * @returns {import("./stroke.js").ColourRange | null}
    */
-  _coloursAt(photo, event) {
-    const { likeness, exposure } = this.store.now;
+  coloursAt(photo, event) {
+    const { likeness } = this.store.now;
     const colour = photo.scene.colours(this.viewer.range.level)(...this.viewer.pointOf(event));
     if (likeness === null || !colour) return null;
-    if (exposure !== 0) return photo.say("Set the exposure to 0 to paint over similar colours only."), null;
     return [[...colour].map((value) => Math.max(value - likeness, 0)), [...colour].map((value) => Math.min(value + likeness, 255))];
   }
 

@@ -81,6 +81,23 @@ export class OperationQueue {
     this.entries = this.entries.filter((entry) => entry.state !== "answered" || (entry.shape && !drawn(entry)));
   }
 
+  /**
+   * Numbers what is on the way anew.
+   * @param {number} sequence the last number that the server has
+   */
+  renumber(sequence) {
+    this.last = sequence;
+    for (const entry of this.entries) if (entry.state !== "answered") entry.sequence = ++this.last;
+  }
+
+  /** Gives up what the server does not have. Says whether there was something. */
+  forget() {
+    const lost = this.unsent > 0;
+    this.entries = this.entries.filter(({ state }) => state === "answered");
+    this._options.changed();
+    return lost;
+  }
+
   /** Sends nothing more. */
   close() {
     this._closed = true;
@@ -139,8 +156,7 @@ export class OperationQueue {
       let sequence = await this._options.behind();
       this.online = sequence !== null;
       if (sequence === null) return false;
-      for (const entry of this.entries) if (entry.state !== "answered") entry.sequence = ++sequence;
-      this.last = sequence;
+      this.renumber(sequence);
       return true;
     } catch {
       this.online = false;

@@ -18,6 +18,17 @@ import { Drawing, coalesced } from "./drawing.js";
 export const SMALLEST = 1;
 export const LARGEST = 2000;
 
+/** Why tools that read the photo's colours need it as it is. */
+const EXPOSED = {
+  edge: "The edge brush follows the photo as it is.",
+  pick: "The screen's colour is that of the photo as it is.",
+  brush: "Similar colours are those of the photo as it is.",
+  fill: "Similar colours are those of the photo as it is.",
+};
+
+/** The tools whose paint can keep to colours like the one where it begins. */
+export const KEEPS_COLOURS = new Set(["brush", "fill"]);
+
 export class Tools {
   /** @param {{viewer: Viewer, store: PageStore, photo: () => OpenPhoto | null, pick: (colour: number[]) => void}} parts */
   constructor({ viewer, store, photo, pick }) {
@@ -27,7 +38,9 @@ export class Tools {
     this._pick = pick;
     /** @type {Gesture | null} */
     this._gesture = null;
-    /** @type {Map<number, PointerEvent>} */
+    /** The pointer of the gesture, unless fingers make it. */
+    this._by = 0;
+    /** @type {Map<number, PointerEvent>} fingers at work */
     this._touches = new Map();
     /** @type {[number, number][]} corners of a polygon, in pixels of the picture */
     this._corners = [];
@@ -46,7 +59,7 @@ export class Tools {
     canvas.addEventListener("pointermove", (event) => this._move(event));
     canvas.addEventListener("pointerup", (event) => this._up(event));
     canvas.addEventListener("pointercancel", (event) => this._cancelled(event));
-    canvas.addEventListener("pointerleave", () => this._hover(null));
+    canvas.addEventListener("pointerleave", (event) => this._isOurs(event) && this._hover(null));
     canvas.addEventListener("dblclick", () => this.finish());
     canvas.addEventListener("contextmenu", (event) => event.preventDefault());
     canvas.addEventListener("wheel", (event) => wheel(this.viewer, event), { passive: false });
@@ -72,6 +85,18 @@ export class Tools {
     return busy;
   }
 
+  /** Whether a pointer is at work. */
+  get busy() {
+    return this._gesture !== null;
+  }
+
+  /** Another photo is opened: nothing of this one goes on there. Says whether an outline was cut short. */
+  forget() {
+    const isCut = this.cancel();
+    this._drawing.forget();
+    return isCut;
+  }
+
   /** @param {1 | -1} direction another size of the brush */
   resize(direction) {
     const { size } = this.store.now;
@@ -79,8 +104,23 @@ export class Tools {
     this.store.set({ size: Math.min(Math.max(size + direction * step, SMALLEST), LARGEST) });
   }
 
+  /**
+   * Whether a pointer belongs to what is going on: a palm beside the pen does not.
+   * @param {PointerEvent} event
+   */
+  _isOurs({ pointerId }) {
+    return this._gesture === null || pointerId === this._by || this._touches.has(pointerId);
+  }
+
   /** @param {PointerEvent} event */
   _down(event) {
+    if (event.pointerType === "pen" && this._touches.size) {
+      this._gesture?.cancel?.(); // the palm came before the pen
+      this._gesture = null;
+      this._touches.clear();
+    }
+    const isFinger = event.pointerType === "touch" && this._touches.size > 0;
+    if (!this._isOurs(event) && !isFinger) return;
     const canvas = this.viewer.canvas;
     canvas.focus({ preventScroll: true });
     canvas.setPointerCapture(event.pointerId);
@@ -94,7 +134,9 @@ export class Tools {
       }
     }
     const photo = this._photo();
-    if (photo && !this._gesture) this._gesture = this._begin(photo, event);
+    if (!photo || this._gesture) return;
+    this._by = event.pointerId;
+    this._gesture = this._begin(photo, event);
   }
 
   /**
@@ -110,18 +152,24 @@ export class Tools {
     if (this.store.now.photo?.readonly) return photo.refuse(), null;
     if (this.store.now.view === "photo" && tool !== "box" && tool !== "pick") this.store.set({ view: "labels" });
     const erasing = this.store.now.eraser || (event.buttons & 32) !== 0;
-    if (tool === "brush") return this._drawing.stroke(photo, this._shape(erasing, false), event);
+    const keeps = this.store.now.likeness !== null && (tool === "brush" || tool === "fill");
+    const reads = keeps || tool === "edge" || tool === "pick";
+    if (reads && this.store.now.exposure !== 0) return photo.say(`Set the exposure to 0 first. ${EXPOSED[tool]}`), null;
+    const colours = keeps ? this._drawing.coloursAt(photo, event) : null;
+    if (keeps && !colours) return photo.say("Begin where the photo is shown, so that its colour there is known."), null;
+    if (tool === "brush") return this._drawing.stroke(photo, { ...this._shape(erasing, false), colours }, event);
     if (tool === "edge") return this._drawing.edge(photo, this._shape(false, false), event);
     if (tool === "lasso") return this._lasso(event);
     if (tool === "box") return this._box(event);
     if (tool === "polygon") return this._corner(event);
-    if (tool === "fill") return this._fill(event);
+    if (tool === "fill") return this._fill(event, colours);
     this._pickAt(event);
     return null;
   }
 
   /** @param {PointerEvent} event */
   _move(event) {
+    if (!this._isOurs(event)) return;
     this._hover(event);
     if (this._touches.has(event.pointerId)) this._touches.set(event.pointerId, event);
     this._gesture?.move(event);
@@ -129,8 +177,9 @@ export class Tools {
 
   /** @param {PointerEvent} event */
   _up(event) {
+    const isOurs = this._isOurs(event);
     this._touches.delete(event.pointerId);
-    if (this._gesture && event.buttons === 0) {
+    if (this._gesture && isOurs && event.buttons === 0) {
       const gesture = this._gesture;
       this._gesture = null;
       gesture.end?.(event);
@@ -139,6 +188,7 @@ export class Tools {
 
   /** @param {PointerEvent} event */
   _cancelled(event) {
+    if (!this._isOurs(event)) return;
     this._touches.delete(event.pointerId);
     this._gesture?.cancel?.();
     this._gesture = null;
@@ -186,11 +236,15 @@ export class Tools {
     return null;
   }
 
-  /** @param {PointerEvent} event @returns {null} */
-  _fill(event) {
+  /**
+   * @param {PointerEvent} event
+   * @param {import("./stroke.js").ColourRange | null} colours
+   * @returns {null}
+   */
+  _fill(event, colours) {
     const [x, y] = this.viewer.pointOf(event).map(Math.floor);
     const { width, height } = this.viewer.picture;
-    if (x >= 0 && y >= 0 && x < width && y < height) this._photo()?.fill(x, y, this._shape(this.store.now.eraser, true));
+    if (x >= 0 && y >= 0 && x < width && y < height) this._photo()?.fill(x, y, { ...this._shape(this.store.now.eraser, true), colours });
     return null;
   }
 

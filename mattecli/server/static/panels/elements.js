@@ -51,7 +51,30 @@ export function button(text, press, properties = {}) {
  * @param {Record<string, any>} [properties]
  */
 export function actionButton(text, action, act, properties = {}) {
-  return button(text, () => act(action), { title: tipOf(action), ...properties });
+  const made = button(text, () => act(action), { title: tipOf(action), ...properties });
+  made.dataset.tip = action;
+  return made;
+}
+
+/** The photos are those of a batch's report, where some keys do something else: the tooltips name the others. */
+export function retitle() {
+  for (const one of /** @type {NodeListOf<HTMLElement>} */ (document.querySelectorAll("[data-tip]"))) {
+    one.title = tipOf(one.dataset.tip ?? "", true);
+  }
+}
+
+/**
+ * After the pointer has used a control, the keys go to the picture again; after the keyboard they stay.
+ * @param {HTMLElement} control hears of the pointer and of changes within
+ */
+export function givesFocusBack(control) {
+  let isPointed = false;
+  control.addEventListener("pointerdown", () => (isPointed = true));
+  control.addEventListener("keydown", () => (isPointed = false));
+  control.addEventListener("change", () => {
+    if (isPointed) byId("picture").focus({ preventScroll: true });
+    isPointed = false;
+  });
 }
 
 /**
@@ -87,7 +110,9 @@ export function slider({ name, min, max, step = 1, text, changed }) {
 export function check(name, title, changed) {
   const input = make("input", { type: "checkbox" });
   input.addEventListener("change", () => changed(input.checked));
-  return { element: make("label", { title }, input, name), input };
+  const element = make("label", { title }, input, name);
+  givesFocusBack(element);
+  return { element, input };
 }
 
 /**
@@ -100,6 +125,7 @@ export function choice(name, values, changed) {
   const input = make("select", { aria: { label: name }, title: name });
   for (const [value, text] of values) input.append(make("option", { value }, text));
   input.addEventListener("change", () => changed(input.value));
+  givesFocusBack(input);
   return input;
 }
 

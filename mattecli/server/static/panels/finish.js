@@ -75,11 +75,13 @@ export function finishPanel(store, act, photo) {
     accept.disabled = !fact || fact.readonly || painted === 0 || saving !== null;
     save.disabled = !fact || fact.readonly || painted === 0 || saving !== null || ticked.size === 0;
     const exact = matte?.kind === "exact" && matte.sequence === painted;
-    save.textContent = saving ? (exact || !needsMatte ? "Saving…" : "Waiting for the exact matte…") : "Save";
+    const made = exact && !matte.given;
+    const approves = exact && store.now.session?.report && ticked.size === 1 && ticked.has("alpha");
+    save.textContent = saving ? (made || approves || !needsMatte ? "Saving…" : "Waiting for the exact matte…") : "Save";
     const set = Object.keys(edges).length;
     summary.textContent = `Edges, colours, download${set ? ` (${set} set)` : ""}`;
     boxes[3].element.title = background ? `The subject on ${background}` : "Choose a colour in the view Cut-out first";
-    downloads.replaceChildren(...(exact && fact ? links(photo(), [...ticked], options()) : ["Download: after the exact matte."]));
+    downloads.replaceChildren(...(made && fact ? links(photo(), [...ticked], options()) : ["Download: after the exact matte."]));
   };
   store.watch(["session"], ({ session }) => {
     if (!session?.report) return;

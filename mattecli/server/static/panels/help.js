@@ -1,5 +1,5 @@
 /** The list of keys. */
-import { BINDINGS, REPORT_BINDINGS, shown } from "../keys.js";
+import { BINDINGS, REPORT_BINDINGS, keysOf, shown } from "../keys.js";
 import { button, byId, make } from "./elements.js";
 
 /**
@@ -9,20 +9,21 @@ import { button, byId, make } from "./elements.js";
 export function toggleHelp(inReport) {
   const dialog = /** @type {HTMLDialogElement} */ (byId("help"));
   if (dialog.open) return dialog.close();
-  if (!dialog.childElementCount) fill(dialog, inReport ? [...REPORT_BINDINGS, ...BINDINGS] : BINDINGS);
+  if (!dialog.childElementCount) fill(dialog, inReport);
   dialog.showModal();
 }
 
 /**
  * @param {HTMLDialogElement} dialog
- * @param {import("../keys.js").Binding[]} bindings
+ * @param {boolean} inReport
  */
-function fill(dialog, bindings) {
+function fill(dialog, inReport) {
+  const bindings = inReport ? [...REPORT_BINDINGS, ...BINDINGS] : BINDINGS;
   const groups = [...new Set(bindings.map(({ group }) => group))];
   const sections = groups.map((group) => {
-    const rows = bindings.filter((binding) => binding.group === group).flatMap(({ name, keys, tip }) => [
-      make("dt", { title: tip }, name),
-      make("dd", {}, make("kbd", {}, shown(keys[0])), " ", make("kbd", {}, shown(keys[1]))),
+    const rows = bindings.filter((binding) => binding.group === group).flatMap((binding) => [
+      make("dt", { title: binding.tip }, binding.name),
+      make("dd", {}, ...keysOf(binding, inReport).flatMap((key) => [make("kbd", {}, shown(key)), " "])),
     ]);
     return make("section", {}, make("h2", {}, group), make("dl", {}, ...rows));
   });

@@ -69,13 +69,15 @@ export function judgePanel(store, act, goTo) {
     title: "Makes a new trimap from the exact matte",
   });
   const steps = make("div", { className: "row" }, previous, next);
+  /** @type {import("../api.js").Finding[] | null} */
+  let listed = null;
   const panel = step("3", "Judge", text, steps, list, make("div", { className: "row" }, refine));
   store.watch(["findings", "finding", "seen", "matte", "photo"], ({ findings, finding, seen, matte }) => {
     refine.disabled = matte?.kind !== "exact" || !store.now.photo || store.now.photo.readonly;
     text.textContent = summary(findings, seen, matte);
     steps.hidden = list.hidden = !findings?.length;
-    if (list.childElementCount !== (findings?.length ?? 0) || list.dataset.run !== String(matte?.run)) {
-      list.dataset.run = String(matte?.run);
+    if (findings !== listed) {
+      listed = findings;
       list.replaceChildren(...(findings ?? []).map((one, i) => make("li", {}, button(`${i + 1}. ${sentence(one.text).slice(0, -1)}`, () => goTo(i), { title: sentence(one.text) }))));
     }
     [...list.children].forEach((item, i) => {

@@ -1,6 +1,6 @@
 /** The film strip: small pictures of the photos of the folder, and what became of each. */
 import { Thumbnails } from "./thumbnails.js";
-import { byId, make } from "./elements.js";
+import { button, byId, make } from "./elements.js";
 
 /**
  * @typedef {import("../api.js").PhotoFact} PhotoFact
@@ -59,10 +59,10 @@ export function fillStrip(store, open) {
 function frameOf({ id, name }, open, thumbnails) {
   const sign = make("i", { aria: { hidden: true } });
   const picture = make("img", { alt: "", width: 72, height: 48 });
-  const button = make("button", { type: "button" }, picture, make("span", {}, sign, make("span", {}, name)));
-  button.addEventListener("click", () => open(id));
+  const frame = button("", () => open(id));
+  frame.append(picture, make("span", {}, sign, make("span", {}, name)));
   thumbnails.add(picture, `/app/photos/${id}/thumbnail`);
-  return { button, mark: sign, state: "" };
+  return { button: frame, mark: sign, state: "" };
 }
 
 /**

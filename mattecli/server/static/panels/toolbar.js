@@ -1,6 +1,5 @@
 /** The tools, each with its name. */
-import { tipOf } from "../keys.js";
-import { byId, button, make } from "./elements.js";
+import { actionButton, byId, make } from "./elements.js";
 
 /** @type {[tool: import("../state.js").Tool, name: string, path: string][]} */
 const TOOLS = [
@@ -19,13 +18,13 @@ const TOOLS = [
  */
 export function fillToolbar(store, act) {
   const tools = TOOLS.map(([tool, name, path]) => {
-    const made = button("", () => act(tool), { className: "tool", title: tipOf(tool), data: { tool } });
+    const made = actionButton("", tool, act, { className: "tool", data: { tool } });
     made.append(icon(path), name);
     return made;
   });
-  const undo = button("", () => act("undo"), { className: "tool", title: tipOf("undo") });
+  const undo = actionButton("", "undo", act, { className: "tool" });
   undo.append(icon("M5 8h7.500a4 4 0 0 1 0 8H8M5 8l3.500-3.500M5 8l3.500 3.500"), "Undo");
-  const redo = button("", () => act("redo"), { className: "tool", title: tipOf("redo") });
+  const redo = actionButton("", "redo", act, { className: "tool" });
   redo.append(icon("M15 8H7.500a4 4 0 0 0 0 8H12M15 8l-3.500-3.500M15 8l-3.500 3.500"), "Redo");
   byId("tools").append(...tools, make("hr"), undo, redo);
   store.watch(["tool"], (now) => {

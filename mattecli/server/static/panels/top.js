@@ -1,5 +1,5 @@
 /** The upper rows: views, zoom, and the options of tool and view. */
-import { LARGEST, SMALLEST } from "../paint/tools.js";
+import { KEEPS_COLOURS, LARGEST, SMALLEST } from "../paint/tools.js";
 import { actionButton, button, byId, check, choice, make, slider } from "./elements.js";
 
 /**
@@ -104,6 +104,12 @@ function toolOptions(store, act) {
   const over = choice("Where paint may go", RESTRICTIONS.map(([value, text]) => [value, text]), (value) => {
     const over = RESTRICTIONS.find(([name]) => name === value)?.[2] ?? [0, 128, 255];
     store.set({ over, likeness: value === "like" ? LIKENESS : null });
+  });
+  const like = /** @type {HTMLOptionElement} */ (over.lastChild);
+  store.watch(["tool", "over", "likeness"], (now) => {
+    like.hidden = like.disabled = !KEEPS_COLOURS.has(now.tool); // an outline begins beside what it encloses
+    const labels = RESTRICTIONS.find(([name, , labels]) => name !== "like" && `${labels}` === `${now.over}`)?.[0] ?? "all";
+    over.value = now.likeness !== null && !like.disabled ? "like" : labels;
   });
   const pressure = check("Pressure", "A pen's pressure changes the size of the brush", (on) => store.set({ pressure: on }));
   const painting = make("div", { className: "group" }, ...labels, eraser);

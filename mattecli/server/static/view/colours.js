@@ -18,7 +18,8 @@ export function coloursOf(cache, levels, level) {
     if (row < 0 || column < 0 || row >= height || column >= width) return null;
     if (row >> 8 !== lastRow || column >> 8 !== lastColumn) {
       [lastRow, lastColumn] = [row >> 8, column >> 8];
-      tile = cache.get("photo", { level, row: lastRow, column: lastColumn });
+      const place = { level, row: lastRow, column: lastColumn };
+      tile = cache.fresh("photo", place) ? cache.get("photo", place) : undefined; // an old one has another exposure
     }
     if (!tile) return null;
     const at = 3 * ((row & 255) * tile.width + (column & 255));

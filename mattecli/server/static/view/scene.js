@@ -140,9 +140,12 @@ export class Scene {
     this.options.changed();
   }
 
-  /** The photo's tiles are wrong, for its exposure is another. */
-  renewPhoto() {
-    this.cache.forget("photo");
+  /**
+   * The photo's tiles are wrong where they have another exposure. They are drawn until the new ones are there.
+   * @param {number} exposure which is the revision of such tiles
+   */
+  renewPhoto(exposure) {
+    this.cache.renew("photo", exposure);
     this.options.changed();
   }
 

@@ -1,0 +1,75 @@
+/** The open photo asks the server for its state: after a pause of its events, and after the server was started anew. */
+import { react } from "./events.js";
+import { Refusal } from "./paint/stroke.js";
+
+/** @typedef {import("./photo.js").OpenPhoto} OpenPhoto */
+
+/**
+ * Takes over the state after a pause. What ended meanwhile is told as if its event had come.
+ * @param {OpenPhoto} photo
+ * @param {() => void} [goOn] opens the next photo
+ */
+export async function resync(photo, goOn = () => {}) {
+  const { run, proposing, saving } = photo.store.now;
+  const fact = await reopened(photo);
+  if (photo.closed) return void (await photo.api.close(photo.id)); // it was left meanwhile; else no other tab may paint it
+  const isWriter = photo.store.now.photo?.readonly && !fact.readonly; // from now on
+  if (isWriter || photo.queue.unsent === 0) photo.queue.renumber(fact.sequence);
+  photo.sync(fact);
+  const { ended = [], ...going } = fact.going ?? { run: null, proposing: null, saving: null };
+  for (const event of ended) {
+    const isAwaited = event.save ? event.save === saving
+      : event.proposal ? event.proposal === proposing
+      : run !== null && run.run === (event.matte?.run ?? event.run);
+    if (isAwaited) react(photo, event, goOn);
+  }
+  if (fact.readonly) Object.assign(going, { run: null, proposing: null, saving: null });
+  if (photo.proposals.dropped.has(going.proposing ?? "")) going.proposing = null;
+  const { now } = photo.store;
+  if (now.run === run) photo.store.set({ run: going.run });
+  if (now.proposing === proposing && proposing !== "…") photo.store.set({ proposing: going.proposing });
+  if (now.saving !== saving || saving === "…") return;
+  photo.store.set({ saving: going.saving });
+  if (saving && !going.saving) photo.say("The server was started anew before the files were saved. Save again.", "bad");
+}
+
+/**
+ * What the server says of the photo. Where its file is another one by now, it is opened anew, and this raises an error.
+ * @param {OpenPhoto} photo
+ * @param {boolean} [take] whether this tab paints it from now on
+ */
+export async function reopened(photo, take = false) {
+  const fact = await found(photo, take);
+  if (fact.content === photo.content) return fact;
+  const lost = photo.queue.forget() ? " Strokes that were not sent are lost." : "";
+  const text = `${photo.name} was changed on the disk, so it was opened anew.${lost}`;
+  photo.anew(photo.id, text);
+  throw new Error(text);
+}
+
+/**
+ * A server that was started anew has other words for its photos, so the photo is looked for by its name and content.
+ * @param {OpenPhoto} photo
+ * @param {boolean} take
+ */
+async function found(photo, take) {
+  try {
+    return await photo.api.open(photo.id, take);
+  } catch (error) {
+    if (!(error instanceof Refusal) || error.status !== 404) throw error;
+    const session = await photo.api.session();
+    const named = session.photos.filter(({ name }) => name === photo.name);
+    for (const { id } of named) {
+      const fact = await photo.api.open(id);
+      if (named.length === 1 || fact.content === photo.content) {
+        photo.id = id;
+        sessionStorage.setItem("photo", id);
+        photo.store.set({ session });
+        return take ? await photo.api.open(id, true) : fact;
+      }
+      await photo.api.close(id);
+    }
+    photo.say(`The server was started anew without ${photo.name}. Start it again with this photo.`, "bad");
+    throw error;
+  }
+}

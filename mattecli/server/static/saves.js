@@ -1,0 +1,36 @@
+/**
+ * The saves that this tab began. How they end is told also when their photo was left meanwhile.
+ *
+ * @typedef {import("./api.js").ServerEvent} ServerEvent
+ */
+export class Saves {
+  constructor() {
+    /** @type {Map<string, string>} the names of their photos */
+    this._names = new Map();
+    /** @type {Map<string, ServerEvent>} ends that came before the answer that names the save */
+    this._early = new Map();
+  }
+
+  /**
+   * A save has begun. Gives its end, if that came before.
+   * @param {string} save
+   * @param {string} name of its photo
+   */
+  begin(save, name) {
+    const early = this._early.get(save);
+    this._early.clear(); // those of other tabs, too
+    if (!early) this._names.set(save, name);
+    return early;
+  }
+
+  /**
+   * A save has ended. Gives the name of its photo; undefined for a save of another tab.
+   * @param {ServerEvent} event
+   */
+  end(event) {
+    const name = this._names.get(event.save);
+    if (name === undefined) this._early.set(event.save, event);
+    this._names.delete(event.save);
+    return name;
+  }
+}

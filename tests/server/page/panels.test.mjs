@@ -1,0 +1,67 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+
+import { retitle } from "../../../mattecli/server/static/panels/elements.js";
+import { finishPanel } from "../../../mattecli/server/static/panels/finish.js";
+import { judgePanel } from "../../../mattecli/server/static/panels/matte.js";
+import { fillToolbar } from "../../../mattecli/server/static/panels/toolbar.js";
+import { fillTop } from "../../../mattecli/server/static/panels/top.js";
+import { Store, initialFields } from "../../../mattecli/server/static/state.js";
+import { documentWith, named } from "./dom.mjs";
+
+const told = () => new Promise((done) => setImmediate(done)); // the store tells its watchers after a turn
+
+test("the list of doubtful places is that of the last matte, also where their number is the same", async () => {
+  documentWith("picture");
+  const finding = (text, x) => ({ kind: "hole", text, x, y: 5, size: 9, box: [x, 0, x + 9, 9] });
+  const store = new Store({ ...initialFields(), photo: { readonly: false } });
+  const panel = judgePanel(store, () => {}, () => {});
+  const places = () => panel.all((one) => one.tagName === "LI").map((one) => one.textContent);
+  store.set({ matte: { run: 3, kind: "exact", sequence: 1 }, findings: [finding("a hole in the subject", 9)] });
+  await told();
+  assert.deepEqual(places(), ["1. A hole in the subject"]);
+  store.set({ matte: { run: 4, kind: "exact", sequence: 2 } }); // its findings come later
+  await told();
+  store.set({ findings: [finding("a loose piece", 70)] });
+  await told();
+  assert.deepEqual(places(), ["1. A loose piece"]);
+});
+
+test("similar colours are offered only for tools that keep to them", async () => {
+  const { known } = documentWith("views", "zoom", "options", "picture");
+  const store = new Store({ ...initialFields(), tool: "brush" });
+  fillTop(store, () => {});
+  const over = named(known.options, "Where paint may go");
+  const like = over.children.at(-1);
+  store.set({ likeness: 32 });
+  await told();
+  assert.deepEqual([over.value, like.disabled], ["like", false]);
+  store.set({ tool: "lasso" });
+  await told();
+  assert.deepEqual([over.value, like.disabled], ["all", true]);
+  store.set({ tool: "fill" });
+  await told();
+  assert.deepEqual([over.value, like.disabled], ["like", false]);
+});
+
+test("with a batch's report the tooltips of buttons have its keys", () => {
+  const { known } = documentWith("tools", "picture");
+  fillToolbar(new Store(initialFields()), () => {});
+  const brush = named(known.tools, "Brush");
+  assert.match(brush.title, /D or P/);
+  retitle();
+  assert.match(brush.title, /\(D\)$/);
+});
+
+test("files of a matte that was not made here are not offered", async () => {
+  documentWith("picture");
+  const matte = { run: 1, kind: "exact", sequence: 4, box: null, given: true };
+  const store = new Store({ ...initialFields(), session: { photos: [], report: "run.jsonl" }, photo: { readonly: false }, painted: 4, matte });
+  const photo = { id: "a", api: { downloadAddress: () => "/" } };
+  const { element } = finishPanel(store, () => {}, () => photo);
+  const links = () => element.all((one) => one.tagName === "A").map((one) => one.textContent);
+  assert.deepEqual(links(), []);
+  store.set({ matte: { ...matte, run: 2, given: false } });
+  await told();
+  assert.deepEqual(links(), ["Alpha"]);
+});

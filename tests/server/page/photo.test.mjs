@@ -1,0 +1,335 @@
+import assert from "node:assert/strict";
+import { afterEach, test } from "node:test";
+
+import { react } from "../../../mattecli/server/static/events.js";
+import { resync } from "../../../mattecli/server/static/reopening.js";
+import { Refusal } from "../../../mattecli/server/static/paint/stroke.js";
+import { Saves } from "../../../mattecli/server/static/saves.js";
+import { factOf, later, opened, settled } from "./photos.mjs";
+
+/** @type {import("../../../mattecli/server/static/photo.js").OpenPhoto[]} */
+const photos = [];
+const openedHere = (parts) => {
+  const made = opened(parts);
+  photos.push(made.photo);
+  return made;
+};
+afterEach(() => photos.splice(0).forEach((photo) => photo.close())); // no timer goes on
+
+const going = (fields) => ({ run: null, proposing: null, saving: null, ended: [], ...fields });
+
+test("what a tab missed while it was hidden is told when it is seen again", async () => {
+  const ended = [
+    { type: "saved", photo: "a", save: "s", files: [{ product: "alpha", name: "a_alpha.png" }], sequence: 4, approved: false },
+    { type: "proposal", photo: "a", proposal: "p", inside: 0, outside: 0, notes: [] },
+    { type: "failed", photo: "a", run: 7, error: "the memory ran out", cancelled: false },
+  ];
+  let went = 0;
+  const { photo, store, of } = openedHere({ answers: { open: async () => factOf({ going: going({ ended }) }) } });
+  store.set({ saving: "s", proposing: "p", run: { run: 7, kind: "exact", share: 0, left: null } });
+  photo.mattes.accepting = true;
+  await resync(photo, () => went++);
+  await settled();
+  assert.deepEqual([store.now.saving, store.now.proposing, store.now.run], [null, null, null]);
+  assert.equal(store.now.saved, 4);
+  assert.deepEqual(of("operate").map(([, , { kind, proposal }]) => [kind, proposal]), [["base", "p"]]);
+  assert.equal(went, 1, "an accepted photo gives way to the next one");
+});
+
+test("what still goes on is taken over, with its progress", async () => {
+  const run = { run: 9, kind: "exact", share: 0.5, left: 12 };
+  const still = going({ run, proposing: "p", saving: "s", ended: [{ type: "saved", photo: "a", save: "old", files: [], sequence: 1 }] });
+  const { photo, store } = openedHere({ answers: { open: async () => factOf({ going: still }) } });
+  store.set({ saving: "s", proposing: "p" });
+  await resync(photo);
+  assert.deepEqual([store.now.run, store.now.proposing, store.now.saving, store.now.saved], [run, "p", "s", null]);
+});
+
+test("a page that is loaded again shows the run and the save that go on", () => {
+  const run = { run: 9, kind: "exact", share: 0.5, left: 12 };
+  const { store } = openedHere({ fact: factOf({ going: going({ run, saving: "s" }) }) });
+  assert.deepEqual([store.now.run, store.now.saving], [run, "s"]);
+});
+
+test("the matte that was asked for is shown though its event was missed", async () => {
+  const matte = { run: 7, kind: "exact", sequence: 4, box: null };
+  const ended = [{ type: "matte", photo: "a", matte, estimate: { exact: 3 } }];
+  const { photo, store, of } = openedHere({ answers: { open: async () => factOf({ matte, going: going({ ended }) }) } });
+  store.set({ run: { run: 7, kind: "exact", share: 0.1, left: 9 }, view: "labels" });
+  photo.mattes.asked = 7;
+  await resync(photo);
+  assert.deepEqual([store.now.run, store.now.view, store.now.matte], [null, "cutout", matte]);
+  assert.equal(of("findings").length, 1, "its doubtful places are asked for once");
+});
+
+test("a save of a server that was started anew ends with a sentence", async () => {
+  const { photo, store } = openedHere();
+  store.set({ saving: "s" });
+  await resync(photo);
+  assert.equal(store.now.saving, null);
+  assert.match(store.now.message.text, /started anew/);
+});
+
+test("a save whose end comes before the answer to it does not wait for ever", async () => {
+  const early = { type: "saved", photo: "a", save: "s", files: [], sequence: 4, approved: false };
+  const answers = { save: async () => (react(made.photo, early, () => {}), { save: "s" }) };
+  const made = openedHere({ answers });
+  await made.photo.mattes.save({ products: ["trimap"] });
+  assert.deepEqual([made.store.now.saving, made.store.now.saved], [null, 4]);
+});
+
+const refining = { begun: "box", hasBase: true, refining: true };
+const base = { inside: 0, outside: 0, reach: 64 };
+const stroke = { points: [[9, 9, 4]], closed: false, label: 255, over: [0, 128, 255] };
+const proposed = { type: "proposal", photo: "a", proposal: "p", inside: 0, outside: 0, notes: [] };
+const kinds = (of) => of("operate").map(([, , { kind }]) => kind);
+const rest = (time) => new Promise((done) => setTimeout(done, time));
+
+/** Numbers as the server gives them; a base changes nothing. */
+function counting({ pushes = true } = {}) {
+  let undoable = 4;
+  return async (_, sequence, { kind }) => {
+    undoable += kind === "undo" ? -1 : kind === "base" && !pushes ? 0 : 1;
+    const painted = kind === "base" && !pushes ? sequence - 1 : sequence;
+    return { answer: { sequence, refused: "", changed: [], painted, undoable, redoable: 1, band: base }, tiles: [] };
+  };
+}
+
+test("a stroke that is taken back at once is not refined", async () => {
+  const { photo, store, of } = openedHere({ answers: { propose: async () => ({ proposal: "p" }) } });
+  store.set(refining);
+  photo.paint(stroke);
+  photo.undo();
+  await settled();
+  await rest(350);
+  assert.equal(of("propose").length, 0);
+});
+
+test("a refinement of a stroke that was taken back is not laid, so it can be done again", async () => {
+  for (const early of [true, false]) {
+    const answer = later();
+    const { photo, store, of } = openedHere({ answers: { propose: () => answer.promise } });
+    store.set(refining);
+    void photo.proposals.make({ source: "box" }, true);
+    await settled();
+    if (!early) answer.give({ proposal: "p" });
+    await settled();
+    photo.undo();
+    if (early) answer.give({ proposal: "p" });
+    await settled();
+    react(photo, proposed, () => {});
+    await settled();
+    assert.deepEqual(kinds(of), ["undo"]);
+    assert.equal(store.now.proposing, null);
+  }
+});
+
+test("an old proposal is not taken for the one that was just asked for", async () => {
+  const answer = later();
+  const { photo, of } = openedHere({ answers: { propose: () => answer.promise } });
+  void photo.proposals.make({ source: "box" });
+  await settled();
+  react(photo, proposed, () => {});
+  react(photo, { ...proposed, proposal: "q" }, () => {}); // it comes before the answer that names it
+  answer.give({ proposal: "q" });
+  await settled();
+  assert.deepEqual(of("operate").map(([, , { proposal }]) => proposal), ["q"]);
+});
+
+test("undo takes a stroke back with its refinement, but nothing more where that changed nothing", async () => {
+  for (const pushes of [true, false]) {
+    for (const waits of [true, false]) {
+      const { photo, store, of } = openedHere({ answers: { propose: async () => ({ proposal: "p" }), operate: counting({ pushes }) } });
+      store.set(refining);
+      await photo.proposals.make({ source: "box" }, true);
+      react(photo, proposed, () => {});
+      if (waits) await settled();
+      photo.undo();
+      await settled();
+      assert.deepEqual(kinds(of), pushes ? ["base", "undo", "undo"] : ["base", "undo"], `${pushes} ${waits}`);
+    }
+  }
+});
+
+const strip = { photos: [{ id: "a", name: "a.jpg", state: "started" }, { id: "b", name: "b.jpg", state: "untouched" }] };
+const saved = { type: "saved", photo: "a", save: "s", files: [{ product: "alpha", name: "a_alpha.png" }], sequence: 4, progress: "done" };
+const failed = { type: "failed", photo: "a", save: "s", error: "the disk is full" };
+
+/** Photo a, which is saved and then left for photo b on the same page. */
+async function leaving(answers) {
+  const saves = new Saves();
+  const a = openedHere({ answers, saves, fields: { session: strip } });
+  const work = a.photo.mattes.save({ products: ["alpha"] });
+  await settled();
+  a.photo.close();
+  a.store.set({ saving: null, run: null, findings: null, message: null });
+  const b = openedHere({ store: a.store, saves, fact: factOf({ id: "b", name: "b.jpg", painted: 1 }) });
+  return { a, b, store: a.store, work };
+}
+
+test("the end of a save is told though its photo was left, and the film strip shows it", async () => {
+  const { b, store } = await leaving({ save: async () => ({ save: "s" }) });
+  react(b.photo, saved, () => {});
+  assert.equal(store.now.message.text, "a.jpg: Saved a_alpha.png.");
+  assert.equal(store.now.session.photos[0].state, "done");
+  assert.equal(store.now.saved, null, "b is not saved");
+});
+
+test("a save that fails after its photo was left is told, whenever the answers come", async () => {
+  const first = await leaving({ save: async () => ({ save: "s" }) });
+  react(first.b.photo, failed, () => {});
+  assert.equal(first.store.now.message.text, "a.jpg: The disk is full.");
+  for (const refuses of [true, false]) {
+    const answer = later();
+    const late = await leaving({ save: () => answer.promise });
+    if (!refuses) react(late.b.photo, failed, () => {}); // the event comes before the answer that names the save
+    answer.give(refuses ? Promise.reject(new Error("the disk is full")) : { save: "s" });
+    await late.work;
+    assert.equal(late.store.now.message.text, "a.jpg: The disk is full.");
+    assert.equal(late.store.now.saving, null, "b can be saved");
+  }
+});
+
+test("the save of another tab is shown in the film strip, and not told", async () => {
+  const { store, photo } = openedHere({ fields: { session: strip } });
+  react(photo, { ...saved, photo: "b", save: "other" }, () => {});
+  assert.deepEqual([store.now.session.photos[1].state, store.now.message], ["done", null]);
+});
+
+test("late answers of the photo that was left change nothing of the next one", async () => {
+  const [matte, findings] = [later(), later()];
+  const a = openedHere({ answers: { matte: () => matte.promise, findings: () => findings.promise, cancel: async () => ({}) } });
+  void a.photo.mattes.make("exact");
+  void a.photo.mattes.find(3);
+  await settled();
+  a.photo.close();
+  const { store } = a;
+  store.set({ run: null, findings: null, message: null });
+  openedHere({ store, fact: factOf({ id: "b", painted: 1 }) });
+  matte.give({ run: 8 });
+  findings.give({ findings: [{ kind: "hole" }] });
+  await settled();
+  assert.deepEqual([store.now.run, store.now.findings, store.now.message], [null, null, null]);
+  assert.deepEqual(a.of("cancel"), [["a", 8]], "nobody waits for that run");
+});
+
+test("the end of the server is told", () => {
+  const { store, photo } = openedHere();
+  react(photo, { type: "closing", photo: null }, () => {});
+  assert.match(store.now.message.text, /server has ended/);
+});
+
+test("another exposure replaces the tiles that are shown, also those that were on their way", async () => {
+  globalThis.OffscreenCanvas = class { getContext = () => ({ putImageData: () => {} }); };
+  globalThis.ImageData = class {};
+  const answers = [later(), later(), later()];
+  const [asked, drawn] = [[], []];
+  const place = { level: 0, row: 0, column: 0, revision: 0, width: 1, height: 1 };
+  const labels = { ...place, layer: "labels", channels: 1, data: Uint8Array.of(128) };
+  const tiles = (_, wanted, { exposure }) => {
+    const { promise } = answers[asked.push(exposure) - 1];
+    return promise.then((red) => [labels, { ...place, layer: "photo", channels: 3, data: Uint8Array.of(red, 0, 0) }]);
+  };
+  const compose = async ({ photo: [red] }) => (drawn.push(red), new Uint8ClampedArray(4));
+  const { photo, store } = openedHere({ answers: { tiles }, compose });
+  const { scene } = photo;
+  const picked = () => scene.colours(0)(0.5, 0.5)?.[0];
+  const frame = async () => {
+    scene.prepare({ level: 0, top: 0, left: 0, bottom: 1, right: 1 }, [{ kind: "photo", overlay: "tint", strength: 0, gamma: 1 }]);
+    await settled();
+  };
+  await frame();
+  answers[0].give(10);
+  await settled();
+  await frame();
+  assert.deepEqual([drawn, picked()], [[10], 10]);
+  store.set({ exposure: 1 });
+  scene.renewPhoto(1);
+  await frame();
+  store.set({ exposure: 2 });
+  scene.renewPhoto(2);
+  answers[1].give(20);
+  await settled();
+  assert.deepEqual([drawn, picked()], [[10], undefined], "exposure 1 came too late, and tools do not read the old tile");
+  await frame();
+  answers[2].give(40);
+  await settled();
+  await frame();
+  assert.deepEqual([drawn, picked(), asked], [[10, 40], 40, [0, 1, 2]]);
+});
+
+test("a save that waits for a run has its progress, and Cancel ends it", async () => {
+  const { photo, store, of } = openedHere({ answers: { save: async () => ({ save: "s", run: 9 }), cancel: async () => ({}) } });
+  await photo.mattes.save({ products: ["alpha"] });
+  react(photo, { type: "progress", photo: "a", run: 9, share: 0.5, left: 3 }, () => {});
+  assert.deepEqual([store.now.saving, store.now.run], ["s", { run: 9, kind: "exact", share: 0.5, left: 3 }]);
+  photo.mattes.cancel();
+  assert.deepEqual(of("cancel"), [["a", 9]]);
+  store.set({ saving: null });
+  await photo.mattes.save({ products: ["alpha"] });
+  assert.equal(store.now.run.share, 0.5, "a run that is known keeps its progress");
+});
+
+test("a photo that is left while the server is asked of it is closed there again", async () => {
+  const answer = later();
+  const { photo, of } = openedHere({ answers: { open: () => answer.promise, close: async () => ({}) } });
+  const asked = resync(photo);
+  photo.close();
+  answer.give(factOf());
+  await asked;
+  assert.deepEqual(of("close"), [["a"]]);
+});
+
+test("a photo whose file is another one by now is opened anew, and what cannot be sent is told", async () => {
+  const anew = [];
+  const other = factOf({ content: "another", sequence: 0, painted: 0 });
+  const operate = async () => Promise.reject(new Refusal("operation 5 came before 1", 409));
+  const { photo, store } = openedHere({ answers: { open: async () => other, operate }, anew: (...how) => anew.push(how) });
+  await assert.rejects(resync(photo));
+  assert.deepEqual(anew, [["a", "a.jpg was changed on the disk, so it was opened anew."]]);
+  assert.equal(store.now.painted, 4, "nothing of the other picture is shown on this one");
+  photo.paint(stroke);
+  await settled();
+  assert.match(anew.at(-1)[1], /not sent are lost/);
+  assert.equal(photo.queue.unsent, 0);
+});
+
+test("after a restart the photo is found by its content among those of its name", async () => {
+  const facts = { x: factOf({ id: "x", content: "another" }), y: factOf({ id: "y" }) };
+  const session = { photos: ["x", "y"].map((id) => ({ id, name: "a.jpg", state: "started" })) };
+  const answers = {
+    open: async (id) => facts[id] ?? Promise.reject(new Refusal("there is no such photo here", 404)),
+    close: async () => ({}),
+    session: async () => session,
+  };
+  const { photo, of, store } = openedHere({ answers });
+  await resync(photo);
+  assert.deepEqual([photo.id, of("close"), store.now.session], ["y", [["x"]], session]);
+  facts.y.content = "a third one";
+  photo.id = "a";
+  await assert.rejects(resync(photo));
+  assert.match(store.now.message.text, /without a.jpg/);
+});
+
+test("strokes that waited while another tab painted get new numbers when this tab paints again", async () => {
+  for (const again of ["taken over", "the other tab was closed"]) {
+    let writes = false;
+    const sent = [];
+    const operate = async (_, sequence) => {
+      if (!writes) throw new Refusal("another tab paints this photo", 403);
+      sent.push(sequence);
+      return { answer: { sequence, refused: "", changed: [], painted: sequence, undoable: 1, redoable: 0, band: base }, tiles: [] };
+    };
+    const open = async (_, take) => ((writes ||= take || again !== "taken over"), factOf({ readonly: !writes, takeable: !writes, sequence: 9 }));
+    const { photo } = openedHere({ answers: { operate, open: async (id, take) => (openings++ ? open(id, take) : factOf({ readonly: true, takeable: true, sequence: 7 })) } });
+    let openings = 0;
+    photo.paint(stroke); // as number 5, which the other tab has used; this tab learns that it may not paint
+    photo.paint(stroke);
+    await settled();
+    photo.paint(stroke);
+    if (again === "taken over") await photo.takeOver();
+    else await resync(photo);
+    while (photo.queue.unsent) await rest(20);
+    assert.deepEqual(sent, [10, 11], again);
+  }
+});
