@@ -216,9 +216,8 @@ class Saving:
         files, batch = begun.files, begun.batch
         with self._sessions.using(begun.word) as photo:
             trimap = self._trimap_of(photo, found)
-            check_replaceable(
-                photo, files.values(), overwrite=begun.overwrite
-            )  # again: the matte may have taken minutes
+            # Again: the matte may have taken minutes.
+            check_replaceable(photo, files.values(), overwrite=begun.overwrite)
             before = _digests(files.values())
             try:
                 _write(photo, files, begun.finish, found, trimap)
