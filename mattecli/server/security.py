@@ -1,6 +1,6 @@
 """Checks who may talk to the server, as plain ASGI.
 
-The rules are those of docs/ui.md: the request names a host of this machine, comes from the page itself, has the cookie
+The rules: the request names a host of this machine, comes from the page itself, has the cookie
 that only the start-up token gives, and a header token where it changes something. Bodies are counted while they arrive.
 """
 
