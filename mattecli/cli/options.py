@@ -13,6 +13,8 @@ import typer
 from mattecli.imaging.options import ReadOptions
 
 if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
     from mattecli.inference.options import RunOptions
 
 
@@ -83,6 +85,13 @@ def parse_stops(text: Any) -> float:
     if not -10 <= stops <= 10:
         raise ValueError(f"must be a number of stops from -10 to 10, not {text}")
     return stops
+
+
+def changed(*groups: DataclassInstance) -> list[str]:
+    """The options of these groups that differ from their defaults, as they are typed."""
+    fields = [(group, field) for group in groups for field in dataclasses.fields(group)]
+    given = [field.name for group, field in fields if getattr(group, field.name) != field.default]
+    return [f"--{name.replace('_', '-')}" for name in given]
 
 
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace output files that exist.")]
@@ -208,8 +217,7 @@ class ModelOptions:
 
     def given(self) -> list[str]:
         """The options that differ from their defaults."""
-        changed = [field.name for field in dataclasses.fields(self) if getattr(self, field.name) != field.default]
-        return [f"--{name.replace('_', '-')}" for name in changed]
+        return changed(self)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, ClassVar
 
 import typer
 
+from mattecli.cli.options import changed
 from mattecli.errors import UsageError
 
 if TYPE_CHECKING:
@@ -103,8 +104,7 @@ class SubjectOptions:
 
     def given(self) -> list[str]:
         """The options that differ from their defaults."""
-        changed = [field.name for field in fields(self) if getattr(self, field.name) != field.default]
-        return [f"--{name.replace('_', '-')}" for name in changed]
+        return changed(self)
 
     def making(self, base: str | None, *, recipe: MaskRecipe, core: str | None, garbage: str | None) -> Making:
         """How a job's trimap is made from what `base` names."""

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 import typer
 
 from mattecli.cli.mask_options import BandOption, DilateOption, ErodeOption, SolidOption
-from mattecli.cli.options import Json, ModelOptions, Overwrite, share, whole_number
+from mattecli.cli.options import Json, ModelOptions, Overwrite, changed, share, whole_number
 from mattecli.cli.subject import SubjectOptions
 from mattecli.cli.targets import check_streams, output_file
 from mattecli.cli.terminal import Terminal
@@ -177,10 +177,10 @@ def trimap(
     if check:
         from mattecli.cli.trimap_check import check_file
 
-        idle = [*_given(band, cleaning), *subject.given(), *(name for name in model.given() if name != "--snap")]
+        idle = [*changed(band, cleaning), *subject.given(), *(name for name in model.given() if name != "--snap")]
         idle += [] if out is None else ["OUT"]
         raise typer.Exit(check_file(mask, files, terminal, snap=model.snap, idle=idle, as_json=as_json))
-    base = _base(mask, files, subject, model, given=_given(band, cleaning))
+    base = _base(mask, files, subject, model, given=changed(band, cleaning))
     folder = out is not None or Path(mask).is_dir()
     if folder and (base in ("--scribbles", "--box", "--mask") or subject.scribbles is not None):
         raise UsageError("--scribbles, --box and --mask are for one photo; a folder takes masks, --key or --auto")
@@ -213,13 +213,6 @@ def _recipe(band: Band, cleaning: Cleaning) -> MaskRecipe:
     from mattecli.trimaps.recipe import MaskRecipe
 
     return MaskRecipe(**dataclasses.asdict(band), **dataclasses.asdict(cleaning))
-
-
-def _given(*groups: Band | Cleaning) -> list[str]:
-    """The options of masks that differ from their defaults."""
-    fields = [(group, field) for group in groups for field in dataclasses.fields(group)]
-    given = [field.name for group, field in fields if getattr(group, field.name) != field.default]
-    return [f"--{name.replace('_', '-')}" for name in given]
 
 
 def _base(
