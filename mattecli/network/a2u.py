@@ -80,3 +80,11 @@ class A2UNet(nn.Module):
         """
         layer, shortcut = getattr(self, f"decoder_layer{level}"), getattr(self, f"short{level - 1}")
         return layer(d, affinity, shortcut(source, edges), edges)  # type: ignore[no-any-return]
+
+
+def as_unshared(network: A2UNet) -> A2UNet:
+    """An unshared network that computes what the shared one does: each channel has a copy of its u and v."""
+    copy = A2UNet(shared=False, upsampling=network.upsampling).train(network.training)
+    shapes = {name: tensor.shape for name, tensor in copy.state_dict().items()}
+    copy.load_state_dict({name: tensor.expand(shapes[name]) for name, tensor in network.state_dict().items()})
+    return copy

@@ -7,7 +7,7 @@ from functools import partial
 import torch
 
 from mattecli.errors import UsageError
-from mattecli.network.a2u import A2UNet
+from mattecli.network.a2u import A2UNet, as_unshared
 from mattecli.network.checkpoint import load_a2u
 from mattecli.training.config import TrainConfig
 from mattecli.training.data.dataset import Samples, batches
@@ -21,19 +21,19 @@ def build_network(config: TrainConfig) -> A2UNet:
     """The network at its start: a checkpoint, or random weights drawn from the run's seed.
 
     With random weights and small crops, ASPP's dilated kernels start as identity. Their outer taps get no gradient from
-    small crops, and random ones would spoil inference on whole pictures. Raises WeightsError for a checkpoint that
-    cannot be loaded and UsageError for one of another variant or upsampling.
+    small crops, and random ones would spoil inference on whole pictures. An unshared network may start from a shared
+    one, and first computes the same. Raises WeightsError for a checkpoint that cannot be loaded and UsageError for an
+    unshared one that is to become shared, or one of another upsampling.
     """
     shared = config.run.variant == "shared"
     if config.run.start is not None:
         network = load_a2u(config.run.start)
-        if network.shared != shared:
-            found = "shared" if network.shared else "unshared"
-            raise UsageError(f'{config.run.start} is of the {found} variant; set variant = "{found}" in [run]')
+        if shared and not network.shared:
+            raise UsageError(f'{config.run.start} is of the unshared variant; set variant = "unshared" in [run]')
         if network.upsampling != config.run.upsampling:
             found = network.upsampling
             raise UsageError(f'{config.run.start} has {found} upsampling; set upsampling = "{found}" in [run]')
-        return _with_dropout(network, config)
+        return _with_dropout(network if network.shared == shared else as_unshared(network), config)
     torch.manual_seed(config.run.seed)
     network = A2UNet(shared=shared, upsampling=config.run.upsampling)
     if min(min(stage.size) for stage in config.crops) < SMALLEST_CROP_OF_ASPP:

@@ -62,19 +62,22 @@ class Optimizers:
                 group.update(own)  # what was changed in the config since then holds
 
 
-def _split(network: nn.Module, config: OptimizerConfig) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-    """Parameter groups for Muon (hidden convolutions) and for Adam (the rest), by factor and weight decay."""
-    matrices: dict[tuple[float, float], list[nn.Parameter]] = {}
-    others: dict[tuple[float, float], list[nn.Parameter]] = {}
+def _split(network: nn.Module, config: OptimizerConfig) -> tuple[list[dict[str, Any]], ...]:
+    """Parameter groups for Muon (hidden convolutions) and for Adam (the rest), by factor and by whether they decay.
+
+    A weight decay of 0 makes the same groups, so that it can be changed when a run is resumed.
+    """
+    matrices: dict[tuple[float, bool], list[nn.Parameter]] = {}
+    others: dict[tuple[float, bool], list[nn.Parameter]] = {}
     for name, parameter in network.named_parameters():
         encoder = name.startswith(_ENCODER) and ".bilinear." not in name
         factor = config.encoder_factor if encoder else config.decoder_factor
-        decay = 0.0 if parameter.ndim < 2 or "bconv" in name else config.weight_decay
+        decays = parameter.ndim >= 2 and "bconv" not in name
         groups = matrices if config.name == "muon" and _is_hidden(name, parameter) else others
-        groups.setdefault((factor, decay), []).append(parameter)
-    return (
-        [{"params": p, "lr": config.muon_lr * f, "weight_decay": d} for (f, d), p in matrices.items()],
-        [{"params": p, "lr": config.lr * f, "weight_decay": d} for (f, d), p in others.items()],
+        groups.setdefault((factor, decays), []).append(parameter)
+    return tuple(
+        [{"params": p, "lr": rate * f, "weight_decay": config.weight_decay * d} for (f, d), p in groups.items()]
+        for rate, groups in ((config.muon_lr, matrices), (config.lr, others))
     )
 
 

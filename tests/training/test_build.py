@@ -5,6 +5,7 @@ import torch
 
 from mattecli.errors import UsageError
 from mattecli.network.a2u import A2UNet
+from mattecli.network.blocks import Upsampling
 from mattecli.network.checkpoint import save_a2u
 from mattecli.training.build import build_loader, build_network
 from mattecli.training.config import RunConfig, TrainConfig
@@ -51,3 +52,19 @@ def test_a_start_with_another_upsampling_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r'start\.safetensors has nearest upsampling; set upsampling = "nearest"'):
         build_network(config)
     assert build_network(config.replace(run=config.run.replace(upsampling="nearest"))).upsampling == "nearest"
+
+
+@pytest.mark.parametrize("upsampling", ["affinity", "bilinear"])
+def test_an_unshared_network_starts_as_the_shared_one_it_begins_from(tmp_path: Path, upsampling: Upsampling) -> None:
+    torch.manual_seed(5)
+    start = A2UNet(upsampling=upsampling)
+    save_a2u(start, tmp_path / "start.safetensors", dtype=torch.float32)
+    config = TrainConfig(run=RunConfig(start=tmp_path / "start.safetensors", variant="unshared", upsampling=upsampling))
+    network = build_network(config)
+    picture = torch.rand(1, 4, 48, 64, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        expected, found = start.eval()(picture), network.eval()(picture)
+        assert torch.allclose(found, expected, rtol=1e-5, atol=1e-6)
+        assert not network.shared
+        network.get_parameter("bilinear0.bconv_U.1.bias")[3] += 1  # each channel has a copy of its own
+        assert not torch.allclose(network(picture), expected, rtol=1e-5, atol=1e-6)

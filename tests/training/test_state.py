@@ -1,6 +1,7 @@
 import os
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -121,6 +122,22 @@ def test_rates_and_decay_go_to_the_right_parameters() -> None:
     }
     for name, settings in expected.items():
         assert found[id(network.get_parameter(name))] == pytest.approx(settings), name
+
+
+@pytest.mark.parametrize("name", ["adamw", "muon"])
+def test_a_resumed_run_takes_another_weight_decay(tmp_path: Path, name: str) -> None:
+    path = tmp_path / "state.pt"
+    for old, new in ((0.01, 0.0), (0.0, 0.02)):
+        network = A2UNet()
+        target: dict[str, Any] = parts() | {"network": network, "average": A2UNet()}
+        before = Optimizers(network, OptimizerConfig(name=name, weight_decay=old))  # type: ignore[arg-type]
+        save_state(path, run_state=RunState(), **target | {"optimizers": before})
+        after = Optimizers(network, OptimizerConfig(name=name, weight_decay=new))  # type: ignore[arg-type]
+        load_state(path, **target | {"optimizers": after})
+        groups = [group for part in after.parts for group in part.param_groups]
+        decays = {id(p): group["weight_decay"] for group in groups for p in group["params"]}
+        assert decays[id(network.get_parameter("layer3_2.block1.convs.conv1.weight"))] == new
+        assert decays[id(network.get_parameter("layer0.1.weight"))] == 0
 
 
 def test_muon_takes_each_parameter_once_and_leaves_edges_to_adam() -> None:
