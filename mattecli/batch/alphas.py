@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import os
 import time
 from collections.abc import Iterable
 from contextlib import suppress
@@ -15,6 +13,7 @@ from mattecli.batch.kept import KeptAlpha, KeptAlphas
 from mattecli.batch.recipe import alpha_recipe, approved_words, given_words, network_words, reading_words
 from mattecli.errors import InputError
 from mattecli.imaging.read import read_image
+from mattecli.system.files import sha256_of, stat_of
 from mattecli.weights import Checkpoint
 from mattecli.work.job import Inputs, Matte
 from mattecli.work.outcome import Job
@@ -64,9 +63,14 @@ class Alphas:
         return self._keys_of(job)[0]
 
     def keys(self, jobs: Iterable[Job]) -> set[str]:
-        """The keys of these jobs' alphas; jobs whose files cannot be read are left out."""
+        """The keys of these jobs' alphas; jobs whose photo or trimap cannot be read are left out.
+
+        Raises InputError for a model's file that cannot be read, without which no key is known.
+        """
         keys = set()
         for job in jobs:
+            if job.making is not None:
+                job.making.words()
             with suppress(InputError):
                 keys.update(self._keys_of(job))
         return keys
@@ -112,8 +116,8 @@ class Alphas:
 
     # Changes
 
-    def keep(self, job: Job, matte: Matte) -> None:
-        """Keep an alpha that was found here."""
+    def keep(self, key: str, matte: Matte) -> None:
+        """Keep an alpha that was found here, under the key that its job had when it was begun."""
         inputs = matte.inputs
         facts = {
             "network": self._journal.common,
@@ -122,7 +126,7 @@ class Alphas:
             "notes": list(inputs.notes),
             "attention": matte.attention,
         }
-        self.kept.save(self.key(job), matte.alpha, inputs.required_trimap, facts=facts)
+        self.kept.save(key, matte.alpha, inputs.required_trimap, facts=facts)
 
     def withdraw(self, job: Job) -> None:
         """Withdraw the approval of a job's alpha, which was found anew."""
@@ -134,13 +138,9 @@ def file_state(path: str, *, content: bool) -> list[int] | str:
 
     Raises InputError where it cannot be read.
     """
-    try:
-        if content:
-            with open(path, "rb") as file:
-                return hashlib.file_digest(file, "sha256").hexdigest()
-        stat = os.stat(path)
-    except OSError as error:
-        raise InputError(f"{path} cannot be read ({error.strerror}); check its name and its permissions") from error
+    if content:
+        return sha256_of(path)
+    stat = stat_of(path)
     return [stat.st_size, stat.st_mtime_ns // 1000]
 
 

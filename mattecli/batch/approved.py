@@ -7,7 +7,6 @@ folder. It counts as long as the photo's content stays what it was.
 
 from __future__ import annotations
 
-import hashlib
 import os
 import time
 from collections.abc import Mapping
@@ -23,7 +22,7 @@ from mattecli.batch.kept import KeptAlpha, KeptAlphas
 from mattecli.batch.recipe import digest
 from mattecli.batch.report import ReportLine, Run
 from mattecli.errors import InputError
-from mattecli.system.files import sweep
+from mattecli.system.files import sha256_of, stat_of, sweep
 from mattecli.trimaps.check import unknown
 
 APPROVED = "approved"  # the folder's name, in the journal's folder; and the key in facts
@@ -127,13 +126,8 @@ def count_approved(run: Run) -> int:
 
 def _state(image: Path) -> dict[str, Any]:
     """What tells a photo from a changed one. Raises InputError."""
-    try:
-        stat = image.stat()
-        with image.open("rb") as file:
-            found = hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError as error:
-        raise InputError(f"{image} cannot be read ({error.strerror}); check its name and its permissions") from error
-    return {"size": stat.st_size, "mtime_ns": stat.st_mtime_ns, "sha256": found}
+    stat = stat_of(image)
+    return {"size": stat.st_size, "mtime_ns": stat.st_mtime_ns, "sha256": sha256_of(image)}
 
 
 def _same(image: Path, known: Mapping[str, Any]) -> bool:

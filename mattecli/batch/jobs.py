@@ -131,7 +131,7 @@ def without_clashes(listed: JobList, *, scanned: Sequence[str] = ()) -> JobList:
     folders = [os.path.realpath(folder) for folder in scanned]
     jobs, failed = [], list(listed.failed)
     for job in listed.jobs:
-        reason = _clash(job, real, writers, readers, folders)
+        reason = job.doubled() or _clash(job, real, writers, readers, folders)
         if reason is None:
             jobs.append(job)
         else:

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from mattecli.batch.engine import run_jobs
 from mattecli.batch.worker import BatchOptions, Worker
+from mattecli.compositing.delivery import rooted_space
 from mattecli.errors import DeviceError, MatteError, UsageError, WeightsError
 from mattecli.system.process import prepare_process
 from mattecli.trimaps.auto import rooted_model
@@ -199,10 +200,10 @@ def _absolute(options: BatchOptions) -> BatchOptions:
     out = type(options.out)(os.path.abspath(options.out))
     made, renditions = options.outputs, options.outputs.renditions
     spaces = {
-        name: replace(one, output_space=None if one.output_space is None else _rooted_file(one.output_space))
+        name: replace(one, output_space=None if one.output_space is None else rooted_space(one.output_space))
         for name, one in renditions.items()
     }
-    outputs = replace(made, output_space=_rooted_file(made.output_space), renditions=spaces)
+    outputs = replace(made, output_space=rooted_space(made.output_space), renditions=spaces)
     return replace(options, out=out, run=replace(options.run, weights=weights), outputs=outputs)
 
 

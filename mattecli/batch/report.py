@@ -13,7 +13,7 @@ from typing import IO, Any
 
 from mattecli.errors import InputError
 from mattecli.evaluation.attention import reasons_in_words
-from mattecli.system.files import whole_file
+from mattecli.system.files import remedy_of, whole_file
 from mattecli.work.outcome import Done, Failed, Outcome, Skipped
 
 STATUSES = (Done.status, Skipped.status, Failed.status)
@@ -83,7 +83,7 @@ class Report:
             file, self._file = self._file, None  # nothing more goes into it, so closing does not fail again
             with suppress(OSError):
                 file.close()
-            raise InputError(f"{file.name} cannot be written ({error.strerror}); free some space") from error
+            raise InputError(f"{file.name} cannot be written ({error.strerror}); {remedy_of(error)}") from error
 
 
 @dataclass(frozen=True)

@@ -68,15 +68,18 @@ class BatchOptions:
 
 @dataclass(frozen=True)
 class Todo:
-    """A job that is not done: the outputs to write, and the digests of their inputs.
+    """A job that is not done: the outputs to write, and the digests of their inputs and recipes.
 
-    `replaces` says of each output to write whether it replaces a file. `size` is the photo's (width, height), `seconds`
-    the time that went into finding this out.
+    `replaces` says of each output to write whether it replaces a file. `key` is that of the alpha, where it is kept.
+    Digests are taken before the files are read, so that a file that changes meanwhile is read again by the next run.
+    `size` is the photo's (width, height), `seconds` the time that went into finding this out.
     """
 
     job: Job
     replaces: dict[str, bool]
     inputs: dict[str, str]
+    recipes: dict[str, str]
+    key: str | None = None
     size: tuple[int, int] = (0, 0)
     seconds: float = 0.0
 
@@ -153,7 +156,9 @@ class Worker:
         if not replaces:
             record = next(record for record, _ in made.values() if record is not None)
             return Skipped(job, {**record.common, **record.facts})
-        return Todo(job, replaces, inputs)
+        recipes = {kind: self.recipe(kind, job) for kind in replaces}
+        keeps = self.options.keep_alpha and not job.finished
+        return Todo(job, replaces, inputs, recipes, self.alphas.key(job) if keeps else None)
 
     def read(self, todo: Todo) -> ReadJob:
         """Decode the photo and its trimap, or take the alpha that was given or kept. Raises InputError."""
@@ -187,8 +192,8 @@ class Worker:
         if matte.attention is None:
             looked = attention(matte.inputs.photo.pixels, matte.alpha, matte.inputs.trimap)
             matte = replace(matte, attention=looked.to_json())
-        if self.options.keep_alpha and not matte.network and not job.finished:
-            self.alphas.keep(job, matte)
+        if todo.key is not None and not matte.network:
+            self.alphas.keep(todo.key, matte)
         self._check_inside(job)  # again: a link may have come since
         facts = self._facts(job, matte)
         try:
@@ -231,7 +236,7 @@ class Worker:
         return partial(
             self.journal.add,
             todo.job.outputs[output],
-            recipe=self.recipe(output, todo.job),
+            recipe=todo.recipes[output],
             inputs=todo.inputs[output],
             facts=facts,
         )
@@ -239,14 +244,16 @@ class Worker:
     def _facts(self, job: Job, matte: Matte) -> dict[str, Any]:
         """What reports and the journal say of a photo: `placed` where the outputs have a frame of their own.
 
-        `finished` says that edges or more were finished, and `kept` is the name of the alpha's file. `input_space` and
-        `layer` are those that were asked for.
+        `finished` says that edges or more were finished, `kinds` what outputs with names of their own are, and `kept`
+        is the name of the alpha's file. `input_space` and `layer` are those that were asked for.
         """
         finishing, reading = self.options.outputs.finishing, self.options.reading
+        kinds = {name: made.kind for name, made in self.options.outputs.renditions.items() if made.kind != name}
         said = {"finished": finishing.asked, "placed": finishing.placed}
         facts = {**matte.facts(), **{name: True for name, value in said.items() if value}}
         facts |= {} if reading.input_space == "auto" else {"input_space": reading.input_space}
         facts |= {} if reading.layer is None else {"layer": reading.layer}
+        facts |= {"kinds": kinds} if kinds else {}
         kept = self.alphas.kept_key(job)
         return facts if kept is None else {**facts, "kept": kept}
 

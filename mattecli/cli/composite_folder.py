@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from mattecli.cli.batch_options import ListOptions, RunChoices
 from mattecli.cli.folder_run import narrowed, run_folder
+from mattecli.cli.options import changed
 from mattecli.cli.output_options import WriteChoices
 from mattecli.cli.targets import Composites, check_fit, check_in_folder, check_places
 from mattecli.cli.terminal import Terminal
@@ -111,12 +112,7 @@ def deliver_photo(
 
 def folder_options(listing: ListOptions, how: RunChoices) -> list[str]:
     """The options that were given and are for folders only."""
-    from dataclasses import fields
-
-    given = [
-        field.name for group in (listing, how) for field in fields(group) if getattr(group, field.name) != field.default
-    ]
-    return [f"--no-{name}" if name == "recursive" else f"--{name.replace('_', '-')}" for name in given]
+    return ["--no-recursive" if name == "--recursive" else name for name in changed(listing, how)]
 
 
 def _names(listing: ListOptions, named: Composites) -> dict[str, str]:

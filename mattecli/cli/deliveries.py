@@ -31,7 +31,7 @@ def deliveries_of(
     from mattecli.batch.jobs import with_suffix
 
     made: dict[str, Rendition] = {}
-    files: set[str | None] = set()
+    files: set[str] = set()
     over = bool(backgrounds) or elsewhere
     clear = any(background.lower() == "transparent" for background in backgrounds)
     if preset is None:
@@ -43,13 +43,13 @@ def deliveries_of(
             raise UsageError(f"{where}: {one.name} is a composite, which needs a background; add -b, or change what")
         if one.name in get_args(Kind) and one.name != one.kind:
             raise UsageError(f"{where}: a {one.kind} is called {one.name}, which is another kind; give it another name")
-        if one.name in made:
+        if one.name.casefold() in {name.casefold() for name in made}:  # not every disk tells capitals apart
             raise UsageError(f"{where}: {one.name} is the name of an earlier delivery; give it a name of its own")
         _check_format(one, where, clear=clear)
         file = None if one.pattern is None or "{what}" in one.pattern else with_suffix(one.pattern, one.suffix)
-        if file is not None and file in files:
+        if file is not None and file.casefold() in files:
             raise UsageError(f"{where}: {one.name} has the file of an earlier delivery, {file}; give it another")
-        files.add(file)
+        files |= set() if file is None else {file.casefold()}
         made[one.name] = one
     return made
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 import typer
 
-from mattecli.cli.options import whole_number
+from mattecli.cli.options import changed, whole_number
 from mattecli.errors import UsageError
 
 if TYPE_CHECKING:
@@ -103,22 +103,14 @@ class MaskOptions:
 
     def given(self) -> list[str]:
         """The options that differ from their defaults."""
-        names = {
-            "--band": self.band,
-            "--erode": self.erode,
-            "--dilate": self.dilate,
-            "--solid": self.solid,
-            "--mask-fill-holes": self.mask_fill_holes,
-            "--mask-min-area": self.mask_min_area,
-        }
-        off = {"--mask-fill-holes": 0, "--mask-min-area": 0, "--solid": False}
-        return [name for name, value in names.items() if value != off.get(name)]
+        return changed(self)
 
     def recipe(self) -> MaskRecipe:
-        """The same for the library."""
+        """The same for the library. Raises UsageError for options that contradict each other."""
+        from mattecli.trimaps.make import check_recipe
         from mattecli.trimaps.recipe import MaskRecipe
 
-        return MaskRecipe(
+        recipe = MaskRecipe(
             band=self.band,
             erode=self.erode,
             dilate=self.dilate,
@@ -126,3 +118,5 @@ class MaskOptions:
             min_area=self.mask_min_area,
             solid=self.solid,
         )
+        check_recipe(recipe)
+        return recipe

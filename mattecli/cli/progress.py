@@ -102,20 +102,25 @@ class Asked(threading.Event):
 
 
 class _Unheard:
-    """stderr after Ctrl-C: it may be a pipe to a program that the same Ctrl-C ended. What nobody reads is dropped."""
+    """A stream after Ctrl-C, which may have ended who reads it, or closed its terminal. What fails is dropped."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
 
+    @classmethod
+    def of(cls, stream: TextIO) -> _Unheard:
+        """The stream, which may be one already."""
+        return stream if isinstance(stream, cls) else cls(stream)
+
     def write(self, text: str) -> int:
         """Write, or drop."""
-        with suppress(BrokenPipeError):
+        with suppress(OSError):
             self._stream.write(text)
         return len(text)
 
     def flush(self) -> None:
         """Flush, or drop."""
-        with suppress(BrokenPipeError):
+        with suppress(OSError):
             self._stream.flush()
 
     def __getattr__(self, name: str) -> Any:
@@ -136,7 +141,7 @@ def interruptible(terminal: Terminal, message: str) -> Iterator[Asked]:
             raise KeyboardInterrupt
         if not asked.is_set():
             asked.signal = number
-            sys.stderr = cast("TextIO", _Unheard(sys.stderr))
+            sys.stdout, sys.stderr = (cast("TextIO", _Unheard.of(stream)) for stream in (sys.stdout, sys.stderr))
         asked.set()
         if not terminal.quiet:
             with suppress(OSError):

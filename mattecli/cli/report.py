@@ -14,7 +14,7 @@ import typer
 from mattecli.cli.options import Json, Overwrite, whole_number
 from mattecli.cli.progress import progress_bar
 from mattecli.cli.terminal import Terminal, printable
-from mattecli.errors import UsageError
+from mattecli.errors import InputError, UsageError
 
 if TYPE_CHECKING:
     from mattecli.batch.report import Run
@@ -150,7 +150,11 @@ def _tell(run: Run, terminal: Terminal, *, as_json: bool) -> None:
     from mattecli.batch.report import STATUSES
 
     counts = {status: run.count(status) for status in STATUSES}
-    approved = count_approved(run)
+    approved = 0
+    try:
+        approved = count_approved(run)
+    except InputError as error:  # a journal of the batch: what the report says does not depend on it
+        terminal.warn(printable(f"the approved alphas are not counted: {error}"))
     if as_json:
         summary = run.summary or {"total": len(run.lines), **counts, "interrupted": True}
         found = {"approved": approved} if approved else {}

@@ -111,6 +111,7 @@ def train(
     options.check()
     read = read_config(config)
     settings = options.applied_to(read)
+    _check_start(config, settings, options)
     device = training_device(options.device)
     with joined_processes(device) as processes:
         if not processes.first:
@@ -170,6 +171,17 @@ def _train(
             should_stop=interrupted.is_set,
         )
     return ending, interrupted.exit_code
+
+
+def _check_start(path: Path, settings: TrainConfig, options: TrainOptions) -> None:
+    """Raise UsageError for --start beside the settings of a run that has begun, which say where it began."""
+    from mattecli.system.files import same_file
+    from mattecli.training.config import CONFIG
+    from mattecli.training.state import STATE
+
+    folder = settings.run.folder
+    if options.start is not None and (folder / STATE).exists() and same_file(path, folder / CONFIG):
+        raise UsageError(f"--start would do nothing, because the run in {folder} has begun; leave it out")
 
 
 def _with_file_named(path: Path, build: Callable[..., T], *arguments: Any) -> T:

@@ -177,8 +177,8 @@ def trimap(
     if check:
         from mattecli.cli.trimap_check import check_file
 
-        idle = [*changed(band, cleaning), *subject.given(), *(name for name in model.given() if name != "--snap")]
-        idle += [] if out is None else ["OUT"]
+        idle = [*changed(band, cleaning), *subject.given(), *([] if out is None else ["OUT"])]
+        idle += [name for name in model.given() if name not in ("--snap", "--threads")]
         raise typer.Exit(check_file(mask, files, terminal, snap=model.snap, idle=idle, as_json=as_json))
     base = _base(mask, files, subject, model, given=changed(band, cleaning))
     folder = out is not None or Path(mask).is_dir()
@@ -210,9 +210,12 @@ def _maker(base: str | None, subject: SubjectOptions, recipe: MaskRecipe, model:
 
 
 def _recipe(band: Band, cleaning: Cleaning) -> MaskRecipe:
+    from mattecli.trimaps.make import check_recipe
     from mattecli.trimaps.recipe import MaskRecipe
 
-    return MaskRecipe(**dataclasses.asdict(band), **dataclasses.asdict(cleaning))
+    recipe = MaskRecipe(**dataclasses.asdict(band), **dataclasses.asdict(cleaning))
+    check_recipe(recipe)
+    return recipe
 
 
 def _base(
@@ -278,7 +281,7 @@ def _as_used(recipe: MaskRecipe, photo: str | None) -> dict[str, Any]:
 
     low = LOW if recipe.low is None else recipe.low
     used: dict[str, Any] = {"erode": recipe.erode, "dilate": recipe.dilate, "low": low, "high": recipe.high or HIGH}
-    if recipe.band is None and (used["erode"] is not None or used["dilate"] is not None):
+    if recipe.plain:
         used["erode"] = ERODE if used["erode"] is None else used["erode"]
         used["dilate"] = DILATE if used["dilate"] is None else used["dilate"]
         return {**used, "band": None}

@@ -37,13 +37,13 @@ def make_folder_of_trimaps(
     if not found:
         raise InputError(f"{masks} holds no pictures; check the folder")
     partner = _partners(files)
-    makers: dict[Path, Path] = {}
+    makers: dict[str, Path] = {}  # by the trimap's name; not every disk tells capitals apart
     counts = {"done": 0, "there already": 0, "failed": 0}
     with progress_bar(terminal, "making trimaps", total=len(found)) as bar:
         for mask in found:
             name = mask.relative_to(masks)
             target = out / name.parent / f"{name.stem.removesuffix('_mask')}_trimap.png"
-            if (first := makers.setdefault(target, mask)) != mask:
+            if (first := makers.setdefault(str(target).casefold(), mask)) != mask:
                 counts["failed"] += 1
                 terminal.fail(InputError(printable(f"{mask} and {first} would both give {target}; keep one of them")))
             elif target.exists() and not overwrite:

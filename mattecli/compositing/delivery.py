@@ -70,6 +70,11 @@ def space_word(text: str) -> str:
     return f"profile {content_digest(text)}" if _is_profile(text) else text
 
 
+def rooted_space(text: str) -> str:
+    """The space with the absolute path of its profile, if it is one."""
+    return str(Path(text).absolute()) if _is_profile(text) else text
+
+
 def _is_profile(text: str) -> bool:
     return Path(text).suffix.lower() in (".icc", ".icm")
 

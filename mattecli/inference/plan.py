@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from mattecli.errors import DeviceError, UsageError
+from mattecli.inference import arena
 from mattecli.inference.backend import Backend
 from mattecli.spec import STRIDE, padded
 from mattecli.system import memory
@@ -91,11 +92,18 @@ def plan(
         budget = fixed + each * rows * columns
         share = min(backend.costs.share_bytes, free // 2)
         limits.insert(0, min(allowed, max(int(0.95 * budget), share)))  # a little to spare, for the holes in the heap
+    free_on_host = memory.free_bytes() + arena.shared.spare_bytes()
     for limit in limits:
         for fitting in plans:
-            if fitting.bytes <= limit and (not fitting.host_bytes or fitting.host_bytes <= memory.free_bytes()):
+            if fitting.bytes <= limit and fitting.host_bytes <= free_on_host:
                 return fitting
     least = min(plans, key=lambda p: p.bytes)
+    if least.bytes <= allowed:
+        raise DeviceError(
+            f"{name} has {width}×{height} pixels, which do not fit on {backend.device}, and take about "
+            f"{show_bytes(least.host_bytes)} of the computer's memory instead, but only {show_bytes(free_on_host)} are "
+            "free there; free memory or use a device with more"
+        )
     bound = "are free" if max_memory is None or free <= max_memory else "are allowed by `max_memory`"
     how = "at once" if tile == "off" else f"in tiles of {least.tile}"
     remedy = "free memory or use a device with more" if tile == "auto" else "use `tile=auto`"

@@ -38,6 +38,8 @@ TILE_VALUES = 620  # of a tile's maps and the holes they leave, for each of its 
 # A card is fast only with large tiles, and its memory is seldom shared. Photos that need more than this, above 100
 # megapixels, store their maps in the host's memory.
 DEFAULT_BUDGET = {"cpu": memory.DEFAULT_BUDGET, "cuda": (8 * 2**30, 0)}
+# In the words of a card's libraries where they fail.
+_MARKS_OF_CARDS = ("CUDA", "CUDNN_STATUS", "CUBLAS_STATUS", "HIP error", "MIOPEN", "unable to find an engine")
 
 
 class TorchBackend:
@@ -63,14 +65,15 @@ class TorchBackend:
         self._exact = torch.promote_types(self._dtype, torch.float32)  # for statistics and affinities
         self._ceiling = memory.Ceiling(arena.shared.give_back)
         self._copies = None
-        network = load_a2u(checkpoint.path)
         try:
             with self._exhaustion():
+                network = load_a2u(checkpoint.path)
                 self._stages = split(_prepare(network, self._device, self._dtype, self._exact))
                 if self._device.type == "cuda":
                     self._copies = torch.cuda.Stream(self._device)  # type: ignore[no-untyped-call]
         except OutOfMemoryError as error:
-            raise DeviceError(f"{error} while the network was loaded; free some of it or use `device=cpu`") from error
+            way_out = "" if self._device.type == "cpu" else " or use `device=cpu`"
+            raise DeviceError(f"{error} while the network was loaded; free some of it{way_out}") from error
 
     def run(self, stage: str, *arrays: Tensor, edges: Edges = WHOLE) -> Tensor | tuple[Tensor, ...]:
         """The results of a stage of the network."""
@@ -137,7 +140,8 @@ class TorchBackend:
         except RuntimeError as error:
             if "DefaultCPUAllocator" in str(error):  # PyTorch's words where the process has a memory limit
                 raise OutOfMemoryError("the memory ran out") from error
-            if self._device.type == "cuda" and (found := card_error(error, self.device)) is not None:
+            ours = isinstance(error, NotImplementedError)  # an operation that no card has
+            if self._device.type == "cuda" and not ours and (found := card_error(error, self.device)) is not None:
                 raise found from error
             raise
 
@@ -150,11 +154,11 @@ class TorchBackend:
 
 
 def card_error(error: RuntimeError, device: str) -> DeviceError | None:
-    """Our error for one that CUDA, cuDNN or cuBLAS raised; None for another."""
+    """Our error for one that a card's libraries raised; None for another."""
     text = str(error)
-    if not any(mark in text for mark in ("CUDA", "CUDNN_STATUS", "CUBLAS_STATUS")):
+    if not any(mark in text for mark in _MARKS_OF_CARDS):
         return None
-    if "out of memory" in text or "ALLOC_FAILED" in text:
+    if any(mark in text for mark in ("out of memory", "ALLOC_FAILED", "ALLOCATION_FAILED")):
         return OutOfMemoryError(f"{device} ran out of memory")
     reason = text.splitlines()[0]
     return DeviceError(f"{device} failed ({reason}); check that driver and PyTorch fit it, or use `device=cpu`")

@@ -208,9 +208,11 @@ def _output(line: ReportLine) -> tuple[NDArray[np.float32] | None, Image | None]
     """The alpha, if an output holds one; otherwise another picture that was written."""
     output = line["output"]
     files = output if isinstance(output, dict) else {line.get("product", ""): output}
-    name = next((kind for kind in ("alpha", "cutout") if kind in files), next(iter(files)))
-    source = files[name]
-    if not line.get("placed") and name not in ("composite", "foreground"):  # placed ones have a frame of their own
+    own = line.get("kinds", {})
+    kinds = [own.get(name, name) for name in files]
+    chosen = next((kinds.index(kind) for kind in ("alpha", "cutout") if kind in kinds), 0)
+    kind, source = kinds[chosen], list(files.values())[chosen]
+    if not line.get("placed") and kind not in ("composite", "foreground"):  # placed ones have a frame of their own
         try:
             return read_alpha(source), None
         except InputError:  # not a matte

@@ -143,22 +143,45 @@ def make_folder(folder: Path) -> None:
         raise InputError(f"{folder} is not writable; name another folder")
 
 
+def remedy_of(error: OSError) -> str:
+    """What to do about a file that could not be written, as the end of a sentence."""
+    full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+    return "free some space" if full else "check that its disk and its folder can be written"
+
+
 def content_digest(path: str | Path) -> str:
     """A hash of a file's content; the file is read again only where its size or its time has changed.
 
     Raises InputError where it cannot be read.
     """
-    try:
-        stat = Path(path).stat()
-        return _content_digest(Path(path).absolute(), stat.st_size, stat.st_mtime_ns)
-    except OSError as error:
-        raise InputError(f"{path} cannot be read ({error.strerror}); check its name and its permissions") from error
+    stat = stat_of(path)
+    return _content_digest(Path(path).absolute(), stat.st_size, stat.st_mtime_ns)
 
 
 @lru_cache(maxsize=64)
 def _content_digest(path: Path, _size: int, _changed: int) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    return sha256_of(path)
+
+
+def sha256_of(path: str | Path) -> str:
+    """The SHA-256 of a file's content. Raises InputError where it cannot be read."""
+    try:
+        with Path(path).open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise _unreadable(path, error) from error
+
+
+def stat_of(path: str | Path) -> os.stat_result:
+    """What the system says of a file. Raises InputError where there is none, or it cannot be asked."""
+    try:
+        return Path(path).stat()
+    except OSError as error:
+        raise _unreadable(path, error) from error
+
+
+def _unreadable(path: str | Path, error: OSError) -> InputError:
+    return InputError(f"{path} cannot be read ({error.strerror}); check its name and its permissions")
 
 
 def same_file(one: str | Path, other: str | Path) -> bool:

@@ -17,7 +17,7 @@ from pydantic import BaseModel
 from torch import Tensor
 
 from mattecli.errors import InputError
-from mattecli.system.files import sweep, whole_file
+from mattecli.system.files import remedy_of, sweep, whole_file
 from mattecli.training.plots import NO_MATPLOTLIB, draw_curves
 
 LogLine = dict[str, Any]
@@ -57,7 +57,7 @@ class RunLog:
             with self._path.open("a", encoding="utf-8") as file:
                 file.write(json.dumps(line) + "\n")
         except OSError as error:
-            raise InputError(f"{self._path} cannot be written ({error.strerror}); free some space") from error
+            raise InputError(f"{self._path} cannot be written ({error.strerror}); {remedy_of(error)}") from error
         self.report(line)
 
     def draw_curves(self) -> str | None:

@@ -74,14 +74,13 @@ def train(
         keep_freed_memory()
     try:
         run = _Run(config, network, device, processes or Processes(), validation, report, clock, curves)
+        if validation is not None:
+            validation.check_memory(device)
+        generators = run.open_folder(resume=resume)
     except torch.OutOfMemoryError as error:
         raise DeviceError(f"{device} ran out of memory before the first step; free some of it") from error
-    if validation is not None:
-        validation.check_memory(device)
-    generators = run.open_folder(resume=resume)
     if run.state.progress >= 1:
-        run.validate_late(should_stop)
-        return "finished"
+        return "finished" if run.validate_late(should_stop) else "interrupted"
     with _translated_errors(run):
         batches = run.begin(loader)
         batch = next(batches)
@@ -96,7 +95,8 @@ def train(
             if run.state.step % config.run.log_every == 0:
                 run.log_interval()
             if run.state.step % config.validation.every == 0 or ending == "finished":
-                run.validate(batch, should_stop)
+                judged = run.validate(batch, should_stop)
+                ending = ending if judged or ending != "finished" else "interrupted"
             if ending is not None or run.save_is_due:
                 run.save()
             if ending is not None:
@@ -273,41 +273,47 @@ class _Run:
                 f"last save in {self.folder} with --resume and a lower lr, with clip, or with dtype fp32"
             )
 
-    def validate(self, batch: Batch, should_stop: Callable[[], bool]) -> None:
-        """Log figures and draw pictures of the averaged weights. Save the weights when they are the best so far."""
+    def validate(self, batch: Batch, should_stop: Callable[[], bool]) -> bool:
+        """Log figures and draw pictures of the averaged weights. Save the weights when they are the best so far.
+
+        False if it was interrupted.
+        """
         self.log_interval()
         began = self.clock()
+        judged = True
         if self.processes.first:
             samples = self.folder / "samples" / f"step-{self.state.step:07d}.png"
             if self.validation is None:
                 draw_samples(self._batch_rows(batch), samples)
             else:
-                self._judge(self.validation, samples, should_stop)
+                judged = self._judge(self.validation, samples, should_stop)
         self.reserve["validation"] = self.clock() - began
         self.meter.pause()
+        return judged
 
-    def validate_late(self, should_stop: Callable[[], bool]) -> None:
-        """The validation at the end of the schedule, if it was interrupted."""
+    def validate_late(self, should_stop: Callable[[], bool]) -> bool:
+        """The validation at the end of the schedule, if it was interrupted; False if it is so again."""
         if self.validation is None or not self.processes.first:
-            return
+            return True
         done = [line["step"] for line in read_log(self.folder / LOG) if line["kind"] == "validation"]
-        if self.state.step not in done:
-            self._judge(self.validation, self.folder / "samples" / f"step-{self.state.step:07d}.png", should_stop)
+        samples = self.folder / "samples" / f"step-{self.state.step:07d}.png"
+        return self.state.step in done or self._judge(self.validation, samples, should_stop)
 
-    def _judge(self, validation: ValidationSet, samples: Path, should_stop: Callable[[], bool]) -> None:
+    def _judge(self, validation: ValidationSet, samples: Path, should_stop: Callable[[], bool]) -> bool:
         channels_last = self.config.precision.channels_last
         result = validation.validate(
             self.average.network, self.device, should_stop=should_stop, channels_last=channels_last
         )
         if result is None:
-            return
+            return False
         best = result.sad < self.state.best
         self.state.best = min(self.state.best, result.sad)
-        self._log("validation", figures=result.figures, sad=result.sad, best=best)
-        self.draw_curves()
         draw_samples(result.rows, samples)
         if best:
             save_weights(self.average.network.state_dict(), self.folder / "best.safetensors", step=self.state.step)
+        self._log("validation", figures=result.figures, sad=result.sad, best=best)  # after all that it stands for
+        self.draw_curves()
+        return True
 
     def save(self) -> None:
         """Write the state to resume from, and the weights and the averaged weights in 16 bits."""

@@ -102,6 +102,8 @@ def load_state(
         optimizers.load_state_dict(content["optimizers"])
         found = RunState.from_file(content["position"])
         generators = content["generators"]
+    except torch.OutOfMemoryError:  # a RuntimeError
+        raise
     except (KeyError, TypeError, ValueError, RuntimeError) as error:
         raise WeightsError(
             f"{path} is the state of another network or optimizer ({_first_line(error)}); resume with the config that "

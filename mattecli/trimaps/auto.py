@@ -155,7 +155,7 @@ def open_model(model: str = DEFAULT) -> SubjectFinder:
     and `WeightsError` for weights that cannot be opened.
     """
     fetch_model(model)
-    return _opened(model)
+    return _opened(model, model_word(model))
 
 
 def fetch_model(model: str, *, may_download: Callable[[str], bool] = never) -> None:
@@ -191,7 +191,7 @@ def fetch_model(model: str, *, may_download: Callable[[str], bool] = never) -> N
 
 
 @lru_cache(maxsize=1)
-def _opened(model: str) -> SubjectFinder:
+def _opened(model: str, _word: str) -> SubjectFinder:  # opened anew where the word tells of another file
     kind, file = _kind_and_file(model)
     try:
         if file:

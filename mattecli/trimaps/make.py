@@ -20,6 +20,7 @@ from mattecli.trimaps import clean
 from mattecli.trimaps.band import PIXELS, Line, auto_band, colour_line, edge_of
 from mattecli.trimaps.check import BACKGROUND, FOREGROUND, UNKNOWN, check_size
 from mattecli.trimaps.clean import Mask, depth, near
+from mattecli.trimaps.recipe import MaskRecipe
 from mattecli.trimaps.widths import Width, in_pixels
 
 LOW, HIGH = 0.05, 0.95
@@ -71,21 +72,18 @@ def make_trimap(
     which names `name`, for a mask with only one value or with label numbers such as 0 and 1, for floats outside 0 to 1,
     for another shape or type, and for sizes that differ.
     """
+    recipe = MaskRecipe(band=band, erode=erode, dilate=dilate, solid=solid, low=low, high=high)
+    check_recipe(recipe)
     lowest, highest = LOW if low is None else low, HIGH if high is None else high
-    if not 0 <= lowest < highest <= 1:
-        raise UsageError(f"`low` must be less than `high`, and both from 0 to 1, not {lowest:g} and {highest:g}")
     if band == "auto" and photo is None:
         raise UsageError("`band=auto` needs the photo, whose colours set the width; give it, or a width such as 1%")
-    plain = band is None and (erode is not None or dilate is not None)
-    if solid and plain:
-        raise UsageError("`solid` would do nothing with `erode` and `dilate` alone; add `band=auto`, or leave it out")
     given, name = given_levels(mask, name), given_name(mask, name)
     levels = as_float(given)
     _refuse_flat(float(levels.min()), float(levels.max()), name)
     shape, note = levels.shape, on_note or (lambda _: None)
     picture = None if photo is None else _photo_of(photo, shape, name)
     core, garbage = certain_parts(shape, core=core, garbage=garbage, name=name)
-    if plain:
+    if recipe.plain:
         inside = _side(ERODE if erode is None else erode, shape)
         outside = _side(DILATE if dilate is None else dilate, shape)
         full = full_scale(given, name)  # compared in the mask's own numbers, so that no level moves by rounding
@@ -204,6 +202,15 @@ def certain_parts(
         on_note(f"core and garbage contradict the strokes on {np.count_nonzero(lost)} pixels, and win there")
     white, black = white & ~lost, black & ~lost
     return white if inside is None else inside | white, black if outside is None else outside | black
+
+
+def check_recipe(recipe: MaskRecipe) -> None:
+    """Raise `UsageError` for options that contradict each other, whatever the mask."""
+    low, high = LOW if recipe.low is None else recipe.low, HIGH if recipe.high is None else recipe.high
+    if not 0 <= low < high <= 1:
+        raise UsageError(f"`low` must be less than `high`, and both from 0 to 1, not {low:g} and {high:g}")
+    if recipe.solid and recipe.plain:
+        raise UsageError("`solid` would do nothing with `erode` and `dilate` alone; add `band=auto`, or leave it out")
 
 
 def _contradicted(

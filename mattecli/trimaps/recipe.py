@@ -28,6 +28,11 @@ class MaskRecipe:
     low: float | None = None
     high: float | None = None
 
+    @property
+    def plain(self) -> bool:
+        """Whether values alone decide, and the unknown part grows by fixed distances, as in 0.1.0."""
+        return self.band is None and (self.erode is not None or self.dilate is not None)
+
     def words(self) -> list[Any]:
         """What a batch hashes of it. A change here would make all folders of users be matted again."""
         levels = [[word, value] for word, value in (("low", self.low), ("high", self.high)) if value is not None]

@@ -25,7 +25,7 @@ from mattecli.compositing.outputs import (
     write_output,
 )
 from mattecli.compositing.plates import odd_values
-from mattecli.errors import InputError
+from mattecli.errors import InputError, UsageError
 from mattecli.imaging.choices import Colour
 from mattecli.imaging.image import Image
 from mattecli.imaging.options import ReadOptions
@@ -173,8 +173,10 @@ def run_job(
 def check_outputs(job: Job, options: OutputOptions, *, overwrite: bool = False) -> None:
     """Raise InputError, before any heavy work, for a file that cannot be written or cannot hold its output.
 
-    Raises UsageError for outputs that cannot be finished as asked.
+    Raises UsageError for outputs that cannot be finished as asked, and for two that would be one file.
     """
+    if (reason := job.doubled()) is not None:
+        raise UsageError(reason)
     options.finishing.check_kinds(options.kind(name) for name in job.outputs)
     for name, output in job.outputs.items():
         check_output_file(

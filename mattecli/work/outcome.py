@@ -64,6 +64,15 @@ class Job:
         behind = dict.fromkeys([self.background, *self.backgrounds.values()])
         return [*self.sources, *(text for text in behind if text is not None and is_picture(text))]
 
+    def doubled(self) -> str | None:
+        """Two outputs that would be one file, in a sentence; None if there are none. Not every disk knows capitals."""
+        names: dict[str, str] = {}
+        for name, output in self.outputs.items():
+            first = names.setdefault(os.path.normpath(output).casefold(), name)
+            if first != name:
+                return f"{output} would be both {first} and {name}; give one of them a file of another name"
+        return None
+
     def behind(self, output: str) -> str | None:
         """The background of an output, should it be a composite."""
         return self.backgrounds.get(output, self.background)

@@ -45,7 +45,7 @@ class ToyWorker(Worker):
         self.loads += 1
 
     def prepare(self, job: Job) -> Todo | Skipped:
-        return Skipped(job) if job.name.startswith("old") else Todo(job, {}, {}, (PIXELS, 1))
+        return Skipped(job) if job.name.startswith("old") else Todo(job, {}, {}, {}, size=(PIXELS, 1))
 
     def read(self, todo: Todo) -> ReadJob:
         self._count(1)

@@ -124,7 +124,7 @@ def _workers() -> set[int]:
 
 def test_files_of_options_hold_in_another_working_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    for name in ("press.icc", "model.onnx"):
+    for name in ("press.icc", "model.onnx", "keep", "p3"):  # the last two are spaces, whatever lies there
         Path(name).touch()
     rendition = Rendition(name="web", kind="cutout", output_space="press.icc")
     outputs = OutputOptions(output_space="press.icc", renditions={"web": rendition})
@@ -132,6 +132,8 @@ def test_files_of_options_hold_in_another_working_directory(tmp_path: Path, monk
     assert options.outputs.output_space == str(tmp_path / "press.icc")
     assert options.outputs.space("web") == str(tmp_path / "press.icc")
     assert _absolute(BatchOptions(out=Path("out"))).outputs.output_space == "keep"
+    p3 = _absolute(BatchOptions(out=Path("out"), outputs=OutputOptions(output_space="p3")))
+    assert p3.outputs.output_space == "p3"
     models = {"model.onnx": str(tmp_path / "model.onnx"), "u2net=model.onnx": f"u2net={tmp_path / 'model.onnx'}"}
     for given, rooted in {**models, "u2net": "u2net"}.items():
         made = _rooted(Job("a", "a.png", "a.png", {}, making=Making(model=given))).making

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import pytest
 
 from mattecli.batch.report import Report, Run, merge, read_report, write_run
 from mattecli.errors import InputError
+from mattecli.system.files import remedy_of
 from mattecli.work.outcome import Done, Failed, Job
 
 
@@ -136,8 +138,17 @@ def test_a_report_that_cannot_be_written_is_named(tmp_path: Path) -> None:
         write_run(tmp_path / "gone" / "run.jsonl", Run([], None))
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full to write to")
 def test_a_full_disk_under_the_report_is_one_error_and_not_another_at_its_end(tmp_path: Path) -> None:
     report = Report(Path("/dev/full"), total=1)
     with pytest.raises(InputError, match=r"/dev/full cannot be written \(No space left on device\)"):
         report.add(Failed("a", "a.png", "it is broken"))
     report.close()
+
+
+@pytest.mark.parametrize(
+    ("number", "remedy"),
+    [(errno.ENOSPC, "free some space"), (errno.EPIPE, "check that its disk and its folder can be written")],
+)
+def test_the_remedy_is_for_what_went_wrong(number: int, remedy: str) -> None:
+    assert remedy_of(OSError(number, "x")) == remedy

@@ -20,6 +20,7 @@ from mattecli.inference.options import RunOptions
 from mattecli.system.files import hidden_beside
 from mattecli.weights import find_checkpoint
 from mattecli.work.job import Matte
+from mattecli.work.making import Making
 from mattecli.work.outcome import Done, Job, Skipped
 from mattecli.work.outputs import OutputOptions
 
@@ -212,3 +213,48 @@ def test_outputs_in_the_space_of_a_profile_are_made_anew_when_its_file_changes(f
         assert isinstance(worker_for(out, **outputs).todo(job), Skipped)
         profile.write_bytes(ADOBE_PROFILE)
         assert isinstance(worker_for(out, **outputs).todo(job), Todo)
+
+
+def test_a_profile_that_changes_while_a_photo_is_matted_has_it_made_anew(folders: Folders) -> None:
+    photos, trimaps, out = folders
+    profile = out.parent / "press.icc"
+    profile.write_bytes(P3_PROFILE)
+    job = find_jobs(photos, out, trimaps=str(trimaps), kinds=("cutout",)).jobs[0]
+    worker = worker_for(out, output_space=str(profile))
+    item = read(worker, job)
+    profile.write_bytes(ADOBE_PROFILE)
+    write(worker, item)
+    assert isinstance(worker_for(out, output_space=str(profile)).todo(job), Todo)
+
+
+def test_an_alpha_is_kept_for_the_files_that_it_was_made_from(folders: Folders) -> None:
+    photos, trimaps, out = folders
+    job = find_jobs(photos, out, trimaps=str(trimaps)).jobs[0]
+    worker = Worker(BatchOptions(out=out, keep_alpha=True))
+    item = read(worker, job)
+    stat = Path(job.trimap).stat()
+    os.utime(job.trimap, ns=(stat.st_atime_ns, stat.st_mtime_ns + 10**9))  # saved again meanwhile
+    worker.write(item.todo, Matte(item.inputs, item.inputs.required_trimap / np.float32(255), "off", 0.1))
+    worker.journal.close()
+    assert not Worker(BatchOptions(out=out, keep_alpha=True)).alphas.has(job)
+
+
+def test_what_outputs_with_names_of_their_own_are_is_reported(folders: Folders) -> None:
+    photos, trimaps, out = folders
+    job = find_jobs(photos, out, trimaps=str(trimaps), kinds=("alpha", "web"), background="red").jobs[0]
+    renditions = {"web": Rendition(name="web", kind="composite"), "alpha": Rendition(name="alpha", kind="alpha")}
+    worker = worker_for(out, renditions=renditions)
+    done = write(worker, read(worker, job))
+    assert done.to_json()["kinds"] == {"web": "composite"}
+    again = worker_for(out, renditions=renditions).todo(job)
+    assert isinstance(again, Skipped)
+    assert again.to_json()["kinds"] == {"web": "composite"}
+
+
+def test_no_key_is_left_out_because_a_model_cannot_be_read(folders: Folders) -> None:
+    photos, trimaps, out = folders
+    job = find_jobs(photos, out, trimaps=str(trimaps)).jobs[0]
+    making = Making(model=str(out / "gone.onnx"))
+    with pytest.raises(InputError, match=r"gone\.onnx cannot be read"):  # or all kept alphas would be pruned
+        worker_for(out).alphas.keys([replace(job, making=making)])
+    assert worker_for(out).alphas.keys([job, replace(job, image="gone.png")]) == {worker_for(out).alphas.key(job)}

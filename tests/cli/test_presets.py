@@ -126,6 +126,7 @@ def test_a_colour_is_not_taken_for_a_path_but_a_picture_is(run_matte: RunMatte, 
             "[[deliver]]\nname = 'a'\nfile = '{stem}'\n[[deliver]]\nname = 'b'\nfile = '{stem}.tif'",
             "[[deliver]] 2: b has the file of an earlier delivery, {stem}.png; give it another",
         ),
+        ("[[deliver]]\nname = 'web'\n[[deliver]]\nname = 'Web'", "Web is the name of an earlier delivery"),
     ],
 )
 def test_what_is_wrong_in_a_preset_is_named(
@@ -248,3 +249,18 @@ def test_options_of_files_that_do_nothing_for_the_deliveries_of_one_photo_are_re
     code, _, err = run_matte(*command, "--fit", "tile")
     assert (code, "red is a colour" in err) == (2, True)
     assert run_matte(*command)[0] == 0
+
+
+def test_two_deliveries_of_one_photo_never_share_a_file(folders: Folders, run_matte: RunMatte, tmp_path: Path) -> None:
+    photos, trimaps, out = folders
+    preset = write_preset(tmp_path, "[[deliver]]\nname = 'web'\n[[deliver]]\nname = 'big'\nfile = '{stem}_Web'")
+    of_alpha = ("composite", photos / "a.png", trimaps / "a.png", "-b", "red")
+    of_trimap = ("predict", photos / "a.png", "-t", trimaps / "a.png")
+    for command in (of_alpha, of_trimap):
+        code, _, err = run_matte(*command, "--preset", preset, "--out-dir", out, "--overwrite")
+        assert code == 2, err
+        assert "a_Web.png would be both web and big; give one of them a file of another name" in " ".join(err.split())
+    code, _, err = run_matte("batch", photos, out, "-t", trimaps, "--preset", preset)
+    assert code == 1
+    assert "a_Web.png would be both web and big" in " ".join(err.split())
+    assert not list(out.rglob("a_*"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import os
 import re
@@ -110,10 +111,15 @@ def test_after_a_signal_messages_that_nobody_reads_are_dropped(monkeypatch: pyte
         def write(self, _: str) -> int:
             raise BrokenPipeError
 
+    class Gone(io.StringIO):  # a terminal that was closed
+        def write(self, _: str) -> int:
+            raise OSError(errno.EIO, "Input/output error")
+
     def refused(*_: object) -> int:
         raise BrokenPipeError
 
     monkeypatch.setattr(sys, "stderr", Closed())
+    monkeypatch.setattr(sys, "stdout", Gone())
     monkeypatch.setattr(os, "write", refused)
     with interruptible(Terminal(), "coming to an end") as interrupted:
         with pytest.raises(BrokenPipeError):
@@ -122,4 +128,5 @@ def test_after_a_signal_messages_that_nobody_reads_are_dropped(monkeypatch: pyte
         assert interrupted.is_set()
         Terminal().say("after")
         Terminal().warn("after")
+        Terminal().data("after")
     assert interrupted.exit_code == 143

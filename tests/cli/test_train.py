@@ -263,6 +263,15 @@ def test_a_run_goes_on_without_the_checkpoint_that_it_began_with(config: Path, r
     assert "going on with" in err
 
 
+def test_a_run_that_has_begun_takes_no_other_start(config: Path, run_matte: RunMatte) -> None:
+    assert run_matte("train", config, "--device", "cpu", "--pause-after", 0)[0] == 0
+    own = config.parent / "run" / "config.toml"
+    before = own.read_text()
+    code, _, err = run_matte("train", own, "--device", "cpu", "--resume", "--start", find_checkpoint().path)
+    assert (code, "--start would do nothing" in err) == (2, True)
+    assert own.read_text() == before
+
+
 @pytest.mark.usefixtures("toy")
 def test_quiet_says_nothing(config: Path, run_matte: RunMatte) -> None:
     assert run_matte("train", config, "--device", "cpu", "--quiet") == (0, "", "")

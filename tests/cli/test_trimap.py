@@ -3,6 +3,7 @@
 import io
 import json
 import os
+import shutil
 import subprocess
 import sys
 import threading
@@ -356,12 +357,26 @@ def test_masks_of_one_name_fail_and_hidden_ones_are_left_out(mask: Path, run_mat
     for name in ("a.png", "a_mask.png", ".thumbs/b.png", ".c.png"):
         (masks / name).parent.mkdir(parents=True, exist_ok=True)
         PIL.Image.fromarray(disc()).save(masks / name)
+    PIL.Image.fromarray(disc()).save(masks / "A.png")  # one file with a.png's on disks that know no capitals
     for overwrite in ([], ["--overwrite"]):
         code, _, err = run_matte("trimap", masks, out, *overwrite)
         assert code == 1
         assert "a_mask.png and" in err
         assert "would both give" in err
-        assert [path.name for path in out.rglob("*.*")] == ["a_trimap.png"]
+        assert [path.name.lower() for path in out.rglob("*.*")] == ["a_trimap.png"]
+
+
+def test_options_of_masks_that_contradict_each_other_are_refused_before_any_mask(
+    mask: Path, run_matte: RunMatte
+) -> None:
+    masks, out = mask.parent / "masks", mask.parent / "out"
+    masks.mkdir()
+    shutil.copy(mask, masks / "a.png")
+    options = ("--erode", 5, "--solid")
+    for command in (("trimap", masks, out), ("batch", masks, out, "--masks", masks), ("predict", mask, "--mask", mask)):
+        code, _, err = run_matte(*command, *options)
+        assert (code, "--solid would do nothing with --erode" in err) == (2, True), err
+    assert not out.exists()
 
 
 def test_the_check_says_what_to_type_and_fails_only_for_what_cannot_be_matted(
@@ -388,7 +403,7 @@ def test_a_check_takes_snap_and_refuses_what_would_do_nothing(mask: Path, run_ma
     path = mask.parent / "dull.png"
     PIL.Image.fromarray(dull).save(path)
     assert run_matte("trimap", "--check", path)[0] == 3
-    assert run_matte("trimap", "--check", path, "--snap", 10)[0] == 0
+    assert run_matte("trimap", "--check", path, "--snap", 10, "--threads", 1)[0] == 0
     idle = ["--erode", 3], ["--min-area", 5], ["--key", "auto"], ["--box", "1,2,3,4"], ["--tile", 64], ["out"]
     for options in idle:
         code, _, err = run_matte("trimap", path, *options, "--check")

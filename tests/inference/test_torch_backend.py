@@ -175,6 +175,8 @@ def test_tf32_is_off_in_a_run_where_the_host_took_the_newer_of_pytorchs_switches
     [
         ("CUDA error: out of memory\nCompile with TORCH_USE_CUDA_DSA", OutOfMemoryError, "a card ran out of memory"),
         ("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling x", OutOfMemoryError, "a card ran out of memory"),
+        ("cuDNN error: CUDNN_STATUS_INTERNAL_ERROR_DEVICE_ALLOCATION_FAILED", OutOfMemoryError, "ran out of memory"),
+        ("HIP error: invalid device function", DeviceError, r"a card failed \(HIP error: invalid"),
         (
             "CUDA error: no kernel image is available\nmore",
             DeviceError,
@@ -195,5 +197,5 @@ def test_a_card_that_is_full_while_the_network_is_loaded_is_a_device_error(monke
         raise torch.OutOfMemoryError("CUDA out of memory")
 
     monkeypatch.setattr(torch_backend, "_prepare", full)
-    with pytest.raises(DeviceError, match="cpu ran out of memory while the network was loaded; free some of it"):
+    with pytest.raises(DeviceError, match=r"cpu ran out of memory while the network was loaded; free some of it$"):
         TorchBackend(find_checkpoint(), device="cpu")

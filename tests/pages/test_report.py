@@ -91,6 +91,22 @@ def test_a_cutout_or_composite_is_shown_if_there_is_no_alpha(tmp_path: Path) -> 
     assert "alpha of a.png" not in labels
 
 
+def test_a_grey_composite_under_a_name_of_its_own_is_no_alpha(tmp_path: Path) -> None:
+    write_image(tmp_path / "grey.png", Image(np.full((SIDE, SIDE, 3), 90, np.uint8)))
+    files = {"web": str(tmp_path / "grey.png")}
+    labels = Page(page_of(tmp_path, Run([line(tmp_path, "a.png", output=files, kinds={"web": "composite"})]))).labels
+    assert "result of a.png" in labels
+    assert "alpha of a.png" not in labels
+
+
+def test_an_alpha_under_a_name_of_its_own_is_shown(tmp_path: Path) -> None:
+    made = line(tmp_path, "a.png", number=2)
+    write_photo(tmp_path / "red.png", number=5)
+    made["output"] = {"red": str(tmp_path / "red.png"), "matte": made["output"]}
+    made["kinds"] = {"red": "composite", "matte": "alpha"}
+    assert "alpha of a.png" in Page(page_of(tmp_path, Run([made]))).labels
+
+
 def test_a_missing_file_is_named_and_the_other_photos_keep_their_pictures(tmp_path: Path) -> None:
     lines = [line(tmp_path, "a.png"), line(tmp_path, "b.png")]
     (tmp_path / "a-a.png").unlink()

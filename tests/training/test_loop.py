@@ -457,10 +457,38 @@ class Interrupted:
 
 def test_the_last_validation_is_made_up_for_where_it_was_interrupted(tmp_path: Path) -> None:
     validation = Interrupted()
-    assert run(toy_config(tmp_path), validation=validation)[0] == "finished"
-    assert log(tmp_path, "validation") == []
+    for resume in (False, True):
+        assert run(toy_config(tmp_path), validation=validation, resume=resume)[0] == "interrupted"
+        assert log(tmp_path, "validation") == []
     validation.asked = False
     for _ in range(2):
         assert run(toy_config(tmp_path), validation=validation, resume=True)[0] == "finished"
     assert [line["step"] for line in log(tmp_path, "validation")] == [6]
     assert (tmp_path / "best.safetensors").exists()
+
+
+def test_a_validation_is_logged_after_what_it_stands_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    validation = Interrupted()
+    run(toy_config(tmp_path), validation=validation)
+    validation.asked = False
+    with monkeypatch.context() as patched:
+        patched.setattr(loop, "save_weights", full)
+        with pytest.raises(InputError, match="no space"):
+            run(toy_config(tmp_path), validation=validation, resume=True)
+    assert run(toy_config(tmp_path), validation=validation, resume=True)[0] == "finished"
+    assert (tmp_path / "best.safetensors").exists()
+
+
+def full(*_: Any, **__: Any) -> None:
+    raise InputError("no space")
+
+
+def test_a_card_that_is_full_when_a_run_is_resumed_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert run(toy_config(tmp_path), should_stop=after(2))[0] == "interrupted"
+
+    def full(*_: Any) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    monkeypatch.setattr(Optimizers, "load_state_dict", full)
+    with pytest.raises(DeviceError, match="cpu ran out of memory before the first step"):
+        run(toy_config(tmp_path), resume=True)
