@@ -117,7 +117,7 @@ async function start() {
  * @param {string} [anew] what is said where the open photo is opened anew
  */
 async function open(id, anew = "") {
-  if (photo?.id === id && !anew) return opening.stay();
+  if (photo?.id === id && !anew) return opening.stay(id);
   byId("opening").hidden = photo !== null; // the last photo stays until the next one is there
   try {
     const fact = await opening.fact(id);

@@ -20,8 +20,12 @@ export class Opening {
     return this._wanted !== "";
   }
 
-  /** The open photo is the one that is wanted. */
-  stay() {
+  /**
+   * The open photo is wanted, and no other one.
+   * @param {string} id
+   */
+  stay(id) {
+    if (this._wanted === id) return; // it is opened anew
     this._turn += 1;
     this._wanted = "";
   }

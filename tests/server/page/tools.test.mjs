@@ -255,7 +255,7 @@ test("the open photo is kept when it is chosen again while another one is on its
   const b = opening.fact("b");
   await settled();
   assert.equal(opening.busy, true, "so that an accepted photo does not give way to the next one");
-  opening.stay();
+  opening.stay("a");
   answer.give({ id: "b" });
   assert.equal(await b, null);
   assert.deepEqual([asked, opening.busy], [["open b", "close b"], false]);
