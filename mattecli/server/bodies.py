@@ -126,6 +126,7 @@ class Operated(_Body):
     inside: int = 0
     outside: int = 0
     proposal: str = ""
+    after: int = 0  # the stroke that a proposal followed from
     visible: Visible | None = None
 
     def operation(self, labels: Labels, photo: Photo) -> Operation:
@@ -159,6 +160,8 @@ class Operated(_Body):
         return labels.set_band(self.inside, self.outside)
 
     def _base(self, labels: Labels, photo: Photo) -> Operation:
+        if self.after:
+            return labels.refine_base(photo.proposal(self.proposal), after=self.after)
         return labels.set_base(photo.proposal(self.proposal), inside=self.inside, outside=self.outside)
 
     def _undo(self, labels: Labels, _: Photo) -> Operation:

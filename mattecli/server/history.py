@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+from bisect import bisect_left
 from pathlib import Path
 from typing import IO, NamedTuple
 
@@ -29,6 +30,7 @@ class History:
         self._folder, self._memory = folder, memory
         self._stored: list[_Stored] = []  # where the oldest operations are in the file
         self._recent: list[Operation] = []  # the others
+        self._numbers: list[int] = []  # of all of them
         self._done = 0  # the first so many are done, the others undone
         self._held = 0
         self._file: IO[bytes] | None = None
@@ -55,7 +57,9 @@ class History:
                 self._held -= self._recent.pop().nbytes
             else:
                 self._stored.pop()  # the next one is written over it
+            self._numbers.pop()
         self._recent.append(operation)
+        self._numbers.append(operation.sequence)
         self._done += 1
         self._held += operation.nbytes
 
@@ -70,6 +74,30 @@ class History:
                 moved += 1
         finally:
             del self._recent[:moved]
+
+    @property
+    def last(self) -> int:
+        """The number of the last operation that is done; 0 for none."""
+        return self._numbers[self._done - 1] if self._done else 0
+
+    def since(self, number: int) -> list[Operation]:
+        """The operation of that number and all later ones, also undone ones. None of them where it is not done."""
+        place = bisect_left(self._numbers, number, hi=self._done)
+        if place == self._done or self._numbers[place] != number:
+            return []
+        return [self._read(at) for at in range(place, len(self._numbers))]
+
+    def join(self, operation: Operation) -> None:
+        """Make an operation part of the one that it followed from, which is done."""
+        place = bisect_left(self._numbers, operation.after, hi=self._done)
+        while place < len(self._stored):  # what is in the file stays as it is
+            self._recent.insert(0, self._read(len(self._stored) - 1))
+            self._held += self._recent[0].nbytes
+            self._stored.pop()
+        at = place - len(self._stored)
+        self._held -= self._recent[at].nbytes
+        self._recent[at] = self._recent[at].with_follower(operation)
+        self._held += self._recent[at].nbytes
 
     def last_done(self) -> Operation:
         """The operation that an undo takes back."""

@@ -14,7 +14,7 @@ from __future__ import annotations
 import hashlib
 import struct
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -59,9 +59,9 @@ ANYWHERE = Restriction()
 class Labels:
     """The trimap of a photo while it is painted. At first all pixels are unknown. Not for several threads at once.
 
-    `stroke`, `polygon`, `fill`, `set_base`, `set_band`, `undo` and `redo` change nothing: they give the operation that
-    `apply` carries out. So it can be written to a journal in between. `photo` gives the colours for restrictions.
-    `folder` and `memory` are those of `History`.
+    `stroke`, `polygon`, `fill`, `set_base`, `refine_base`, `set_band`, `undo` and `redo` change nothing: they give the
+    operation that `apply` carries out. So it can be written to a journal in between. `photo` gives the colours for
+    restrictions. `folder` and `memory` are those of `History`.
     """
 
     def __init__(
@@ -78,6 +78,7 @@ class Labels:
         self.base = Layer(self.grid, np.int16(0))
         self.band = Band()
         self.sequence = 0
+        self.base_revision = 0  # the last operation that changed the base
         self.history = History(folder=folder, memory=memory)
         self._photo = photo
         self._recent = Recent()
@@ -160,6 +161,18 @@ class Labels:
         changes = (Change("base", index, before, after) for index, before, after in tiles if before != after)
         return self._planned("base", changes, _checked(Band(inside, outside, base.reach)))
 
+    def refine_base(self, base: Base, *, after: int) -> Operation:
+        """Lay a base that followed from the operation `after`, which is undone and done again with it. The band stays.
+
+        It does nothing where that operation was undone, or where the base was changed since. Raises as `set_base` does.
+        """
+        inside, outside = (min(width, base.reach) for width in self.band[:2])
+        operation = replace(self.set_base(base, inside=inside, outside=outside), after=after)
+        since = self.history.since(after)
+        if not since or not all(operation.is_apart(other) for other in since):
+            return Operation(sequence=self.sequence + 1, kind="base")
+        return operation
+
     def set_band(self, inside: int, outside: int) -> Operation:
         """Make the base unknown up to `inside` pixels within its edge and `outside` pixels beyond it.
 
@@ -197,7 +210,7 @@ class Labels:
         elif operation.kind == "redo":
             self.history.step_forward()
         elif operation.changes or operation.bands:
-            self.history.push(operation)
+            (self.history.join if operation.after else self.history.push)(operation)
         changed = {change.place for change in operation.changes}
         band = operation.bands[1] if operation.bands else self.band
         if band[:2] != self.band[:2]:
@@ -206,6 +219,8 @@ class Labels:
             (self.paint if change.layer == "paint" else self.base).put(change.place, change.after)
         self.band = band
         self.sequence = operation.sequence
+        if any(change.layer == "base" for change in operation.changes):
+            self.base_revision = operation.sequence
         for index in changed:
             self._revisions[index] = self.sequence
             self._recent.forget(index)

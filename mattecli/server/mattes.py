@@ -84,18 +84,20 @@ class Mattes:
         with self._lock:
             return self._found.get("exact")
 
-    def keep(self, found: Found, *, on_drop: Callable[[], None] = lambda: None) -> None:
-        """Keep a matte in place of the older one of its kind. An exact one also replaces previews of older labels.
+    def keep(self, found: Found, *, on_drop: Callable[[], None] = lambda: None) -> bool:
+        """Keep a matte in place of the older one of its kind, and say whether it is kept.
 
-        `on_drop` is called when the matte is no longer kept.
+        A preview is kept only while there is no exact matte of the same or newer labels. `on_drop` is called when the
+        matte is not kept any more.
         """
         with self._lock:
             self._found[found.kind] = found
             self._drops[found.run] = on_drop
-            preview = self._found.get("preview")
-            if found.kind == "exact" and preview is not None and preview.sequence <= found.sequence:
+            preview, exact = self._found.get("preview"), self._found.get("exact")
+            if preview is not None and exact is not None and preview.sequence <= exact.sequence:
                 del self._found["preview"]
             self._forget({kept.run for kept in self._found.values()})
+            return found in self._found.values()
 
     def close(self) -> None:
         """Keep none any more."""

@@ -34,20 +34,31 @@ class Operation:
     """What an operation does to the labels, so that nothing has to be computed to do it again or to take it back.
 
     `sequence` is its number, one more than that of the operation before it. `kind` is `stroke`, `polygon`, `fill`,
-    `base`, `band`, `undo`, `redo` or `refused`. `bands` is the band before and after, where it changes. `refused` says
-    why nothing was done.
+    `base`, `band`, `undo`, `redo` or `refused`. `bands` is the band before and after, where it changes. `after` is the
+    number of the operation that it followed from, with which it is taken back and done again; 0 for none. `refused`
+    says why nothing was done.
     """
 
     sequence: int
     kind: str
     changes: tuple[Change, ...] = ()
     bands: tuple[Band, Band] | None = None
+    after: int = 0
     refused: str = ""
 
     @property
     def nbytes(self) -> int:
         """About how much memory it takes."""
         return 500 + sum(200 + len(change.before) + len(change.after) for change in self.changes)
+
+    def with_follower(self, other: Operation) -> Operation:
+        """This operation and one that followed from it, as one. They change different things."""
+        return replace(self, changes=self.changes + other.changes, bands=other.bands or self.bands)
+
+    def is_apart(self, other: Operation) -> bool:
+        """Whether two operations change different things, so that their order does not matter."""
+        layers = [{change.layer for change in one.changes} for one in (self, other)]
+        return layers[0].isdisjoint(layers[1]) and not (self.bands and other.bands)
 
     def again(self, sequence: int) -> Operation:
         """The redo of this operation."""
@@ -66,6 +77,8 @@ class Operation:
             facts["tiles"] = [[c.layer, *c.place, len(c.before), len(c.after)] for c in self.changes]
         if self.bands:
             facts["bands"] = self.bands
+        if self.after:
+            facts["after"] = self.after
         if self.refused:
             facts["refused"] = self.refused
         header = json.dumps(facts, separators=(",", ":")).encode()
@@ -88,5 +101,6 @@ class Operation:
             kind=facts["kind"],
             changes=tuple(changes),
             bands=(Band(*bands[0]), Band(*bands[1])) if bands else None,
+            after=facts.get("after", 0),
             refused=facts.get("refused", ""),
         )

@@ -8,7 +8,7 @@ import threading
 from collections import OrderedDict
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,6 +34,14 @@ from mattecli.work.outputs import OutputOptions
 _MOST_PROPOSALS = 4
 LAYERS = ("photo", "labels", "alpha", "finished", "colours", "base")
 PLAIN = OutputOptions()
+
+
+class Snapshot(NamedTuple):
+    """The trimap, uint8 (H, W), and the operations that last changed it and the base under its paint."""
+
+    trimap: NDArray[np.uint8]
+    sequence: int
+    base: int
 
 
 class Photo:
@@ -112,9 +120,9 @@ class Photo:
         """The photo in sRGB as the network sees it, (H, W, 3), shared with other processes."""
         return self.pixels.view()
 
-    def snapshot(self) -> tuple[NDArray[np.uint8], int]:
-        """The trimap, uint8 (H, W), and the number of the operation that last changed it."""
-        return self.painting.read(lambda labels: (labels.trimap(), painted(labels)))
+    def snapshot(self) -> Snapshot:
+        """What is painted now."""
+        return self.painting.read(lambda labels: Snapshot(labels.trimap(), painted(labels), labels.base_revision))
 
     def propose(self, word: str, base: Base) -> None:
         """Keep a base that the page may lay under the paint. The oldest ones are forgotten."""
@@ -211,5 +219,6 @@ def numbers(labels: Labels) -> dict[str, Any]:
         "painted": painted(labels),
         "undoable": labels.history.undoable,
         "redoable": labels.history.redoable,
+        "last": labels.history.last,
         "band": labels.band._asdict(),
     }

@@ -225,7 +225,7 @@ def _add_runs(app: FastAPI, sessions: Sessions, runs: Runs) -> None:
 
     @app.delete("/app/photos/{word}/mattes/{run}")
     def cancelled(word: str, run: int, tab: Tab = None) -> dict[str, bool]:
-        with sessions.using(word, tab=tab, write=True):
+        with sessions.using(word, tab=tab, write=True, left=True):  # a tab ends its run also after it left the photo
             return {"cancelled": runs.cancel(word, run)}
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import secrets
 import threading
+import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -19,7 +20,7 @@ from mattecli.inference.options import RunOptions
 from mattecli.inference.precision import settle_precision
 from mattecli.server.dispatcher import Dispatcher
 from mattecli.server.labels import BARE, Labels
-from mattecli.server.mattes import GIVEN, Found
+from mattecli.server.mattes import Found
 from mattecli.server.photo import Photo
 from mattecli.server.raster import covered, stroke_spans
 from mattecli.server.sessions import Sessions
@@ -65,7 +66,7 @@ class Runs:
         self, sessions: Sessions, tell: Tell, options: RunOptions, *, target: Callable[..., None] = serve
     ) -> None:
         self._sessions, self._tell, self._options = sessions, tell, options
-        self._numbers = itertools.count(GIVEN + 1)
+        self._numbers = itertools.count(time.time_ns() // 1_000_000)  # a page knows those of servers before this one
         self._lock = threading.Lock()
         self._going: dict[int, _Going] = {}
         self._ended: dict[str, dict[str, dict[str, Any]]] = {}  # by photo and event: those that a page may have missed
@@ -94,12 +95,13 @@ class Runs:
         """
         with ExitStack() as stack:
             photo = stack.enter_context(self._sessions.using(word))
-            trimap, sequence = photo.snapshot()
+            trimap, sequence, base = photo.snapshot()
             where, level = _place(photo, kind, box)
             whole = level == 0 and where == Box(0, photo.height, 0, photo.width)
             precision = self.precision(photo, deep=deep)
             kind = "exact" if whole else kind
             if kind == "exact" and (same := self._joined(word, sequence, precision, then)) is not None:
+                self._dispatcher.cancel(lambda task: task.photo == word and _is_preview(task))  # as for a new run
                 return same
             size = (-(-where.height // 2**level), -(-where.width // 2**level))
             known = Shared.of(trimap, folder=photo.folder)
@@ -117,6 +119,7 @@ class Runs:
                 out=out.place,
                 box=where,
                 level=level,
+                base=base,
                 precision=precision,
                 pinned=then is not None,
             )
@@ -293,7 +296,9 @@ class Runs:
             out.close()
             known.close()
 
-        photo.mattes.keep(found, on_drop=drop)
+        if not photo.mattes.keep(found, on_drop=drop):
+            self._tell_end(task, "failed", run=task.number, error=_CANCELLED, cancelled=True)
+            return
         estimate = {"exact": self.estimate(photo.height, photo.width)}
         self._tell_end(task, "matte", matte=found.to_json(), estimate=estimate)
         for then in going.then:
@@ -322,6 +327,10 @@ def marked(labels: Labels, strokes: Sequence[tuple[Sequence[Sequence[float]], in
         for index, mask in covered(stroke_spans(np.array(points, np.float64), grid), grid):
             marks[grid.box(index).slices][mask] = label
     return marks
+
+
+def _is_preview(task: Task) -> bool:
+    return isinstance(task, MatteTask) and task.kind == "preview"
 
 
 def _by_worth(item: tuple[int, _Going]) -> tuple[bool, int]:

@@ -7,6 +7,7 @@ import secrets
 import tempfile
 import threading
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -68,7 +69,9 @@ class Saving:
         self._sessions, self._runs, self._tell, self._out = sessions, runs, tell, out
         self._run, self._reading, self._batch = run or RunOptions(), reading or ReadOptions(), batch
         self._lock = threading.Lock()
-        self._last: dict[str, tuple[str, dict[str, Any] | None]] = {}  # by photo: its last save, and how it ended
+        self._going: dict[str, str] = {}  # by photo: its newest save, while it goes on
+        self._ended: dict[str, dict[str, Any]] = {}  # by photo: how its last save ended
+        self._writing = threading.Lock()  # one save at a time looks at files and writes them
 
     def save(
         self, word: str, products: Sequence[Product], finish: Finish, *, overwrite: bool = False
@@ -104,20 +107,20 @@ class Saving:
             threading.Thread(target=self._carry_out, args=(begun, found), name="save", daemon=True).start()
 
         with self._lock:
-            self._last[word] = name, None
-        if not mattes:
-            begin(None)
-        elif current is not None:
-            begin(current)
-        else:
-            return name, self._runs.matte(word, "exact", deep=deep, then=begin)
+            self._going[word] = name  # before it begins, for it may end at once
+        try:
+            if mattes and current is None:
+                return name, self._runs.matte(word, "exact", deep=deep, then=begin)
+            begin(current if mattes else None)
+        except BaseException:
+            self._over(begun)
+            raise
         return name, None
 
     def going(self, word: str) -> dict[str, Any]:
         """The save that goes on for a photo, for a page that opens it, or the event of how the last one ended."""
         with self._lock:
-            name, ended = self._last.get(word, (None, None))
-        return {"saving": None if ended else name, "ended": [ended] if ended else []}
+            return {"saving": self._going.get(word), "ended": [self._ended[word]] if word in self._ended else []}
 
     def download(self, word: str, product: Product, finish: Finish) -> tuple[str, bytes]:
         """A product's file: its name and content. Raises `StaleError` where there is no exact matte of these labels."""
@@ -186,30 +189,37 @@ class Saving:
         try:
             if isinstance(found, str):
                 raise InputError(f"nothing was saved, because the matte is not made: {found}")
-            approved = self._write(begun, found)
+            kind, facts = "saved", self._saved(begun, found)
         except MatteError as error:
-            self._end(begun, "failed", error=str(error))
+            kind, facts = "failed", {"error": str(error)}
         except MemoryError:
-            self._end(begun, "failed", error="saving needs more memory than there is; close other programs")
+            kind, facts = "failed", {"error": "saving needs more memory than there is; close other programs"}
         except Exception as error:
             sentence = f"saving met a bug in matte: {type(error).__name__}: {error}; please report it"
-            self._end(begun, "failed", error=sentence)
-        else:
-            told = [{"product": product, "name": path.name} for product, path in begun.files.items()]
-            told += [{"product": "alpha", "name": path.name} for path in approved]
-            sequence = begun.number if found is None else found.sequence
-            progress = self._sessions.progress(begun.word)
-            self._end(
-                begun, "saved", files=told, sequence=sequence, progress=progress, approved=begun.batch is not None
-            )
-
-    def _end(self, begun: _Begun, kind: str, **facts: Any) -> None:
-        """Tell of the end of a save, and keep it for a page that does not hear of it."""
-        event = {"type": kind, "photo": begun.word, "save": begun.name, **facts}
-        with self._lock:
-            if self._last[begun.word][0] == begun.name:
-                self._last[begun.word] = begun.name, event
+            kind, facts = "failed", {"error": sentence}
+        self._over(begun, {"type": kind, "photo": begun.word, "save": begun.name, **facts})
         self._tell(kind, begun.word, save=begun.name, **facts)
+
+    def _over(self, begun: _Begun, ended: dict[str, Any] | None = None) -> None:
+        """A save goes on no more. Its end, if it has one, is kept for a page that does not hear of it."""
+        with self._lock:
+            if self._going.get(begun.word) == begun.name:
+                del self._going[begun.word]
+            if ended is not None:
+                self._ended[begun.word] = ended
+
+    def _saved(self, begun: _Begun, found: Found | None) -> dict[str, Any]:
+        """Write what is to be saved, and give what the page is told of it."""
+        with self._writing:
+            approved = self._write(begun, found)
+        told = [{"product": product, "name": path.name} for product, path in begun.files.items()]
+        told += [{"product": "alpha", "name": path.name} for path in approved]
+        return {
+            "files": told,
+            "sequence": begun.number if found is None else found.sequence,
+            "progress": self._sessions.progress(begun.word),
+            "approved": begun.batch is not None,
+        }
 
     def _write(self, begun: _Begun, found: Found | None) -> list[Path]:
         """Write the files, and approve the matte for a batch; gives the files that this wrote."""
@@ -218,13 +228,14 @@ class Saving:
             trimap = self._trimap_of(photo, found)
             # Again: the matte may have taken minutes.
             check_replaceable(photo, files.values(), overwrite=begun.overwrite)
-            before = _digests(files.values())
+            before = _files(files.values())
             try:
                 _write(photo, files, begun.finish, found, trimap)
-            finally:  # also those that were written before one failed
-                new = {path: digest for path, digest in _digests(files.values()).items() if digest != before.get(path)}
-                known = {**photo.state.facts.get("files", {}), **new}
-                photo.state.note(files=known)
+            except BaseException:
+                with suppress(MatteError, OSError):  # why it failed is what the page is told
+                    _note_files(photo, _files(files.values()) - before)
+                raise
+            _note_files(photo, _files(files.values()))
             approved = [] if batch is None or found is None else batch.approve(photo, found, trimap)
             number = photo.painting.read(painted)
             saved = number if found is None else found.sequence
@@ -238,9 +249,16 @@ class Saving:
         return photo.snapshot()[0] if found is None or found.trimap is None else found.trimap
 
 
-def _digests(files: Iterable[Path]) -> dict[str, str]:
-    """What the files that exist hold. Raises InputError for one that cannot be read."""
-    return {str(path): digest_of(path) for path in files if path.is_file()}
+def _files(paths: Iterable[Path]) -> set[tuple[Path, int, int]]:
+    """The files that exist. One that was written anew differs from the one before, also where it has the same bytes."""
+    found = ((path, path.stat()) for path in paths if path.is_file())
+    return {(path, file.st_ino, file.st_mtime_ns) for path, file in found}
+
+
+def _note_files(photo: Photo, files: Iterable[tuple[Path, int, int]]) -> None:
+    """Note down that files were saved from here. Raises InputError for one that cannot be read."""
+    new = {str(path): digest_of(path) for path, *_ in files}
+    photo.state.note(files={**photo.state.facts.get("files", {}), **new})
 
 
 def check_replaceable(photo: Photo, files: Any, *, overwrite: bool) -> None:

@@ -147,10 +147,10 @@ class Sessions:
         return start.file if start is not None and start.changed(photo) else None
 
     @contextmanager
-    def using(self, word: str, *, tab: str | None = None, write: bool = False) -> Iterator[Photo]:
+    def using(self, word: str, *, tab: str | None = None, write: bool = False, left: bool = False) -> Iterator[Photo]:
         """An open photo, which stays open during the block. Raises `MissingError` where it is not open.
 
-        With `write`, raises `ReadOnlyError` where `tab` may not paint it.
+        With `write`, raises `ReadOnlyError` where `tab` may not paint it; with `left` not where no tab paints it.
         """
         entry = self._entry(word)
         self.hear(tab)
@@ -160,7 +160,7 @@ class Sessions:
                 raise MissingError("the photo is not open; open it first")
             if write and photo.readonly:
                 raise ReadOnlyError(_OTHER_PROCESS)
-            if write and entry.writer != tab:
+            if write and entry.writer != tab and not (left and entry.writer is None):
                 raise ReadOnlyError(_OTHER_TAB)
             entry.used += 1
         try:

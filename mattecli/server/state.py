@@ -115,13 +115,23 @@ class State:
     @property
     def free(self) -> bool:
         """Whether no process holds the photo. To be asked by one that does not hold it itself."""
+        if not self.folder.exists():  # it was deleted, and its lock with it
+            return True
         with self.locked() as held:
             return held
 
     @contextmanager
     def locked(self) -> Iterator[bool]:
-        """Hold the photo for this process while the block runs. False where another process holds it."""
-        with (self.folder / "lock").open("a+b") as file:
+        """Hold the photo for this process while the block runs. False where another process holds it.
+
+        Raises `InputError` where the lock cannot be opened.
+        """
+        path = self.folder / "lock"
+        try:
+            opened = path.open("a+b")
+        except OSError as error:
+            raise InputError(f"{path} cannot be opened ({error.strerror}); check its permissions") from error
+        with opened as file:
             held = _lock(file)
             try:
                 yield held

@@ -18,8 +18,8 @@ class MatteTask:
     """A run of the network: on a whole photo, or on a window of it that is shown.
 
     `photo` is the photo's word, and `content` the hash of its bytes. `view` is (H, W, 3) in sRGB, `trimap` (H, W), and
-    `out` float32, (h, w) of `box` at a level. `sequence` is the operation after which the trimap was taken.
-    `precision` is that of the run.
+    `out` float32, (h, w) of `box` at a level. `sequence` is the operation after which the trimap was taken,
+    and `base` the one that laid what is under its paint. `precision` is that of the run.
     """
 
     number: int
@@ -33,6 +33,7 @@ class MatteTask:
     out: Place
     box: Box
     level: int = 0
+    base: int = 0
     precision: str = "auto"
     pinned: bool = False  # no preview takes its place
 

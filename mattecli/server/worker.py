@@ -6,6 +6,7 @@ when its parent does.
 
 from __future__ import annotations
 
+import math
 import os
 import signal
 import time
@@ -22,6 +23,7 @@ from numpy.typing import NDArray
 
 from mattecli.errors import MatteError
 from mattecli.geometry import Box
+from mattecli.inference import coarse
 from mattecli.inference.model import Model
 from mattecli.inference.options import RunOptions
 from mattecli.inference.plan import Plan, Tile
@@ -44,7 +46,8 @@ from mattecli.server.windows import MARGIN, share_done, usual_error
 from mattecli.system.process import prepare_process
 from mattecli.system.threads import use_threads
 from mattecli.trimaps.auto import open_model
-from mattecli.trimaps.check import UNKNOWN, unknown
+from mattecli.trimaps.check import unknown
+from mattecli.trimaps.clean import near
 from mattecli.trimaps.keying import key_trimap
 from mattecli.trimaps.recipe import MaskRecipe
 from mattecli.trimaps.segmentation import CALIBRATED_FOR, OTHER_WEIGHTS, prepare_photo, segment
@@ -59,10 +62,31 @@ _PHOTOS = 2  # whose statistics are kept
 
 @dataclass(frozen=True, eq=False)
 class _Run:
-    """What an exact run leaves for previews; `settled` (H, W) is 0 or 255 where its copy decided, else 128."""
+    """What an exact run leaves for previews: its statistics, and what its copy decided, where it decided something."""
 
     statistics: Statistics
-    settled: NDArray[np.uint8] | None
+    decided: _Decided | None
+
+
+@dataclass(frozen=True, eq=False)
+class _Decided:
+    """What a copy decided of a trimap (H, W): `narrow` is 0 or 255 there. `base` is what lay under the paint."""
+
+    trimap: NDArray[np.uint8]
+    narrow: NDArray[np.uint8]
+    base: int
+
+    def applied(self, trimap: NDArray[np.uint8], box: Box, base: int) -> NDArray[np.uint8]:
+        """A box of a later trimap (H, W), with what is still decided there.
+
+        Near labels that changed since, all is open as it is near what is known. On another base all is open.
+        """
+        known = trimap[box.slices]
+        if base != self.base:
+            return known
+        around = box.grow(math.ceil(coarse.REACH)).clip(*trimap.shape)
+        changed = near(trimap[around.slices] != self.trimap[around.slices], coarse.REACH)[box.within(around).slices]
+        return np.where(unknown(known) & ~changed, self.narrow[box.slices], known)
 
 
 class _Ended(Exception):  # noqa: N818 - it is not an error
@@ -162,14 +186,14 @@ class Worker:
         """The alpha of a window at its level, and its usual error.
 
         At full size it is run with the statistics of the photo's last exact run, if there was one, and with what that
-        run had settled on a copy.
+        run had decided on a copy.
         """
         scale = 2**task.level
         box = task.box.grow(MARGIN * scale).clip(*trimap.shape)
         photo, known = _halved(view[box.slices], task.level), _labels_halved(trimap[box.slices], task.level)
         kept = self._kept.get((task.content, task.precision)) if task.level == 0 else None
-        if kept is not None and kept.settled is not None:
-            known = np.where(unknown(known), kept.settled[box.slices], known)
+        if kept is not None and kept.decided is not None:
+            known = kept.decided.applied(trimap, box, task.base)
         statistics = Statistics(kept.statistics if kept is not None else {})
         alpha = model.predict(photo, known, name=task.name, on_plan=on_plan, progress=progress, statistics=statistics)
         inner = Box(*(side // scale for side in task.box.within(box)))
@@ -181,7 +205,8 @@ class Worker:
     ) -> None:
         if statistics:  # none where nothing was unknown
             key = task.content, task.precision
-            self._kept[key] = _Run(statistics, _settled(trimap, narrow))
+            decided = _Decided(np.array(trimap), narrow, task.base) if (narrow != trimap).any() else None
+            self._kept[key] = _Run(statistics, decided)
             self._kept.move_to_end(key)
             while len(self._kept) > _PHOTOS:
                 self._kept.popitem(last=False)
@@ -227,12 +252,6 @@ class Worker:
     ) -> NDArray[np.uint8]:
         self._check(task)
         return MaskRecipe().make(mask, photo=view, name=task.name, on_note=on_note)
-
-
-def _settled(trimap: NDArray[np.uint8], narrow: NDArray[np.uint8]) -> NDArray[np.uint8] | None:
-    """What a copy decided of the unknown part, (H, W); None where that is nothing."""
-    decided = unknown(trimap) & ~unknown(narrow)
-    return np.where(decided, narrow, np.uint8(UNKNOWN)) if decided.any() else None
 
 
 def _halved(pixels: NDArray[Any], level: int) -> NDArray[Any]:

@@ -14,6 +14,7 @@ import pytest
 
 from mattecli.errors import InputError, UsageError
 from mattecli.server import journal as journals
+from mattecli.server.distance import measured
 from mattecli.server.journal import Journal
 from mattecli.server.labels import Labels
 from mattecli.server.operation import Operation
@@ -249,3 +250,23 @@ def test_a_removed_journal_is_gone_and_a_closed_one_stays(tmp_path: Path) -> Non
     again = Journal(tmp_path / "closed", facts=FACTS)
     assert [found.refused for found in again.operations()] == ["a gap"]
     again.close()
+
+
+def test_a_refinement_is_undone_and_done_again_with_its_stroke_also_after_a_crash(small: Open, tmp_path: Path) -> None:
+    painting, labels = small(tmp_path / "j")
+    trimap = np.zeros((20, 30), np.uint8)
+    trimap[5:15, 5:15] = 255
+    bare = labels.digest()
+    painting.do(1, dot(8))
+    painting.do(2, dot(16))
+    painting.do(3, lambda labels: labels.refine_base(measured(trimap), after=1))
+    refined = labels.digest()
+    painting, labels = small(tmp_path / "j")
+    for number in (4, 5):
+        painting.do(number, lambda labels: labels.undo())
+    assert labels.digest() == bare
+    painting, labels = small(tmp_path / "j")
+    assert labels.digest() == bare
+    for number in (6, 7):
+        painting.do(number, lambda labels: labels.redo())
+    assert labels.digest() == refined

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from mattecli.errors import InputError, UsageError
 from mattecli.geometry import Box
-from mattecli.server.distance import measured
+from mattecli.server.distance import Base, measured
 from mattecli.server.labels import Labels, Restriction
 from mattecli.server.tiles import Index
 from mattecli.trimaps.make import make_trimap
@@ -247,3 +247,79 @@ def test_impossible_restrictions_are_refused() -> None:
         Restriction(over=frozenset({1}))
     with pytest.raises(UsageError, match="there is no photo"):
         Labels(9, 9).stroke(dot(5, 5, 3), 0, restriction=Restriction(colours=((0, 0, 0), (9, 9, 9))))
+
+
+def test_the_number_of_the_base_is_that_of_the_last_operation_that_changed_it() -> None:
+    labels = Labels(40, 40)
+    trimap = np.zeros((40, 40), np.uint8)
+    trimap[10:30, 10:30] = 255
+    numbers = []
+    for plan in (
+        lambda: labels.stroke(np.array([(5.0, 5.0, 3.0)]), 255),
+        lambda: labels.set_base(measured(trimap)),
+        lambda: labels.set_band(2, 2),
+        lambda: labels.set_base(measured(trimap), inside=2, outside=2),
+        labels.undo,
+        labels.undo,
+    ):
+        labels.apply(plan())
+        numbers.append(labels.base_revision)
+    assert numbers == [0, 2, 2, 2, 2, 6]
+
+
+def wide_and_thin() -> list[Base]:
+    """A large and a small square."""
+    bases = []
+    for side in (120, 60):
+        trimap = np.zeros((HEIGHT, WIDTH), np.uint8)
+        trimap[20 : 20 + side, 20 : 20 + side] = 255
+        bases.append(measured(trimap))
+    return bases
+
+
+@pytest.mark.parametrize("memory", [2**20, 0])
+def test_a_base_that_followed_from_a_stroke_is_undone_and_done_again_with_it(memory: int) -> None:
+    wide, thin = wide_and_thin()
+    labels = Labels(HEIGHT, WIDTH, memory=memory)
+    states = [labels.digest()]
+    for plan in (
+        lambda: labels.set_base(wide),
+        lambda: labels.stroke(dot(200, 200, 9), 255),
+        lambda: labels.stroke(dot(300, 100, 9), 128),
+        lambda: labels.set_band(3, 5),
+    ):
+        labels.apply(plan())
+        states.append(labels.digest())
+    labels.apply(labels.undo())  # of the band, before the refinement comes
+    labels.apply(labels.refine_base(thin, after=2))
+    refined = labels.digest()
+    assert (labels.history.undoable, labels.history.redoable) == (3, 1)
+    assert refined not in states
+    labels.apply(labels.undo())
+    assert labels.tile(Index(0, 0))[100, 100] == 0, "the second stroke is undone, and not the refinement"
+    labels.apply(labels.undo())
+    assert labels.digest() == states[1]
+    labels.apply(labels.redo())
+    labels.apply(labels.redo())
+    assert labels.digest() == refined
+    labels.apply(labels.redo())
+    assert labels.band[:2] == (3, 5)
+    assert labels.history.last == 4
+    labels.close()
+
+
+def test_a_refinement_does_nothing_once_its_stroke_was_undone_or_the_base_was_changed() -> None:
+    wide, thin = wide_and_thin()
+    labels = Labels(HEIGHT, WIDTH)
+    labels.apply(labels.set_base(wide))
+    labels.apply(labels.stroke(dot(200, 200, 9), 255))
+    labels.apply(labels.undo())
+    before = labels.digest()
+    labels.apply(labels.refine_base(thin, after=2))
+    assert labels.digest() == before
+    assert labels.history.redoable == 1, "the stroke can be done again"
+    labels.apply(labels.redo())
+    labels.apply(labels.set_base(thin))
+    before = labels.digest()
+    labels.apply(labels.refine_base(wide, after=2))
+    assert (labels.digest(), labels.history.last) == (before, 6)

@@ -69,3 +69,13 @@ def test_the_last_of_each_kind_is_kept_and_older_ones_are_dropped() -> None:
     mattes.close()
     assert sorted(dropped) == [1, 2, 3, 4]
     assert mattes.last is None
+
+
+def test_a_preview_never_covers_an_exact_matte_of_the_same_labels() -> None:
+    mattes, dropped = Mattes(HEIGHT, WIDTH), list[int]()
+    assert mattes.keep(found(3, sequence=5))
+    assert not mattes.keep(found(4, kind="preview", sequence=5), on_drop=lambda: dropped.append(4))
+    assert (mattes.last and mattes.last.run, dropped) == (3, [4])
+    assert mattes.keep(found(5, kind="preview", sequence=6))
+    assert mattes.last is not None
+    assert mattes.last.run == 5

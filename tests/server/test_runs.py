@@ -169,3 +169,34 @@ def test_a_page_that_opens_the_photo_is_told_what_goes_on_and_how_it_ended(idle:
     failed = idle.wait_for("failed")  # the proposal takes the run's place
     going = idle.open()["going"]
     assert (going["run"], going["proposing"], going["ended"]) == (None, proposal, [failed])
+
+
+def test_a_preview_that_waits_ends_when_the_exact_run_of_the_labels_is_asked_for_again(idle: Page) -> None:
+    idle.operate(1, "stroke", points=[[100, 100, 20]], label=255)
+    mattes = f"/app/photos/{idle.word}/mattes"
+    run = idle.runs.matte(idle.word, "exact", then=lambda _: None)
+    idle.wait_for("progress")
+    preview = idle.post(mattes, {"kind": "preview", "box": [0, 0, 50, 50]}).json["run"]
+    assert idle.post(mattes, {"kind": "exact"}).json["run"] == run
+    assert [event["run"] for event in idle.told if event["type"] == "failed"] == [preview]
+    assert idle.open()["going"]["run"]["run"] == run
+
+
+def test_a_tab_that_left_the_photo_ends_its_run_unless_another_tab_paints_it(idle: Page) -> None:
+    run = idle.post(f"/app/photos/{idle.word}/mattes", {"kind": "exact"}).json["run"]
+    idle.wait_for("progress")
+    idle.post(f"/app/photos/{idle.word}/close", {"tab": "one"})
+    idle.open(tab="two")
+    address = f"/app/photos/{idle.word}/mattes/{run}"
+    assert idle.send("DELETE", address, {}).status == 403
+    idle.post(f"/app/photos/{idle.word}/close", {"tab": "two"})
+    assert idle.send("DELETE", address, {}).json == {"cancelled": True}
+
+
+def test_the_runs_of_a_server_that_was_started_anew_have_other_numbers(idle: Page, photo: Path, tmp_path: Path) -> None:
+    run = idle.post(f"/app/photos/{idle.word}/mattes", {"kind": "exact"}).json["run"]
+    idle.close()
+    page = page_for(photo, folder=tmp_path)
+    page.open()
+    assert page.post(f"/app/photos/{page.word}/mattes", {"kind": "exact"}).json["run"] > run
+    page.close()

@@ -1,7 +1,10 @@
 from __future__ import annotations
 
 import shlex
+import threading
+import time
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,13 +14,15 @@ import numpy as np
 import PIL.Image
 import pytest
 
+from mattecli.errors import InputError
 from mattecli.geometry import Box
 from mattecli.inference.model import Model
 from mattecli.inference.options import RunOptions
 from mattecli.inference.precision import has_bf16
-from mattecli.server import runs
+from mattecli.server import runs, saving
 from mattecli.server.mattes import Found
 from mattecli.server.start import Start
+from mattecli.server.state import State
 from mattecli.server.worker import serve
 from tests.conftest import RunMatte
 from tests.server import processes
@@ -50,7 +55,7 @@ def page(photo: Path, tmp_path: Path) -> Iterator[Page]:
 def matted(page: Page, model: Model, *, precision: str = "fp32") -> None:
     """Give the page the exact matte of what is painted."""
     with page.sessions.using(page.word) as photo:
-        trimap, sequence = photo.snapshot()
+        trimap, sequence, _ = photo.snapshot()
         alpha = model.predict(np.asarray(photo.image.pixels), trimap)
         whole = Box(0, *SIZE[:1], 0, SIZE[1])
         photo.mattes.keep(
@@ -71,6 +76,16 @@ def save(page: Page, *products: str, **options: Any) -> dict[str, Any]:
     answer = page.post(f"/app/photos/{page.word}/save", {"products": products, **options})
     assert answer.status == 202, answer.body
     return page.wait_for("saved")
+
+
+def within(seconds: float, page: Page, kind: str) -> dict[str, Any]:
+    """The first event of a kind, which must come soon."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        if found := [event for event in page.told if event["type"] == kind]:
+            return found[0]
+        time.sleep(0.02)
+    raise AssertionError(f"no {kind} among {page.told}")
 
 
 def query(products: list[str], options: dict[str, Any]) -> str:
@@ -344,3 +359,79 @@ def test_a_save_waits_for_the_run_of_the_same_labels_that_is_going_on(photo: Pat
     assert sorted(event["run"] for event in failures if "save" not in event) == [run, preview]
     assert page.send("DELETE", f"{mattes}/{other}", {}).json == {"cancelled": True}
     page.close()
+
+
+def test_a_save_whose_matte_cannot_be_asked_for_does_not_block_the_next_one(
+    page: Page, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: Any, **__: Any) -> int:
+        raise InputError("shared cannot be written (No space left on device); free some space")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(page.runs, "matte", full)
+        answer = page.post(f"/app/photos/{page.word}/save", {"products": ["alpha"]})
+    assert (answer.status, "free some space" in answer.error) == (400, True)
+    assert page.open()["going"]["saving"] is None
+
+
+def test_the_end_of_a_save_is_told_also_where_its_progress_cannot_be_read(
+    page: Page, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    word = page.word
+    with monkeypatch.context() as patched:
+        patched.setattr(page.sessions, "progress", lambda _: {}["changed"])
+        assert page.post(f"/app/photos/{word}/save", {"products": ["trimap"]}).status == 202
+        assert "met a bug in matte: KeyError" in within(60, page, "failed")["error"]
+    assert page.open()["going"]["saving"] is None
+
+
+def test_a_file_that_was_replaced_by_the_same_bytes_is_ours(page: Page, photo: Path) -> None:
+    save(page, "trimap")
+    with page.sessions.using(page.word) as opened:
+        opened.state.note(files={})  # as if it had come from elsewhere
+    assert page.post(f"/app/photos/{page.word}/save", {"products": ["trimap"]}).status == 400
+    save(page, "trimap", overwrite=True)
+    page.wait_for("saved", number=2)
+    assert page.post(f"/app/photos/{page.word}/save", {"products": ["trimap"]}).status == 202
+
+
+def test_saves_of_a_photo_at_the_same_time_know_each_others_files(
+    page: Page, photo: Path, shipped_model: Model, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    matted(page, shipped_model)
+    both, first = threading.Barrier(2), saving._write
+
+    def write(*how: Any) -> None:
+        with suppress(threading.BrokenBarrierError):  # saves that wait for each other do not meet
+            both.wait(2)
+        first(*how)
+
+    noted = State.note
+
+    def note(state: State, **facts: Any) -> None:
+        if "files" in facts:
+            with suppress(threading.BrokenBarrierError):
+                both.wait(2)
+        noted(state, **facts)
+
+    monkeypatch.setattr(saving, "_write", write)
+    monkeypatch.setattr(State, "note", note)
+    for product in ("trimap", "alpha"):
+        page.post(f"/app/photos/{page.word}/save", {"products": [product]})
+    page.wait_for("saved", number=2)
+    with page.sessions.using(page.word) as opened:
+        names = {Path(path).name for path in opened.state.facts["files"]}
+    assert names == {"cat_trimap.png", "cat_alpha.png"}
+
+
+def test_a_failure_to_write_is_told_also_where_the_files_cannot_be_noted_down(
+    page: Page, shipped_model: Model, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: Any, **__: Any) -> None:
+        raise InputError("facts.json cannot be written (No space left on device); free some space")
+
+    matted(page, shipped_model)
+    monkeypatch.setattr(saving, "write_outputs", lambda *_, **__: 1 // 0)
+    monkeypatch.setattr(State, "note", full)
+    page.post(f"/app/photos/{page.word}/save", {"products": ["alpha"]})
+    assert "ZeroDivisionError" in page.wait_for("failed")["error"]

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -62,3 +63,18 @@ def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
     (tmp_path / "state").write_bytes(b"a file")
     with pytest.raises(InputError, match="state"):
         States(tmp_path / "state")
+
+
+def test_a_photo_whose_folder_was_deleted_is_free(tmp_path: Path) -> None:
+    states, path = States(tmp_path / "state"), photo(tmp_path)
+    state = states.of(path, digest_of(path))
+    shutil.rmtree(state.folder)
+    assert state.free
+
+
+def test_a_lock_that_cannot_be_opened_is_named(tmp_path: Path) -> None:
+    states, path = States(tmp_path / "state"), photo(tmp_path)
+    state = states.of(path, digest_of(path))
+    (state.folder / "lock").mkdir()
+    with pytest.raises(InputError, match="lock cannot be opened"), state.locked():
+        pass

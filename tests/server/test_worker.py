@@ -44,7 +44,7 @@ class Asked:
         self.worker = Worker(model, self.sent.append, Signals(self.cancelled, self.held))
         self.model, self.folder = model, folder
         self.photo, self.trimap = picture()
-        self.numbers = 0
+        self.numbers, self.base = 0, 0
 
     def share(self, array: NDArray[Any]) -> Any:
         return Shared.of(array, folder=self.folder).place
@@ -66,6 +66,7 @@ class Asked:
             out=out.place,
             box=box,
             level=level,
+            base=self.base,
         )
         return self.worker.reply(task), out.array
 
@@ -103,23 +104,48 @@ def test_a_preview_with_the_statistics_of_the_exact_run_is_closer_than_a_plain_c
     assert window.error < crop.error
 
 
-def test_a_preview_keeps_what_the_exact_run_settled_on_a_copy(
-    shipped_model: Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+def coarsely(shipped_model: Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Asked:
+    """A worker that decides much of a wide unknown part on a copy."""
     monkeypatch.setattr(coarse, "LARGE", 50_000)
     monkeypatch.setattr(coarse, "COPY", 30_000)
     monkeypatch.setattr(coarse, "REACH", 4.0)
     model = Model(replace(shipped_model.options, coarse_to_fine=True), backend=shipped_model.backend)
     asked = Asked(model, tmp_path)
     asked.trimap[40:280, 60:330] = np.where(asked.trimap[40:280, 60:330] == 255, 255, 128)
+    return asked
+
+
+def test_a_preview_keeps_what_the_exact_run_settled_on_a_copy(coarsely: Asked) -> None:
+    asked = coarsely
     _, exact = asked.matte()
-    settled = (model.narrowed(asked.photo, asked.trimap) != 128) & (asked.trimap == 128)
+    settled = (asked.model.narrowed(asked.photo, asked.trimap) != 128) & (asked.trimap == 128)
     part = Box(64, 192, 64, 224)
     assert settled[part.slices].any()
     _, window = asked.matte("preview", part)
     assert np.array_equal(window[settled[part.slices]], exact[part.slices][settled[part.slices]])
     asked.trimap[part.slices] = 255  # a stroke over it
     assert (asked.matte("preview", part)[1] == 1).all()
+
+
+def test_a_preview_decides_anew_around_a_stroke_and_on_another_base(coarsely: Asked) -> None:
+    asked = coarsely
+    asked.matte()
+    settled = (asked.model.narrowed(asked.photo, asked.trimap) == 0) & (asked.trimap == 128)
+    part = Box(64, 192, 64, 224)
+    y, x = np.argwhere(settled[:160, :200])[-1]
+    asked.trimap[y - 3 : y + 4, x - 3 : x + 4] = 255  # a stroke over what the copy took for background
+    painted = np.zeros(asked.trimap.shape, np.uint8)
+    painted[y - 3 : y + 4, x - 3 : x + 4] = 1
+    beside, far = (cv2.dilate(painted, np.ones((side, side), np.uint8)) == 1 for side in (5, 9))
+    _, window = asked.matte("preview", part)
+    beside = (settled & beside & (painted == 0))[part.slices]
+    assert beside.any()
+    assert (window[beside] > 0).any()
+    assert not window[(settled & ~far)[part.slices]].any()
+    asked.base = 1
+    _, window = asked.matte("preview", part)
+    assert (window[(settled & ~far)[part.slices]] > 0).any()
 
 
 def test_a_preview_at_half_the_size_is_that_of_a_copy(asked: Asked, shipped_model: Model) -> None:

@@ -54,6 +54,7 @@ const tools = new Tools({
   viewer,
   store,
   photo: () => photo,
+  held: holdRuns(),
   pick: (colour) => {
     store.set({ tool: "brush" });
     void photo?.proposals.make({ source: "key", colour: `#${colour.map((value) => value.toString(16).padStart(2, "0")).join("")}` });
@@ -85,7 +86,6 @@ store.watch(["tool"], ({ tool }) => {
 });
 addEventListener("themechange", () => viewer.invalidate());
 listenToKeys({ store, tools, picture, act });
-holdRuns();
 keepEvents();
 void start();
 
@@ -117,7 +117,7 @@ async function start() {
  * @param {string} [anew] what is said where the open photo is opened anew
  */
 async function open(id, anew = "") {
-  if (photo?.id === id && !anew) return;
+  if (photo?.id === id && !anew) return opening.stay(id);
   byId("opening").hidden = photo !== null; // the last photo stays until the next one is there
   try {
     const fact = await opening.fact(id);
@@ -162,12 +162,16 @@ function leave(next) {
   if (left.id !== next) void api.close(left.id).catch(() => undefined); // the server notices the silence of the tab
 }
 
-/** Runs pause while a pointer is down on the picture. A word that is lost does no harm. */
+/** Runs pause while a pointer is at work on the picture. A word that is lost does no harm. */
 function holdRuns() {
   const tell = (/** @type {boolean} */ down) => void api.pointer(down).catch(() => undefined);
   const held = new Held({ tell, running: () => store.now.run !== null });
-  picture.addEventListener("pointerdown", () => held.press());
-  for (const end of ["pointerup", "pointercancel", "lostpointercapture"]) picture.addEventListener(end, () => held.release());
+  return (/** @type {boolean} */ isDown) => (isDown ? held.press() : held.release());
+}
+
+/** After a photo was accepted the next one is opened, unless a person has chosen one meanwhile. */
+function goOn() {
+  if (!opening.busy) actions.nextPhoto();
 }
 
 /** One stream of events for the tab, while it is seen. */
@@ -177,10 +181,13 @@ function keepEvents() {
   let seen = false;
   const begin = () => {
     end = api.events(
-      (event) => photo && react(photo, event, actions.nextPhoto),
+      (event) => {
+        opening.told(event);
+        if (photo) react(photo, event, goOn);
+      },
       (open, ended) => {
         if (ended) setTimeout(() => end && begin(), TURN);
-        if (open && seen && photo) void resync(photo, actions.nextPhoto).catch(() => undefined); // the stream tells of the next failure
+        if (open && seen && photo) void resync(photo, goOn).catch(() => undefined); // the stream tells of the next failure
         seen = true;
         if (!open) store.set({ online: false });
         else if (!photo?.queue.unsent) store.set({ online: true });
@@ -200,7 +207,7 @@ function keepEvents() {
     if (document.hidden) void api.health().catch(() => undefined); // a hidden tab keeps its photo by this
   }, WORD);
   setInterval(() => {
-    if (photo && !document.hidden && store.now.photo?.readonly) void resync(photo, actions.nextPhoto).catch(() => undefined); // asked again soon
+    if (photo && !document.hidden && store.now.photo?.readonly) void resync(photo, goOn).catch(() => undefined); // asked again soon
   }, TURN);
   addEventListener("pagehide", () => leave());
   addEventListener("beforeunload", (event) => {

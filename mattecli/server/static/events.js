@@ -15,7 +15,8 @@ export function react(photo, event, goOn) {
   const isOther = (event.photo ?? photo.id) !== photo.id;
   const name = event.save ? photo.saves.end(event) : undefined;
   if (isOther && event.save) return ended(photo, event, name);
-  if (isOther) return;
+  if (isOther || (event.type === "taken" && event.tab === photo.api.tab)) return;
+  if (event.type !== "progress") photo.heard += 1;
   REACTIONS[event.type]?.(photo, event, goOn);
 }
 
@@ -88,8 +89,8 @@ const REACTIONS = {
     photo.say(`The ${what} was changed on disk since it was opened. Open the page anew before you save.`, "bad");
   },
 
-  taken(photo, { tab }) {
-    if (tab !== photo.api.tab) photo.taken();
+  taken(photo) {
+    photo.taken();
   },
 
   closing(photo) {

@@ -11,11 +11,18 @@ export class Mattes {
   constructor(photo) {
     this._photo = photo;
     this._timer = 0;
-    /** The run that a person asked for, whose end is told. */
-    this.asked = 0;
     /** Whether the photo is left when it is saved. */
     this.accepting = false;
     this._found = 0; // the run whose doubtful places are asked for
+  }
+
+  /** The run that a person asked for, whose end is told, also after a reload; 0 for none. */
+  get asked() {
+    return Number(sessionStorage.getItem(`asked/${this._photo.id}`) ?? 0);
+  }
+
+  set asked(run) {
+    sessionStorage.setItem(`asked/${this._photo.id}`, String(run));
   }
 
   /** Makes a matte when nothing has changed for a moment. */
@@ -94,8 +101,9 @@ export class Mattes {
     this._found = run;
     try {
       const { findings } = await this._photo.api.findings(this._photo.id);
-      this._photo.store.set({ findings, finding: -1 });
+      if (run === this._found) this._photo.store.set({ findings, finding: -1 });
     } catch {
+      if (run !== this._found) return;
       this._found = 0;
       this._photo.store.set({ findings: null, finding: -1 }); // they can be asked for again with the next matte
     }

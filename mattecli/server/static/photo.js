@@ -38,6 +38,10 @@ export class OpenPhoto {
     this.content = fact.content;
     this.anew = anew;
     this.closed = false;
+    /** @type {OpenFact | null} what the page showed when the photo was left */
+    this._left = null;
+    /** Counts what the server tells of the photo. An older answer counts no more. */
+    this.heard = 0;
     this.viewer = viewer;
     this.id = fact.id;
     this.queue = new OperationQueue({
@@ -47,6 +51,7 @@ export class OpenPhoto {
       failed: (_, error) => this.say(error.message, "bad"),
       behind: async () => {
         const now = await reopened(this);
+        if (!now) return null;
         this.sync(now);
         return now.readonly ? null : now.sequence;
       },
@@ -66,7 +71,9 @@ export class OpenPhoto {
     store.set({ begun: fact.painted ? (begun.source ?? null) : null });
     this.sync(fact);
     const { going } = fact;
-    if (going && !fact.readonly) store.set({ run: going.run, proposing: going.proposing, saving: going.saving }); // before a reload
+    store.set({ unsent: 0, online: true });
+    if (!going || fact.readonly) return;
+    store.set({ run: going.run, proposing: this.proposals.adopted(going.proposing), saving: going.saving }); // before a reload
   }
 
   /**
@@ -140,6 +147,7 @@ export class OpenPhoto {
   async takeOver() {
     try {
       const fact = await reopened(this, true);
+      if (!fact) return;
       if (!fact.readonly) this.queue.renumber(fact.sequence); // the other tab has used its numbers
       this.sync(fact);
       if (fact.readonly) this.refuse();
@@ -174,20 +182,12 @@ export class OpenPhoto {
   }
 
   undo() {
-    const { undoable } = this.store.now;
-    if (undoable + this.queue.unsent === 0) return this.say("There is nothing to undo.");
-    const { refined } = this.proposals;
-    const follows = refined?.entry.sequence === this.queue.last;
-    this.proposals.drop();
+    if (this.store.now.undoable + this.queue.unsent === 0) return this.say("There is nothing to undo.");
     this.do({ kind: "undo" });
-    if (!refined || !follows) return;
-    if (refined.undoable === null) refined.undone = true; // its answer says
-    else if (refined.undoable && undoable > 1) this.do({ kind: "undo" }); // the stroke that it followed
   }
 
   redo() {
     if (this.store.now.redoable + this.queue.unsent === 0) return this.say("There is nothing to redo.");
-    this.proposals.drop();
     this.do({ kind: "redo" });
   }
 
@@ -217,23 +217,20 @@ export class OpenPhoto {
    * @param {import("./paint/stroke.js").Entry} entry
    * @param {import("./paint/stroke.js").Answer} answer
    */
-  _answered({ operation }, answer) {
+  _answered({ sequence, operation }, answer) {
+    this.heard += 1;
     const { painted, undoable, redoable, band } = /** @type {OpenFact} */ (/** @type {unknown} */ (answer));
     const { kind, label } = operation;
     if (kind === "band" || answer.refused) this.scene.band = null;
     if (kind === "base" || kind === "undo" || kind === "redo") this.scene.renewBase();
     if (answer.refused) this.say(sentence(answer.refused), "bad");
-    const { painted: before, undoable: steps } = this.store.now;
-    const { refined } = this.proposals;
-    if (refined?.entry.operation === operation) refined.undoable = undoable > steps;
-    if (kind === "undo" || kind === "redo") this.proposals.drop();
+    const { painted: before } = this.store.now;
     this.store.set({ painted, undoable, redoable, band, hasBase: band.reach > 0 });
     this.queue.settle((entry) => this.scene.drawn(entry));
-    const undoes = this.queue.entries.every((entry) => entry.state === "answered" || entry.operation.kind === "undo");
-    if (refined?.entry.operation === operation && refined.undone && refined.undoable && undoes) this.do({ kind: "undo" });
+    if (kind === "undo" || kind === "redo") this.proposals.stepped(answer.last);
     if (painted === before) return;
     const refines = (kind === "stroke" || kind === "polygon" || kind === "fill") && label !== 128;
-    if (refines) this.proposals.soon();
+    if (refines) this.proposals.soon(sequence);
     this.mattes.soon();
   }
 
@@ -242,9 +239,24 @@ export class OpenPhoto {
     if (this.queue.entries.length) this.queue.settle((entry) => this.scene.drawn(entry));
   }
 
-  /** Waits until the server has every operation. */
+  /** Waits until the server has every operation. Throws an error where it cannot take them. */
   async sent() {
-    while (this.queue.unsent && !this.closed) await new Promise((done) => setTimeout(done, 30));
+    while (this.queue.unsent && !this.closed) {
+      if (this.queue.stuck) throw new Error(this._unsent());
+      await new Promise((done) => setTimeout(done, 30));
+    }
+  }
+
+  _unsent() {
+    const { unsent } = this.queue;
+    const why = this.store.now.photo?.readonly ? "the photo is open elsewhere" : "the server cannot open the photo";
+    return `${unsent} ${unsent === 1 ? "change is" : "changes are"} not sent, because ${why}`;
+  }
+
+  /** Whether the page shows the photo again, after this one was left. */
+  get isBack() {
+    const { photo } = this._page.now;
+    return this._left !== null && photo !== this._left && photo?.id === this.id;
   }
 
   /**
@@ -267,6 +279,7 @@ export class OpenPhoto {
     this.proposals.close();
     this.queue.close();
     this.closed = true;
+    this._left = this._page.now.photo;
     this.store = new Store({ ...this.store.now });
   }
 }

@@ -4,8 +4,8 @@ import { sentence } from "./sentence.js";
 const PAUSE = 300; // milliseconds after the pen went up
 
 /**
- * @typedef {{entry: import("./paint/stroke.js").Entry, undoable: boolean | null, undone: boolean}} Refined
- *   undoable: whether it changed something, null before the server's answer; undone: to be taken back if it did
+ * @typedef {{after: number, isDropped: boolean}} Asked
+ *   after: the stroke that a proposal followed from, 0 for one that a person asked for; isDropped: that stroke was undone
  */
 
 export class Proposals {
@@ -13,51 +13,64 @@ export class Proposals {
   constructor(photo) {
     this._photo = photo;
     this._timer = 0;
-    this._again = false;
+    this._due = 0; // the stroke from which a proposal is to follow, 0 for none
     this._turn = 0;
     /** @type {Map<string, import("./api.js").ServerEvent>} events that came before the answer that names the proposal */
     this._early = new Map();
-    /** @type {Set<string>} proposals that are not laid, for the stroke that led to them was taken back */
-    this.dropped = new Set();
-    /** @type {Refined | null} the last proposal that was laid, if a stroke led to it */
-    this.refined = null;
+  }
+
+  /** What was last asked for, also after a reload. @returns {Asked} */
+  get _asked() {
+    return JSON.parse(sessionStorage.getItem(`proposed/${this._photo.id}`) ?? '{"after": 0, "isDropped": false}');
+  }
+
+  set _asked(asked) {
+    sessionStorage.setItem(`proposed/${this._photo.id}`, JSON.stringify(asked));
+  }
+
+  /**
+   * A proposal that the server says is being made: the same word, or null where it is not to be laid.
+   * @param {string | null} proposal
+   */
+  adopted(proposal) {
+    return this._asked.isDropped ? null : proposal;
   }
 
   /**
    * @param {{source: string, colour?: string}} from
-   * @param {boolean} [again] whether a stroke led to it
+   * @param {number} [after] the stroke that it follows from
    */
-  async make(from, again = false) {
+  async make(from, after = 0) {
     const box = this._photo.store.now.box;
     const painted = from.source === "box" || from.source === "strokes";
-    if (!again) {
+    if (!after) {
       this._photo.store.set({ begun: painted ? from.source : null });
       sessionStorage.setItem(`begun/${this._photo.id}`, JSON.stringify({ source: this._photo.store.now.begun, box }));
     }
     const whole = box && painted ? { ...from, box } : from;
-    await this._proposed(() => this._photo.api.propose(this._photo.id, whole), again);
+    await this._proposed(() => this._photo.api.propose(this._photo.id, whole), after);
   }
 
   /** @param {Blob} file a mask, trimap, matte or cut-out */
   async layFile(file) {
     this._photo.store.set({ begun: null });
-    await this._proposed(() => this._photo.api.base(this._photo.id, file), false);
+    await this._proposed(() => this._photo.api.base(this._photo.id, file), 0);
   }
 
   /**
    * @param {() => Promise<{proposal: string}>} ask
-   * @param {boolean} again
+   * @param {number} after
    */
-  async _proposed(ask, again) {
+  async _proposed(ask, after) {
     const turn = ++this._turn;
-    this._again = again;
+    this._asked = { after, isDropped: false };
     this._early.clear();
     this._photo.store.set({ proposing: "…" });
     try {
       await this._photo.sent();
       if (turn !== this._turn) return;
       const { proposal } = await ask();
-      if (turn !== this._turn) return void this.dropped.add(proposal);
+      if (turn !== this._turn) return;
       this._photo.store.set({ proposing: proposal });
       const early = this._early.get(proposal);
       if (early) this.told(early);
@@ -87,35 +100,47 @@ export class Proposals {
    * @param {{proposal: string, inside: number, outside: number, notes: string[]}} made
    */
   lay({ proposal, inside, outside, notes }) {
-    const { band, hasBase } = this._photo.store.now;
-    const kept = this._again && hasBase; // the slider stays where it was put
-    const base = { kind: "base", proposal, inside: kept ? band.inside : inside, outside: kept ? band.outside : outside };
-    const entry = this._photo.do(base);
-    this.refined = this._again && entry ? { entry, undoable: null, undone: false } : null;
+    const { after } = this._asked;
+    this._photo.do(after ? { kind: "base", proposal, after } : { kind: "base", proposal, inside, outside });
     this._photo.store.set({ proposing: null });
     this._photo.mattes.soon(); // also where the labels stay as they are
-    if (this._again) return;
+    if (after) return;
     const { view, tool } = this._photo.store.now;
     this._photo.store.set({ view: view === "photo" ? "labels" : view, tool: tool === "box" ? "brush" : tool });
     this._photo.say(notes.length ? notes.map(sentence).join(" ") : "The trimap is ready. Paint where it is wrong.", "good");
   }
 
-  /** Makes a new one when the pen has gone up, where strokes can make it better. */
-  soon() {
+  /**
+   * Makes a new one when the pen has gone up, where strokes can make it better.
+   * @param {number} after the stroke
+   */
+  soon(after) {
+    this._due = after;
     clearTimeout(this._timer);
-    const { refining, hasBase, begun } = this._photo.store.now;
-    if (!refining || !hasBase || !begun) return;
-    this._timer = setTimeout(() => void this.make({ source: begun }, true), PAUSE);
+    this._timer = setTimeout(() => this._refine(), PAUSE);
   }
 
-  /** Lays nothing that a stroke led to, for strokes are taken back or done again. */
-  drop() {
-    clearTimeout(this._timer);
-    const { proposing } = this._photo.store.now;
-    if (!this._again || !proposing) return;
-    this._turn += 1;
-    this.dropped.add(proposing);
-    this._photo.store.set({ proposing: null });
+  _refine() {
+    const { refining, hasBase, begun } = this._photo.store.now;
+    const after = this._due;
+    this._due = 0;
+    if (refining && hasBase && begun) void this.make({ source: begun }, after);
+  }
+
+  /**
+   * Something was undone or done again: what follows from a stroke is made only while that stroke is done.
+   * @param {number} last the last operation that is done
+   */
+  stepped(last) {
+    const { after } = this._asked;
+    if (after > last && this._photo.store.now.proposing) {
+      this._turn += 1;
+      this._asked = { after, isDropped: true };
+      this._photo.store.set({ proposing: null });
+      this._due ||= after;
+    }
+    if (this._due > last) clearTimeout(this._timer);
+    else if (this._due) this.soon(this._due);
   }
 
   /** Makes no more. */

@@ -10,9 +10,9 @@ import { Refusal } from "./paint/stroke.js";
  * @param {() => void} [goOn] opens the next photo
  */
 export async function resync(photo, goOn = () => {}) {
-  const { run, proposing, saving } = photo.store.now;
   const fact = await reopened(photo);
-  if (photo.closed) return void (await photo.api.close(photo.id)); // it was left meanwhile; else no other tab may paint it
+  if (!fact) return;
+  const { run, proposing, saving } = photo.store.now;
   const isWriter = photo.store.now.photo?.readonly && !fact.readonly; // from now on
   if (isWriter || photo.queue.unsent === 0) photo.queue.renumber(fact.sequence);
   photo.sync(fact);
@@ -24,27 +24,45 @@ export async function resync(photo, goOn = () => {}) {
     if (isAwaited) react(photo, event, goOn);
   }
   if (fact.readonly) Object.assign(going, { run: null, proposing: null, saving: null });
-  if (photo.proposals.dropped.has(going.proposing ?? "")) going.proposing = null;
   const { now } = photo.store;
   if (now.run === run) photo.store.set({ run: going.run });
-  if (now.proposing === proposing && proposing !== "…") photo.store.set({ proposing: going.proposing });
+  if (now.proposing === proposing && proposing !== "…") photo.store.set({ proposing: photo.proposals.adopted(going.proposing) });
   if (now.saving !== saving || saving === "…") return;
   photo.store.set({ saving: going.saving });
   if (saving && !going.saving) photo.say("The server was started anew before the files were saved. Save again.", "bad");
 }
 
 /**
- * What the server says of the photo. Where its file is another one by now, it is opened anew, and this raises an error.
+ * What the server says of the photo; null where the photo was left meanwhile. An answer that something newer has overtaken
+ * is asked for again. Where the photo's file is another one by now, it is opened anew, and this throws an error.
  * @param {OpenPhoto} photo
  * @param {boolean} [take] whether this tab paints it from now on
  */
 export async function reopened(photo, take = false) {
-  const fact = await found(photo, take);
-  if (fact.content === photo.content) return fact;
-  const lost = photo.queue.forget() ? " Strokes that were not sent are lost." : "";
-  const text = `${photo.name} was changed on the disk, so it was opened anew.${lost}`;
-  photo.anew(photo.id, text);
-  throw new Error(text);
+  for (let takes = take; ; takes = false) {
+    const before = known(photo);
+    const fact = await found(photo, takes);
+    if (photo.closed) {
+      if (!photo.isBack) await photo.api.close(photo.id); // else no other tab may paint it
+      return null;
+    }
+    if (known(photo) !== before) continue;
+    photo.heard += 1;
+    if (fact.content === photo.content) return fact;
+    const lost = photo.queue.forget() ? " Strokes that were not sent are lost." : "";
+    const text = `${photo.name} was changed on the disk, so it was opened anew.${lost}`;
+    photo.anew(photo.id, text);
+    throw new Error(text);
+  }
+}
+
+/**
+ * What the page knows of the server's doings; it changes with each answer and event.
+ * @param {OpenPhoto} photo
+ */
+function known({ heard, store }) {
+  const { run, proposing, saving } = store.now;
+  return [heard, run?.run, proposing, saving].join();
 }
 
 /**
@@ -63,7 +81,7 @@ async function found(photo, take) {
       const fact = await photo.api.open(id);
       if (named.length === 1 || fact.content === photo.content) {
         photo.id = id;
-        sessionStorage.setItem("photo", id);
+        if (!photo.closed) sessionStorage.setItem("photo", id);
         photo.store.set({ session });
         return take ? await photo.api.open(id, true) : fact;
       }

@@ -35,6 +35,10 @@ export function listenToKeys({ store, tools, picture, act }) {
     if (binding.action !== "cancel") commit(event.target);
     act(binding.action);
   });
+  addEventListener("click", ({ detail }) => {
+    const isPointed = detail > 0; // a click by the keyboard has no number
+    if (isPointed && document.activeElement?.matches("summary, a, [role=slider]")) picture.focus({ preventScroll: true });
+  });
   addEventListener("keyup", (event) => {
     if (event.key === "Meta") held.clear(); // a Mac tells of no other key that goes up meanwhile
     else if (!held.delete(placeOf(event))) return;

@@ -93,11 +93,11 @@ class Part {
     return null;
   }
 
-  /** Selectors of tags and of `[type=…]` are known, one of them or several with commas. */
+  /** Selectors of tags, of `[type=…]` and of `[role=…]` are known, one of them or several with commas. */
   matches(selectors) {
     return selectors.split(",").some((selector) => {
-      const [, tag, type] = /^\s*([a-z]*)(?:\[type=(\w+)\])?/.exec(selector) ?? [];
-      return (tag || type) && (!tag || tag.toUpperCase() === this.tagName) && (!type || type === this.type);
+      const [, tag, name, value] = /^\s*([a-z]*)(?:\[(type|role)=(\w+)\])?/.exec(selector) ?? [];
+      return (tag || name) && (!tag || tag.toUpperCase() === this.tagName) && (!name || value === this[name]);
     });
   }
 

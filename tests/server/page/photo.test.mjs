@@ -14,7 +14,10 @@ const openedHere = (parts) => {
   photos.push(made.photo);
   return made;
 };
-afterEach(() => photos.splice(0).forEach((photo) => photo.close())); // no timer goes on
+afterEach(() => {
+  photos.splice(0).forEach((photo) => photo.close()); // no timer goes on
+  sessionStorage.clear();
+});
 
 const going = (fields) => ({ run: null, proposing: null, saving: null, ended: [], ...fields });
 
@@ -85,42 +88,92 @@ const proposed = { type: "proposal", photo: "a", proposal: "p", inside: 0, outsi
 const kinds = (of) => of("operate").map(([, , { kind }]) => kind);
 const rest = (time) => new Promise((done) => setTimeout(done, time));
 
-/** Numbers as the server gives them; a base changes nothing. */
-function counting({ pushes = true } = {}) {
-  let undoable = 4;
-  return async (_, sequence, { kind }) => {
-    undoable += kind === "undo" ? -1 : kind === "base" && !pushes ? 0 : 1;
-    const painted = kind === "base" && !pushes ? sequence - 1 : sequence;
-    return { answer: { sequence, refused: "", changed: [], painted, undoable, redoable: 1, band: base }, tiles: [] };
+/** Answers to operations: a base that follows from a stroke is a part of it. */
+function history() {
+  const [done, undone] = [[1, 2, 3, 4], []];
+  return async (_, sequence, { kind, after }) => {
+    if (kind === "undo") undone.push(done.pop());
+    else if (kind === "redo") done.push(undone.pop());
+    else if (!after) done.push(sequence);
+    const answer = { sequence, refused: "", changed: [], painted: sequence, undoable: done.length, redoable: undone.length, last: done.at(-1), band: base };
+    return { answer, tiles: [] };
   };
 }
 
-test("a stroke that is taken back at once is not refined", async () => {
-  const { photo, store, of } = openedHere({ answers: { propose: async () => ({ proposal: "p" }) } });
-  store.set(refining);
-  photo.paint(stroke);
-  photo.undo();
-  await settled();
-  await rest(350);
-  assert.equal(of("propose").length, 0);
+test("a stroke that is taken back at once is not refined, but one that still stands is", async () => {
+  for (const [shapes, expected] of [[[stroke], 0], [[stroke, { ...stroke, label: 128 }], 1]]) {
+    const { photo, store, of } = openedHere({ answers: { propose: async () => ({ proposal: "p" }), operate: history() } });
+    store.set(refining);
+    for (const shape of shapes) photo.paint(shape);
+    photo.undo();
+    await settled();
+    await rest(350);
+    assert.equal(of("propose").length, expected);
+  }
 });
 
-test("a refinement of a stroke that was taken back is not laid, so it can be done again", async () => {
+test("a refinement of a stroke that was taken back is not laid, and is made when the stroke is done again", async () => {
   for (const early of [true, false]) {
     const answer = later();
-    const { photo, store, of } = openedHere({ answers: { propose: () => answer.promise } });
-    store.set(refining);
-    void photo.proposals.make({ source: "box" }, true);
+    const { photo, store, of } = openedHere({ answers: { propose: () => answer.promise, operate: history() } });
+    store.set({ ...refining, refining: false });
+    photo.paint(stroke);
+    await settled();
+    void photo.proposals.make({ source: "box" }, 5);
     await settled();
     if (!early) answer.give({ proposal: "p" });
     await settled();
     photo.undo();
+    await settled();
     if (early) answer.give({ proposal: "p" });
     await settled();
     react(photo, proposed, () => {});
     await settled();
-    assert.deepEqual(kinds(of), ["undo"]);
+    assert.deepEqual(kinds(of), ["stroke", "undo"]);
     assert.equal(store.now.proposing, null);
+    store.set({ refining: true });
+    photo.redo();
+    await settled();
+    await rest(350);
+    assert.equal(of("propose").length, 2);
+  }
+});
+
+test("a refinement is laid as a part of its stroke, so one undo takes both back, and stays when another stroke is taken back", async () => {
+  const { photo, store, of } = openedHere({ answers: { propose: async () => ({ proposal: "p" }), operate: history() } });
+  store.set(refining);
+  photo.paint(stroke);
+  await settled();
+  await photo.proposals.make({ source: "box" }, 5);
+  photo.paint({ ...stroke, label: 128 });
+  photo.undo();
+  await settled();
+  react(photo, proposed, () => {});
+  await settled();
+  photo.undo();
+  await settled();
+  assert.deepEqual(of("operate").map(([, , { kind, after }]) => [kind, after]), [
+    ["stroke", undefined], ["stroke", undefined], ["undo", undefined], ["base", 5], ["undo", undefined],
+  ]);
+});
+
+test("after a reload a refinement that is being made is still one, and one that was dropped is not laid", async () => {
+  for (const drops of [false, true]) {
+    sessionStorage.clear();
+    const answers = { propose: async () => ({ proposal: "p" }), operate: history(), cancel: async () => ({}) };
+    const before = openedHere({ answers });
+    before.store.set({ ...refining, refining: false });
+    before.photo.paint(stroke);
+    await settled();
+    await before.photo.proposals.make({ source: "box" }, 5);
+    if (drops) before.photo.undo();
+    await settled();
+    before.photo.close();
+    const { photo, store, of } = openedHere({ answers, fact: factOf({ sequence: 6, going: going({ proposing: "p" }) }) });
+    assert.equal(store.now.proposing, drops ? null : "p");
+    react(photo, proposed, () => {});
+    await settled();
+    assert.deepEqual(of("operate").map(([, , { kind, after }]) => [kind, after]), drops ? [] : [["base", 5]]);
   }
 });
 
@@ -134,21 +187,6 @@ test("an old proposal is not taken for the one that was just asked for", async (
   answer.give({ proposal: "q" });
   await settled();
   assert.deepEqual(of("operate").map(([, , { proposal }]) => proposal), ["q"]);
-});
-
-test("undo takes a stroke back with its refinement, but nothing more where that changed nothing", async () => {
-  for (const pushes of [true, false]) {
-    for (const waits of [true, false]) {
-      const { photo, store, of } = openedHere({ answers: { propose: async () => ({ proposal: "p" }), operate: counting({ pushes }) } });
-      store.set(refining);
-      await photo.proposals.make({ source: "box" }, true);
-      react(photo, proposed, () => {});
-      if (waits) await settled();
-      photo.undo();
-      await settled();
-      assert.deepEqual(kinds(of), pushes ? ["base", "undo", "undo"] : ["base", "undo"], `${pushes} ${waits}`);
-    }
-  }
 });
 
 const strip = { photos: [{ id: "a", name: "a.jpg", state: "started" }, { id: "b", name: "b.jpg", state: "untouched" }] };
@@ -332,4 +370,115 @@ test("strokes that waited while another tab painted get new numbers when this ta
     while (photo.queue.unsent) await rest(20);
     assert.deepEqual(sent, [10, 11], again);
   }
+});
+
+test("an answer that is older than a stroke does not take its number back", async () => {
+  const old = later();
+  let asked = 0;
+  const { photo, store, of } = openedHere({ answers: { open: async () => (asked++ ? factOf({ sequence: 5, painted: 5 }) : await old.promise) } });
+  const synced = resync(photo);
+  photo.paint(stroke);
+  await settled();
+  old.give(factOf());
+  await synced;
+  assert.equal(store.now.painted, 5);
+  photo.paint(stroke);
+  await settled();
+  assert.deepEqual(of("operate").map(([, sequence]) => sequence), [5, 6]);
+});
+
+test("a photo that was left is not opened anew when its file is another one", async () => {
+  const answer = later();
+  const anew = [];
+  const { photo, of } = openedHere({ answers: { open: () => answer.promise, close: async () => ({}) }, anew: (id) => anew.push(id) });
+  const asked = resync(photo);
+  photo.close();
+  answer.give(factOf({ content: "another" }));
+  await asked;
+  assert.deepEqual([anew, of("close")], [[], [["a"]]]);
+});
+
+test("a photo that was left and is open again is not closed by a late answer", async () => {
+  const answer = later();
+  const before = openedHere({ answers: { open: () => answer.promise, close: async () => ({}) } });
+  const asked = resync(before.photo);
+  before.photo.close();
+  openedHere({ store: before.store });
+  answer.give(factOf());
+  await asked;
+  assert.deepEqual(before.of("close"), []);
+});
+
+test("a run that was asked for before a reload is not ended by leaving the photo", async () => {
+  const answers = { matte: async () => ({ run: 9 }), cancel: async () => ({}) };
+  const { photo } = openedHere({ answers });
+  await photo.mattes.make("exact", true);
+  const run = { run: 9, kind: "exact", share: 0.5, left: 12 };
+  const after = openedHere({ answers, fact: factOf({ going: going({ run }) }) });
+  after.photo.close();
+  assert.deepEqual(after.of("cancel"), []);
+});
+
+test("doubtful places of an older matte that come late change nothing", async () => {
+  const answers = [later(), later()];
+  let asked = 0;
+  const { photo, store } = openedHere({ answers: { findings: () => answers[asked++].promise } });
+  const both = [photo.mattes.find(3), photo.mattes.find(4)];
+  answers[1].give({ findings: [{ kind: "hole" }] });
+  await settled();
+  answers[0].give({ findings: [{ kind: "island" }] });
+  await Promise.all(both);
+  assert.deepEqual(store.now.findings, [{ kind: "hole" }]);
+});
+
+test("an exact matte of a server that was started anew is not mixed with previews of the next one", () => {
+  const { photo } = openedHere({ fact: factOf({ matte: { run: 3, kind: "exact", sequence: 4, box: null } }) });
+  photo.sync(factOf());
+  assert.equal(photo.scene.exact, null);
+});
+
+test("a run that ends while the server is asked is not shown as going on", async () => {
+  const answers = [later(), later()];
+  let asked = 0;
+  const { photo, store } = openedHere({ answers: { open: () => answers[asked++].promise } });
+  const synced = resync(photo);
+  react(photo, { type: "failed", photo: "a", run: 9, error: "", cancelled: true }, () => {});
+  answers[0].give(factOf({ going: going({ run: { run: 9, kind: "exact", share: 0, left: null } }) }));
+  answers[1].give(factOf());
+  await synced;
+  assert.equal(store.now.run, null);
+});
+
+test("a tab that has taken over stays the writer though an older answer says otherwise", async () => {
+  const old = later();
+  let asked = 0;
+  const readonly = factOf({ readonly: true, takeable: true });
+  const { photo, store } = openedHere({ fact: readonly, answers: { open: async () => (asked++ === 0 ? await old.promise : factOf()) } });
+  const synced = resync(photo);
+  await photo.takeOver();
+  old.give(readonly);
+  await synced;
+  assert.equal(store.now.photo.readonly, false);
+});
+
+test("what waits for strokes that another tab keeps from being sent ends with a sentence", async () => {
+  const operate = async () => Promise.reject(new Refusal("another tab paints this photo", 403));
+  const { photo, store } = openedHere({ answers: { operate, open: async () => factOf({ readonly: true, takeable: true }) } });
+  photo.paint(stroke);
+  await settled();
+  await photo.mattes.accept();
+  assert.match(store.now.message.text, /1 change is not sent, because the photo is open elsewhere/);
+  assert.deepEqual([store.now.saving, photo.mattes.accepting], [null, false]);
+});
+
+test("a photo that is opened anew is online again", async () => {
+  const other = factOf({ content: "another" });
+  const operate = async () => Promise.reject(new Refusal("the photo is not open", 404));
+  const made = openedHere({ answers: { operate, open: async () => other } });
+  made.photo.paint(stroke);
+  await settled();
+  assert.equal(made.store.now.online, false);
+  made.photo.close();
+  const { store } = openedHere({ store: made.store, fact: other });
+  assert.deepEqual([store.now.online, store.now.unsent], [true, 0]);
 });

@@ -3,7 +3,7 @@ import { OpenPhoto } from "../../../mattecli/server/static/photo.js";
 import { Store, initialFields } from "../../../mattecli/server/static/state.js";
 
 const kept = new Map();
-globalThis.sessionStorage = { getItem: (name) => kept.get(name) ?? null, setItem: (name, value) => kept.set(name, String(value)) };
+globalThis.sessionStorage = { getItem: (name) => kept.get(name) ?? null, setItem: (name, value) => kept.set(name, String(value)), clear: () => kept.clear() };
 
 /** What a server says of a photo. */
 export function factOf(fields = {}) {
@@ -38,7 +38,7 @@ export function opened({ fact = factOf(), fields = {}, answers = {}, store = new
     open: async () => fact,
     findings: async () => ({ findings: [] }),
     operate: async (_, sequence) => ({
-      answer: { sequence, refused: "", changed: [], painted: sequence, undoable: sequence, redoable: 0, band: fact.band },
+      answer: { sequence, refused: "", changed: [], painted: sequence, undoable: sequence, redoable: 0, last: sequence, band: fact.band },
       tiles: [],
     }),
     ...answers,

@@ -79,3 +79,18 @@ test("a held key is let go when it goes up, whatever it is called by then", () =
   window.send("blur");
   assert.equal(tools.panning, false, "the window was left");
 });
+
+test("a click on a heading, a link or the wipe leaves the keys to the picture", () => {
+  const { body, known, did, down } = page();
+  for (const [tag, role] of [["summary"], ["a"], ["div", "slider"]]) {
+    const part = Object.assign(document.createElement(tag), { role });
+    body.append(part);
+    part.focus();
+    part.send("click", { detail: 0 });
+    assert.equal(document.activeElement, part, "after the keyboard the focus stays");
+    part.send("click", { detail: 1 });
+    assert.equal(document.activeElement, known.picture, tag);
+  }
+  down("PageDown");
+  assert.deepEqual(did, ["nextPhoto"]);
+});

@@ -9,7 +9,7 @@ import { later, settled } from "./photos.mjs";
 /** Tools on a canvas whose pixels are those of the picture, and what they painted. */
 function toolsWith(fields = {}) {
   const store = new Store({ ...initialFields(), photo: { readonly: false }, view: "labels", ...fields });
-  const did = { painted: [], filled: [], picked: [], said: [], moved: [] };
+  const did = { painted: [], filled: [], picked: [], said: [], moved: [], held: [] };
   const listeners = new Map();
   const canvas = {
     addEventListener: (kind, react) => listeners.set(kind, react),
@@ -30,7 +30,7 @@ function toolsWith(fields = {}) {
     say: (text) => did.said.push(text),
     refuse: () => {},
   };
-  const tools = new Tools({ viewer, store, photo: () => photo, pick: (colour) => did.picked.push(colour) });
+  const tools = new Tools({ viewer, store, photo: () => photo, pick: (colour) => did.picked.push(colour), held: (isDown) => did.held.push(isDown) });
   const send = (kind, x, y, more = {}) =>
     listeners.get(kind)({ type: kind, clientX: x, clientY: y, pointerId: 1, pointerType: "mouse", button: 0, buttons: kind === "pointerup" ? 0 : 1, ...more });
   return { tools, store, did, send };
@@ -111,6 +111,7 @@ test("brush and fill keep to colours like the one where they begin", () => {
   send("pointerup", 10, 10);
   store.set({ tool: "fill" });
   send("pointerdown", 10, 10);
+  send("pointerup", 10, 10);
   assert.deepEqual([did.painted[0].colours, did.filled[0].colours], [like, like]);
   store.set({ exposure: 1 });
   send("pointerdown", 10, 10);
@@ -156,7 +157,7 @@ test("two fingers move the picture and paint nothing", () => {
   assert.deepEqual(did.painted, []);
 });
 
-test("corners that were clicked stay when the pen takes over from the palm", () => {
+test("corners that were clicked stay when the pen takes over from the palm, which adds none", () => {
   const { did, send, tools } = toolsWith({ tool: "polygon" });
   const pen = { pointerId: 7, pointerType: "pen" };
   for (const [x, y, who] of [[10, 10, pen], [90, 10, pen], [200, 150, { pointerId: 8, pointerType: "touch" }], [90, 90, pen]]) {
@@ -164,5 +165,112 @@ test("corners that were clicked stay when the pen takes over from the palm", () 
     if (who === pen) send("pointerup", x, y, who);
   }
   tools.finish();
-  assert.deepEqual(did.painted.map(points), [[[10, 10], [90, 10], [200, 150], [90, 90]]]);
+  assert.deepEqual(did.painted.map(points), [[[10, 10], [90, 10], [90, 90]]]);
+});
+
+test("the palm before the pen fills nothing, and two fingers set no corner", () => {
+  const finger = (pointerId) => ({ pointerId, pointerType: "touch" });
+  const pen = { pointerId: 7, pointerType: "pen" };
+  const { did, send, store, tools } = toolsWith({ tool: "fill" });
+  send("pointerdown", 200, 150, finger(8));
+  send("pointerdown", 10, 10, pen);
+  send("pointerup", 10, 10, pen);
+  send("pointerup", 200, 150, finger(8));
+  assert.equal(did.filled.length, 1, "that of the pen");
+  store.set({ tool: "polygon" });
+  send("pointerdown", 100, 100, finger(1));
+  send("pointerdown", 140, 100, finger(2));
+  send("pointerup", 140, 100, finger(2));
+  send("pointerup", 100, 100, finger(1));
+  assert.equal(tools.finish(), false);
+});
+
+test("a run pauses until the pen is up, whatever a palm beside it does", () => {
+  const palm = { pointerId: 8, pointerType: "touch" };
+  const pen = { pointerId: 7, pointerType: "pen" };
+  const { did, send } = toolsWith({ tool: "brush" });
+  send("pointerdown", 10, 10, pen);
+  send("pointerdown", 200, 150, palm);
+  send("pointerup", 200, 150, palm);
+  assert.deepEqual(did.held, [true]);
+  send("pointerup", 10, 10, pen);
+  assert.deepEqual(did.held, [true, false]);
+});
+
+test("the eraser's end of a pen fills and encloses with the other label", () => {
+  const eraser = { pointerId: 7, pointerType: "pen", button: 5 };
+  const { did, send, store } = toolsWith({ tool: "fill", label: 255 });
+  const press = (x, y) => (send("pointerdown", x, y, { ...eraser, buttons: 32 }), send("pointerup", x, y, { ...eraser, buttons: 0 }));
+  press(10, 10);
+  assert.equal(did.filled[0].label, 0);
+  for (const tool of ["lasso", "polygon"]) {
+    store.set({ tool });
+    if (tool === "polygon") for (const [x, y] of [[10, 10], [90, 10], [90, 90], [10, 10]]) press(x, y);
+    else {
+      send("pointerdown", 10, 10, { ...eraser, buttons: 32 });
+      for (const [x, y] of [[90, 10], [90, 90]]) send("pointermove", x, y, { ...eraser, buttons: 32 });
+      send("pointerup", 90, 90, { ...eraser, buttons: 0 });
+    }
+    assert.equal(did.painted.at(-1).label, 0, tool);
+  }
+});
+
+/** Opening photos after photo a, whose strokes are sent or not. */
+function openingAfter(a, answers = {}) {
+  const asked = [];
+  const api = {
+    open: async (id) => (asked.push(`open ${id}`), answers[id] ? await answers[id]() : { id }),
+    close: async (id) => asked.push(`close ${id}`),
+  };
+  const tools = { busy: false };
+  return { asked, tools, opening: new Opening({ api, tools, photo: () => a }) };
+}
+
+test("what the server says of a photo is asked again after the pen went up, and after an event of it", async () => {
+  const a = { id: "a", sent: async () => {}, queue: { unsent: 0 } };
+  let saving = "s";
+  const first = later();
+  const { asked, tools, opening } = openingAfter(a, { b: async () => (asked.length === 1 ? await first.promise : { id: "b", saving }) });
+  const opened = opening.fact("b");
+  await settled();
+  tools.busy = true;
+  first.give({ id: "b", saving });
+  await settled();
+  saving = null;
+  tools.busy = false;
+  assert.deepEqual(await opened, { id: "b", saving: null });
+  const second = later();
+  const { asked: again, opening: other } = openingAfter(a, { b: async () => (again.length === 1 ? await second.promise : { id: "b", saving }) });
+  const next = other.fact("b");
+  await settled();
+  other.told({ type: "saved", photo: "b" });
+  second.give({ id: "b", saving: "s" });
+  assert.deepEqual(await next, { id: "b", saving: null });
+});
+
+test("the open photo is kept when it is chosen again while another one is on its way", async () => {
+  const answer = later();
+  const a = { id: "a", sent: async () => {}, queue: { unsent: 0 } };
+  const { asked, opening } = openingAfter(a, { b: () => answer.promise });
+  const b = opening.fact("b");
+  await settled();
+  assert.equal(opening.busy, true, "so that an accepted photo does not give way to the next one");
+  opening.stay("a");
+  answer.give({ id: "b" });
+  assert.equal(await b, null);
+  assert.deepEqual([asked, opening.busy], [["open b", "close b"], false]);
+});
+
+test("strokes that cannot be sent are told, and a photo that is opened again loses them", async () => {
+  let lost = 0;
+  const a = {
+    id: "a",
+    sent: async () => (lost ? undefined : Promise.reject(new Error("1 change is not sent, because the photo is open elsewhere"))),
+    queue: { get unsent() { return lost ? 0 : 1; }, forget: () => (lost += 1) },
+  };
+  const { asked, opening } = openingAfter(a);
+  await assert.rejects(opening.fact("b"), /open elsewhere\. Open the other photo again/);
+  assert.deepEqual([asked, lost, opening.busy], [[], 0, false]);
+  assert.deepEqual(await opening.fact("b"), { id: "b" });
+  assert.equal(lost, 1);
 });

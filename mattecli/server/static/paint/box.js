@@ -1,10 +1,27 @@
 /**
  * The box around the subject, while it is dragged.
  *
+ * @typedef {import("./gestures.js").Gesture} Gesture
  * @typedef {[left: number, top: number, right: number, bottom: number]} Box pixels of the picture
  * @typedef {[x: number, y: number]} Point
  * @typedef {{x: 0 | 2 | null, y: 1 | 3 | null}} Grip the sides that are held, by their place in the box
  */
+
+/**
+ * @param {Pick<import("./tools.js").Tools, "viewer" | "store">} tools
+ * @param {PointerEvent} event
+ * @returns {Gesture}
+ */
+export function boxing({ viewer, store }, event) {
+  const start = viewer.pointOf(event);
+  const near = (8 * viewer.ratio) / viewer.transform.scale;
+  const { box } = store.now;
+  const held = box ? grip(box, start, near) : null;
+  const move = (/** @type {PointerEvent} */ at) =>
+    store.set({ box: dragged(held ? box : null, held, start, viewer.pointOf(at), viewer.picture) });
+  const cancel = () => store.set({ box });
+  return { move, end: (at) => (move(at), store.now.box === null && cancel()), cancel };
+}
 
 /**
  * Which sides or corner of a box a point holds, or null.

@@ -58,3 +58,33 @@ export function pinching(viewer, touches) {
   };
   return { move };
 }
+
+/**
+ * A press that does something once it is let go: until then a pen or a second finger shows that it was only a palm.
+ * @param {() => void} end
+ * @returns {Gesture}
+ */
+export function pressed(end) {
+  return { move: () => {}, end };
+}
+
+/**
+ * Another size of the brush, by dragging.
+ * @param {import("./tools.js").Tools} tools
+ * @param {PointerEvent} event
+ * @returns {Gesture}
+ */
+export function sizing(tools, event) {
+  const { viewer } = tools;
+  const { size } = tools.store.now;
+  tools.isSizing = true;
+  const end = () => {
+    tools.isSizing = false;
+    viewer.invalidateMarks();
+  };
+  const move = (/** @type {PointerEvent} */ at) => {
+    const wide = ((at.clientX - event.clientX) * viewer.ratio) / viewer.transform.scale;
+    tools.setSize(Math.round(size + 2 * wide));
+  };
+  return { move, end, cancel: end };
+}

@@ -10,7 +10,7 @@ import { capsuleSpans, polygonSpans, strokeSpans } from "./raster.js";
  * @typedef {import("./raster.js").BrushPoint} BrushPoint
  * @typedef {{kind: string, [field: string]: unknown}} Operation
  * @typedef {{sequence: number, refused?: string, undoable: number, redoable: number, painted: number,
- *   changed: [number, number][]}} Answer
+ *   changed: [number, number][], last: number}} Answer last: the last operation that is done and was not undone
  * @typedef {[lowest: number[], highest: number[]]} ColourRange of sRGB, each channel by itself, both included
  * @typedef {{points: BrushPoint[], closed: boolean, label: number, over: number[], colours?: ColourRange | null}} Shape
  *   a stroke, or a closed outline; over: the labels that it may paint over; colours: those of the photo that it may
@@ -49,6 +49,8 @@ export class OperationQueue {
     this.last = options.sequence;
     /** Whether the last try got through. */
     this.online = true;
+    /** Whether the server cannot take what is on the way: another tab has the photo, or the photo is not there. */
+    this.stuck = false;
     this._running = false;
     this._closed = false;
   }
@@ -122,6 +124,7 @@ export class OperationQueue {
       const answer = await this._options.send(entry.sequence, entry.operation);
       entry.state = "answered";
       this.online = true;
+      this.stuck = false;
       if (answer.refused) entry.shape = null;
       this._options.answered(entry, answer);
       return true;
@@ -153,13 +156,15 @@ export class OperationQueue {
   /** Numbers what is on the way anew, from what the server has. It waits while another tab has the photo. */
   async _renumber() {
     try {
-      let sequence = await this._options.behind();
+      const sequence = await this._options.behind();
       this.online = sequence !== null;
+      this.stuck = sequence === null;
       if (sequence === null) return false;
       this.renumber(sequence);
       return true;
-    } catch {
+    } catch (error) {
       this.online = false;
+      this.stuck = error instanceof Refusal;
       return false;
     }
   }

@@ -3,8 +3,8 @@
  */
 import { toView } from "../view/transform.js";
 import { drawOver } from "../view/over.js";
-import { panning, pinching, wheel } from "./gestures.js";
-import { dragged, grip } from "./box.js";
+import { panning, pinching, pressed, sizing, wheel } from "./gestures.js";
+import { boxing } from "./box.js";
 import { Drawing, coalesced } from "./drawing.js";
 
 /**
@@ -30,24 +30,31 @@ const EXPOSED = {
 export const KEEPS_COLOURS = new Set(["brush", "fill"]);
 
 export class Tools {
-  /** @param {{viewer: Viewer, store: PageStore, photo: () => OpenPhoto | null, pick: (colour: number[]) => void}} parts */
-  constructor({ viewer, store, photo, pick }) {
+  /**
+   * @param {{viewer: Viewer, store: PageStore, photo: () => OpenPhoto | null, pick: (colour: number[]) => void,
+   *   held?: (isDown: boolean) => void}} parts held: hears when a pointer begins and ends to work
+   */
+  constructor({ viewer, store, photo, pick, held = () => {} }) {
     this.viewer = viewer;
     this.store = store;
     this._photo = photo;
     this._pick = pick;
+    this._held = held;
     /** @type {Gesture | null} */
-    this._gesture = null;
+    this._now = null;
     /** The pointer of the gesture, unless fingers make it. */
     this._by = 0;
     /** @type {Map<number, PointerEvent>} fingers at work */
     this._touches = new Map();
     /** @type {[number, number][]} corners of a polygon, in pixels of the picture */
     this._corners = [];
+    /** Whether the last of them was made with the eraser's end of a pen. */
+    this._penErases = false;
     this._drawing = new Drawing(this);
     /** @type {PointerEvent | null} */
     this._pointer = null;
-    this._sizing = false;
+    /** Whether the brush gets another size. */
+    this.isSizing = false;
     /** Whether a key that moves the picture is held. */
     this.panning = false;
     this._listen(viewer.canvas);
@@ -85,9 +92,19 @@ export class Tools {
     return busy;
   }
 
+  /** What the pointer at work does. */
+  get _gesture() {
+    return this._now;
+  }
+
+  set _gesture(gesture) {
+    if ((gesture !== null) !== this.busy) this._held(gesture !== null);
+    this._now = gesture;
+  }
+
   /** Whether a pointer is at work. */
   get busy() {
-    return this._gesture !== null;
+    return this._now !== null;
   }
 
   /** Another photo is opened: nothing of this one goes on there. Says whether an outline was cut short. */
@@ -100,8 +117,12 @@ export class Tools {
   /** @param {1 | -1} direction another size of the brush */
   resize(direction) {
     const { size } = this.store.now;
-    const step = Math.max(1, Math.round(size * 0.15));
-    this.store.set({ size: Math.min(Math.max(size + direction * step, SMALLEST), LARGEST) });
+    this.setSize(size + direction * Math.max(1, Math.round(size * 0.15)));
+  }
+
+  /** @param {number} size of the brush, as near as it can be */
+  setSize(size) {
+    this.store.set({ size: Math.min(Math.max(size, SMALLEST), LARGEST) });
   }
 
   /**
@@ -147,11 +168,12 @@ export class Tools {
   _begin(photo, event) {
     const { tool } = this.store.now;
     if (event.button === 1 || this.panning || tool === "hand") return panning(this.viewer, event);
-    if (event.button === 2) return this._resizing(event);
+    if (event.button === 2) return sizing(this, event);
     if (event.button !== 0 && event.button !== 5) return null;
     if (this.store.now.photo?.readonly) return photo.refuse(), null;
     if (this.store.now.view === "photo" && tool !== "box" && tool !== "pick") this.store.set({ view: "labels" });
-    const erasing = this.store.now.eraser || (event.buttons & 32) !== 0;
+    const penErases = (event.buttons & 32) !== 0;
+    const erasing = this.store.now.eraser || penErases;
     const keeps = this.store.now.likeness !== null && (tool === "brush" || tool === "fill");
     const reads = keeps || tool === "edge" || tool === "pick";
     if (reads && this.store.now.exposure !== 0) return photo.say(`Set the exposure to 0 first. ${EXPOSED[tool]}`), null;
@@ -159,12 +181,11 @@ export class Tools {
     if (keeps && !colours) return photo.say("Begin where the photo is shown, so that its colour there is known."), null;
     if (tool === "brush") return this._drawing.stroke(photo, { ...this._shape(erasing, false), colours }, event);
     if (tool === "edge") return this._drawing.edge(photo, this._shape(false, false), event);
-    if (tool === "lasso") return this._lasso(event);
-    if (tool === "box") return this._box(event);
-    if (tool === "polygon") return this._corner(event);
-    if (tool === "fill") return this._fill(event, colours);
-    this._pickAt(event);
-    return null;
+    if (tool === "box") return boxing(this, event);
+    if (tool === "fill") return pressed(() => this._fill(photo, event, { ...this._shape(erasing, true), colours }));
+    if (tool === "pick") return pressed(() => this._pickAt(event));
+    this._penErases = penErases;
+    return tool === "lasso" ? this._lasso(event) : pressed(() => this._corner(event));
   }
 
   /** @param {PointerEvent} event */
@@ -201,21 +222,6 @@ export class Tools {
   }
 
   /** @param {PointerEvent} event @returns {Gesture} */
-  _resizing(event) {
-    const { size } = this.store.now;
-    this._sizing = true;
-    const end = () => {
-      this._sizing = false;
-      this.viewer.invalidateMarks();
-    };
-    const move = (/** @type {PointerEvent} */ at) => {
-      const wide = ((at.clientX - event.clientX) * this.viewer.ratio) / this.viewer.transform.scale;
-      this.store.set({ size: Math.round(Math.min(Math.max(size + 2 * wide, SMALLEST), LARGEST)) });
-    };
-    return { move, end, cancel: end };
-  }
-
-  /** @param {PointerEvent} event @returns {Gesture} */
   _lasso(event) {
     this._corners = [this.viewer.pointOf(event)];
     return {
@@ -227,37 +233,24 @@ export class Tools {
     };
   }
 
-  /** @param {PointerEvent} event @returns {null} */
+  /** @param {PointerEvent} event */
   _corner(event) {
     const [x, y] = this.viewer.positionOf(event);
     const first = this._corners.length > 2 && toView(this.viewer.transform, ...this._corners[0]);
     if (first && Math.hypot(first[0] - x, first[1] - y) < 8 * this.viewer.ratio) this.finish();
     else this._corners.push(this.viewer.pointOf(event));
-    return null;
+    this.viewer.invalidateMarks();
   }
 
   /**
+   * @param {OpenPhoto} photo
    * @param {PointerEvent} event
-   * @param {import("./stroke.js").ColourRange | null} colours
-   * @returns {null}
+   * @param {Shape} shape label and restriction
    */
-  _fill(event, colours) {
+  _fill(photo, event, shape) {
     const [x, y] = this.viewer.pointOf(event).map(Math.floor);
     const { width, height } = this.viewer.picture;
-    if (x >= 0 && y >= 0 && x < width && y < height) this._photo()?.fill(x, y, { ...this._shape(this.store.now.eraser, true), colours });
-    return null;
-  }
-
-  /** @param {PointerEvent} event @returns {Gesture} */
-  _box(event) {
-    const start = this.viewer.pointOf(event);
-    const near = (8 * this.viewer.ratio) / this.viewer.transform.scale;
-    const { box } = this.store.now;
-    const held = box ? grip(box, start, near) : null;
-    const move = (/** @type {PointerEvent} */ at) =>
-      this.store.set({ box: dragged(held ? box : null, held, start, this.viewer.pointOf(at), this.viewer.picture) });
-    const cancel = () => this.store.set({ box });
-    return { move, end: (at) => (move(at), this.store.now.box === null && cancel()), cancel };
+    if (x >= 0 && y >= 0 && x < width && y < height) photo.fill(x, y, shape);
   }
 
   /** @param {PointerEvent} event */
@@ -279,7 +272,8 @@ export class Tools {
 
   /** @param {[number, number][]} corners @returns {Shape} */
   _outline(corners) {
-    return { ...this._shape(this.store.now.eraser, true), points: corners.map(([x, y]) => [x, y, 0]) };
+    const erasing = this.store.now.eraser || this._penErases;
+    return { ...this._shape(erasing, true), points: corners.map(([x, y]) => [x, y, 0]) };
   }
 
   /**
@@ -291,7 +285,7 @@ export class Tools {
     const pointer = event && this.viewer.positionOf(event);
     const edge = photo && event && this.store.now.tool === "edge" ? this._drawing.edgeAt(photo, event) : null;
     drawOver(context, this.store.now, this.viewer, {
-      corners: this._corners, pointer, edge, sizing: this._sizing, moving: this.panning,
+      corners: this._corners, pointer, edge, sizing: this.isSizing, moving: this.panning,
     });
   }
 }

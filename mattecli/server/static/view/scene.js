@@ -115,7 +115,7 @@ export class Scene {
   showMatte(matte) {
     if (matte?.run === this.matte?.run) return;
     this.matte = matte;
-    if (matte?.kind === "exact") this.exact = matte;
+    if (!matte || matte.kind === "exact") this.exact = matte;
     this._fetcher.askAgain();
     for (const layer of /** @type {Layer[]} */ (["alpha", "finished", "colours"])) {
       if (matte) this.cache.renew(layer, matte.run);
