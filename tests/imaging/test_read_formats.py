@@ -323,15 +323,16 @@ def test_a_dpx_that_states_its_transfer_needs_no_option(tmp_path: Path, said: di
     assert same_space(read_image(tmp_path / "a.dpx").space, space_named(space))
 
 
-@pytest.mark.parametrize("bits", [1, 2, 4])
-def test_white_may_be_transparent_in_a_grey_png_of_few_bits(tmp_path: Path, bits: int) -> None:
+@pytest.mark.parametrize("stated", ["white", "all bits"])
+@pytest.mark.parametrize("bits", [1, 2, 4, 8])
+def test_white_may_be_transparent_in_a_grey_png_of_few_bits(tmp_path: Path, bits: int, stated: str) -> None:
     white, columns = 2**bits - 1, 8 // bits
     rows = bytes([0, white << (8 - bits)])  # no filter; white, and the other columns black
     header = struct.pack(">IIBBBBB", columns, 1, bits, 0, 0, 0, 0)
     png = b"\x89PNG\r\n\x1a\n"
     for name, content in (
         ("IHDR", header),
-        ("tRNS", struct.pack(">H", white)),
+        ("tRNS", struct.pack(">H", white if stated == "white" else 65535)),
         ("IDAT", zlib.compress(rows)),
         ("IEND", b""),
     ):
