@@ -279,8 +279,8 @@ def tiff_tags(
     """The entries for a TIFF's first directory as tifffile takes them, and the bytes of a directory below it.
 
     tifffile refuses the tags of EXIF and GPS, so their entries have the tags before them, which are free, and 0 as the
-    place. `with_plain_text` says what becomes of text; types that TIFF does not know are left out. `big` is for BigTIFF.
-    The second result, called with EXIF_DIRECTORY or GPS_DIRECTORY and a place in the file, gives what stands there.
+    place. `with_plain_text` says what becomes of text; types that TIFF does not know are left out. The second result,
+    called with EXIF_DIRECTORY or GPS_DIRECTORY and a place in the file, gives what stands there. `big` is for BigTIFF.
     Raises BrokenExifError.
     """
     first, order = _with_plain_text(parse(BytesIO(exif))), order_of(exif)

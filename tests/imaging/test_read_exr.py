@@ -167,3 +167,16 @@ def test_cie_xyz_is_known_by_its_chromaticities_and_by_its_name(tmp_path: Path, 
     output.close()
     light = convert(read_image(tmp_path / "a.exr").pixels, read_image(tmp_path / "a.exr").space, linear(), depth=32)
     np.testing.assert_allclose(light, 0.5, atol=1e-3)
+
+
+@pytest.mark.parametrize("names", [("A", "Z"), ("A", "N.X", "Z"), ("alpha", "id")])
+def test_an_alpha_beside_other_planes_is_a_matte(tmp_path: Path, names: tuple[str, ...]) -> None:
+    pixels = plate(6, 7, len(names))
+    write(tmp_path / "a.exr", pixels, names)
+    assert np.array_equal(read_alpha(tmp_path / "a.exr"), pixels[..., 0])
+
+
+def test_an_alpha_beside_colours_of_a_layer_is_not_taken_for_the_picture(tmp_path: Path) -> None:
+    write(tmp_path / "a.exr", plate(6, 7, 4), ("A", "diffuse.R", "diffuse.G", "diffuse.B"))
+    with pytest.raises(InputError, match=r"has no RGB or grey channels; name one of its layers by `layer`: diffuse"):
+        read_image(tmp_path / "a.exr")

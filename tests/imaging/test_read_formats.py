@@ -316,11 +316,30 @@ def test_a_damaged_heic_is_named(tmp_path: Path) -> None:
         ({"dpx:Transfer": "Printing density"}, "cineon"),
         ({"oiio:ColorSpace": "lin_rec709_scene", "dpx:Transfer": "Linear"}, "linear"),
         ({"oiio:ColorSpace": "srgb_rec709_scene", "dpx:Transfer": "ITU-R 709-4"}, "srgb"),
+        ({"dpx:Transfer": "SMPTE 274M"}, "srgb"),
+        ({"dpx:Transfer": "ITU-R 601-5 system B or G"}, "srgb"),
+        ({"dpx:Transfer": "ITU-R 601-5 system M"}, "srgb"),
+        ({"dpx:Transfer": "NTSC composite video"}, "srgb"),
     ],
 )
 def test_a_dpx_that_states_its_transfer_needs_no_option(tmp_path: Path, said: dict[str, str], space: str) -> None:
     by_openimageio(tmp_path / "a.dpx", noise(6, 9, 3, depth=16), **said)
     assert same_space(read_image(tmp_path / "a.dpx").space, space_named(space))
+
+
+@pytest.mark.parametrize(
+    ("transfer", "fact"),
+    [
+        ("PAL composite video", "states the transfer 'PAL composite video', which is not read"),
+        ("ADX", "states the transfer 'ADX', which is not read"),
+        ("Unspecified video", "does not state its transfer curve"),
+        ("User defined", "does not state its transfer curve"),
+    ],
+)
+def test_a_dpx_without_a_known_transfer_is_refused_for_what_it_is(tmp_path: Path, transfer: str, fact: str) -> None:
+    by_openimageio(tmp_path / "a.dpx", noise(6, 9, 3, depth=16), **{"dpx:Transfer": transfer})
+    with pytest.raises(InputError, match=rf"a\.dpx is a DPX that {fact}; add `input_space=cineon`"):
+        read_image(tmp_path / "a.dpx")
 
 
 @pytest.mark.parametrize("stated", ["white", "all bits"])

@@ -28,7 +28,7 @@ def space_of(tags: ColourTags, *, floating: bool, format: str, input_space: str 
     EXIF's interoperability index; OpenEXR's name and chromaticities. Without any of them floats are linear light with
     sRGB's primaries (except .npy), and integers sRGB. Chromaticities that span no colours count as none.
 
-    Raises UsageError for an unknown `input_space`, and InputError for a DPX that does not state its transfer.
+    Raises UsageError for an unknown `input_space`, and InputError for a DPX whose transfer is not stated or not known.
     """
     if input_space.lower() != "auto":
         return space_named(input_space)
@@ -42,9 +42,11 @@ def space_of(tags: ColourTags, *, floating: bool, format: str, input_space: str 
     if format.lower() == "cineon":
         return space_named("cineon")
     if format.lower() == "dpx":
+        known = f"states the transfer {tags.name!r}, which is not read"
+        fact = known if tags.name else "does not state its transfer curve"
         raise InputError(
-            "it is a DPX that does not state its transfer curve; add `input_space=cineon` for scanned film, or srgb, "
-            "linear, or the name of a camera's log"
+            f"it is a DPX that {fact}; add `input_space=cineon` for scanned film, or srgb, linear, or the name of a "
+            "camera's log"
         )
     return linear() if floating and format.lower() not in _RAW_FLOATS else SRGB
 
@@ -198,10 +200,16 @@ def _by_name(tags: ColourTags) -> Space | None:
         return None
 
 
-# OpenImageIO's words for the transfers of DPX and others.
+# OpenImageIO's words for the transfers of DPX (SMPTE ST 268) and others. The curve of ITU-R BT.709 is also that of
+# SMPTE 274M, ITU-R BT.601 and SMPTE 170M, which is NTSC's; it counts as sRGB's, as with the code points of H.273.
 _TRANSFERS = {
     "kodaklog": "cineon",
+    "printing density": "cineon",
     "rec709": "srgb",
+    "smpte 274m": "srgb",
+    "itu-r 601-5 system b or g": "srgb",
+    "itu-r 601-5 system m": "srgb",
+    "ntsc composite video": "srgb",
     "scene_linear": "linear",
     "lin_srgb": "linear",
     "lin_rec709": "linear",
