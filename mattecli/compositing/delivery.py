@@ -6,11 +6,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mattecli.errors import InputError
-from mattecli.imaging.colour import chromaticities, is_hdr, is_linear, linear, same_space, space, space_named
+from mattecli.imaging.colour import chromaticities, is_hdr, is_linear, is_log, linear, same_space, space, space_named
 from mattecli.imaging.colour.encodings import TableEncoding, encoding_of
 from mattecli.imaging.colour.icc import REC2020
 from mattecli.imaging.colour.lcms import usable
 from mattecli.imaging.image import Image, in_space
+from mattecli.imaging.pixels import beyond_white
 from mattecli.imaging.space import SRGB, Space
 from mattecli.imaging.writing.encoding import Format
 from mattecli.system.files import content_digest
@@ -41,7 +42,8 @@ def deliver(photo: Image, form: Format, *, output_space: str = KEEP) -> Delivery
 
     `output_space` is keep, srgb, p3, another name of a space, or the file of an ICC profile. OpenEXR holds light. PQ
     and HLG are mixed in light, and go back only into PNG of 16 bits. Formats that end at white get sRGB instead of
-    light, where all above white is white. Raises InputError for a profile that cannot be used, and UsageError for an
+    light, where all above white is white. Integers get sRGB instead of a space that no profile states, too; only the
+    values of a log stay (see `is_log`). Raises InputError for a profile that cannot be used, and UsageError for an
     unknown name.
     """
     own = photo.space
@@ -56,13 +58,23 @@ def deliver(photo: Image, form: Format, *, output_space: str = KEEP) -> Delivery
         if form.name == "PNG" and depth == 16:
             return Delivery(linear(REC2020), wanted, depth)
         note = f"{form.name} cannot hold PQ or HLG"
-    elif photo.depth == 32 and ends_at_white and is_linear(wanted):
+    elif photo.depth == 32 and ends_at_white and not is_log(wanted) and _is_light(photo, wanted):
         note = f"{form.name} ends at white"
     elif form.name == "BMP" and not same_space(wanted, SRGB):
         note = "BMP has no colour profile"
+    elif wanted.name is not None and form.profile and (photo.depth != 32 or ends_at_white):
+        note = f"no profile states {wanted.name}"
+        if is_log(wanted):
+            holder = form.name if ends_at_white else f"{form.name} of integers"
+            return Delivery(wanted, wanted, depth, f"{note}, so {holder} keeps its values without one")
     if note is not None:
         return Delivery(SRGB, SRGB, depth, f"{note}, so the colours are converted to sRGB")
     return Delivery(wanted, wanted, depth)
+
+
+def _is_light(photo: Image, wanted: Space) -> bool:
+    """Whether a photo of floats has more in this space than files of integers with its profile would hold."""
+    return is_linear(wanted) or (wanted == photo.space != SRGB and beyond_white(photo.pixels))
 
 
 def space_word(text: str) -> str:

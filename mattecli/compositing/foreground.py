@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 import cv2
@@ -10,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mattecli.compositing.arrays import Floats, checked_alpha, strips
+from mattecli.compositing.contours import tiled
 from mattecli.compositing.mixing import Light, mixing
 from mattecli.compositing.plates import is_plain, tamed
 from mattecli.errors import UsageError
@@ -24,7 +27,6 @@ _SMOOTH = 1e-3
 _SMOOTH_AT_EDGES = 0.1
 _STEPS_BELOW = 4
 _STEPS_AT_TOP = 1
-_STEP = 16  # pixels that one erosion takes at most
 # Planes of the pixel statistics.
 _ALPHA, _ALPHA2, _IMAGE, _ALPHA_IMAGE = 0, 1, slice(2, 5), slice(5, 8)
 
@@ -88,13 +90,29 @@ def _choked(alpha: Floats, radius: float) -> Floats:
 
 
 def _eroded(alpha: Floats, radius: int) -> Floats:
-    """Eroded by a disc; a large one is a sum of small ones, which takes far less time."""
-    while radius > 0:
-        step = min(radius, _STEP)
-        y, x = np.mgrid[-step : step + 1, -step : step + 1]
-        alpha = np.asarray(cv2.erode(alpha, (x * x + y * y <= step * step).astype(np.uint8)), np.float32)
-        radius -= step
-    return alpha
+    return tiled(alpha, radius, partial(_least_in_disc, radius=radius))
+
+
+def _least_in_disc(values: Floats, *, radius: int) -> Floats:
+    """The least value in the disc around each pixel; the `radius` pixels at the border stay as they are.
+
+    The least in a row of the disc is made from that in a shorter row, which takes far less time than each pixel of it.
+    """
+    height, width = (side - 2 * radius for side in values.shape)
+    least = np.full((height, width), np.inf, np.float32)
+    row, half = values, 0  # the least of `half` pixels to both sides, where they are there
+    for off in range(radius, -1, -1):
+        while half < (reach := math.isqrt(radius * radius - off * off)):
+            step = min(max(1, half), reach - half)
+            wider = cv2.min(row[:, : -2 * step], row[:, 2 * step :])
+            row = np.asarray(wider if half else cv2.min(wider, row[:, 1:-1]), np.float32)
+            half += step
+        left = radius - half
+        for top in {radius - off, radius + off}:
+            cv2.min(least, row[top : top + height, left : left + width], least)
+    result = values.copy()
+    result[radius:-radius, radius:-radius] = least
+    return result
 
 
 def _in_light(photo: NDArray[Any], alpha: Floats, curve: Light) -> Floats:

@@ -147,12 +147,12 @@ def check_memory(photo: Image) -> None:
 
     Call it before the network runs, too. When memory is exhausted the kernel kills the process, and the run is lost.
     """
-    from mattecli.system.memory import free_bytes, show_bytes
+    from mattecli.system.memory import free_bytes_for, show_bytes
 
     width, height = photo.size
     # The estimated colours take 12 bytes a pixel, 7 more while they are made; later background and result are beside.
     needed = width * height * (12 + max(7, 8 * photo.pixels.itemsize))
-    if needed > (free := free_bytes()):
+    if needed > (free := free_bytes_for(needed)):
         raise DeviceError(
             f"putting {width}×{height} pixels together takes {show_bytes(needed)} of memory, but {show_bytes(free)} is "
             "free; close other programs, or give the container more"

@@ -126,7 +126,7 @@ def _check_room(size: tuple[int, int]) -> None:
     """Raise DeviceError for an output that the free memory cannot hold, with its colours and its shadow."""
     width, height = size
     needed = width * height * _BYTES
-    if needed > (free := memory.free_bytes()):
+    if needed > (free := memory.free_bytes_for(needed)):
         raise DeviceError(
             f"an output of {width}×{height} pixels takes {memory.show_bytes(needed)} of memory, but "
             f"{memory.show_bytes(free)} is free; give it a smaller `canvas`, `scale` or `margin`"

@@ -239,7 +239,9 @@ def _load(case: Case, model: Model | None, *, snap: int, save: Path | None, over
     _require_size(case.photo, inputs.photo.pixels, case.truth, truth, "give the photo at its full size")
     matte = find_matte(job, inputs, model)
     write_outputs(job, matte, OutputOptions(), backgrounds={}, replaces=dict.fromkeys(outputs, overwrite))
-    return Pictures(quantise(matte.alpha), truth, inputs.required_trimap, inputs.view)
+    brightened = model.options.network_exposure != 0  # for the network, and not for those who look
+    view = network_view(inputs.photo) if brightened else inputs.view
+    return Pictures(quantise(matte.alpha), truth, inputs.required_trimap, view)
 
 
 def _read(case: Case, file: Path, truth: NDArray[np.uint8], snap: int) -> Pictures:

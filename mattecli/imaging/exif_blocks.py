@@ -19,7 +19,8 @@ _MAKER_NOTE = 0x927C
 _ORIENTATION, _COLOUR_SPACE, _INTEROP_INDEX = 0x0112, 0xA001, 0x0001
 _WIDTHS, _HEIGHTS = (0x0100, 0xA002), (0x0101, 0xA003)
 _SIZES = (0, 1, 1, 2, 4, 8, 1, 1, 2, 4, 8, 4, 8, 4, 0, 0, 8, 8, 8)  # bytes of a value, by its type in the entry
-_TEXT, _UTF8 = 2, 129  # types; the second is EXIF 3.0's, which other TIFF readers do not know
+_TEXT, _LONG, _LONG8 = 2, 4, 16  # types
+_UTF8 = 129  # the type of EXIF 3.0, which other TIFF readers do not know
 # The entries of a TIFF's first directory that describe the picture. The others say how its pixels are stored.
 _DESCRIPTIVE = frozenset(
     [0x010E, 0x010F, 0x0110, 0x0131, 0x0132, 0x013B, 0x013C, 0x4746, 0x4749, 0x8298, *range(0x9C9B, 0x9CA0)]
@@ -191,30 +192,58 @@ def from_tiff(handle: BinaryIO) -> bytes | None:
     kept = {tag: entry for tag, entry in first.entries.items() if tag in _DESCRIPTIVE or tag in first.below}
     if not kept:
         return None
-    head = (b"II*\0" if reader.order == "<" else b"MM\0*") + struct.pack(reader.order + "I", 8)
-    return head + dump(Directory(kept, first.below, 0), reader.order, base=8)
+    return _block(Directory(kept, first.below, 0), reader.order)
 
 
-def dump(directory: Directory, order: str, *, base: int) -> bytes:
-    """A directory and those below it as bytes that stand at `base` of a block or file."""
+def with_plain_text(exif: bytes) -> bytes:
+    """A block whose text of EXIF 3.0 is TIFF's text, with the same bytes; the block itself where it has none.
+
+    Raises BrokenExifError.
+    """
+    first, order = parse(BytesIO(exif)), order_of(exif)
+    plain = _with_plain_text(first)
+    return exif if plain == first else _block(plain, order)
+
+
+def _with_plain_text(directory: Directory) -> Directory:
+    entries = {
+        tag: replace(entry, kind=_TEXT) if entry.kind == _UTF8 else entry for tag, entry in directory.entries.items()
+    }
+    return replace(directory, entries=entries, below={tag: _with_plain_text(d) for tag, d in directory.below.items()})
+
+
+def _block(directory: Directory, order: str) -> bytes:
+    head = (b"II*\0" if order == "<" else b"MM\0*") + struct.pack(order + "I", 8)
+    return head + dump(directory, order, base=8)
+
+
+def dump(directory: Directory, order: str, *, base: int, big: bool = False) -> bytes:
+    """A directory and those below it as bytes that stand at `base` of a block or file; `big` is for BigTIFF."""
     entries = {
         tag: entry
         for tag, entry in directory.entries.items()
         if entry.kind < 14 or entry.kind == _UTF8 or tag in directory.below
     }
-    length = 2 + 12 * len(entries) + 4  # numbers of eight bytes, which BigTIFF alone has, stay out
-    table, values = struct.pack(order + "H", len(entries)), bytearray()
+    # numbers of eight bytes, which BigTIFF alone has, stay out
+    count, number, room = ("Q", "Q", 8) if big else ("H", "I", 4)
+    length = struct.calcsize(order + count) + (4 + 2 * room) * len(entries) + room
+    table, values = struct.pack(order + count, len(entries)), bytearray()
     for tag, entry in sorted(entries.items()):
+        at = base + length + len(values)
         if tag in directory.below:
-            at = base + length + len(values)
-            table += struct.pack(order + "HHII", tag, 4, 1, at)
-            values += _even(dump(directory.below[tag], order, base=at))
-        elif len(entry.value) <= 4:
-            table += struct.pack(order + "HHI", tag, entry.kind, entry.count) + entry.value.ljust(4, b"\0")
+            table += pointer(tag, at, order, big=big)
+            values += _even(dump(directory.below[tag], order, base=at, big=big))
+        elif len(entry.value) <= room:
+            table += struct.pack(order + "HH" + number, tag, entry.kind, entry.count) + entry.value.ljust(room, b"\0")
         else:
-            table += struct.pack(order + "HHII", tag, entry.kind, entry.count, base + length + len(values))
+            table += struct.pack(order + "HH" + 2 * number, tag, entry.kind, entry.count, at)
             values += _even(entry.value)
-    return table + struct.pack(order + "I", 0) + bytes(values)
+    return table + struct.pack(order + number, 0) + bytes(values)
+
+
+def pointer(tag: int, at: int, order: str, *, big: bool = False) -> bytes:
+    """The entry for a directory that stands at a place of the file: a LONG, in BigTIFF a LONG8."""
+    return struct.pack(order + ("HHQQ" if big else "HHII"), tag, _LONG8 if big else _LONG, 1, at)
 
 
 def _even(data: bytes) -> bytes:
@@ -238,25 +267,28 @@ def shortened(exif: bytes, most: int) -> tuple[bytes | None, str | None]:
         others = {tag: entry for tag, entry in details.entries.items() if tag != _MAKER_NOTE}
         bare = replace(first, below={**first.below, EXIF_DIRECTORY: replace(details, entries=others)})
     for directory, lost in ((first, None), (bare, "maker's notes")):
-        block = (b"II*\0" if order == "<" else b"MM\0*") + struct.pack(order + "I", 8) + dump(directory, order, base=8)
+        block = _block(directory, order)
         if len(block) <= most:
             return block, lost
     return None, "EXIF"
 
 
-def tiff_tags(exif: bytes) -> tuple[list[tuple[int, int, int, bytes, bool]], Callable[[int, int], bytes]]:
+def tiff_tags(
+    exif: bytes, *, big: bool = False
+) -> tuple[list[tuple[int, int, int, bytes, bool]], Callable[[int, int], bytes]]:
     """The entries for a TIFF's first directory as tifffile takes them, and the bytes of a directory below it.
 
     tifffile refuses the tags of EXIF and GPS, so their entries have the tags before them, which are free, and 0 as the
-    place. Text of EXIF 3.0 becomes TIFF's text, with the same bytes; other types that TIFF does not know are left out.
-    The second result, called with EXIF_DIRECTORY or GPS_DIRECTORY and a place in the file, gives what stands there.
+    place. `with_plain_text` says what becomes of text; types that TIFF does not know are left out. The second result,
+    called with EXIF_DIRECTORY or GPS_DIRECTORY and a place in the file, gives what stands there. `big` is for BigTIFF.
     Raises BrokenExifError.
     """
-    first, order = parse(BytesIO(exif)), order_of(exif)
+    first, order = _with_plain_text(parse(BytesIO(exif))), order_of(exif)
     tags = [
-        (tag, _TEXT if entry.kind == _UTF8 else entry.kind, entry.count, entry.value, True)
+        (tag, entry.kind, entry.count, entry.value, True)
         for tag, entry in first.entries.items()
-        if tag in _DESCRIPTIVE and (0 < entry.kind < 14 or entry.kind == _UTF8)
+        if tag in _DESCRIPTIVE and 0 < entry.kind < 14
     ]
-    tags += [(tag - 1, 4, 1, bytes(4), True) for tag in first.below]
-    return tags, lambda tag, base: dump(first.below[tag], order, base=base)
+    place = (_LONG8, 1, bytes(8), True) if big else (_LONG, 1, bytes(4), True)
+    tags += [(tag - 1, *place) for tag in first.below]
+    return tags, lambda tag, base: dump(first.below[tag], order, base=base, big=big)

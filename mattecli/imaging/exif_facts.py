@@ -10,6 +10,7 @@ import PIL.Image
 from PIL import ExifTags
 from PIL.TiffImagePlugin import IFDRational
 
+from mattecli.imaging import exif_blocks
 from mattecli.imaging.xmp import as_utf8
 
 ORIENTATION = 0x0112  # the tag of EXIF and TIFF
@@ -59,7 +60,7 @@ def attributes_of(exif: bytes | None) -> dict[str, Any]:
 
     Bytes, such as maker's notes, and what describes the stored pixels are left out.
     """
-    tags = _load(exif)
+    tags = _load(_plain_text(exif))
     found: dict[str, Any] = {}
     if tags is None:
         return found
@@ -87,7 +88,7 @@ def _directory(tags: PIL.Image.Exif, number: int) -> dict[int, Any]:
 def _attribute(value: Any) -> Any:
     """A text, a number, or numbers as (type, list); None for anything else."""
     if isinstance(value, str):
-        return value.strip("\0 ") or None
+        return _utf8(value).strip("\0 ") or None
     if isinstance(value, (int, float, IFDRational)):
         number = int(value) if isinstance(value, int) else float(value)
         return number if np.isfinite(number) and abs(number) < 2**31 else None
@@ -95,6 +96,22 @@ def _attribute(value: Any) -> Any:
         numbers = [float(part) for part in value]
         return (f"float[{len(numbers)}]", numbers) if np.isfinite(numbers).all() else None
     return None
+
+
+def _plain_text(exif: bytes | None) -> bytes | None:
+    """A block whose text of EXIF 3.0 has a type that Pillow knows; a damaged block as it is."""
+    try:
+        return exif and exif_blocks.with_plain_text(exif)
+    except exif_blocks.BrokenExifError:
+        return exif
+
+
+def _utf8(text: str) -> str:
+    """Text that Pillow took for Latin-1, as UTF-8 where it is that: EXIF 3.0 has it, and many programs write it."""
+    try:
+        return text.encode("latin-1").decode("utf-8")
+    except UnicodeError:
+        return text
 
 
 def _load(exif: bytes | None) -> PIL.Image.Exif | None:

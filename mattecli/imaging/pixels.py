@@ -21,6 +21,11 @@ def full_scale(pixels: NDArray[Any], name: str) -> int | float:
     return _INTEGERS[pixels.dtype.name]
 
 
+def beyond_white(pixels: NDArray[Any]) -> bool:
+    """Whether floats hold light above white."""
+    return pixels.dtype.kind == "f" and bool((pixels[..., :3] > 1).any())
+
+
 def check_range(values: NDArray[Any], name: str) -> None:
     """Raise `InputError` for floats outside [0, 1] or NaN. Other types and empty arrays pass."""
     if values.dtype.kind != "f" or not values.size:

@@ -85,7 +85,7 @@ def matte_of(pixels: NDArray[Any], name: str) -> NDArray[Any]:
     """The one channel (H, W) of a picture that is its matte: see `read_alpha`."""
     if pixels.ndim == 2:
         return pixels
-    if pixels.shape[2] == 4 and np.ptp(pixels[..., 3]) > 0:
+    if pixels.shape[2] == 4 and np.ptp(pixels[..., 3]) != 0:  # true for NaN, too
         return pixels[..., 3]
     return _grey(pixels[..., :3], name)
 
@@ -144,6 +144,10 @@ def in_range(pixels: NDArray[Any], name: str) -> NDArray[Any]:
 def _grey(colour: NDArray[Any], name: str) -> NDArray[Any]:
     """One channel of a grey picture that was saved as RGB."""
     low, high = colour.min(axis=2), colour.max(axis=2)
-    if float((high - low).max()) > 0.02 * full_scale(colour, name):  # lossy formats tint grey slightly
+    with np.errstate(invalid="ignore"):  # ∞ − ∞ is NaN
+        spread = float((high - low).max())
+    if np.isnan(spread):
+        in_range(colour, name)  # which refuses it
+    if spread > 0.02 * full_scale(colour, name):  # lossy formats tint grey slightly
         raise InputError(f"{name} is a colour picture without transparency; give a grey matte or a cut-out")
     return colour[..., 1]

@@ -30,6 +30,15 @@ def free_bytes(cgroup: Path = CGROUP, own: Path = OWN_CGROUPS) -> int:
     return max(0, min([int(psutil.virtual_memory().available), *found]))
 
 
+def free_bytes_for(needed: int) -> int:
+    """`free_bytes`, before which freed memory is given back that this process keeps, if `needed` bytes ask for it."""
+    free = free_bytes()
+    if needed <= free:
+        return free
+    give_back_freed_memory()
+    return free_bytes()
+
+
 def share_bytes(cgroup: Path = CGROUP, own: Path = OWN_CGROUPS) -> int:
     """A quarter of the RAM that this process could have at the most: the machine's, or its container's.
 

@@ -108,6 +108,8 @@ def _labels_sentence(values: NDArray[Any], full: int | float, name: str) -> str:
     levels = [float(value) for value in np.unique(values)]
     stored = not isinstance(full, float) and levels[-1] < full // 255  # label numbers as they are, in 16 bits too
     numbers = sorted({round(level if stored else level / full * 255) for level in levels})
+    if stored and full > 255 and numbers[-1] in (UNKNOWN, FOREGROUND):
+        return eight_in_sixteen(name)
     if numbers == [0, 1]:
         return (
             f"{name} holds the label numbers 0 and 1, not a trimap's values; if it is a mask with 1 for the object, "
@@ -117,6 +119,11 @@ def _labels_sentence(values: NDArray[Any], full: int | float, name: str) -> str:
     if numbers == [0, 1, 2]:
         meaning += " (0, 1 and 2 are probably these, in this order)"
     return f"{name} holds label numbers up to {numbers[-1]}, not a trimap's values; {meaning}"
+
+
+def eight_in_sixteen(name: str) -> str:
+    """What is said of a file of 16 bits whose values are those of 8 bits."""
+    return f"{name} has 16 bits, but its values are those of 8 bits (0 to 255); save it with 8 bits"
 
 
 def _damage(values: NDArray[Any], full: int | float) -> tuple[int, int]:

@@ -18,7 +18,7 @@ from mattecli.imaging.given import Given, given_levels, given_name, given_pictur
 from mattecli.imaging.pixels import as_float, full_scale
 from mattecli.trimaps import clean
 from mattecli.trimaps.band import PIXELS, Line, auto_band, colour_line, edge_of
-from mattecli.trimaps.check import BACKGROUND, FOREGROUND, UNKNOWN, check_size
+from mattecli.trimaps.check import BACKGROUND, FOREGROUND, UNKNOWN, check_size, eight_in_sixteen
 from mattecli.trimaps.clean import Mask, depth, near
 from mattecli.trimaps.recipe import MaskRecipe
 from mattecli.trimaps.widths import Width, in_pixels
@@ -68,9 +68,8 @@ def make_trimap(
     unknown. The edge of the picture is not a border. `on_note` is called with what the user should know.
 
     Raises `UsageError` for bad widths or `low` ≥ `high`, for `band="auto"` without a photo, and for `solid` where it
-    would do nothing. Raises `InputError`,
-    which names `name`, for a mask with only one value or with label numbers such as 0 and 1, for floats outside 0 to 1,
-    for another shape or type, and for sizes that differ.
+    would do nothing. Raises `InputError`, which names `name`, for a mask with only one value or with label numbers such
+    as 0 and 1, for floats outside 0 to 1, for another shape or type, and for sizes that differ.
     """
     recipe = MaskRecipe(band=band, erode=erode, dilate=dilate, solid=solid, low=low, high=high)
     check_recipe(recipe)
@@ -79,7 +78,7 @@ def make_trimap(
         raise UsageError("`band=auto` needs the photo, whose colours set the width; give it, or a width such as 1%")
     given, name = given_levels(mask, name), given_name(mask, name)
     levels = as_float(given)
-    _refuse_flat(float(levels.min()), float(levels.max()), name)
+    _refuse_flat(given, name)
     shape, note = levels.shape, on_note or (lambda _: None)
     picture = None if photo is None else _photo_of(photo, shape, name)
     core, garbage = certain_parts(shape, core=core, garbage=garbage, name=name)
@@ -273,14 +272,20 @@ def _note_half(half: float, name: str, note: Note) -> None:
         )
 
 
-def _refuse_flat(lowest: float, highest: float, name: str) -> None:
-    if lowest == highest:
+def _refuse_flat(mask: NDArray[Any], name: str) -> None:
+    highest, white = mask.max(), full_scale(mask, name)
+    if mask.min() == highest:
         raise InputError(f"{name} has the same value everywhere; give a mask with the object white on black")
-    if highest <= 10 / 255:
-        raise InputError(
-            f"{name} is nearly black (its greatest value is {round(highest * 255)} of 255); write 255 for the object "
-            "instead of a label number"
-        )
+    if highest > white * 10 / 255:
+        return
+    if white > 255 and highest == 255:
+        raise InputError(eight_in_sixteen(name))
+    if mask.dtype.kind == "f":
+        highest, white = round(float(highest) * 255), 255
+    raise InputError(
+        f"{name} is nearly black (its greatest value is {highest} of {white}); write {white} for the object instead of "
+        "a label number"
+    )
 
 
 def overlay(image: NDArray[np.uint8], trimap: NDArray[np.uint8]) -> NDArray[np.uint8]:

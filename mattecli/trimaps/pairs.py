@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -17,7 +18,7 @@ from mattecli.imaging.read import has_windows, read_image, read_size, read_value
 from mattecli.imaging.reading.open import Source, is_pipe, label
 from mattecli.imaging.view import network_view
 from mattecli.imaging.windows import moved
-from mattecli.trimaps.check import as_codes, check_size, from_values, same_aspect
+from mattecli.trimaps.check import as_codes, check_size, from_values
 from mattecli.trimaps.lint import worst_finding
 from mattecli.trimaps.resize import check_aspect, resized
 
@@ -87,10 +88,9 @@ def read_pair(
 
     `reading` is for both, but its layer is the photo's. The pixels of an OpenEXR plate are those of its data window.
     A trimap of the display window's size is extended at its edges, or cut, to the data window. With `resize` a trimap
-    of another size is brought to the photo's, or to the display window's if it has that aspect; see `resized` and
-    `pair_size`. `exposure` is that of the photo's view.
-    `on_note` is called with the worst that the linter finds, as far as the trimap can be matted, and with what was
-    resized.
+    of another size is brought to the photo's, or to the display window's; see `_window`, `resized` and `pair_size`.
+    `exposure` is that of the photo's view. `on_note` is called with the worst that the linter finds, as far as the
+    trimap can be matted, and with what was resized.
     """
     if not any(map(is_pipe, (photo, trimap))):
         pair_size(photo, trimap, reading=reading, resize=resize)
@@ -100,10 +100,9 @@ def read_pair(
     known = from_values(values, snap=snap, name=label(trimap))
     names = {"name": source_name(trimap, "the trimap"), "image_name": source_name(photo, "the image")}
     if resize and known.shape[::-1] != picture.size:
-        windows, size = picture.metadata.windows, picture.size
-        if windows is not None and same_aspect(known.shape[::-1], windows.display[2:]):
-            size = windows.display[2:]
-        known, note = resized(known, size, **names)
+        windows = picture.metadata.windows
+        size, what = _window(known.shape[::-1], picture.size, windows)
+        known, note = resized(known, size, **names, what=what)
         values = known = over_data_window(known, windows)
         if on_note is not None:
             on_note(note)
@@ -112,6 +111,31 @@ def read_pair(
     if on_note is not None and (worst := worst_finding(values, known, view, **names)):
         on_note(str(worst))
     return Pair(picture, known, view)
+
+
+def _window(trimap: tuple[int, int], data: tuple[int, int], windows: Windows | None) -> tuple[tuple[int, int], str]:
+    """The (width, height) that a trimap of another size belongs to, and its name: a plate's data or display window.
+
+    That window counts which is a whole number of times as large or small, else the one whose aspect is nearer. Where
+    both are alike in that, it is the display window.
+    """
+    if windows is None or windows.display[2:] == data:
+        return data, "size"
+    (width, height), display = trimap, windows.display[2:]
+
+    def misfit(size: tuple[int, int]) -> tuple[bool, float]:
+        return not _whole_times(trimap, size), round(abs(math.log(size[0] * height / (size[1] * width))), 9)
+
+    if misfit(data) < misfit(display):
+        return data, "data window"
+    return display, "display window"
+
+
+def _whole_times(one: tuple[int, int], other: tuple[int, int]) -> bool:
+    """Whether one of two sizes is the other divided by a whole number, rounded up or down."""
+    small, large = sorted((one, other))
+    times = round(large[0] / small[0])
+    return all(abs(side / times - part) < 1 for side, part in zip(large, small, strict=True))
 
 
 def over_data_window(values: NDArray[Any], windows: Windows | None) -> NDArray[Any]:

@@ -16,37 +16,38 @@ WIDER = 1.5  # the unknown part grows by this on each side, in pixels of the sma
 
 
 def resized(
-    trimap: NDArray[np.uint8], size: tuple[int, int], *, name: str, image_name: str
+    trimap: NDArray[np.uint8], size: tuple[int, int], *, name: str, image_name: str, what: str = "size"
 ) -> tuple[NDArray[np.uint8], str]:
     """A trimap (h, w) of 0, 128 and 255 at its photo's size (width, height), and a sentence that says so.
 
     Each pixel takes the nearest value, and in a smaller size it is unknown unless all that it covers is alike. The
-    unknown part then grows by 1.5 pixels of the smaller size, since an edge may lie anywhere in a pixel. Raises
-    `InputError` where the aspect is another.
+    unknown part then grows by 1.5 pixels of the smaller size, since an edge may lie anywhere in a pixel. A hard mask,
+    which has no unknown part, stays one, so that it is told as such. `what` names the size: "size", or a window of the
+    photo. Raises `InputError` where the aspect is another.
     """
     height, width = trimap.shape
     check_aspect((width, height), size, name=name, image_name=image_name)
     scale = max(size[0] / width, 1.0)
     reach = math.ceil(WIDER * scale)
-    if size[0] < width:
-        enlarged = shrunk(trimap, size)
+    hard = not unknown(trimap).any()
+    if size[0] < width and not hard:
+        other = shrunk(trimap, size)
     else:
-        enlarged = np.asarray(cv2.resize(trimap, size, interpolation=cv2.INTER_NEAREST), np.uint8)
-    if (open_ := unknown(enlarged)).any():
-        enlarged[near(open_, reach)] = UNKNOWN
-    note = (
-        f"{name} is {width}×{height} and was brought to {size[0]}×{size[1]}, the size of {image_name}; its unknown "
-        f"part is {reach} pixels wider on each side"
-    )
-    return enlarged, note
+        other = np.asarray(cv2.resize(trimap, size, interpolation=cv2.INTER_NEAREST), np.uint8)
+    note = f"{name} is {width}×{height} and was brought to {size[0]}×{size[1]}, the {what} of {image_name}"
+    if hard:
+        return other, note
+    if (open_ := unknown(other)).any():
+        other[near(open_, reach)] = UNKNOWN
+    return other, f"{note}; its unknown part is {reach} pixels wider on each side"
 
 
 def shrunk(trimap: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:
     """A trimap (H, W) at a smaller (width, height): known where all that a pixel covers is known and alike."""
     small = np.full((size[1], size[0]), UNKNOWN, np.uint8)
     for value in (BACKGROUND, FOREGROUND):
-        share = cv2.resize((trimap == value).view(np.uint8) * np.uint8(255), size, interpolation=cv2.INTER_AREA)
-        small[share == 255] = value
+        differs = cv2.resize((trimap != value).astype(np.float32), size, interpolation=cv2.INTER_AREA)
+        small[differs == 0] = value  # which floats tell of any number of pixels
     return small
 
 

@@ -120,9 +120,19 @@ def test_despill_without_an_estimate_leaves_the_photo_alone() -> None:
     assert np.array_equal(pixels, before)
 
 
-def test_a_large_choke_is_that_of_a_disc() -> None:
-    alpha = np.zeros((200, 200), np.float32)
-    cv2.circle(alpha, (100, 100), 80, 1.0, -1)
-    expected = np.zeros_like(alpha)
-    cv2.circle(expected, (100, 100), 80 - 45, 1.0, -1)
-    assert np.count_nonzero(_choked(alpha, 45) != expected) < 0.1 * np.count_nonzero(expected)
+@pytest.mark.parametrize("pixels", [17, 45, 200])
+def test_a_large_choke_is_that_of_a_disc_in_all_directions(pixels: int) -> None:
+    alpha = np.ones((700, 600), np.float32)
+    alpha[350, 300] = 0
+    y, x = np.mgrid[:700, :600]
+    far = np.hypot(y - 350, x - 300) > pixels
+    np.testing.assert_array_equal(_choked(alpha, pixels), far)
+
+
+@pytest.mark.parametrize("radius", [1, 2, 16, 20, 50])
+def test_a_choke_of_a_soft_matte_is_its_erosion_by_a_disc(radius: int) -> None:
+    alpha = np.random.default_rng(0).random((30, 40), np.float32)
+    alpha = np.clip(2 * cv2.resize(alpha, (600, 530), interpolation=cv2.INTER_CUBIC) - 0.2, 0, 1)
+    y, x = np.mgrid[-radius : radius + 1, -radius : radius + 1]
+    disc = (x * x + y * y <= radius * radius).astype(np.uint8)
+    np.testing.assert_array_equal(_choked(alpha, radius), cv2.erode(alpha, disc))

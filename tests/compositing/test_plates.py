@@ -180,6 +180,51 @@ def test_pq_goes_back_into_deep_png_alone_and_is_mixed_in_light() -> None:
         assert "cannot hold PQ or HLG" in (delivery.note or "")
 
 
+@pytest.mark.parametrize(("name", "primaries"), [("pq_rec2020_display", 9), ("Rec.2100-HLG - Display", 9)])
+def test_pq_and_hlg_by_name_are_as_by_their_code_points(name: str, primaries: int) -> None:
+    named = photo(32, space_named(name))
+    assert named.cicp is not None
+    assert named.cicp[0] == primaries
+    assert deliver(named, PNG).final == named.space
+    for form in (JPEG, TIFF):
+        delivery = deliver(named, form)
+        assert (delivery.final, delivery.note) == (
+            Space(),
+            f"{form.name} cannot hold PQ or HLG, so the colours are converted to sRGB",
+        )
+
+
+@pytest.mark.parametrize("name", ["P3-D65 - Display", "g22_ap1_scene", "srgb_p3d65_scene"])
+def test_a_named_space_of_a_known_curve_and_primaries_is_kept_with_a_profile(name: str) -> None:
+    space = space_named(name)
+    delivery = deliver(photo(16, space), PNG)
+    assert (delivery.final, delivery.note) == (space, None)
+    assert delivery.final.icc is not None
+
+
+def test_floats_above_white_become_srgb_where_integers_are_written() -> None:
+    bright = Image(np.full((2, 3, 3), (1.5, 0.25, 0.125), np.float32), space_named("g22_ap1_scene").icc)
+    delivery = deliver(bright, PNG)
+    assert delivery.final == Space()
+    assert delivery.note == "PNG ends at white, so the colours are converted to sRGB"
+
+
+@pytest.mark.parametrize("name", ["Raw", "Linear ARRI Wide Gamut 4", "Camera Rec.709"])
+def test_a_named_space_without_a_profile_becomes_srgb_in_files_of_integers(name: str) -> None:
+    delivery = deliver(photo(16, space_named(name)), PNG)
+    assert delivery.final == Space()
+    assert delivery.note == f"no profile states {name}, so the colours are converted to sRGB"
+
+
+@pytest.mark.parametrize("name", ["ARRI LogC4", "ACEScct", "cineon"])
+@pytest.mark.parametrize("depth", [16, 32])
+def test_the_values_of_a_log_are_kept_and_a_note_says_so(name: str, depth: int) -> None:
+    log = space_named(name)
+    delivery = deliver(photo(depth, log), PNG)
+    assert delivery.final == log
+    assert delivery.note == f"no profile states {name}, so PNG keeps its values without one"
+
+
 def test_bmp_has_no_profile_and_gets_srgb() -> None:
     delivery = deliver(photo(space=space_named("p3")), BMP)
     assert delivery.final == Space()

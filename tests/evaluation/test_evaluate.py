@@ -18,6 +18,7 @@ from mattecli.imaging.image import Image
 from mattecli.imaging.read import read_image
 from mattecli.imaging.write import write_alpha, write_image
 from mattecli.inference.model import Model
+from mattecli.inference.options import RunOptions
 from tests.conftest import DATA
 
 CASES = DATA / "metric_cases"
@@ -232,6 +233,22 @@ def test_a_model_s_saved_alphas_score_as_its_run_did(benchmark: Benchmark, tmp_p
     assert sorted(path.name for path in benchmark.predictions.iterdir()) == ["cat.png", "dog.png"]
     assert benchmark.evaluate() == run
     assert len({image.scores.sad for image in run.images}) == 2
+
+
+@pytest.mark.parametrize("saved", [False, True])
+def test_the_photo_is_shown_without_the_exposure_of_the_network(benchmark: Benchmark, *, saved: bool) -> None:
+    benchmark.add_image("a", 0.5)
+    benchmark.add(benchmark.photos, "a.png", np.full((8, 10, 3), 60, np.uint8))
+    shown: list[Any] = []
+    listed = find_cases(
+        benchmark.alpha,
+        benchmark.trimaps,
+        predictions=benchmark.predictions if saved else None,
+        photos=benchmark.photos,
+    )
+    model = Red(RunOptions(network_exposure=1))
+    assert not evaluate(listed, model=None if saved else model, look=lambda _, seen: shown.append(seen.photo)).failed
+    assert (shown[0] == 60).all()
 
 
 def test_a_model_that_fails_on_one_photo_goes_on_with_the_next(benchmark: Benchmark) -> None:

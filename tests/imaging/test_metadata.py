@@ -19,6 +19,7 @@ from PIL.TiffImagePlugin import IFDRational
 
 from mattecli.imaging import exif_blocks as exif
 from mattecli.imaging import xmp
+from mattecli.imaging.exif_facts import attributes_of
 from mattecli.imaging.image import Image
 from mattecli.imaging.metadata import Metadata
 from mattecli.imaging.options import WriteOptions
@@ -26,6 +27,7 @@ from mattecli.imaging.read import read_image
 from mattecli.imaging.reading.exr import exr_parts
 from mattecli.imaging.write import check_format, write_alpha, write_image
 from mattecli.imaging.writing.encoding import metadata_note
+from mattecli.imaging.writing.layers import write_layers
 from tests.imaging.test_read import SRGB, noise
 
 JXL_START = bytes.fromhex("0000000c4a584c200d0a870a00000014667479706a786c20000000006a786c20")
@@ -369,13 +371,13 @@ def test_iptc_in_png_is_read_as_imagemagick_and_exiftool_write_it(tmp_path: Path
     assert read_image(tmp_path / "a.png").metadata.iptc == IPTC
 
 
-def utf8_exif(text: bytes, *, kind: int = 129) -> bytes:
-    """A block whose artist is text of that type, with a date in the directory below, of the same type."""
+def utf8_exif(text: bytes, *, kind: int = 129, below: int | None = None) -> bytes:
+    """A block whose artist is text of that type, with a comment in the directory below, of the same type or another."""
     head = b"II*\0" + struct.pack("<I", 8)
-    below = 8 + 2 + 2 * 12 + 4
-    value = below + 2 + 12 + 4
-    first = struct.pack("<HHHII", 2, 0x013B, kind, len(text), value) + struct.pack("<HHII", 0x8769, 4, 1, below)
-    second = struct.pack("<HHHII", 1, 0x9286, kind, len(text), value)
+    place = 8 + 2 + 2 * 12 + 4
+    value = place + 2 + 12 + 4
+    first = struct.pack("<HHHII", 2, 0x013B, kind, len(text), value) + struct.pack("<HHII", 0x8769, 4, 1, place)
+    second = struct.pack("<HHHII", 1, 0x9286, below or kind, len(text), value)
     return head + first + bytes(4) + second + bytes(4) + text
 
 
@@ -388,14 +390,53 @@ def test_text_of_exif_3_is_written_to_tiff_and_kept_in_shortened_blocks(tmp_path
     assert read_image(tmp_path / "a.tif").metadata.exif is not None
     short, lost = exif.shortened(utf8_exif(text) + bytes(1000), 500)
     assert (short is not None and short.count(text), lost) == (2, None)
-    write_image(tmp_path / "b.tif", replace(image, metadata=Metadata(exif=utf8_exif(text, kind=99))))  # nobody's type
+    with (tmp_path / "a.tif").open("rb") as handle:
+        details = exif.parse(handle).below[exif.EXIF_DIRECTORY]
+    assert (details.entries[0x9286].kind, details.entries[0x9286].value) == (2, text)  # TIFF's text
 
 
-def test_a_tiff_of_four_gigabytes_would_be_big_and_is_readable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("mattecli.imaging.writing.tiff._LARGEST", 100)
+def test_a_value_of_an_unknown_type_is_left_out_of_a_tiff_and_nothing_else(tmp_path: Path) -> None:
+    known = Metadata(exif=utf8_exif(b"Zoe, Berlin\0", kind=99, below=2))
+    write_image(tmp_path / "b.tif", Image(np.zeros((4, 5, 3), np.uint8), metadata=known))
+    with (tmp_path / "b.tif").open("rb") as handle:
+        first = exif.parse(handle)
+    assert 0x013B not in first.entries
+    assert first.below[exif.EXIF_DIRECTORY].entries[0x9286].value == b"Zoe, Berlin\0"
+
+
+def test_text_of_exif_3_becomes_attributes_of_an_exr() -> None:
+    text = "Zoë Müller\0".encode()
+    assert attributes_of(utf8_exif(text)) == {"Artist": "Zoë Müller", "Exif:UserComment": "Zoë Müller"}
+    assert attributes_of(utf8_exif(text)) == attributes_of(utf8_exif(text, kind=2))
+    assert attributes_of(utf8_exif("Zoë Müller\0".encode("latin-1"), kind=2))["Artist"] == "Zoë Müller"
+
+
+@pytest.mark.parametrize("order", ["<", ">"])
+def test_a_tiff_of_four_gigabytes_would_be_big_with_all_that_its_exif_says(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, order: str
+) -> None:
     pixels = np.random.default_rng(0).integers(0, 65536, (20, 30, 4), np.uint16)
-    write_image(tmp_path / "a.tif", Image(pixels, metadata=Metadata(exif=utf8_exif(b"Zoe, Berlin\0", kind=2))))
+    monkeypatch.setattr("mattecli.imaging.writing.tiff._LARGEST", pixels.nbytes)
+    image = Image(pixels, metadata=Metadata(exif=camera_exif(order)))
+    write_image(tmp_path / "a.tif", image)
     with tifffile.TiffFile(tmp_path / "a.tif") as file:
         assert file.is_bigtiff
-        assert file.pages.first.tags[315].value == "Zoe, Berlin"
-    assert np.array_equal(read_image(tmp_path / "a.tif", keep_alpha=True).pixels, pixels)
+        tags: Any = file.pages.first.tags
+        assert (tags[0x010F].value, tags[0x8769].value["DateTimeOriginal"]) == ("Maker", "2024:05:06 07:08:09")
+        assert tags[0x8825].value["GPSLatitude"] == (48, 1, 8, 1, 30, 1)
+    read = read_image(tmp_path / "a.tif", keep_alpha=True)
+    assert np.array_equal(read.pixels, pixels)
+    found, before = (exif.parse(io.BytesIO(block or b"")) for block in (read.metadata.exif, camera_exif(order)))
+    for tag in (exif.EXIF_DIRECTORY, exif.GPS_DIRECTORY):
+        kept = {code: entry.value for code, entry in found.below[tag].entries.items()}
+        assert kept.keys() == before.below[tag].entries.keys()
+    assert found.below[exif.EXIF_DIRECTORY].entries[0x927C].value == MAKER_NOTE
+    assert found.below[exif.EXIF_DIRECTORY].below[exif.INTEROP_DIRECTORY].entries[1].value == b"R98\0"
+
+
+def test_layers_count_for_the_size_from_which_a_tiff_is_big(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    photo = Image(noise(20, 30, 3))
+    monkeypatch.setattr("mattecli.imaging.writing.tiff._LARGEST", photo.pixels.nbytes + 100)
+    write_layers(tmp_path / "a.tif", photo, photo, np.full((20, 30), 0.5, np.float32))
+    with tifffile.TiffFile(tmp_path / "a.tif") as file:
+        assert file.is_bigtiff

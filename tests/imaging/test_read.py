@@ -400,6 +400,22 @@ def test_floats_out_of_range_are_refused(tmp_path: Path, top: float) -> None:
         read_alpha(tmp_path / "a.npy")
 
 
+@pytest.mark.parametrize("channel", [0, 3])
+@pytest.mark.parametrize("grey", [False, True])
+def test_nan_is_refused_in_whatever_channel_decides(tmp_path: Path, channel: int, *, grey: bool) -> None:
+    pixels = np.random.default_rng(0).random((4, 5, 4), np.float32)
+    if grey:
+        pixels[..., :3] = pixels[..., :1]
+    if channel == 0:
+        pixels[..., 3] = 1
+    pixels[0, 0, channel] = np.nan
+    for name, values in (("rgba.npy", pixels), ("rgb.npy", pixels[..., :3])):
+        if name == "rgba.npy" or channel == 0:
+            np.save(tmp_path / name, values)
+            with pytest.raises(InputError, match=rf"{name} holds floating-point values from nan"):
+                read_alpha(tmp_path / name)
+
+
 def test_arrays_of_another_shape_or_kind_are_refused(tmp_path: Path) -> None:
     np.save(tmp_path / "shape.npy", np.zeros((2, 3, 5), np.uint8))
     np.save(tmp_path / "kind.npy", np.zeros((2, 3), np.int64))

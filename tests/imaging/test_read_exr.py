@@ -9,6 +9,7 @@ import pytest
 from numpy.typing import NDArray
 
 from mattecli.errors import InputError
+from mattecli.imaging.colour import convert, linear
 from mattecli.imaging.options import ReadOptions
 from mattecli.imaging.read import read_alpha, read_image, read_size
 
@@ -143,3 +144,39 @@ def test_the_alpha_of_a_cut_out_is_a_matte_whatever_its_colours_are(tmp_path: Pa
     write(tmp_path / "b.exr", pixels, RGBA)
     with pytest.raises(InputError, match=r"floating-point values from .* to 3; scale them"):
         read_alpha(tmp_path / "b.exr")
+
+
+@pytest.mark.parametrize(
+    "stated",
+    [
+        {"chromaticities": ("float[8]", (1.0, 0.0, 0.0, 1.0, 0.0, 0.0, 1 / 3, 1 / 3))},
+        {"colorInteropID": "lin_ciexyzd65_scene"},
+    ],
+)
+def test_cie_xyz_is_known_by_its_chromaticities_and_by_its_name(tmp_path: Path, stated: dict[str, Any]) -> None:
+    pixels = np.full((4, 5, 3), (0.4752, 0.5, 0.5445), np.float32)
+    output = OpenImageIO.ImageOutput.create("a.exr")
+    layout = spec(pixels, RGB)
+    for name, value in stated.items():
+        if isinstance(value, tuple):
+            layout.attribute(name, OpenImageIO.TypeDesc(value[0]), value[1])
+        else:
+            layout.attribute(name, value)
+    assert output.open(str(tmp_path / "a.exr"), layout)
+    assert output.write_image(pixels)
+    output.close()
+    light = convert(read_image(tmp_path / "a.exr").pixels, read_image(tmp_path / "a.exr").space, linear(), depth=32)
+    np.testing.assert_allclose(light, 0.5, atol=1e-3)
+
+
+@pytest.mark.parametrize("names", [("A", "Z"), ("A", "N.X", "Z"), ("alpha", "id")])
+def test_an_alpha_beside_other_planes_is_a_matte(tmp_path: Path, names: tuple[str, ...]) -> None:
+    pixels = plate(6, 7, len(names))
+    write(tmp_path / "a.exr", pixels, names)
+    assert np.array_equal(read_alpha(tmp_path / "a.exr"), pixels[..., 0])
+
+
+def test_an_alpha_beside_colours_of_a_layer_is_not_taken_for_the_picture(tmp_path: Path) -> None:
+    write(tmp_path / "a.exr", plate(6, 7, 4), ("A", "diffuse.R", "diffuse.G", "diffuse.B"))
+    with pytest.raises(InputError, match=r"has no RGB or grey channels; name one of its layers by `layer`: diffuse"):
+        read_image(tmp_path / "a.exr")

@@ -316,6 +316,10 @@ def test_a_damaged_heic_is_named(tmp_path: Path) -> None:
         ({"dpx:Transfer": "Printing density"}, "cineon"),
         ({"oiio:ColorSpace": "lin_rec709_scene", "dpx:Transfer": "Linear"}, "linear"),
         ({"oiio:ColorSpace": "srgb_rec709_scene", "dpx:Transfer": "ITU-R 709-4"}, "srgb"),
+        ({"dpx:Transfer": "SMPTE 274M"}, "srgb"),
+        ({"dpx:Transfer": "ITU-R 601-5 system B or G"}, "srgb"),
+        ({"dpx:Transfer": "ITU-R 601-5 system M"}, "srgb"),
+        ({"dpx:Transfer": "NTSC composite video"}, "srgb"),
     ],
 )
 def test_a_dpx_that_states_its_transfer_needs_no_option(tmp_path: Path, said: dict[str, str], space: str) -> None:
@@ -323,15 +327,31 @@ def test_a_dpx_that_states_its_transfer_needs_no_option(tmp_path: Path, said: di
     assert same_space(read_image(tmp_path / "a.dpx").space, space_named(space))
 
 
-@pytest.mark.parametrize("bits", [1, 2, 4])
-def test_white_may_be_transparent_in_a_grey_png_of_few_bits(tmp_path: Path, bits: int) -> None:
+@pytest.mark.parametrize(
+    ("transfer", "fact"),
+    [
+        ("PAL composite video", "states the transfer 'PAL composite video', which is not read"),
+        ("ADX", "states the transfer 'ADX', which is not read"),
+        ("Unspecified video", "does not state its transfer curve"),
+        ("User defined", "does not state its transfer curve"),
+    ],
+)
+def test_a_dpx_without_a_known_transfer_is_refused_for_what_it_is(tmp_path: Path, transfer: str, fact: str) -> None:
+    by_openimageio(tmp_path / "a.dpx", noise(6, 9, 3, depth=16), **{"dpx:Transfer": transfer})
+    with pytest.raises(InputError, match=rf"a\.dpx is a DPX that {fact}; add `input_space=cineon`"):
+        read_image(tmp_path / "a.dpx")
+
+
+@pytest.mark.parametrize("stated", ["white", "all bits"])
+@pytest.mark.parametrize("bits", [1, 2, 4, 8])
+def test_white_may_be_transparent_in_a_grey_png_of_few_bits(tmp_path: Path, bits: int, stated: str) -> None:
     white, columns = 2**bits - 1, 8 // bits
     rows = bytes([0, white << (8 - bits)])  # no filter; white, and the other columns black
     header = struct.pack(">IIBBBBB", columns, 1, bits, 0, 0, 0, 0)
     png = b"\x89PNG\r\n\x1a\n"
     for name, content in (
         ("IHDR", header),
-        ("tRNS", struct.pack(">H", white)),
+        ("tRNS", struct.pack(">H", white if stated == "white" else 65535)),
         ("IDAT", zlib.compress(rows)),
         ("IEND", b""),
     ):

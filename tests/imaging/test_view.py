@@ -105,3 +105,13 @@ def test_a_few_points_out_of_range_leave_the_rest_of_a_picture_alone() -> None:
     expected = np.tile(plain, (4, 4, 1))
     expected[3, 4] = 65535
     np.testing.assert_array_equal(seen, expected)
+
+
+@pytest.mark.parametrize("white", [(1 / 3, 1 / 3), (0.3127, 0.329)])
+def test_cie_xyz_has_the_white_d65(white: tuple[float, float]) -> None:
+    half_white = np.full((4, 5, 3), (0.4752, 0.5, 0.5445), np.float32)
+    spaces = [linear((1, 0, 0, 1, 0, 0, *white)), space_named("lin_ciexyzd65_scene")]
+    for space in spaces:
+        view = network_view(Image(half_white, space.icc))
+        assert np.ptp(view[0, 0].astype(int)) <= 64
+        assert abs(int(view[0, 0, 1]) - 48192) < 200  # half of the light of white, in sRGB

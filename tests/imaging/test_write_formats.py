@@ -11,12 +11,14 @@ import pytest
 import tifffile
 
 from mattecli.errors import InputError
-from mattecli.imaging.colour import linear
+from mattecli.imaging.colour import linear, same_space, space_named
 from mattecli.imaging.image import Image
 from mattecli.imaging.metadata import Metadata, Windows
 from mattecli.imaging.options import WriteOptions
 from mattecli.imaging.products import LOSSY, depths, parse_products, suffixes
 from mattecli.imaging.read import read_image
+from mattecli.imaging.space import Space
+from mattecli.imaging.view import network_view
 from mattecli.imaging.write import write_alpha, write_image
 from mattecli.imaging.writing.encoding import FORMATS
 from mattecli.imaging.writing.layers import write_layers
@@ -261,3 +263,20 @@ def test_the_values_of_a_cameras_log_stay_as_they_are(tmp_path: Path, suffix: st
     back = read_image(tmp_path / f"a{suffix}")
     assert np.array_equal(back.pixels, log)
     assert back.icc is None
+
+
+@pytest.mark.parametrize("suffix", [".png", ".tif", ".jpg"])
+@pytest.mark.parametrize("name", ["Linear ARRI Wide Gamut 4", "Camera Rec.709"])
+def test_a_named_space_that_is_no_log_is_written_as_srgb(tmp_path: Path, suffix: str, name: str) -> None:
+    picture = Image(np.full((4, 5, 3), (1.5, 0.25, 0.125), np.float32), named_space=name)
+    write_image(tmp_path / f"a{suffix}", picture, options=WriteOptions(bits=8 if suffix == ".jpg" else 16))
+    shown = network_view(picture) / 65535
+    back = read_image(tmp_path / f"a{suffix}")
+    assert back.icc is None or same_space(back.space, Space())
+    assert np.abs(back.pixels / np.iinfo(back.pixels.dtype).max - shown).max() < 0.02
+
+
+def test_floats_above_white_in_a_space_of_their_own_are_written_as_srgb_by_the_tone_rule(tmp_path: Path) -> None:
+    picture = Image(np.full((4, 5, 3), (1.5, 0.25, 0.125), np.float32), space_named("g22_ap1_scene").icc)
+    write_image(tmp_path / "a.png", picture, options=WriteOptions(bits=16))
+    assert np.array_equal(read_image(tmp_path / "a.png").pixels, network_view(picture))

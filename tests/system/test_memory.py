@@ -151,3 +151,12 @@ def test_what_others_hold_is_looked_at_again_for_another_picture(monkeypatch: py
     del done[:]
     ceiling.enforce(110)
     assert done == [65]
+
+
+def test_freed_memory_is_given_back_before_too_little_is_free(monkeypatch: pytest.MonkeyPatch) -> None:
+    kept = [500]
+    monkeypatch.setattr(memory, "free_bytes", lambda: 1000 - sum(kept))
+    monkeypatch.setattr(memory, "give_back_freed_memory", kept.clear)
+    assert memory.free_bytes_for(500) == 500
+    assert memory.free_bytes_for(501) == 1000
+    assert not kept

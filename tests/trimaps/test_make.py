@@ -146,6 +146,15 @@ def test_label_numbers_are_named_as_such() -> None:
         from_values((labels > 0).astype(np.uint16))
 
 
+def test_values_of_8_bits_in_a_file_of_16_are_named_as_such() -> None:
+    told = r"t\.png has 16 bits, but its values are those of 8 bits \(0 to 255\); save it with 8 bits"
+    for values in (drawn(), (drawn() > 200) * np.uint8(255)):
+        with pytest.raises(InputError, match=told):
+            from_values(values.astype(np.uint16), name="t.png")
+    with pytest.raises(InputError, match=told):
+        make_trimap((drawn() > 200).astype(np.uint16) * 255, erode=1, dilate=1, name="t.png")
+
+
 def test_an_all_black_trimap_is_one() -> None:
     assert not from_values(np.zeros((4, 4), np.uint8)).any()
 
@@ -227,6 +236,8 @@ def test_masks_without_an_object_are_refused_by_name() -> None:
         make_trimap(np.eye(4, dtype=np.uint8), erode=1, dilate=1, name="m.png")
     with pytest.raises(InputError, match="nearly black"):
         make_trimap(np.eye(4, dtype=np.float32) / 255, erode=1, dilate=1)
+    with pytest.raises(InputError, match=r"nearly black \(its greatest value is 1 of 65535\); write 65535"):
+        make_trimap(np.eye(4, dtype=np.uint16), erode=1, dilate=1)
 
 
 # --- checking and showing ---------------------------------------------------------------------------------------------

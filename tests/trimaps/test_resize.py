@@ -84,6 +84,57 @@ def test_a_thin_unknown_line_stays_in_a_smaller_size() -> None:
     assert (small[:, 19:] == 255).all()
 
 
+@pytest.mark.parametrize("edge", [300, 301])
+@pytest.mark.parametrize("size", [(300, 200), (1200, 800), (200, 133)])
+def test_a_hard_mask_stays_one_in_any_size(edge: int, size: tuple[int, int]) -> None:
+    mask = np.zeros((400, 600), np.uint8)
+    mask[:, edge:] = 255
+    other, note = resized(mask, size, **NAMES)
+    assert np.unique(other).tolist() == [0, 255]
+    assert note == f"t.png is 600×400 and was brought to {size[0]}×{size[1]}, the size of p.jpg"
+
+
+@pytest.mark.parametrize("times", [23, 40])
+def test_one_pixel_that_differs_makes_a_much_smaller_pixel_unknown(times: int) -> None:
+    full = np.full((20 * times, 30 * times), 255, np.uint8)
+    full[10 * times, 20 * times] = 128
+    assert resized(full, (30, 20), **NAMES)[0][10, 20] == 128
+
+
+@pytest.mark.parametrize(
+    ("data", "display", "proxy_size", "column", "note"),
+    [
+        ((-12, -6, 264, 132), (0, 0, 240, 120), (132, 66), 66, "264×132, the data window"),
+        ((-12, -6, 264, 132), (0, 0, 240, 120), (120, 60), 60, "240×120, the display window"),
+        ((-12, -7, 265, 134), (0, 0, 240, 120), (133, 67), 66, "265×134, the data window"),
+        ((-2, -2, 484, 484), (0, 0, 480, 480), (121, 121), 60, "484×484, the data window"),
+    ],
+)
+def test_a_proxy_comes_to_the_window_that_it_is_a_copy_of(
+    tmp_path: Path,
+    data: tuple[int, int, int, int],
+    display: tuple[int, int, int, int],
+    proxy_size: tuple[int, int],
+    column: int,
+    note: str,
+) -> None:
+    plate = Image(
+        np.full((data[3], data[2], 3), 0.2, np.float32), linear().icc, metadata=Metadata(windows=Windows(data, display))
+    )
+    write_image(tmp_path / "g.exr", plate)
+    trimap = np.zeros(proxy_size[::-1], np.uint8)
+    trimap[:, column:] = 255
+    trimap[:, column] = 128
+    write(tmp_path / "t.png", trimap)
+    notes: list[str] = []
+    found = read_pair(tmp_path / "g.exr", tmp_path / "t.png", resize=True, on_note=notes.append).trimap
+    assert notes[0].startswith(f"{tmp_path}/t.png is {proxy_size[0]}×{proxy_size[1]} and was brought to {note} of ")
+    window = data if "data" in note else display
+    scale = window[2] / proxy_size[0]
+    middle = scale * (column + 0.5) + window[0] - data[0] - 0.5
+    assert abs(np.flatnonzero(found[data[3] // 2] == 128).mean() - middle) <= scale
+
+
 def test_a_proxy_of_the_display_window_comes_to_its_place_in_an_overscan_plate(tmp_path: Path) -> None:
     windows = Windows((-8, -4, 96, 56), (0, 0, 80, 48))
     plate = Image(np.full((56, 96, 3), 0.2, np.float32), linear().icc, metadata=Metadata(windows=windows))

@@ -65,7 +65,7 @@ def make(chromaticities: Sequence[float], curve: Curve, name: str) -> bytes:
 
     `curve` is a `Power` or a `Table`.
     """
-    return _assemble(chromaticities, _curve_bytes(curve), name)
+    return _assemble(adaptation_from(chromaticities), adapted(chromaticities), _curve_bytes(curve), name)
 
 
 def grey_as_rgb(icc: bytes) -> bytes | None:
@@ -75,25 +75,47 @@ def grey_as_rgb(icc: bytes) -> bytes | None:
         _curve(raw)
     except (KeyError, ValueError, IndexError, struct.error):
         return None
-    return _assemble(REC709, raw, "Grey as RGB")
+    return _assemble(adaptation_from(REC709), adapted(REC709), raw, "Grey as RGB")
 
 
 def are_chromaticities(numbers: Sequence[float]) -> bool:
-    """Whether eight numbers can be x and y of red, green, blue and white: three primaries that are not on a line."""
-    points = np.array(numbers, float).reshape(4, 2)
-    if not np.isfinite(points).all() or (np.abs(points[:, 1]) < _SMALLEST).any():
+    """Whether eight numbers can be x and y of red, green, blue and white.
+
+    The primaries are not on a line, and the white is not on a line with two of them.
+    """
+    points = np.array(numbers, float)
+    if not np.isfinite(points).all() or abs(points[7]) < _SMALLEST:
         return False
-    red, green, blue, _ = points
-    area = (green[0] - red[0]) * (blue[1] - red[1]) - (green[1] - red[1]) * (blue[0] - red[0])
-    return bool(abs(area) > _SMALLEST)
+    primaries, white = _columns(points)
+    if abs(float(np.linalg.det(primaries))) < _SMALLEST:
+        return False
+    return bool((np.abs(np.linalg.solve(primaries, white)) > _SMALLEST).all())
+
+
+def is_xyz(chromaticities: Sequence[float]) -> bool:
+    """Whether the values are CIE XYZ: its axes as primaries, with the white E or D65.
+
+    E is what OpenEXR's documentation gives for XYZ. It makes the matrix to XYZ one that changes nothing, and is not the
+    white of the scene.
+    """
+    white = chromaticities[6:]
+    return bool(
+        np.allclose(chromaticities[:6], _XYZ, atol=0.001)
+        and (np.allclose(white, 1 / 3, atol=0.001) or np.allclose(white, REC709[6:], atol=0.001))
+    )
 
 
 def to_xyz(chromaticities: Sequence[float]) -> Matrix:
     """The matrix from light to XYZ under the white that is given, which has Y = 1."""
+    primaries, white = _columns(chromaticities)
+    return np.asarray(primaries * np.linalg.solve(primaries, white / white[1]))
+
+
+def _columns(chromaticities: Sequence[float] | Matrix) -> tuple[Matrix, Matrix]:
+    """x, y and z of the primaries as columns, and of the white."""
     x, y = np.array(chromaticities[0::2], float), np.array(chromaticities[1::2], float)
-    columns = np.stack([x / y, np.ones(4), (1 - x - y) / y])
-    primaries, white = columns[:, :3], columns[:, 3]
-    return np.asarray(primaries * np.linalg.solve(primaries, white))
+    columns = np.stack([x, y, 1 - x - y])
+    return columns[:, :3], columns[:, 3]
 
 
 def adapted(chromaticities: Sequence[float]) -> Matrix:
@@ -182,8 +204,7 @@ def _code_points(tags: dict[bytes, bytes]) -> tuple[int, int, int, int] | None:
     return primaries, transfer, matrix, full
 
 
-def _assemble(chromaticities: Sequence[float], curve: bytes, name: str) -> bytes:
-    chad, columns = adaptation_from(chromaticities), adapted(chromaticities)
+def _assemble(chad: Matrix, columns: Matrix, curve: bytes, name: str) -> bytes:
     tags = [
         ((b"desc",), _text(name)),
         ((b"cprt",), _text("No copyright, use freely")),
@@ -207,7 +228,8 @@ def _assemble(chromaticities: Sequence[float], curve: bytes, name: str) -> bytes
 
 
 _COLUMNS = (b"rXYZ", b"gXYZ", b"bXYZ")
-_SMALLEST = 1e-6  # of y and of the primaries' triangle
+_SMALLEST = 1e-6  # of the white's y, of the primaries' determinant and of their shares in the white
+_XYZ = (1.0, 0.0, 0.0, 1.0, 0.0, 0.0)  # x and y of the axes of CIE XYZ
 _DATE = (2000, 1, 1, 0, 0, 0)  # instead of the current time
 
 
@@ -238,3 +260,5 @@ SRGB_PROFILE = make(REC709, SRGB_CURVE, "sRGB")
 P3_PROFILE = make(P3, SRGB_CURVE, "Display P3")
 ADOBE_PROFILE = make(ADOBE, Power(563 / 256), "Compatible with Adobe RGB (1998)")
 PROPHOTO_PROFILE = make(PROPHOTO, Power(1.8, 1.0, 0.0, 1 / 16, 1 / 32), "ProPhoto RGB")  # ISO 22028-2
+# CIE XYZ of a scene whose white is D65, as OpenColorIO's lin_ciexyzd65_scene
+XYZ_PROFILE = _assemble(adaptation_from(REC709), adaptation_from(REC709), _curve_bytes(Power(1.0)), "CIE XYZ, D65")

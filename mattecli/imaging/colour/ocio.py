@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import os
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
@@ -11,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mattecli.errors import UsageError
+from mattecli.imaging.space import CICP
 
 if TYPE_CHECKING:
     import OpenImageIO as oiio  # noqa: N813 - its own examples call it so
@@ -31,11 +33,30 @@ def checked(name: str) -> str:
     raise UsageError(f"{name!r} is not a colour space of {_shown()}; name one such as {few}, or auto, srgb, linear")
 
 
-def chromaticities(name: str) -> tuple[float, ...] | None:
-    """The chromaticities (red, green, blue, white) of a linear colour space; None where they are not known."""
+@dataclass(frozen=True)
+class Facts:
+    """What is known of a colour space: the code points of ITU-T H.273, the chromaticities (red, green, blue, white).
+
+    `gamma` is 1 for light; None where the curve is not a power. `srgb_curve` says whether it is that of sRGB.
+    """
+
+    cicp: CICP | None
+    chromaticities: tuple[float, ...] | None
+    gamma: float | None
+    srgb_curve: bool
+
+
+def facts(name: str) -> Facts:
+    """What the configuration knows of a colour space."""
     config = _config(_source())
-    found = config.get_chromaticities(name) if config.isColorSpaceLinear(name) else None
-    return tuple(map(float, found)) if found else None
+    cicp, found = config.get_cicp(name), config.get_chromaticities(name)
+    gamma = 1.0 if config.isColorSpaceLinear(name) else float(config.get_transfer_function_gamma(name))
+    return Facts(
+        None if cicp is None else (cicp[0], cicp[1], cicp[2], cicp[3]),
+        tuple(map(float, found)) if found else None,
+        gamma if gamma > 0 else None,
+        str(config.get_color_interop_id(name)).startswith("srgb"),
+    )
 
 
 def convert(values: NDArray[np.float32], source: str | None, target: str | None) -> NDArray[np.float32]:

@@ -7,15 +7,16 @@ from dataclasses import replace
 
 import numpy as np
 
-from mattecli.errors import InputError
+from mattecli.errors import InputError, UsageError
 from mattecli.imaging.colour import icc, ocio
-from mattecli.imaging.colour.curves import LINEAR, Curve, Power
+from mattecli.imaging.colour.curves import LINEAR, SRGB_CURVE, Curve, Power
 from mattecli.imaging.colour.encodings import CINEON, HLG, PQ, PRIMARIES, MatrixEncoding, curve_of, encoding_of
 from mattecli.imaging.colour.lcms import same_profile, space, usable
 from mattecli.imaging.space import SRGB, ColourTags, Space
 
 _SAME_LIGHT = 0.002  # two encodings whose light differs by less are the same, with rounded profiles
 _SRGB_GAMMA = (0.45, 0.46)  # PNG's gAMA of sRGB, 1/2.2 = 0.45455, as encoders round it
+_FAR_ABOVE_WHITE = 4  # the logs of cameras end at 12 and more, other curves at about 1
 _RAW_FLOATS = ("npy", "numpy")  # floats of these are not scene-linear by convention
 
 
@@ -27,7 +28,7 @@ def space_of(tags: ColourTags, *, floating: bool, format: str, input_space: str 
     EXIF's interoperability index; OpenEXR's name and chromaticities. Without any of them floats are linear light with
     sRGB's primaries (except .npy), and integers sRGB. Chromaticities that span no colours count as none.
 
-    Raises UsageError for an unknown `input_space`, and InputError for a DPX that does not state its transfer.
+    Raises UsageError for an unknown `input_space`, and InputError for a DPX whose transfer is not stated or not known.
     """
     if input_space.lower() != "auto":
         return space_named(input_space)
@@ -41,9 +42,11 @@ def space_of(tags: ColourTags, *, floating: bool, format: str, input_space: str 
     if format.lower() == "cineon":
         return space_named("cineon")
     if format.lower() == "dpx":
+        known = f"states the transfer {tags.name!r}, which is not read"
+        fact = known if tags.name else "does not state its transfer curve"
         raise InputError(
-            "it is a DPX that does not state its transfer curve; add `input_space=cineon` for scanned film, or srgb, "
-            "linear, or the name of a camera's log"
+            f"it is a DPX that {fact}; add `input_space=cineon` for scanned film, or srgb, linear, or the name of a "
+            "camera's log"
         )
     return linear() if floating and format.lower() not in _RAW_FLOATS else SRGB
 
@@ -57,19 +60,44 @@ def space_named(name: str) -> Space:
     if own is not None:
         return own
     known = ocio.checked(name)
-    primaries = ocio.chromaticities(known)
-    return Space(name=known) if primaries is None else linear(primaries)
+    return _by_facts(known, ocio.facts(known)) or Space(name=known)
+
+
+def _by_facts(name: str, known: ocio.Facts) -> Space | None:
+    """The code points of PQ and HLG, or a profile of curve and primaries; None where these are not known."""
+    if known.cicp is not None and known.cicp[1] in (PQ, HLG):
+        return Space(cicp=known.cicp)
+    if known.chromaticities is None or not icc.are_chromaticities(known.chromaticities):
+        return None
+    if known.gamma == 1:
+        return linear(known.chromaticities)
+    if known.gamma is None and not known.srgb_curve:
+        return None
+    curve = SRGB_CURVE if known.gamma is None else Power(round(known.gamma * 65536) / 65536)  # as a profile holds it
+    stated = Space(icc.make(known.chromaticities, curve, name))
+    return SRGB if same_space(stated, SRGB) else stated
 
 
 def linear(chromaticities: Sequence[float] = icc.REC709) -> Space:
     """Linear light with these chromaticities: x and y of red, green, blue and white."""
-    return Space(icc.make(chromaticities, LINEAR, "Linear light"))
+    return Space(icc.XYZ_PROFILE if icc.is_xyz(chromaticities) else icc.make(chromaticities, LINEAR, "Linear light"))
 
 
 def is_linear(space: Space) -> bool:
     """Whether the values of this space are light."""
     encoding = encoding_of(space)
     return isinstance(encoding, MatrixEncoding) and encoding.linear
+
+
+def is_log(space: Space) -> bool:
+    """Whether the values are those of a camera's log or of film's density: full scale is light far above white.
+
+    No profile states such a curve.
+    """
+    if space.name is None:
+        return False
+    white = encoding_of(space).to_light(np.ones((1, 1, 3), np.float32))
+    return bool(white.min() > _FAR_ABOVE_WHITE)
 
 
 def is_hdr(space: Space) -> bool:
@@ -168,14 +196,20 @@ def _by_name(tags: ColourTags) -> Space | None:
         return None
     try:
         return space_named(_TRANSFERS.get(name.lower(), name))
-    except ValueError:  # a name of somebody else's configuration
+    except UsageError:  # a name of somebody else's configuration
         return None
 
 
-# OpenImageIO's words for the transfers of DPX and others.
+# OpenImageIO's words for the transfers of DPX (SMPTE ST 268) and others. The curve of ITU-R BT.709 is also that of
+# SMPTE 274M, ITU-R BT.601 and SMPTE 170M, which is NTSC's; it counts as sRGB's, as with the code points of H.273.
 _TRANSFERS = {
     "kodaklog": "cineon",
+    "printing density": "cineon",
     "rec709": "srgb",
+    "smpte 274m": "srgb",
+    "itu-r 601-5 system b or g": "srgb",
+    "itu-r 601-5 system m": "srgb",
+    "ntsc composite video": "srgb",
     "scene_linear": "linear",
     "lin_srgb": "linear",
     "lin_rec709": "linear",

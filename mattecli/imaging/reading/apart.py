@@ -160,12 +160,14 @@ def _completed(header: Header, form: Format, reply: Reply) -> Header:
 
 
 def _transfer(reply: Reply) -> str | None:
-    """What a DPX says of its curve: OpenImageIO's name of a space, or printing density, for which it has none."""
-    said = {key: reply.attributes.get(key, ("", None))[1] for key in ("oiio:ColorSpace", "dpx:Transfer")}
-    if said["dpx:Transfer"] == "Printing density":
-        return "KodakLog"
-    name = said["oiio:ColorSpace"]
-    return name if isinstance(name, str) else None
+    """What a DPX says of its curve: OpenImageIO's name of a space, or the name of a transfer for which it has none."""
+    name, transfer = (reply.attributes.get(key, ("", None))[1] for key in ("oiio:ColorSpace", "dpx:Transfer"))
+    if isinstance(name, str):
+        return name
+    return transfer if isinstance(transfer, str) and transfer.lower() not in _NO_TRANSFER else None
+
+
+_NO_TRANSFER = ("user defined", "unspecified video", "undefined")  # what a DPX has that does not state its curve
 
 
 def _arranged(pixels: NDArray[Any], header: Header) -> tuple[NDArray[Any], tuple[str, ...]]:

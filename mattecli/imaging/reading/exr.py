@@ -110,28 +110,39 @@ def layers(parts: list[Part]) -> list[str]:
 
 
 def _choose(parts: list[Part], layer: str | None) -> tuple[int, list[str]] | None:
-    """The number of a part and the names of its channels, colours first."""
+    """The number of a part and the names of its channels, colours first.
+
+    Where no channel is red, an A without colours counts as a matte.
+    """
+    found = _find(parts, layer, matte=False)
+    red = any(channel.rpartition(".")[2].lower() in ("r", "red") for part in parts for channel in part.channels)
+    return found if found or red else _find(parts, layer, matte=True)
+
+
+def _find(parts: list[Part], layer: str | None, *, matte: bool) -> tuple[int, list[str]] | None:
     for number, part in enumerate(parts):
         if layer is None or (part.name == layer and len(parts) > 1):
             prefixes = ["", *(f"{part.name}." * bool(part.name),)] if layer is None else ["", f"{layer}."]
             for prefix in prefixes:
-                if channels := _colours(part, prefix):
+                if channels := _channels(part, prefix, matte=matte):
                     return number, channels
     if layer is None:
         return None
     for number, part in enumerate(parts):
         for prefix in (f"{layer}.", f"{part.name}.{layer}."):
-            if channels := _colours(part, prefix):
+            if channels := _channels(part, prefix, matte=matte):
                 return number, channels
     return None
 
 
-def _colours(part: Part, prefix: str) -> list[str]:
-    """The channels R, G, B, or else Y or the only one, and A where it is there, below a prefix."""
+def _channels(part: Part, prefix: str, *, matte: bool) -> list[str]:
+    """The channels R, G, B, or else Y or the only one, and A where it is there, below a prefix; or A as a matte."""
     own = {channel[len(prefix) :].lower(): channel for channel in part.channels if channel.startswith(prefix)}
     for wanted in (("r", "g", "b"), ("red", "green", "blue"), ("x", "y", "z")):
         if all(short in own for short in wanted):
             return [own[short] for short in wanted] + [own[a] for a in ("a", "alpha") if a in own][:1]
+    if matte:
+        return [own[a] for a in ("a", "alpha") if a in own][:1]
     grey = [own[short] for short in ("y", "v") if short in own and "ry" not in own]
     if not grey and len(own) == 1 and "." not in next(iter(own)):
         grey = list(own.values())

@@ -37,7 +37,7 @@ def check_room(needed: int, width: int, height: int, name: str, options: ReadOpt
 
     Otherwise the system could kill the process, which nothing can catch.
     """
-    free = memory.free_bytes()
+    free = memory.free_bytes_for(needed)
     if options.max_memory is not None and needed > options.max_memory:
         raise DeviceError(
             f"{name} has {width}×{height} pixels; reading it takes about {memory.show_bytes(needed)}, and "

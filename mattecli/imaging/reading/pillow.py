@@ -49,9 +49,10 @@ def read_with_pillow(form: Format, handle: BinaryIO, name: str, options: ReadOpt
     check_room(2 * picture.width * picture.height * 4, picture.width, picture.height, name, options)
     size = picture.size
     picture.load()
-    if chunks and chunks.colour == 0 and chunks.bits < 8 and chunks.clear_value is not None:
+    if chunks and chunks.clear_value is not None:
         # Pillow scales grey of fewer bits to 8, and leaves the value that is transparent as it is stored.
-        picture.info["transparency"] = chunks.clear_value[0] * 255 // (2**chunks.bits - 1)
+        clear = tuple(value * 255 // (2**chunks.bits - 1) for value in chunks.clear_value)
+        picture.info["transparency"] = clear if len(clear) == 3 else clear[0]
     if picture.size != size:
         raise ValueError("its header and its content differ in size")
     plain, tags, more = _plain(picture, tags)

@@ -80,7 +80,8 @@ class Chunks:
         block = self.blocks.get(b"tRNS")
         if block is None or self.colour not in (0, 2) or len(block) < 2 * _SAMPLES[self.colour]:
             return None
-        return struct.unpack(f">{_SAMPLES[self.colour]}H", block[: 2 * _SAMPLES[self.colour]])
+        values = struct.unpack(f">{_SAMPLES[self.colour]}H", block[: 2 * _SAMPLES[self.colour]])
+        return tuple(value & (2**self.bits - 1) for value in values)  # the other bits mean nothing
 
     def header(self) -> Header:
         """What a PNG of 16 bits decodes to."""

@@ -1,8 +1,8 @@
 """Brings a picture to what a file format can hold.
 
-Its space is kept where the format can state it, and the values of a camera's log in formats of integers that have
-profiles. Otherwise the picture is converted: to linear light for OpenEXR and floats, and to sRGB, by the tone rule of
-`colour.tone`, for formats of integers.
+Its space is kept where the format can state it, and so are the values of a log (`is_log`) in formats of integers that
+have profiles. Otherwise the picture is converted: to linear light for OpenEXR and floats, and to sRGB, by the tone rule
+of `colour.tone`, for formats of integers.
 """
 
 from __future__ import annotations
@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mattecli.imaging.colour import chromaticities, convert, is_linear, linear, same_space
+from mattecli.imaging.colour import chromaticities, convert, is_linear, is_log, linear, same_space
 from mattecli.imaging.image import Image, to_depth
 from mattecli.imaging.metadata import Metadata, for_pixels
-from mattecli.imaging.pixels import check_range
+from mattecli.imaging.pixels import beyond_white, check_range
 from mattecli.imaging.space import SRGB, Space
 from mattecli.imaging.view import network_view
 
@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 def fitted(picture: Image, form: Format, depth: int, *, keep: bool) -> Image:
     """The picture as it goes into the file: its depth in bits, its colours and its metadata, without it unless `keep`.
 
-    Grey pictures are data, and their values stay. Raises InputError for floats outside of [0, 1] that are not light,
-    where the file holds integers.
+    Grey pictures are data, and their values stay. Raises InputError for floats of sRGB outside of [0, 1], where the
+    file holds integers.
     """
     if picture.pixels.ndim == 3:
         picture = _with_space(picture, form, depth)
@@ -50,10 +50,11 @@ def _needs_srgb(picture: Image, form: Format, depth: int) -> bool:
         return True
     if depth == 32:
         return False
-    if picture.depth == 32 and is_linear(picture.space):
-        return True
-    # The values of a camera's log are those that its owner works with; no profile could state them.
-    return picture.named_space is None and picture.cicp is not None and not (form.code_points and depth == 16)
+    if picture.named_space is not None:
+        return not is_log(picture.space)  # its values are those that its owner works with
+    if picture.cicp is not None:
+        return not (form.code_points and depth == 16)
+    return picture.depth == 32 and (is_linear(picture.space) or beyond_white(picture.pixels))
 
 
 def _with_space(picture: Image, form: Format, depth: int) -> Image:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 _XMP, _IPTC = 700, 33723  # the tags
 _BYTES, _UNDEFINED = 1, 7  # types of values
-_LARGEST = 2**32 - 2**26  # bytes of pixels in a classic TIFF, with room for the rest
+_LARGEST = 2**32 - 2**26  # bytes of pixels and tags in a classic TIFF, with room for the rest
 _BELOW = (exif_blocks.EXIF_DIRECTORY, exif_blocks.GPS_DIRECTORY)
 _HIGHEST_DPI = 2**32 / 10_000  # tifffile states a resolution as a fraction of two numbers of 32 bits
 
@@ -33,22 +33,22 @@ def save_tiff(
     """Write a TIFF with straight alpha. The handle must be readable too, and at its start.
 
     The file has the byte order of the EXIF block, in which some makers' notes are written. Floats without a profile
-    get that of sRGB, because other programs take them for linear. Pictures of 4 GB and more become BigTIFF, without the
-    directories of EXIF and GPS, whose form is another there. `tags` are further ones, as tifffile takes them.
+    get that of sRGB, because other programs take them for linear. Files of 4 GB and more become BigTIFF. `tags` are
+    further ones, as tifffile takes them.
     """
     pixels, metadata = image.pixels, image.metadata
-    big = pixels.nbytes > _LARGEST
     grey = pixels.ndim == 2
     icc = _srgb_profile() if not grey and pixels.dtype.kind == "f" and image.icc is None else image.icc
     tags = list(tags)
-    below = None
-    if metadata.exif:
-        described, below = exif_blocks.tiff_tags(metadata.exif)
-        tags += [tag for tag in described if not big or tag[0] + 1 not in _BELOW]
     if metadata.xmp:
         tags.append((_XMP, _BYTES, len(metadata.xmp), metadata.xmp, True))
     if metadata.iptc:
         tags.append((_IPTC, _UNDEFINED, len(metadata.iptc), metadata.iptc, True))
+    big = pixels.nbytes + sum(len(tag[3]) for tag in tags) + len(metadata.exif or b"") > _LARGEST
+    below = None
+    if metadata.exif:
+        described, below = exif_blocks.tiff_tags(metadata.exif, big=big)
+        tags += described
     resolution = image.resolution if image.resolution and max(image.resolution) < _HIGHEST_DPI else None
     tifffile.imwrite(
         handle,
@@ -67,8 +67,8 @@ def save_tiff(
         software=False,
         extratags=tags,
     )
-    if below is not None and not big:
-        _append(handle, below)
+    if below is not None:
+        _append(handle, below, big=big)
 
 
 @lru_cache(maxsize=1)
@@ -79,7 +79,7 @@ def _srgb_profile() -> bytes:
     return bytes(profile)
 
 
-def _append(handle: BinaryIO, below: Any) -> None:
+def _append(handle: BinaryIO, below: Any, *, big: bool) -> None:
     """Put the directories of EXIF and GPS at the end of the file, and their places into the entries for them."""
     handle.seek(0)
     with tifffile.TiffFile(handle) as tiff:
@@ -91,5 +91,5 @@ def _append(handle: BinaryIO, below: Any) -> None:
         end += handle.write(b"\0" * (end % 2))
         handle.write(below(tag, end))
         handle.seek(entry)
-        handle.write(struct.pack(order + "HHII", tag, 4, 1, end))
+        handle.write(exif_blocks.pointer(tag, end, order, big=big))
     handle.seek(0, 2)
