@@ -70,7 +70,7 @@ class Alphas:
         keys = set()
         for job in jobs:
             if job.making is not None:
-                job.making.words()
+                job.making.words()  # raises for the model, which concerns all jobs and not this one
             with suppress(InputError):
                 keys.update(self._keys_of(job))
         return keys

@@ -472,14 +472,14 @@ def test_a_validation_is_logged_after_what_it_stands_for(tmp_path: Path, monkeyp
     run(toy_config(tmp_path), validation=validation)
     validation.asked = False
     with monkeypatch.context() as patched:
-        patched.setattr(loop, "save_weights", full)
+        patched.setattr(loop, "save_weights", no_space)
         with pytest.raises(InputError, match="no space"):
             run(toy_config(tmp_path), validation=validation, resume=True)
     assert run(toy_config(tmp_path), validation=validation, resume=True)[0] == "finished"
     assert (tmp_path / "best.safetensors").exists()
 
 
-def full(*_: Any, **__: Any) -> None:
+def no_space(*_: Any, **__: Any) -> None:
     raise InputError("no space")
 
 
