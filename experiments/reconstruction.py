@@ -1,11 +1,13 @@
 """The paper's toy experiment: the same small encoder-decoder, with each pair of operators, reconstructs its input.
 
-    python experiments/reconstruction.py [--seeds 3] [--steps 300] [--data FILE] [--plot FILE.png] [--only NAME …]
+    python experiments/reconstruction.py [--seeds 3] [--steps 300] [--widths 16 16] [--middle 16] [--lr 3e-3]
+        [--data FILE] [--plot FILE.png] [--keep DIR] [--only NAME …]
 
-The network halves a grey picture twice and doubles it twice. It has no shortcuts except what an operator passes on
-(places, indices, kernels). The pictures are shapes, letters and textures made here (32×32); `--data` takes the file
-`train-images-idx3-ubyte.gz` of Fashion-MNIST. The table has mean ± standard deviation of each figure over the seeds, on
-pictures that were not trained on. A seed sets weights, pictures and their order, and is the same for all operators.
+The network halves a grey picture once for each of the widths and doubles it as often. It has no shortcuts except what
+an operator passes on (places, indices, kernels). The pictures are shapes, letters and textures made here (32×32);
+`--data` takes the file `train-images-idx3-ubyte.gz` of Fashion-MNIST. The table has mean ± standard deviation of each
+figure over the seeds, on pictures that were not trained on. A seed sets weights, pictures and their order, and is the
+same for all operators. `--keep` saves each network before and after training, for toy_kernels.py.
 """
 
 from __future__ import annotations
@@ -15,6 +17,8 @@ import gzip
 import math
 import statistics
 import time
+from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
 
@@ -33,17 +37,19 @@ TRAINED, TESTED = 2048, 512
 
 
 class Autoencoder(nn.Module):
-    """Convolutions of one width around two pairs of down- and upsampling."""
+    """Convolutions around pairs of down- and upsampling, one pair for each of `widths` (channels)."""
 
-    def __init__(self, pair: str, channels: int = 16) -> None:
+    def __init__(self, pair: str, widths: Sequence[int] = (16, 16), middle: int = 16) -> None:
         super().__init__()
-        self.encoder = nn.ModuleList([layer(1, channels), layer(channels, channels)])
-        self.pairs = nn.ModuleList([PAIRS[pair](channels) for _ in range(2)])
-        self.middle = layer(channels, channels)
-        self.decoder = nn.ModuleList([layer(channels, channels), nn.Conv2d(channels, 1, 3, padding=1)])
+        last = widths[-1]
+        self.encoder = nn.ModuleList(layer(before, width) for before, width in pairwise([1, *widths]))
+        self.pairs = nn.ModuleList(PAIRS[pair](width) for width in widths)
+        self.middle = layer(last, last) if middle == last else nn.Sequential(layer(last, middle), layer(middle, last))
+        self.decoder = nn.ModuleList(layer(width, after) for width, after in pairwise(reversed(widths)))
+        self.decoder.append(nn.Conv2d(widths[0], 1, 3, padding=1))
 
     def forward(self, x: Tensor) -> Tensor:
-        """(B, 1, H, W), H and W multiples of 4."""
+        """(B, 1, H, W), H and W multiples of 2 to the number of pairs."""
         kept = []
         for convolve, pair in zip(self.encoder, self.pairs, strict=True):
             x, state = pair.down(convolve(x))
@@ -116,17 +122,23 @@ class Figures(NamedTuple):
     seconds: float
 
 
-def run(pair: str, seed: int, steps: int, data: Tensor) -> tuple[Figures, int]:
+def divided(data: Tensor, seed: int) -> tuple[Tensor, Tensor]:
+    """The pictures to train on and those to test on."""
+    order = torch.randperm(len(data), generator=torch.Generator().manual_seed(seed))
+    return data[order[TESTED : TESTED + TRAINED]], data[order[:TESTED]]
+
+
+def run(pair: str, seed: int, options: argparse.Namespace, data: Tensor) -> tuple[Figures, int]:
     """Train with one seed. Gives the figures on pictures left out, and the number of parameters of the operators."""
     torch.manual_seed(seed)
-    network = Autoencoder(pair)
-    order = torch.randperm(len(data), generator=torch.Generator().manual_seed(seed))
-    tested, trained = data[order[:TESTED]], data[order[TESTED : TESTED + TRAINED]]
-    optimizer = torch.optim.Adam(network.parameters(), lr=3e-3)
-    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
+    network = Autoencoder(pair, options.widths, options.middle)
+    keep(options, network, pair, seed, "before")
+    trained, tested = divided(data, seed)
+    optimizer = torch.optim.Adam(network.parameters(), lr=options.lr)
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, options.steps)
     generator = torch.Generator().manual_seed(seed)
     started = time.perf_counter()
-    for _ in range(steps):
+    for _ in range(options.steps):
         x = trained[torch.randint(len(trained), (16,), generator=generator)]
         loss = (network(x) - x).abs().mean()
         optimizer.zero_grad()
@@ -134,6 +146,7 @@ def run(pair: str, seed: int, steps: int, data: Tensor) -> tuple[Figures, int]:
         optimizer.step()
         schedule.step()
     seconds = time.perf_counter() - started
+    keep(options, network, pair, seed, "after")
     network.eval()
     with torch.no_grad():
         found = torch.cat([network(part) for part in tested.split(64)]).clamp(0, 1)
@@ -142,6 +155,22 @@ def run(pair: str, seed: int, steps: int, data: Tensor) -> tuple[Figures, int]:
     psnr = float((-10 * torch.log10(squares.clamp(min=1e-10))).mean())
     mae = float((found - tested).abs().mean())
     return Figures(psnr, ssim(found, tested), float(squares.mean()), mae, seconds), parameters
+
+
+def keep(options: argparse.Namespace, network: Autoencoder, pair: str, seed: int, when: str) -> None:
+    """Save a network to the folder of --keep."""
+    if options.keep:
+        options.keep.mkdir(parents=True, exist_ok=True)
+        kept = {"widths": options.widths, "middle": options.middle, "state": network.state_dict()}
+        torch.save(kept, options.keep / f"{pair}, {seed}, {when}.pt")
+
+
+def load(folder: Path, pair: str, seed: int, when: str) -> Autoencoder:
+    """A network that `keep` saved, ready to be evaluated."""
+    kept = torch.load(folder / f"{pair}, {seed}, {when}.pt")
+    network = Autoencoder(pair, kept["widths"], kept["middle"])
+    network.load_state_dict(kept["state"])
+    return network.eval()
 
 
 def ssim(a: Tensor, b: Tensor) -> float:
@@ -183,6 +212,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--steps", type=int, default=300)
+    parser.add_argument("--widths", type=int, nargs="+", default=[16, 16], help="channels at each level")
+    parser.add_argument("--middle", type=int, default=16, help="channels at the smallest size")
+    parser.add_argument("--lr", type=float, default=3e-3)
+    parser.add_argument("--keep", type=Path, metavar="DIR")
     parser.add_argument("--data", type=Path)
     parser.add_argument("--plot", type=Path)
     parser.add_argument("--only", nargs="+", choices=PAIRS, default=list(PAIRS), metavar="NAME")
@@ -192,7 +225,7 @@ def main() -> None:
     print("|---|---:|---:|---:|---:|---:|---:|")
     results = {}
     for name in options.only:
-        runs = [run(name, seed, options.steps, data) for seed in range(options.seeds)]
+        runs = [run(name, seed, options, data) for seed in range(options.seeds)]
         figures = results[name] = [one for one, _ in runs]
         print(
             f"| {name} | {show([f.psnr for f in figures], 2)} | {show([f.ssim for f in figures], 4)} "

@@ -6,6 +6,7 @@ doubles a map of the halved size.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -13,18 +14,19 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from mattecli.ops import A2UDownsample, A2UUpsample, KernelPredictor, reassemble_up
+from mattecli.ops.kernels import UP_NORM, Norm
 
 
 class Interpolation(nn.Module):
-    """Max-pooling and nearest, or mean-pooling and bilinear interpolation."""
+    """Pooling by `pool`, and interpolation of a `mode` of PyTorch's."""
 
-    def __init__(self, mode: str) -> None:
+    def __init__(self, pool: Callable[[Tensor, int], Tensor], mode: str) -> None:
         super().__init__()
-        self.mode = mode
+        self.pool, self.mode = pool, mode
 
     def down(self, x: Tensor) -> tuple[Tensor, Any]:
         """The largest or the mean of 2×2 pixels."""
-        return (F.max_pool2d if self.mode == "nearest" else F.avg_pool2d)(x, 2), None
+        return self.pool(x, 2), None
 
     def up(self, f: Tensor, _: Any) -> Tensor:
         """Interpolated."""
@@ -121,13 +123,13 @@ class HolisticIndex(nn.Module):
 
 
 class A2U(nn.Module):
-    """The operator of this project. `settings` are those of its `KernelPredictor`."""
+    """The operator of this project. `settings` are those of its `KernelPredictor`, `norm` that of its up kernels."""
 
-    def __init__(self, channels: int, **settings: Any) -> None:
+    def __init__(self, channels: int, *, norm: Norm = UP_NORM, **settings: Any) -> None:
         super().__init__()
         self.predict = KernelPredictor(channels, **settings)
         groups = settings.get("groups", 1)
-        self.halve, self.enlarge = A2UDownsample(groups=groups), A2UUpsample(groups=groups)
+        self.halve, self.enlarge = A2UDownsample(groups=groups), A2UUpsample(groups=groups, norm=norm)
 
     def down(self, x: Tensor) -> tuple[Tensor, Any]:
         """By kernels predicted from the map, which `up` uses too."""
@@ -139,10 +141,22 @@ class A2U(nn.Module):
         return self.enlarge(f, kept)
 
 
+class A2UUp(A2U):
+    """Max-pooling, and the operator's upsampling by kernels of the map that was pooled."""
+
+    def __init__(self, channels: int, **settings: Any) -> None:
+        super().__init__(channels, down=1, **settings)  # one number instead of a down kernel, which nothing reads
+
+    def down(self, x: Tensor) -> tuple[Tensor, Any]:
+        """The largest of 2×2 pixels, and the kernels."""
+        return F.max_pool2d(x, 2), self.predict(x)
+
+
 STATIC: dict[str, Any] = {"u": "static", "v": "static", "p": "static"}
 PAIRS = {
-    "max-pool, nearest": lambda _: Interpolation("nearest"),
-    "mean-pool, bilinear": lambda _: Interpolation("bilinear"),
+    "max-pool, nearest": lambda _: Interpolation(F.max_pool2d, "nearest"),
+    "max-pool, bilinear": lambda _: Interpolation(F.max_pool2d, "bilinear"),
+    "mean-pool, bilinear": lambda _: Interpolation(F.avg_pool2d, "bilinear"),
     "transposed convolution": TransposedConvolution,
     "pixel shuffle": PixelShuffle,
     "max-unpool": lambda _: Unpooling(),
@@ -154,4 +168,8 @@ PAIRS = {
     "A2U, hybrid (P static)": lambda channels: A2U(channels, p="static"),
     "A2U, first order": lambda channels: A2U(channels, order=1),
     "A2U, 4 groups": lambda channels: A2U(channels, groups=4),
+    "A2U, softmax up": lambda channels: A2U(channels, norm="softmax"),
+    "max-pool, A2U": A2UUp,
+    "max-pool, A2U channel-wise": lambda channels: A2UUp(channels, shared=False),
+    "max-pool, A2U softmax up": lambda channels: A2UUp(channels, norm="softmax"),
 }

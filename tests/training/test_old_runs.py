@@ -51,5 +51,9 @@ def test_the_log_of_a_new_run_has_the_keys_of_an_old_one(tmp_path: Path) -> None
     config = old["session"]["config"] | {"run": old["session"]["config"]["run"] | {"folder": str(tmp_path)}}
     logged = new["session"]["config"]
     assert logged.keys() == config.keys()
-    added = {"run": {"dropout": 0.5}, "loss": {"soft": 1.0, "overshoot": 1.0, "mean": "pictures"}}  # since 0.1.0
+    added = {
+        "run": {"dropout": 0.5},
+        "data": {"solid": 0.0},
+        "loss": {"soft": 1.0, "overshoot": 1.0, "mean": "pictures"},
+    }  # since 0.1.0
     assert logged == config | {table: config[table] | keys for table, keys in added.items()}

@@ -83,6 +83,7 @@ class DataConfig(Settings):
     loose_dilation: _WidthRange = (30.0, 70.0)
     brush: Share = 0.35  # probability that thin islands of known pixels are removed, as a hand would draw
     no_sure_foreground: Share = 0.04  # probability that no pixel is known as foreground
+    solid: Share = 0.0  # probability that the inside of dense hair and the like is known, though its pixels are soft
 
     def origins(self) -> dict[str, float]:
         """The origins that a foreground can come from, with their shares (above 0, not normalised)."""

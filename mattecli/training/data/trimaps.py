@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, replace
+from typing import Any
 
 import cv2
 import numpy as np
@@ -13,9 +13,6 @@ from mattecli.training.data.config import DataConfig
 from mattecli.training.data.random import Draw, smooth_noise
 from mattecli.trimaps.check import unknown
 
-if TYPE_CHECKING:
-    pass
-
 Bytes = NDArray[np.uint8]
 
 # Of 255. Nobody sees 1 % of a foreground, and whoever draws a trimap calls it background. So alphas up to 2 become 0
@@ -24,6 +21,9 @@ SURE = 2
 
 _REFERENCE = 512  # side of the crop that widths are drawn for
 _LEAST_SCALE = 0.25
+
+_DENSE = 230  # of 255: the mean alpha from which a mass counts as foreground
+_DENSE_RADIUS = 4.0  # standard deviation of that mean's window, in pixels of a 512 crop
 
 
 @dataclass(frozen=True)
@@ -37,6 +37,7 @@ class TrimapShape:
     brush: float  # known islands thinner than twice this become unknown; 0: all stay known
     sure_foreground: bool  # False: no pixel is known as foreground
     seed: int
+    solid: bool = False  # True: the inside of a dense mass is known as foreground, soft pixels and all
 
 
 def draw_trimap(draw: Draw, config: DataConfig) -> TrimapShape:
@@ -56,6 +57,7 @@ def draw_trimap(draw: Draw, config: DataConfig) -> TrimapShape:
         brush=brush if draw.chance(config.brush) else 0.0,
         sure_foreground=not draw.chance(config.no_sure_foreground),
         seed=draw.integer(2**31),
+        solid=draw.chance(config.solid),
     )
 
 
@@ -67,9 +69,10 @@ def settle_alpha(alpha: Bytes) -> Bytes:
 def render_trimap(alpha: Bytes, shape: TrimapShape) -> Bytes:
     """The trimap (H, W) of 0, 128 and 255 for an alpha (H, W).
 
-    Every pixel with an alpha between 0 and 255 is unknown, and so is every pixel within the drawn width of one. An
-    alpha without such pixels has its band along the edge between 0 and 255. An alpha without an edge gets an unknown
-    disc in the middle, because each crop must hold something to learn from.
+    Every pixel with an alpha between 0 and 255 is unknown, and so is every pixel within the drawn width of one. A
+    `solid` shape leaves only those unknown around which alphas are low on average, unless that would be none. An alpha
+    without such pixels has its band along the edge between 0 and 255. An alpha without an edge gets an unknown disc in
+    the middle, because each crop must hold something to learn from.
     """
     size = max(alpha.shape)
     # A band as wide as in a 512 crop would fill a small crop, so the width shrinks with the crop, but slower.
@@ -82,11 +85,21 @@ def render_trimap(alpha: Bytes, shape: TrimapShape) -> Bytes:
         if value == 255 and not shape.sure_foreground:
             continue
         inside = cv2.inRange(alpha, np.array(value), np.array(value))  # 255 where the alpha is sure
+        if value == 255 and shape.solid:
+            inside = _dense(alpha, scale)
         known = _deeper(_bytes(inside), reach * scale * width + shape.brush * scale)
         if shape.brush:
             known = _nearer(known, shape.brush * scale)
         trimap[known > 0] = value
+    if shape.solid and not unknown(trimap).any():
+        return render_trimap(alpha, replace(shape, solid=False))
     return _with_something_unknown(trimap)
+
+
+def _dense(alpha: Bytes, scale: float) -> Bytes:
+    """255 where alphas are high on average, as in the middle of a head of hair: who draws a trimap paints it white."""
+    around = cv2.GaussianBlur(alpha, (0, 0), _DENSE_RADIUS * scale)
+    return _bytes(cv2.inRange(around, np.array(_DENSE), np.array(255)))
 
 
 def _deeper(mask: Bytes, depth: Any) -> Bytes:

@@ -64,6 +64,23 @@ def test_without_sure_foreground_there_is_no_white() -> None:
     assert set(np.unique(trimap)) == {0, 128}
 
 
+def test_the_inside_of_dense_hair_is_known_where_the_shape_is_solid() -> None:
+    rng = np.random.default_rng(0)
+    alpha = np.where(disc(512, 512, radius=180, softness=1e-6) > 0, 240 + rng.integers(0, 16, (512, 512)), 0)
+    alpha[236:276, 216:296] = 60  # a gap as wide as a hand
+    hair = alpha.astype(np.uint8)
+    loose, solid = render_trimap(hair, PLAIN), render_trimap(hair, replace(PLAIN, solid=True))
+    assert (loose == 255).mean() < 0.01
+    assert (solid == 255).mean() > 0.15
+    assert (solid[240:272, 220:292] == 128).all()
+    assert ((solid == 0) == (loose == 0)).all()
+    inner = hair[250:330, 330:410]  # nothing but hair: all of it would be known
+    assert np.array_equal(
+        render_trimap(inner, replace(PLAIN, solid=True, foreground=0)),
+        render_trimap(inner, replace(PLAIN, foreground=0)),
+    )
+
+
 @pytest.mark.parametrize("value", [0, 255])
 def test_a_flat_alpha_still_gets_something_unknown(value: int) -> None:
     trimap = render_trimap(np.full((64, 64), value, np.uint8), PLAIN)
