@@ -5,6 +5,7 @@ python benchmarks/draw_operator.py
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import cv2
@@ -68,20 +69,20 @@ def draw_maps(photo: NDArray[np.uint8], found: list[Affinity]) -> NDArray[np.uin
     return image
 
 
-def draw_kernels(affinity: Affinity, scale: int) -> NDArray[np.uint8]:
-    """Down and up kernels at the places, on a grid `scale` times coarser than the photo.
+def draw_kernels(affinity: Affinity, scale: int, places: Mapping[str, tuple[int, int]] = PLACES) -> NDArray[np.uint8]:
+    """Down and up kernels at places (row, column) of the photo, on a grid `scale` times coarser than it.
 
     A weight at the mean is white, one of half or double that full blue or red.
     """
     down, up = down_kernel(affinity.s, affinity.p_down)[0, 0], up_kernel(affinity.s, affinity.p_up)[0, 0]
     cell, gap, left = 22, 24, 110
-    height = len(PLACES) * (6 * cell + gap) + 40
+    height = len(places) * (6 * cell + gap) + 40
     image = np.full((height, left + 6 * cell + gap + 4 * (3 * cell + gap) + 10, 3), 255, np.uint8)
     label(image, "down kernel", (left, 20), (30, 30, 30))
     label(image, "up kernels of the 2x2 pixels", (left + 6 * cell + gap, 20), (30, 30, 30))
-    for number, (name, (row, column)) in enumerate(PLACES.items()):
+    for number, (name, (row, column)) in enumerate(places.items()):
         top, y, x = 40 + number * (6 * cell + gap), row // scale, column // scale
-        label(image, name, (10, top + 3 * cell - 6), COLOURS[name])
+        label(image, name, (10, top + 3 * cell - 6), COLOURS.get(name, (30, 30, 30)))
         label(image, f"s = {float(affinity.s[0, 0, y, x]):.2f}", (10, top + 3 * cell + 14), (30, 30, 30))
         paint(image, down[:, y, x].view(6, 6), top, left, cell)
         for q in range(4):

@@ -29,8 +29,8 @@ import torch.nn.functional as F
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from torch import Tensor, nn
-from upsamplers import PAIRS
 
+from experiments.upsamplers import PAIRS
 from mattecli.training.plots import save_figure
 
 TRAINED, TESTED = 2048, 512

@@ -125,6 +125,8 @@ class HolisticIndex(nn.Module):
 class A2U(nn.Module):
     """The operator of this project. `settings` are those of its `KernelPredictor`, `norm` that of its up kernels."""
 
+    halves = True  # by kernels
+
     def __init__(self, channels: int, *, norm: Norm = UP_NORM, **settings: Any) -> None:
         super().__init__()
         self.predict = KernelPredictor(channels, **settings)
@@ -143,6 +145,8 @@ class A2U(nn.Module):
 
 class A2UUp(A2U):
     """Max-pooling, and the operator's upsampling by kernels of the map that was pooled."""
+
+    halves = False
 
     def __init__(self, channels: int, **settings: Any) -> None:
         super().__init__(channels, down=1, **settings)  # one number instead of a down kernel, which nothing reads
