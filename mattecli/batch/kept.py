@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from mattecli.batch.journal import FOLDER
 from mattecli.errors import InputError
-from mattecli.system.files import sweep, whole_file
+from mattecli.system.files import remedy_of, sweep, whole_file
 from mattecli.trimaps.check import unknown
 
 ALPHAS = "alphas"  # the folder's name, in the journal's folder
@@ -80,7 +80,7 @@ class KeptAlphas:
                 np.savez_compressed(handle, trimap=trimap, values=planes, facts=text)
         except OSError as error:
             reason = f"{path} cannot be written ({error.strerror})"
-            raise InputError(f"{reason}; free some space, or run without keeping alphas") from error
+            raise InputError(f"{reason}; {remedy_of(error)}, or run without keeping alphas") from error
 
     def remove(self, key: str) -> None:
         """Remove the alpha of a key, if there is one. Raises InputError."""

@@ -9,6 +9,7 @@ from typing import IO, NamedTuple
 
 from mattecli.errors import InputError
 from mattecli.server.operation import Operation
+from mattecli.system.files import remedy_of
 
 MEMORY = 64 * 2**20
 
@@ -148,5 +149,5 @@ class History:
             while left:
                 left = left[file.write(left) :]
         except OSError as error:
-            raise InputError(f"the undo file cannot be written ({error.strerror}); free some space") from error
+            raise InputError(f"the undo file cannot be written ({error.strerror}); {remedy_of(error)}") from error
         return _Stored(start, start + len(data))

@@ -22,6 +22,7 @@ from typing import IO, Any
 
 from mattecli.errors import InputError
 from mattecli.server.operation import Operation
+from mattecli.system.files import remedy_of
 
 _FIRST = b"mattecli labels 1\n"
 _FRAME = struct.Struct("<II")  # length and CRC-32 of the payload
@@ -71,7 +72,8 @@ class Journal:
             self._write(_framed(operation.to_bytes()))
         except OSError as error:
             raise InputError(
-                f"the journal {self.path} cannot be written ({error.strerror}), so nothing was painted; free some space"
+                f"the journal {self.path} cannot be written ({error.strerror}), so nothing was painted; "
+                f"{remedy_of(error)}"
             ) from error
 
     def close(self) -> None:

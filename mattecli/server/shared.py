@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mattecli.errors import InputError
-from mattecli.system.files import hidden_beside
+from mattecli.system.files import hidden_beside, remedy_of
 
 
 class Place(NamedTuple):
@@ -52,7 +52,7 @@ class Shared:
             self.array: NDArray[Any] = np.memmap(path, dtype, "w+", shape=shape)
         except OSError as error:
             self.close()
-            raise InputError(f"{path} cannot be written ({error.strerror}); free some space") from error
+            raise InputError(f"{path} cannot be written ({error.strerror}); {remedy_of(error)}") from error
 
     @classmethod
     def of(cls, array: NDArray[Any], *, folder: Path) -> Shared:

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import IO, Any, Literal
 
 from mattecli.errors import InputError
-from mattecli.system.files import make_folder, whole_file
+from mattecli.system.files import make_folder, remedy_of, whole_file
 
 Progress = Literal["untouched", "started", "done", "failed"]
 
@@ -160,7 +160,7 @@ def _write(path: Path, facts: dict[str, Any]) -> None:
         with whole_file(path) as file:
             file.write(json.dumps(facts).encode())
     except OSError as error:
-        raise InputError(f"{path} cannot be written ({error.strerror}); free some space") from error
+        raise InputError(f"{path} cannot be written ({error.strerror}); {remedy_of(error)}") from error
 
 
 if sys.platform == "win32":

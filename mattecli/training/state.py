@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from mattecli.errors import InputError, UsageError, WeightsError
 from mattecli.network.checkpoint import save_a2u
-from mattecli.system.files import whole_file
+from mattecli.system.files import remedy_of, whole_file
 from mattecli.training.config import TrainConfig
 from mattecli.training.distributed import Processes
 from mattecli.training.log import LOG, read_log
@@ -181,7 +181,8 @@ def _write(content: Mapping[str, Any], path: Path) -> None:
         with whole_file(path) as file:
             torch.save(content, file)
     except (OSError, RuntimeError) as error:  # PyTorch reports a full disk as a RuntimeError
-        raise InputError(f"{path} cannot be written ({_first_line(error)}); free some space there") from error
+        remedy = remedy_of(error) if isinstance(error, OSError) else "free some space there"
+        raise InputError(f"{path} cannot be written ({_first_line(error)}); {remedy}") from error
 
 
 def _read(path: Path) -> Mapping[str, Any]:

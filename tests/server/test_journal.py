@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import os
 import random
 import subprocess
@@ -177,26 +178,33 @@ def test_an_operation_of_long_ago_is_answered_with_all_tiles(small: Open, tmp_pa
     assert painting.do(1, dot(5)).tiles == dict.fromkeys(labels.grid, 0)
 
 
-def test_a_full_disk_changes_nothing_and_leaves_the_number_free(
-    small: Open, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("error", "remedy"),
+    [
+        (OSError(errno.ENOSPC, "No space left on device"), "free some space"),
+        (OSError(errno.EIO, "Input/output error"), "check that its disk and its folder can be written"),
+    ],
+)
+def test_a_failing_disk_changes_nothing_and_leaves_the_number_free(
+    small: Open, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: OSError, remedy: str
 ) -> None:
     painting, labels = small(tmp_path / "j")
     painting.do(1, dot(5))
     size, digest = (tmp_path / "j").stat().st_size, labels.digest()
     calls = []
 
-    class Full:
-        """The `os` module of a machine whose disk fills up while a record is synced."""
+    class Failing:
+        """The `os` module of a machine whose disk fails while a record is synced."""
 
         def __getattr__(self, name: str) -> Any:
             return getattr(os, name)
 
         def fsync(self, descriptor: int) -> None:
             calls.append(descriptor)
-            raise OSError(28, "No space left on device")
+            raise error
 
-    monkeypatch.setattr(journals, "os", Full())
-    with pytest.raises(InputError, match="nothing was painted"):
+    monkeypatch.setattr(journals, "os", Failing())
+    with pytest.raises(InputError, match=f"nothing was painted; {remedy}"):
         painting.do(2, dot(25))
     assert len(calls) == 1
     monkeypatch.undo()

@@ -52,7 +52,7 @@ def test_a_state_comes_back_whole(tmp_path: Path) -> None:
 def test_a_failed_write_leaves_the_old_state(tmp_path: Path) -> None:
     path = saved(tmp_path)
     before = path.read_bytes()
-    with full_disk(), pytest.raises(InputError, match=r"state\.pt cannot be written .*; free some space there"):
+    with full_disk(), pytest.raises(InputError, match=r"state\.pt cannot be written .*; free some space"):
         saved(tmp_path)
     assert path.read_bytes() == before
     assert [entry.name for entry in tmp_path.iterdir()] == ["state.pt"]

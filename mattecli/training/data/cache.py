@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mattecli.errors import InputError
-from mattecli.system.files import sweep, whole_file
+from mattecli.system.files import remedy_of, sweep, whole_file
 
 Bytes = NDArray[np.uint8]
 
@@ -96,5 +96,6 @@ def _save(path: Path, array: Bytes) -> None:
             np.save(file, array, allow_pickle=False)
     except OSError as error:
         raise InputError(
-            f"{path.parent} cannot take the training cache ({error.strerror}); free some space or name another folder"
+            f"{path.parent} cannot take the training cache ({error.strerror}); {remedy_of(error)}, or name another "
+            "folder"
         ) from error
