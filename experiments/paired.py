@@ -7,7 +7,8 @@
 The list of trials (`--trials`, default: paired.toml beside this script) holds `[base]`, the tables of a train.toml, and
 a `[[variant]]` for each run: its `change` of the base, and the name of the run it is compared with (`against`). All
 runs begin from one checkpoint. They see the same samples in the same order, unless a variant changes the seed or the
-data.
+data. With `fresh_decoder = true` they begin from the checkpoint's encoder below a decoder of random weights, the same
+for all, so that networks of different `upsampling` can be compared (decoders.toml).
 
 *run* trains what is not finished in OUT. *judge* measures the start and each finished run, and writes the errors to
 OUT/judged. It uses crops of another seed than training's. Half of them are of kinds that no run trains on (`held_out`).
@@ -45,6 +46,8 @@ from mattecli.evaluation.metrics import quantise, score
 from mattecli.imaging.read import read_alpha, read_image
 from mattecli.inference.backend import load_backend
 from mattecli.inference.model import predict_alpha
+from mattecli.network.a2u import A2UNet
+from mattecli.network.checkpoint import load_a2u
 from mattecli.system.process import prepare_process
 from mattecli.training.build import build_loader, build_network
 from mattecli.training.config import TrainConfig, config_of
@@ -89,6 +92,7 @@ class Trials:
     seed: int
     crops: int
     size: int
+    fresh_decoder: bool
 
 
 def main() -> None:
@@ -132,7 +136,9 @@ def read_trials(path: Path) -> Trials:
     variants = tuple(Variant(v["name"], v.get("against", START), v.get("change", {})) for v in content["variant"])
     held_out, crops = content["held_out"], content["judge"]
     kinds, groups = tuple(held_out["kinds"]), tuple(held_out["groups"])
-    return Trials(path, content["base"], variants, kinds, groups, crops["seed"], crops["crops"], crops["size"])
+    judged_on = crops["seed"], crops["crops"], crops["size"]
+    fresh = content.get("fresh_decoder", False)
+    return Trials(path, content["base"], variants, kinds, groups, *judged_on, fresh_decoder=fresh)
 
 
 def slug(name: str) -> str:
@@ -152,11 +158,33 @@ def run(trials: Trials, options: argparse.Namespace) -> None:
         folder = config.run.folder
         if not finished(folder):
             print(f"{time.strftime('%H:%M')} {variant.name}", file=sys.stderr, flush=True)
-            train(config, network=build_network(config), loader=loaders[variant], device=CPU, resume=True)
+            network = with_fresh_decoder(config) if trials.fresh_decoder else build_network(config)
+            train(config, network=network, loader=loaders[variant], device=CPU, resume=True)
             (folder / STATE).unlink()  # 100 MB that nobody will need
         if options.keep:
             options.keep.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(folder / "ema.safetensors", options.keep / f"{variant.folder}.safetensors")
+
+
+def with_fresh_decoder(config: TrainConfig) -> A2UNet:
+    """The encoder of the run's `start`, without up kernels, in a network of random weights.
+
+    The random weights depend on the run's seed alone, not on the upsampling.
+    """
+    assert config.run.start is not None
+    start = load_a2u(config.run.start)
+    torch.manual_seed(config.run.seed)
+    fresh = A2UNet(shared=start.shared).state_dict()
+    fresh |= {name: tensor for name, tensor in start.state_dict().items() if is_encoders(name)}
+    network = A2UNet(shared=start.shared, upsampling=config.run.upsampling)
+    network.load_state_dict({name: fresh.get(name, tensor) for name, tensor in network.state_dict().items()})
+    network.dconv_pp.dropout.p = config.run.dropout
+    return network
+
+
+def is_encoders(name: str) -> bool:
+    """Whether a tensor of the network belongs to the encoder and has a part in downsampling."""
+    return name.startswith(("layer", "bilinear")) and "bconv_UP" not in name
 
 
 def run_config(trials: Trials, change: Tables, options: argparse.Namespace, folder: Path) -> TrainConfig:

@@ -5,7 +5,19 @@ from pathlib import Path
 
 import pytest
 
-from experiments.paired import START, change, read_judged, read_trials, run_config, table
+from experiments.paired import (
+    START,
+    change,
+    is_encoders,
+    read_judged,
+    read_trials,
+    run_config,
+    table,
+    with_fresh_decoder,
+)
+from mattecli.network.a2u import A2UNet
+from mattecli.network.checkpoint import load_a2u
+from mattecli.weights import find_checkpoint
 
 TRIALS = Path(__file__).parents[2] / "experiments" / "paired.toml"
 
@@ -61,3 +73,24 @@ def test_errors_on_different_crops_are_not_compared(tmp_path: Path) -> None:
     (tmp_path / "judged/base.json").write_text(facts("b", 1.0, 4.0))
     with pytest.raises(SystemExit, match="different crops"):
         read_judged(read_trials(TRIALS), tmp_path)
+
+
+def test_fresh_decoders_share_the_encoder_of_the_start_and_their_random_weights(tmp_path: Path) -> None:
+    trials = read_trials(TRIALS.with_name("decoders.toml"))
+    given = options(tmp_path)
+    given.start = find_checkpoint().path
+    start = load_a2u(given.start).state_dict()
+    networks = [with_fresh_decoder(run_config(trials, one.change, given, tmp_path)) for one in trials.variants]
+    assert [network.upsampling for network in networks] == ["affinity", "nearest", "bilinear"]
+    first = networks[0].state_dict()
+    for network in networks:
+        state = network.state_dict()
+        names = [name for name in state if name in first]
+        assert all(state[name].equal(start[name] if is_encoders(name) else first[name]) for name in names)
+    learned = [name for name in first if name.startswith("decoder_layer1") and name.endswith("conv1.weight")]
+    assert learned
+    assert not any(first[name].equal(start[name]) for name in learned)
+    assert sum(is_encoders(name) for name in first) > 100
+    assert {name for name in A2UNet(upsampling="nearest").state_dict() if is_encoders(name)} == {
+        name for name in first if is_encoders(name)
+    }
