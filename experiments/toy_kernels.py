@@ -5,8 +5,8 @@
 DIR holds the networks that `reconstruction.py --keep DIR` saved. The table has medians over positions of the pictures
 that were not trained on. *Taps* is how many of its pixels a kernel uses, the exponential of its entropy: 36 and 9 for
 even means, 1 for a single pixel. *Differ* is how much kernels of one map differ: half the sum of the differences of
-their weights from those of the map's mean kernel, 0 if all are alike and up to 1. `--plot` draws kernels of the finest
-level at places of one picture.
+their weights from those of the map's mean kernel, 0 if all are alike and up to 1. `--plot` draws kernels of the pair
+`A2U` at the finest level, at places of one picture.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ from experiments.upsamplers import A2U
 from mattecli.ops import Affinity, down_kernel, up_kernel
 
 WHEN = ("before", "after")
+DRAWN = "A2U"
 SIZE = 192  # side of the picture beside its kernels
 
 
@@ -41,12 +42,12 @@ def main() -> None:
     _, pictures = divided(drawn(TRAINED + TESTED, np.random.default_rng(0)), options.seed)
     print("| operators | level | down: taps | differ | up: taps | differ |", "|---|---:|---:|---:|---:|---:|", sep="\n")
     drawings = []
-    for pair in sorted({path.stem.rsplit(", ", 2)[0] for path in options.folder.glob("*A2U*.pt")}):
+    for pair in sorted({path.stem.rsplit(", ", 2)[0] for path in options.folder.glob("*A2U*, after.pt")}):
         networks = [load(options.folder, pair, options.seed, when) for when in WHEN]
         before, after = (list(affinities(network, pictures)) for network in networks)
         for level, pairs in enumerate(zip(before, after, strict=True)):
             print(row(pair, level, networks, pairs), flush=True)
-        if networks[1].pairs[0].halves and networks[1].pairs[0].enlarge.norm == "sigmoid-softmax":
+        if pair == DRAWN:
             one = pictures[options.picture : options.picture + 1]
             drawings += [drawing(f"{pair}, {when}", one, net) for when, net in zip(WHEN, networks, strict=True)]
     if options.plot:
@@ -93,15 +94,17 @@ def drawing(title: str, picture: Tensor, network: Autoencoder) -> NDArray[np.uin
     edges = cv2.morphologyEx(picture[0, 0].numpy(), cv2.MORPH_GRADIENT, np.ones((3, 3), np.uint8))[4:28, 4:28]
     flat = np.unravel_index(edges.argmin(), edges.shape)
     edge = np.unravel_index(edges.argmax(), edges.shape)
-    corner = np.unravel_index(detail[4:28, 4:28].argmax(), edges.shape)
-    places = {name: (int(at[0]) + 4, int(at[1]) + 4) for name, at in (("edge", edge), ("flat", flat), ("bold", corner))}
+    contrast = np.unravel_index(detail[4:28, 4:28].argmax(), edges.shape)
+    places = {
+        name: (int(at[0]) + 4, int(at[1]) + 4) for name, at in (("edge", edge), ("flat", flat), ("contrast", contrast))
+    }
     kernels = draw_kernels(next(affinities(network, picture)), 2, places)
     shown = cv2.resize((picture[0, 0].numpy() * 255).astype(np.uint8), (SIZE, SIZE), interpolation=cv2.INTER_NEAREST)
     shown = cv2.cvtColor(shown, cv2.COLOR_GRAY2BGR)
     for name, (y, x) in places.items():
         centre = round((x + 0.5) * SIZE / 32), round((y + 0.5) * SIZE / 32)
         cv2.circle(shown, centre, 7, (60, 76, 231), 2, cv2.LINE_AA)
-        label(shown, name, (min(centre[0] + 9, SIZE - 44), centre[1] + 4), (60, 76, 231))
+        label(shown, name, (min(centre[0] + 9, SIZE - 64), centre[1] + 4), (60, 76, 231))
     side = np.full((len(kernels), SIZE + 20, 3), 255, np.uint8)
     side[60 : 60 + SIZE, 10 : 10 + SIZE] = shown
     label(side, title, (10, 40), (30, 30, 30))
