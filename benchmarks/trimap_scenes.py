@@ -1,11 +1,11 @@
 """Scenes with known alpha to tune and check trimaps on: rendered cut-outs over photographs.
 
     python benchmarks/trimap_scenes.py OUT --foregrounds DIR --photos DIR [--count 24] [--seed 1] [--kinds hair fur …]
+        [--side PIXELS]
 
 OUT gets `image/`, `alpha/`, `trimap/` (tight) and `trimap2/` (loose), as `trimaps.py` and `quality.py` read them. A
-cut-out is an RGBA file whose name has its kind, such as `render_hair_1001.webp`. Half of the scenes are mixed in linear
-light.
-Each gets a little blur or none, sensor noise, and JPEG's losses.
+cut-out is an RGBA file whose name has its kind, such as `render_hair_1001.webp`; `--side` brings its longer side to a
+size. Half of the scenes are mixed in linear light. Each gets a little blur or none, sensor noise, and JPEG's losses.
 """
 
 from __future__ import annotations
@@ -35,6 +35,7 @@ def main() -> None:
     parser.add_argument("--kinds", nargs="+", default=["hair", "fur", "fringe", "feather", "grass", "plume"])
     parser.add_argument("--count", type=int, default=24)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--side", type=int, help="longer side of the cut-outs in pixels (default: as they are)")
     options = parser.parse_args()
     random = np.random.default_rng(options.seed)
     photos = sorted(options.photos.iterdir())
@@ -43,7 +44,7 @@ def main() -> None:
         kind = options.kinds[number % len(options.kinds)]
         cutout = names[kind][random.integers(len(names[kind]))]
         photo = photos[random.integers(len(photos))]
-        pixels, alpha = scene(cutout, photo, random)
+        pixels, alpha = scene(cutout, photo, random, side=options.side)
         name = f"{number:03d}_{kind}.png"
         soft = (alpha > SOFT) & (alpha < 255 - SOFT)
         pictures = {"image": pixels, "alpha": alpha}
@@ -53,9 +54,13 @@ def main() -> None:
             write_image(options.out / folder / name, Image(picture), overwrite=True)
 
 
-def scene(cutout: Path, photo: Path, random: np.random.Generator) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+def scene(
+    cutout: Path, photo: Path, random: np.random.Generator, *, side: int | None = None
+) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
     """A composite (H, W, 3) and its alpha (H, W)."""
     layer = read_image(cutout, keep_alpha=True).pixels
+    if side is not None:
+        layer = resized(layer, side)
     if random.random() < 0.5:
         layer = np.ascontiguousarray(layer[:, ::-1])
     height, width = layer.shape[:2]
@@ -73,6 +78,18 @@ def scene(cutout: Path, photo: Path, random: np.random.Generator) -> tuple[NDArr
     _, code = cv2.imencode(".jpg", cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR), quality)
     pixels = cv2.cvtColor(cv2.imdecode(code, cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB)
     return np.asarray(pixels, np.uint8), np.ascontiguousarray(layer[..., 3])
+
+
+def resized(layer: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
+    """Straight RGBA at another size: premultiplied, by area if smaller, by cubic interpolation if larger."""
+    scale = side / max(layer.shape[:2])
+    alpha = layer[..., 3:].astype(np.float32) / 255
+    planes = np.dstack([layer[..., :3] * alpha, alpha])
+    way = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
+    planes = cv2.resize(planes, None, fx=scale, fy=scale, interpolation=way)
+    alpha = planes[..., 3:].clip(0, 1)
+    colours = np.where(alpha > 1 / 512, planes[..., :3] / np.maximum(alpha, 1 / 512), 0)
+    return np.round(np.dstack([colours.clip(0, 255), 255 * alpha])).astype(np.uint8)
 
 
 def trimap(alpha: NDArray[np.uint8], soft: NDArray[np.bool_], reach: float) -> NDArray[np.uint8]:
