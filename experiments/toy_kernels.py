@@ -29,6 +29,7 @@ from mattecli.ops import Affinity, down_kernel, up_kernel
 WHEN = ("before", "after")
 DRAWN = "A2U"
 SIZE = 192  # side of the picture beside its kernels
+WIDE = 9  # pixels of a letter
 
 
 def main() -> None:
@@ -104,7 +105,8 @@ def drawing(title: str, picture: Tensor, network: Autoencoder) -> NDArray[np.uin
     for name, (y, x) in places.items():
         centre = round((x + 0.5) * SIZE / 32), round((y + 0.5) * SIZE / 32)
         cv2.circle(shown, centre, 7, (60, 76, 231), 2, cv2.LINE_AA)
-        label(shown, name, (min(centre[0] + 9, SIZE - 64), centre[1] + 4), (60, 76, 231))
+        left = centre[0] + 10 if centre[0] < SIZE / 2 else centre[0] - 10 - WIDE * len(name)
+        label(shown, name, (left, centre[1] + 4), (60, 76, 231))
     side = np.full((len(kernels), SIZE + 20, 3), 255, np.uint8)
     side[60 : 60 + SIZE, 10 : 10 + SIZE] = shown
     label(side, title, (10, 40), (30, 30, 30))
