@@ -87,9 +87,9 @@ def resized(layer: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
     planes = np.dstack([layer[..., :3] * alpha, alpha])
     way = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
     planes = cv2.resize(planes, None, fx=scale, fy=scale, interpolation=way)
-    alpha = planes[..., 3:].clip(0, 1)
+    alpha = planes[..., 3:]  # cubic interpolation goes below 0 and above 1, and takes the colours along
     colours = np.where(alpha > 1 / 512, planes[..., :3] / np.maximum(alpha, 1 / 512), 0)
-    return np.round(np.dstack([colours.clip(0, 255), 255 * alpha])).astype(np.uint8)
+    return np.round(np.dstack([colours.clip(0, 255), 255 * alpha.clip(0, 1)])).astype(np.uint8)
 
 
 def trimap(alpha: NDArray[np.uint8], soft: NDArray[np.bool_], reach: float) -> NDArray[np.uint8]:

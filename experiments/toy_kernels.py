@@ -4,9 +4,10 @@
 
 DIR holds the networks that `reconstruction.py --keep DIR` saved. The table has medians over positions of the pictures
 that were not trained on. *Taps* is how many of its pixels a kernel uses, the exponential of its entropy: 36 and 9 for
-even means, 1 for a single pixel. *Differ* is how much kernels of one map differ: half the sum of the differences of
-their weights from those of the map's mean kernel, 0 if all are alike and up to 1. `--plot` draws kernels of the pair
-`A2U` at the finest level, at places of one picture.
+even means, 1 for a single pixel. *Differ* is how much the kernels of one picture differ: half the sum of the
+differences of their weights from those of the picture's mean kernel, 0 if all are alike and up to 1. Up kernels are
+compared with those of the same one of the 2×2 pixels only. `--plot` draws kernels of the pair `A2U` at the finest
+level, at places of one picture.
 """
 
 from __future__ import annotations

@@ -69,10 +69,12 @@ def settle_alpha(alpha: Bytes) -> Bytes:
 def render_trimap(alpha: Bytes, shape: TrimapShape) -> Bytes:
     """The trimap (H, W) of 0, 128 and 255 for an alpha (H, W).
 
-    Every pixel with an alpha between 0 and 255 is unknown, and so is every pixel within the drawn width of one. A
-    `solid` shape leaves only those unknown around which alphas are low on average, unless that would be none. An alpha
-    without such pixels has its band along the edge between 0 and 255. An alpha without an edge gets an unknown disc in
-    the middle, because each crop must hold something to learn from.
+    Every pixel with an alpha between 0 and 255 is unknown, and so is every pixel within the drawn width of one. Of a
+    `solid` shape the foreground is known where alphas are high on average, so single pixels of lower alpha are known,
+    too, and its band is a few pixels wider at an edge; where this would leave nothing unknown, it is as of any other.
+
+    An alpha without pixels between 0 and 255 has its band along the edge between the two. An alpha without an edge gets
+    an unknown disc in the middle, because each crop must hold something to learn from.
     """
     size = max(alpha.shape)
     # A band as wide as in a 512 crop would fill a small crop, so the width shrinks with the crop, but slower.
