@@ -2,10 +2,12 @@
 
     python benchmarks/trimap_scenes.py OUT --foregrounds DIR --photos DIR [--count 24] [--seed 1] [--kinds hair fur …]
         [--side PIXELS]
+    python benchmarks/trimap_scenes.py OUT --photos DIR --side PIXELS --kinds long_hair …
 
 OUT gets `image/`, `alpha/`, `trimap/` (tight) and `trimap2/` (loose), as `trimaps.py` and `quality.py` read them. A
 cut-out is an RGBA file whose name has its kind, such as `render_hair_1001.webp`; `--side` brings its longer side to a
-size. Half of the scenes are mixed in linear light. Each gets a little blur or none, sensor noise, and JPEG's losses.
+size. Without `--foregrounds` they are drawn at that size, as training draws foregrounds of these kinds. Half of the
+scenes are mixed in linear light. Each gets a little blur or none, sensor noise, and JPEG's losses.
 """
 
 from __future__ import annotations
@@ -21,6 +23,8 @@ from mattecli.compositing.composite import fit_background
 from mattecli.imaging.image import Image
 from mattecli.imaging.read import read_image
 from mattecli.imaging.write import write_image
+from mattecli.training.data.foregrounds import draw_parameters, make_foreground
+from mattecli.training.data.random import Draw
 
 SOFT = 4  # alphas within this of 0 and 255 count as certain, since renders end in a tail of single rays
 GAMMA = 2.2  # near enough to sRGB's curve
@@ -30,21 +34,27 @@ TIGHT, LOOSE = 0.004, 0.015  # how far a trimap's unknown part reaches beyond so
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("out", type=Path)
-    parser.add_argument("--foregrounds", type=Path, required=True, help="folder of RGBA cut-outs")
+    parser.add_argument("--foregrounds", type=Path, help="folder of RGBA cut-outs (default: drawn ones)")
     parser.add_argument("--photos", type=Path, required=True, help="folder of photographs")
     parser.add_argument("--kinds", nargs="+", default=["hair", "fur", "fringe", "feather", "grass", "plume"])
     parser.add_argument("--count", type=int, default=24)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--side", type=int, help="longer side of the cut-outs in pixels (default: as they are)")
     options = parser.parse_args()
+    if options.foregrounds is None and options.side is None:
+        parser.error("drawn cut-outs need a size; give --side, or --foregrounds")
     random = np.random.default_rng(options.seed)
     photos = sorted(options.photos.iterdir())
-    names = {kind: sorted(options.foregrounds.glob(f"*_{kind}_*")) for kind in options.kinds}
     for number in range(options.count):
         kind = options.kinds[number % len(options.kinds)]
-        cutout = names[kind][random.integers(len(names[kind]))]
+        if options.foregrounds is None:
+            layer = drawn(kind, options.side, Draw(options.seed, number), photos)
+        else:
+            names = sorted(options.foregrounds.glob(f"*_{kind}_*"))
+            layer = read_image(names[random.integers(len(names))], keep_alpha=True).pixels
+            layer = layer if options.side is None else resized(layer, options.side)
         photo = photos[random.integers(len(photos))]
-        pixels, alpha = scene(cutout, photo, random, side=options.side)
+        pixels, alpha = scene(layer, photo, random)
         name = f"{number:03d}_{kind}.png"
         soft = (alpha > SOFT) & (alpha < 255 - SOFT)
         pictures = {"image": pixels, "alpha": alpha}
@@ -54,13 +64,17 @@ def main() -> None:
             write_image(options.out / folder / name, Image(picture), overwrite=True)
 
 
+def drawn(kind: str, side: int, draw: Draw, photos: list[Path]) -> NDArray[np.uint8]:
+    """A cut-out (side, side, 4) with textures of some of the photos."""
+    lent = [read_image(photos[draw.integer(len(photos))]).pixels for _ in range(4)]
+    found = make_foreground(kind, draw_parameters(kind, draw), side, photos=lent)
+    return np.dstack([found.colour, found.alpha])
+
+
 def scene(
-    cutout: Path, photo: Path, random: np.random.Generator, *, side: int | None = None
+    layer: NDArray[np.uint8], photo: Path, random: np.random.Generator
 ) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-    """A composite (H, W, 3) and its alpha (H, W)."""
-    layer = read_image(cutout, keep_alpha=True).pixels
-    if side is not None:
-        layer = resized(layer, side)
+    """A composite (H, W, 3) of a cut-out (H, W, 4), and its alpha (H, W)."""
     if random.random() < 0.5:
         layer = np.ascontiguousarray(layer[:, ::-1])
     height, width = layer.shape[:2]

@@ -60,9 +60,13 @@ class Box(NamedTuple):
         """The part of the box that lies on a map of that size."""
         return Box(max(self.top, 0), min(self.bottom, height), max(self.left, 0), min(self.right, width))
 
+    def moved(self, down: int, right: int) -> Box:
+        """The box so many rows farther down and columns farther to the right."""
+        return Box(self.top + down, self.bottom + down, self.left + right, self.right + right)
+
     def within(self, outer: Box) -> Box:
         """This box relative to the top left corner of `outer`."""
-        return Box(self.top - outer.top, self.bottom - outer.top, self.left - outer.left, self.right - outer.left)
+        return self.moved(-outer.top, -outer.left)
 
 
 def tiles(height: int, width: int, side: int) -> Iterator[Box]:

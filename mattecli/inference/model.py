@@ -16,7 +16,7 @@ from mattecli.imaging.given import Given, given_name, given_photo
 from mattecli.imaging.view import network_view
 from mattecli.inference import tiling
 from mattecli.inference.backend import Backend, begin_import, load_backend
-from mattecli.inference.coarse import narrowed
+from mattecli.inference.coarse import Draft, draft
 from mattecli.inference.options import RunOptions
 from mattecli.inference.plan import SMALLEST_TILE, Plan, Tile, estimate, plan
 from mattecli.inference.tiling import Progress, Statistics
@@ -97,8 +97,8 @@ class Model:
         `on_plan` is called with what is about to run; should the device run out of memory all the same, an `auto` tile
         is halved and `on_plan` called again. `progress` is called with the pass, its tiles done and all of them.
 
-        With the option `coarse_to_fine` the network runs on what `narrowed` leaves unknown. With `statistics`, those of
-        `tiling.run`, it runs on the trimap as it is.
+        With the option `coarse_to_fine` the network runs on what a `draft` leaves unknown, whose coarse structure then
+        corrects the alpha. With `statistics`, those of `tiling.run`, it runs on the trimap as it is.
 
         Raises InputError for an image or a trimap that cannot be used, DeviceError when the memory does not suffice,
         and what `backend` raises where the model is not loaded yet.
@@ -106,35 +106,29 @@ class Model:
         name = given_name(image, name)
         options = self.options
         photo, codes = _checked(image, trimap, name=name, snap=options.snap, exposure=options.network_exposure)
-        if statistics is None:
-            codes = self._narrowed(photo, codes, name, progress)
-        return self._matte(photo, codes, name, on_plan, progress, statistics)
+        found = Draft(codes) if statistics is not None else self._draft(photo, codes, name, progress)
+        return found.corrected(self._matte(photo, found.trimap, name, on_plan, progress, statistics))
 
-    def narrowed(
-        self, image: Given, trimap: Given, *, name: str = "the image", progress: Progress | None = None
-    ) -> NDArray[np.uint8]:
-        """The trimap (H, W) of 0, 128 and 255 that the network runs on: what is certain in a small copy is known.
+    def draft(self, image: Given, trimap: Given, *, name: str = "the image", progress: Progress | None = None) -> Draft:
+        """What the matte of a small copy says; without the option `coarse_to_fine` only the trimap as it is.
 
-        It is the given one for small photos, and without the option `coarse_to_fine`; see
-        `mattecli.inference.coarse.narrowed`. `progress` is called as at the start of a run while the copy is matted.
-        Arguments and errors are those of `predict`.
+        `progress` is called as at the start of a run while the copy is matted. Arguments and errors are those of
+        `predict`.
         """
         name = given_name(image, name)
         options = self.options
         photo, codes = _checked(image, trimap, name=name, snap=options.snap, exposure=options.network_exposure)
-        return self._narrowed(photo, codes, name, progress)
+        return self._draft(photo, codes, name, progress)
 
-    def _narrowed(
-        self, photo: NDArray[Any], codes: NDArray[np.uint8], name: str, progress: Progress | None
-    ) -> NDArray[np.uint8]:
+    def _draft(self, photo: NDArray[Any], codes: NDArray[np.uint8], name: str, progress: Progress | None) -> Draft:
         if not self.options.coarse_to_fine:
-            return codes
+            return Draft(codes)
 
         def still(*_: object) -> None:
             if progress is not None:
                 progress(tiling.PASSES[0], 0, 1)
 
-        return narrowed(photo, codes, lambda small, known: self._matte(small, known, name, None, still))
+        return draft(photo, codes, lambda small, known: self._matte(small, known, name, None, still))
 
     def _matte(
         self,

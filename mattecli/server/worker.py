@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 from mattecli.errors import MatteError
 from mattecli.geometry import Box
 from mattecli.inference import coarse
+from mattecli.inference.coarse import Draft
 from mattecli.inference.model import Model
 from mattecli.inference.options import RunOptions
 from mattecli.inference.plan import Plan, Tile
@@ -62,7 +63,7 @@ _PHOTOS = 2  # whose statistics are kept
 
 @dataclass(frozen=True, eq=False)
 class _Run:
-    """What an exact run leaves for previews: its statistics, and what its copy decided, where it decided something."""
+    """What an exact run leaves for previews: its statistics, and what its draft decided, if it had one."""
 
     statistics: Statistics
     decided: _Decided | None
@@ -70,23 +71,22 @@ class _Run:
 
 @dataclass(frozen=True, eq=False)
 class _Decided:
-    """What a copy decided of a trimap (H, W): `narrow` is 0 or 255 there. `base` is what lay under the paint."""
+    """What the draft of a photo decided of its trimap (H, W). `base` is what lay under the paint."""
 
     trimap: NDArray[np.uint8]
-    narrow: NDArray[np.uint8]
+    draft: Draft
     base: int
 
-    def applied(self, trimap: NDArray[np.uint8], box: Box, base: int) -> NDArray[np.uint8]:
-        """A box of a later trimap (H, W), with what is still decided there.
+    def holds(self, trimap: NDArray[np.uint8], box: Box, base: int) -> NDArray[np.bool_]:
+        """Where in a box of a later trimap (H, W) it still says something.
 
-        Near labels that changed since, all is open as it is near what is known. On another base all is open.
+        Near labels that changed since, all is as it is near what is known. On another base it says nothing.
         """
-        known = trimap[box.slices]
         if base != self.base:
-            return known
+            return np.zeros((box.height, box.width), np.bool_)
         around = box.grow(math.ceil(coarse.REACH)).clip(*trimap.shape)
-        changed = near(trimap[around.slices] != self.trimap[around.slices], coarse.REACH)[box.within(around).slices]
-        return np.where(unknown(known) & ~changed, self.narrow[box.slices], known)
+        changed = near(trimap[around.slices] != self.trimap[around.slices], coarse.REACH)
+        return ~changed[box.within(around).slices]
 
 
 class _Ended(Exception):  # noqa: N818 - it is not an error
@@ -161,11 +161,12 @@ class Worker:
         view, trimap, out = task.view.array(), task.trimap.array(), task.out.array(writable=True)
         if task.kind == "exact":
             statistics = Statistics()
-            narrow = model.narrowed(view, trimap, name=task.name, progress=progress)
+            draft = model.draft(view, trimap, name=task.name, progress=progress)
             found = model.predict(
-                view, narrow, name=task.name, on_plan=plans.append, progress=progress, statistics=statistics
+                view, draft.trimap, name=task.name, on_plan=plans.append, progress=progress, statistics=statistics
             )
-            self._keep(task, statistics, trimap, narrow)
+            found = draft.corrected(found)
+            self._keep(task, statistics, trimap, draft)
             error = 0.0
         else:
             found, error = self._window(task, model, view, trimap, plans.append, progress)
@@ -186,26 +187,28 @@ class Worker:
         """The alpha of a window at its level, and its usual error.
 
         At full size it is run with the statistics of the photo's last exact run, if there was one, and with what that
-        run had decided on a copy.
+        run's draft had decided.
         """
         scale = 2**task.level
         box = task.box.grow(MARGIN * scale).clip(*trimap.shape)
         photo, known = _halved(view[box.slices], task.level), _labels_halved(trimap[box.slices], task.level)
         kept = self._kept.get((task.content, task.precision)) if task.level == 0 else None
-        if kept is not None and kept.decided is not None:
-            known = kept.decided.applied(trimap, box, task.base)
+        decided = kept.decided if kept is not None else None
+        if decided is not None:
+            holds = decided.holds(trimap, box, task.base)
+            known = np.where(unknown(known) & holds, decided.draft.trimap[box.slices], known)
         statistics = Statistics(kept.statistics if kept is not None else {})
         alpha = model.predict(photo, known, name=task.name, on_plan=on_plan, progress=progress, statistics=statistics)
+        if decided is not None:
+            alpha = np.where(holds, decided.draft.corrected(alpha, part=box, trimap=known), alpha)
         inner = Box(*(side // scale for side in task.box.within(box)))
         inner = Box(inner.top, inner.top + task.out.shape[0], inner.left, inner.left + task.out.shape[1])
         return alpha[inner.slices], usual_error(task.level, statistics=kept is not None)
 
-    def _keep(
-        self, task: MatteTask, statistics: Statistics, trimap: NDArray[np.uint8], narrow: NDArray[np.uint8]
-    ) -> None:
+    def _keep(self, task: MatteTask, statistics: Statistics, trimap: NDArray[np.uint8], draft: Draft) -> None:
         if statistics:  # none where nothing was unknown
             key = task.content, task.precision
-            decided = _Decided(np.array(trimap), narrow, task.base) if (narrow != trimap).any() else None
+            decided = None if draft.alpha is None else _Decided(np.array(trimap), draft, task.base)
             self._kept[key] = _Run(statistics, decided)
             self._kept.move_to_end(key)
             while len(self._kept) > _PHOTOS:

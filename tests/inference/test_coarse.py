@@ -1,20 +1,23 @@
-"""A large photo's trimap is narrowed by the matte of a smaller copy."""
+"""What the matte of a smaller copy says of a large photo."""
 
 from __future__ import annotations
 
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from mattecli.geometry import Box
 from mattecli.inference import coarse
-from mattecli.inference.coarse import narrowed
+from mattecli.inference.coarse import Draft, draft
 from mattecli.inference.model import Model
 from mattecli.inference.options import RunOptions
 from mattecli.inference.tiling import PASSES, Statistics
 
 Codes = NDArray[np.uint8]
+BLACK = np.zeros((240, 300, 3), np.uint8)
 
 
 def band(height: int = 240, width: int = 300) -> Codes:
@@ -42,7 +45,7 @@ def test_what_is_certain_in_the_copy_becomes_known_and_what_is_near_the_soft_par
         return alpha
 
     codes = band()
-    found = narrowed(np.zeros((240, 300, 3), np.uint16), codes, matte)
+    found = draft(np.zeros((240, 300, 3), np.uint16), codes, matte).trimap
     photo, small = seen[0]
     assert photo.shape == (80, 100, 3)
     assert photo.dtype == np.uint16
@@ -57,7 +60,7 @@ def test_what_is_certain_in_the_copy_becomes_known_and_what_is_near_the_soft_par
 
 def test_what_is_near_to_something_known_is_left_to_the_full_size(large: None, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(coarse, "REACH", 15.0)  # five pixels of the copy
-    found = narrowed(np.zeros((240, 300, 3), np.uint8), band(), lambda _, small: np.zeros(small.shape, np.float32))
+    found = draft(BLACK, band(), lambda _, small: np.zeros(small.shape, np.float32)).trimap
     columns = found[120]
     assert (columns[:100] == 255).all()
     assert (columns[100 : 38 * 3] == 128).all()
@@ -67,45 +70,101 @@ def test_what_is_near_to_something_known_is_left_to_the_full_size(large: None, m
 
 def test_what_was_known_stays_whatever_the_copy_says(large: None) -> None:
     codes = band()
-    found = narrowed(np.zeros((240, 300, 3), np.uint8), codes, lambda _, small: np.zeros(small.shape, np.float32))
+    found = draft(BLACK, codes, lambda _, small: np.zeros(small.shape, np.float32)).trimap
     assert (found[:, :100] == 255).all()
     assert (found[:, 100:] == 0).all()
 
 
 def test_a_small_photo_is_left_alone() -> None:
-    codes = band()
-    assert narrowed(np.zeros((240, 300, 3), np.uint8), codes, lambda *_: pytest.fail("no copy is needed")) is codes
+    codes, alpha = band(), np.full((240, 300), 0.5, np.float32)
+    found = draft(BLACK, codes, lambda *_: pytest.fail("no copy is needed"))
+    assert found.trimap is codes
+    assert found.corrected(alpha) is alpha
 
 
 def test_no_copy_is_matted_where_nothing_unknown_is_deep(large: None, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(coarse, "REACH", 60.0)  # the band is 100 pixels wide
     hard = np.where(np.arange(300) < 100, 255, 0).astype(np.uint8)[None].repeat(240, 0)  # cells at its edge are mixed
     for codes in (band(), hard):
-        assert narrowed(np.zeros((240, 300, 3), np.uint8), codes, lambda *_: pytest.fail("no copy is needed")) is codes
+        assert draft(BLACK, codes, lambda *_: pytest.fail("no copy is needed")).trimap is codes
 
 
-def test_the_model_mattes_what_the_copy_left_open(large: None) -> None:
+@pytest.fixture
+def shallow(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The copy counts from a depth of 6 pixels on, and fully from 10."""
+    monkeypatch.setattr(coarse, "DEEP", 6.0)
+    monkeypatch.setattr(coarse, "RISE", 4.0)
+
+
+def test_what_is_deep_has_the_copys_coarse_structure_and_its_own_fine_one(large: None, shallow: None) -> None:
+    small = np.linspace(0.2, 0.8, 100, dtype=np.float32)[None].repeat(80, 0)  # says what full size does not know
+    fine = 0.1 * (-1) ** np.arange(300, dtype=np.float32)  # a stripe a pixel that the copy cannot show
+    alpha = np.where(band() == 128, 0.5 + fine, band() / 255).astype(np.float32)
+    found = Draft(band(), small).corrected(alpha)
+    ramp = np.interp((np.arange(300) + 0.5) / 3 - 0.5, np.arange(100), small[0])
+    deep = slice(110, 190)
+    assert np.abs(found[:, deep] - (ramp + fine)[deep]).max() < 0.01
+    near = np.r_[0:106, 194:300]
+    assert np.array_equal(found[:, near], alpha[:, near])
+    share = (found[120, 107] - alpha[120, 107]) / (ramp[107] - 0.5)
+    assert 0.4 < share < 0.6  # at a depth of 8
+
+
+def test_an_alpha_that_is_certain_and_near_stays_within_0_and_1(large: None, shallow: None) -> None:
+    rng = np.random.default_rng(1)
+    alpha = rng.random((240, 300), np.float32)
+    found = Draft(np.full((240, 300), 128, np.uint8), rng.random((80, 100), np.float32)).corrected(alpha)
+    assert found.min() == 0.0
+    assert found.max() == 1.0
+
+
+def test_a_part_is_corrected_as_the_whole_is(large: None, shallow: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(2)
+    alpha = rng.random((240, 300), np.float32)
+    found = Draft(band(), rng.random((80, 100), np.float32))
+    whole = found.corrected(alpha)
+    part = Box(30, 201, 77, 290)
+    of_part = found.corrected(alpha[part.slices], part=part)
+    inner = Box(30, 201, 77, 290).grow(-found.reach)
+    assert not np.array_equal(whole, alpha)
+    assert np.array_equal(of_part[inner.within(part).slices], whole[inner.slices])
+    monkeypatch.setattr(coarse, "_SIDE", 50)
+    assert np.array_equal(found.corrected(alpha), whole)
+
+
+def test_the_copy_is_brought_up_as_opencv_enlarges() -> None:
+    small = np.random.default_rng(3).random((7, 9), np.float32)
+    whole = coarse._enlarged(small, (70, 45), Box(0, 70, 0, 45))
+    assert np.abs(whole - cv2.resize(small, (45, 70), interpolation=cv2.INTER_LINEAR)).max() < 1e-5
+    part = Box(13, 41, 5, 44)
+    assert np.array_equal(coarse._enlarged(small, (70, 45), part), whole[part.slices])
+    assert (coarse._enlarged(small[:1, :1], (3, 4), Box(0, 3, 0, 4)) == small[0, 0]).all()
+
+
+def test_the_model_mattes_what_the_copy_left_open_and_corrects_it(large: None, shallow: None) -> None:
     rng = np.random.default_rng(0)
     photo = rng.integers(0, 256, (240, 300, 3), np.uint8)
     codes = band()
     plain, labels = Model(RunOptions(device="cpu")), list[str]()
-    narrow = narrowed(photo, codes, lambda small, known: plain.predict(small, known))
+    expected = draft(photo, codes, lambda small, known: plain.predict(small, known))
     model = Model(RunOptions(device="cpu", coarse_to_fine=True), backend=plain.backend)
     alpha = model.predict(photo, codes, progress=lambda label, *_: labels.append(label))
-    assert (narrow == 128).sum() < (codes == 128).sum()
-    assert np.array_equal(alpha, plain.predict(photo, narrow))
+    assert (expected.trimap == 128).sum() < (codes == 128).sum()
+    fine = plain.predict(photo, expected.trimap)
+    assert np.array_equal(alpha, expected.corrected(fine))
+    assert not np.array_equal(alpha, fine)
     assert not np.array_equal(alpha, plain.predict(photo, codes))
     told = [label for number, label in enumerate(labels) if label not in labels[:number]]
     assert told == list(PASSES)  # one run's passes in their order, though the copy was a run as well
     assert labels == sorted(labels, key=PASSES.index)
 
 
-def test_the_narrowed_trimap_is_what_a_run_with_statistics_takes_as_it_is(large: None) -> None:
+def test_the_drafts_trimap_is_what_a_run_with_statistics_takes_as_it_is(large: None) -> None:
     photo = np.random.default_rng(0).integers(0, 256, (240, 300, 3), np.uint8)
     model = Model(RunOptions(device="cpu", coarse_to_fine=True))
-    narrow = model.narrowed(photo, band())
-    assert (narrow == 128).sum() < (band() == 128).sum()
+    found = model.draft(photo, band())
+    assert (found.trimap == 128).sum() < (band() == 128).sum()
     statistics = Statistics()
-    alpha = model.predict(photo, narrow, statistics=statistics)
-    assert np.array_equal(alpha, model.predict(photo, band()))
-    assert np.array_equal(Model(RunOptions(device="cpu"), backend=model.backend).narrowed(photo, band()), band())
+    alpha = model.predict(photo, found.trimap, statistics=statistics)
+    assert np.array_equal(found.corrected(alpha), model.predict(photo, band()))
+    assert np.array_equal(Model(RunOptions(device="cpu"), backend=model.backend).draft(photo, band()).trimap, band())

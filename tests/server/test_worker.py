@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from mattecli.geometry import Box
 from mattecli.inference import coarse
 from mattecli.inference.model import Model
-from mattecli.inference.tiling import PASSES
+from mattecli.inference.tiling import PASSES, Statistics
 from mattecli.server.pauses import Signals
 from mattecli.server.shared import Shared
 from mattecli.server.tasks import Cancelled, Failed, Matted, MatteTask, Progressed, ProposalTask, Proposed
@@ -110,6 +110,8 @@ def coarsely(shipped_model: Model, tmp_path: Path, monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(coarse, "LARGE", 50_000)
     monkeypatch.setattr(coarse, "COPY", 30_000)
     monkeypatch.setattr(coarse, "REACH", 4.0)
+    monkeypatch.setattr(coarse, "DEEP", 4.0)
+    monkeypatch.setattr(coarse, "RISE", 4.0)
     model = Model(replace(shipped_model.options, coarse_to_fine=True), backend=shipped_model.backend)
     asked = Asked(model, tmp_path)
     asked.trimap[40:280, 60:330] = np.where(asked.trimap[40:280, 60:330] == 255, 255, 128)
@@ -119,11 +121,15 @@ def coarsely(shipped_model: Model, tmp_path: Path, monkeypatch: pytest.MonkeyPat
 def test_a_preview_keeps_what_the_exact_run_settled_on_a_copy(coarsely: Asked) -> None:
     asked = coarsely
     _, exact = asked.matte()
-    settled = (asked.model.narrowed(asked.photo, asked.trimap) != 128) & (asked.trimap == 128)
+    draft = asked.model.draft(asked.photo, asked.trimap)
+    settled = (draft.trimap != 128) & (asked.trimap == 128)
+    fine = asked.model.predict(asked.photo, draft.trimap, statistics=Statistics())
     part = Box(64, 192, 64, 224)
     assert settled[part.slices].any()
+    assert unknown_difference(fine[part.slices], exact[part.slices], asked.trimap[part.slices]) > 0.005
     _, window = asked.matte("preview", part)
     assert np.array_equal(window[settled[part.slices]], exact[part.slices][settled[part.slices]])
+    assert unknown_difference(window, exact[part.slices], asked.trimap[part.slices]) < 0.002
     asked.trimap[part.slices] = 255  # a stroke over it
     assert (asked.matte("preview", part)[1] == 1).all()
 
@@ -131,7 +137,7 @@ def test_a_preview_keeps_what_the_exact_run_settled_on_a_copy(coarsely: Asked) -
 def test_a_preview_decides_anew_around_a_stroke_and_on_another_base(coarsely: Asked) -> None:
     asked = coarsely
     asked.matte()
-    settled = (asked.model.narrowed(asked.photo, asked.trimap) == 0) & (asked.trimap == 128)
+    settled = (asked.model.draft(asked.photo, asked.trimap).trimap == 0) & (asked.trimap == 128)
     part = Box(64, 192, 64, 224)
     y, x = np.argwhere(settled[:160, :200])[-1]
     asked.trimap[y - 3 : y + 4, x - 3 : x + 4] = 255  # a stroke over what the copy took for background
