@@ -3,8 +3,8 @@
     python benchmarks/sizes.py DATASET [--megapixels 4 1 0.5] [--trimaps trimap2] [--precision bf16] [--records FILE]
 
 DATASET holds `image/`, `alpha/` and folders of trimaps, as `trimap_scenes.py` makes them from large cut-outs. Each
-photo is matted at its own size, with `--coarse-to-fine`, and as copies shrunk to each size, by area. A pixel of a
-smaller trimap is known where all that it covers is known and alike.
+photo is matted at its own size alone, from coarse to fine as is usual, and as copies shrunk to each size, by area. A
+pixel of a smaller trimap is known where all that it covers is known and alike.
 
 For each of these the table (Markdown) gives the mean error of an unknown pixel, judged at two sizes: at the full size,
 where a smaller matte was brought up by a guided filter with the full photo as its guide; and at the smallest, where a
@@ -46,8 +46,8 @@ Size = tuple[int, int]  # width, height
 def main() -> None:
     prepare_process()
     options = _options()
-    plain = Model(RunOptions(precision=options.precision))
-    models = plain, Model(RunOptions(precision=options.precision, coarse_to_fine=True), backend=plain.backend)
+    plain = Model(RunOptions(precision=options.precision, coarse_to_fine=False))
+    models = plain, Model(RunOptions(precision=options.precision), backend=plain.backend)
     records = _read(options.records)
     known = {(record["name"], record["trimaps"], record["made"]) for record in records}
     every = [WHOLE, COARSE, *map(_label, options.megapixels)]

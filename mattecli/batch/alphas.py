@@ -108,7 +108,15 @@ class Alphas:
         facts = found.facts
         inputs = Inputs(photo, None, found.trimap, facts["unknown"], seconds, tuple(facts["notes"]))
         network = {**facts["network"], APPROVED: True} if approved else facts["network"]
-        return Matte(inputs, found.alpha, facts["tile"], seconds, network, facts.get("attention"))
+        return Matte(
+            inputs,
+            found.alpha,
+            facts["tile"],
+            seconds,
+            network,
+            facts.get("attention"),
+            facts.get("coarse_to_fine", False),
+        )
 
     def _load_kept(self, job: Job, size: tuple[int, int]) -> KeptAlpha | None:
         key = None if self._options.redo else self.kept_key(job)
@@ -125,6 +133,7 @@ class Alphas:
             "unknown": inputs.unknown,
             "notes": list(inputs.notes),
             "attention": matte.attention,
+            "coarse_to_fine": matte.draft,
         }
         self.kept.save(key, matte.alpha, inputs.required_trimap, facts=facts)
 

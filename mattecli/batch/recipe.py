@@ -71,7 +71,7 @@ def network_words(sha256: str, run: RunOptions, *, precision: str | None = None)
 
     The word "auto" stands for fp32 that nobody asked for, as in 0.1.0, and "bf16" for bf16, asked for or not.
     """
-    return [sha256, precision or run.precision, run.snap, *(["draft"] if run.coarse_to_fine else [])]
+    return [sha256, precision or run.precision, run.snap, *([] if run.coarse_to_fine else ["full size only"])]
 
 
 def given_words(job: Job) -> list[Any]:

@@ -112,7 +112,7 @@ def deliver_photo(
 
 def folder_options(listing: ListOptions, how: RunChoices) -> list[str]:
     """The options that were given and are for folders only."""
-    return ["--no-recursive" if name == "--recursive" else name for name in changed(listing, how)]
+    return changed(listing, how)
 
 
 def _names(listing: ListOptions, named: Composites) -> dict[str, str]:

@@ -98,7 +98,7 @@ def evaluate(
     if predictions is None:
         from mattecli.inference.model import Model
 
-        model = Model(options.run_options()).load()
+        model = Model(options.run_options(coarse_to_fine=False)).load()  # the network as it is
         terminal.say_device(model.backend.device, auto=options.device == "auto")
     page = None if files.page is None else EvaluationPage()
     result = _score(listed, files, model, page, terminal, snap=options.snap, overwrite=overwrite)

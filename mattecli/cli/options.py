@@ -90,8 +90,13 @@ def parse_stops(text: Any) -> float:
 def changed(*groups: DataclassInstance) -> list[str]:
     """The options of these groups that differ from their defaults, as they are typed."""
     fields = [(group, field) for group in groups for field in dataclasses.fields(group)]
-    given = [field.name for group, field in fields if getattr(group, field.name) != field.default]
-    return [f"--{name.replace('_', '-')}" for name in given]
+    given = {field.name: getattr(group, field.name) for group, field in fields}
+    usual = {field.name: field.default for _, field in fields}
+    return [
+        f"--{'no-' if value is False else ''}{name.replace('_', '-')}"
+        for name, value in given.items()
+        if value != usual[name]
+    ]
 
 
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace output files that exist.")]
@@ -201,19 +206,22 @@ class ModelOptions:
         ),
     ] = 0.0
     coarse_to_fine: Annotated[
-        bool,
+        bool | None,
         typer.Option(
-            "--coarse-to-fine",
-            help="Matte a photo of over 2 megapixels as a small copy first, then at full size what is uncertain there. "
-            "Better where the unknown part is wide.",
+            "--coarse-to-fine/--no-coarse-to-fine",
+            help="Matte a photo of over 4 megapixels with a wide unknown part as a small copy first, then at full size "
+            "what is uncertain there.",
+            show_default="yes; no when evaluating",
         ),
-    ] = False
+    ] = None
 
-    def run_options(self) -> RunOptions:
-        """The same for the library."""
+    def run_options(self, *, coarse_to_fine: bool = True) -> RunOptions:
+        """The same for the library; `coarse_to_fine` is what the command does where nothing else was asked for."""
         from mattecli.inference.options import RunOptions
 
-        return RunOptions(**dataclasses.asdict(self))
+        asked = self.coarse_to_fine
+        coarse = {"coarse_to_fine": coarse_to_fine if asked is None else asked}
+        return RunOptions(**{**dataclasses.asdict(self), **coarse})
 
     def given(self) -> list[str]:
         """The options that differ from their defaults."""

@@ -42,7 +42,6 @@ NO_TRIMAP = (
     "--box or --scribbles, give --key for a photo in front of a screen or --auto to let a model find the subject, or "
     "make a trimap with `matte trimap mask.png --photo photo.jpg`"
 )
-_LARGE = 4_000_000  # pixels from which a photo may gain by `--coarse-to-fine`
 FACTS = ("width", "height", "unknown", "device", "backend", "precision", "tile", "weights")
 
 
@@ -179,6 +178,8 @@ def predict(
     def on_plan(plan: Plan) -> None:
         if plans:
             terminal.warn(f"{network.backend.device} ran out of memory; trying again with less")
+        if plan.draft and not plans:
+            terminal.say("a wide unknown part: a small copy was matted first (not with --no-coarse-to-fine)")
         plans.append(plan)
         terminal.say(f"tile: {plan}" + (" (auto)" if model.tile == "auto" else ""))
 
@@ -199,8 +200,6 @@ def predict(
     done = dataclasses.replace(done, seconds=time.perf_counter() - started)
     for target in job.outputs.values():
         terminal.say(f"{photo} → {'standard output' if target == '-' else target} ({done.seconds:.1f} s)")
-    if plans and not model.coarse_to_fine and done.facts["width"] * done.facts["height"] > _LARGE:
-        terminal.say("a large photo: where its trimap's unknown part is wide, try --coarse-to-fine")
     if as_json:
         terminal.data(json.dumps(_facts(done)) + "\n")
 
@@ -310,6 +309,7 @@ def _facts(done: Done) -> dict[str, Any]:
         "image": done.job.image,
         "output": next(iter(outputs.values())) if len(outputs) == 1 else outputs,
         **{key: done.facts[key] for key in FACTS},
+        "coarse_to_fine": done.facts.get("coarse_to_fine", False),
         "seconds": round(done.seconds, 3),
         "peak_bytes": done.peak_bytes,
     }

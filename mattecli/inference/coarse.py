@@ -1,10 +1,10 @@
-"""What the matte of a smaller copy says of a large photo.
+"""What a smaller copy's matte says of a large photo.
 
 The network learned from crops of some hundred pixels. In a photo of many megapixels the middle of a wide unknown part
 is farther from anything known than it ever saw, and its alpha there is poor. A smaller copy is closer to what it
-learned. So what is certain in the copy's matte and far from anything known becomes known. The full size has only the
-rest to find. Where that is still deep, its alpha keeps its fine structure and takes the coarse one from the copy
-(benchmarks/sizes.md).
+learned. So the copy is matted first. Areas that are certain in its matte and reach far into the unknown become known,
+and the full size has only the rest to find. Where that is still deep, its alpha keeps its fine structure and takes the
+coarse one from the copy (benchmarks/sizes.md).
 """
 
 from __future__ import annotations
@@ -20,15 +20,16 @@ from numpy.typing import NDArray
 
 from mattecli.geometry import Box, tiles
 from mattecli.trimaps.check import BACKGROUND, FOREGROUND, UNKNOWN, unknown
-from mattecli.trimaps.clean import depth
+from mattecli.trimaps.clean import Mask, depth
 from mattecli.trimaps.resize import shrunk
 
 COPY = 1_000_000  # pixels of the copy
-LARGE = 2_000_000  # smaller photos are matted as they are
-CERTAIN = 0.02  # so near to 0 or 1 an alpha of the copy is certain,
+LARGE = 4_000_000  # smaller photos are matted as they are
+CERTAIN = 0.005  # so near to 0 or 1 an alpha of the copy is certain,
 MARGIN = 2.0  # and so far from any that is not, in pixels of the copy
-REACH = 32.0  # pixels of the photo: what is so near to something known is left to the full size
-DEEP, RISE = 24.0, 32.0  # pixels of the photo: the copy counts from this depth on, and fully so much deeper
+REACH = 96.0  # pixels of the photo: certain areas count if they reach that far from anything known
+WIDE = 0.1  # a copy is made if this share of the unknown pixels is that far from anything known
+DEEP, RISE = 48.0, 16.0  # pixels of the photo: the copy corrects from this depth on, and fully so much deeper
 BLUR = 1.0  # what is finer is left to the full size: the deviation of a Gaussian, in pixels of the copy
 _SIDE = 2048  # of the parts that are corrected at once
 
@@ -80,28 +81,37 @@ class Draft:
 
 
 def draft(photo: NDArray[Any], codes: Codes, matte: Callable[[NDArray[Any], Codes], Alpha]) -> Draft:
-    """What a copy of 1 megapixel says of a photo of more than 2.
+    """What a copy of 1 megapixel says of a photo of more than 4.
 
-    Without a copy the draft's trimap is the given one: for smaller photos, and where nothing unknown is far from
-    anything known. `photo` is (H, W, 3) as the network sees it, `codes` (H, W) its trimap of 0, 128 and 255. `matte`
-    gives the alpha of a smaller photo and trimap. What was known stays as it was.
+    Without a copy the draft's trimap is the given one: for smaller photos, and where less than a tenth of the unknown
+    pixels is more than 96 pixels from anything known. `photo` is (H, W, 3) as the network sees it, `codes` (H, W) its
+    trimap of 0, 128 and 255. `matte` gives the alpha of a smaller photo and trimap. What was known stays as it was.
     """
     height, width = codes.shape
     if codes.size <= LARGE:
         return Draft(codes)
     scale = math.sqrt(COPY / codes.size)
     size = max(1, round(scale * width)), max(1, round(scale * height))
-    small = shrunk(codes, size)
-    deep = depth(unknown(small)) > REACH * scale
-    if not deep.any():  # nothing to decide
+    wholly = cv2.resize((~unknown(codes)).astype(np.float32), size, interpolation=cv2.INTER_AREA) == 0
+    deep = depth(wholly) > REACH * scale
+    if not deep.any() or deep.sum() < WIDE * wholly.sum():
         return Draft(codes)
+    small = shrunk(codes, size)
     alpha = matte(np.asarray(cv2.resize(photo, size, interpolation=cv2.INTER_AREA)), small)
     found = np.full(alpha.shape, UNKNOWN, np.uint8)
     for value, certain in ((BACKGROUND, alpha <= CERTAIN), (FOREGROUND, alpha >= 1 - CERTAIN)):
-        found[deep & (depth(certain) > MARGIN)] = value
+        found[_reaching(unknown(small) & (depth(certain) > MARGIN), deep)] = value
     whole = np.asarray(cv2.resize(found, (width, height), interpolation=cv2.INTER_NEAREST), np.uint8)
     np.copyto(whole, codes, where=~unknown(codes))
     return Draft(whole, alpha)
+
+
+def _reaching(areas: Mask, places: Mask) -> Mask:
+    """The 4-connected areas that reach one of the places."""
+    count, labels = cv2.connectedComponents(areas.view(np.uint8), connectivity=4)
+    reaching = np.zeros(count, np.bool_)
+    reaching[labels[areas & places]] = True
+    return np.asarray(reaching[labels])
 
 
 def _enlarged(values: Alpha, size: tuple[int, ...], part: Box) -> Alpha:

@@ -107,7 +107,12 @@ class Model:
         options = self.options
         photo, codes = _checked(image, trimap, name=name, snap=options.snap, exposure=options.network_exposure)
         found = Draft(codes) if statistics is not None else self._draft(photo, codes, name, progress)
-        return found.corrected(self._matte(photo, found.trimap, name, on_plan, progress, statistics))
+
+        def tell(chosen: Plan) -> None:
+            if on_plan is not None:
+                on_plan(dataclasses.replace(chosen, draft=found.alpha is not None))
+
+        return found.corrected(self._matte(photo, found.trimap, name, tell, progress, statistics))
 
     def draft(self, image: Given, trimap: Given, *, name: str = "the image", progress: Progress | None = None) -> Draft:
         """What the matte of a small copy says; without the option `coarse_to_fine` only the trimap as it is.
@@ -189,7 +194,7 @@ def load_model(
     max_memory: int | None = None,
     snap: int = 0,
     threads: int | None = None,
-    coarse_to_fine: bool = False,
+    coarse_to_fine: bool = True,
 ) -> Model:
     """The model that runs with these options, loaded; `RunOptions` says what they mean.
 
@@ -244,9 +249,9 @@ def predict_alpha(
 ) -> NDArray[np.float32]:
     """The alpha matte of a photo, float32 (H, W) in [0, 1]: `Model.predict` as a function, which says what it takes.
 
-    `model` is what `load_model` gives, or a backend, which may also be named `backend`; without one it is the default
-    model, which is loaded at the first call and kept (`drop_default_model` lets go of it). `tile` and `max_memory` take
-    the place of the model's own.
+    `model` is what `load_model` gives, or a backend, which may also be named `backend` and runs once, whatever the
+    photo's size. Without one it is the default model, which is loaded at the first call and kept (`drop_default_model`
+    lets go of it). `tile` and `max_memory` take the place of the model's own.
 
     Raises UsageError for a model and a backend at once, and what `Model.predict` raises.
     """
@@ -271,7 +276,7 @@ def _chosen(model: Model | Backend | None, backend: Backend | None) -> Model:
         return runs
     if not hasattr(runs, "free_bytes"):
         raise UsageError(f"`model` is a {type(runs).__name__}; give what load_model or load_backend returns")
-    return Model(backend=runs)
+    return Model(RunOptions(coarse_to_fine=False), backend=runs)
 
 
 def _smaller(chosen: Plan, picture: Picture, backend: Backend, tile: Tile, error: OutOfMemoryError) -> Plan:

@@ -18,7 +18,7 @@ class RunOptions:
     device's memory that a run may take. `snap` (0 to 100, of 255) pulls trimap values that close to 0 and 255 to them.
     `network_exposure` brightens what the network sees by so many stops; the outputs do not change. `threads` is
     how many the CPU takes: None is one for each physical core, within the quota of a container. `coarse_to_fine` mattes
-    photos of over 2 megapixels as a small copy first, which makes the unknown part narrower.
+    a small copy first, of photos of over 4 megapixels with a wide unknown part; without it the network runs once.
     """
 
     weights: str | Path | None = None
@@ -31,4 +31,4 @@ class RunOptions:
     snap: int = 0
     network_exposure: float = 0.0
     threads: int | None = None
-    coarse_to_fine: bool = False
+    coarse_to_fine: bool = True

@@ -89,7 +89,7 @@ class Matte:
     """Inputs with their alpha, float32 (H, W) in [0, 1]; the side of its tiles, and the seconds up to here.
 
     `network` are the facts of the network that found the alpha, where it was not this run's (`backend_facts`), and
-    `attention` is what was found of how much the matte needs a look.
+    `attention` is what was found of how much the matte needs a look. `draft` says that a small copy was matted before.
     """
 
     inputs: Inputs
@@ -98,6 +98,7 @@ class Matte:
     seconds: float
     network: Mapping[str, Any] = field(default_factory=dict)
     attention: Mapping[str, Any] | None = None
+    draft: bool = False
 
     def facts(self) -> dict[str, Any]:
         """What reports and the journal say of the matte."""
@@ -108,6 +109,7 @@ class Matte:
             "height": height,
             "unknown": None if unknown is None else round(unknown, 6),
             "tile": self.tile,
+            "coarse_to_fine": self.draft or None,
             "seconds": round(self.seconds, 3),
             "attention": self.attention,
         }
@@ -293,7 +295,8 @@ def find_matte(
         raise ValueError("these inputs were read for a known alpha, without the network's view of the photo")
     alpha = model.predict(inputs.view, inputs.required_trimap, name=job.image, on_plan=note_plan, progress=progress)
     tile = plans[-1].label if plans else "off"
-    return Matte(inputs, alpha, tile, inputs.seconds + time.perf_counter() - started)
+    draft = bool(plans) and plans[-1].draft
+    return Matte(inputs, alpha, tile, inputs.seconds + time.perf_counter() - started, draft=draft)
 
 
 def write_outputs(

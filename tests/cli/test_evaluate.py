@@ -123,6 +123,20 @@ def test_a_model_runs_over_photos_and_its_alphas_are_kept(run_matte: RunMatte, d
     assert (data / "kept/cat1.png").read_bytes() == (data / "alone.png").read_bytes()
 
 
+def test_the_network_is_judged_at_full_size_alone_unless_asked(
+    run_matte: RunMatte, data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in {"LARGE": 5000, "COPY": 3000, "REACH": 2.0, "WIDE": 0.0, "DEEP": 2.0, "RISE": 1.0}.items():
+        monkeypatch.setattr(f"mattecli.inference.coarse.{name}", value)
+    means = []
+    for options in ((), ("--no-coarse-to-fine",), ("--coarse-to-fine",)):
+        code, out, _ = run_matte("evaluate", "--images", data / "photos", *_benchmark(data), "--json", *options)
+        assert code == 0
+        means.append(json.loads(out)["mean"])
+    assert means[0] == means[1]
+    assert means[0] != means[2]
+
+
 def test_kept_alphas_are_overwritten_only_when_asked(run_matte: RunMatte, data: Path) -> None:
     arguments = ["evaluate", "--images", data / "photos", *_benchmark(data), "--save", data / "kept"]
     (data / "kept").mkdir()

@@ -71,20 +71,24 @@ def test_the_same_input_gives_the_same_bytes(run_matte: RunMatte, photo: Path, t
     assert (tmp_path / "one.png").read_bytes() == (tmp_path / "two.png").read_bytes()
 
 
-def test_coarse_to_fine_is_named_for_a_large_photo_and_changes_its_alpha(
+def test_a_large_photo_is_matted_from_coarse_to_fine_which_is_said_and_can_be_refused(
     run_matte: RunMatte, photo: Path, trimap: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert "--coarse-to-fine" not in run_matte("predict", photo, "-t", trimap, "-o", tmp_path / "small.png")[2]
-    monkeypatch.setattr(sys.modules["mattecli.cli.predict"], "_LARGE", 5000)
+    assert "a small copy" not in run_matte("predict", photo, "-t", trimap, "-o", tmp_path / "small.png")[2]
     monkeypatch.setattr("mattecli.inference.coarse.LARGE", 5000)
     monkeypatch.setattr("mattecli.inference.coarse.COPY", 3000)
     monkeypatch.setattr("mattecli.inference.coarse.REACH", 2.0)
     plain, fine = tmp_path / "plain.png", tmp_path / "fine.png"
-    assert "try --coarse-to-fine" in run_matte("predict", photo, "-t", trimap, "-o", plain)[2]
-    code, _, err = run_matte("predict", photo, "-t", trimap, "-o", fine, "--coarse-to-fine")
+    code, out, err = run_matte("predict", photo, "-t", trimap, "-o", plain, "--no-coarse-to-fine", "--json")
     assert code == 0
-    assert "try --coarse-to-fine" not in err
+    assert "a small copy" not in err
+    assert json.loads(out)["coarse_to_fine"] is False
+    code, out, err = run_matte("predict", photo, "-t", trimap, "-o", fine, "--json")
+    assert code == 0
+    assert err.count("a small copy was matted first") == 1
+    assert json.loads(out)["coarse_to_fine"] is True
     assert not np.array_equal(read_alpha(fine), read_alpha(plain))
+    assert np.array_equal(read_alpha(plain), read_alpha(tmp_path / "small.png"))
 
 
 def test_inputs_are_not_touched(run_matte: RunMatte, photo: Path, trimap: Path) -> None:
@@ -100,7 +104,7 @@ def test_json_holds_the_contracts_fields(run_matte: RunMatte, photo: Path, trima
     assert code == 0
     assert set(facts) == {
         *("image", "output", "width", "height", "unknown", "device", "backend", "precision", "tile"),
-        *("weights", "seconds", "peak_bytes"),
+        *("weights", "seconds", "peak_bytes", "coarse_to_fine"),
     }
     assert facts["output"] == str(photo.with_name("photo_alpha.png"))
     assert (facts["width"], facts["height"], facts["device"]) == (WIDTH, HEIGHT, "cpu")

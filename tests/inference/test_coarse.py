@@ -1,4 +1,4 @@
-"""What the matte of a smaller copy says of a large photo."""
+"""What a smaller copy's matte says of a large photo."""
 
 from __future__ import annotations
 
@@ -33,6 +33,7 @@ def large(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(coarse, "LARGE", 50_000)
     monkeypatch.setattr(coarse, "COPY", 8_000)
     monkeypatch.setattr(coarse, "REACH", 0.0)
+    monkeypatch.setattr(coarse, "WIDE", 0.0)
 
 
 def test_what_is_certain_in_the_copy_becomes_known_and_what_is_near_the_soft_part_does_not(large: None) -> None:
@@ -58,14 +59,29 @@ def test_what_is_certain_in_the_copy_becomes_known_and_what_is_near_the_soft_par
     assert (columns[52 * 3 :] == 0).all()
 
 
-def test_what_is_near_to_something_known_is_left_to_the_full_size(large: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(coarse, "REACH", 15.0)  # five pixels of the copy
-    found = draft(BLACK, band(), lambda _, small: np.zeros(small.shape, np.float32)).trimap
-    columns = found[120]
+def test_a_certain_area_counts_as_a_whole_if_it_reaches_far_from_anything_known(
+    large: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def matte(photo: NDArray[Any], codes: Codes) -> NDArray[np.float32]:
+        alpha = np.zeros(codes.shape, np.float32)
+        alpha[:, :38], alpha[:, 38:40] = 1.0, 0.5  # certain foreground beside the known one, not deep
+        return alpha
+
+    monkeypatch.setattr(coarse, "REACH", 30.0)  # ten pixels of the copy
+    columns = draft(BLACK, band(), matte).trimap[120]
     assert (columns[:100] == 255).all()
-    assert (columns[100 : 38 * 3] == 128).all()
-    assert (columns[39 * 3 : 61 * 3] == 0).all()
-    assert (columns[62 * 3 : 200] == 128).all()
+    assert (columns[100 : 42 * 3] == 128).all()
+    assert (columns[42 * 3 :] == 0).all()
+
+
+@pytest.mark.parametrize(("share", "made"), [(0.38, True), (0.42, False)])
+def test_a_copy_is_made_where_much_of_the_unknown_part_is_deep(
+    large: None, monkeypatch: pytest.MonkeyPatch, share: float, made: bool
+) -> None:
+    monkeypatch.setattr(coarse, "REACH", 30.0)  # of the band of 100 pixels four tenths are deeper
+    monkeypatch.setattr(coarse, "WIDE", share)
+    found = draft(BLACK, band(), lambda _, small: np.zeros(small.shape, np.float32))
+    assert (found.alpha is not None) == made
 
 
 def test_what_was_known_stays_whatever_the_copy_says(large: None) -> None:
@@ -145,9 +161,9 @@ def test_the_model_mattes_what_the_copy_left_open_and_corrects_it(large: None, s
     rng = np.random.default_rng(0)
     photo = rng.integers(0, 256, (240, 300, 3), np.uint8)
     codes = band()
-    plain, labels = Model(RunOptions(device="cpu")), list[str]()
+    plain, labels = Model(RunOptions(device="cpu", coarse_to_fine=False)), list[str]()
     expected = draft(photo, codes, lambda small, known: plain.predict(small, known))
-    model = Model(RunOptions(device="cpu", coarse_to_fine=True), backend=plain.backend)
+    model = Model(RunOptions(device="cpu"), backend=plain.backend)
     alpha = model.predict(photo, codes, progress=lambda label, *_: labels.append(label))
     assert (expected.trimap == 128).sum() < (codes == 128).sum()
     fine = plain.predict(photo, expected.trimap)
@@ -161,10 +177,12 @@ def test_the_model_mattes_what_the_copy_left_open_and_corrects_it(large: None, s
 
 def test_the_drafts_trimap_is_what_a_run_with_statistics_takes_as_it_is(large: None) -> None:
     photo = np.random.default_rng(0).integers(0, 256, (240, 300, 3), np.uint8)
-    model = Model(RunOptions(device="cpu", coarse_to_fine=True))
+    model = Model(RunOptions(device="cpu"))
     found = model.draft(photo, band())
     assert (found.trimap == 128).sum() < (band() == 128).sum()
     statistics = Statistics()
     alpha = model.predict(photo, found.trimap, statistics=statistics)
     assert np.array_equal(found.corrected(alpha), model.predict(photo, band()))
-    assert np.array_equal(Model(RunOptions(device="cpu"), backend=model.backend).draft(photo, band()).trimap, band())
+    assert np.array_equal(
+        Model(RunOptions(coarse_to_fine=False), backend=model.backend).draft(photo, band()).trimap, band()
+    )

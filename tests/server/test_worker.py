@@ -110,6 +110,7 @@ def coarsely(shipped_model: Model, tmp_path: Path, monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(coarse, "LARGE", 50_000)
     monkeypatch.setattr(coarse, "COPY", 30_000)
     monkeypatch.setattr(coarse, "REACH", 4.0)
+    monkeypatch.setattr(coarse, "WIDE", 0.0)
     monkeypatch.setattr(coarse, "DEEP", 4.0)
     monkeypatch.setattr(coarse, "RISE", 4.0)
     model = Model(replace(shipped_model.options, coarse_to_fine=True), backend=shipped_model.backend)
