@@ -133,7 +133,8 @@ class Model:
             if progress is not None:
                 progress(tiling.PASSES[0], 0, 1)
 
-        return draft(photo, codes, lambda small, known: self._matte(small, known, name, None, still))
+        # In tiles of its own choice, so that the option changes nothing that is decided here.
+        return draft(photo, codes, lambda small, known: self._matte(small, known, name, None, still, tile="auto"))
 
     def _matte(
         self,
@@ -143,6 +144,7 @@ class Model:
         on_plan: Callable[[Plan], None] | None,
         progress: Progress | None,
         statistics: Statistics | None = None,
+        tile: Tile | None = None,
     ) -> NDArray[np.float32]:
         picture = Picture(photo, codes)
         unknown = picture.unknown()
@@ -150,7 +152,8 @@ class Model:
             return np.asarray(codes == 255, np.float32)
         height, width = codes.shape
         backend = self.backend
-        chosen = self.plan(height, width, name=name)
+        tile = self.options.tile if tile is None else tile
+        chosen = plan(height, width, backend, tile=tile, max_memory=self.options.max_memory, name=name)
         raw = None
         while raw is None:
             if on_plan is not None:
@@ -167,7 +170,7 @@ class Model:
                     statistics=statistics,
                 )
             except OutOfMemoryError as error:
-                chosen = _smaller(chosen, picture, backend, self.options.tile, error)
+                chosen = _smaller(chosen, picture, backend, tile, error)
         alpha = np.ascontiguousarray(raw[:height, :width], np.float32)
         np.clip(alpha, 0, 1, out=alpha)
         for known, value in ((0, 0), (255, 1)):

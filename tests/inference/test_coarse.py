@@ -186,3 +186,13 @@ def test_the_drafts_trimap_is_what_a_run_with_statistics_takes_as_it_is(large: N
     assert np.array_equal(
         Model(RunOptions(coarse_to_fine=False), backend=model.backend).draft(photo, band()).trimap, band()
     )
+
+
+def test_a_draft_does_not_depend_on_the_tiles_of_the_run(large: None) -> None:
+    photo = np.random.default_rng(0).integers(0, 256, (240, 300, 3), np.uint8)
+    usual = Model(RunOptions(device="cpu"))
+    tiled = Model(RunOptions(device="cpu", tile=64), backend=usual.backend)
+    one, other = usual.draft(photo, band()), tiled.draft(photo, band())
+    assert one.alpha is not None
+    assert np.array_equal(one.alpha, other.alpha)
+    assert np.abs(usual.predict(photo, band()) - tiled.predict(photo, band())).max() < 1e-5
