@@ -178,8 +178,6 @@ def predict(
     def on_plan(plan: Plan) -> None:
         if plans:
             terminal.warn(f"{network.backend.device} ran out of memory; trying again with less")
-        if plan.draft and not plans:
-            terminal.say("a wide unknown part: a small copy was matted first (not with --no-coarse-to-fine)")
         plans.append(plan)
         terminal.say(f"tile: {plan}" + (" (auto)" if model.tile == "auto" else ""))
 
@@ -200,6 +198,11 @@ def predict(
     done = dataclasses.replace(done, seconds=time.perf_counter() - started)
     for target in job.outputs.values():
         terminal.say(f"{photo} → {'standard output' if target == '-' else target} ({done.seconds:.1f} s)")
+    if done.facts.get("coarse_to_fine"):
+        terminal.say(
+            "much of the unknown part is far from anything known, so a small copy was matted first; "
+            "--no-coarse-to-fine leaves that out"
+        )
     if as_json:
         terminal.data(json.dumps(_facts(done)) + "\n")
 

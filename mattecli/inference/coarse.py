@@ -81,21 +81,16 @@ class Draft:
 
 
 def draft(photo: NDArray[Any], codes: Codes, matte: Callable[[NDArray[Any], Codes], Alpha]) -> Draft:
-    """What a copy of 1 megapixel says of a photo of more than 4.
+    """What a copy of 1 megapixel says of a photo whose trimap is `wide`; without it, the trimap alone.
 
-    Without a copy the draft's trimap is the given one: for smaller photos, and where less than a tenth of the unknown
-    pixels is more than 96 pixels from anything known. `photo` is (H, W, 3) as the network sees it, `codes` (H, W) its
-    trimap of 0, 128 and 255. `matte` gives the alpha of a smaller photo and trimap. What was known stays as it was.
+    `photo` is (H, W, 3) as the network sees it, `codes` (H, W) its trimap of 0, 128 and 255. `matte` gives the alpha of
+    a smaller photo and trimap. What was known stays as it was.
     """
+    deep = _deep(codes)
+    if deep is None:
+        return Draft(codes)
     height, width = codes.shape
-    if codes.size <= LARGE:
-        return Draft(codes)
-    scale = math.sqrt(COPY / codes.size)
-    size = max(1, round(scale * width)), max(1, round(scale * height))
-    wholly = cv2.resize((~unknown(codes)).astype(np.float32), size, interpolation=cv2.INTER_AREA) == 0
-    deep = depth(wholly) > REACH * scale
-    if not deep.any() or deep.sum() < WIDE * wholly.sum():
-        return Draft(codes)
+    size = deep.shape[1], deep.shape[0]
     small = shrunk(codes, size)
     alpha = matte(np.asarray(cv2.resize(photo, size, interpolation=cv2.INTER_AREA)), small)
     found = np.full(alpha.shape, UNKNOWN, np.uint8)
@@ -104,6 +99,25 @@ def draft(photo: NDArray[Any], codes: Codes, matte: Callable[[NDArray[Any], Code
     whole = np.asarray(cv2.resize(found, (width, height), interpolation=cv2.INTER_NEAREST), np.uint8)
     np.copyto(whole, codes, where=~unknown(codes))
     return Draft(whole, alpha)
+
+
+def wide(codes: Codes) -> bool:
+    """Whether a copy is matted first: over 4 megapixels, of whose unknown ones a tenth is 96 pixels from all known."""
+    return _deep(codes) is not None
+
+
+def _deep(codes: Codes) -> Mask | None:
+    """The pixels of the copy (h, w) that are far from anything known; None if they are too few, or the photo small."""
+    if codes.size <= LARGE:
+        return None
+    height, width = codes.shape
+    scale = math.sqrt(COPY / codes.size)
+    size = max(1, round(scale * width)), max(1, round(scale * height))
+    open_ = unknown(codes)
+    wholly = cv2.resize((~open_).astype(np.float32), size, interpolation=cv2.INTER_AREA) == 0
+    deep = depth(wholly) > REACH * scale
+    enough = deep.any() and deep.sum() >= WIDE * open_.sum() * scale**2
+    return deep if enough else None
 
 
 def _reaching(areas: Mask, places: Mask) -> Mask:

@@ -82,6 +82,7 @@ class Model:
         *,
         name: str = "the image",
         on_plan: Callable[[Plan], None] | None = None,
+        on_draft: Callable[[Draft], None] | None = None,
         progress: Progress | None = None,
         statistics: Statistics | None = None,
     ) -> NDArray[np.float32]:
@@ -98,7 +99,8 @@ class Model:
         is halved and `on_plan` called again. `progress` is called with the pass, its tiles done and all of them.
 
         With the option `coarse_to_fine` the network runs on what a `draft` leaves unknown, whose coarse structure then
-        corrects the alpha. With `statistics`, those of `tiling.run`, it runs on the trimap as it is.
+        corrects the alpha. `on_draft` is called if a copy was matted for that. With `statistics`, those of
+        `tiling.run`, the network runs on the trimap as it is.
 
         Raises InputError for an image or a trimap that cannot be used, DeviceError when the memory does not suffice,
         and what `backend` raises where the model is not loaded yet.
@@ -107,12 +109,9 @@ class Model:
         options = self.options
         photo, codes = _checked(image, trimap, name=name, snap=options.snap, exposure=options.network_exposure)
         found = Draft(codes) if statistics is not None else self._draft(photo, codes, name, progress)
-
-        def tell(chosen: Plan) -> None:
-            if on_plan is not None:
-                on_plan(dataclasses.replace(chosen, draft=found.alpha is not None))
-
-        return found.corrected(self._matte(photo, found.trimap, name, tell, progress, statistics))
+        if found.alpha is not None and on_draft is not None:
+            on_draft(found)
+        return found.corrected(self._matte(photo, found.trimap, name, on_plan, progress, statistics))
 
     def draft(self, image: Given, trimap: Given, *, name: str = "the image", progress: Progress | None = None) -> Draft:
         """What the matte of a small copy says; without the option `coarse_to_fine` only the trimap as it is.
@@ -133,8 +132,12 @@ class Model:
             if progress is not None:
                 progress(tiling.PASSES[0], 0, 1)
 
-        # In tiles of its own choice, so that the option changes nothing that is decided here.
-        return draft(photo, codes, lambda small, known: self._matte(small, known, name, None, still, tile="auto"))
+        def matte(small: NDArray[Any], known: NDArray[np.uint8]) -> NDArray[np.float32]:
+            self.plan(*codes.shape, name=name)  # what would be refused at full size is refused before the copy is run
+            # Tiles of its own choice, so that the option `tile` does not change what the copy decides.
+            return self._matte(small, known, name, None, still, tile="auto")
+
+        return draft(photo, codes, matte)
 
     def _matte(
         self,
@@ -252,9 +255,9 @@ def predict_alpha(
 ) -> NDArray[np.float32]:
     """The alpha matte of a photo, float32 (H, W) in [0, 1]: `Model.predict` as a function, which says what it takes.
 
-    `model` is what `load_model` gives, or a backend, which may also be named `backend` and runs once, whatever the
-    photo's size. Without one it is the default model, which is loaded at the first call and kept (`drop_default_model`
-    lets go of it). `tile` and `max_memory` take the place of the model's own.
+    `model` is what `load_model` gives, or a backend, which may also be named `backend`. A backend runs on the full size
+    alone, never from coarse to fine. Without either it is the default model, which is loaded at the first call and kept
+    (`drop_default_model` lets go of it). `tile` and `max_memory` take the place of the model's own.
 
     Raises UsageError for a model and a backend at once, and what `Model.predict` raises.
     """

@@ -32,8 +32,7 @@ class Plan:
     `keep` stores more maps, which each pass would otherwise compute again: 1 stores layer0's halved output and the head
     of layer 2, 2 also layer0's whole output. They take CACHED_VALUES_PER_PIXEL. `host` stores all maps in the host's
     memory rather than the device's. `bytes` is the estimated peak of the device's memory, and `host_bytes` what the
-    maps take of the host's where they lie there. `draft` says that a small copy was matted before
-    (`mattecli.inference.coarse`).
+    maps take of the host's where they lie there.
     """
 
     tile: int
@@ -42,7 +41,6 @@ class Plan:
     bytes: int
     whole: bool  # one tile holds the whole image
     host_bytes: int = 0
-    draft: bool = False
 
     @property
     def label(self) -> int | str:

@@ -173,7 +173,7 @@ class _Entry:
         if journal is None or approvals is None:
             raise AssertionError("an approval without a journal")
         inputs = Inputs(photo.image, None, trimap, shares(trimap)["unknown"], 0.0)
-        matte = Matte(inputs, found.alpha, found.tile, 0.0)
+        matte = Matte(inputs, found.alpha, found.tile, 0.0, draft=found.draft)
         partner = None if self.partner is None else Path(self.partner)
         facts: dict[str, Any] = {
             "network": {} if found.precision is None else {"precision": found.precision},
@@ -181,6 +181,7 @@ class _Entry:
             "unknown": inputs.unknown,
             "notes": [],
             "attention": None,
+            "coarse_to_fine": found.draft,
         }
         approvals.add(photo.path, partner, found.alpha, trimap, facts=facts)
         alpha = self.alpha
@@ -265,6 +266,7 @@ class BatchStart(Start):
                 box=Box(0, photo.height, 0, photo.width),
                 alpha=alpha,
                 precision=self.entry.line.get("precision"),
+                draft=self.entry.line.get("coarse_to_fine", False),
                 given=True,
             )
         )

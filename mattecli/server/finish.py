@@ -162,5 +162,8 @@ def command_line(
         for field in dataclasses.fields(options):
             value = getattr(options, field.name)
             if value != field.default and not (options is reading and field.name == "max_memory"):
-                words += [f"--{field.name.replace('_', '-')}", str(value)]
+                name = field.name.replace("_", "-")
+                words += (
+                    [f"--{name}" if value else f"--no-{name}"] if isinstance(value, bool) else [f"--{name}", str(value)]
+                )
     return shlex.join([*words, "--overwrite"])

@@ -27,8 +27,8 @@ class Found:
     """A matte of a photo, made from the labels as they were after the operation `sequence`.
 
     `alpha` is float32, (h, w), of `box` at a level; an exact one is that of the whole photo at level 0. `error` is the
-    mean difference of such previews from the exact matte, from 0 to 1. `trimap` is what it was made from. `given` says
-    that it was not made here.
+    mean difference of such previews from the exact matte, from 0 to 1. `draft` says that a small copy was matted first.
+    `trimap` is what it was made from. `given` says that it was not made here.
     """
 
     run: int
@@ -40,6 +40,7 @@ class Found:
     error: float | None = None
     tile: Tile | None = None
     precision: str | None = None
+    draft: bool = False
     trimap: NDArray[np.uint8] | None = None
     given: bool = False
 

@@ -289,6 +289,7 @@ class Runs:
             error=reply.error,
             tile=reply.tile,
             precision=reply.facts.get("precision"),
+            draft=reply.facts.get("coarse_to_fine", False),
             trimap=known.array,
         )
 

@@ -302,7 +302,7 @@ def _write(
     job = _job(photo, files, finish)
     write_outputs(
         job,
-        Matte(inputs, found.alpha, found.tile, 0.0),
+        Matte(inputs, found.alpha, found.tile, 0.0, draft=found.draft),
         finish.output_options(),
         backgrounds={"composite": finish.over()} if "composite" in files else {},
         replaces=dict.fromkeys(job.outputs, True),

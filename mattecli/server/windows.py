@@ -38,9 +38,12 @@ _SHARES = {
 }
 
 
-def usual_error(level: int, *, statistics: bool) -> float:
-    """The mean difference of a preview from the exact matte, over unknown pixels: what is usual, not this one's."""
-    if level:
+def usual_error(level: int, *, statistics: bool, copied: bool = False) -> float:
+    """The mean difference of a preview from the exact matte, over unknown pixels: what is usual, not this one's.
+
+    `copied` says that the exact run mattes a small copy first and this preview knows nothing of it.
+    """
+    if level or copied:
         return _COPY
     return _WITH_STATISTICS if statistics else _CROP
 

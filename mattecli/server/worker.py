@@ -6,7 +6,6 @@ when its parent does.
 
 from __future__ import annotations
 
-import math
 import os
 import signal
 import time
@@ -23,8 +22,7 @@ from numpy.typing import NDArray
 
 from mattecli.errors import MatteError
 from mattecli.geometry import Box
-from mattecli.inference import coarse
-from mattecli.inference.coarse import Draft
+from mattecli.inference.coarse import Draft, wide
 from mattecli.inference.model import Model
 from mattecli.inference.options import RunOptions
 from mattecli.inference.plan import Plan, Tile
@@ -59,6 +57,7 @@ from mattecli.work.job import backend_facts
 _NICE = 5  # below the server, so that strokes come first
 _OFTEN = 0.1  # seconds between two reports of progress
 _PHOTOS = 2  # whose statistics are kept
+_ANEW = 32  # so many pixels around a change the network decides anew what a draft had decided
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,12 +79,13 @@ class _Decided:
     def holds(self, trimap: NDArray[np.uint8], box: Box, base: int) -> NDArray[np.bool_]:
         """Where in a box of a later trimap (H, W) it still says something.
 
-        Near labels that changed since, all is as it is near what is known. On another base it says nothing.
+        Near labels that changed since it says nothing, and the network decides anew. On another base it says nothing
+        at all.
         """
         if base != self.base:
             return np.zeros((box.height, box.width), np.bool_)
-        around = box.grow(math.ceil(coarse.REACH)).clip(*trimap.shape)
-        changed = near(trimap[around.slices] != self.trimap[around.slices], coarse.REACH)
+        around = box.grow(_ANEW).clip(*trimap.shape)
+        changed = near(trimap[around.slices] != self.trimap[around.slices], _ANEW)
         return ~changed[box.within(around).slices]
 
 
@@ -172,7 +172,9 @@ class Worker:
             found, error = self._window(task, model, view, trimap, plans.append, progress)
         out[...] = found
         tile: Tile = "off" if not plans or plans[-1].whole else plans[-1].tile
-        facts = backend_facts(model.backend) if task.kind == "exact" else {}
+        facts: dict[str, Any] = {}
+        if task.kind == "exact":
+            facts = {**backend_facts(model.backend), "coarse_to_fine": draft.alpha is not None}
         return Matted(time.perf_counter() - began - pauses.seconds, tile, error, facts)
 
     def _window(
@@ -194,6 +196,7 @@ class Worker:
         photo, known = _halved(view[box.slices], task.level), _labels_halved(trimap[box.slices], task.level)
         kept = self._kept.get((task.content, task.precision)) if task.level == 0 else None
         decided = kept.decided if kept is not None else None
+        holds = np.zeros(known.shape, np.bool_)  # where the draft still says something
         if decided is not None:
             holds = decided.holds(trimap, box, task.base)
             known = np.where(unknown(known) & holds, decided.draft.trimap[box.slices], known)
@@ -203,10 +206,12 @@ class Worker:
             alpha = np.where(holds, decided.draft.corrected(alpha, part=box, trimap=known), alpha)
         inner = Box(*(side // scale for side in task.box.within(box)))
         inner = Box(inner.top, inner.top + task.out.shape[0], inner.left, inner.left + task.out.shape[1])
-        return alpha[inner.slices], usual_error(task.level, statistics=kept is not None)
+        same = kept is not None and (decided is None or bool(holds.all()))
+        copied = task.level == 0 and not holds.any() and model.options.coarse_to_fine and wide(trimap)
+        return alpha[inner.slices], usual_error(task.level, statistics=same, copied=copied)
 
     def _keep(self, task: MatteTask, statistics: Statistics, trimap: NDArray[np.uint8], draft: Draft) -> None:
-        if statistics:  # none where nothing was unknown
+        if statistics or draft.alpha is not None:  # neither where nothing was unknown
             key = task.content, task.precision
             decided = None if draft.alpha is None else _Decided(np.array(trimap), draft, task.base)
             self._kept[key] = _Run(statistics, decided)

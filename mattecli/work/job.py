@@ -46,6 +46,7 @@ from mattecli.work.outputs import OutputOptions
 
 if TYPE_CHECKING:
     from mattecli.inference.backend import Backend
+    from mattecli.inference.coarse import Draft
     from mattecli.inference.model import Model
     from mattecli.inference.plan import Plan
     from mattecli.inference.tiling import Progress
@@ -293,10 +294,17 @@ def find_matte(
 
     if inputs.view is None:
         raise ValueError("these inputs were read for a known alpha, without the network's view of the photo")
-    alpha = model.predict(inputs.view, inputs.required_trimap, name=job.image, on_plan=note_plan, progress=progress)
+    drafts: list[Draft] = []
+    alpha = model.predict(
+        inputs.view,
+        inputs.required_trimap,
+        name=job.image,
+        on_plan=note_plan,
+        on_draft=drafts.append,
+        progress=progress,
+    )
     tile = plans[-1].label if plans else "off"
-    draft = bool(plans) and plans[-1].draft
-    return Matte(inputs, alpha, tile, inputs.seconds + time.perf_counter() - started, draft=draft)
+    return Matte(inputs, alpha, tile, inputs.seconds + time.perf_counter() - started, draft=bool(drafts))
 
 
 def write_outputs(

@@ -91,7 +91,7 @@ def test_only_the_outputs_that_an_option_is_for_are_made_anew(folders: Folders) 
         ({"output_space": "p3"}, {"cutout", "composite"}),
         ({"run": {"snap": 4}}, {"alpha", "cutout", "composite"}),
         ({"run": {"network_exposure": 1.5}}, {"alpha", "cutout", "composite"}),
-        ({"run": {"coarse_to_fine": True}}, {"alpha", "cutout", "composite"}),
+        ({"run": {"coarse_to_fine": False}}, {"alpha", "cutout", "composite"}),
         ({"run": {"device": "cpu", "tile": 64, "max_memory": 2**30}}, set()),
     ]:
         todo = worker_for(out, **change).todo(job)  # type: ignore[arg-type]

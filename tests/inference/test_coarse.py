@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from mattecli.errors import DeviceError
 from mattecli.geometry import Box
 from mattecli.inference import coarse
 from mattecli.inference.coarse import Draft, draft
@@ -74,14 +75,43 @@ def test_a_certain_area_counts_as_a_whole_if_it_reaches_far_from_anything_known(
     assert (columns[42 * 3 :] == 0).all()
 
 
-@pytest.mark.parametrize(("share", "made"), [(0.36, True), (0.42, False)])
+@pytest.mark.parametrize(("share", "made"), [(0.34, True), (0.4, False)])
 def test_a_copy_is_made_where_much_of_the_unknown_part_is_deep(
     large: None, monkeypatch: pytest.MonkeyPatch, share: float, made: bool
 ) -> None:
-    monkeypatch.setattr(coarse, "REACH", 30.0)  # 12 of the 32 columns of the copy are deeper
+    monkeypatch.setattr(coarse, "REACH", 30.0)  # 12 columns of the copy are deeper, of 33 that are unknown
     monkeypatch.setattr(coarse, "WIDE", share)
     found = draft(BLACK, band(), lambda _, small: np.zeros(small.shape, np.float32))
     assert (found.alpha is not None) == made
+
+
+def test_only_what_is_wide_for_the_thin_unknown_parts_beside_it_gets_a_copy(
+    large: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(coarse, "REACH", 30.0)
+    monkeypatch.setattr(coarse, "WIDE", 0.1)
+    codes = np.zeros((240, 300), np.uint8)
+    codes[:70, :70] = 128  # 4,900 unknown pixels, 1,600 of them in the corner deeper than 30
+    assert coarse.wide(codes)
+    codes[:, 100::3] = 128  # 16,000 more in lines of one pixel
+    assert not coarse.wide(codes)
+
+
+def test_a_copy_that_settles_all_is_told_of(large: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[Draft] = []
+    model = Model(RunOptions(device="cpu"))
+    monkeypatch.setattr(Model, "_matte", lambda *given, **_: np.zeros(given[2].shape, np.float32))
+    model.predict(BLACK, np.full((240, 300), 128, np.uint8), on_draft=told.append)
+    assert len(told) == 1
+    assert not (told[0].trimap == 128).any()
+
+
+def test_what_full_size_refuses_is_refused_before_the_copy_is_matted(large: None) -> None:
+    passes: list[str] = []
+    model = Model(RunOptions(device="cpu", tile="off", max_memory=1000))
+    with pytest.raises(DeviceError):
+        model.predict(BLACK, band(), progress=lambda label, *_: passes.append(label))
+    assert not passes
 
 
 def test_what_was_known_stays_whatever_the_copy_says(large: None) -> None:
@@ -126,7 +156,7 @@ def test_what_is_deep_has_the_copys_coarse_structure_and_its_own_fine_one(large:
     assert 0.4 < share < 0.6  # at a depth of 8
 
 
-def test_an_alpha_that_is_certain_and_near_stays_within_0_and_1(large: None, shallow: None) -> None:
+def test_a_corrected_alpha_stays_within_0_and_1(large: None, shallow: None) -> None:
     rng = np.random.default_rng(1)
     alpha = rng.random((240, 300), np.float32)
     found = Draft(np.full((240, 300), 128, np.uint8), rng.random((80, 100), np.float32)).corrected(alpha)

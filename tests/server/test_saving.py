@@ -16,10 +16,12 @@ import pytest
 
 from mattecli.errors import InputError
 from mattecli.geometry import Box
+from mattecli.imaging.options import ReadOptions
 from mattecli.inference.model import Model
 from mattecli.inference.options import RunOptions
 from mattecli.inference.precision import has_bf16
 from mattecli.server import runs, saving
+from mattecli.server.finish import Finish, command_line
 from mattecli.server.mattes import Found
 from mattecli.server.start import Start
 from mattecli.server.state import State
@@ -142,6 +144,12 @@ def test_the_command_repeats_the_options_of_the_start_and_leaves_out_what_would_
         *("--what", "alpha", "--choke", "2", "--device", "cpu"),
         *("--precision", "bf16" if has_bf16() else "fp32", "--overwrite"),
     ]
+
+
+def test_a_switch_stands_in_the_command_as_a_word_of_its_own(photo: Path) -> None:
+    run = RunOptions(coarse_to_fine=False)
+    words = command_line(photo, photo, ["alpha"], Finish(), out=None, run=run, reading=ReadOptions())
+    assert shlex.split(words)[-2:] == ["--no-coarse-to-fine", "--overwrite"]
 
 
 def test_saving_waits_for_the_exact_matte_of_what_is_painted(photo: Path, tmp_path: Path) -> None:

@@ -15,11 +15,12 @@ from mattecli.geometry import Box
 from mattecli.inference import coarse
 from mattecli.inference.model import Model
 from mattecli.inference.tiling import PASSES, Statistics
+from mattecli.server import worker
 from mattecli.server.pauses import Signals
 from mattecli.server.shared import Shared
 from mattecli.server.tasks import Cancelled, Failed, Matted, MatteTask, Progressed, ProposalTask, Proposed
 from mattecli.server.tiles import Index, unpack
-from mattecli.server.windows import MOST_PIXELS, share_done, window_of
+from mattecli.server.windows import MARGIN, MOST_PIXELS, share_done, usual_error, window_of
 from mattecli.server.worker import Worker
 from tests.support.pictures import disc, noise
 
@@ -109,6 +110,7 @@ def coarsely(shipped_model: Model, tmp_path: Path, monkeypatch: pytest.MonkeyPat
     """A worker that decides much of a wide unknown part on a copy."""
     monkeypatch.setattr(coarse, "LARGE", 50_000)
     monkeypatch.setattr(coarse, "COPY", 30_000)
+    monkeypatch.setattr(worker, "_ANEW", 4)
     monkeypatch.setattr(coarse, "REACH", 4.0)
     monkeypatch.setattr(coarse, "WIDE", 0.0)
     monkeypatch.setattr(coarse, "DEEP", 4.0)
@@ -126,6 +128,7 @@ def test_a_preview_keeps_what_the_exact_run_settled_on_a_copy(coarsely: Asked) -
     settled = (draft.trimap != 128) & (asked.trimap == 128)
     fine = asked.model.predict(asked.photo, draft.trimap, statistics=Statistics())
     part = Box(64, 192, 64, 224)
+    assert coarsely.matte("preview", part)[0].error == usual_error(0, statistics=True)
     assert settled[part.slices].any()
     assert unknown_difference(fine[part.slices], exact[part.slices], asked.trimap[part.slices]) > 0.005
     _, window = asked.matte("preview", part)
@@ -137,21 +140,24 @@ def test_a_preview_keeps_what_the_exact_run_settled_on_a_copy(coarsely: Asked) -
 
 def test_a_preview_decides_anew_around_a_stroke_and_on_another_base(coarsely: Asked) -> None:
     asked = coarsely
+    part = Box(64, 192, 64, 224)
+    assert asked.matte("preview", part)[0].error == usual_error(1, statistics=False)  # as of another size
     asked.matte()
     settled = (asked.model.draft(asked.photo, asked.trimap).trimap == 0) & (asked.trimap == 128)
-    part = Box(64, 192, 64, 224)
     y, x = np.argwhere(settled[:160, :200])[-1]
     asked.trimap[y - 3 : y + 4, x - 3 : x + 4] = 255  # a stroke over what the copy took for background
     painted = np.zeros(asked.trimap.shape, np.uint8)
     painted[y - 3 : y + 4, x - 3 : x + 4] = 1
     beside, far = (cv2.dilate(painted, np.ones((side, side), np.uint8)) == 1 for side in (5, 9))
-    _, window = asked.matte("preview", part)
+    reply, window = asked.matte("preview", part)
+    assert reply.error == usual_error(0, statistics=False)
     beside = (settled & beside & (painted == 0))[part.slices]
     assert beside.any()
     assert (window[beside] > 0).any()
     assert not window[(settled & ~far)[part.slices]].any()
     asked.base = 1
-    _, window = asked.matte("preview", part)
+    reply, window = asked.matte("preview", part)
+    assert reply.error == usual_error(1, statistics=False)
     assert (window[(settled & ~far)[part.slices]] > 0).any()
 
 
@@ -262,3 +268,9 @@ def test_a_window_holds_what_is_shown_in_few_pixels_and_whole_strides(size: tupl
     assert (box.top % (16 << level), box.left % (16 << level)) == (0, 0)
     assert shown.height * shown.width / 4**level <= MOST_PIXELS * 1.01
     assert level == 0 or shown.height * shown.width / 4 ** (level - 1) > MOST_PIXELS
+
+
+def test_a_preview_has_the_margin_that_a_draft_looks_at() -> None:
+    side = 16_000  # of 256 megapixels
+    found = coarse.Draft(np.broadcast_to(np.uint8(128), (side, side)), np.zeros((1000, 1000), np.float32))
+    assert found.reach <= MARGIN
