@@ -102,7 +102,10 @@ def draft(photo: NDArray[Any], codes: Codes, matte: Callable[[NDArray[Any], Code
 
 
 def wide(codes: Codes) -> bool:
-    """Whether a copy is matted first: over 4 megapixels, of whose unknown ones a tenth is 96 pixels from all known."""
+    """Whether a copy is matted first.
+
+    It is if the photo has over 4 megapixels, and a tenth of its unknown ones is more than 96 pixels from anything known.
+    """
     return _deep(codes) is not None
 
 
