@@ -104,7 +104,8 @@ def draft(photo: NDArray[Any], codes: Codes, matte: Callable[[NDArray[Any], Code
 def wide(codes: Codes) -> bool:
     """Whether a copy is matted first.
 
-    It is if the photo has over 4 megapixels, and a tenth of its unknown ones is more than 96 pixels from anything known.
+    It is if the photo has over 4 megapixels, and a tenth of its unknown ones is more than 96 pixels from anything
+    known.
     """
     return _deep(codes) is not None
 
