@@ -89,14 +89,9 @@ def parse_stops(text: Any) -> float:
 
 def changed(*groups: DataclassInstance) -> list[str]:
     """The options of these groups that differ from their defaults, as they are typed."""
-    fields = [(group, field) for group in groups for field in dataclasses.fields(group)]
-    given = {field.name: getattr(group, field.name) for group, field in fields}
-    usual = {field.name: field.default for _, field in fields}
-    return [
-        f"--{'no-' if value is False else ''}{name.replace('_', '-')}"
-        for name, value in given.items()
-        if value != usual[name]
-    ]
+    fields = [(field, getattr(group, field.name)) for group in groups for field in dataclasses.fields(group)]
+    given = [(field.name.replace("_", "-"), value) for field, value in fields if value != field.default]
+    return [f"--no-{name}" if value is False else f"--{name}" for name, value in given]
 
 
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace output files that exist.")]

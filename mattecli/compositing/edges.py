@@ -136,7 +136,7 @@ def _thin(alpha: Floats, radius: float, *, least: float, longest: float, alone: 
     """S and D of α = S + (1 − S)·D, where D is thinner than the disc, longer than `longest`, and `least` somewhere.
 
     S is α itself where D is nothing. With `alone` D has shorter pieces, too, if they do not come near S. Tiles that the
-    opening does not change are done. Pieces are looked for only in the box around what is thin.
+    opening does not change need nothing more. Only the box around what is thin is searched for pieces.
     """
     solid, thin = opened(alpha, radius), np.zeros(alpha.shape, np.float32)
     far, near = np.zeros(alpha.shape, np.uint8), np.zeros(alpha.shape if alone else (0, 0), bool)

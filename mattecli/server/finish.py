@@ -163,7 +163,8 @@ def command_line(
             value = getattr(options, field.name)
             if value != field.default and not (options is reading and field.name == "max_memory"):
                 name = field.name.replace("_", "-")
-                words += (
-                    [f"--{name}" if value else f"--no-{name}"] if isinstance(value, bool) else [f"--{name}", str(value)]
-                )
+                if isinstance(value, bool):
+                    words.append(f"--{name}" if value else f"--no-{name}")
+                else:
+                    words += [f"--{name}", str(value)]
     return shlex.join([*words, "--overwrite"])

@@ -207,7 +207,8 @@ class Worker:
         inner = Box(*(side // scale for side in task.box.within(box)))
         inner = Box(inner.top, inner.top + task.out.shape[0], inner.left, inner.left + task.out.shape[1])
         same = kept is not None and (decided is None or bool(holds.all()))
-        copied = task.level == 0 and not holds.any() and model.options.coarse_to_fine and wide(trimap)
+        apart = not same and task.level == 0 and not holds.any()  # asked first: `wide` looks at the whole trimap
+        copied = apart and model.options.coarse_to_fine and wide(trimap)
         return alpha[inner.slices], usual_error(task.level, statistics=same, copied=copied)
 
     def _keep(self, task: MatteTask, statistics: Statistics, trimap: NDArray[np.uint8], draft: Draft) -> None:
