@@ -72,6 +72,8 @@ def train(
     """
     if device.type == "cpu":
         keep_freed_memory()
+    else:
+        torch.backends.cudnn.benchmark = True  # a run has few sizes of crops, so the trials pay
     try:
         run = _Run(config, network, device, processes or Processes(), validation, report, clock, curves)
         if validation is not None:

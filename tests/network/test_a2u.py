@@ -35,6 +35,14 @@ def test_training_graph_computes_the_same_alpha_as_inference(case: Case) -> None
     assert torch.allclose(net(x), inferred, atol=1e-12)
 
 
+def test_under_autocast_the_alpha_is_not_rounded_to_16_bits() -> None:
+    case = CASES[0]
+    with torch.autocast("cpu", torch.bfloat16):
+        alpha = case.network()(torch.tensor(case.x, dtype=torch.float32))
+    assert alpha.dtype == torch.float32
+    assert not torch.equal(alpha, alpha.bfloat16().float())
+
+
 @pytest.mark.parametrize("variant", ["shared", "unshared"])
 def test_tensors_have_the_authors_names_shapes_and_order(variant: str) -> None:
     net = A2UNet(shared=variant == "shared")

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from mattecli import ops
 from mattecli.ops import A2UDownsample, A2UUpsample, KernelPredictor
+from mattecli.ops.affinity import windows_mean
 
 STATIC: dict[str, Any] = {"u": "static", "v": "static", "p": "static"}
 VARIANTS: dict[str, dict[str, Any]] = {
@@ -166,6 +167,15 @@ def test_autocast_keeps_the_maps_type_and_stays_close(variant: str) -> None:
     assert (wide.dtype, narrow.dtype) == (torch.float32, torch.bfloat16)
     assert (narrow - net(x)).abs().max() < 0.1
     assert all(p.grad is None or p.grad.dtype == torch.float32 for p in net.parameters())
+
+
+def test_the_pool_for_training_on_cards_is_pytorchs() -> None:
+    x = seeded(2, 4, 12, 18).double().requires_grad_()
+    pools = [windows_mean(x, 6), F.adaptive_avg_pool2d(x, 6)]
+    weight = seeded(2, 4, 6, 6).double()
+    ours, theirs = (torch.autograd.grad((pool * weight).sum(), x)[0] for pool in pools)
+    assert torch.allclose(*pools, atol=1e-12)
+    assert torch.allclose(ours, theirs, atol=1e-12)
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
