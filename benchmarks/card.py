@@ -14,7 +14,7 @@ import itertools
 import statistics
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Container, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -54,11 +54,7 @@ class Setup:
 
     device: str
     tiny: bool
-
-    @property
-    def megapixels(self) -> tuple[float, ...]:
-        """The sizes of pictures."""
-        return (0.02, 0.05) if self.tiny else (2, 12, 50, 100)
+    megapixels: tuple[float, ...]  # the sizes of pictures
 
     def picture(self, megapixels: float) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
         """A photo and its trimap, 16:9."""
@@ -169,10 +165,10 @@ def tuning(setup: Setup) -> Iterator[Row]:
 STEPS: tuple[Callable[[Setup], Iterator[Row]], ...] = (exactness, kernels, sizes, overlap, tuning)
 
 
-def rows(setup: Setup, minutes: float) -> Iterator[Row]:
-    """The rows of all steps, as far as the time goes; a step that breaks off is a row too."""
+def rows(setup: Setup, minutes: float, only: Container[str]) -> Iterator[Row]:
+    """The rows of the steps named in `only`, as far as the time goes; a step that breaks off is a row too."""
     ends = time.monotonic() + 60 * minutes
-    for step in STEPS:
+    for step in (step for step in STEPS if step.__name__ in only):
         if time.monotonic() > ends:
             yield Row(step.__name__, f"left out: {minutes:g} minutes are over", failed=BROKEN)
             continue
@@ -191,11 +187,17 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--tiny", action="store_true", help="on the CPU, with small pictures")
     parser.add_argument("--minutes", type=float, default=5)
+    names = [step.__name__ for step in STEPS]
+    parser.add_argument("--only", nargs="+", choices=names, default=names, help="these steps; default: all")
+    parser.add_argument(
+        "--megapixels", nargs="+", type=float, default=(2, 12, 50, 100), help="sizes of the step `sizes`"
+    )
     options: Any = parser.parse_args()
     if not options.tiny and not torch.cuda.is_available():
         sys.exit("PyTorch finds no card; `--tiny` tries this script on the CPU")
-    setup = Setup("cpu" if options.tiny else "cuda", options.tiny)
-    found = list(rows(setup, options.minutes))
+    sizes = (0.02, 0.05) if options.tiny else tuple(options.megapixels)
+    setup = Setup("cpu" if options.tiny else "cuda", options.tiny, sizes)
+    found = list(rows(setup, options.minutes, options.only))
     where = "CPU" if options.tiny else torch.cuda.get_device_name()
     print(f"\ntorch {torch.__version__}, {where}\n\n| step | found | goal | |\n|---|---|---|---|")
     for row in found:

@@ -23,7 +23,7 @@ def settle_precision(options: RunOptions, *, eight_bits: bool) -> RunOptions:
     """The options with the precision that `auto` takes, if that is not fp32, which `auto` is for every backend.
 
     `eight_bits` says that no output shows more than 8 bits. Then it is bf16 on a processor that has bf16 in hardware.
-    Its difference from fp32 is stated in the README. Cards and ONNX Runtime compute in fp32: bf16 was not measured.
+    Its difference from fp32 is stated in the README. Cards and ONNX Runtime compute in fp32.
     """
     if options.precision != "auto" or not eight_bits or not has_bf16():
         return options

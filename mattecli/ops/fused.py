@@ -1,7 +1,8 @@
 """Resampling and correlation by Triton kernels on CUDA.
 
-Each pass, forward or backward, reads and writes a map once. The Triton kernels are off by default, because no card has
-run their check (`benchmarks/resample.py --check`) yet; the environment variable MATTECLI_FUSED=1 turns them on.
+Each pass, forward or backward, reads and writes a map once. The kernels are used wherever they work; the environment
+variable MATTECLI_FUSED=0 turns them off. Where they do not work (no Triton, no C compiler, an old card), PyTorch's own
+operators take their place; a warning says so only if MATTECLI_FUSED=1 asks for the kernels.
 
 `resample.py` says what is computed. The kernels of all positions are made in registers from s and p and never stored.
 Sums are float32 for every type of map. Results repeat bit for bit.
@@ -21,7 +22,8 @@ from torch import Tensor
 from mattecli.geometry import WHOLE, Edges
 from mattecli.ops.reference import empty_map
 
-enabled = os.environ.get("MATTECLI_FUSED") == "1"
+enabled = os.environ.get("MATTECLI_FUSED") != "0"
+asked = os.environ.get("MATTECLI_FUSED") == "1"  # then a failure is warned about
 
 DTYPES = (torch.float32, torch.bfloat16, torch.float16)
 
@@ -54,7 +56,7 @@ def usable(x: Tensor, *, grad: bool = False) -> bool:
     """Whether the kernels are turned on and can work on x: on CUDA, in a type they know, and compiled without an error.
 
     The first call for a type compiles them and runs them on a tiny map, those for gradients if `grad`. If that fails,
-    one warning says why, and the process does not use them any more.
+    the process does not use them any more; if they were `asked` for, one warning says why.
     """
     return enabled and x.is_cuda and x.dtype in DTYPES and _works(x.dtype, x.device, grad=grad)
 
@@ -74,12 +76,13 @@ def _works(dtype: torch.dtype, device: torch.device, *, grad: bool) -> bool:
                 try_out(dtype, device, grad=grad)
             except Exception as error:  # a compiler, a linker, a driver: each fails in its own way
                 enabled = False
-                reason = (str(error).strip() or type(error).__name__).splitlines()[-1]
-                warnings.warn(
-                    f"MATTECLI_FUSED=1 is set, but the fused CUDA kernels do not work here ({reason}); "
-                    "PyTorch's own operators are used instead",
-                    stacklevel=4,
-                )
+                if asked:
+                    reason = (str(error).strip() or type(error).__name__).splitlines()[-1]
+                    warnings.warn(
+                        f"MATTECLI_FUSED=1 is set, but the fused CUDA kernels do not work here ({reason}); "
+                        "PyTorch's own operators are used instead",
+                        stacklevel=4,
+                    )
             trials[dtype, grad] = enabled
         return enabled and trials[dtype, grad]
 

@@ -5,6 +5,7 @@ import os
 import runpy
 import subprocess
 import sys
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -15,6 +16,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from benchmarks import resample as benchmark
 from mattecli.geometry import WHOLE, Edges
 from mattecli.ops import KernelPredictor, fused, resample
 
@@ -284,7 +286,9 @@ def test_the_kernels_compile_for_cards_that_need_not_be_here(arch: int, dtype: s
     assert max(int(spilled) for _, _, _, _, spilled, *_ in rows) <= 128  # bytes a thread: a few values
 
 
-def test_a_compiler_that_fails_is_warned_about_once_and_not_asked_again(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def fails(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
+    """Kernels that are on and fail when they are tried; gives the `grad` of each trial."""
     tried: list[bool] = []
 
     def fail(*_args: object, grad: bool) -> None:
@@ -294,23 +298,45 @@ def test_a_compiler_that_fails_is_warned_about_once_and_not_asked_again(monkeypa
     monkeypatch.setattr(fused, "enabled", True)
     monkeypatch.setattr(fused, "trials", {})
     monkeypatch.setattr(fused, "try_out", fail)
-    with pytest.warns(UserWarning, match=r"MATTECLI_FUSED=1 is set, but .* \(no C compiler\); PyTorch's own") as caught:
+    return tried
+
+
+def test_a_compiler_that_fails_is_not_mentioned_and_not_asked_again(
+    fails: list[bool], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fused, "asked", False)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
         assert not fused.usable(on_card(torch.float32))
+        assert not fused.usable(on_card(torch.float32), grad=True)
+        assert not fused.usable(on_card(torch.bfloat16))
+    assert fails == [False]
+
+
+def test_a_compiler_that_fails_is_warned_about_once_if_the_kernels_were_asked_for(
+    fails: list[bool], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fused, "asked", True)
+    with pytest.warns(UserWarning, match=r"MATTECLI_FUSED=1 is set, but .* \(no C compiler\); PyTorch's own") as caught:
+        usable = [fused.usable(on_card(torch.float32), grad=grad) for grad in (False, True)]
     assert len(caught) == 1
+    assert usable == [False, False]
     assert not fused.enabled
-    assert not fused.usable(on_card(torch.float32), grad=True)
-    assert tried == [False]
+    assert fails == [False]
 
 
-@pytest.mark.parametrize(("value", "on"), [(None, False), ("0", False), ("", False), ("1", True)])
-def test_the_choice_is_off_unless_the_environment_variable_is_1(
-    value: str | None, on: bool, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("value", "on", "asked"), [(None, True, False), ("", True, False), ("0", False, False), ("1", True, True)]
+)
+def test_the_kernels_are_on_unless_the_environment_variable_is_0(
+    value: str | None, on: bool, asked: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if value is None:
         monkeypatch.delenv("MATTECLI_FUSED", raising=False)
     else:
         monkeypatch.setenv("MATTECLI_FUSED", value)
-    assert runpy.run_path(str(fused.__file__))["enabled"] == on  # the module is run once more, as in a new process
+    module = runpy.run_path(str(fused.__file__))  # the module is run once more, as in a new process
+    assert (module["enabled"], module["asked"]) == (on, asked)
 
 
 def test_with_the_choice_off_the_kernels_are_not_even_tried_on_a_card(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -330,6 +356,37 @@ def test_with_the_choice_off_the_kernels_are_not_even_tried_on_a_card(monkeypatc
 def test_the_choice_on_a_cpu_is_always_another_form(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(fused, "enabled", True)
     assert not fused.usable(torch.zeros(1, 64, 4, 4))
+
+
+@needs_triton
+@pytest.mark.parametrize(("factor", "right"), [(1.0, True), (1.001, False)])
+def test_the_benchmark_checks_the_kernels_and_not_another_form(
+    factor: float, right: bool, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Also where they are turned off; float32 gradients of a map in bfloat16 are as exact as float32."""
+    gradients = fused.resampling_gradients
+
+    def scaled(*given: Any) -> tuple[Tensor, ...]:
+        grad_x, grad_s, grad_p = gradients(*given)
+        return grad_x, grad_s * factor, grad_p
+
+    monkeypatch.setattr(fused, "enabled", False)
+    monkeypatch.setattr(fused, "resampling_gradients", scaled)
+    monkeypatch.setattr(benchmark, "DTYPES", {"bf16": torch.bfloat16})
+    monkeypatch.setattr(benchmark, "OPERATORS", ("upsample",))
+    monkeypatch.setattr(benchmark, "check_beyond_32_bits", lambda: True)  # takes 20 GiB of a card
+    assert benchmark.check(DEVICE) is right
+    assert ("WRONG" in capsys.readouterr().out) is not right
+    assert not fused.enabled
+
+
+def test_the_benchmark_calls_kernels_that_do_not_work_wrong(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(fused, "usable", lambda *_, **__: False)
+    monkeypatch.setattr(benchmark, "check_window", lambda _device: True)
+    assert not benchmark.check_all("cpu")
+    assert "the kernels do not work here" in capsys.readouterr().out
 
 
 @needs_card
