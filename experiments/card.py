@@ -1,17 +1,19 @@
-"""Train for some minutes on a CUDA card: check the Triton kernels, train from a checkpoint, keep the averages.
+"""Train for some minutes on a CUDA card: check the Triton kernels, compile, train from a checkpoint, keep the averages.
 
-    python experiments/card.py OUT --photos DIR --foregrounds DIR [--start FILE]     the first call
-    python experiments/card.py OUT --photos DIR --foregrounds DIR --resume           the rest of the schedule
-    python experiments/card.py OUT --photos DIR --foregrounds DIR --tiny             a trial without a card
+    python experiments/card.py OUT --photos DIR --prepare                  the first call, of some two minutes
+    python experiments/card.py OUT --photos DIR --foregrounds DIR          then train
+    python experiments/card.py OUT --photos DIR --foregrounds DIR --resume the rest of a schedule of two calls
+    python experiments/card.py OUT --photos DIR --foregrounds DIR --tiny   a trial without a card
 
-For a card that is lent for a quarter of an hour. The schedule has `--total` minutes. A call ends `--minutes` after its
-start, so a run may take two calls. From the third minute on OUT holds ema.safetensors and log.jsonl, besides train.log
-and kernels.json.
+For a card that is lent for a quarter of an hour. `--prepare` runs the operators with and without the Triton kernels,
+forward and backward, in processes of their own. Training uses the kernels only if they are as near to float32 as the
+plain operators. Meanwhile other processes draw the foregrounds into the cache, and go on after the call. Then it trains
+a few steps, so that the compiled network lies in PyTorch's cache: compiling takes 80 seconds, and 15 from there.
 
-First the operators run with and without the Triton kernels, forward and backward, in processes of their own. Training
-uses the kernels only if they are as near to float32 as the plain operators are. If a batch does not fit into the card's
-memory, or compiling fails, the run begins again with a smaller batch, then without compiling. card.toml has the
-settings.
+The schedule has `--total` minutes. A call ends `--minutes` after its start. OUT gets log.jsonl, train.log, kernels.json
+and the averaged weights of each save as ema_STEP.safetensors: judge all, for the last ones need not be the best. If a
+batch does not fit into the card's memory, or compiling fails, the run begins again with a smaller batch, then without
+compiling. card.toml has the settings.
 """
 
 from __future__ import annotations
@@ -26,15 +28,20 @@ import threading
 import time
 import tomllib
 from dataclasses import dataclass
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
 import tomli_w
 
+from mattecli.system.process import prepare_process
+from mattecli.training.config import read_config
+from mattecli.training.data.sources import Sources
+
 SETTINGS = Path(__file__).with_suffix(".toml")
 OPERATORS = ("downsample", "upsample", "correlate_pair")
 CHECK_SECONDS = 90
-SAVED = ("ema.safetensors", "log.jsonl")
+PREPARED_STEPS = 5
 WORKER_BYTES = 400_000_000  # of shared memory that a worker's batches take
 SWITCH = "MATTECLI_FUSED"
 FINAL_CODES = (0, 2, 3)  # done, or a mistake that a smaller batch does not mend
@@ -140,10 +147,13 @@ def settings(options: argparse.Namespace, attempt: Attempt) -> dict[str, Any]:
     tables["run"] |= {"seed": options.seed, "start": str(options.start.resolve())}
     tables["data"] |= {
         "photos": [str(options.photos.resolve())],
-        "foregrounds": [str(options.foregrounds.resolve())],
         "cache": "cache",
         "workers": 1 if options.tiny else _workers(),
     }
+    if options.foregrounds is None:
+        tables["data"]["groups"] = {}
+    else:
+        tables["data"]["foregrounds"] = [str(options.foregrounds.resolve())]
     tables["crops"][0] |= {"batch": attempt.batch, "accumulate": attempt.accumulate}
     tables["precision"]["compile"] = attempt.compiled
     if options.tiny:
@@ -156,6 +166,38 @@ def _workers() -> int:
     shared = Path("/dev/shm")
     room = shutil.disk_usage(shared).free if shared.is_dir() else 0
     return max(1, min((os.cpu_count() or 4) - 1, room // WORKER_BYTES))
+
+
+def prepare(options: argparse.Namespace) -> int:
+    """Draw foregrounds in the background, check the kernels and compile; gives the exit code of a few steps."""
+    run = options.run.with_name("prepared")
+    shutil.rmtree(run, ignore_errors=True)
+    config = _write_config(options, Attempt(options.batch, 1, compiled=not options.tiny))
+    filler = [sys.executable, __file__, str(config), "--fill"]
+    subprocess.Popen(filler, start_new_session=True)  # goes on while the next call carries the other pictures
+    _choose_kernels(options)
+    return train([str(config), "--run", str(run), "--steps", str(PREPARED_STEPS)], run, options.out)
+
+
+def fill(config: Path) -> None:
+    """Draw all foregrounds of a config into its cache, in as many processes as it has workers."""
+    settings = read_config(config)
+    with get_context("forkserver").Pool(settings.workers, _begin_filling, (config,)) as pool:
+        for _ in pool.imap_unordered(_draw, range(settings.data.bank), chunksize=8):
+            pass
+
+
+_sources: list[Sources] = []  # of a process that fills the cache
+
+
+def _begin_filling(config: Path) -> None:
+    os.nice(10)
+    prepare_process()
+    _sources.append(Sources(read_config(config).data))
+
+
+def _draw(number: int) -> None:
+    _sources[0].procedural(number)
 
 
 def train(command: list[str], run: Path, out: Path) -> int:
@@ -173,13 +215,18 @@ def train(command: list[str], run: Path, out: Path) -> int:
 
 
 def _copy_saves(run: Path, out: Path, ended: threading.Event) -> None:
-    last = False
+    average, log = run / "ema.safetensors", run / "log.jsonl"
+    last, copied = False, 0
     while not last:
         last = ended.wait(5)
-        for name in SAVED:
-            if (run / name).exists():
-                shutil.copyfile(run / name, out / f".{name}")
-                (out / f".{name}").replace(out / name)
+        if not log.exists():
+            continue
+        lines = [json.loads(line) for line in log.read_text().splitlines(keepends=True) if line.endswith("\n")]
+        shutil.copyfile(log, out / log.name)
+        saved = max((line["step"] for line in lines if line["kind"] == "saved"), default=0)
+        if saved > copied:
+            copied = saved
+            shutil.copyfile(average, out / f"ema_{saved}.safetensors")
 
 
 def parse() -> argparse.Namespace:
@@ -193,15 +240,36 @@ def parse() -> argparse.Namespace:
     parser.add_argument(
         "--minutes", type=float, default=9.2, help="minutes from the start of this call to its last save"
     )
-    parser.add_argument("--batch", type=int, default=24)
+    parser.add_argument("--batch", type=int, default=64)
     parser.add_argument("--seed", type=int, default=int(time.time()) % 100_000)
+    parser.add_argument("--prepare", action="store_true", help="check, draw and compile; a call before the training")
     parser.add_argument("--resume", action="store_true")
     parser.add_argument("--tiny", action="store_true", help="tiny crops, and no check of the kernels")
     parser.add_argument("--operators", action="store_true", help=argparse.SUPPRESS)
+    parser.add_argument("--fill", action="store_true", help=argparse.SUPPRESS)
     options = parser.parse_args()
-    if not options.operators and (options.photos is None or options.foregrounds is None):
+    if options.operators or options.fill:
+        return options
+    if options.photos is None or (options.foregrounds is None and not options.prepare):
         parser.error("--photos and --foregrounds are missing; name the folders of pictures to train with")
     return options
+
+
+def _choose_kernels(options: argparse.Namespace) -> None:
+    """Set MATTECLI_FUSED for the training by what the check says, or as a call before this one chose."""
+    chosen = options.run.with_suffix(".fused")
+    if not chosen.exists() or options.prepare:
+        chosen.parent.mkdir(parents=True, exist_ok=True)
+        chosen.write_text("1" if not options.tiny and kernels_are_right(options.out) else "0")
+    os.environ[SWITCH] = chosen.read_text()
+    print(f"training with {SWITCH}={os.environ[SWITCH]}", flush=True)
+
+
+def _write_config(options: argparse.Namespace, attempt: Attempt) -> Path:
+    config: Path = options.run.with_suffix(".toml")
+    config.parent.mkdir(parents=True, exist_ok=True)
+    config.write_text(tomli_w.dumps(settings(options, attempt)))
+    return config
 
 
 def main() -> int:
@@ -209,18 +277,18 @@ def main() -> int:
     if options.operators:
         run_operators(options.out)
         return 0
+    if options.fill:
+        fill(options.out)
+        return 0
     end = time.monotonic() + 60 * options.minutes
     options.out.mkdir(parents=True, exist_ok=True)
     os.environ["PYTHONUNBUFFERED"] = "1"
-    chosen = options.run.with_suffix(".fused")
+    if options.prepare:
+        return prepare(options)
+    _choose_kernels(options)
     if options.resume:
-        os.environ[SWITCH] = chosen.read_text()
         command = [str(options.run / "config.toml"), "--run", str(options.run), "--resume"]
         return train([*command, "--pause-after", f"{options.minutes:.2f}"], options.run, options.out)
-    options.run.parent.mkdir(parents=True, exist_ok=True)
-    os.environ[SWITCH] = "1" if not options.tiny and kernels_are_right(options.out) else "0"
-    chosen.write_text(os.environ[SWITCH])
-    print(f"training with {SWITCH}={os.environ[SWITCH]}", flush=True)
     batch, compiled = (2, False) if options.tiny else (options.batch, True)
     half, quarter = max(1, batch // 2), max(1, batch // 4)
     attempts = (
@@ -234,8 +302,7 @@ def main() -> int:
         if minutes < 0.3:
             break
         shutil.rmtree(options.run, ignore_errors=True)
-        config = options.run.with_suffix(".toml")
-        config.write_text(tomli_w.dumps(settings(options, attempt)))
+        config = _write_config(options, attempt)
         print(f"{attempt}, {minutes:.1f} minutes", flush=True)
         limits = ["--max-minutes", f"{options.total:.2f}", "--pause-after", f"{minutes:.2f}"]
         code = train([str(config), "--run", str(options.run), *limits], options.run, options.out)
