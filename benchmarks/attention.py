@@ -32,7 +32,7 @@ Values = NDArray[np.float64]
 Flags = NDArray[np.bool_]
 Weights = Mapping[str, Weight]
 
-VERSION = 2
+VERSION = 3
 MORE = ("net", "drawn-lace", "drawn-glass", "drawn-foliage", "drawn-shape", "drawn-twigs")
 HARM = 0.0005  # mean error over the picture that a fault must add
 FLAGGED = 0.5  # score from which a product would be looked at

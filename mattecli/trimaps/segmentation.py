@@ -23,9 +23,9 @@ Check = Callable[[], None]
 Box = tuple[float, float, float, float]
 Effort = Literal["quick", "normal"]
 
-# The weights that the numbers below were chosen with: the start of their file's SHA-256. With other weights, run
+# The weights that the numbers below were last judged with: the start of their file's SHA-256. With other weights, run
 # `benchmarks/strokes.py` again.
-CALIBRATED_FOR = "3dacd74d5800"
+CALIBRATED_FOR = "f7deb868ab15"
 OTHER_WEIGHTS = "boxes and strokes were tuned with other weights, so look at the trimap before you rely on it"
 
 SIDE = 448  # the copy has about this many pixels squared

@@ -137,37 +137,37 @@ def test_an_alpha_that_was_kept_in_fp32_serves_a_run_for_which_auto_takes_bf16(f
 @pytest.mark.parametrize(
     ("kind", "background", "options", "digest"),
     [
-        ("alpha", "white", {}, "cc5f30914831bbd1d2d378d6"),
-        ("alpha", "white", {"bits": 16}, "301cc939bf0052d6d47539b1"),
-        ("alpha", "white", {"bits": "float"}, "088f988b6bad7f7b92c4f413"),
-        ("alpha", "white", {"run": {"snap": 7, "precision": "fp32"}}, "144f141f57621983fce47e68"),
-        ("cutout", "white", {}, "ae33ded58ed19aa1f6814bac"),
-        ("foreground", "white", {}, "3be53e02725adcc50c60e914"),
-        ("foreground", None, {"run": {"precision": "bf16"}}, "2c303fd8248aaeab30cecef4"),
-        ("composite", "white", {}, "b5486f8a2cd9465007503d44"),
-        ("composite", "white", {"linear": True}, "fb3530203b3c60c5040ed54b"),
-        ("composite", "beach.png", {"fit": "contain"}, "07e278b740d2f166b3077b79"),
+        ("alpha", "white", {}, "cf036db19b7c8c81af0ae89c"),
+        ("alpha", "white", {"bits": 16}, "024f30187e49452102094811"),
+        ("alpha", "white", {"bits": "float"}, "ebd722abc4f57ea915432d1d"),
+        ("alpha", "white", {"run": {"snap": 7, "precision": "fp32"}}, "ccaa4f0ae30e68ecf51adde8"),
+        ("cutout", "white", {}, "e8e68d676d7b934ced2928d3"),
+        ("foreground", "white", {}, "1180249b67e245d9862b78d3"),
+        ("foreground", None, {"run": {"precision": "bf16"}}, "3bf36137eb223421677ca709"),
+        ("composite", "white", {}, "4fc7c8ca92594d5e0deccc9e"),
+        ("composite", "white", {"linear": True}, "d0e65a044a11420e6ed66947"),
+        ("composite", "beach.png", {"fit": "contain"}, "891ec0c3577e37f8559c8840"),
         (
             "composite",
             "beach.png",
             {"fit": "tile", "linear": True, "run": {"snap": 3, "precision": "fp16"}},
-            "448387f8e29f7f8570bcf684",
+            "83df4fb23b7154dda800f8c8",
         ),
-        ("composite", "transparent", {}, "781d084b4c45f051a4037b00"),
-        ("composite", None, {}, "e0efbfd4d139324e10048357"),
+        ("composite", "transparent", {}, "9047b2fe429bde5df27a3a9a"),
+        ("composite", None, {}, "f538992f678d07a2ca95fb2a"),
     ],
 )
 def test_recipes_have_the_digests_of_0_1_0(
     tmp_path: Path, kind: Kind, background: str | None, options: dict[str, Any], digest: str
 ) -> None:
-    assert find_checkpoint().sha256.startswith("3dacd74d5800"), "new weights have new recipes: compute them again"
+    assert find_checkpoint().sha256.startswith("f7deb868ab15"), "new weights have new recipes: compute them again"
     job = Job("a.png", "/in/a.png", "/in/t.png", {kind: "/out/a.png"}, background)
     assert worker_for(tmp_path, **options).recipe(kind, job) == digest
 
 
 JOURNAL_0_1_0 = """\
 {"device":"cpu","backend":"torch","precision":"fp32","weights":{"name":"a2u_shared","sha256":"3dacd7"}}
-["a_alpha.png",6,1700000000123456789,"cc5f30914831bbd1d2d378d6","2d92f9c6bb12fda2950f7ae6",\
+["a_alpha.png",6,1700000000123456789,"cf036db19b7c8c81af0ae89c","2d92f9c6bb12fda2950f7ae6",\
 {"width":32,"height":32,"unknown":0.375,"tile":"off","seconds":0.221}]
 """
 

@@ -1,6 +1,8 @@
 """Files as version 0.1.0 writes them, for the tests that they go on working.
 
-    python -m tests.contract.make_old_files      # was run once, with 0.1.0; writes tests/data/v0.1.0 anew
+    python -m tests.contract.make_old_files      # with the code of 0.1.0 (b165a44); writes tests/data/v0.1.0 anew
+
+New weights need it again for `batch/` and `onnx.json`: journals and exported files name the weights.
 
 Paths in journals, reports and configurations begin with @ROOT@, for which a test puts in the folder that it has copied
 them to; `batch/times.json` holds the files' times, for a journal knows its outputs by them. What the functions here
