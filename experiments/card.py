@@ -6,20 +6,22 @@
     python experiments/card.py OUT --photos DIR --foregrounds DIR --tiny   a trial without a card
 
 For a card that is lent for a quarter of an hour. `--prepare` runs the operators with and without the Triton kernels,
-forward and backward, in processes of their own. Training uses the kernels only if they are as near to float32 as the
-plain operators. Meanwhile other processes draw the foregrounds into the cache, and go on after the call. Then it trains
-a few steps, so that the compiled network lies in PyTorch's cache: compiling takes 80 seconds, and 15 from there.
+forward and backward, in processes of their own; kernels.json has the errors. Training uses the kernels only if they are
+as near to float32 as the plain operators. Then it trains a few steps, so that the compiled network lies in PyTorch's
+cache: compiling takes 80 seconds, and 15 from there. If the batch does not fit into the card's memory, or compiling
+fails, it tries a smaller batch, then no compiling. Training begins with what worked, and tries the rest likewise.
+Meanwhile other processes draw the foregrounds into the cache, and go on after the call (fill.log).
 
-The schedule has `--total` minutes. A call ends `--minutes` after its start. OUT gets log.jsonl, train.log, kernels.json
-and the averaged weights of each save as ema_STEP.safetensors: judge all, for the last ones need not be the best. If a
-batch does not fit into the card's memory, or compiling fails, the run begins again with a smaller batch, then without
-compiling. card.toml has the settings.
+The schedule has `--total` minutes. A call ends `--minutes` after its start. OUT gets log.jsonl, train.log and the
+averaged weights of a save as ema_STEP.safetensors: judge all, for the last ones need not be the best. card.toml has the
+settings.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import math
 import os
 import shutil
 import subprocess
@@ -33,6 +35,7 @@ from pathlib import Path
 from typing import Any
 
 import tomli_w
+from safetensors import safe_open
 
 from mattecli.system.process import prepare_process
 from mattecli.training.config import read_config
@@ -44,7 +47,7 @@ CHECK_SECONDS = 90
 PREPARED_STEPS = 5
 WORKER_BYTES = 400_000_000  # of shared memory that a worker's batches take
 SWITCH = "MATTECLI_FUSED"
-FINAL_CODES = (0, 2, 3)  # done, or a mistake that a smaller batch does not mend
+RETRIED_CODES = (1, 5)  # a failure of the compiler, or of memory: a smaller batch may do
 
 
 @dataclass(frozen=True)
@@ -133,7 +136,8 @@ def compared(name: str, fused: dict[str, Any], plain: dict[str, Any]) -> dict[st
 
     def error(values: list[Any]) -> float:
         pairs = zip(values, plain["exact"], strict=True)
-        return max(float((value - truth).norm() / truth.norm().clamp_min(1e-12)) for value, truth in pairs)
+        found = [float((value - truth).norm() / truth.norm().clamp_min(1e-12)) for value, truth in pairs]
+        return max(found) if all(map(math.isfinite, found)) else math.inf
 
     errors = error(fused["own"]), error(plain["own"])
     allowed = 1e-4 if name.endswith("float32") else 1e-2
@@ -168,20 +172,45 @@ def _workers() -> int:
     return max(1, min((os.cpu_count() or 4) - 1, room // WORKER_BYTES))
 
 
+def attempts(options: argparse.Namespace) -> list[Attempt]:
+    """What to try in turn, from the largest batch down."""
+    if options.tiny:
+        return [Attempt(2, 1, compiled=False)]
+    batch, half, quarter = options.batch, max(1, options.batch // 2), max(1, options.batch // 4)
+    return [
+        Attempt(batch, 1, compiled=True),
+        Attempt(half, 2, compiled=True),
+        Attempt(half, 2, compiled=False),
+        Attempt(quarter, 4, compiled=False),
+    ]
+
+
 def prepare(options: argparse.Namespace) -> int:
-    """Draw foregrounds in the background, check the kernels and compile; gives the exit code of a few steps."""
+    """Check the kernels, compile, and draw foregrounds in the background; gives the exit code of a few steps."""
     run = options.run.with_name("prepared")
-    shutil.rmtree(run, ignore_errors=True)
-    config = _write_config(options, Attempt(options.batch, 1, compiled=not options.tiny))
-    filler = [sys.executable, __file__, str(config), "--fill"]
-    subprocess.Popen(filler, start_new_session=True)  # goes on while the next call carries the other pictures
-    _choose_kernels(options)
-    return train([str(config), "--run", str(run), "--steps", str(PREPARED_STEPS)], run, options.out)
+    fused = not options.tiny and kernels_are_right(options.out)
+    os.environ[SWITCH] = str(int(fused))
+    tries = attempts(options)
+    config = _write_config(options, tries[0])
+    with (options.out / "fill.log").open("w") as log:  # it goes on while the next call carries the other pictures
+        filler = [sys.executable, __file__, str(config), "--fill"]
+        subprocess.Popen(filler, stdout=log, stderr=log, start_new_session=True)
+    code = 1
+    for number, attempt in enumerate(tries):
+        shutil.rmtree(run, ignore_errors=True)
+        config = _write_config(options, attempt)
+        code = train([str(config), "--run", str(run), "--steps", str(PREPARED_STEPS)], options.out)
+        if code == 0:
+            options.run.with_suffix(".json").write_text(json.dumps({"fused": fused, "attempt": number}))
+        if code not in RETRIED_CODES:
+            break
+    return code
 
 
 def fill(config: Path) -> None:
     """Draw all foregrounds of a config into its cache, in as many processes as it has workers."""
     settings = read_config(config)
+    Sources(settings.data)  # refuses folders that cannot be used, before each process does
     with get_context("forkserver").Pool(settings.workers, _begin_filling, (config,)) as pool:
         for _ in pool.imap_unordered(_draw, range(settings.data.bank), chunksize=8):
             pass
@@ -200,33 +229,41 @@ def _draw(number: int) -> None:
     _sources[0].procedural(number)
 
 
-def train(command: list[str], run: Path, out: Path) -> int:
-    """Run `matte train` and copy what it saves to OUT; gives its exit code."""
+def train(command: list[str], out: Path, run: Path | None = None) -> int:
+    """Run `matte train` and copy what it saves in `run` to OUT; gives its exit code."""
     ended = threading.Event()
-    watcher = threading.Thread(target=_copy_saves, args=(run, out, ended))
-    watcher.start()
+    watcher = threading.Thread(target=_copy_saves, args=(run, out, ended)) if run else None
+    if watcher:
+        watcher.start()
     with (out / "train.log").open("a") as log:
         whole = [sys.executable, "-m", "mattecli", "train", *command]
         code = subprocess.run(whole, stdout=log, stderr=log, check=False).returncode
     ended.set()
-    watcher.join()
+    if watcher:
+        watcher.join()
     print(*(out / "train.log").read_text().splitlines()[-6:], sep="\n", flush=True)
     return code
 
 
 def _copy_saves(run: Path, out: Path, ended: threading.Event) -> None:
-    average, log = run / "ema.safetensors", run / "log.jsonl"
-    last, copied = False, 0
+    last, seen = False, 0.0
     while not last:
         last = ended.wait(5)
-        if not log.exists():
-            continue
-        lines = [json.loads(line) for line in log.read_text().splitlines(keepends=True) if line.endswith("\n")]
-        shutil.copyfile(log, out / log.name)
-        saved = max((line["step"] for line in lines if line["kind"] == "saved"), default=0)
-        if saved > copied:
-            copied = saved
-            shutil.copyfile(average, out / f"ema_{saved}.safetensors")
+        average = run / "ema.safetensors"
+        if average.exists() and average.stat().st_mtime != seen:
+            seen = average.stat().st_mtime
+            copy_average(average, out)
+        if (run / "log.jsonl").exists():
+            shutil.copyfile(run / "log.jsonl", out / "log.jsonl")
+
+
+def copy_average(average: Path, out: Path) -> Path:
+    """Copy averaged weights to OUT, named by the step that stands in them."""
+    hidden = out / ".ema.safetensors"
+    shutil.copyfile(average, hidden)  # the run replaces its file as a whole, so this is one save or the other
+    with safe_open(hidden, "pt") as file:
+        step = file.metadata()["step"]
+    return hidden.replace(out / f"ema_{step}.safetensors")
 
 
 def parse() -> argparse.Namespace:
@@ -255,14 +292,15 @@ def parse() -> argparse.Namespace:
     return options
 
 
-def _choose_kernels(options: argparse.Namespace) -> None:
-    """Set MATTECLI_FUSED for the training by what the check says, or as a call before this one chose."""
-    chosen = options.run.with_suffix(".fused")
-    if not chosen.exists() or options.prepare:
-        chosen.parent.mkdir(parents=True, exist_ok=True)
-        chosen.write_text("1" if not options.tiny and kernels_are_right(options.out) else "0")
-    os.environ[SWITCH] = chosen.read_text()
-    print(f"training with {SWITCH}={os.environ[SWITCH]}", flush=True)
+def _prepared(options: argparse.Namespace) -> list[Attempt]:
+    """Set MATTECLI_FUSED and give what to try, both as a call with `--prepare` found them or, without one, anew."""
+    found = options.run.with_suffix(".json")
+    if options.tiny or not found.exists():
+        os.environ[SWITCH] = str(int(not options.tiny and kernels_are_right(options.out)))
+        return attempts(options)
+    chosen = json.loads(found.read_text())
+    os.environ[SWITCH] = str(int(chosen["fused"]))
+    return attempts(options)[chosen["attempt"] :]
 
 
 def _write_config(options: argparse.Namespace, attempt: Attempt) -> Path:
@@ -285,30 +323,27 @@ def main() -> int:
     os.environ["PYTHONUNBUFFERED"] = "1"
     if options.prepare:
         return prepare(options)
-    _choose_kernels(options)
+    tries = _prepared(options)
+    print(f"training with {SWITCH}={os.environ[SWITCH]}", flush=True)
+
+    def left() -> float:
+        return (end - time.monotonic()) / 60
+
     if options.resume:
         command = [str(options.run / "config.toml"), "--run", str(options.run), "--resume"]
-        return train([*command, "--pause-after", f"{options.minutes:.2f}"], options.run, options.out)
-    batch, compiled = (2, False) if options.tiny else (options.batch, True)
-    half, quarter = max(1, batch // 2), max(1, batch // 4)
-    attempts = (
-        Attempt(batch, 1, compiled),
-        Attempt(half, 2, compiled),
-        Attempt(half, 2, compiled=False),
-        Attempt(quarter, 4, compiled=False),
-    )
-    for attempt in attempts:
-        minutes = (end - time.monotonic()) / 60
-        if minutes < 0.3:
+        return train([*command, "--pause-after", f"{left():.2f}"], options.out, options.run)
+    code = 1
+    for attempt in tries:
+        if left() < 0.3:
             break
         shutil.rmtree(options.run, ignore_errors=True)
         config = _write_config(options, attempt)
-        print(f"{attempt}, {minutes:.1f} minutes", flush=True)
-        limits = ["--max-minutes", f"{options.total:.2f}", "--pause-after", f"{minutes:.2f}"]
-        code = train([str(config), "--run", str(options.run), *limits], options.run, options.out)
-        if code in FINAL_CODES:
-            return code
-    return 1
+        print(f"{attempt}, {left():.1f} minutes", flush=True)
+        limits = ["--max-minutes", f"{options.total:.2f}", "--pause-after", f"{left():.2f}"]
+        code = train([str(config), "--run", str(options.run), *limits], options.out, options.run)
+        if code not in RETRIED_CODES:
+            break
+    return code
 
 
 if __name__ == "__main__":

@@ -71,11 +71,12 @@ class A2UNet(nn.Module):
         d = self.decode(3, d, affinity2, l1)  # (B, 64, H/4, W/4)
         d = self.decode(2, d, affinity1, l0p)  # (B, 64, H/2, W/2)
         d = self.decode(1, d, affinity0, x)  # (B, 32, H, W)
-        if not torch.is_autocast_enabled(x.device.type):
+        exact = next(self.pred.parameters()).dtype
+        if d.dtype == exact:
             return self.pred(d)  # type: ignore[no-any-return]
-        # bfloat16 rounds 0.9981 to 1, so a training in it would not notice that its alphas end up there.
-        with torch.autocast(x.device.type, enabled=False):
-            return self.pred(d.float())  # type: ignore[no-any-return]
+        # Under autocast: bfloat16 rounds 0.9981 to 1, and a training in it does not notice that alphas sink to that.
+        with torch.autocast(d.device.type, enabled=False):
+            return self.pred(d.to(exact))  # type: ignore[no-any-return]
 
     def decode(self, level: int, d: Tensor, affinity: Affinity, source: Tensor, edges: Edges = WHOLE) -> Tensor:
         """One level of the decoder: upsample `d`, add the shortcut from `source`, run two residual blocks.

@@ -11,7 +11,7 @@ A tap outside the map counts as zero, and the kernel is not renormalised there (
 `reassemble_down` and `reassemble_up` do the same with given kernels, of any size and for groups of channels.
 
 An operator has up to three forms: `cpu.py` on a CPU, `reference.py` on any device, and Triton kernels (`fused.py`) on
-CUDA if MATTECLI_FUSED=1 is set. Results have the map's type, and are channels-last if the map is.
+CUDA unless MATTECLI_FUSED=0 is set. Results have the map's type, and are channels-last if the map is.
 
 A map may be a window of a larger one (see `geometry.Edges`). At its inner sides the input then has a halo, which is
 used up.

@@ -72,8 +72,6 @@ def train(
     """
     if device.type == "cpu":
         keep_freed_memory()
-    else:
-        torch.backends.cudnn.benchmark = True  # a run has few sizes of crops, so the trials pay
     try:
         run = _Run(config, network, device, processes or Processes(), validation, report, clock, curves)
         if validation is not None:
@@ -122,6 +120,17 @@ def _translated_errors(run: _Run) -> Iterator[None]:
         raise DeviceError(
             f"a process that makes samples died ({str(error).splitlines()[0]}); free memory or lower workers in [data]"
         ) from error
+
+
+@contextmanager
+def _tried_convolutions() -> Iterator[None]:
+    """On a card, let cuDNN try its ways to compute each convolution; pays where sizes repeat, as those of crops do."""
+    before = torch.backends.cudnn.benchmark
+    torch.backends.cudnn.benchmark = True
+    try:
+        yield
+    finally:
+        torch.backends.cudnn.benchmark = before
 
 
 def _set_generators(state: Tensor | None, device: torch.device, *, seed: int) -> None:
@@ -245,7 +254,8 @@ class _Run:
         self._freeze_norms_when_due()
         self.factor = learning_rate_factor(config.optimizer, progress=self.state.progress, step=self.state.step)
         self.optimizers.set_factor(self.factor)
-        losses = self.gradients.add(batch, at_once=self.plan.stage(self.state.step).batch)
+        with _tried_convolutions():
+            losses = self.gradients.add(batch, at_once=self.plan.stage(self.state.step).batch)
         norm = nn.utils.clip_grad_norm_(self.network.parameters(), config.optimizer.clip or math.inf)
         bad = (~norm.isfinite()).float()
         self.optimizers.step(bad=bad)

@@ -166,7 +166,7 @@ def test_recipes_have_the_digests_of_0_1_0(
 
 
 JOURNAL_0_1_0 = """\
-{"device":"cpu","backend":"torch","precision":"fp32","weights":{"name":"a2u_shared","sha256":"3dacd7"}}
+{"device":"cpu","backend":"torch","precision":"fp32","weights":{"name":"a2u_shared","sha256":"f7deb8"}}
 ["a_alpha.png",6,1700000000123456789,"cf036db19b7c8c81af0ae89c","2d92f9c6bb12fda2950f7ae6",\
 {"width":32,"height":32,"unknown":0.375,"tile":"off","seconds":0.221}]
 """
@@ -192,7 +192,7 @@ def test_what_a_journal_of_0_1_0_calls_done_stays_done(tmp_path: Path) -> None:
         "device": "cpu",
         "backend": "torch",
         "precision": "fp32",
-        "weights": {"name": "a2u_shared", "sha256": "3dacd7"},
+        "weights": {"name": "a2u_shared", "sha256": "f7deb8"},
         "width": 32,
         "height": 32,
         "unknown": 0.375,

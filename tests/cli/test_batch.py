@@ -543,7 +543,7 @@ def test_the_report_says_how_much_a_photo_needs_a_look_and_a_later_run_repeats_i
     assert len(first) == 3
     for found in first.values():
         assert 0 <= found["score"] <= 1
-        assert found["version"] == 2
+        assert found["version"] == 3
         assert all({"what", "amount", "box"} == set(reason) for reason in found["reasons"])
     run_matte(*command)
     assert {name: line["attention"] for name, line in lines_of(report).items() if name != "summary"} == first

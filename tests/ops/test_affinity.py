@@ -3,6 +3,7 @@
 import doctest
 import math
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -12,7 +13,7 @@ from torch import Tensor, nn
 
 from mattecli import ops
 from mattecli.ops import A2UDownsample, A2UUpsample, KernelPredictor
-from mattecli.ops.affinity import windows_mean
+from mattecli.ops.affinity import _pool, windows_mean
 
 STATIC: dict[str, Any] = {"u": "static", "v": "static", "p": "static"}
 VARIANTS: dict[str, dict[str, Any]] = {
@@ -176,6 +177,21 @@ def test_the_pool_for_training_on_cards_is_pytorchs() -> None:
     ours, theirs = (torch.autograd.grad((pool * weight).sum(), x)[0] for pool in pools)
     assert torch.allclose(*pools, atol=1e-12)
     assert torch.allclose(ours, theirs, atol=1e-12)
+
+
+@pytest.mark.parametrize(("is_cuda", "width", "own"), [(True, 18, True), (True, 16, False), (False, 18, False)])
+def test_that_pool_is_for_cards_and_sides_that_it_divides(
+    is_cuda: bool, width: int, own: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pooled: list[int] = []
+    monkeypatch.setattr("mattecli.ops.affinity.windows_mean", lambda _, bins: pooled.append(bins))
+    monkeypatch.setattr("mattecli.ops.affinity.F.adaptive_avg_pool2d", lambda *_: None)
+    x: Any = SimpleNamespace(is_cuda=is_cuda, shape=(2, 4, 12, width))
+    _pool(x, 6)
+    assert pooled == [6] * own
+    with torch.no_grad():
+        _pool(x, 6)
+    assert pooled == [6] * own
 
 
 @pytest.mark.parametrize("variant", VARIANTS)

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import json
+import os
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import torch
+from safetensors.torch import save_file
 
-from experiments.card import Attempt, compared, settings
+from experiments.card import SWITCH, Attempt, _prepared, attempts, compared, copy_average, settings
 from mattecli.training.config import config_of
 
 
@@ -33,6 +36,34 @@ def test_a_kernel_may_be_half_as_wrong_again_as_the_plain_operator() -> None:
     plain = outcome(exact * 1.04, exact)
     assert compared("upsample bfloat16", outcome(exact * 1.05, exact), plain)["right"]
     assert not compared("upsample bfloat16", outcome(exact * 1.07, exact), plain)["right"]
+
+
+def test_a_gradient_that_is_not_a_number_is_wrong() -> None:
+    exact = torch.ones(4)
+    fused = {"own": [exact, exact * torch.nan], "exact": [exact, exact], "ms": 1.0}
+    plain = {"own": [exact, exact], "exact": [exact, exact], "ms": 1.0}
+    assert not compared("upsample bfloat16", fused, plain)["right"]
+
+
+def test_training_begins_with_what_the_preparation_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(SWITCH, "")
+    options: Any = SimpleNamespace(run=tmp_path / "card", tiny=False, batch=64)
+    (tmp_path / "card.json").write_text(json.dumps({"fused": True, "attempt": 1}))
+    assert _prepared(options) == attempts(options)[1:] != []
+    assert os.environ[SWITCH] == "1"
+
+
+def test_an_average_is_copied_under_its_step(tmp_path: Path) -> None:
+    average = tmp_path / "ema.safetensors"
+    save_file({"w": torch.ones(2)}, average, {"step": "2685"})
+    copy_average(average, tmp_path)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["ema.safetensors", "ema_2685.safetensors"]
+
+
+def test_foregrounds_are_drawn_alone_before_cut_outs_are_there(tmp_path: Path) -> None:
+    options: Any = SimpleNamespace(seed=5, start=tmp_path / "w", photos=tmp_path, foregrounds=None, tiny=False)
+    data = config_of(settings(options, Attempt(12, 2, compiled=False)), tmp_path).data
+    assert set(data.origins()) == {"procedural"}
 
 
 def test_the_settings_are_those_of_a_training_run(tmp_path: Path) -> None:
