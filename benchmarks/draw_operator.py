@@ -22,9 +22,9 @@ from mattecli.weights import find_checkpoint
 
 PROJECT = Path(__file__).parents[1]
 EXAMPLES, DOCS = PROJECT / "examples", PROJECT / "docs"
-# Places in the photo, (row, column): loose hair, the edge of the suit, the rocket behind, the middle of the face.
-PLACES = {"hair": (92, 160), "suit": (330, 110), "rocket": (40, 440), "face": (150, 225)}
-COLOURS = {"hair": (60, 76, 231), "suit": (34, 126, 230), "rocket": (113, 204, 46), "face": (219, 152, 52)}
+# Places in the photo, (row, column): curls at the edge, the edge of the phone, the shirt, the chin.
+PLACES = {"hair": (345, 328), "phone": (300, 106), "shirt": (532, 470), "face": (290, 415)}
+COLOURS = {"hair": (60, 76, 231), "phone": (34, 126, 230), "shirt": (113, 204, 46), "face": (219, 152, 52)}
 
 
 def affinities(photo: NDArray[np.uint8], trimap: NDArray[np.uint8]) -> list[Affinity]:
