@@ -11,9 +11,11 @@ Sums are float32 for every type of map. Results repeat bit for bit.
 from __future__ import annotations
 
 import os
+import sysconfig
 import threading
 import warnings
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
@@ -73,6 +75,10 @@ def _works(dtype: torch.dtype, device: torch.device, *, grad: bool) -> bool:
     with _trying:
         if enabled and (dtype, grad) not in trials:
             try:
+                if (
+                    not asked and not _has_headers()
+                ):  # the C compiler would print its error, and nobody has asked for it
+                    raise FileNotFoundError("Python.h")
                 try_out(dtype, device, grad=grad)
             except Exception as error:  # a compiler, a linker, a driver: each fails in its own way
                 enabled = False
@@ -85,6 +91,12 @@ def _works(dtype: torch.dtype, device: torch.device, *, grad: bool) -> bool:
                     )
             trials[dtype, grad] = enabled
         return enabled and trials[dtype, grad]
+
+
+def _has_headers() -> bool:
+    """Whether Python's C headers, which Triton compiles with, are there; Debian has them in `python3-dev`."""
+    scheme = sysconfig.get_default_scheme().replace("posix_local", "posix_prefix")  # where Triton looks for them
+    return Path(sysconfig.get_path("include", scheme), "Python.h").is_file()
 
 
 @torch.no_grad()

@@ -298,6 +298,7 @@ def fails(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
     monkeypatch.setattr(fused, "enabled", True)
     monkeypatch.setattr(fused, "trials", {})
     monkeypatch.setattr(fused, "try_out", fail)
+    monkeypatch.setattr(fused, "_has_headers", lambda: True)
     return tried
 
 
@@ -311,6 +312,24 @@ def test_a_compiler_that_fails_is_not_mentioned_and_not_asked_again(
         assert not fused.usable(on_card(torch.float32), grad=True)
         assert not fused.usable(on_card(torch.bfloat16))
     assert fails == [False]
+
+
+@pytest.mark.parametrize(("asked", "tried"), [(False, []), (True, [False])])
+def test_without_pythons_headers_the_compiler_is_not_started_unless_asked_for(
+    asked: bool, tried: list[bool], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    found: list[bool] = []
+    monkeypatch.setattr(fused, "enabled", True)
+    monkeypatch.setattr(fused, "asked", asked)
+    monkeypatch.setattr(fused, "trials", {})
+    monkeypatch.setattr("sysconfig.get_path", lambda *_: str(tmp_path))
+    monkeypatch.setattr(fused, "try_out", lambda *_, grad: found.append(grad))
+    assert fused.usable(on_card(torch.float32)) is asked
+    assert found == tried
+    (tmp_path / "Python.h").touch()
+    monkeypatch.setattr(fused, "enabled", True)
+    monkeypatch.setattr(fused, "trials", {})
+    assert fused.usable(on_card(torch.float32))
 
 
 def test_a_compiler_that_fails_is_warned_about_once_if_the_kernels_were_asked_for(
@@ -341,6 +360,7 @@ def test_the_kernels_are_on_unless_the_environment_variable_is_0(
 
 def test_with_the_choice_off_the_kernels_are_not_even_tried_on_a_card(monkeypatch: pytest.MonkeyPatch) -> None:
     tried: list[tuple[torch.dtype, bool]] = []
+    monkeypatch.setattr(fused, "_has_headers", lambda: True)
     monkeypatch.setattr(fused, "trials", {})
     monkeypatch.setattr(fused, "try_out", lambda dtype, _device, *, grad: tried.append((dtype, grad)))
     monkeypatch.setattr(fused, "enabled", False)
