@@ -41,10 +41,11 @@ def main() -> None:
     parser.add_argument("--trimaps", action="append", metavar="NAME", help="default: trimap and trimap2")
     parser.add_argument("--weights", help="a bundled checkpoint or a file")
     parser.add_argument("--precision", default="auto")
+    parser.add_argument("--shares", nargs="+", type=float, default=SHARES, help="of the way; below 0: away from light")
     options = parser.parse_args()
     backend = load_backend(options.weights, precision=options.precision)
-    print("| trimaps | picture | " + " | ".join(f"{share:.0%}" for share in SHARES) + " |")
-    print("|---|---|" + "--:|" * len(SHARES))
+    print("| trimaps | picture | " + " | ".join(f"{share:.0%}" for share in options.shares) + " |")
+    print("|---|---|" + "--:|" * len(options.shares))
     for trimaps in options.trimaps or ["trimap", "trimap2"]:
         listing = find_cases(options.dataset / "alpha", options.dataset / trimaps, photos=options.dataset / "image")
         for failed in listing.failed:
@@ -56,7 +57,7 @@ def main() -> None:
             truth = quantise(read_alpha(case.truth))
             alpha = predict_alpha(photo, trimap, backend)
             way = in_light(photo, alpha) - alpha  # 0 where alpha is 0 or 1
-            rows.append([score(quantise(alpha + share * way), truth, trimap).sad for share in SHARES])
+            rows.append([score(quantise(alpha + share * way), truth, trimap).sad for share in options.shares])
             print(_row(trimaps, case.name, rows[-1]))
         print(_row(trimaps, "**mean**", np.mean(rows, axis=0).tolist()))
 
