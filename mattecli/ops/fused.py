@@ -75,9 +75,8 @@ def _works(dtype: torch.dtype, device: torch.device, *, grad: bool) -> bool:
     with _trying:
         if enabled and (dtype, grad) not in trials:
             try:
-                if (
-                    not asked and not _has_headers()
-                ):  # the C compiler would print its error, and nobody has asked for it
+                # Without them the C compiler would print an error that nobody has asked for.
+                if not asked and not _has_headers():
                     raise FileNotFoundError("Python.h")
                 try_out(dtype, device, grad=grad)
             except Exception as error:  # a compiler, a linker, a driver: each fails in its own way
