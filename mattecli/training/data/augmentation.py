@@ -95,17 +95,19 @@ def apply_jitter(image: Bytes, jitter: Jitter) -> Bytes:
     return np.asarray(cv2.transform(toned, _colour_matrix(jitter)), np.uint8)
 
 
-def degrade(image: Bytes, alpha: Bytes, degradation: Degradation | None, *, linear: bool) -> tuple[Bytes, Bytes]:
+def degrade(
+    image: Bytes, alpha: Bytes, degradation: Degradation | None, *, linear: bool, power: float = 1.0
+) -> tuple[Bytes, Bytes]:
     """Damage a composite (H, W, 3) as a camera and its file would, and give the alpha (H, W) that is then true.
 
-    Blur and resampling change both. Noise, tones and JPEG change only the picture. A composite mixed in linear light is
-    also blurred and resampled in linear light: only then does the changed alpha mix the colours to the changed picture.
+    Blur and resampling change both. Noise, tones and JPEG change only the picture. A composite mixed in linear light to
+    a power is also blurred and resampled in it: only then does the changed alpha mix the colours to the new picture.
     """
     if degradation is None:
         return image, alpha
     if degradation.blur or degradation.resample:
         image = (
-            to_bytes(_through_lens(to_light(image), degradation))
+            to_bytes(_through_lens(to_light(image, power), degradation), power)
             if linear
             else _bytes(_through_lens(image, degradation))
         )
@@ -147,28 +149,26 @@ def _through_lens(plane: Plane, degradation: Degradation) -> Plane:
     return plane
 
 
-def to_light(image: Bytes) -> NDArray[np.float32]:
-    """The linear light of 8-bit sRGB values, from 0 to 4095, plus 0.5 by which `to_bytes` rounds."""
-    return np.asarray(cv2.LUT(image, _LIGHT), np.float32)
+def to_light(image: Bytes, power: float = 1.0) -> NDArray[np.float32]:
+    """The linear light of 8-bit sRGB values to a power, from 0 to 4095, plus 0.5 by which `to_bytes` rounds."""
+    return np.asarray(cv2.LUT(image, _light_table(power)), np.float32)
 
 
-def to_bytes(light: NDArray[np.float32]) -> Bytes:
-    """The 8-bit sRGB values of light as `to_light` gives it, clipped to its range."""
-    return np.asarray(_DISPLAY[np.clip(light, 0, 4095).astype(np.uint16)])
+def to_bytes(light: NDArray[np.float32], power: float = 1.0) -> Bytes:
+    """The 8-bit sRGB values of light as `to_light` gives it for that power, clipped to its range."""
+    return np.asarray(_display_table(power)[np.clip(light, 0, 4095).astype(np.uint16)])
 
 
-def _light_table() -> NDArray[np.float32]:
+@cache
+def _light_table(power: float) -> NDArray[np.float32]:
     values: Any = np.arange(256) / 255
-    return np.asarray(decode_srgb(values) * 4095 + 0.5, np.float32)  # + 0.5: later the fraction is cut off
+    return np.asarray(decode_srgb(values) ** power * 4095 + 0.5, np.float32)  # + 0.5: later the fraction is cut off
 
 
-def _display_table() -> Bytes:
-    light: Any = np.arange(4096) / 4095
+@cache
+def _display_table(power: float) -> Bytes:
+    light: Any = (np.arange(4096) / 4095) ** (1 / power)
     return np.round(encode_srgb(light) * 255).astype(np.uint8)
-
-
-_LIGHT = _light_table()
-_DISPLAY = _display_table()
 
 
 _TILE = 1024

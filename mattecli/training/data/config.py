@@ -62,6 +62,7 @@ class DataConfig(Settings):
     jitter: Annotated[float, Field(ge=0, le=5)] = 1.0  # strength of the colour jitter; 0: none
     near_colours: Share = 0.2  # probability that foreground colours move towards the background's
     linear: Share = 0.8  # probability of compositing in linear light, as a lens does; else in sRGB values
+    between: Share = 0.0  # probability of a mixture somewhere between these two instead
 
     # Backgrounds
     photo_background: Share = 0.85  # probability of a photograph rather than a pattern, where there are photographs

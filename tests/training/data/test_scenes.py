@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from mattecli.compositing.composite import composite
+from mattecli.imaging.colour import decode_srgb, encode_srgb
 from mattecli.training.data.augmentation import (
     Degradation,
     Jitter,
@@ -123,6 +124,32 @@ def test_composites_equal_those_of_the_compositing_module(linear: bool) -> None:
     assert np.abs(made - expected).max() < (1.0 if linear else 0.51)
     np.testing.assert_array_equal(made[:8], background[:8])
     np.testing.assert_array_equal(made[8:16], foreground[8:16])
+
+
+@pytest.mark.parametrize("power", [1 / 1.2, 0.5])
+def test_a_mixture_between_light_and_display_values_is_that_of_light_to_a_power(power: float) -> None:
+    rng = np.random.default_rng(0)
+    foreground, background = rng.integers(0, 256, (2, 64, 64, 3), dtype=np.uint8)
+    alpha = rng.integers(0, 256, (64, 64), dtype=np.uint8)
+    alpha[:8], alpha[8:16] = 0, 255
+    share = alpha[..., None] / 255
+    mixed = share * decode_srgb(foreground / 255) ** power + (1 - share) * decode_srgb(background / 255) ** power
+    made = composite_bytes(foreground, alpha, background, linear=True, power=power)
+    assert np.abs(made - 255 * encode_srgb(mixed ** (1 / power))).max() < 1.0
+    np.testing.assert_array_equal(made[:8], background[:8])
+    np.testing.assert_array_equal(made[8:16], foreground[8:16])
+
+
+def test_scenes_between_light_and_display_values_differ_in_nothing_else() -> None:
+    plain, between = (
+        [draw_scene(DataConfig(between=share, linear=0), 3, n) for n in range(60)] for share in (0.0, 0.5)
+    )
+    powers = {scene.power for scene in between if scene.linear}
+    assert 15 < sum(scene.linear for scene in between) < 45
+    assert len(powers) > 2
+    assert all(1 / 2.2 < power < 1 for power in powers)
+    assert [replace(scene, linear=False, power=1.0) for scene in between] == plain
+    assert ['"power":' in scene.as_json() for scene in between] == [scene.linear for scene in between]
 
 
 def test_merged_layers_give_the_picture_of_one_composited_after_the_other() -> None:
