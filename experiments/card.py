@@ -190,15 +190,12 @@ def prepare(options: argparse.Namespace) -> int:
     run = options.run.with_name("prepared")
     fused = not options.tiny and kernels_are_right(options.out)
     os.environ[SWITCH] = str(int(fused))
-    tries = attempts(options)
-    config = _write_config(options, tries[0])
-    with (options.out / "fill.log").open("w") as log:  # it goes on while the next call carries the other pictures
-        filler = [sys.executable, __file__, str(config), "--fill"]
-        subprocess.Popen(filler, stdout=log, stderr=log, start_new_session=True)
     code = 1
-    for number, attempt in enumerate(tries):
+    for number, attempt in enumerate(attempts(options)):
         shutil.rmtree(run, ignore_errors=True)
         config = _write_config(options, attempt)
+        if number == 0:
+            _start_filling(config, options.out)
         code = train([str(config), "--run", str(run), "--steps", str(PREPARED_STEPS)], options.out)
         if code == 0:
             options.run.with_suffix(".json").write_text(json.dumps({"fused": fused, "attempt": number}))
@@ -207,11 +204,18 @@ def prepare(options: argparse.Namespace) -> int:
     return code
 
 
+def _start_filling(config: Path, out: Path) -> None:
+    """Start a process that goes on after this call, while the next one carries the other pictures."""
+    with (out / "fill.log").open("w") as log:
+        filler = [sys.executable, __file__, str(config), "--fill"]
+        subprocess.Popen(filler, stdout=log, stderr=log, start_new_session=True)
+
+
 def fill(config: Path) -> None:
     """Draw all foregrounds of a config into its cache, in as many processes as it has workers."""
     settings = read_config(config)
-    Sources(settings.data)  # refuses folders that cannot be used, before each process does
-    with get_context("forkserver").Pool(settings.workers, _begin_filling, (config,)) as pool:
+    sources = Sources(settings.data)  # here, to refuse folders that cannot be used before each process does
+    with get_context("forkserver").Pool(settings.workers, _begin_filling, (sources,)) as pool:
         for _ in pool.imap_unordered(_draw, range(settings.data.bank), chunksize=8):
             pass
 
@@ -219,10 +223,10 @@ def fill(config: Path) -> None:
 _sources: list[Sources] = []  # of a process that fills the cache
 
 
-def _begin_filling(config: Path) -> None:
+def _begin_filling(sources: Sources) -> None:
     os.nice(10)
     prepare_process()
-    _sources.append(Sources(read_config(config).data))
+    _sources.append(sources)
 
 
 def _draw(number: int) -> None:

@@ -80,10 +80,10 @@ class Scene:
     layers: tuple[ForegroundLayer, ...]  # front to back
     background: Background
     near: float  # how far the mean colour of the foreground moves to the background's; 0: not at all
-    linear: bool  # composited in linear light, to this power below
+    linear: bool  # composited in linear light
     degradation: Degradation | None
     trimap: TrimapShape
-    power: float = 1.0
+    power: float = 1.0  # to which the light is mixed; below 1: between light and display values
 
     def as_json(self) -> str:
         """The scene as one line of JSON, the same on every machine."""
