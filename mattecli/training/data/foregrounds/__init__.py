@@ -9,12 +9,12 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
-from mattecli.training.data.foregrounds import airy, fabric, feathers, fur, glass, lens, plants, shapes, strands
+from mattecli.training.data.foregrounds import airy, fabric, feathers, fur, glass, lens, mesh, plants, shapes, strands
 from mattecli.training.data.foregrounds.canvas import Foreground
 from mattecli.training.data.foregrounds.noise import Parameters
 from mattecli.training.data.random import Draw
 
-__all__ = ["KINDS", "Foreground", "draw_parameters", "make_foreground"]
+__all__ = ["KINDS", "LATER", "Foreground", "draw_parameters", "make_foreground"]
 
 _Draw = Callable[[Draw], Parameters]
 _Make = Callable[[Parameters, int, Sequence[NDArray[np.uint8]]], Foreground]
@@ -31,6 +31,7 @@ _MAKERS: dict[str, tuple[_Draw, _Make]] = {
     "flower": (plants.draw_flower, plants.make_flower),
     "feathers": (feathers.draw_feathers, feathers.make_feathers),
     "net": (fabric.draw_net, fabric.make_net),
+    "mesh": (mesh.draw_mesh, mesh.make_mesh),
     "lace": (fabric.draw_lace, fabric.make_lace),
     "veil": (fabric.draw_veil, fabric.make_veil),
     "web": (airy.draw_web, airy.make_web),
@@ -51,6 +52,9 @@ _MAKERS["motion"] = (partial(lens.draw_motion, makers=_SHARP), partial(lens.make
 _MAKERS["defocus"] = (partial(lens.draw_defocus, makers=_SHARP), partial(lens.make_defocus, makers=_SHARP))
 
 KINDS: tuple[str, ...] = tuple(sorted(_MAKERS))
+LATER = frozenset(
+    {"mesh"}
+)  # kinds since 0.1.0: drawn where a weight names them, so that older settings keep their samples
 
 
 def draw_parameters(kind: str, draw: Draw) -> Parameters:

@@ -16,6 +16,7 @@ from mattecli.training.data.foregrounds.canvas import (
     tint,
 )
 from mattecli.training.data.foregrounds.colour import Photos, draw_look, texture
+from mattecli.training.data.foregrounds.mesh import edge, wires
 from mattecli.training.data.foregrounds.noise import Field, Parameters, fractal, grid, streaks
 from mattecli.training.data.random import Draw, generator
 
@@ -44,19 +45,19 @@ def draw_net(draw: Draw) -> Parameters:
 def make_net(parameters: Parameters, size: int, photos: Photos) -> Foreground:
     rng = generator(parameters["seed"])
     u, v = _bent(rng, size, parameters)
-    distance = _mesh(u, v, parameters["mesh"])
+    distance = wires(u, v, parameters["mesh"])
     thick = np.float32(parameters["wire"] / 2) * (
         1 + np.float32(parameters["rough"]) * fractal(rng, size, cells=40, octaves=2)
     )
-    wires = _edge(thick - distance)
+    drawn = edge(thick - distance)
     outline, rim = _outline(rng, parameters, size)
-    wires *= outline
+    drawn *= outline
     tones = texture(parameters["look"], size, photos)
     sheen = 1 + np.float32(parameters["sheen"]) * (
         np.clip(1 - distance / np.maximum(thick, 1e-3), 0, 1) - np.float32(0.5)
     )
     shine = 1 + np.float32(0.35) * fractal(rng, size, cells=5, octaves=3)
-    picture = tint(premultiplied(tones, wires), sheen * shine)
+    picture = tint(premultiplied(tones, drawn), sheen * shine)
     if rim is not None:
         picture = over(premultiplied(scaled(tones, np.clip(shine * np.float32(1.1), 0, 1.2)), rim), picture)
     things = Canvas(size)
@@ -102,7 +103,7 @@ def make_lace(parameters: Parameters, size: int, photos: Photos) -> Foreground:
     rng = generator(parameters["seed"])
     u, v = _bent(rng, size, parameters)
     uneven = 1 + np.float32(parameters["rough"]) * fractal(rng, size, cells=50, octaves=2)
-    mesh = _edge(np.float32(parameters["wire"] / 2) * uneven - _mesh(u, v, parameters["mesh"]))
+    mesh = edge(np.float32(parameters["wire"] / 2) * uneven - wires(u, v, parameters["mesh"]))
     share = np.float32(parameters["period"] / parameters["motif"])
     across, y = u * share, v * share  # cells of the motif
     row: Field = np.floor(y)
@@ -112,12 +113,12 @@ def make_lace(parameters: Parameters, size: int, photos: Photos) -> Foreground:
     petals = np.cos(np.float32(parameters["petals"]) * angle)
     flower = np.float32(parameters["fill"]) * (1 + np.float32(0.22) * petals) - radius
     rings = np.sin(radius * np.float32(parameters["rings"] * 6.283 / parameters["fill"]) + petals) + np.float32(0.35)
-    motif = _edge(np.minimum(flower, rings * np.float32(0.1)))
+    motif = edge(np.minimum(flower, rings * np.float32(0.1)))
     thread = np.float32(parameters["density"]) * np.clip(
         1 + np.float32(0.15) * fractal(rng, size, cells=90, octaves=2), 0, 1.2
     )
     alpha = np.maximum(
-        np.maximum(mesh * thread, motif * np.minimum(thread * np.float32(1.1), 1)), _edge(0.05 - np.abs(flower))
+        np.maximum(mesh * thread, motif * np.minimum(thread * np.float32(1.1), 1)), edge(0.05 - np.abs(flower))
     )
     hem = _hem(rng, parameters, size, x)
     alpha = np.clip(alpha, 0, 1) * hem[0]
@@ -126,7 +127,7 @@ def make_lace(parameters: Parameters, size: int, photos: Photos) -> Foreground:
     tones = texture(parameters["look"], size, photos)
     picture = tint(premultiplied(tones, alpha), np.clip(folds, 0.4, 1.5) * (np.float32(0.8) + np.float32(0.2) * motif))
     if parameters["backing"]:  # sewn onto dense cloth at the top
-        cloth = _edge(np.float32(0.55 * parameters["hem"]) - grid(size)[1] + np.float32(0.03) * np.sin(x * 6.283))
+        cloth = edge(np.float32(0.55 * parameters["hem"]) - grid(size)[1] + np.float32(0.03) * np.sin(x * 6.283))
         picture = over(picture, premultiplied(scaled(tones, np.clip(folds * np.float32(0.75), 0.3, 1)), cloth))
     return finish(blur(picture, parameters["blur"] * size / 640), "lace", solid=parameters["backing"])
 
@@ -197,7 +198,7 @@ def _drape(rng: np.random.Generator, parameters: Parameters, size: int) -> tuple
     low = np.float32(0.5 + 0.6 * rng.random()) + np.float32(0.025) * folds - down
     side = np.minimum(half - across, across + half)
     inside = np.minimum(low, side)
-    return folds, _edge(inside), _edge(np.float32(0.012) - np.abs(low - np.float32(0.012)))
+    return folds, edge(inside), edge(np.float32(0.012) - np.abs(low - np.float32(0.012)))
 
 
 def _bent(rng: np.random.Generator, size: int, parameters: Parameters) -> tuple[Field, Field]:
@@ -210,32 +211,6 @@ def _bent(rng: np.random.Generator, size: int, parameters: Parameters) -> tuple[
     x = x * (1 + np.float32(2 * parameters["round"]) * x * x)
     scale = np.float32(1 / max(parameters["period"], 0.011))
     return (x + np.float32(0.5)) * scale, (y + np.float32(0.5)) * scale
-
-
-def _mesh(u: Field, v: Field, mesh: str) -> Field:
-    """Distance to the nearest wire of a mesh of period 1."""
-    if mesh == "hexagon":
-        root = np.float32(3**0.5)
-        ax, ay = _centred(u), _centred(v / root) * root
-        bx, by = _centred(u - np.float32(0.5)), _centred((v - root / 2) / root) * root
-        first = ax * ax + ay * ay < bx * bx + by * by
-        x, y = np.abs(np.where(first, ax, bx)), np.abs(np.where(first, ay, by))
-        return np.float32(0.5) - np.maximum(x, x * np.float32(0.5) + y * (root / 2))
-    if mesh == "diamond":
-        u, v = u + v * np.float32(0.6), u - v * np.float32(0.6)
-    return np.minimum(np.abs(_centred(u)), np.abs(_centred(v)))
-
-
-def _centred(u: Field) -> Field:
-    return u - np.rint(u)
-
-
-def _edge(inside: Field) -> Field:
-    """The coverage by the region where a field is above 0, with an edge one pixel wide whatever its slope."""
-    dy, dx = np.gradient(inside)
-    slope = np.abs(dx) + np.abs(dy) + np.float32(1e-4)
-    covered: Field = np.clip(inside / slope + np.float32(0.5), 0, 1)
-    return covered
 
 
 def _outline(rng: np.random.Generator, parameters: Parameters, size: int) -> tuple[Field, Field | None]:
@@ -272,4 +247,4 @@ def _hem(rng: np.random.Generator, parameters: Parameters, size: int, x: Field) 
     side = across - np.float32(parameters["sides"]) + np.float32(0.15) * (down - np.float32(0.5))
     inside = np.minimum(low, side)
     cord = np.float32(0.008 + 0.008 * rng.random()) - np.abs(inside - np.float32(0.012))
-    return _edge(inside), _edge(cord)
+    return edge(inside), edge(cord)
