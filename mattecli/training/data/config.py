@@ -44,7 +44,7 @@ class DataConfig(Settings):
     procedural: Weight = 0.7  # shares of the three origins
     cutouts: Weight = 0.3
     own_share: Weight = 1.0
-    kinds: Mapping[str, float] = {}  # weights of procedural kinds; a kind that is not named has 1
+    kinds: Mapping[str, float] = {}  # weights of procedural kinds; one that is not named has 1, `mesh` 0
     groups: Mapping[str, float] = {}  # weights of cut-outs by first word or longer start of the name; others have 1
     bank: Annotated[int, Field(ge=0, le=2**31)] = 2048  # different procedural foregrounds; 0: a new one each sample
     foreground_size: Annotated[int, Field(ge=64, le=4096)] = 768  # side of a procedural foreground, pixels

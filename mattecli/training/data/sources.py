@@ -65,9 +65,8 @@ class Sources:
         self.photos += [path for _, backgrounds in own for path in backgrounds]
         self._cache = Cache(config.cache or None)
         self._textures = _Textures(self)
-        self._kinds = _weights(
-            config.kinds, foregrounds.KINDS, "data.kinds", unnamed=dict.fromkeys(foregrounds.LATER, 0.0)
-        )
+        unnamed = dict.fromkeys(foregrounds.LATER, 0.0)
+        self._kinds = _weights({**unnamed, **config.kinds}, foregrounds.KINDS, "data.kinds")
         self._groups = _weights(config.groups, tuple(self.cutouts), "data.groups")
 
     def photo(self, share: float) -> Bytes:
@@ -178,11 +177,7 @@ def _makers_digest() -> str:
     return digest.hexdigest()
 
 
-def _weights(
-    given: Mapping[str, float], names: tuple[str, ...], setting: str, *, unnamed: Mapping[str, float] | None = None
-) -> dict[str, float]:
-    """A weight for each name: as given, else as in `unnamed`, else 1."""
-    given = {**(unnamed or {}), **given}
+def _weights(given: Mapping[str, float], names: tuple[str, ...], setting: str) -> dict[str, float]:
     for name in given:
         if not names:
             raise UsageError(

@@ -9,7 +9,7 @@ from mattecli.imaging.image import Image
 from mattecli.imaging.write import write_image
 from mattecli.training.data.cache import file_stamp
 from mattecli.training.data.config import DataConfig
-from mattecli.training.data.foregrounds import KINDS
+from mattecli.training.data.foregrounds import KINDS, Foreground
 from mattecli.training.data.sources import CutoutFiles, Sources, prepare_cutout, spread_colours
 from tests.support.disk import full_disk
 from tests.support.pictures import cutout, disc, folders, noise, write
@@ -235,6 +235,25 @@ def test_groups_without_cutouts_ask_for_their_folders() -> None:
         UsageError, match=r"data\.groups names animal, but there are no cut-outs; name their folders in data\."
     ):
         Sources(DataConfig(groups={"animal": 2}))
+
+
+def test_kinds_since_the_first_version_come_only_where_they_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[str] = []
+
+    def note(kind: str, *rest: object, **options: object) -> Foreground:
+        made.append(kind)
+        return Foreground(np.zeros((64, 64, 3), np.uint8), np.zeros((64, 64), np.uint8), kind, solid=False)
+
+    monkeypatch.setattr("mattecli.training.data.foregrounds.make_foreground", note)
+    sources = Sources(DataConfig(foreground_size=64))
+    for number in range(300):
+        sources.procedural(number)
+    assert set(made) == set(KINDS) - {"mesh"}
+    made.clear()
+    sources = Sources(DataConfig(foreground_size=64, kinds={"mesh": 50}))
+    for number in range(50):
+        sources.procedural(number)
+    assert "mesh" in made
 
 
 @pytest.mark.parametrize("weights", [dict.fromkeys(KINDS, 0.0), {KINDS[0]: -1.0}])

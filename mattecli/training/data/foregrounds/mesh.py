@@ -1,4 +1,4 @@
-"""Wire baskets and screens: mesh with light on it, and mesh behind mesh."""
+"""Wire baskets and screens: round wires, and mesh behind mesh."""
 
 from dataclasses import dataclass
 
