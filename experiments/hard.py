@@ -20,7 +20,7 @@ from mattecli.inference.model import predict_alpha
 from mattecli.training.config import read_config
 from mattecli.training.data.config import DataConfig
 from mattecli.training.data.dataset import Samples
-from mattecli.training.data.foregrounds import KINDS, LATER
+from mattecli.training.data.foregrounds import DEFAULT_WEIGHTS, KINDS
 from mattecli.trimaps.check import unknown
 
 SEED = 4711  # of the crops; a training has another
@@ -40,8 +40,7 @@ def main() -> None:
     print("| origin | kind or group | error |", "|---|---|---:|", sep="\n")
     for (table, name), error in sorted(errors.items(), key=lambda item: -item[1]):
         print(f"| {table} | {name} | {error:.4f} |")
-    kinds = {**dict.fromkeys(LATER, 0.0), **data.kinds}
-    for table, old in (("kinds", kinds), ("groups", data.groups)):
+    for table, old in (("kinds", {**DEFAULT_WEIGHTS, **data.kinds}), ("groups", data.groups)):
         found = {name: error for (of, name), error in errors.items() if of == table}
         print(f"\n[data.{table}]" if found else "")
         for name, weight in weights_of(found, old).items():

@@ -137,37 +137,37 @@ def test_an_alpha_that_was_kept_in_fp32_serves_a_run_for_which_auto_takes_bf16(f
 @pytest.mark.parametrize(
     ("kind", "background", "options", "digest"),
     [
-        ("alpha", "white", {}, "cf036db19b7c8c81af0ae89c"),
-        ("alpha", "white", {"bits": 16}, "024f30187e49452102094811"),
-        ("alpha", "white", {"bits": "float"}, "ebd722abc4f57ea915432d1d"),
-        ("alpha", "white", {"run": {"snap": 7, "precision": "fp32"}}, "ccaa4f0ae30e68ecf51adde8"),
-        ("cutout", "white", {}, "e8e68d676d7b934ced2928d3"),
-        ("foreground", "white", {}, "1180249b67e245d9862b78d3"),
-        ("foreground", None, {"run": {"precision": "bf16"}}, "3bf36137eb223421677ca709"),
-        ("composite", "white", {}, "4fc7c8ca92594d5e0deccc9e"),
-        ("composite", "white", {"linear": True}, "d0e65a044a11420e6ed66947"),
-        ("composite", "beach.png", {"fit": "contain"}, "891ec0c3577e37f8559c8840"),
+        ("alpha", "white", {}, "e9fff6f99bb4c721f35c7c03"),
+        ("alpha", "white", {"bits": 16}, "df1b73c596c5a53d6d4b9d03"),
+        ("alpha", "white", {"bits": "float"}, "36dfd20b9ffbaa5e65a153f3"),
+        ("alpha", "white", {"run": {"snap": 7, "precision": "fp32"}}, "3a5cdfa0b401832519542937"),
+        ("cutout", "white", {}, "947e9850144f584c048ec282"),
+        ("foreground", "white", {}, "143d65dc8c6824b7e69c5b09"),
+        ("foreground", None, {"run": {"precision": "bf16"}}, "864e28f3114b9a12fc6b7f83"),
+        ("composite", "white", {}, "16400a26210180999506fb97"),
+        ("composite", "white", {"linear": True}, "600acc8aa7f8ba2561ac0257"),
+        ("composite", "beach.png", {"fit": "contain"}, "35fef1b3eb122278dfac299e"),
         (
             "composite",
             "beach.png",
             {"fit": "tile", "linear": True, "run": {"snap": 3, "precision": "fp16"}},
-            "83df4fb23b7154dda800f8c8",
+            "5ebb07c45b65bec1ba738db8",
         ),
-        ("composite", "transparent", {}, "9047b2fe429bde5df27a3a9a"),
-        ("composite", None, {}, "f538992f678d07a2ca95fb2a"),
+        ("composite", "transparent", {}, "9b703d7d887e8cd70b50eae7"),
+        ("composite", None, {}, "6f9953b520f27f011bee7559"),
     ],
 )
 def test_recipes_have_the_digests_of_0_1_0(
     tmp_path: Path, kind: Kind, background: str | None, options: dict[str, Any], digest: str
 ) -> None:
-    assert find_checkpoint().sha256.startswith("f7deb868ab15"), "new weights have new recipes: compute them again"
+    assert find_checkpoint().sha256.startswith("b18f9e2abdc6"), "new weights have new recipes: compute them again"
     job = Job("a.png", "/in/a.png", "/in/t.png", {kind: "/out/a.png"}, background)
     assert worker_for(tmp_path, **options).recipe(kind, job) == digest
 
 
 JOURNAL_0_1_0 = """\
-{"device":"cpu","backend":"torch","precision":"fp32","weights":{"name":"a2u_shared","sha256":"f7deb8"}}
-["a_alpha.png",6,1700000000123456789,"cf036db19b7c8c81af0ae89c","2d92f9c6bb12fda2950f7ae6",\
+{"device":"cpu","backend":"torch","precision":"fp32","weights":{"name":"a2u_shared","sha256":"b18f9e"}}
+["a_alpha.png",6,1700000000123456789,"e9fff6f99bb4c721f35c7c03","2d92f9c6bb12fda2950f7ae6",\
 {"width":32,"height":32,"unknown":0.375,"tile":"off","seconds":0.221}]
 """
 
@@ -192,7 +192,7 @@ def test_what_a_journal_of_0_1_0_calls_done_stays_done(tmp_path: Path) -> None:
         "device": "cpu",
         "backend": "torch",
         "precision": "fp32",
-        "weights": {"name": "a2u_shared", "sha256": "f7deb8"},
+        "weights": {"name": "a2u_shared", "sha256": "b18f9e"},
         "width": 32,
         "height": 32,
         "unknown": 0.375,

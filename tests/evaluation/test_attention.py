@@ -207,9 +207,9 @@ def test_a_report_has_the_reasons_in_words_the_strongest_two_first() -> None:
     assert reasons_in_words({}) == ""
 
 
-def test_the_weights_were_fitted_to_the_network_that_is_shipped() -> None:
+def test_the_score_was_judged_on_the_network_that_is_shipped() -> None:
     stored = json.loads(FITTED.read_text(encoding="utf-8"))
-    assert stored["weights_sha256"] == find_checkpoint().sha256, "new weights: fit again with benchmarks/attention.py"
+    assert stored["weights_sha256"] == find_checkpoint().sha256, "new weights: judge again with benchmarks/attention.py"
     assert set(stored["signs"]) == set(SIGNS) <= set(SENTENCES) - set(HARD)
     assert len(SIGNS) <= 8
     assert all(0 <= sign["weight"] < 1 and sign["full"] > sign["free"] >= 0 for sign in stored["signs"].values())

@@ -65,8 +65,7 @@ class Sources:
         self.photos += [path for _, backgrounds in own for path in backgrounds]
         self._cache = Cache(config.cache or None)
         self._textures = _Textures(self)
-        unnamed = dict.fromkeys(foregrounds.LATER, 0.0)
-        self._kinds = _weights({**unnamed, **config.kinds}, foregrounds.KINDS, "data.kinds")
+        self._kinds = _weights({**foregrounds.DEFAULT_WEIGHTS, **config.kinds}, foregrounds.KINDS, "data.kinds")
         self._groups = _weights(config.groups, tuple(self.cutouts), "data.groups")
 
     def photo(self, share: float) -> Bytes:

@@ -1,3 +1,4 @@
+import hashlib
 import sys
 from pathlib import Path
 
@@ -9,7 +10,7 @@ from mattecli.imaging.image import Image
 from mattecli.imaging.write import write_image
 from mattecli.training.data.cache import file_stamp
 from mattecli.training.data.config import DataConfig
-from mattecli.training.data.foregrounds import KINDS, Foreground
+from mattecli.training.data.foregrounds import DEFAULT_WEIGHTS, KINDS, Foreground
 from mattecli.training.data.sources import CutoutFiles, Sources, prepare_cutout, spread_colours
 from tests.support.disk import full_disk
 from tests.support.pictures import cutout, disc, folders, noise, write
@@ -237,7 +238,8 @@ def test_groups_without_cutouts_ask_for_their_folders() -> None:
         Sources(DataConfig(groups={"animal": 2}))
 
 
-def test_kinds_since_the_first_version_come_only_where_they_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
+def kinds_made(monkeypatch: pytest.MonkeyPatch, **weights: float) -> list[str]:
+    """The kinds of the first 300 generated foregrounds, which are not drawn."""
     made: list[str] = []
 
     def note(kind: str, *rest: object, **options: object) -> Foreground:
@@ -245,15 +247,22 @@ def test_kinds_since_the_first_version_come_only_where_they_are_named(monkeypatc
         return Foreground(np.zeros((64, 64, 3), np.uint8), np.zeros((64, 64), np.uint8), kind, solid=False)
 
     monkeypatch.setattr("mattecli.training.data.foregrounds.make_foreground", note)
-    sources = Sources(DataConfig(foreground_size=64))
+    sources = Sources(DataConfig(foreground_size=64, kinds=weights))
     for number in range(300):
         sources.procedural(number)
-    assert set(made) == set(KINDS) - {"mesh"}
-    made.clear()
-    sources = Sources(DataConfig(foreground_size=64, kinds={"mesh": 50}))
-    for number in range(50):
-        sources.procedural(number)
-    assert "mesh" in made
+    return made
+
+
+def test_settings_that_do_not_name_mesh_draw_the_kinds_of_0_1_0_in_their_order(monkeypatch: pytest.MonkeyPatch) -> None:
+    made = kinds_made(monkeypatch)
+    assert set(made) == {kind for kind in KINDS if DEFAULT_WEIGHTS[kind]}
+    assert hashlib.sha256(" ".join(made).encode()).hexdigest().startswith("32ce34b9d67736a0")
+    assert kinds_made(monkeypatch, mesh=0.0) == made
+
+
+def test_mesh_comes_as_often_as_its_weight_says(monkeypatch: pytest.MonkeyPatch) -> None:
+    others = sum(DEFAULT_WEIGHTS.values())
+    assert kinds_made(monkeypatch, mesh=others).count("mesh") == pytest.approx(150, abs=30)
 
 
 @pytest.mark.parametrize("weights", [dict.fromkeys(KINDS, 0.0), {KINDS[0]: -1.0}])

@@ -14,7 +14,7 @@ from mattecli.training.data.foregrounds.canvas import Foreground
 from mattecli.training.data.foregrounds.noise import Parameters
 from mattecli.training.data.random import Draw
 
-__all__ = ["KINDS", "LATER", "Foreground", "draw_parameters", "make_foreground"]
+__all__ = ["DEFAULT_WEIGHTS", "KINDS", "Foreground", "draw_parameters", "make_foreground"]
 
 _Draw = Callable[[Draw], Parameters]
 _Make = Callable[[Parameters, int, Sequence[NDArray[np.uint8]]], Foreground]
@@ -52,9 +52,9 @@ _MAKERS["motion"] = (partial(lens.draw_motion, makers=_SHARP), partial(lens.make
 _MAKERS["defocus"] = (partial(lens.draw_defocus, makers=_SHARP), partial(lens.make_defocus, makers=_SHARP))
 
 KINDS: tuple[str, ...] = tuple(sorted(_MAKERS))
-LATER = frozenset(
-    {"mesh"}
-)  # kinds since 0.1.0: drawn where a weight names them, so that older settings keep their samples
+# How often a kind comes that no weight names: kinds that were added after 0.1.0 never, so that settings of then keep
+# their samples.
+DEFAULT_WEIGHTS = {kind: float(kind != "mesh") for kind in KINDS}
 
 
 def draw_parameters(kind: str, draw: Draw) -> Parameters:

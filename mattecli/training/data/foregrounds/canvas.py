@@ -82,6 +82,14 @@ def coverage(size: int, shapes: list[Points], *, holes: bool = False) -> Field:
     return small.astype(np.float32) * np.float32(1 / 255)
 
 
+def edge(inside: Field) -> Field:
+    """The coverage (H, W) by the region where a field is above 0, with an edge one pixel wide whatever its slope."""
+    dy, dx = np.gradient(inside)
+    slope = np.abs(dx) + np.abs(dy) + np.float32(1e-4)
+    covered: Field = np.clip(inside / slope + np.float32(0.5), 0, 1)
+    return covered
+
+
 def scaled(picture: Field, factor: Field) -> Field:
     """All channels of (H, W, C) times a field (H, W). This is much faster than broadcasting over a short axis."""
     spread = cv2.merge([factor] * picture.shape[2])

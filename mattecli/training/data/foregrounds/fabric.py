@@ -5,10 +5,10 @@ import numpy as np
 
 from mattecli.training.data.foregrounds.bodies import blob, body_parts, draw_body, draw_looks, paint_body
 from mattecli.training.data.foregrounds.canvas import (
-    Canvas,
     Foreground,
     blur,
     coverage,
+    edge,
     finish,
     over,
     premultiplied,
@@ -16,7 +16,7 @@ from mattecli.training.data.foregrounds.canvas import (
     tint,
 )
 from mattecli.training.data.foregrounds.colour import Photos, draw_look, texture
-from mattecli.training.data.foregrounds.mesh import edge, wires
+from mattecli.training.data.foregrounds.mesh import slim_things, wires
 from mattecli.training.data.foregrounds.noise import Field, Parameters, fractal, grid, streaks
 from mattecli.training.data.random import Draw, generator
 
@@ -60,14 +60,7 @@ def make_net(parameters: Parameters, size: int, photos: Photos) -> Foreground:
     picture = tint(premultiplied(tones, drawn), sheen * shine)
     if rim is not None:
         picture = over(premultiplied(scaled(tones, np.clip(shine * np.float32(1.1), 0, 1.2)), rim), picture)
-    things = Canvas(size)
-    for _ in range(parameters["things"]):
-        x, y = 0.25 + 0.5 * rng.random(), 0.3 + 0.5 * rng.random()
-        slim = 2.0 + 7.0 * rng.random()
-        shape = blob(rng, x, y, 0.05 + 0.09 * rng.random(), stretch=slim, turn=rng.random() - 0.5, wobble=0.05) * size
-        things.polygon(shape, tuple(rng.random(3) * 0.8 + 0.1))
-    inside = things.picture()
-    inside[..., :3] *= np.float32(0.4) + np.float32(0.6) * texture(parameters["inside"], size, photos)
+    inside = slim_things(rng, parameters, size, photos, rows=(0.3, 0.8), slim=9.0)
     picture = over(picture, inside)
     return finish(
         blur(picture, parameters["blur"] * size / 640), "net", solid=rim is not None or parameters["things"] > 0

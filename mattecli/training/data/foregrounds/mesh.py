@@ -11,9 +11,9 @@ from mattecli.training.data.foregrounds.canvas import (
     Foreground,
     Premultiplied,
     blur,
+    edge,
     finish,
     over,
-    premultiplied,
     scaled,
 )
 from mattecli.training.data.foregrounds.colour import Photos, draw_look, texture
@@ -21,11 +21,15 @@ from mattecli.training.data.foregrounds.noise import Field, Parameters, fractal,
 from mattecli.training.data.random import Draw, generator
 
 _FINE = 2  # mesh is drawn this many times larger and averaged, because a mesh far away has holes of a pixel or two
-_STEEP = 0.12  # the least cosine of the angle that a wall is seen at
+_GRAZING = 0.12  # the least cosine of the angle that a wall is seen at
+_CLOSED = np.float32(0.56)  # half the width of wires that leave no hole: no place is more than 0.5 from one
 
 
 def draw_mesh(draw: Draw) -> Parameters:
-    """Draw a basket with its front and back walls, or one or two screens; of wire, or of sheet with holes."""
+    """Draw a basket with its front and back walls, or one or two screens; of wire, or of sheet with holes.
+
+    Lengths are parts of the frame, `wire` is a part of the period.
+    """
     return {
         "seed": draw.seed(),
         "look": draw_look(draw, "pale", sources=("flat", "flat", "noise", "gradient")),
@@ -43,7 +47,7 @@ def draw_mesh(draw: Draw) -> Parameters:
         "bottom": draw.number(0.7, 1.3),
         "rim": draw.number(0.004, 0.035),
         "turn": draw.number(-0.8, 0.8),
-        "second": [draw.number(-0.15, 0.15), draw.number(0.75, 1.25)],
+        "second": [draw.number(-0.15, 0.15), draw.number(0.75, 1.25)],  # of the screen behind: turn and scale
         "bend": draw.number(0.0, 0.04),
         "light": draw.number(-3.141593, 3.141593),
         "side": draw.number(-1.0, 1.0),
@@ -60,25 +64,50 @@ def make_mesh(parameters: Parameters, size: int, photos: Photos) -> Foreground:
     rng = generator(parameters["seed"])
     tones = texture(parameters["look"], size, photos)
     fine = _FINE * size
-    if parameters["form"] == "basket":
-        walls, solid = _basket(rng, parameters, fine), True
-    else:
-        walls, solid = _screens(rng, parameters, fine), parameters["things"] > 0
+    basket = parameters["form"] == "basket"
+    walls = _basket(rng, parameters, fine) if basket else _screens(rng, parameters, fine)
     front, *back = [_painted(wall, parameters, tones, size) for wall in walls]
-    picture = over(front, _things(rng, parameters, size, photos))
+    picture = over(front, slim_things(rng, parameters, size, photos, rows=(0.2, 0.8), slim=11.0))
     for wall in back:
         picture = over(picture, wall)
-    return finish(blur(picture, parameters["blur"] * size / 640), "mesh", solid=solid)
+    return finish(blur(picture, parameters["blur"] * size / 640), "mesh", solid=basket or parameters["things"] > 0)
+
+
+def slim_things(
+    rng: np.random.Generator,
+    parameters: Parameters,
+    size: int,
+    photos: Photos,
+    *,
+    rows: tuple[float, float],
+    slim: float,
+) -> Premultiplied:
+    """Things as slim as pencils, (size, size, 4), as many as `things` says, in the colours of the look `inside`.
+
+    Their middles lie between the `rows`, parts of the frame. They are up to `slim` times as high as wide.
+    """
+    canvas = Canvas(size)
+    low, high = rows
+    for _ in range(parameters["things"]):
+        x, y = 0.25 + 0.5 * rng.random(), low + (high - low) * rng.random()
+        stretch = 2.0 + (slim - 2.0) * rng.random()
+        reach = 0.05 + 0.09 * rng.random()
+        shape = blob(rng, x, y, reach, stretch=stretch, turn=rng.random() - 0.5, wobble=0.05)
+        canvas.polygon(shape * size, tuple(rng.random(3) * 0.8 + 0.1))
+    things = canvas.picture()
+    things[..., :3] *= np.float32(0.4) + np.float32(0.6) * texture(parameters["inside"], size, photos)
+    return things
 
 
 def wires(u: Field, v: Field, pattern: str) -> Field:
-    """Distance to the nearest wire of a mesh, or to the middle between holes, in its periods.
+    """How far each place of a mesh is from the nearest wire, from 0 on the wire to 0.5 in the middle of a hole.
 
-    `u` and `v` (H, W) are coordinates in periods.
+    `u` and `v` (H, W) are coordinates in periods. `pattern` is "hexagon", "round", "slots" (holes twice as high
+    as wide), "diamond" or "square". Between three round holes it is 0 as well.
     """
     if pattern in ("round", "slots"):
         v = v * np.float32(0.45) if pattern == "slots" else v
-        return np.maximum(np.float32(0.5) - _to_centre(u, v), 0)
+        return np.maximum(np.float32(0.5) - np.hypot(*_from_centre(u, v)), 0)
     if pattern == "hexagon":
         root = np.float32(3**0.5)
         x, y = (np.abs(part) for part in _from_centre(u, v))
@@ -86,18 +115,6 @@ def wires(u: Field, v: Field, pattern: str) -> Field:
     if pattern == "diamond":
         u, v = u + v * np.float32(0.6), u - v * np.float32(0.6)
     return np.minimum(np.abs(_centred(u)), np.abs(_centred(v)))
-
-
-def edge(inside: Field) -> Field:
-    """The coverage by the region where a field is above 0, with an edge one pixel wide whatever its slope."""
-    dy, dx = np.gradient(inside)
-    slope = np.abs(dx) + np.abs(dy) + np.float32(1e-4)
-    covered: Field = np.clip(inside / slope + np.float32(0.5), 0, 1)
-    return covered
-
-
-def _to_centre(u: Field, v: Field) -> Field:
-    return np.hypot(*_from_centre(u, v))
 
 
 def _from_centre(u: Field, v: Field) -> tuple[Field, Field]:
@@ -119,10 +136,10 @@ class _Wall:
 
     u: Field  # coordinates in periods
     v: Field
-    inside: Field  # coverage by the whole wall with its holes
-    closed: Field  # coverage by rims and other parts without holes
-    thick: Field  # of wires, in periods
-    light: Field  # on the wall as a whole
+    inside: Field  # coverage by the whole wall with its holes, 0 to 1
+    closed: Field  # coverage by rims and other parts without holes, 0 to 1
+    thick: Field  # half the width of wires, in periods
+    bright: Field  # light on the wall as a whole, around 1
 
 
 def _basket(rng: np.random.Generator, parameters: Parameters, size: int) -> list[_Wall]:
@@ -137,7 +154,7 @@ def _basket(rng: np.random.Generator, parameters: Parameters, size: int) -> list
     walls = []
     for away in (1, -1):  # the front bulges downwards on the screen, the back upwards
         s = across if away == 1 else across / np.float32(1 - parameters["far"])
-        cosine = np.sqrt(np.maximum(1 - s * s, np.float32(_STEEP**2)))
+        cosine = np.sqrt(np.maximum(1 - s * s, np.float32(_GRAZING**2)))
         sag = np.float32(away * parameters["tilt"]) * wide * cosine
         along = np.arcsin(np.clip(s, -1, 1)) * wide * np.float32(away)
         down = (below - sag) * np.float32(1 if away == 1 else 1 + parameters["far"])
@@ -189,32 +206,19 @@ def _screens(rng: np.random.Generator, parameters: Parameters, size: int) -> lis
 def _painted(wall: _Wall, parameters: Parameters, tones: Field, size: int) -> Premultiplied:
     """A wall in its colours: wires are lit as if they were round, from the side that `light` says."""
     distance = wires(wall.u, wall.v, parameters["pattern"])
-    thick = np.minimum(wall.thick, np.float32(0.56))
+    thick = np.minimum(wall.thick, _CLOSED)
     alpha = np.maximum(edge(thick - distance) * wall.inside, wall.closed)
     dy, dx = np.gradient(distance)
-    steep = np.clip(distance / np.maximum(thick, 1e-3), 0, 1) / np.maximum(np.hypot(dx, dy), 1e-6)
-    facing = (np.float32(np.cos(parameters["light"])) * dx + np.float32(np.sin(parameters["light"])) * dy) * steep
+    slant = np.clip(distance / np.maximum(thick, 1e-3), 0, 1) / np.maximum(np.hypot(dx, dy), 1e-6)
+    facing = (np.float32(np.cos(parameters["light"])) * dx + np.float32(np.sin(parameters["light"])) * dy) * slant
     glint = np.exp(-(((facing - np.float32(0.45)) / np.float32(0.2)) ** 2))
     shade = (
         np.float32(parameters["ambient"] + 0.35)
         + np.float32(0.5 * parameters["round"]) * facing
         + np.float32(0.5 * parameters["gloss"]) * glint
     )
-    shade = np.where(wall.closed > 0, np.float32(1), shade) * wall.light
-    light = premultiplied(cv2.merge([np.clip(shade, 0.03, 1.8)] * 3), alpha)
-    small = cv2.resize(light, (size, size), interpolation=cv2.INTER_AREA)
-    covered = cv2.extractChannel(small, 3)
-    return cv2.merge([*cv2.split(np.minimum(scaled(tones, small[..., 0]), covered[..., None])), covered])
-
-
-def _things(rng: np.random.Generator, parameters: Parameters, size: int, photos: Photos) -> Premultiplied:
-    """Slim things between the walls, some of which stand out at the top."""
-    canvas = Canvas(size)
-    for _ in range(parameters["things"]):
-        x, y = 0.25 + 0.5 * rng.random(), 0.2 + 0.6 * rng.random()
-        slim, reach = 2.0 + 9.0 * rng.random(), 0.05 + 0.09 * rng.random()
-        shape = blob(rng, x, y, reach, stretch=slim, turn=rng.random() - 0.5, wobble=0.05)
-        canvas.polygon(shape * size, tuple(rng.random(3) * 0.8 + 0.1))
-    things = canvas.picture()
-    things[..., :3] *= np.float32(0.4) + np.float32(0.6) * texture(parameters["inside"], size, photos)
-    return things
+    shade = np.clip(np.where(wall.closed > 0, np.float32(1), shade) * wall.bright, 0.03, 1.8)
+    lit, covered = (cv2.resize(fine, (size, size), interpolation=cv2.INTER_AREA) for fine in (shade * alpha, alpha))
+    colours = np.minimum(scaled(tones, lit), covered[..., None])
+    painted: Premultiplied = cv2.merge([*cv2.split(colours), covered])
+    return painted
