@@ -97,7 +97,7 @@ def test_a_stroke_that_crosses_the_edge_is_named(run_matte: RunMatte, tmp_path: 
     y, x = np.mgrid[:270, :360]
     inside = np.hypot(y - 135, x - 180) < 78
     photo = tmp_path / "photo.png"
-    grain = np.random.default_rng(0).normal(0, 6, (270, 360, 3))  # of a camera: flat colours are nothing a network knows
+    grain = np.random.default_rng(0).normal(0, 6, (270, 360, 3))  # of a camera: no photo is flat
     pixels = np.where(inside[..., None], (180, 60, 50), (50, 80, 170)) + grain
     PIL.Image.fromarray(np.clip(pixels, 0, 255).astype(np.uint8)).save(photo)
     strokes = np.full((270, 360), 128, np.uint8)
