@@ -213,7 +213,7 @@ def as_weights(found: Values) -> dict[str, Weight]:
 def store(weights: Weights) -> None:
     stored: dict[str, Any] = {
         "version": VERSION,
-        "weights_sha256": find_checkpoint().sha256,
+        "weights_sha256": find_checkpoint().sha256,  # fitted to mattes of these, or since then judged on them
         "signs": {name: asdict(weight) for name, weight in weights.items()},
     }
     FITTED.write_text(json.dumps(stored, indent=2) + "\n", encoding="utf-8")

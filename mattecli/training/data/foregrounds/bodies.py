@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 
-from mattecli.training.data.foregrounds.canvas import Premultiplied, coverage, over, premultiplied, scaled
+from mattecli.training.data.foregrounds.canvas import Canvas, Premultiplied, coverage, over, premultiplied, scaled
 from mattecli.training.data.foregrounds.colour import Photos, draw_look, relief, texture
 from mattecli.training.data.foregrounds.noise import Field, Parameters, Points, fractal
 from mattecli.training.data.random import Draw, generator
@@ -161,6 +161,32 @@ def inner_points(rng: np.random.Generator, alpha: Field, count: int) -> Points:
 def flow(rng: np.random.Generator, size: int, *, angle: float, stray: float) -> Field:
     """A smooth field (size, size) of directions in radians around `angle`: the way a coat lies."""
     return np.float32(angle) + np.float32(stray) * fractal(rng, size, cells=3, octaves=3)
+
+
+def slim_things(
+    rng: np.random.Generator,
+    parameters: Parameters,
+    size: int,
+    photos: Photos,
+    *,
+    rows: tuple[float, float],
+    slim: float,
+) -> Premultiplied:
+    """Things as slim as pencils, (size, size, 4), as many as `things` says, in the colours of the look `inside`.
+
+    Their middles lie between the `rows`, parts of the frame. They are up to `slim` times as high as wide.
+    """
+    canvas = Canvas(size)
+    low, high = rows
+    for _ in range(parameters["things"]):
+        x, y = 0.25 + 0.5 * rng.random(), low + (high - low) * rng.random()
+        stretch = 2.0 + (slim - 2.0) * rng.random()
+        reach = 0.05 + 0.09 * rng.random()
+        shape = blob(rng, x, y, reach, stretch=stretch, turn=rng.random() - 0.5, wobble=0.05)
+        canvas.polygon(shape * size, tuple(rng.random(3) * 0.8 + 0.1))
+    things = canvas.picture()
+    things[..., :3] *= np.float32(0.4) + np.float32(0.6) * texture(parameters["inside"], size, photos)
+    return things
 
 
 def draw_looks(draw: Draw, coat: str) -> list[Parameters]:

@@ -3,7 +3,7 @@
 import cv2
 import numpy as np
 
-from mattecli.training.data.foregrounds.bodies import blob, body_parts, draw_body, draw_looks, paint_body
+from mattecli.training.data.foregrounds.bodies import blob, body_parts, draw_body, draw_looks, paint_body, slim_things
 from mattecli.training.data.foregrounds.canvas import (
     Foreground,
     blur,
@@ -16,7 +16,7 @@ from mattecli.training.data.foregrounds.canvas import (
     tint,
 )
 from mattecli.training.data.foregrounds.colour import Photos, draw_look, texture
-from mattecli.training.data.foregrounds.mesh import slim_things, wires
+from mattecli.training.data.foregrounds.mesh import wires
 from mattecli.training.data.foregrounds.noise import Field, Parameters, fractal, grid, streaks
 from mattecli.training.data.random import Draw, generator
 

@@ -5,9 +5,8 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from mattecli.training.data.foregrounds.bodies import blob
+from mattecli.training.data.foregrounds.bodies import blob, slim_things
 from mattecli.training.data.foregrounds.canvas import (
-    Canvas,
     Foreground,
     Premultiplied,
     blur,
@@ -73,32 +72,6 @@ def make_mesh(parameters: Parameters, size: int, photos: Photos) -> Foreground:
     return finish(blur(picture, parameters["blur"] * size / 640), "mesh", solid=basket or parameters["things"] > 0)
 
 
-def slim_things(
-    rng: np.random.Generator,
-    parameters: Parameters,
-    size: int,
-    photos: Photos,
-    *,
-    rows: tuple[float, float],
-    slim: float,
-) -> Premultiplied:
-    """Things as slim as pencils, (size, size, 4), as many as `things` says, in the colours of the look `inside`.
-
-    Their middles lie between the `rows`, parts of the frame. They are up to `slim` times as high as wide.
-    """
-    canvas = Canvas(size)
-    low, high = rows
-    for _ in range(parameters["things"]):
-        x, y = 0.25 + 0.5 * rng.random(), low + (high - low) * rng.random()
-        stretch = 2.0 + (slim - 2.0) * rng.random()
-        reach = 0.05 + 0.09 * rng.random()
-        shape = blob(rng, x, y, reach, stretch=stretch, turn=rng.random() - 0.5, wobble=0.05)
-        canvas.polygon(shape * size, tuple(rng.random(3) * 0.8 + 0.1))
-    things = canvas.picture()
-    things[..., :3] *= np.float32(0.4) + np.float32(0.6) * texture(parameters["inside"], size, photos)
-    return things
-
-
 def wires(u: Field, v: Field, pattern: str) -> Field:
     """How far each place of a mesh is from the nearest wire, from 0 on the wire to 0.5 in the middle of a hole.
 
@@ -151,25 +124,26 @@ def _basket(rng: np.random.Generator, parameters: Parameters, size: int) -> list
     below = y - np.float32(parameters["top"])
     half = np.maximum(wide * (1 - np.float32(parameters["taper"]) * below), np.float32(0.05))
     across = (x - middle - np.float32(parameters["lean"]) * below) / half
+    rim, ends = np.float32(parameters["rim"]), np.float32(parameters["bottom"] - parameters["top"])
+    scale = np.float32(1 / parameters["period"])
     walls = []
-    for away in (1, -1):  # the front bulges downwards on the screen, the back upwards
-        s = across if away == 1 else across / np.float32(1 - parameters["far"])
+    # The front bulges downwards on the screen, the back upwards; the back is farther away, so smaller.
+    for away, far, bright in ((1, 0.0, 1.0), (-1, parameters["far"], parameters["behind"])):
+        s = across / np.float32(1 - far)
         cosine = np.sqrt(np.maximum(1 - s * s, np.float32(_GRAZING**2)))
         sag = np.float32(away * parameters["tilt"]) * wide * cosine
         along = np.arcsin(np.clip(s, -1, 1)) * wide * np.float32(away)
-        down = (below - sag) * np.float32(1 if away == 1 else 1 + parameters["far"])
-        rim, ends = np.float32(parameters["rim"]), np.float32(parameters["bottom"] - parameters["top"])
+        down = (below - sag) * np.float32(1 + far)
         side = edge((1 - np.abs(s)) * half)
         inside = side * edge(down + rim) * edge(ends - down)
-        closed = np.maximum(edge(rim - np.abs(down)), edge(rim * 2 - np.abs(down - ends)) if away == 1 else 0)
-        scale = np.float32(1 / parameters["period"])
+        closed = edge(rim - np.abs(down))
+        if away == 1:  # only the front of the foot is seen
+            closed = np.maximum(closed, edge(rim * 2 - np.abs(down - ends)))
         phase = np.float32(rng.random())
         thick = np.float32(parameters["wire"] / 2) * (1 + np.float32(0.5) * (1 / cosine - 1))
         lit = np.float32(0.75) + np.float32(0.35) * (np.float32(parameters["side"]) * s * away + cosine - 1)
         streak = np.exp(-(((s - np.float32(0.7 * parameters["side"])) / np.float32(0.16)) ** 2))
-        lit = lit + np.float32(0.5 * parameters["gloss"]) * streak
-        if away == -1:
-            lit = lit * np.float32(parameters["behind"])
+        lit = (lit + np.float32(0.5 * parameters["gloss"]) * streak) * np.float32(bright)
         walls.append(_Wall(along * scale + phase, down * scale, inside, side * closed, thick, lit))
     return walls
 
