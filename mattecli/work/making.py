@@ -13,6 +13,7 @@ from mattecli.imaging.image import Image
 from mattecli.imaging.read import read_alpha, read_values
 from mattecli.imaging.reading.open import label
 from mattecli.imaging.view import network_view
+from mattecli.trimaps.check import check_size
 from mattecli.trimaps.keying import key_trimap
 from mattecli.trimaps.make import certain_parts, with_certain
 from mattecli.trimaps.pairs import over_data_window
@@ -127,11 +128,14 @@ class Making:
     ) -> NDArray[np.uint8]:
         """The trimap of a mask or matte (H, W), with its photo or without.
 
-        For an OpenEXR plate it may have the size of its display window, as in `read_pair`.
+        For an OpenEXR plate it may have the size of its display window, as in `read_pair`. Raises `InputError` for any
+        other size than the photo's, and as `make` does.
         """
         if photo is not None:
             view = network_view(photo) if view is None else view
             matte = over_data_window(matte, photo.metadata.windows)
+            size = (matte.shape[1], matte.shape[0])
+            check_size(size, photo.size, name=name, image_name=photo_name, what="mask")
         strokes = self._strokes(photo, photo_name)
         core, garbage = certain_parts(
             matte.shape, strokes=strokes, core=self.core, garbage=self.garbage, name=name, on_note=on_note

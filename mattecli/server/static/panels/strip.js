@@ -4,7 +4,8 @@ import { button, byId, make } from "./elements.js";
 
 /**
  * @typedef {import("../api.js").PhotoFact} PhotoFact
- * @typedef {{button: HTMLButtonElement, mark: HTMLElement, state: string}} Frame of a photo in the strip
+ * @typedef {{button: HTMLButtonElement, picture: HTMLImageElement, mark: HTMLElement, state: string, content: string}} Frame
+ *   of a photo in the strip; content: the hash of the file that was opened last, of which the picture is
  */
 
 const MARKS = { untouched: "○", started: "◐", done: "✓", failed: "✕" };
@@ -35,6 +36,10 @@ export function fillStrip(store, open) {
       const frame = frames.get(one.id) ?? frameOf(one, open, thumbnails);
       frames.set(one.id, frame);
       mark(frame, one, stateOf(one));
+      if (photo && one.id === photo.id && photo.content !== frame.content) {
+        frame.content = photo.content; // the file may be another one than when its small picture was loaded
+        thumbnails.add(frame.picture, `${addressOf(one)}?content=${photo.content}`);
+      }
       frame.button.ariaCurrent = one.id === photo?.id ? "true" : null;
       return frame.button;
     });
@@ -56,13 +61,19 @@ export function fillStrip(store, open) {
  * @param {Thumbnails} thumbnails
  * @returns {Frame}
  */
-function frameOf({ id, name }, open, thumbnails) {
+function frameOf(photo, open, thumbnails) {
+  const { id, name } = photo;
   const sign = make("i", { aria: { hidden: true } });
   const picture = make("img", { alt: "", width: 72, height: 48 });
   const frame = button("", () => open(id));
   frame.append(picture, make("span", {}, sign, make("span", {}, name)));
-  thumbnails.add(picture, `/app/photos/${id}/thumbnail`);
-  return { button: frame, mark: sign, state: "" };
+  thumbnails.add(picture, addressOf(photo));
+  return { button: frame, picture, mark: sign, state: "", content: "" };
+}
+
+/** @param {PhotoFact} photo */
+function addressOf({ id }) {
+  return `/app/photos/${id}/thumbnail`;
 }
 
 /**

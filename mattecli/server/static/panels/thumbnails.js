@@ -18,6 +18,7 @@ export class Thumbnails {
   }
 
   /**
+   * A picture that is added again is loaded again.
    * @param {HTMLImageElement} picture
    * @param {string} address
    */
@@ -42,10 +43,10 @@ export class Thumbnails {
     await this._later;
     for (let picture = this._waiting.shift(); picture; picture = this._waiting.shift()) {
       picture.src = this._addresses.get(picture) ?? "";
-      await picture.decode().catch(() => {}); // a photo that cannot be read has none
-      picture.dataset.there = String(picture.naturalWidth > 0);
       this._addresses.delete(picture);
       this._observer.unobserve(picture);
+      await picture.decode().catch(() => {}); // a photo that cannot be read has none
+      picture.dataset.there = String(picture.naturalWidth > 0);
     }
     this._loading = false;
   }
