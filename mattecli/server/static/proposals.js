@@ -14,6 +14,8 @@ export class Proposals {
     this._photo = photo;
     this._timer = 0;
     this._due = 0; // the stroke from which a proposal is to follow, 0 for none
+    /** @type {number[]} the strokes that no proposal that was laid knew of */
+    this._bare = [];
     this._turn = 0;
     /** @type {Map<string, import("./api.js").ServerEvent>} events that came before the answer that names the proposal */
     this._early = new Map();
@@ -44,6 +46,7 @@ export class Proposals {
     const box = this._photo.store.now.box;
     const painted = from.source === "box" || from.source === "strokes";
     if (!after) {
+      this._bare = []; // this one knows them
       this._photo.store.set({ begun: painted ? from.source : null });
       sessionStorage.setItem(`begun/${this._photo.id}`, JSON.stringify({ source: this._photo.store.now.begun, box }));
     }
@@ -101,6 +104,7 @@ export class Proposals {
    */
   lay({ proposal, inside, outside, notes }) {
     const { after } = this._asked;
+    this._bare = after ? this._bare.filter((stroke) => stroke > after) : []; // a stroke that was undone may be done again
     this._photo.do(after ? { kind: "base", proposal, after } : { kind: "base", proposal, inside, outside });
     this._photo.store.set({ proposing: null });
     this._photo.mattes.soon(); // also where the labels stay as they are
@@ -115,6 +119,7 @@ export class Proposals {
    * @param {number} after the stroke
    */
   soon(after) {
+    if (!this._bare.includes(after)) this._bare.push(after);
     this._due = after;
     clearTimeout(this._timer);
     this._timer = setTimeout(() => this._refine(), PAUSE);
@@ -125,10 +130,12 @@ export class Proposals {
     const after = this._due;
     this._due = 0;
     if (refining && hasBase && begun) void this.make({ source: begun }, after);
+    else this._bare = [];
   }
 
   /**
-   * Something was undone or done again: what follows from a stroke is made only while that stroke is done.
+   * Something was undone or done again: what follows from a stroke is made only while that stroke is done, and then for
+   * the last such stroke that has none.
    * @param {number} last the last operation that is done
    */
   stepped(last) {
@@ -137,10 +144,12 @@ export class Proposals {
       this._turn += 1;
       this._asked = { after, isDropped: true };
       this._photo.store.set({ proposing: null });
-      this._due ||= after;
+      if (!this._bare.includes(after)) this._bare.push(after); // after a reload
     }
-    if (this._due > last) clearTimeout(this._timer);
-    else if (this._due) this.soon(this._due);
+    clearTimeout(this._timer);
+    const due = Math.max(0, ...this._bare.filter((stroke) => stroke <= last));
+    const isBeingMade = this._photo.store.now.proposing && this._asked.after === due;
+    if (due && !isBeingMade) this.soon(due);
   }
 
   /** Makes no more. */

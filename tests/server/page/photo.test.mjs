@@ -112,6 +112,29 @@ test("a stroke that is taken back at once is not refined, but one that still sta
   }
 });
 
+test("of two quick strokes the first is refined where the second is taken back, before its refinement came and after", async () => {
+  for (const isAsked of [false, true]) {
+    const { photo, store, of } = openedHere({ answers: { propose: async () => ({ proposal: "p" }), operate: history() } });
+    store.set(refining);
+    photo.paint(stroke);
+    photo.paint(stroke);
+    await settled();
+    if (isAsked) await rest(350);
+    photo.undo();
+    await settled();
+    assert.equal(store.now.proposing, null);
+    await rest(350);
+    assert.equal(of("propose").length, isAsked ? 2 : 1);
+    react(photo, proposed, () => {});
+    await settled();
+    assert.deepEqual(of("operate").map(([, , { kind, after }]) => [kind, after]).at(-1), ["base", 5]);
+    photo.redo();
+    await settled();
+    await rest(350);
+    assert.equal(of("propose").length, isAsked ? 3 : 2, "the second is done again");
+  }
+});
+
 test("a refinement of a stroke that was taken back is not laid, and is made when the stroke is done again", async () => {
   for (const early of [true, false]) {
     const answer = later();
