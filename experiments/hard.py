@@ -3,8 +3,9 @@
     python experiments/hard.py train.toml --weights weights/a2u_shared.safetensors --count 8
 
 prints a Markdown table, the hardest first, and then weights for `[data.kinds]` and `[data.groups]`. The *error* is the
-mean of |α̂ − α| over the unknown pixels of a kind's crops, which no run with a `bank` has seen. A kind's new weight is
-its old one times its error against the mean of all, from a half to double, so that hard ones come more often.
+mean of |α̂ − α| over the unknown pixels of a kind's crops, which no run with a `bank` has seen. The *power* is the one
+of `POWERS` to which the alphas would have the lowest error: above 1 they are too high. A kind's new weight is its old
+one times its error against the mean of all, from a half to double, so that hard ones come more often.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from mattecli.training.data.foregrounds import DEFAULT_WEIGHTS, KINDS
 from mattecli.trimaps.check import unknown
 
 SEED = 4711  # of the crops; a training has another
+POWERS = (0.7, 0.8, 0.9, 1.0, 1.1, 1.2, 1.35, 1.5)
 
 
 def main() -> None:
@@ -37,13 +39,13 @@ def main() -> None:
     data = read_config(options.config).data.replace(bank=0)
     backend = load_backend(options.weights, device="cpu", precision="bf16")
     errors = {one: error_of(alone, backend, options) for one, alone in each_alone(data)}
-    print("| origin | kind or group | error |", "|---|---|---:|", sep="\n")
-    for (table, name), error in sorted(errors.items(), key=lambda item: -item[1]):
-        print(f"| {table} | {name} | {error:.4f} |")
+    print("| origin | kind or group | error | power |", "|---|---|---:|---:|", sep="\n")
+    for (table, name), found in sorted(errors.items(), key=lambda item: -item[1][1.0]):
+        print(f"| {table} | {name} | {found[1.0]:.4f} | {min(found, key=found.__getitem__):g} |")
     for table, old in (("kinds", {**DEFAULT_WEIGHTS, **data.kinds}), ("groups", data.groups)):
-        found = {name: error for (of, name), error in errors.items() if of == table}
-        print(f"\n[data.{table}]" if found else "")
-        for name, weight in weights_of(found, old).items():
+        of_table = {name: found[1.0] for (of, name), found in errors.items() if of == table}
+        print(f"\n[data.{table}]" if of_table else "")
+        for name, weight in weights_of(of_table, old).items():
             print(f"{name} = {weight:g}")
 
 
@@ -58,15 +60,17 @@ def each_alone(data: DataConfig) -> Iterator[tuple[tuple[str, str], DataConfig]]
         yield ("groups", group), data.replace(groups=alone, procedural=0.0, cutouts=1.0, own_share=0.0)
 
 
-def error_of(data: DataConfig, backend: Backend, options: argparse.Namespace) -> float:
-    """The mean error over the unknown pixels of some crops."""
-    samples, total, pixels = Samples(data, seed=SEED), 0.0, 0
+def error_of(data: DataConfig, backend: Backend, options: argparse.Namespace) -> dict[float, float]:
+    """The mean error over the unknown pixels of some crops, of the alphas to each of `POWERS`."""
+    samples, pixels, totals = Samples(data, seed=SEED), 0, dict.fromkeys(POWERS, 0.0)
     for number in range(options.count):
         crop = samples.sample(number, options.size)
         counts = unknown(crop.trimap)
-        difference = np.abs(predict_alpha(crop.image, crop.trimap, backend) - crop.alpha / 255)
-        total, pixels = total + float(difference[counts].sum()), pixels + int(counts.sum())
-    return total / pixels
+        found, true = predict_alpha(crop.image, crop.trimap, backend)[counts], crop.alpha[counts] / 255
+        for power in POWERS:
+            totals[power] += float(np.abs(found**power - true).sum())
+        pixels += int(counts.sum())
+    return {power: total / pixels for power, total in totals.items()}
 
 
 def weights_of(errors: Mapping[str, float], old: Mapping[str, float]) -> dict[str, float]:

@@ -17,6 +17,7 @@ from mattecli.training.data.random import Draw, generator
 
 Bytes = NDArray[np.uint8]
 Plane = TypeVar("Plane", NDArray[np.uint8], NDArray[np.float32])
+Gains = tuple[float, float, float]  # of red, green and blue light
 
 _GRAINS = (0.0, 0.0, 0.6, 1.0)  # only a few, because each has its tile in memory
 _LUMA = np.array([0.299, 0.587, 0.114])
@@ -43,7 +44,7 @@ class Degradation:
     grade: Jitter | None
     sharpen: float  # amount of unsharp masking
     read_noise: float  # standard deviation, of 255
-    shot_noise: float  # variance for each unit of brightness
+    shot_noise: float  # variance for each unit of brightness in the middle of the range
     grain: float  # size in pixels: demosaicking and denoising leave coarse noise
     noise_at: tuple[float, float]  # where the crop lies in the noise tile
     jpeg: int  # quality
@@ -85,6 +86,27 @@ def draw_degradation(draw: Draw, config: DataConfig) -> Degradation | None:
         jpeg=(40 + draw.integer(56)) * draw.chance(config.jpeg),
     )
     return degradation if damaged else None
+
+
+def draw_gains(draw: Draw) -> tuple[Gains, Gains]:
+    """Draw the light of foreground and background: exposures of their own, and warmths that are often the same."""
+    warmths = draw.normal(0.3), draw.normal(0.3)
+    alike = draw.chance(0.5)
+    first, second = (
+        _gains(2 ** (draw.normal(0.8) - 0.5), warmth) for warmth in (warmths[0], warmths[0] if alike else warmths[1])
+    )
+    return first, second
+
+
+def _gains(exposure: float, warmth: float) -> Gains:
+    return (round(exposure * math.exp(warmth), 6), round(exposure, 6), round(exposure * math.exp(-warmth), 6))
+
+
+def lit(image: Bytes, gains: Gains) -> Bytes:
+    """The colours of an image (H, W, 3) in another light: each channel's light times its gain, clipped to white."""
+    light: Any = np.arange(256)[:, None] / 255
+    values = encode_srgb(np.clip(decode_srgb(light) * np.array(gains), 0, 1))
+    return _bytes(cv2.LUT(image, np.rint(np.asarray(values) * 255).astype(np.uint8).reshape(1, 256, 3)))
 
 
 def apply_jitter(image: Bytes, jitter: Jitter) -> Bytes:
@@ -189,7 +211,11 @@ def _noise_tile(grain: float) -> NDArray[np.float32]:
 
 
 def _with_noise(image: Bytes, degradation: Degradation) -> Bytes:
-    """Read noise and shot noise: variance = read² + gain · brightness."""
+    """Read noise and shot noise of a camera, after its tone curve.
+
+    The curve is steep in the dark and flat in the light. It makes shot noise, whose variance in light grows with the
+    light, about even, and read noise strongest in the dark.
+    """
     height, width = image.shape[:2]
     tile = _noise_tile(degradation.grain)
     if max(height, width) > _TILE:
@@ -198,7 +224,8 @@ def _with_noise(image: Bytes, degradation: Degradation) -> Bytes:
         int(at * (room - side)) for at, room, side in zip(degradation.noise_at, tile.shape, image.shape, strict=False)
     )
     noise = tile[top : top + height, left : left + width]
-    deviation = np.sqrt(degradation.read_noise**2 + degradation.shot_noise * np.arange(256)).astype(np.float32)
+    reading = degradation.read_noise**2 * np.linspace(1.5, 0.5, 256)
+    deviation = np.sqrt(reading + degradation.shot_noise * 128).astype(np.float32)
     scaled = cv2.multiply(cv2.LUT(image, deviation), noise)
     return _bytes(cv2.add(image, scaled, dtype=cv2.CV_8U))
 

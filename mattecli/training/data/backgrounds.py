@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from mattecli.training.data.augmentation import Jitter, apply_jitter, draw_jitter
+from mattecli.training.data.augmentation import Jitter, Plane, apply_jitter, draw_jitter
 from mattecli.training.data.config import DataConfig
 from mattecli.training.data.random import Draw, smooth_noise
 from mattecli.training.data.sources import Sources
@@ -98,7 +98,12 @@ def _photo_window(photo: Bytes, background: Background, size: int) -> Bytes:
     flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
     window = cv2.warpAffine(photo, matrix, (side, side), flags=flags, borderMode=cv2.BORDER_REFLECT_101)
     if radius / shrink >= 0.4:
-        window = _defocused(window, radius / shrink, disc=background.disc)
+        sigma = max(0.4, radius / shrink / 2)
+        window = (
+            defocused(np.asarray(window, np.uint8), radius / shrink)
+            if background.disc
+            else cv2.GaussianBlur(window, (0, 0), sigma, borderType=cv2.BORDER_REFLECT_101)
+        )
     if shrink > 1:
         window = cv2.resize(window, (size, size), interpolation=cv2.INTER_CUBIC)
     return np.asarray(window, np.uint8)
@@ -114,13 +119,12 @@ def _shrunk(photo: Bytes, zoom: float) -> tuple[Bytes, float]:
     return np.asarray(small, np.uint8), zoom * min(target[0] / width, target[1] / height)
 
 
-def _defocused(image: NDArray[np.uint8] | cv2.typing.MatLike, radius: float, *, disc: bool) -> cv2.typing.MatLike:
-    if not disc:
-        return cv2.GaussianBlur(image, (0, 0), max(0.4, radius / 2), borderType=cv2.BORDER_REFLECT_101)
+def defocused(picture: Plane, radius: float) -> Plane:
+    """A picture (H, W) or (H, W, C) as a lens out of focus shows it: blurred by a disc of this radius in pixels."""
     reach = math.ceil(radius)
     offsets = np.arange(-reach, reach + 1, dtype=np.float32)
     kernel = np.clip(radius + 0.5 - np.hypot(offsets[:, None], offsets[None, :]), 0, 1)
-    return cv2.filter2D(image, -1, kernel / kernel.sum(), borderType=cv2.BORDER_REFLECT_101)
+    return cv2.filter2D(picture, -1, kernel / kernel.sum(), borderType=cv2.BORDER_REFLECT_101)  # type: ignore[return-value]
 
 
 def _pattern(background: Background, size: int) -> Bytes:

@@ -10,23 +10,36 @@ from __future__ import annotations
 import json
 import math
 from dataclasses import asdict, dataclass, replace
+from typing import Any
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from mattecli.imaging.colour import decode_srgb, encode_srgb
 from mattecli.training.data.augmentation import (
     Degradation,
+    Gains,
     Jitter,
     apply_jitter,
     degrade,
     draw_degradation,
+    draw_gains,
     draw_jitter,
+    lit,
     to_bytes,
     to_light,
 )
-from mattecli.training.data.backgrounds import Background, Colour, draw_background, draw_colour, render_background
+from mattecli.training.data.backgrounds import (
+    Background,
+    Colour,
+    defocused,
+    draw_background,
+    draw_colour,
+    render_background,
+)
 from mattecli.training.data.config import DataConfig
+from mattecli.training.data.foregrounds.canvas import scaled
 from mattecli.training.data.random import Draw
 from mattecli.training.data.sources import Sources
 from mattecli.training.data.trimaps import TrimapShape, draw_trimap, render_trimap, settle_alpha
@@ -69,6 +82,14 @@ class ForegroundLayer:
     jitter: Jitter
 
 
+@dataclass(frozen=True)
+class ThingBehind:
+    """A foreground that stands in the background."""
+
+    layer: ForegroundLayer
+    blur: float  # radius of a disc in pixels of a 512 crop; 0: sharp
+
+
 _NAMES_IN_JSON = {"background": "backdrop", "degradation": "camera"}  # as 0.1.0 logged them
 
 
@@ -84,12 +105,15 @@ class Scene:
     degradation: Degradation | None
     trimap: TrimapShape
     power: float = 1.0  # to which the light is mixed; below 1: between light and display values
+    own_light: tuple[Gains, Gains] | None = None  # of foreground and background
+    near_but: int = -1  # the channel that does not move to the background's colours; -1: the mean colour moves
+    behind: ThingBehind | None = None
 
     def as_json(self) -> str:
         """The scene as one line of JSON, the same on every machine."""
         values = {_NAMES_IN_JSON.get(name, name): value for name, value in asdict(self).items()}
-        if self.power == 1:  # 0.1.0 knew no other
-            del values["power"]
+        known_later = {"power": 1.0, "own_light": None, "near_but": -1, "behind": None}  # than 0.1.0, which logged none
+        values = {name: value for name, value in values.items() if value != known_later.get(name, ...)}
         return json.dumps(values, separators=(",", ":"))
 
 
@@ -127,14 +151,44 @@ def draw_scene(config: DataConfig, seed: int, number: int) -> Scene:
         trimap=draw_trimap(draw, config),
     )
     between, place = draw.chance(config.between), draw.integer(len(_POWERS))
-    return replace(scene, linear=True, power=_POWERS[place]) if between else scene
+    if between:
+        scene = replace(scene, linear=True, power=_POWERS[place])
+    has_own_light, gains = draw.chance(config.own_light), draw_gains(draw)
+    moves_but, channel = draw.chance(config.near_by_channel), draw.integer(3)
+    is_behind = draw.chance(config.things_behind) and len(layers) == 1
+    thing = ThingBehind(second, draw.log_uniform(0.8, 8) * draw.chance(0.5))
+    return replace(
+        scene,
+        own_light=gains if has_own_light else None,
+        near_but=channel if scene.near and moves_but else -1,
+        behind=thing if is_behind else None,
+    )
 
 
 def render_scene(scene: Scene, sources: Sources, size: int) -> Sample:
-    """The pixels of a scene as a crop with sides of `size`. On one machine they are always the same bytes."""
+    """The pixels of a scene as a crop with sides of `size`. On one machine they are always the same bytes.
+
+    A thing behind is left out where the trimap does not know both foreground and background: then nothing would say
+    which of the two is meant.
+    """
+    sample = _rendered(scene, sources, size)
+    if scene.behind and not {0, 255} <= set(np.unique(sample.trimap).tolist()):
+        return _rendered(replace(scene, behind=None), sources, size)
+    return sample
+
+
+def _rendered(scene: Scene, sources: Sources, size: int) -> Sample:
     background = render_background(scene.background, sources, size)
+    if scene.behind:
+        background = _with_thing(background, scene.behind, sources, linear=scene.linear, power=scene.power)
     foreground, alpha = merge_layers([_render_layer(layer, sources, size) for layer in scene.layers])
-    if scene.near:
+    if scene.own_light:
+        foreground, background = (
+            lit(part, gains) for part, gains in zip((foreground, background), scene.own_light, strict=True)
+        )
+    if scene.near_but >= 0:
+        foreground = match_channels(foreground, alpha, background, scene.near, but=scene.near_but)
+    elif scene.near:
         foreground = move_colours(foreground, alpha, background, scene.near)
     alpha = settle_alpha(alpha)
     image = composite_bytes(foreground, alpha, background, linear=scene.linear, power=scene.power)
@@ -179,6 +233,19 @@ def _render_layer(layer: ForegroundLayer, sources: Sources, size: int) -> tuple[
     if grey:
         colour = _tinted(_bytes(colour), layer.tint)
     return apply_jitter(_bytes(colour), layer.jitter), _bytes(alpha)
+
+
+def _with_thing(background: Bytes, thing: ThingBehind, sources: Sources, *, linear: bool, power: float) -> Bytes:
+    size = background.shape[0]
+    colour, alpha = _render_layer(thing.layer, sources, size)
+    radius = thing.blur * size / 512
+    if radius >= 0.4:
+        covered = alpha.astype(np.float32) * np.float32(1 / 255)
+        weight = defocused(covered, radius)
+        spread = defocused(scaled(colour.astype(np.float32), covered), radius)
+        colour = _bytes(np.clip(spread / np.maximum(weight, 1 / 255)[..., None], 0, 255))
+        alpha = _bytes(np.rint(weight * 255))
+    return composite_bytes(colour, alpha, background, linear=linear, power=power)
 
 
 def _seen(source: Bytes, view: View, size: int) -> Bytes:
@@ -277,6 +344,41 @@ def move_colours(foreground: Bytes, alpha: Bytes, background: Bytes, share: floa
     theirs = np.array(cv2.mean(background, cv2.inRange(alpha, 0, 223))[:3])
     table = np.arange(256)[:, None] + share * (theirs - mine)
     return _bytes(cv2.LUT(foreground, np.clip(np.round(table), 0, 255).astype(np.uint8).reshape(1, 256, 3)))
+
+
+def match_channels(foreground: Bytes, alpha: Bytes, background: Bytes, share: float, *, but: int) -> Bytes:
+    """The foreground with its channels moved towards those of the background, as light and pigments would, but one.
+
+    In the logarithm of light, mean and spread of the foreground's channels near its soft pixels move by this share of
+    the way to those of the background there.
+    """
+    soft = cv2.dilate(cv2.inRange(alpha, 8, 247), np.ones((9, 9), np.uint8)) > 0
+    mine, theirs = soft & (alpha >= 32), soft & (alpha <= 223)
+    if min(np.count_nonzero(mine), np.count_nonzero(theirs)) < 16:
+        return foreground
+    logarithms = _log_light(np.arange(256) / 255)
+    table = np.tile(np.arange(256, dtype=np.uint8)[:, None], (1, 3))
+    for channel in {0, 1, 2} - {but}:
+        of_mine = logarithms[foreground[..., channel][mine]]
+        of_theirs = logarithms[background[..., channel][theirs]]
+        ratio = float(np.clip((of_theirs.std() + 0.1) / (of_mine.std() + 0.1), 0.5, 2))
+        slope = 1 + share * (ratio - 1)
+        moved = of_mine.mean() + share * (of_theirs.mean() - of_mine.mean()) + slope * (logarithms - of_mine.mean())
+        table[:, channel] = np.rint(_display(moved) * 255)
+    return _bytes(cv2.LUT(foreground, table.reshape(1, 256, 3)))
+
+
+_DARKEST = 0.005  # of light, which is added so that black has a logarithm
+
+
+def _log_light(values: NDArray[Any]) -> NDArray[np.float64]:
+    """The logarithm of the light of display values in [0, 1]."""
+    return np.asarray(np.log(decode_srgb(values) + _DARKEST))
+
+
+def _display(logarithms: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The display values, clipped to [0, 1], whose light has these logarithms."""
+    return np.asarray(encode_srgb(np.clip(np.exp(logarithms) - _DARKEST, 0, 1)))
 
 
 def composite_bytes(foreground: Bytes, alpha: Bytes, background: Bytes, *, linear: bool, power: float = 1.0) -> Bytes:

@@ -15,11 +15,21 @@ from mattecli.training.data.augmentation import (
     apply_jitter,
     degrade,
     draw_degradation,
+    draw_gains,
     draw_jitter,
+    lit,
 )
 from mattecli.training.data.config import DataConfig
 from mattecli.training.data.random import Draw
-from mattecli.training.data.scenes import Sample, composite_bytes, draw_scene, merge_layers, move_colours, render_scene
+from mattecli.training.data.scenes import (
+    Sample,
+    composite_bytes,
+    draw_scene,
+    match_channels,
+    merge_layers,
+    move_colours,
+    render_scene,
+)
 from mattecli.training.data.sources import Sources
 from tests.support.pictures import cutout, disc, folders, noise, write
 
@@ -152,6 +162,79 @@ def test_scenes_between_light_and_display_values_differ_in_nothing_else() -> Non
     assert ['"power":' in scene.as_json() for scene in between] == [scene.linear for scene in between]
 
 
+@pytest.mark.parametrize(
+    ("settings", "field", "plain"),
+    [
+        ({"own_light": 0.5}, "own_light", None),
+        ({"near_by_channel": 0.5, "near_colours": 1.0}, "near_but", -1),
+        ({"things_behind": 0.5, "merge": 0.0}, "behind", None),
+    ],
+)
+def test_settings_since_the_first_version_change_nothing_else(
+    settings: dict[str, Any], field: str, plain: object
+) -> None:
+    base = {name: value for name, value in settings.items() if value != 0.5}
+    before, after = ([draw_scene(DataConfig(**given), 3, n) for n in range(60)] for given in (base, settings))
+    assert 15 < sum(getattr(scene, field) != plain for scene in after) < 45
+    assert [replace(scene, **{field: plain}) for scene in after] == before  # type: ignore[arg-type]
+    assert [f'"{field}":' in scene.as_json() for scene in after] == [getattr(scene, field) != plain for scene in after]
+
+
+def test_a_thing_behind_is_seen_and_belongs_to_the_background(tmp_path: Path) -> None:
+    config, sources = sources_of(tmp_path, things_behind=1.0, merge=0.0, camera=0.0, near_colours=0.0)
+    seen = 0
+    for n in range(30):
+        scene = draw_scene(config, 2, n)
+        assert scene.behind is not None
+        sample, without = (render_scene(one, sources, 96) for one in (scene, replace(scene, behind=None)))
+        np.testing.assert_array_equal(sample.alpha, without.alpha)
+        np.testing.assert_array_equal(sample.foreground, without.foreground)
+        differs = (sample.background != without.background).any()
+        knows_both = (sample.trimap == 0).any() and (sample.trimap == 255).any()
+        assert knows_both or not differs
+        seen += differs
+    assert 10 < seen < 30  # some trimaps leave open which of the two is meant
+
+
+def test_a_light_multiplies_light_and_stops_at_white() -> None:
+    image = noise(1)
+    np.testing.assert_array_equal(lit(image, (1.0, 1.0, 1.0)), image)
+    made = lit(image, (0.5, 1.0, 3.0))
+    for channel, gain in enumerate((0.5, 1.0, 3.0)):
+        light = np.clip(decode_srgb(image[..., channel].astype(np.float32) / 255) * gain, 0, 1)
+        np.testing.assert_allclose(made[..., channel], encode_srgb(light) * 255, atol=0.51)
+
+
+def test_lights_differ_in_exposure_and_often_share_their_warmth() -> None:
+    pairs = [draw_gains(Draw(1, n)) for n in range(400)]
+    exposures = np.log2([[gains[1] for gains in pair] for pair in pairs])
+    np.testing.assert_allclose(exposures.mean(0), -0.5, atol=0.15)
+    np.testing.assert_allclose(exposures.std(0), 0.8, atol=0.1)
+    warm = np.log([[gains[0] / gains[1] for gains in pair] for pair in pairs])
+    assert 0.4 < np.mean(np.isclose(warm[:, 0], warm[:, 1], atol=1e-4)) < 0.6
+
+
+def test_channels_match_those_of_the_background_but_one() -> None:
+    alpha = np.full((80, 100), 200, np.uint8)
+    foreground, background = noise(1) // 4 + 20, noise(2) // 3 + 100
+    for but in range(3):
+        made = match_channels(foreground, alpha, background, 1.0, but=but)
+        np.testing.assert_array_equal(made[..., but], foreground[..., but])
+        for channel in {0, 1, 2} - {but}:
+            mine, theirs = (
+                np.log(decode_srgb(picture[..., channel].astype(np.float64) / 255) + 0.005)
+                for picture in (made, background)
+            )
+            assert mine.mean() == pytest.approx(theirs.mean(), abs=0.05)
+            assert mine.std() == pytest.approx(theirs.std(), rel=0.25)
+
+
+def test_channels_stay_where_nothing_is_soft() -> None:
+    foreground = noise(1)
+    hard = np.full((80, 100), 255, np.uint8)
+    np.testing.assert_array_equal(match_channels(foreground, hard, noise(2), 1.0, but=0), foreground)
+
+
 def test_merged_layers_give_the_picture_of_one_composited_after_the_other() -> None:
     front, back, under = noise(1), noise(2), noise(3)
     front_alpha, back_alpha = disc(radius=30, softness=40), disc(radius=20, softness=30)[:, ::-1].copy()
@@ -260,13 +343,15 @@ def test_an_alpha_is_settled_once_so_that_it_is_the_one_in_the_picture(tmp_path:
         assert np.abs(sample.image - expected).max() < 0.51
 
 
-def test_noise_has_the_variance_of_reading_and_of_light() -> None:
+def test_noise_of_reading_is_strongest_in_the_dark_and_that_of_light_even() -> None:
     alpha = np.zeros((256, 256), np.uint8)
-    camera = replace(CLEAN, read_noise=3.0, shot_noise=0.2)
-    for level in (40, 200):
-        noisy, _ = degrade(np.full((256, 256, 3), level, np.uint8), alpha, camera, linear=False)
-        assert noisy.std() == pytest.approx((9 + 0.2 * level) ** 0.5, rel=0.03)
-        assert noisy.mean() == pytest.approx(level, abs=0.2)
+    for reading, shot in ((3.0, 0.0), (0.01, 0.2), (3.0, 0.2)):
+        camera = replace(CLEAN, read_noise=reading, shot_noise=shot)
+        for level in (40, 200):
+            noisy, _ = degrade(np.full((256, 256, 3), level, np.uint8), alpha, camera, linear=False)
+            variance = reading**2 * (1.5 - level / 255) + shot * 128
+            assert noisy.std() == pytest.approx(variance**0.5, rel=0.03)
+            assert noisy.mean() == pytest.approx(level, abs=0.2)
 
 
 @pytest.mark.parametrize(

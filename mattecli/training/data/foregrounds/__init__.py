@@ -53,7 +53,7 @@ _MAKERS["defocus"] = (partial(lens.draw_defocus, makers=_SHARP), partial(lens.ma
 
 KINDS: tuple[str, ...] = tuple(sorted(_MAKERS))
 # How often a kind comes that no weight names: kinds that were added after 0.1.0 never, so that settings of then keep
-# their samples.
+# their scenes.
 DEFAULT_WEIGHTS = {kind: float(kind != "mesh") for kind in KINDS}
 
 

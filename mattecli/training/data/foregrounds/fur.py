@@ -115,6 +115,9 @@ def draw_fringe(draw: Draw) -> Parameters:
         "fuzz": draw.number(0.0, 1.0),
         "turn": draw.number(-0.3, 0.3),
         "blur": draw.number(0.3, 1.3) if draw.chance(0.35) else 0.0,
+        "rim": draw.number(0.4, 1.0),
+        "sun": draw.number(-1.0, 1.0),
+        "fray": draw.whole(0, 9) if draw.chance(0.5) else 0,
     }
 
 
@@ -139,9 +142,15 @@ def make_fringe(parameters: Parameters, size: int, photos: Photos) -> Foreground
     yarn, fuzz = Canvas(size), Canvas(size)
     _fuzz(fuzz, rng, paths, widths, bases, parameters["fuzz"])
     colours = strand_colours(rng, bases, 0.25, count)
+    # Round yarn is bright on the side of the light and darker towards its rim, which need not stand out.
+    light = parameters["sun"] * 0.2 * widths
+    sides = [paths + np.stack([shift, np.zeros_like(shift)], 2) for shift in (0.6 * light, light)]
     for index in order:
-        yarn.ribbons(paths[index][None], widths[index][None] + 1.2 * pixel, colours[index][None] * 0.45)
-        yarn.ribbons(paths[index][None], widths[index][None] * 0.72, colours[index][None])
+        one = slice(index, index + 1)
+        _frayed(yarn, rng, paths[index], float(widths[index, -1]), colours[index], parameters["fray"])
+        yarn.ribbons(paths[one], widths[one], colours[one] * parameters["rim"])
+        yarn.ribbons(sides[0][one], widths[one] * 0.7, colours[one])
+        yarn.ribbons(sides[1][one], widths[one] * 0.3, np.clip(colours[one] * 1.2, 0, 1))
     cloth = Canvas(size)
     edge = np.stack([across, hem + 0.004 * np.sin(across * 90)], 1)
     corners = np.concatenate([edge, [[right + 0.02, -0.3], [left - 0.02, -0.3]]]) * size
@@ -152,6 +161,22 @@ def make_fringe(parameters: Parameters, size: int, photos: Photos) -> Foreground
     threads = tint(yarn.picture(), twist)
     picture = over(sheet, over(threads, scaled(fuzz.picture(), np.full((size, size), np.float32(0.5)))))
     return finish(blur(_mottled(picture, rng), parameters["blur"] * pixel), "fringe")
+
+
+def _frayed(
+    canvas: Canvas, rng: np.random.Generator, path: np.ndarray, width: float, colour: np.ndarray, count: int
+) -> None:
+    """Fibres (`count`) that a thread, a path (P, 2) of a width in pixels, ends in."""
+    if count == 0:
+        return
+    ahead = np.arctan2(*(path[-1] - path[-2])[::-1])
+    angle = ahead + (rng.random(count) - 0.5) * 1.2
+    headings = np.stack([np.cos(angle), np.sin(angle)], 1)
+    aside = np.array([-np.sin(ahead), np.cos(ahead)])
+    roots = path[-1] + aside * (rng.random((count, 1)) - 0.5) * width * 0.8
+    lengths = width * (0.5 + 1.5 * rng.random(count))
+    fibres = curves(roots, headings, lengths, fall=(rng.random((count, 2)) - 0.5) * 0.6, steps=6)
+    canvas.ribbons(fibres, taper(np.full(count, width / 5), 6), strand_colours(rng, colour, 0.3, count))
 
 
 def _edge(

@@ -1,5 +1,7 @@
 """Plants: leaves on twigs, grass, bare branches and flowers."""
 
+from itertools import pairwise
+
 import numpy as np
 
 from mattecli.training.data.foregrounds.bodies import turned
@@ -16,7 +18,7 @@ def draw_foliage(draw: Draw) -> Parameters:
         "seed": draw.seed(),
         "look": draw_look(draw, "plant", sources=("photo", "noise", "gradient")),
         "stem": draw_look(draw, "plant", sources=("noise", "flat")),
-        "twigs": draw.whole(8, 30),
+        "twigs": draw.whole(8, 60),
         "leaves": draw.whole(8, 30),
         "length": draw.number(0.04, 0.17),
         "slender": draw.number(0.12, 0.7),
@@ -31,6 +33,10 @@ def draw_foliage(draw: Draw) -> Parameters:
         "pot": draw.chance(0.35),
         "depth": draw.number(0.0, 2.5) if draw.chance(0.5) else 0.0,
         "blur": draw.number(0.3, 1.2) if draw.chance(0.35) else 0.0,
+        "layers": draw.whole(3, 6),
+        "shade": draw.number(0.12, 0.6),
+        "sun": draw.number(-3.141593, 3.141593),
+        "through": draw.number(0.0, 0.35),
     }
 
 
@@ -39,8 +45,10 @@ def make_foliage(parameters: Parameters, size: int, photos: Photos) -> Foregroun
     picture = np.zeros((size, size, 4), np.float32)
     tones = texture(parameters["look"], size, photos)
     stems, leaves = _twigs(rng, parameters, size)
-    share = len(stems) // 2
-    for group, soft, dark in ((slice(0, share), parameters["depth"], 0.6), (slice(share, None), 0.0, 1.0)):
+    # From back to front: leaves behind are in the shade of the others, and may be out of focus.
+    for near, group in zip(np.linspace(0, 1, parameters["layers"]), _groups(len(stems), parameters), strict=True):
+        dark = parameters["shade"] + (1 - parameters["shade"]) * near
+        soft = parameters["depth"] * (1 - near)
         canvas = Canvas(size)
         wood = strand_colours(rng, base_colour(parameters["stem"]) * dark, 0.3, len(stems[group]))
         thick = size / 640 * (2 + 5 * rng.random(len(stems[group])))
@@ -192,6 +200,12 @@ def make_flower(parameters: Parameters, size: int, photos: Photos) -> Foreground
     return finish(blur(picture, parameters["blur"] * size / 640), "flower")
 
 
+def _groups(count: int, parameters: Parameters) -> list[slice]:
+    """The twigs of each layer, as even as can be."""
+    ends = np.linspace(0, count, parameters["layers"] + 1).round().astype(int).tolist()
+    return [slice(start, end) for start, end in pairwise(ends)]
+
+
 def _twigs(rng: np.random.Generator, parameters: Parameters, size: int) -> tuple[Points, Points]:
     """Stems (n, 12, 2) and the leaves on them (n, leaves, 4): root x and y, heading, length in pixels."""
     count, leaves = int(parameters["twigs"]), int(parameters["leaves"])
@@ -230,12 +244,23 @@ def _leaves(canvas: Canvas, rng: np.random.Generator, parameters: Parameters, le
     slender = parameters["slender"] * (0.25 + 0.75 * rng.random(count))  # leaves seen from the side are narrow
     bend = parameters["bend"] * (rng.random(count) - 0.5) * 2
     rib, outlines = _leaf_outline(leaves, slender, parameters["widest"], bend)
-    colours = strand_colours(rng, base_colour(parameters["look"]) * dark, 0.5, count)
-    half = outlines[:, :9]
-    shaded = np.concatenate([half, rib[:, ::-1]], 1)
+    # Deep inside the plant it is dark. A leaf is lit by how it turns to the sun, its halves differently; some let the
+    # sun through, which makes them bright and yellow.
+    root = np.array([parameters["x"], parameters["y"]]) * canvas.size
+    away = np.linalg.norm(rib[:, 5] - root, axis=1) / (0.5 * parameters["reach"] * canvas.size)
+    inside = np.clip(parameters["shade"] + away, parameters["shade"], 1)
+    lit = 0.8 + 0.3 * np.cos(leaves[:, 2] - parameters["sun"]) + 0.25 * (rng.random(count) - 0.5)
+    colours = strand_colours(rng, base_colour(parameters["look"]) * dark, 0.35, count) * (inside * lit)[:, None]
+    bright = rng.random(count) < parameters["through"]
+    colours[bright] = colours[bright] * (1.35, 1.3, 0.8) + np.array([0.06, 0.06, 0.0]) * dark
+    halves = colours * (1 + 0.3 * np.sin(leaves[:, 2] - parameters["sun"]) + 0.2 * (rng.random(count) - 0.5))[:, None]
+    shaded = np.concatenate([outlines[:, :9], rib[:, ::-1]], 1)
     for index in range(count):
         canvas.polygon(outlines[index], colours[index])
-        canvas.polygon(shaded[index], colours[index] * 0.78)
+        canvas.polygon(shaded[index], halves[index])
+    veins = np.broadcast_to(np.linspace(1.2, 0.3, 9) * canvas.size / 640, (count, 9))
+    seen = rng.random(count) < 0.5 * dark  # a vein is hidden by no leaf that lies over it, so only some are drawn
+    canvas.ribbons(rib[seen], veins[seen], np.clip(colours[seen] * 1.25, 0, 1))
 
 
 def _pot(rng: np.random.Generator, parameters: Parameters, size: int, photos: Photos) -> Field:

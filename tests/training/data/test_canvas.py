@@ -1,0 +1,34 @@
+import numpy as np
+import pytest
+
+from mattecli.training.data.foregrounds.canvas import Canvas, coverage
+
+SIZE = 64
+
+
+@pytest.mark.parametrize("width", [0.25, 0.4, 0.7, 1.0, 1.5, 2.0, 5.0])
+def test_a_strand_covers_what_its_width_says(width: float) -> None:
+    across = []
+    for shift in np.linspace(0, 1, 7):
+        canvas = Canvas(SIZE)
+        path = np.stack([np.linspace(4, 60, 20), np.linspace(30, 33, 20) + shift], 1)
+        canvas.ribbons(path[None], np.full((1, 20), width), np.ones((1, 3)))
+        across.append(canvas.picture()[:, 10:54, 3].sum(0).mean())
+    assert np.mean(across) == pytest.approx(width, rel=0.03, abs=0.03)
+
+
+def test_a_gap_between_strands_stays_open() -> None:
+    canvas = Canvas(SIZE)
+    rows = np.array([30.0, 34.0])  # of 3 pixels each, with one between them
+    paths = np.stack([np.broadcast_to(np.linspace(4, 60, 20), (2, 20)), np.repeat(rows[:, None], 20, 1)], 2)
+    canvas.ribbons(paths, np.full((2, 20), 3.0), np.ones((2, 3)))
+    between = 1 - canvas.picture()[31:34, 20:40, 3]
+    assert between.sum(0).mean() == pytest.approx(1, abs=0.05)
+
+
+def test_a_polygon_has_its_area() -> None:
+    square = np.array([[10.3, 12.1], [20.3, 12.1], [20.3, 22.1], [10.3, 22.1]])
+    canvas = Canvas(SIZE)
+    canvas.polygon(square, (1.0, 1.0, 1.0))
+    for drawn in (canvas.picture()[..., 3], coverage(SIZE, [square])):
+        assert drawn.sum() == pytest.approx(100, rel=0.06)
