@@ -54,3 +54,19 @@ test("what the server does not have is asked for again only when it may be there
   fetcher.request([at("alpha", 0)]);
   assert.equal(log.asked.length, 2);
 });
+
+test("what an older matte lacks is asked for of the newer one that came meanwhile", async () => {
+  for (const fails of [true, false]) {
+    const { fetcher, log } = fetcherWith(async () => {
+      await settled();
+      if (fails) throw new Refusal("the matte of run 7 is not kept", 404);
+      return [];
+    });
+    fetcher.request([at("colours", 0)]);
+    fetcher.askAgain();
+    await settled();
+    await settled();
+    fetcher.request([at("colours", 0)]);
+    assert.equal(log.asked.length, 2);
+  }
+});

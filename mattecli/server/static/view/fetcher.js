@@ -23,6 +23,7 @@ export class Fetcher {
     this._asked = new Set();
     /** @type {Set<string>} what the server does not have */
     this._absent = new Set();
+    this._turn = 0; // an answer that was asked for in an earlier one says nothing of what is absent now
     this._running = 0;
   }
 
@@ -40,21 +41,24 @@ export class Fetcher {
 
   /** What was missing may be there now. */
   askAgain() {
+    this._turn += 1;
     this._absent.clear();
   }
 
   /** @param {Wanted[]} wanted */
   async _fetch(wanted) {
     const keys = wanted.map(keyOf);
+    const turn = this._turn;
+    const lack = (/** @type {string} */ key) => turn === this._turn && this._absent.add(key);
     for (const key of keys) this._asked.add(key);
     this._running += 1;
     try {
       const tiles = await this._options.fetch(wanted);
       this._options.came(tiles);
       const came = new Set(tiles.map(keyOf));
-      for (const key of keys) if (!came.has(key)) this._absent.add(key);
+      for (const key of keys) if (!came.has(key)) lack(key);
     } catch (error) {
-      if (error instanceof Refusal && error.status === 404) for (const key of keys) this._absent.add(key);
+      if (error instanceof Refusal && error.status === 404) keys.forEach(lack);
       else await new Promise((done) => setTimeout(done, PAUSE));
     }
     this._running -= 1;
