@@ -55,6 +55,7 @@ const REACTIONS = {
   matte(photo, { matte, estimate }) {
     const { store, scene } = photo;
     const { run, painted, photo: fact } = store.now;
+    photo.mattes.ended(matte.run);
     if (run && run.run !== matte.run && run.kind === "exact" && matte.kind === "preview") return;
     store.set({ matte, run: run?.run === matte.run || run?.kind === matte.kind ? null : run });
     if (estimate?.exact !== undefined) store.set({ estimate: estimate.exact });
@@ -69,6 +70,7 @@ const REACTIONS = {
   },
 
   failed(photo, { run, save, error, cancelled }) {
+    if (run) photo.mattes.ended(run);
     if (run && photo.store.now.run?.run === run) photo.store.set({ run: null });
     if (cancelled) return;
     photo.say(sentence(error), "bad");
@@ -81,7 +83,9 @@ const REACTIONS = {
     photo.store.set({ saving: null });
     photo.store.set({ saved: sequence });
     photo.say(saved(files, approved), "good");
-    if (photo.mattes.accepting) goOn();
+    const goesOn = photo.mattes.accepting;
+    photo.mattes.accepting = false;
+    if (goesOn) goOn();
   },
 
   changed(photo, { file }) {

@@ -14,6 +14,8 @@ export class Mattes {
     /** Whether the photo is left when it is saved. */
     this.accepting = false;
     this._found = 0; // the run whose doubtful places are asked for
+    /** @type {Set<number>} runs that have ended, maybe before the answer that names them */
+    this._ended = new Set();
   }
 
   /** The run that a person asked for, whose end is told, also after a reload; 0 for none. */
@@ -73,6 +75,11 @@ export class Mattes {
     }
   }
 
+  /** @param {number} run that has ended, with a matte or without */
+  ended(run) {
+    this._ended.add(run);
+  }
+
   /**
    * A run has begun, or one that goes on is waited for.
    * @param {number} run
@@ -80,7 +87,7 @@ export class Mattes {
    */
   _begun(run, kind) {
     const { matte, run: known } = this._photo.store.now;
-    if (matte?.run !== run && known?.run !== run) this._photo.store.set({ run: { run, kind, share: 0, left: null } });
+    if (!this._ended.has(run) && matte?.run !== run && known?.run !== run) this._photo.store.set({ run: { run, kind, share: 0, left: null } });
   }
 
   /** Shows the matte instead of the labels that it was made from. */

@@ -81,6 +81,24 @@ test("a save whose end comes before the answer to it does not wait for ever", as
   assert.deepEqual([made.store.now.saving, made.store.now.saved], [null, 4]);
 });
 
+test("a run whose end comes before the answer to it is not shown as going on", async () => {
+  const matte = (run, kind) => ({ type: "matte", photo: "a", matte: { run, kind, sequence: 4, box: null } });
+  for (const ends of [[{ type: "failed", photo: "a", run: 9, error: "", cancelled: true }], [matte(9, "preview"), matte(10, "exact")]]) {
+    const answers = { matte: async () => (ends.forEach((end) => react(made.photo, end, () => {})), { run: 9 }) };
+    const made = openedHere({ answers });
+    await made.photo.mattes.make("preview");
+    assert.equal(made.store.now.run, null);
+  }
+});
+
+test("only an accepted photo gives way to the next one, not what is saved after it", async () => {
+  let went = 0;
+  const { photo } = openedHere({ answers: { save: async () => ({ save: "s" }) } });
+  await photo.mattes.accept();
+  for (const save of ["s", "t"]) react(photo, { type: "saved", photo: "a", save, files: [], sequence: 4, approved: false }, () => went++);
+  assert.equal(went, 1);
+});
+
 const refining = { begun: "box", hasBase: true, refining: true };
 const base = { inside: 0, outside: 0, reach: 64 };
 const stroke = { points: [[9, 9, 4]], closed: false, label: 255, over: [0, 128, 255] };
