@@ -124,7 +124,7 @@ async function open(id, anew = "") {
     if (!fact) return;
     const isCut = tools.forget();
     leave(id);
-    if (anew) sessionStorage.removeItem(`begun/${id}`);
+    if (anew) for (const name of ["begun", "proposed"]) sessionStorage.removeItem(`${name}/${id}`);
     const { box, findings, finding, seen, run, proposing, saving } = initialFields();
     store.set({ box, findings, finding, seen, run, proposing, saving, exposure: 0, gamma: 1, message: anew ? { text: anew, kind: "bad" } : isCut ? CUT : null });
     photo = new OpenPhoto({ api, store, viewer, fact, compose, saves, anew: (word, text) => void open(word, text) });

@@ -73,7 +73,8 @@ export class OpenPhoto {
     const { going } = fact;
     store.set({ unsent: 0, online: true });
     if (!going || fact.readonly) return;
-    store.set({ run: going.run, proposing: this.proposals.adopted(going.proposing), saving: going.saving }); // before a reload
+    store.set({ run: going.run, saving: going.saving }); // before a reload
+    this.proposals.resume(going);
   }
 
   /**
@@ -228,6 +229,7 @@ export class OpenPhoto {
     this.store.set({ painted, undoable, redoable, band, hasBase: band.reach > 0 });
     this.queue.settle((entry) => this.scene.drawn(entry));
     if (kind === "undo" || kind === "redo") this.proposals.stepped(answer.last);
+    else if (answer.last === answer.sequence) this.proposals.did(answer.last);
     if (painted === before) return;
     const refines = (kind === "stroke" || kind === "polygon" || kind === "fill") && label !== 128;
     if (refines) this.proposals.soon(sequence);
