@@ -69,7 +69,7 @@ export class OpenPhoto {
     const begun = JSON.parse(sessionStorage.getItem(`begun/${fact.id}`) ?? "{}"); // before a reload
     if (begun.box && fact.painted) store.set({ box: begun.box });
     store.set({ begun: fact.painted ? (begun.source ?? null) : null });
-    this.sync(fact);
+    this._show(fact);
     const { going } = fact;
     store.set({ unsent: 0, online: true });
     if (!going || fact.readonly) return;
@@ -78,10 +78,17 @@ export class OpenPhoto {
   }
 
   /**
-   * Takes over what the server says of the photo.
+   * Takes over what the server says of the photo after a pause.
    * @param {OpenFact} fact
    */
   sync(fact) {
+    const { painted, matte } = this.store.now;
+    this._show(fact);
+    if (fact.painted !== painted || (matte && !fact.matte)) this.mattes.soon();
+  }
+
+  /** @param {OpenFact} fact */
+  _show(fact) {
     const { painted, undoable, redoable, band, matte, saved } = fact;
     const hasBase = band.reach > 0;
     if (painted !== this.store.now.painted && this.queue.unsent === 0) this.scene.renewLabels(); // another tab painted
@@ -225,12 +232,11 @@ export class OpenPhoto {
     if (kind === "band" || answer.refused) this.scene.band = null;
     if (kind === "base" || kind === "undo" || kind === "redo") this.scene.renewBase();
     if (answer.refused) this.say(sentence(answer.refused), "bad");
-    const { painted: before } = this.store.now;
     this.store.set({ painted, undoable, redoable, band, hasBase: band.reach > 0 });
     this.queue.settle((entry) => this.scene.drawn(entry));
     if (kind === "undo" || kind === "redo") this.proposals.stepped(answer.last);
     else if (answer.last === answer.sequence) this.proposals.did(answer.last);
-    if (painted === before) return;
+    if (painted !== answer.sequence) return; // it changed no label
     const refines = (kind === "stroke" || kind === "polygon" || kind === "fill") && label !== 128;
     if (refines) this.proposals.soon(sequence);
     this.mattes.soon();

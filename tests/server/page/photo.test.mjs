@@ -91,6 +91,33 @@ test("a run whose end comes before the answer to it is not shown as going on", a
   }
 });
 
+test("a stroke whose answer comes after the server was asked anew is refined and has a matte made", async () => {
+  const answer = later();
+  const operate = async (...how) => (await answer.promise, history()(...how));
+  const answers = { operate, open: async () => factOf({ sequence: 5, painted: 5 }), propose: async () => ({ proposal: "p" }), matte: async () => ({ run: 3 }), cancel: async () => ({}) };
+  const { photo, store, of } = openedHere({ answers });
+  store.set(refining);
+  photo.paint(stroke);
+  await settled();
+  await resync(photo);
+  answer.give();
+  await settled();
+  await rest(350);
+  assert.equal(of("propose").length, 1);
+  react(photo, proposed, () => {});
+  await settled();
+  await rest(750);
+  assert.equal(of("matte").length, 1);
+});
+
+test("a matte that a server which was started anew does not have is made again", async () => {
+  const matte = { run: 3, kind: "exact", sequence: 4, box: null };
+  const { photo, of } = openedHere({ fact: factOf({ matte }), answers: { open: async () => factOf(), matte: async () => ({ run: 3 }), cancel: async () => ({}) } });
+  await resync(photo);
+  await rest(750);
+  assert.equal(of("matte").length, 1);
+});
+
 test("only an accepted photo gives way to the next one, not what is saved after it", async () => {
   let went = 0;
   const { photo } = openedHere({ answers: { save: async () => ({ save: "s" }) } });
