@@ -364,6 +364,38 @@ test("another exposure replaces the tiles that are shown, also those that were o
   assert.deepEqual([drawn, picked(), asked], [[10, 40], 40, [0, 1, 2]]);
 });
 
+test("many strokes are forgotten though tiles of another zoom have not got them, which are fetched anew", async () => {
+  globalThis.OffscreenCanvas = class { getContext = () => ({ putImageData: () => {} }); };
+  globalThis.ImageData = class {};
+  let last = 4;
+  const asked = [];
+  const tiles = async (_, wanted) => {
+    asked.push(...wanted.filter(({ layer }) => layer === "labels").map(({ level }) => level));
+    return wanted.map((one) => ({ ...one, revision: one.layer === "labels" ? last : 0, width: 1, height: 1, channels: 1, data: new Uint8Array(3) }));
+  };
+  const operate = async (...how) => {
+    const made = await history()(...how);
+    return { ...made, answer: { ...made.answer, sequence: (last = how[1]), changed: [[0, 0]] } };
+  };
+  const levels = [[1200, 800], [600, 400], [300, 200]];
+  const { photo } = openedHere({ fact: factOf({ levels }), answers: { tiles, operate } });
+  const frame = async (level) => {
+    photo.scene.prepare({ level, top: 0, left: 0, bottom: 1, right: 1 }, [{ kind: "labels", overlay: "tint", strength: 0, gamma: 1 }]);
+    await settled();
+    photo.settle();
+  };
+  await frame(1);
+  await frame(0);
+  for (let i = 0; i < 60; i++) photo.paint(stroke);
+  while (photo.queue.unsent) await rest(5);
+  for (let i = 0; i < 2; i++) await frame(0);
+  assert.equal(photo.queue.entries.length, 0);
+  assert.equal(photo.scene.surface({ kind: "labels" }, { level: 1, row: 0, column: 0 }), undefined, "the old picture is not shown");
+  asked.length = 0;
+  await frame(1);
+  assert.deepEqual(asked, [1]);
+});
+
 test("a save that waits for a run has its progress, and Cancel ends it", async () => {
   const { photo, store, of } = openedHere({ answers: { save: async () => ({ save: "s", run: 9 }), cancel: async () => ({}) } });
   await photo.mattes.save({ products: ["alpha"] });

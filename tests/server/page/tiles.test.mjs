@@ -70,6 +70,17 @@ test("a stroke is drawn as long as tiles that it changed are older", () => {
   assert.equal(cache.olderThan(1, { left: 10, top: 10, right: 20, bottom: 20 }), false);
 });
 
+test("labels out of view that a stroke made old are forgotten, and so keep no stroke waiting", () => {
+  const cache = new TileCache({ levels });
+  for (const [level, column] of [[0, 0], [0, 1], [1, 0]]) cache.put(tile("labels", level, 0, column, 0));
+  cache.changed([[0, 0]], 1);
+  assert.deepEqual([...cache.forgetOld(({ level }) => level === 0)], ["1/0/0"]);
+  assert.ok(cache.get("labels", { level: 0, row: 0, column: 0 }), "what is in view is drawn until the newer one is there");
+  assert.equal(cache.bytes, 32);
+  cache.put(tile("labels", 0, 0, 0, 1));
+  assert.equal(cache.olderThan(1, { left: 10, top: 10, right: 20, bottom: 20 }), false);
+});
+
 test("missing tiles are named layer by layer", () => {
   const cache = new TileCache({ levels });
   cache.put(tile("photo", 0, 0, 0, 0));

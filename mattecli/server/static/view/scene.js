@@ -31,6 +31,7 @@ import { lastSpans } from "../paint/stroke.js";
 
 const COMPOSING = 6;
 const SURFACES = 500;
+const PENDING = 50; // strokes that wait for tiles which are out of view
 
 export class Scene {
   /** @param {Options} options pending: operations whose shapes are not in all labels yet */
@@ -69,7 +70,10 @@ export class Scene {
     this._fetcher.request(this.cache.missing(this._layersOf(views), places));
     for (const place of places) for (const view of views) this._refresh(view, place);
     const shown = new Set(places.map(nameOf));
-    this.cache.trim((tile) => shown.has(nameOf(tile)));
+    const kept = (/** @type {Tile} */ tile) => shown.has(nameOf(tile));
+    this.cache.trim(kept);
+    const old = this.options.pending().length > PENDING ? this.cache.forgetOld(kept) : new Set();
+    if (old.size) for (const name of this._surfaces.keys()) if (old.has(name.replace(/^\w+\//, ""))) this._surfaces.delete(name);
     if (this._surfaces.size > SURFACES) this._drop();
   }
 

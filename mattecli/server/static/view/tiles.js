@@ -188,6 +188,21 @@ export class TileCache {
   }
 
   /**
+   * Forgets labels that are older than they must be, and gives the names of their places. Those that `kept` names stay.
+   * @param {(tile: Tile) => boolean} kept
+   */
+  forgetOld(kept) {
+    /** @type {Set<string>} */
+    const places = new Set();
+    for (const [name, tile] of this._tiles) {
+      if (tile.layer !== "labels" || kept(tile) || this.fresh("labels", tile)) continue;
+      this._drop(name, tile);
+      places.add(nameOf(tile));
+    }
+    return places;
+  }
+
+  /**
    * Whether labels older than a revision are still among the tiles of a level that cover a box.
    * @param {number} revision
    * @param {Box} box
