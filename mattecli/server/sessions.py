@@ -28,6 +28,7 @@ SILENT = 90.0  # seconds after which a tab without a stream of events counts as 
 CLOSED_BYTES = 256 * 2**20  # of photos that no tab shows; beyond them the oldest are let go
 _OTHER_TAB = "another tab paints this photo; go on there, or press Take over here"
 _OTHER_PROCESS = "another `matte ui` paints this photo; close it there first"
+_COPY = "{} has the same content and is open; close it first"
 
 
 @dataclass(eq=False)
@@ -83,7 +84,8 @@ class Sessions:
     def progress(self, word: str) -> str:
         """How far a photo is."""
         path = self._entry(word).path
-        return "done" if self._approved(path) else self._states.progress(path)
+        progress = self._states.progress(path)
+        return "done" if progress != "started" and self._approved(path) else progress
 
     def hear(self, tab: str | None) -> None:
         """Note that a tab lives."""
@@ -99,12 +101,13 @@ class Sessions:
         self.hear(tab)
         with entry.lock:
             old = entry.photo
+            self._free_copy(entry, tab)
             if old is not None and not entry.used and (self._is_old(entry, tab) or old.changed()):
                 self._let_go(entry)
             photo = entry.photo
             if photo is None:
                 try:
-                    photo = entry.photo = self._read(entry)
+                    photo = self._read(entry, tab)
                 except MatteError:
                     self._states.note_failure(entry.path)
                     raise
@@ -114,7 +117,9 @@ class Sessions:
             readonly = photo.readonly or entry.writer != tab
             if not readonly:
                 self._lay(photo)  # only where its file has changed since
+            copy = self._copy(entry)
             held = {"readonly": readonly, "takeable": readonly and not photo.readonly}
+            held["heldBy"] = None if copy is None else copy.path.name
             return {"id": word, "name": entry.path.name, **held, **photo.facts()}
 
     def close(self, word: str, tab: str) -> None:
@@ -159,7 +164,8 @@ class Sessions:
             if photo is None:
                 raise MissingError("the photo is not open; open it first")
             if write and photo.readonly:
-                raise ReadOnlyError(_OTHER_PROCESS)
+                copy = self._copy(entry)
+                raise ReadOnlyError(_OTHER_PROCESS if copy is None else _COPY.format(copy.path.name))
             if write and entry.writer != tab and not (left and entry.writer is None):
                 raise ReadOnlyError(_OTHER_TAB)
             entry.used += 1
@@ -190,16 +196,50 @@ class Sessions:
         photo = entry.photo
         return photo is not None and photo.readonly and (tab not in entry.tabs or photo.state.free)
 
-    def _read(self, entry: _Entry) -> Photo:
+    def _read(self, entry: _Entry, tab: str) -> Photo:
         self._evict()
-        photo = Photo(entry.path, self._states, reading=self._reading, exposure=self._exposure)
+        photo = entry.photo = self._photo(entry)
+        if self._free_copy(entry, tab):
+            self._let_go(entry)
+            photo = entry.photo = self._photo(entry)
         try:
             if not photo.readonly:
                 self._lay(photo)
         except MatteError:
             photo.close()
+            entry.photo = None
             raise
         return photo
+
+    def _photo(self, entry: _Entry) -> Photo:
+        return Photo(entry.path, self._states, reading=self._reading, exposure=self._exposure)
+
+    def _copy(self, entry: _Entry) -> _Entry | None:
+        """The photo of the list that has the same content and holds it, where that keeps a photo from being painted."""
+        photo = entry.photo
+        if photo is None or not photo.readonly:
+            return None
+        for other in list(self._entries.values()):
+            held = other.photo
+            if held is not None and not held.readonly and held.digest == photo.digest:
+                return other
+        return None
+
+    def _free_copy(self, entry: _Entry, tab: str) -> bool:
+        """Let go of the photo that keeps another one from being painted, and say whether that was done.
+
+        It stays where another tab shows it, and while something uses it.
+        """
+        copy = self._copy(entry)
+        if copy is None or not copy.lock.acquire(blocking=False):
+            return False
+        try:
+            if copy.used or any(one != tab and not self._gone(one) for one in copy.tabs):
+                return False
+            self._let_go(copy)
+            return True
+        finally:
+            copy.lock.release()
 
     def _start_of(self, photo: Photo) -> Start | None:
         return self._starts.get(photo.path, self._start)

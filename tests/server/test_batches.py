@@ -114,6 +114,13 @@ def test_what_is_accepted_unchanged_is_approved_with_the_values_that_were_there(
     assert made.approved("bad") is None
 
 
+def test_an_approved_photo_that_is_painted_on_is_not_done(page: Page) -> None:
+    page.open()
+    accept(page)
+    page.operate(2, "stroke", points=[[64, 48, 10]], label=255)
+    assert page.get("/app/session").json["photos"][0]["state"] == "started"
+
+
 def test_a_photo_that_was_painted_is_approved_with_its_new_matte(made: Made, batch: Batch, tmp_path: Path) -> None:
     page = page_for(folder=tmp_path, batch=batch, target=serve)
     page.open()

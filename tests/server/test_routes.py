@@ -278,6 +278,31 @@ def test_a_trimap_given_at_the_start_lies_under_the_paint_and_is_laid_once(photo
         page.close()
 
 
+def test_copies_of_a_photo_share_their_paint_and_are_painted_one_at_a_time(photo: Path, tmp_path: Path) -> None:
+    shutil.copy(photo, tmp_path / "copy.png")
+    page = page_for(photo, tmp_path / "copy.png", folder=tmp_path)
+    first, second = (shown["id"] for shown in page.get("/app/session").json["photos"])
+
+    def opened(word: str, tab: str) -> dict[str, Any]:
+        return dict(page.post(f"/app/photos/{word}/open", {"tab": tab}).json)
+
+    assert not opened(first, "one")["readonly"]
+    page.operate(1, "stroke", **STROKE)
+    facts = opened(second, "two")
+    assert (facts["readonly"], facts["takeable"], facts["heldBy"]) == (True, False, "photo.png")
+    page.tab = "two"
+    refused = page.post(f"/app/photos/{second}/operations", {"sequence": 2, "kind": "undo"})
+    assert refused.error == "photo.png has the same content and is open; close it first"
+    page.post(f"/app/photos/{first}/close", {"tab": "one"})
+    facts = opened(second, "two")  # a page asks again every few seconds
+    assert (facts["readonly"], facts["heldBy"], facts["painted"]) == (False, None, 1)
+    assert not opened(first, "two")["readonly"]  # a page opens the next photo before it closes the one that it shows
+    page.post(f"/app/photos/{second}/close", {"tab": "two"})
+    with page.sessions.using(first):
+        assert opened(second, "two")["readonly"]  # something uses the first one
+    page.close()
+
+
 def test_closed_photos_are_let_go_when_another_one_needs_the_memory(
     photo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -15,8 +15,8 @@
  *   report?: string | null}} SessionFact report: the name of the batch's report that the photos are from
  * @typedef {{id: string, name: string, content: string, width: number, height: number, levels: [number, number][], bits: number,
  *   linear: boolean, space: string, readonly: boolean, takeable: boolean, sequence: number, undoable: number, redoable: number, band: Band,
- *   painted: number, matte: Matte | null, saved: number | null, estimate: {exact: number}, box?: BoxList | null, going?: Going}}
- *   OpenFact content: a hash of the photo's file
+ *   painted: number, matte: Matte | null, saved: number | null, estimate: {exact: number}, box?: BoxList | null, going?: Going,
+ *   heldBy?: string | null}} OpenFact content: a hash of the photo's file; heldBy: the open photo of which it is a copy, read-only
  * @typedef {{run: import("./state.js").Run | null, proposing: string | null, saving: string | null, ended: ServerEvent[]}} Going
  *   what goes on for the photo; ended: the last event of each kind
  * @typedef {{kind: string, text: string, x: number, y: number, size: number, box: BoxList}} Finding

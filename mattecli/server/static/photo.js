@@ -148,7 +148,8 @@ export class OpenPhoto {
   /** @returns {void} */
   refuse() {
     const { photo } = this.store.now;
-    this.say(photo?.takeable ? "Another tab paints this photo. Press Take over to paint here." : "This photo is open in another `matte ui`, so it is read-only here. The page notices when it is free.", "bad");
+    const where = photo?.heldBy ? `This photo is a copy of ${photo.heldBy}, which is open` : "This photo is open in another `matte ui`";
+    this.say(photo?.takeable ? "Another tab paints this photo. Press Take over to paint here." : `${where}, so it is read-only here. The page notices when it is free.`, "bad");
   }
 
   /** This tab paints the photo from now on; another one no longer does. */

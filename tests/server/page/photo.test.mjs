@@ -571,6 +571,12 @@ test("what waits for strokes that another tab keeps from being sent ends with a 
   assert.deepEqual([store.now.saving, photo.mattes.accepting], [null, false]);
 });
 
+test("a photo that a copy of it keeps from being painted says which one", () => {
+  const { photo, store } = openedHere({ fact: factOf({ readonly: true, heldBy: "b.jpg" }) });
+  photo.paint(stroke);
+  assert.match(store.now.message.text, /a copy of b.jpg/);
+});
+
 test("a photo that is opened anew is online again", async () => {
   const other = factOf({ content: "another" });
   const operate = async () => Promise.reject(new Refusal("the photo is not open", 404));

@@ -43,6 +43,7 @@ export function beginPanel(store, act, photo) {
 /** @param {Readonly<import("../state.js").Fields>} now */
 function hintOf({ box, hasBase, painted, photo }) {
   if (photo?.takeable) return "Read-only: another tab paints it.";
+  if (photo?.heldBy) return `Read-only: ${photo.heldBy}, of which it is a copy, is open.`;
   if (photo?.readonly) return "Read-only: another `matte ui` has it open.";
   if (hasBase) return "";
   if (box) return "Propose finds the subject in it.";
