@@ -236,7 +236,8 @@ def _add_saving(app: FastAPI, sessions: Sessions, saving: Saving) -> None:
             exact = photo.mattes.exact
             if exact is None:
                 raise StaleError("there is no exact matte yet; make it first")
-            places = findings(np.asarray(exact.alpha), photo.snapshot()[0])
+            trimap = photo.snapshot().trimap if exact.trimap is None else exact.trimap
+            places = findings(np.asarray(exact.alpha), trimap)
             return {"sequence": exact.sequence, "findings": [place.to_json() for place in places]}
 
     @app.post("/app/photos/{word}/save", status_code=202)

@@ -6,7 +6,7 @@ import dataclasses
 import secrets
 import tempfile
 import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -44,7 +44,6 @@ class _Begun:
     files: dict[Product, Path]
     finish: Finish
     batch: Batch | None
-    number: int  # of the last operation then
     overwrite: bool
 
 
@@ -93,7 +92,7 @@ class Saving:
             files = {product: self._file(photo, product) for product in wanted if batch is None or product != "alpha"}
             check_replaceable(photo, files.values(), overwrite=overwrite)
             _check(photo, files, finish)
-            name, number = secrets.token_urlsafe(9), photo.painting.read(painted)
+            name = secrets.token_urlsafe(9)
             mattes = len(wanted) > ("trimap" in wanted)
             deep = finish.deep(wanted)
             if batch is not None:
@@ -101,7 +100,7 @@ class Saving:
                 deep = batch.deep(photo.path)
             current = self._current(photo, deep=deep, given=not files)
 
-        begun = _Begun(name, word, files, finish, batch, number, overwrite)
+        begun = _Begun(name, word, files, finish, batch, overwrite)
 
         def begin(found: Found | str | None) -> None:
             threading.Thread(target=self._carry_out, args=(begun, found), name="save", daemon=True).start()
@@ -132,7 +131,7 @@ class Saving:
                 found = self._current(photo, deep=finish.deep([product]))
                 if found is None:
                     raise StaleError("there is no such exact matte of what is painted; make it first")
-            _write(photo, {product: path}, finish, found, self._trimap_of(photo, found))
+            _write(photo, {product: path}, finish, found, _trimap_of(photo, found)[0])
             return path.name, path.read_bytes()
 
     def command(self, word: str, products: Sequence[Product], finish: Finish) -> str:
@@ -211,21 +210,24 @@ class Saving:
     def _saved(self, begun: _Begun, found: Found | None) -> dict[str, Any]:
         """Write what is to be saved, and give what the page is told of it."""
         with self._writing:
-            approved = self._write(begun, found)
+            approved, sequence = self._write(begun, found)
         told = [{"product": product, "name": path.name} for product, path in begun.files.items()]
         told += [{"product": "alpha", "name": path.name} for path in approved]
         return {
             "files": told,
-            "sequence": begun.number if found is None else found.sequence,
+            "sequence": sequence,
             "progress": self._sessions.progress(begun.word),
             "approved": begun.batch is not None,
         }
 
-    def _write(self, begun: _Begun, found: Found | None) -> list[Path]:
-        """Write the files, and approve the matte for a batch; gives the files that this wrote."""
+    def _write(self, begun: _Begun, found: Found | None) -> tuple[list[Path], int]:
+        """Write the files, and approve the matte for a batch.
+
+        Gives the files that the approval wrote, and the last operation that is saved.
+        """
         files, batch = begun.files, begun.batch
         with self._sessions.using(begun.word) as photo:
-            trimap = self._trimap_of(photo, found)
+            trimap, saved = _trimap_of(photo, found)
             # Again: the matte may have taken minutes.
             check_replaceable(photo, files.values(), overwrite=begun.overwrite)
             before = _files(files.values())
@@ -233,32 +235,33 @@ class Saving:
                 _write(photo, files, begun.finish, found, trimap)
             except BaseException:
                 with suppress(MatteError, OSError):  # why it failed is what the page is told
-                    _note_files(photo, _files(files.values()) - before)
+                    self._note_files(photo, _files(files.values()) - before)
                 raise
-            _note_files(photo, _files(files.values()))
+            self._note_files(photo, _files(files.values()))
             approved = [] if batch is None or found is None else batch.approve(photo, found, trimap)
-            number = photo.painting.read(painted)
-            saved = number if found is None else found.sequence
             more = {} if batch is None else {"approved": saved}
-            photo.state.note(saved=saved, painted=number, **more)
-            return approved
+            photo.painting.read(lambda labels: photo.state.note(saved=saved, painted=painted(labels), **more))
+            return approved, saved
 
-    @staticmethod
-    def _trimap_of(photo: Photo, found: Found | None) -> NDArray[np.uint8]:
-        """The trimap that a matte was made from; without a matte that of now."""
-        return photo.snapshot()[0] if found is None or found.trimap is None else found.trimap
+    def _note_files(self, photo: Photo, files: Collection[tuple[Path, int, int]]) -> None:
+        """Note down that files were saved from here. Raises InputError for one that cannot be read."""
+        new = {str(path): digest_of(path) for path, *_ in files}
+        photo.state.note(files={**photo.state.facts.get("files", {}), **new})
+        self._sessions.start_written(photo, [path for path, *_ in files])
+
+
+def _trimap_of(photo: Photo, found: Found | None) -> tuple[NDArray[np.uint8], int]:
+    """The trimap that a matte was made from, and its last operation; without a matte those of now."""
+    if found is not None and found.trimap is not None:
+        return found.trimap, found.sequence
+    now = photo.snapshot()
+    return now.trimap, now.sequence if found is None else found.sequence
 
 
 def _files(paths: Iterable[Path]) -> set[tuple[Path, int, int]]:
     """The files that exist. One that was written anew differs from the one before, also where it has the same bytes."""
     found = ((path, path.stat()) for path in paths if path.is_file())
     return {(path, file.st_ino, file.st_mtime_ns) for path, file in found}
-
-
-def _note_files(photo: Photo, files: Iterable[tuple[Path, int, int]]) -> None:
-    """Note down that files were saved from here. Raises InputError for one that cannot be read."""
-    new = {str(path): digest_of(path) for path, *_ in files}
-    photo.state.note(files={**photo.state.facts.get("files", {}), **new})
 
 
 def check_replaceable(photo: Photo, files: Any, *, overwrite: bool) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -150,6 +150,12 @@ class Sessions:
         """The file that the paint lies on, where it changed since it was laid there."""
         start = self._start_of(photo)
         return start.file if start is not None and start.changed(photo) else None
+
+    def start_written(self, photo: Photo, files: Iterable[Path]) -> None:
+        """Files were saved of a photo: where one of them is what its paint lies on, it is not laid again."""
+        start = self._start_of(photo)
+        if start is not None and any(same_file(path, start.file) for path in files):
+            photo.state.note(start=start.digest())
 
     @contextmanager
     def using(self, word: str, *, tab: str | None = None, write: bool = False, left: bool = False) -> Iterator[Photo]:

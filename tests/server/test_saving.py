@@ -179,6 +179,45 @@ def test_a_trimap_is_saved_at_once_into_the_named_folder(photo: Path, tmp_path: 
     page.close()
 
 
+def test_a_stroke_that_comes_while_the_trimap_is_written_does_not_count_as_saved(
+    page: Page, photo: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write = saving._write
+
+    def slow(*args: Any) -> None:
+        write(*args)
+        page.operate(3, "stroke", points=[[20, 80, 9]], label=0)
+
+    monkeypatch.setattr(saving, "_write", slow)
+    event = save(page, "trimap")
+    facts = page.open()
+    assert (event["sequence"], event["progress"], facts["saved"], facts["painted"]) == (2, "started", 2, 3)
+    assert np.asarray(PIL.Image.open(photo.with_name("cat_trimap.png")))[80, 20] == 128
+
+
+def test_the_trimap_that_the_page_began_with_is_ours_once_it_was_replaced(photo: Path, tmp_path: Path) -> None:
+    given = photo.with_name("cat_trimap.png")
+    PIL.Image.fromarray(np.full(SIZE, 128, np.uint8)).save(given)
+    page = page_for(photo, folder=tmp_path, start=Start("trimap", given))
+    page.open()
+    page.operate(2, "stroke", points=[[96, 80, 30]], label=255)
+    assert page.post(f"/app/photos/{page.word}/save", {"products": ["trimap"]}).status == 400
+    save(page, "trimap", overwrite=True)
+    facts = page.open()
+    assert (facts["painted"], facts["saved"], facts["undoable"]) == (2, 2, 2)  # it is not laid again
+    page.operate(3, "stroke", points=[[20, 120, 9]], label=0)
+    save(page, "trimap")
+    assert page.wait_for("saved", number=2)["sequence"] == 3
+    page.close()
+
+
+def test_a_matte_is_judged_by_the_trimap_that_it_was_made_from(page: Page, shipped_model: Model) -> None:
+    matted(page, shipped_model)
+    before = page.get(f"/app/photos/{page.word}/findings").json
+    page.operate(3, "polygon", points=[[0, 100], [192, 100], [192, 160], [0, 160]], label=255)
+    assert page.get(f"/app/photos/{page.word}/findings").json == before
+
+
 def test_a_file_that_was_not_saved_from_here_is_replaced_only_when_told(page: Page, photo: Path) -> None:
     target = photo.with_name("cat_trimap.png")
     target.write_bytes(b"someone's work")
