@@ -11,6 +11,7 @@ from starlette.exceptions import HTTPException
 
 from mattecli.errors import DeviceError, MatteError, WeightsError
 from mattecli.server.refusals import BusyError, MissingError, OrderError, ReadOnlyError, StaleError
+from mattecli.system.files import as_text
 
 _STATUSES: dict[type[MatteError], int] = {
     MissingError: 404,
@@ -28,7 +29,7 @@ def add_errors(app: FastAPI) -> None:
 
     @app.exception_handler(MatteError)
     async def sentence(_: Request, error: MatteError) -> Response:
-        facts: dict[str, Any] = {"error": str(error).replace("`", "")}
+        facts: dict[str, Any] = {"error": as_text(str(error)).replace("`", "")}
         headers = {}
         if isinstance(error, OrderError):
             facts["expected"] = error.expected

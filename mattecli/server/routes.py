@@ -29,6 +29,7 @@ from mattecli.server.security import SMALL_BODY, App, Guard, Scope, Tokens
 from mattecli.server.sessions import Sessions
 from mattecli.server.start import trimap_from
 from mattecli.server.tiles import Index
+from mattecli.system.files import as_text
 
 STATIC = Path(__file__).parent / "static"
 _META = '<meta name="matte-token" content="">'
@@ -254,4 +255,4 @@ def _add_saving(app: FastAPI, sessions: Sessions, saving: Saving) -> None:
 
     @app.get("/app/photos/{word}/command")
     def command(word: str, chosen: Annotated[Chosen, Query()]) -> dict[str, str]:
-        return {"command": saving.command(word, chosen.kinds(), chosen)}
+        return {"command": as_text(saving.command(word, chosen.kinds(), chosen))}

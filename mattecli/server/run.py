@@ -23,6 +23,7 @@ from mattecli.server.security import Tokens
 from mattecli.server.sessions import Sessions, photos_at
 from mattecli.server.start import Start
 from mattecli.server.state import States
+from mattecli.system.files import as_text
 from mattecli.weights import find_checkpoint
 
 
@@ -79,7 +80,7 @@ def serve_page(names: Sequence[Path], *, options: PageOptions, on_ready: Callabl
             tokens=tokens,
             static=options.static,
             folder=_folder_name(names),
-            report=None if batch is None else batch.name,
+            report=None if batch is None else as_text(batch.name),
         )
         listener.listen(128)
         on_ready(f"http://127.0.0.1:{port}/?token={tokens.start}")
@@ -90,7 +91,7 @@ def serve_page(names: Sequence[Path], *, options: PageOptions, on_ready: Callabl
 
 def _folder_name(names: Sequence[Path]) -> str | None:
     """The name of the folder, where one was given."""
-    return names[0].name if len(names) == 1 and names[0].is_dir() else None
+    return as_text(names[0].name) if len(names) == 1 and names[0].is_dir() else None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -39,6 +39,7 @@ from mattecli.server.tasks import (
 )
 from mattecli.server.windows import window_of
 from mattecli.server.worker import serve
+from mattecli.system.files import as_text
 from mattecli.trimaps.check import UNKNOWN
 
 Tell = Callable[..., None]
@@ -242,6 +243,8 @@ class Runs:
 
     def _tell_end(self, task: Task, kind: str, **facts: Any) -> None:
         """Tell of the end of a task, and keep it for a page that does not hear of it."""
+        if "error" in facts:
+            facts["error"] = as_text(facts["error"])
         with self._lock:
             del self._going[task.number]
             self._ended.setdefault(task.photo, {})[kind] = {"type": kind, "photo": task.photo, **facts}

@@ -30,6 +30,7 @@ from mattecli.server.refusals import StaleError
 from mattecli.server.runs import Runs, Tell
 from mattecli.server.sessions import Sessions
 from mattecli.server.state import digest_of
+from mattecli.system.files import as_text
 from mattecli.trimaps.check import shares
 from mattecli.work.job import Inputs, Matte, check_outputs, write_outputs
 from mattecli.work.outcome import Job
@@ -132,7 +133,7 @@ class Saving:
                 if found is None:
                     raise StaleError("there is no such exact matte of what is painted; make it first")
             _write(photo, {product: path}, finish, found, _trimap_of(photo, found)[0])
-            return path.name, path.read_bytes()
+            return as_text(path.name), path.read_bytes()
 
     def command(self, word: str, products: Sequence[Product], finish: Finish) -> str:
         """The command line that makes the same files of the saved trimap."""
@@ -190,12 +191,12 @@ class Saving:
                 raise InputError(f"nothing was saved, because the matte is not made: {found}")
             kind, facts = "saved", self._saved(begun, found)
         except MatteError as error:
-            kind, facts = "failed", {"error": str(error)}
+            kind, facts = "failed", {"error": as_text(str(error))}
         except MemoryError:
             kind, facts = "failed", {"error": "saving needs more memory than there is; close other programs"}
         except Exception as error:
             sentence = f"saving met a bug in matte: {type(error).__name__}: {error}; please report it"
-            kind, facts = "failed", {"error": sentence}
+            kind, facts = "failed", {"error": as_text(sentence)}
         self._over(begun, {"type": kind, "photo": begun.word, "save": begun.name, **facts})
         self._tell(kind, begun.word, save=begun.name, **facts)
 
@@ -211,8 +212,8 @@ class Saving:
         """Write what is to be saved, and give what the page is told of it."""
         with self._writing:
             approved, sequence = self._write(begun, found)
-        told = [{"product": product, "name": path.name} for product, path in begun.files.items()]
-        told += [{"product": "alpha", "name": path.name} for path in approved]
+        told = [{"product": product, "name": as_text(path.name)} for product, path in begun.files.items()]
+        told += [{"product": "alpha", "name": as_text(path.name)} for path in approved]
         return {
             "files": told,
             "sequence": sequence,

@@ -20,7 +20,7 @@ from mattecli.server.start import Start
 from mattecli.server.state import States
 from mattecli.server.thumbnails import Thumbnails, encoded
 from mattecli.server.tiles import Index
-from mattecli.system.files import same_file
+from mattecli.system.files import as_text, same_file
 from mattecli.system.folders import natural, pictures_in
 from mattecli.system.memory import give_back_freed_memory
 
@@ -78,7 +78,8 @@ class Sessions:
     def listing(self) -> list[dict[str, Any]]:
         """The photos in their order, with how far each is."""
         return [
-            {"id": word, "name": entry.path.name, "state": self.progress(word)} for word, entry in self._entries.items()
+            {"id": word, "name": as_text(entry.path.name), "state": self.progress(word)}
+            for word, entry in self._entries.items()
         ]
 
     def progress(self, word: str) -> str:
@@ -119,8 +120,8 @@ class Sessions:
                 self._lay(photo)  # only where its file has changed since
             copy = self._copy(entry)
             held = {"readonly": readonly, "takeable": readonly and not photo.readonly}
-            held["heldBy"] = None if copy is None else copy.path.name
-            return {"id": word, "name": entry.path.name, **held, **photo.facts()}
+            held["heldBy"] = None if copy is None else as_text(copy.path.name)
+            return {"id": word, "name": as_text(entry.path.name), **held, **photo.facts()}
 
     def close(self, word: str, tab: str) -> None:
         """A tab no longer shows a photo."""

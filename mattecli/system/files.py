@@ -21,6 +21,7 @@ from mattecli.errors import InputError
 
 _DAY = 86_400.0
 _HOST = hashlib.blake2b(socket.gethostname().encode(), digest_size=4).hexdigest()
+_UNDECODED = re.compile("[\ud800-\udfff]")
 _NAME = re.compile(r"\.matte-([0-9a-f]{8})-(\d+)-[0-9a-f]{16}\.tmp")
 
 
@@ -182,6 +183,11 @@ def stat_of(path: str | Path) -> os.stat_result:
 
 def _unreadable(path: str | Path, error: OSError) -> InputError:
     return InputError(f"{path} cannot be read ({error.strerror}); check its name and its permissions")
+
+
+def as_text(name: str) -> str:
+    """A name, or a sentence with one, as text that can be sent: bytes that are not UTF-8 become U+FFFD."""
+    return _UNDECODED.sub("\N{REPLACEMENT CHARACTER}", name)
 
 
 def same_file(one: str | Path, other: str | Path) -> bool:

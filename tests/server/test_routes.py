@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import os
 import shutil
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -340,6 +342,28 @@ def test_a_photo_that_cannot_be_read_is_a_sentence(tmp_path: Path) -> None:
     answer = page.post(f"/app/photos/{page.word}/open", {"tab": "one"})
     assert answer.status == 400
     assert "photo.jpg" in answer.error
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems have no such names")
+def test_a_photo_whose_name_is_not_utf_8_is_told_and_saved(photo: Path, tmp_path: Path) -> None:
+    name, folder = os.fsdecode(b"caf\xe9"), tmp_path / "photos"
+    folder.mkdir()
+    photo.rename(folder / f"{name}.png")
+    (folder / f"{name}.jpg").write_bytes(b"not a photo")
+    page = page_for(folder / f"{name}.png", folder / f"{name}.jpg", folder=tmp_path)
+    shown = page.get("/app/session").json["photos"]
+    assert [photo["name"] for photo in shown] == ["caf\ufffd.png", "caf\ufffd.jpg"]
+    assert "caf\ufffd.jpg" in page.post(f"/app/photos/{shown[1]['id']}/open", {"tab": "one"}).error
+    assert page.open()["name"] == "caf\ufffd.png"
+    page.operate(1, "stroke", **STROKE)
+    page.post(f"/app/photos/{page.word}/save", {"products": ["trimap"]})
+    assert page.wait_for("saved")["files"] == [{"product": "trimap", "name": "caf\ufffd_trimap.png"}]
+    assert (folder / f"{name}_trimap.png").exists()
+    assert page.open()["going"]["ended"][0]["type"] == "saved"
+    loaded = page.get(f"/app/photos/{page.word}/download/trimap")
+    assert loaded.headers["content-disposition"].endswith("caf%EF%BF%BD_trimap.png")
+    assert "caf\ufffd.png" in page.get(f"/app/photos/{page.word}/command?products=alpha").json["command"]
+    page.close()
 
 
 def test_photos_that_were_closed_leave_no_file_open(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
