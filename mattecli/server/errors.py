@@ -11,7 +11,7 @@ from starlette.exceptions import HTTPException
 
 from mattecli.errors import DeviceError, MatteError, WeightsError
 from mattecli.server.refusals import BusyError, MissingError, OrderError, ReadOnlyError, StaleError
-from mattecli.system.files import as_text
+from mattecli.system.files import as_text, remedy_of
 
 _STATUSES: dict[type[MatteError], int] = {
     MissingError: 404,
@@ -44,7 +44,17 @@ def add_errors(app: FastAPI) -> None:
         place = ".".join(str(part) for part in first["loc"] if part != "body")
         return JSONResponse({"error": f"{place or 'the request'}: {first['msg']}"}, 400)
 
+    @app.exception_handler(MemoryError)
+    @app.exception_handler(OSError)
+    async def failed(_: Request, error: MemoryError | OSError) -> Response:
+        if isinstance(error, MemoryError):
+            return JSONResponse({"error": "this needs more memory than there is; take a smaller photo"}, 500)
+        sentence = f"a file of the server cannot be read or written ({error.strerror or error}); {remedy_of(error)}"
+        return JSONResponse({"error": sentence}, 500)
+
     @app.exception_handler(HTTPException)
-    async def other(_: Request, error: HTTPException) -> Response:
+    async def other(request: Request, error: HTTPException) -> Response:
+        if isinstance(error.__cause__, MemoryError | OSError):  # met while the request was read
+            return await failed(request, error.__cause__)
         said = {404: "there is nothing at this address", 405: "this address does not take that method"}
         return JSONResponse({"error": said.get(error.status_code, str(error.detail))}, error.status_code)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import io
 import tempfile
 import threading
@@ -14,6 +15,7 @@ from numpy.typing import NDArray
 
 from mattecli.imaging.options import ReadOptions
 from mattecli.inference.model import Model
+from mattecli.server import api as module
 from mattecli.server.api import api_app
 from mattecli.server.requests import Request, Requests
 from tests.conftest import RunMatte
@@ -244,6 +246,33 @@ def test_the_page_of_the_api_names_its_fields_and_loads_nothing(api: Api) -> Non
 def test_other_addresses_are_not_found(api: Api) -> None:
     assert api.get("/").status == 404
     assert api.get("/v1/matte").status == 405
+
+
+@pytest.mark.parametrize(
+    ("error", "sentence"),
+    [
+        (MemoryError(), "more memory than there is"),
+        (OSError(errno.ENOSPC, "No space left on device", "/tmp/secret"), "(No space left on device); free some space"),
+    ],
+    ids=["memory", "disk"],
+)
+@pytest.mark.parametrize("where", ["storing", "matting", "receiving"])
+def test_a_lack_of_memory_or_space_is_a_sentence(
+    api: Api, error: Exception, sentence: str, where: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(*_: Any) -> Any:
+        raise error
+
+    of, name = {
+        "storing": (module, "_stored"),
+        "matting": (api.requests, "outputs"),
+        "receiving": (tempfile.SpooledTemporaryFile, "write"),
+    }[where]
+    monkeypatch.setattr(of, name, fails)
+    answer = api.matte(BOTH)
+    assert (answer.status, answer.headers["content-type"]) == (500, "application/json")
+    assert sentence in answer.error
+    assert "secret" not in answer.error
 
 
 def test_the_temporary_files_of_a_request_are_gone_after_it(
