@@ -14,6 +14,7 @@ from typing import Any
 from mattecli.errors import MatteError
 from mattecli.imaging.image import SUFFIXES
 from mattecli.imaging.options import ReadOptions
+from mattecli.server.finish import PRODUCTS
 from mattecli.server.photo import Photo
 from mattecli.server.refusals import MissingError, ReadOnlyError
 from mattecli.server.start import Start
@@ -287,7 +288,7 @@ class Sessions:
 
 
 def photos_at(names: Sequence[Path]) -> list[Path]:
-    """The photos that files and folders name, each once: those of a folder in natural order.
+    """The photos that files and folders name, each once: those of a folder in natural order, without what was saved of them.
 
     Raises `InputError` for a folder that cannot be read or has no pictures.
     """
@@ -297,7 +298,8 @@ def photos_at(names: Sequence[Path]) -> list[Path]:
             pictures = sorted(pictures_in(name, SUFFIXES), key=lambda path: natural(path.name))
             if not pictures:
                 raise MissingError(f"{name} has no pictures; name a folder of photos, or a photo")
-            found += pictures
+            saved = {f"{path.stem}_{product}" for path in pictures for product in PRODUCTS}
+            found += [path for path in pictures if path.stem not in saved]
         else:
             found.append(name)
     once: list[Path] = []

@@ -381,6 +381,14 @@ def test_photos_that_were_closed_leave_no_file_open(tmp_path: Path, monkeypatch:
     page.close()
 
 
+def test_what_was_saved_of_a_folder_s_photos_is_not_listed_unless_it_is_named(tmp_path: Path) -> None:
+    names = ("cat.jpg", "cat_trimap.png", "cat_alpha.tif", "cat_on_sofa.jpg", "dog_alpha.png")
+    for name in names:
+        (tmp_path / name).touch()
+    assert [path.name for path in photos_at([tmp_path])] == ["cat.jpg", "cat_on_sofa.jpg", "dog_alpha.png"]
+    assert photos_at([tmp_path / "cat_trimap.png"]) == [tmp_path / "cat_trimap.png"]
+
+
 def test_a_folder_is_listed_in_natural_order_with_how_far_each_photo_is(tmp_path: Path) -> None:
     folder = tmp_path / "photos"
     folder.mkdir()
