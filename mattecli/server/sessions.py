@@ -120,8 +120,8 @@ class Sessions:
             if not readonly:
                 self._lay(photo)  # only where its file has changed since
             copy = self._copy(entry)
-            held = {"readonly": readonly, "takeable": readonly and not photo.readonly}
-            held["heldBy"] = None if copy is None else as_text(copy.path.name)
+            held_by = None if copy is None else as_text(copy.path.name)
+            held = {"readonly": readonly, "takeable": readonly and not photo.readonly, "heldBy": held_by}
             return {"id": word, "name": as_text(entry.path.name), **held, **photo.facts()}
 
     def close(self, word: str, tab: str) -> None:
@@ -288,9 +288,9 @@ class Sessions:
 
 
 def photos_at(names: Sequence[Path]) -> list[Path]:
-    """The photos that files and folders name, each once: those of a folder in natural order, without what was saved of them.
+    """The photos that files and folders name, each once: those of a folder in natural order.
 
-    Raises `InputError` for a folder that cannot be read or has no pictures.
+    What was saved of a folder's photos is left out. Raises `InputError` for a folder that cannot be read or has no pictures.
     """
     found: list[Path] = []
     for name in names:
