@@ -290,7 +290,8 @@ class Sessions:
 def photos_at(names: Sequence[Path]) -> list[Path]:
     """The photos that files and folders name, each once: those of a folder in natural order.
 
-    What was saved of a folder's photos is left out. Raises `InputError` for a folder that cannot be read or has no pictures.
+    What was saved of a folder's photos is left out. Raises `InputError` for a folder that cannot be read or has no
+    pictures.
     """
     found: list[Path] = []
     for name in names:
