@@ -21,14 +21,16 @@ OUTPUT = "{dir}/{stem}_{what}.png"
 class JobList:
     """What a folder or a manifest asks for.
 
-    `failed` are photos that cannot become jobs. `unused` are trimaps without a photo, `foreign` pictures of formats
-    that are not read, both as far as they were seen.
+    `failed` are photos that cannot become jobs. `unused` are trimaps without a photo, `strays` other files without one
+    by what they are, such as core masks, and `foreign` pictures of formats that are not read, all as far as they were
+    seen.
     """
 
     jobs: list[Job] = field(default_factory=list)
     failed: list[Failed] = field(default_factory=list)
     unused: list[str] = field(default_factory=list)
     foreign: list[str] = field(default_factory=list)
+    strays: dict[str, list[str]] = field(default_factory=dict)
 
     def __len__(self) -> int:
         """How many photos there are."""
@@ -53,6 +55,7 @@ class JobList:
             [failed for failed in self.failed if _owner(failed.name, count) == number],
             self.unused if number == 1 else [],
             self.foreign if number == 1 else [],
+            self.strays if number == 1 else {},
         )
 
 
@@ -86,15 +89,18 @@ def outputs_of(
 ) -> dict[str, str]:
     """The file of each output of the photo of that name.
 
-    `suffixes` replace that of the pattern, and `patterns` the whole pattern, for outputs that have their own.
+    `suffixes` replace that of the pattern, and `patterns` the whole pattern, for outputs that have their own. A pattern
+    that ends in `{name}` has the photo's suffix.
     """
     values, settled, own = name_values(name), suffixes or {}, patterns or {}
-    return {
-        kind: os.path.normpath(
-            out / with_suffix(fill(own.get(kind, pattern), {**values, "what": kind}, option=option), settled.get(kind))
-        )
-        for kind in kinds
-    }
+
+    def output(kind: str) -> str:
+        given, what = own.get(kind, pattern), {**values, "what": kind}
+        if given.endswith("{name}"):
+            return with_suffix(fill(given, what, option=option), settled.get(kind))
+        return fill(with_suffix(given, settled.get(kind)), what, option=option)  # a stem may hold what looks like one
+
+    return {kind: os.path.normpath(out / output(kind)) for kind in kinds}
 
 
 def with_suffix(name: str, suffix: str | None) -> str:
@@ -136,7 +142,7 @@ def without_clashes(listed: JobList, *, scanned: Sequence[str] = ()) -> JobList:
             jobs.append(job)
         else:
             failed.append(Failed(job.name, job.image, reason, job.trimap, extra=job.extra, what=job.what))
-    return JobList(jobs, failed, listed.unused, listed.foreign)
+    return JobList(jobs, failed, listed.unused, listed.foreign, listed.strays)
 
 
 def check_inside(jobs: Iterable[Job], out: Path) -> None:
@@ -194,7 +200,7 @@ def _clash(
     for output in job.outputs.values():
         real = resolve(output)
         if others := [name for name in writers[real] if name != job.name]:
-            return f"{output} is also the output of {others[0]}; give --name a pattern with {{dir}} and {{name}}"
+            return f"{output} is also the output of {others[0]}; give --name {{dir}}/{{name}}_{{what}}.png"
         if len(writers[real]) > 1:
             return f"{output} is the output of two lines of the manifest; give each its own"
         if real in readers:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -30,7 +30,6 @@ def narrowed(jobs: JobList, photos: ListOptions, how: RunChoices, terminal: Term
     """
     from mattecli.batch.report import read_report
     from mattecli.system.files import same_file
-    from mattecli.system.folders import some
 
     if photos.retry_failed is not None:
         if how.report is not None and same_file(how.report, photos.retry_failed):
@@ -41,12 +40,20 @@ def narrowed(jobs: JobList, photos: ListOptions, how: RunChoices, terminal: Term
         jobs = _failed_of(read_report(photos.retry_failed), jobs, photos.retry_failed, terminal)
     if photos.shard is not None:
         jobs = jobs.shard(*photos.shard)
-    if jobs.foreign:
-        names = some(jobs.foreign)
-        terminal.warn(printable(f"{len(jobs.foreign)} pictures are of formats that matte does not read: {names}"))
-    if jobs.unused:
-        terminal.warn(printable(f"{len(jobs.unused)} {partners} belong to no photo: {some(jobs.unused)}"))
+    strays = {partners: jobs.unused, **{f"{what}s": files for what, files in jobs.strays.items()}}
+    warn_of_left_out(terminal, jobs.foreign, strays, of="photo")
     return jobs
+
+
+def warn_of_left_out(terminal: Terminal, foreign: list[str], strays: Mapping[str, list[str]], *, of: str) -> None:
+    """Name pictures of formats that are not read, and files that belong to nothing, by what they are."""
+    from mattecli.system.folders import some
+
+    if foreign:
+        terminal.warn(printable(f"{len(foreign)} pictures are of formats that matte does not read: {some(foreign)}"))
+    for what, files in strays.items():
+        if files:
+            terminal.warn(printable(f"{len(files)} {what} belong to no {of}: {some(files)}"))
 
 
 def _failed_of(run: Run, jobs: JobList, report: Path, terminal: Terminal) -> JobList:

@@ -192,7 +192,9 @@ def trimap(
     if folder:
         from mattecli.cli.trimap_folder import make_folder_of_trimaps
 
-        made = make_folder_of_trimaps(mask, out, files, make, terminal, overwrite=overwrite, as_json=as_json)
+        made = make_folder_of_trimaps(
+            mask, out, files, make, terminal, of_masks=base is None, overwrite=overwrite, as_json=as_json
+        )
         raise typer.Exit(made)
     facts = make(mask, files, terminal, overwrite=overwrite, as_json=as_json)
     if as_json:

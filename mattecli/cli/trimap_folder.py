@@ -4,17 +4,36 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Iterator
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING
 
+from mattecli.cli.folder_run import warn_of_left_out
 from mattecli.cli.progress import progress_bar
+from mattecli.cli.targets import check_in_folder
 from mattecli.cli.terminal import printable
 from mattecli.errors import InputError, MatteError, UsageError
 
 if TYPE_CHECKING:
+    from mattecli.batch.partners import Partners
     from mattecli.cli.terminal import Terminal
     from mattecli.cli.trimap import Make, TrimapFiles
+
+
+@dataclass(frozen=True)
+class _Source:
+    """A mask or photo: its name below the folder, its file, what is wrong with it, and its files in other places.
+
+    `stem` is its name without suffix, and without `_mask` if it is a mask.
+    """
+
+    name: PurePosixPath
+    path: Path
+    stem: str
+    wrong: str | None
+    partners: Mapping[str, list[str]]
 
 
 def make_folder_of_trimaps(
@@ -24,38 +43,41 @@ def make_folder_of_trimaps(
     make: Make,
     terminal: Terminal,
     *,
+    of_masks: bool,
     overwrite: bool,
     as_json: bool,
 ) -> int:
     """Make `OUT/NAME_trimap.png` of each mask or photo; gives the exit code: 1 if one failed, else 0.
 
     A trimap that is there already is left as it is, so that a second run goes on where the first one stopped;
-    `overwrite` makes it again. With folders for photo, core and garbage, the files of the mask's name are taken.
+    `overwrite` makes it again. With folders for photo, core and garbage, the files of the mask's name are taken. The
+    `_mask` at the end of a mask's name is not part of it.
     """
     out = _checked(masks, out, files)
-    found = sorted(_masks(Path(masks)), key=lambda path: str(path))
-    if not found:
-        raise InputError(f"{masks} holds no pictures; check the folder")
-    partner = _partners(files)
+    found = _sources(Path(masks), _places(masks, files), terminal, of_masks=of_masks)
     makers: dict[str, Path] = {}  # by the trimap's name; not every disk tells capitals apart
     counts = {"done": 0, "there already": 0, "failed": 0}
+
+    def make_trimap(source: _Source) -> str:
+        target = out / source.name.parent / f"{source.stem}_trimap.png"
+        if source.wrong is not None:
+            raise InputError(source.wrong)
+        if (first := makers.setdefault(str(target).casefold(), source.path)) != source.path:
+            raise InputError(f"{source.path} and {first} would both give {target}; keep one of them")
+        if os.path.exists(target) and not overwrite:  # noqa: PTH110 - the other raises for a name that is too long
+            return "there already"
+        check_in_folder([target], out)
+        one = dataclasses.replace(files, output=str(target), **_chosen(source, files))
+        _make(str(source.path), one, make, terminal, as_json=as_json)
+        return "done"
+
     with progress_bar(terminal, "making trimaps", total=len(found)) as bar:
-        for mask in found:
-            name = mask.relative_to(masks)
-            target = out / name.parent / f"{name.stem.removesuffix('_mask')}_trimap.png"
-            if (first := makers.setdefault(str(target).casefold(), mask)) != mask:
+        for source in found:
+            try:
+                counts[make_trimap(source)] += 1
+            except MatteError as error:
                 counts["failed"] += 1
-                terminal.fail(InputError(printable(f"{mask} and {first} would both give {target}; keep one of them")))
-            elif target.exists() and not overwrite:
-                counts["there already"] += 1
-            else:
-                try:
-                    one = dataclasses.replace(files, output=str(target), **partner(name))
-                    _make(str(mask), one, make, terminal, as_json=as_json)
-                    counts["done"] += 1
-                except MatteError as error:
-                    counts["failed"] += 1
-                    terminal.fail(MatteError(printable(str(error))))
+                terminal.fail(MatteError(printable(str(error))))
             bar.advance(note=f"{counts['failed']} failed" if counts["failed"] else "")
     terminal.say(", ".join(f"{count} {what}" for what, count in counts.items()))
     return 1 if counts["failed"] else 0
@@ -75,38 +97,69 @@ def _checked(masks: str, out: Path | None, files: TrimapFiles) -> Path:
     return out
 
 
-def _masks(folder: Path) -> Iterator[Path]:
-    from mattecli.imaging.image import SUFFIXES
-
-    for path in folder.rglob("*"):
-        hidden = any(part.startswith(".") for part in path.relative_to(folder).parts)
-        if path.suffix.lower() in SUFFIXES and path.is_file() and not hidden:
-            yield path
-
-
-def _partners(files: TrimapFiles) -> Any:
-    """What gives for a mask's name its photo, core and garbage mask. A mask must have a photo if photos are given."""
-    from mattecli.batch.pairing import finder
+def _places(masks: str, files: TrimapFiles) -> dict[str, Partners]:
+    """Where the photos, core and garbage masks of the masks are. Raises InputError where there is no such folder."""
+    from mattecli.batch.partners import CORE, GARBAGE, Partners
 
     places = (
-        ("image", files.image, "", "--photo"),
-        ("core", files.core, "_core", "--core"),
-        ("garbage", files.garbage, "_garbage", "--garbage"),
+        ("image", files.image, "photo", "", "--photo"),
+        ("core", files.core, "core mask", CORE, "--core"),
+        ("garbage", files.garbage, "garbage mask", GARBAGE, "--garbage"),
     )
-    finders = {key: (finder(where, ending, option), where) for key, where, ending, option in places if where}
+    return {
+        key: Partners(where, what=what, ending=ending, option=option, photos=masks)
+        for key, where, what, ending, option in places
+        if where
+    }
 
-    def partner(name: Path) -> dict[str, str | None]:
-        plain = name.with_name(name.stem.removesuffix("_mask") + name.suffix).as_posix()
-        chosen: dict[str, str | None] = {}
-        for key, (find, where) in finders.items():
-            found = list(dict.fromkeys(find(plain)))
-            if len(found) > 1 or (key == "image" and not found):
-                fact = f"several pictures of its name in {where}" if found else f"no photo in {where}"
-                raise InputError(f"{name} has {fact}; keep one of that name there")
-            chosen[key] = found[0] if found else None
-        return chosen
 
-    return partner
+def _sources(folder: Path, places: Mapping[str, Partners], terminal: Terminal, *, of_masks: bool) -> list[_Source]:
+    """The masks or photos of a folder, by the rules of a batch; files that are left out are named.
+
+    Raises InputError where there are none, and where a core or garbage folder has nothing for any of them.
+    """
+    from mattecli.batch.jobs import resolver
+    from mattecli.batch.pictures import walk
+    from mattecli.system.folders import natural
+
+    foreign: list[str] = []
+    real = resolver()
+    found: list[_Source] = []
+    for text, path, wrong in sorted(walk(folder, foreign, recursive=True), key=lambda entry: natural(entry[0])):
+        name = PurePosixPath(text)
+        if wrong is None and any(place.hold(path) for place in places.values()):
+            continue
+        stem = name.stem.removesuffix("_mask") if of_masks else name.stem
+        plain = str(name.with_name(stem + name.suffix))
+        partners = {
+            key: [file for file in place.find(plain) if real(file) != real(str(path))] for key, place in places.items()
+        }
+        found.append(_Source(name, path, stem, wrong, partners))
+    taken = {real(file) for source in found for files in source.partners.values() for file in files}
+    found = [source for source in found if source.wrong is not None or real(str(source.path)) not in taken]
+    if not found:
+        raise InputError(f"{folder} holds no pictures; check the folder")
+    what = "mask" if of_masks else "photo"
+    for key, place in places.items():
+        if key != "image" and not any(source.partners[key] for source in found):
+            raise InputError(
+                f"no {what} in {folder} has a {place.what} in {place.where}; check the names, or leave {place.option} "
+                "out"
+            )
+    used = taken | {real(str(source.path)) for source in found}
+    strays = {f"{place.what}s": place.unused(used, real) for key, place in places.items() if key != "image"}
+    warn_of_left_out(terminal, foreign, strays, of=what)
+    return found
+
+
+def _chosen(source: _Source, files: TrimapFiles) -> dict[str, str | None]:
+    """The photo, core and garbage mask of a mask. Raises InputError where a photo is missing, or one is twice there."""
+    for key, found in source.partners.items():
+        if len(found) > 1 or (key == "image" and not found):
+            where = getattr(files, key)
+            fact = f"several pictures of its name in {where}" if found else f"no photo in {where}"
+            raise InputError(f"{source.name} has {fact}; keep one of that name there")
+    return {key: found[0] if found else None for key, found in source.partners.items()}
 
 
 def _make(mask: str, files: TrimapFiles, make: Make, terminal: Terminal, *, as_json: bool) -> None:

@@ -47,6 +47,22 @@ def test_output_names_follow_the_pattern() -> None:
 
 
 @pytest.mark.parametrize(
+    ("name", "pattern", "output"),
+    [
+        ("cat.jpg", "{stem}", "cat.webp"),
+        ("cat.jpg", "{stem}.png", "cat.webp"),
+        ("cat.jpg", "{name}", "cat.webp"),
+        ("cat.png.jpg", "{stem}", "cat.png.webp"),
+        ("cat.v2.jpg", "{stem}", "cat.v2.webp"),
+    ],
+)
+def test_a_format_replaces_the_suffix_of_the_pattern_not_one_in_the_photos_name(
+    name: str, pattern: str, output: str
+) -> None:
+    assert outputs_of(name, Path(), ["cutout"], pattern, suffixes={"cutout": ".webp"}) == {"cutout": output}
+
+
+@pytest.mark.parametrize(
     ("pattern", "told"),
     [
         ("{dir}/alpha.png", "gives every photo the same output"),

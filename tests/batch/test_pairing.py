@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from mattecli.batch.jobs import JobList
-from mattecli.batch.pairing import find_jobs
+from mattecli.batch.pairing import Alphas, Sources, find_jobs
 from mattecli.errors import InputError, UsageError
+from mattecli.work.making import Making
 from tests.support.batches import make_folders, write_photo, write_trimap
 
 Folders = tuple[Path, Path, Path]
@@ -92,6 +93,7 @@ def test_jobs_come_in_the_order_people_count(tmp_path: Path) -> None:
         ("flat/{stem}", "flat/cat.tif"),
         ("flat/{stem}_trimap", "flat/cat_trimap.png"),
         ("tree/{dir}/{name}.png", "tree/sub/cat.jpg.png"),
+        ("same/{name}", "same/cat.jpg"),
     ],
 )
 def test_a_pattern_finds_trimaps(tmp_path: Path, pattern: str, name: str) -> None:
@@ -99,6 +101,18 @@ def test_a_pattern_finds_trimaps(tmp_path: Path, pattern: str, name: str) -> Non
     write_trimap(tmp_path / name)
     listed = find_jobs(photo.parents[1], tmp_path / "out", trimaps=str(tmp_path / pattern))
     assert list(pairs(listed)) == ["sub/cat.jpg"], reasons(listed)
+
+
+def test_a_stem_that_looks_like_a_suffix_is_not_taken_for_that_of_a_pattern(tmp_path: Path) -> None:
+    for name in ("cat.jpg.png", "dog.png.jpg"):
+        write_photo(tmp_path / "photos" / name)
+    for name in ("cat.jpg.png", "dog.png", "dog.png.png"):
+        write_trimap(tmp_path / "trimaps" / name)
+    listed = find_jobs(tmp_path / "photos", tmp_path / "out", trimaps=str(tmp_path / "trimaps/{stem}"))
+    assert pairs(listed) == {
+        "cat.jpg.png": str(tmp_path / "trimaps/cat.jpg.png"),
+        "dog.png.jpg": str(tmp_path / "trimaps/dog.png.png"),
+    }
 
 
 def test_trimaps_beside_the_photos_are_not_taken_for_photos(tmp_path: Path) -> None:
@@ -134,7 +148,8 @@ def test_outputs_that_clash_fail_both_photos(folders: Folders) -> None:
     write_photo(photos / "a.jpg")
     listed = find_jobs(photos, out, trimaps=str(trimaps))
     assert set(pairs(listed)) == {"b.png", "sub/c.png"}
-    assert f"{out / 'a_alpha.png'} is also the output of a.png; " in reasons(listed)["a.jpg"]
+    told = f"{out / 'a_alpha.png'} is also the output of a.png; give --name {{dir}}/{{name}}_{{what}}.png"
+    assert reasons(listed)["a.jpg"] == told
     assert "is also the output of a.jpg; " in reasons(listed)["a.png"]
     both = find_jobs(photos, out, trimaps=str(trimaps), pattern="{dir}/{name}_{what}.png")
     assert (len(both.jobs), both.failed) == (4, [])
@@ -202,3 +217,81 @@ def test_folders_that_are_none_are_named(folders: Folders, tmp_path: Path) -> No
             find_jobs(images, target, trimaps=str(where))
     with pytest.raises(UsageError, match=r"has \{star\}, which has no meaning; use \{dir\}, \{stem\}, \{name\}"):
         find_jobs(photos, out, trimaps="{star}.png")
+
+
+# --- cores, garbage masks and backgrounds -----------------------------------------------------------------------------
+
+
+def certain(listed: JobList) -> dict[str, tuple[str | None, str | None]]:
+    """The core and garbage mask of each photo."""
+    makings = {job.name: job.making for job in listed.jobs}
+    return {name: (making.core, making.garbage) for name, making in makings.items() if making is not None}
+
+
+def keyed(images: Path, out: Path, **places: object) -> JobList:
+    """Jobs whose trimaps are made from the photos alone."""
+    certain = {name: None if where is None else str(where) for name, where in places.items()}
+    return find_jobs(images, out, trimaps=None, sources=Sources(making=Making(key="auto"), **certain))
+
+
+def test_in_the_photos_own_folder_only_names_with_the_ending_are_cores_and_garbage(folders: Folders) -> None:
+    photos, _, out = folders
+    write_trimap(photos / "a_garbage.png")
+    write_trimap(photos / "sub/c_core.png")
+    write_trimap(photos / "nobody_core.png")
+    listed = keyed(photos, out, cores=photos, garbages=photos)
+    assert certain(listed) == {
+        "a.png": (None, str(photos / "a_garbage.png")),
+        "b.png": (None, None),
+        "sub/c.png": (str(photos / "sub/c_core.png"), None),
+    }
+    assert listed.strays == {"core mask": [str(photos / "nobody_core.png")]}
+    assert listed.shard(2, 2).strays == {}
+
+
+def test_a_photo_and_its_mask_are_not_its_garbage(folders: Folders) -> None:
+    photos, masks, out = folders
+    with pytest.raises(InputError, match=r"no photo in .* has a garbage mask in .*/\{stem\}.png; check the names"):
+        keyed(photos, out, garbages=photos / "{stem}.png")
+    write_trimap(masks / "a_garbage.png")
+    making = Sources(making=Making(), garbages=str(masks))
+    listed = find_jobs(photos, out, trimaps=str(masks), sources=making)
+    assert certain(listed)["a.png"] == (None, str(masks / "a_garbage.png"))
+    assert certain(listed)["b.png"] == (None, None)
+    assert (listed.unused, listed.strays) == ([], {})
+
+
+def test_a_photo_is_not_its_own_background(folders: Folders) -> None:
+    photos, trimaps, out = folders
+    write_photo(photos / "a_background.jpg")
+    listed = find_jobs(photos, out, trimaps=str(trimaps), background=str(photos))
+    assert {job.name: job.background for job in listed.jobs} == {"a.png": str(photos / "a_background.jpg")}
+    assert "has no background in" in reasons(listed)["b.png"]
+    assert "; add one called b_background, or take the photo out" in reasons(listed)["b.png"]
+
+
+def test_files_in_a_subfolder_of_the_photos_are_not_taken_for_photos(folders: Folders, tmp_path: Path) -> None:
+    photos, trimaps, out = folders
+    for name in ("a.png", "sub/c.png", "sub/nobody.png"):
+        write_trimap(photos / "garb" / name)
+    listed = keyed(photos, out, garbages=photos / "garb")
+    assert set(pairs(listed)) == {"a.png", "b.png", "sub/c.png"}
+    assert listed.strays == {"garbage mask": [str(photos / "garb/sub/nobody.png")]}
+    (photos / "garb/sub/nobody.png").unlink()
+    listed = keyed(photos, out, garbages=photos / "garb/{dir}/{stem}.png")
+    assert set(pairs(listed)) == {"a.png", "b.png", "sub/c.png"}
+    known = Alphas(known=str(photos / "garb"))
+    assert set(pairs(find_jobs(photos, out, trimaps=str(trimaps), alphas=known))) == {"a.png", "b.png", "sub/c.png"}
+    (tmp_path / "b.png").write_bytes((photos / "b.png").read_bytes())
+    above = keyed(photos, out, garbages=tmp_path)  # a folder around the photos holds them as photos
+    assert certain(above)["b.png"] == (None, str(tmp_path / "b.png"))
+
+
+def test_cores_for_no_photo_at_all_are_refused_and_those_left_over_told(folders: Folders, tmp_path: Path) -> None:
+    photos, _, out = folders
+    write_trimap(tmp_path / "cores/nobody.png")
+    for where in (tmp_path / "cores", tmp_path / "coers/{stem}.png"):
+        with pytest.raises(InputError, match=r"has a core mask in .*co.*; check the names, or leave --cores out"):
+            keyed(photos, out, cores=where)
+    write_trimap(tmp_path / "cores/a.png")
+    assert keyed(photos, out, cores=tmp_path / "cores").strays == {"core mask": [str(tmp_path / "cores/nobody.png")]}
