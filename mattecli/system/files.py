@@ -111,10 +111,11 @@ def check_target(
 ) -> None:
     """Raise `InputError`, before any heavy work, if the file cannot be written.
 
-    Reasons: the name is that of a folder or a device, of an existing file (unless `overwrite`) or of one of `inputs`;
-    or the folder is missing or not writable. `remedy` ends the sentences.
+    Reasons: the name is too long, or that of a folder or a device, of an existing file (unless `overwrite`) or of one
+    of `inputs`; or the folder is missing or not writable. `remedy` ends the sentences.
     """
     path = Path(target)
+    _check_length(path, remedy)
     if path.is_dir():
         raise InputError(f"{target} is a folder; name a file in it")
     if path.exists():
@@ -132,6 +133,16 @@ def check_target(
         raise InputError(f"{target} cannot be written: {folder} is a file, not a folder; {remedy}")
     if not os.access(folder, os.W_OK | os.X_OK):
         raise InputError(f"{target} cannot be written: the folder {folder} is not writable; {remedy}")
+
+
+def _check_length(path: Path, remedy: str) -> None:
+    try:
+        path.lstat()
+    except ValueError:  # a name that no file can have
+        return
+    except OSError as error:
+        if error.errno == errno.ENAMETOOLONG:
+            raise InputError(f"{path} cannot be written: the name is too long for its disk; {remedy}") from error
 
 
 def make_folder(folder: Path) -> None:

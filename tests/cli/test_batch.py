@@ -347,6 +347,16 @@ def test_a_name_with_a_line_break_is_shown_on_one_line(tmp_path: Path, run_matte
     assert "line\\nbreak\\x1b[31m.png has no trimap" in err
 
 
+def test_a_name_that_is_too_long_for_an_output_fails_alone(tmp_path: Path, run_matte: RunMatte) -> None:
+    photos, trimaps, out = make_folders(tmp_path, [f"{'a' * 246}.png", "b.png"])
+    code, _, err = run_matte("batch", photos, out, "-t", trimaps)
+    assert (code, outputs_in(out)) == (1, {"b_alpha.png"})
+    assert "_alpha.png cannot be written: the name is too long for its disk; name another output" in err
+    names = (folder / f"{'a' * 246}.png" for folder in (photos, trimaps))
+    code, _, err = run_matte("predict", next(names), "-t", next(names))
+    assert (code, "the name is too long for its disk" in err) == (3, True)
+
+
 def test_files_whose_names_are_not_text_are_matted(tmp_path: Path, run_matte: RunMatte) -> None:
     photos, trimaps, out = make_folders(tmp_path, ["a.png"])
     raw = os.fsdecode(b"raw\xff.png")

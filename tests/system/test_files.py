@@ -97,3 +97,9 @@ def test_names_that_lead_to_one_file_are_the_same(tmp_path: Path, monkeypatch: p
     Path("here.png").touch()
     os.link("here.png", "hard.png")
     assert files.same_file("here.png", tmp_path / "hard.png")
+
+
+def test_a_name_that_is_too_long_is_an_error_of_the_file(tmp_path: Path) -> None:
+    for target in (tmp_path / f"{'a' * 260}.png", tmp_path / ("a" * 260) / "b.png"):
+        with pytest.raises(InputError, match=r"cannot be written: the name is too long for its disk; name another"):
+            files.check_target(target, overwrite=False)
