@@ -187,9 +187,6 @@ def _check_outputs(photos: PhotoOptions, choices: OutputChoices, written: WriteC
     composite = "composite" in [*named.names, *(one.kind for one in made.values())]
     if photos.manifest is None or not composite:
         check_fit(choices.backgrounds if composite else (), fit=choices.fit)
-    for one in made.values():
-        if one.pattern is not None:
-            check_pattern(one.pattern, [one.name])
     suffixes = _suffixes(choices, made)
     names = {name: with_suffix(photos.name, suffixes.get(name)) for name in named.names}
     if photos.manifest is None:  # which may name files of other formats

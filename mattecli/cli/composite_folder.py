@@ -123,8 +123,8 @@ def _names(listing: ListOptions, named: Composites) -> dict[str, str]:
     if not renditions:
         check_pattern(listing.name, ["composite"])
         return {"composite": listing.name}
-    for name, made in renditions.items():
-        check_pattern(made.pattern or listing.name, [name] if made.pattern else list(renditions))
+    if any(made.pattern is None for made in renditions.values()):
+        check_pattern(listing.name, list(renditions))
     return {name: with_suffix(made.pattern or listing.name, made.suffix) for name, made in renditions.items()}
 
 

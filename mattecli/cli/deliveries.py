@@ -17,6 +17,7 @@ from mattecli.imaging.options import Quality
 from mattecli.imaging.products import FILE_FORMATS, LOSSY
 
 _KEYS = ("name", "what", "format", "size", "quality", "max-bytes", "output-space", "file")
+_BRACES = ("{dir}", "{stem}", "{name}", "{what}")
 
 
 def deliveries_of(
@@ -143,6 +144,8 @@ def _bytes(value: Any) -> int:
 def _pattern(value: Any) -> str:
     if not isinstance(value, str) or ("{stem}" not in value and "{name}" not in value):
         raise ValueError(f"must hold {{stem}} or {{name}}, such as 'web/{{dir}}/{{stem}}', not {value}")
+    if unknown := [braces for braces in re.findall(r"\{\w*\}", value) if braces not in _BRACES]:
+        raise ValueError(f"has {unknown[0]}, which has no meaning; use {', '.join(_BRACES)}")
     if Path(value).is_absolute() or ".." in Path(value).parts:
         raise ValueError(f"must lie below the output folder, not {value}")
     return value

@@ -102,6 +102,8 @@ def _values(
 
 
 def _unknown(where: str, key: str, own: str, options: Mapping[str, TyperOption], others: Mapping[str, Any]) -> str:
+    if key == DELIVER:
+        return f"{where} deliver is not an option; write [[deliver]], which stands in no table"
     elsewhere = [name for name, command in others.items() if key in _options_of(built(command))]
     if elsewhere:
         return (
@@ -135,6 +137,9 @@ def _checked(where: str, key: str, value: Any, option: TyperOption, ctx: typer.C
 def _rooted(value: Any, option: TyperOption, folder: Path) -> str:
     """The value as text; a relative path starts at the folder."""
     text = str(value)
+    name, equals, file = text.partition("=")
+    if equals and Path(name).name == name and "NAME=FILE" in (option.metavar or "").split("|"):
+        return f"{name}={folder / file}"
     if text == "-" or not text or not _names_file(text, option, folder):
         return text
     return str(folder / text)

@@ -41,7 +41,7 @@ AutoModelOption = Annotated[
     str | None,
     typer.Option(
         "--auto-model",
-        metavar="NAME|FILE",
+        metavar="NAME|FILE|NAME=FILE",
         help="The model for --auto, such as birefnet-general, birefnet-portrait or u2net; or an ONNX file, as FILE or "
         "NAME=FILE with the model that it comes from. Licences differ.",
         show_default="birefnet-general-lite",

@@ -95,6 +95,10 @@ def test_a_colour_is_not_taken_for_a_path_but_a_picture_is(run_matte: RunMatte, 
             "trimap = 'x.png'",
             "trimap is an option of `matte predict`, not of `matte batch`; put it into a table [predict]",
         ),
+        (
+            "[[batch.deliver]]\nsize = 3",
+            "[batch] deliver is not an option; write [[deliver]], which stands in no table",
+        ),
         ("trimpas = 'x'", "trimpas is not an option; did you mean trimaps?"),
         ("[batch]\noutput_space = 'srgb'", "[batch] output_space is not an option; did you mean output-space?"),
         ("no-recursive = true", "no-recursive is not an option; did you mean recursive?"),
@@ -121,6 +125,7 @@ def test_a_colour_is_not_taken_for_a_path_but_a_picture_is(run_matte: RunMatte, 
         ("[[deliver]]\nwhat = 'alpha'\nformat = 'jpg'", "is an alpha, which is never lossy"),
         ("[[deliver]]\nformat = 'webp'\nquality = 'lossless'\nmax-bytes = 9", "quality lossless contradicts max-bytes"),
         ("[[deliver]]\nfile = 'x.png'", "file must hold {stem} or {name}"),
+        ("[[deliver]]\nfile = 'web/{foo}/{stem}'", "[[deliver]] 1: file has {foo}, which has no meaning; use {dir}, "),
         ("[[deliver]]\nfile = '../{stem}.png'", "file must lie below the output folder"),
         (
             "[[deliver]]\nname = 'a'\nfile = '{stem}'\n[[deliver]]\nname = 'b'\nfile = '{stem}.tif'",
@@ -264,3 +269,21 @@ def test_two_deliveries_of_one_photo_never_share_a_file(folders: Folders, run_ma
     assert code == 1
     assert "a_Web.png would be both web and big" in " ".join(err.split())
     assert not list(out.rglob("a_*"))
+
+
+@pytest.mark.parametrize(
+    ("given", "taken"),
+    [
+        ("u2net=models/u2.onnx", "u2net={root}/models/u2.onnx"),
+        ("u2net=/models/u2.onnx", "u2net=/models/u2.onnx"),
+        ("models/u2.onnx", "{root}/models/u2.onnx"),
+    ],
+)
+def test_a_model_of_a_preset_lies_beside_it_also_after_its_name(
+    run_matte: RunMatte, folders: Folders, tmp_path: Path, given: str, taken: str
+) -> None:
+    photos, _, out = folders
+    preset = write_preset(tmp_path, f'auto = true\nauto-model = "{given}"\n')
+    code, _, err = run_matte("batch", photos, out, "--preset", preset)
+    assert code == 4, err
+    assert f"error: {taken.format(root=preset.parent).partition('=')[2] or taken.format(root=preset.parent)} " in err
