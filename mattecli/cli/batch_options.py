@@ -10,7 +10,7 @@ from typing import Annotated, Any, ClassVar, Literal
 import typer
 
 from mattecli.cli.mask_options import ResizeOption
-from mattecli.cli.options import whole_number
+from mattecli.cli.options import file_name, whole_number
 from mattecli.cli.subject import AutoModelOption, AutoOption, KeyOption
 from mattecli.errors import UsageError
 
@@ -63,7 +63,9 @@ class ListOptions:
     ] = NAMES
     retry_failed: Annotated[
         Path | None,
-        typer.Option("--retry-failed", metavar="REPORT", help="Only the photos that failed in this report."),
+        typer.Option(
+            "--retry-failed", parser=file_name, metavar="REPORT", help="Only the photos that failed in this report."
+        ),
     ] = None
     shard: Annotated[
         tuple[int, int] | None,
@@ -123,6 +125,7 @@ class PairOptions:
         Path | None,
         typer.Option(
             "--manifest",
+            parser=file_name,
             metavar="FILE",
             help="CSV (commas, semicolons or tabs) or JSON lines with image, trimap, output and background, instead of "
             "IMAGES and --trimaps. Other columns go into the report.",
@@ -216,6 +219,7 @@ class RunChoices:
         Path | None,
         typer.Option(
             "--report",
+            parser=file_name,
             metavar="FILE",
             help="Write a line of JSON for each photo here; `matte report` makes a page of it.",
         ),

@@ -6,6 +6,7 @@ import dataclasses
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, cast
 
 import typer
@@ -43,6 +44,13 @@ def share(text: Any) -> float:
     if not 0 <= number <= 1:
         raise ValueError(f"must be a number from 0 to 1, not {text}")
     return number
+
+
+def file_name(text: Any) -> Path:
+    """A parser of files that are neither standard input nor standard output."""
+    if str(text) == "-":
+        raise ValueError("must be the name of a file, not -")
+    return Path(text)
 
 
 def parse_tile(text: Any) -> int | Literal["auto", "off"]:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mattecli.cli.options import Json, Overwrite, whole_number
+from mattecli.cli.options import Json, Overwrite, file_name, whole_number
 from mattecli.cli.progress import progress_bar
 from mattecli.cli.terminal import Terminal, printable
 from mattecli.errors import InputError, UsageError
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from mattecli.batch.report import Run
 
 MERGE = "merge"
+PICTURES = 200  # on the page
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,14 +31,15 @@ class ReportOptions:
         Path | None, typer.Option("--html", metavar="FILE", help="Write a page with pictures, such as run.html.")
     ] = None
     pictures: Annotated[
-        int,
+        int | None,
         typer.Option(
             "--pictures",
             parser=whole_number(0),
             metavar="N",
             help="How many photos the page shows with pictures, those that need a look first.",
+            show_default=f"{PICTURES}",
         ),
-    ] = 200
+    ] = None
     worst: Annotated[
         int | None,
         typer.Option(
@@ -49,7 +51,8 @@ class ReportOptions:
         ),
     ] = None
     output: Annotated[
-        Path | None, typer.Option("--output", "-o", metavar="FILE", help="With merge: the report to write.")
+        Path | None,
+        typer.Option("--output", "-o", parser=file_name, metavar="FILE", help="With merge: the report to write."),
     ] = None
 
 
@@ -85,6 +88,8 @@ def report(
     page, output = options.page, options.output
     if options.worst is not None and as_json:
         raise UsageError("--worst prints CSV and --json JSON; leave one of them out")
+    if options.pictures is not None and page is None:
+        raise UsageError("--pictures would do nothing without --html; add it, or leave it out")
     paths = _reports(words, output)
     if page is not None:
         check_page(page, overwrite=overwrite, inputs=paths)
@@ -102,17 +107,20 @@ def report(
         _tell_worst(run, options.worst, terminal)
     if page is not None:
         title = paths[0].name if len(paths) == 1 else str(output)
-        _write_page(page, run, title, options.pictures, terminal, overwrite=overwrite)
+        shown = PICTURES if options.pictures is None else options.pictures
+        _write_page(page, run, title, shown, terminal, overwrite=overwrite)
 
 
 def _tell_worst(run: Run, number: int, terminal: Terminal) -> None:
     """Print the photos that need a look most, as a manifest; those that failed are named by the summary."""
-    from mattecli.batch.report import COLUMNS, worst
+    from mattecli.batch.report import COLUMNS, attention_of, worst
 
     lines = worst(run, number)
     if without := sum(not line["trimap"] for line in lines):
         terminal.warn(f"{without} of them have no trimap of their own; a manifest needs one for each")
-    if not lines:
+    if not lines and any(attention_of(line) >= 0 for line in run.lines):
+        terminal.say("no photo of this report needs a look")
+    elif not lines:
         terminal.warn("no photo of this report has an attention score; run the batch again with --redo")
     text = io.StringIO()
     table = csv.DictWriter(text, COLUMNS, lineterminator="\n")
@@ -125,6 +133,8 @@ def _reports(words: list[str], output: Path | None) -> list[Path]:
     """The files to read. Raises UsageError unless it is one of them, or `merge`, some of them and an output."""
     merging = words[0] == MERGE
     paths = [Path(word) for word in (words[1:] if merging else words)]
+    if "-" in words:
+        raise UsageError("a report is not read from standard input; name a file that --report of `matte batch` wrote")
     if not paths:
         raise UsageError("no report to merge; name the files that --report of `matte batch` wrote")
     if merging and output is None:

@@ -314,6 +314,8 @@ def _target(mask: str, files: TrimapFiles, *, as_json: bool) -> str:
     if output is None and mask == "-":
         raise UsageError("the mask comes from standard input and gives the trimap no name; name a file with -o")
     check_streams((), [str(output)], as_json=as_json)
+    if image == "-" and files.mask_file is not None:
+        raise UsageError("with --mask the photo cannot come from standard input; name its file")
     if "-" in (image, preview):
         raise UsageError("--image and --preview take no -; only MASK and -o can be standard input and output")
     if preview is not None and image is None and is_pipe(mask):

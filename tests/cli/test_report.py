@@ -115,6 +115,40 @@ def test_photos_without_scores_or_trimaps_are_told(run_matte: RunMatte, tmp_path
     assert "1 of them have no trimap" in run_matte("report", write_lines(tmp_path / "m.jsonl", [line]), "--worst", 5)[2]
 
 
+@pytest.mark.parametrize("facts", [{"score": 0.0}, {"score": 0.5, "approved": True}])
+def test_a_report_without_a_photo_to_look_at_asks_for_no_new_run(
+    run_matte: RunMatte, tmp_path: Path, facts: dict[str, Any]
+) -> None:
+    lines = [scored(tmp_path, "a.png", **facts), {"name": "b", "image": "/b", "status": "failed", "reason": "why"}]
+    code, stdout, err = run_matte("report", write_lines(tmp_path / "run.jsonl", lines), "--worst", 5)
+    assert (code, stdout) == (0, "image,trimap,background,score,reasons\n")
+    assert err == "no photo of this report needs a look\n"
+
+
+def test_standard_input_and_output_are_not_taken_for_files(
+    run_matte: RunMatte, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    photos, trimaps, out = make_folders(tmp_path, ("a.png",))
+    report = write_lines(tmp_path / "run.jsonl", [scored(tmp_path, "a.png", 0.0)])
+    for command, told in (
+        (("report", "-"), "a report is not read from standard input"),
+        (("report", "merge", "-", "-o", "all.jsonl"), "a report is not read from standard input"),
+        (("report", "merge", report, "-o", "-"), "--output must be the name of a file, not -"),
+        (("batch", photos, out, "-t", trimaps, "--report", "-"), "--report must be the name of a file, not -"),
+        (("batch", out, "--manifest", "-"), "--manifest must be the name of a file, not -"),
+    ):
+        code, _, err = run_matte(*command)
+        assert (code, told in err) == (2, True), err
+    assert not (tmp_path / "-").exists()
+
+
+def test_pictures_without_a_page_are_refused(run_matte: RunMatte, tmp_path: Path) -> None:
+    report = write_lines(tmp_path / "run.jsonl", [scored(tmp_path, "a.png", 0.0)])
+    code, _, err = run_matte("report", report, "--pictures", 200)
+    assert (code, "--pictures would do nothing without --html" in err) == (2, True)
+
+
 def test_a_contradiction_is_refused_before_a_merged_report_is_written(tmp_path: Path, run_matte: RunMatte) -> None:
     line = {"name": "a", "image": "/in/a", "status": "failed", "reason": "why"}
     (tmp_path / "a.jsonl").write_text(json.dumps(line) + "\n")
