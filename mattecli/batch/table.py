@@ -6,6 +6,7 @@ import codecs
 import csv
 import io
 import json
+import os
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -16,6 +17,7 @@ from mattecli.errors import InputError
 from mattecli.system.folders import some
 
 COLUMNS = ("image", "trimap", "output", "background")
+INPUTS = ("image", "trimap", "background")
 SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs"}
 JSON_SUFFIXES = (".jsonl", ".ndjson", ".json")
 TABLE_SUFFIXES = (".csv", ".tsv", ".tab")
@@ -36,24 +38,50 @@ def read_lines(manifest: Path) -> Iterator[Line]:
 
     The suffix tells CSV from JSON lines; a file of another suffix is JSON lines if it starts with a brace. The header
     of a CSV file tells its separator, or a line `sep=;` before it does. Names of COLUMNS may be in any case. The text
-    is UTF-8, or UTF-16 with its mark.
+    is UTF-8, or UTF-16 with its mark. Only the names of inputs that exist may hold other bytes.
     """
-    text = _text_of(manifest)
+    text, fault = _text_of(manifest)
     suffix = manifest.suffix.lower()
     table = suffix in TABLE_SUFFIXES or (suffix not in JSON_SUFFIXES and not text.lstrip().startswith("{"))
-    return _table_lines(text, manifest) if table else _json_lines(text, manifest)
+    lines = _table_lines(text, manifest) if table else _json_lines(text, manifest)
+    return lines if fault is None else _with_files_alone(lines, manifest, fault)
 
 
-def _text_of(manifest: Path) -> str:
+def _with_files_alone(lines: Iterator[Line], manifest: Path, fault: UnicodeDecodeError) -> Iterator[Line]:
+    """The lines; raises the fault where anything but the name of a file that exists is not UTF-8."""
+    error = InputError(f"{manifest} is not text in UTF-8 ({fault}); save it as CSV or JSON lines")
+    try:
+        for line in lines:
+            for column, value in (line.values | line.extra).items():
+                named = column in INPUTS and os.path.exists(manifest.parent / value)
+                if not named and not (_is_text(column) and _is_text(value)):
+                    raise error from fault
+            yield line
+    except InputError as other:
+        raise error from other
+
+
+def _is_text(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _text_of(manifest: Path) -> tuple[str, UnicodeDecodeError | None]:
+    """The text, with other bytes than those of UTF-8 as Python has them in names of files, and the first of these."""
     try:
         content = manifest.read_bytes()
     except OSError as error:
         raise InputError(f"{manifest} cannot be read ({error.strerror}); check its name") from error
     marked = content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))  # Excel's "Unicode text"
     try:
-        return content.decode("utf-16" if marked else "utf-8-sig")
+        return content.decode("utf-16" if marked else "utf-8-sig"), None
     except UnicodeDecodeError as error:
-        raise InputError(f"{manifest} is not text in UTF-8 ({error}); save it as CSV or JSON lines") from error
+        if marked:
+            raise InputError(f"{manifest} is not text in UTF-16 ({error}); save it as CSV or JSON lines") from error
+        return content.decode("utf-8-sig", "surrogateescape"), error
 
 
 def _table_lines(text: str, manifest: Path) -> Iterator[Line]:

@@ -82,7 +82,8 @@ def main() -> None:
     prepare_process()
     for stream in (sys.stdout, sys.stderr):  # a file or pipe on Windows knows few characters; `−` must not end a run
         if isinstance(stream, io.TextIOWrapper) and stream.errors == "strict":
-            stream.reconfigure(errors="backslashreplace")
+            names = stream is sys.stdout and stream.encoding.lower() == "utf-8" and sys.platform != "win32"
+            stream.reconfigure(errors="surrogateescape" if names else "backslashreplace")  # names of files as they are
     if signal.getsignal(signal.SIGTERM) == signal.SIG_DFL:  # a batch system's or `docker stop`'s word
         signal.signal(signal.SIGTERM, _end)
     terminal = Terminal(debug="--debug" in sys.argv)  # for errors that come before a command has its own

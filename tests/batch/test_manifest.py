@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import sys
 from pathlib import Path
 
 import pytest
@@ -216,6 +218,20 @@ def test_a_file_that_is_not_a_manifest_says_why(tmp_path: Path, name: str, text:
     (tmp_path / name).write_bytes(text)
     with pytest.raises(InputError, match=told):
         read_manifest(tmp_path / name, tmp_path / "out")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="names that are not text exist on Linux alone")
+def test_names_of_files_may_hold_bytes_that_are_not_utf_8(tmp_path: Path) -> None:
+    photo = write_photo(tmp_path / "a.png").rename(tmp_path / os.fsdecode(b"Zo\xeb.png"))
+    write_trimap(tmp_path / "t.png")
+    manifest = tmp_path / "pairs.csv"
+    manifest.write_bytes(b"image,trimap,client\nZo\xeb.png,t.png,Jones\n")
+    (job,) = read_manifest(manifest, tmp_path / "out").jobs
+    assert job.image == str(photo)
+    for line in (b"no\xeb.png,t.png,Jones", b"Zo\xeb.png,t.png,M\xfcller"):
+        manifest.write_bytes(b"image,trimap,client\n" + line)
+        with pytest.raises(InputError, match=r"is not text in UTF-8 \(.*can't decode byte"):
+            read_manifest(manifest, tmp_path / "out")
 
 
 def test_a_missing_manifest_is_named(tmp_path: Path) -> None:

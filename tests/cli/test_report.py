@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import csv
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -141,6 +144,17 @@ def test_standard_input_and_output_are_not_taken_for_files(
         code, _, err = run_matte(*command)
         assert (code, told in err) == (2, True), err
     assert not (tmp_path / "-").exists()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="names that are not text exist on Linux alone")
+def test_the_list_of_the_worst_has_names_of_files_as_they_are(tmp_path: Path) -> None:
+    name = os.fsdecode(b"Zo\xeb.png")
+    report = write_lines(tmp_path / "run.jsonl", [scored(tmp_path, name, 0.5)])
+    command = [sys.executable, "-m", "mattecli", "report", str(report), "--worst", "5"]
+    made = subprocess.run(
+        command, env=os.environ | {"PYTHONIOENCODING": "utf-8:strict"}, stdout=subprocess.PIPE, check=True
+    )
+    assert b"/photos/Zo\xeb.png," in made.stdout
 
 
 def test_pictures_without_a_page_are_refused(run_matte: RunMatte, tmp_path: Path) -> None:
