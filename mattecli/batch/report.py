@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import time
 from collections import Counter
 from collections.abc import Iterable
@@ -13,7 +14,7 @@ from typing import IO, Any
 
 from mattecli.errors import InputError
 from mattecli.evaluation.attention import reasons_in_words
-from mattecli.system.files import remedy_of, whole_file
+from mattecli.system.files import check_target, remedy_of, whole_file
 from mattecli.work.outcome import Done, Failed, Outcome, Skipped
 
 STATUSES = (Done.status, Skipped.status, Failed.status)
@@ -107,15 +108,22 @@ def open_report(path: Path) -> IO[str]:
 
     Raises InputError for a file that cannot be written, and for one that is not a report.
     """
-    if path.exists() and path.stat().st_size:
-        try:
-            read_report(path)
-        except InputError as error:
-            raise InputError(f"{path} exists already and is not a report; name another file with --report") from error
+    check_report(path)
     try:
         return path.open("w", encoding="utf-8")
     except OSError as error:
         raise InputError(f"{path} cannot be written ({error.strerror}); name another file with --report") from error
+
+
+def check_report(path: Path) -> None:
+    """Raise InputError for a file that cannot become a report, or is there and is not one. Makes nothing."""
+    if not os.path.exists(path):
+        check_target(path, overwrite=True, remedy="name another file with --report")
+    elif path.stat().st_size:
+        try:
+            read_report(path)
+        except InputError as error:
+            raise InputError(f"{path} exists already and is not a report; name another file with --report") from error
 
 
 def read_report(path: Path) -> Run:

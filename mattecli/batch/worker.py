@@ -19,13 +19,19 @@ from mattecli.batch.recipe import (
     digest,
     output_recipe,
 )
-from mattecli.compositing.outputs import check_memory, check_output_file, is_picture, read_background
+from mattecli.compositing.outputs import (
+    check_memory,
+    check_output_file,
+    check_output_format,
+    is_picture,
+    read_background,
+)
 from mattecli.errors import InputError
 from mattecli.evaluation.attention import attention
 from mattecli.imaging.options import ReadOptions
 from mattecli.inference.model import Model
 from mattecli.inference.options import RunOptions
-from mattecli.system.files import sweep
+from mattecli.system.files import check_new, sweep
 from mattecli.system.memory import peak_bytes
 from mattecli.weights import find_checkpoint
 from mattecli.work.job import (
@@ -159,6 +165,20 @@ class Worker:
         recipes = {kind: self.recipe(kind, job) for kind in replaces}
         keeps = self.options.keep_alpha and not job.finished
         return Todo(job, replaces, inputs, recipes, self.alphas.key(job) if keeps else None)
+
+    def check(self, todo: Todo) -> None:
+        """Check the files to write as `prepare` does, but make nothing. Raises InputError."""
+        job, options = todo.job, self.options.outputs
+        for name in todo.replaces:
+            output = job.outputs[name]
+            check_output_format(
+                options.kind(name),
+                output,
+                bits=options.alpha_bits(name),
+                background=job.behind(name),
+                files=options.write_options(name),
+            )
+            check_new(Path(output), inputs=job.inputs)
 
     def read(self, todo: Todo) -> ReadJob:
         """Decode the photo and its trimap, or take the alpha that was given or kept. Raises InputError."""

@@ -42,9 +42,18 @@ def composite_folder(
     has several. `known` is where trimaps are that say what is certain. Raises UsageError and InputError.
     """
     from mattecli.batch.worker import Worker
+    from mattecli.compositing.outputs import check_output_format
 
     names = _names(listing, named)
     written.check(list(names.values()))
+    for name, file in names.items():
+        check_output_format(
+            options.outputs.kind(name),
+            file,
+            bits=options.outputs.alpha_bits(name),
+            background=named.backgrounds.get(name, background),
+            files=options.outputs.write_options(name),
+        )
     _check_backgrounds([*named.backgrounds.values()] or [str(background)], fit=options.outputs.fit)
     jobs = _find_jobs(Path(photos), alphas, options, named, background=background, known=known, listing=listing)
     jobs = narrowed(jobs, listing, how, terminal, partners="alphas")

@@ -67,8 +67,10 @@ def _plan(job: Job, worker: Worker) -> dict[str, Any]:
     from mattecli.work.outcome import Skipped, describe
 
     try:
-        if isinstance(worker.todo(job), Skipped):
+        todo = worker.todo(job)
+        if isinstance(todo, Skipped):
             return {**describe(job), "status": "skipped"}
+        worker.check(todo)
         width, height = job_size(job, worker.options.reading)
         line = {**describe(job), "status": "to do", "width": width, "height": height}
         if worker.alphas.has(job):

@@ -80,14 +80,17 @@ def run_folder(jobs: JobList, worker: Worker, how: RunChoices, terminal: Termina
 
     The run stops at an interrupt and when too many photos have failed. `what` names the work in the progress bar.
     """
-    from mattecli.batch.report import Report
-    from mattecli.system.files import make_folder
+    from mattecli.batch.report import Report, check_report
+    from mattecli.system.files import check_folder, make_folder
 
     if how.engine == "local" and (how.ray_address is not None or how.workers is not None):
         raise UsageError("--ray-address and --workers are for a Ray cluster; add --engine ray")
     if how.dry_run:
         from mattecli.cli.dryrun import show_plan
 
+        check_folder(worker.options.out)
+        if how.report is not None:
+            check_report(how.report)
         raise typer.Exit(show_plan(jobs, worker, terminal, as_json=as_json))
     make_folder(worker.options.out)
     limit = None if how.max_failures is None else how.max_failures.of(len(jobs))

@@ -311,9 +311,29 @@ def check_output_file(
 
         check_layers(target, overwrite=overwrite, inputs=inputs)
     else:
-        over = background if kind == "composite" and background else "black"
-        over = "transparent" if kind == "cutout" else over
+        over = _under(kind, background)
         check_composite_output(target, over, overwrite=overwrite, inputs=inputs, files=files)
+
+
+def check_output_format(
+    kind: Kind, target: str, *, bits: Depth, background: str | None, files: WriteOptions | None = None
+) -> None:
+    """Raise InputError for a file whose format cannot hold this output; the file need not be there to write."""
+    from mattecli.imaging.write import check_format
+
+    if kind == "alpha":
+        check_format(target, bits=bits)
+    elif kind == "layers":
+        from mattecli.imaging.writing.layers import check_layered
+
+        check_layered(target)
+    else:
+        check_format(target, alpha=_under(kind, background).lower() == "transparent", options=files)
+
+
+def _under(kind: Kind, background: str | None) -> str:
+    """What lies under the foreground of an output other than the alpha."""
+    return "transparent" if kind == "cutout" else background if kind == "composite" and background else "black"
 
 
 def check_composite_output(

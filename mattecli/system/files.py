@@ -136,13 +136,37 @@ def check_target(
 
 
 def _check_length(path: Path, remedy: str) -> None:
-    try:
-        path.lstat()
-    except ValueError:  # a name that no file can have
+    """Raise `InputError` for a name that is too long for its disk; folders of it may be missing."""
+    there = next((folder for folder in path.parents if os.path.isdir(folder)), None)  # noqa: PTH112 - Path's raises
+    if there is None:
         return
-    except OSError as error:
-        if error.errno == errno.ENAMETOOLONG:
-            raise InputError(f"{path} cannot be written: the name is too long for its disk; {remedy}") from error
+    for part in path.relative_to(there).parts:
+        try:
+            (there / part).lstat()
+        except ValueError:  # a name that no file can have
+            return
+        except OSError as error:
+            if error.errno == errno.ENAMETOOLONG:
+                raise InputError(f"{path} cannot be written: the name is too long for its disk; {remedy}") from error
+
+
+def check_new(target: Path, *, inputs: Iterable[str | Path] = ()) -> None:
+    """As `check_target` with `overwrite`, for a file whose folder may be still to be made. Makes nothing."""
+    remedy = "name another output"
+    if os.path.isdir(target.parent):  # noqa: PTH112 - Path's raises
+        check_target(target, overwrite=True, inputs=inputs, remedy=remedy)
+        return
+    _check_length(target, remedy)
+    check_folder(target.parent)
+
+
+def check_folder(folder: Path) -> None:
+    """Raise `InputError` for a folder that is missing and that `make_folder` could not make. Makes nothing."""
+    there = next((above for above in (folder, *folder.parents) if os.path.lexists(above)), folder)
+    if not there.is_dir():
+        raise InputError(f"the folder {folder} cannot be created ({there} is not a folder); name another folder")
+    if not os.access(there, os.W_OK | os.X_OK):
+        raise InputError(f"the folder {folder} cannot be created ({there} is not writable); name another folder")
 
 
 def make_folder(folder: Path) -> None:

@@ -292,6 +292,24 @@ def test_a_dry_run_names_what_would_fail_and_what_is_done(folders: Folders, run_
     assert stdout.splitlines()[-1] == "0 to do, 2 done already, 1 would fail"
 
 
+def test_a_dry_run_fails_what_the_run_would_fail_for_its_outputs(
+    tmp_path: Path, run_matte: RunMatte, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_folders(tmp_path, ["a.png", "b.png", "c.png", f"{'d' * 246}.png"])
+    monkeypatch.chdir(tmp_path)
+    lines = ["a.png,cat.jpg", "b.png,dog", "c.png,sub/c.png", f"{'d' * 246}.png,"]
+    lines = [f"photos/{name},trimaps/{name},{output}" for name, output in (line.split(",") for line in lines)]
+    Path("pairs.csv").write_text("\n".join(["image,trimap,output", *lines]))
+    command = ("batch", "out", "--manifest", "pairs.csv")
+    code, stdout, _ = run_matte(*command, "--dry-run")
+    assert (code, Path("out").exists()) == (1, False)
+    assert "out/cat.jpg would not keep the values of a matte" in stdout
+    assert "out/dog has no suffix" in stdout
+    assert "the name is too long for its disk" in stdout
+    assert stdout.splitlines()[-1].startswith("1 to do, 0 done already, 3 would fail")
+    assert "1 done, 0 skipped, 3 failed" in run_matte(*command)[2]
+
+
 def test_a_folder_of_horrors_names_each_and_mattes_the_rest(tmp_path: Path, run_matte: RunMatte) -> None:
     good = [
         "plain.png",
@@ -403,6 +421,7 @@ def test_options_that_contradict_each_other_are_usage_errors(
         (["photos", "out", "-t", "trimaps", "--name", "{stem}.gif"], 3, "unknown suffix .gif"),
         (["photos", "out", "-t", "trimaps", "--name", "{stem}.jpg", "--what", "cutout"], 3, "cannot hold transparency"),
         (["photos", "out", "-t", "nowhere"], 3, "nowhere is not a folder"),
+        (["photos", "photos/a.png/out", "-t", "trimaps", "--no-recursive"], 3, "photos/a.png/out cannot be created"),
         (["photos", "photos/out", "-t", "trimaps"], 3, "name a folder outside"),
         (["photos", "out", "-t", "trimaps", "--report", "nowhere/run.jsonl"], 3, "cannot be written"),
         (["photos", "out", "-t", "trimaps", "--report", "photos/a.png"], 3, "exists already and is not a report"),
@@ -419,9 +438,10 @@ def test_a_fault_that_every_photo_would_meet_ends_the_run(
     folders: Folders, run_matte: RunMatte, monkeypatch: pytest.MonkeyPatch, arguments: list[str], code: int, told: str
 ) -> None:
     monkeypatch.chdir(folders[0].parent)
-    actual, _, err = run_matte("batch", *arguments)
-    assert (actual, told in err) == (code, True), err
-    assert not folders[2].exists() or not outputs_in(folders[2])
+    for only_shown in (["--dry-run"], []):
+        actual, _, err = run_matte("batch", *arguments, *only_shown)
+        assert (actual, told in err) == (code, True), err
+        assert not folders[2].exists() or not outputs_in(folders[2])
 
 
 def test_ray_that_is_not_installed_is_named_with_its_remedy(

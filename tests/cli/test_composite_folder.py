@@ -168,6 +168,8 @@ def test_deliveries_are_made_of_a_folder_and_of_one_photo_alike(
         (["-b", "-", "--out-dir", "out"], "cannot take its background from standard input"),
         (["-b", "white", "--out-dir", "out", "--fit", "tile"], "--fit tile is for a background picture"),
         (["-b", "white", "--out-dir", "out", "--name", "x.png"], "gives every photo the same output"),
+        (["-b", "white", "--out-dir", "out", "--name", "{stem}.xyz"], "{stem}.xyz has the unknown suffix .xyz"),
+        (["-b", "transparent", "--out-dir", "out", "--name", "{stem}.jpg"], "{stem}.jpg cannot hold transparency"),
         (["-b", "white", "--out-dir", "out", "--quality", "9"], "--quality is for JPEG"),
         (["-b", "white", "--out-dir", "photos/out"], "would take its outputs for inputs"),
     ],
