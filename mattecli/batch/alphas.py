@@ -96,6 +96,12 @@ class Alphas:
         """Whether the job's alpha was kept or approved, and will be taken."""
         return self.approval(job) is not None or (not self._options.redo and self.kept_key(job) is not None)
 
+    def lacks(self, job: Job) -> bool:
+        """Whether alphas are to be kept and that of a job, which is done, is not there."""
+        with suppress(InputError):  # a file is gone that was there a moment ago
+            return self._options.keep_alpha and not job.finished and not self.has(job)
+        return False
+
     def load(self, job: Job, *, size: tuple[int, int]) -> Matte | None:
         """The photo with its alpha that was approved or kept; None where there is none, or a damaged one was kept."""
         started = time.perf_counter()

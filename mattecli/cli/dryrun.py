@@ -6,6 +6,7 @@ import json
 import time
 from typing import TYPE_CHECKING, Any
 
+from mattecli.cli.folder_run import warn_of_unkept
 from mattecli.cli.terminal import Terminal, printable
 from mattecli.errors import DeviceError, MatteError
 
@@ -35,6 +36,7 @@ def show_plan(jobs: JobList, worker: Worker, terminal: Terminal, *, as_json: boo
         summary["kept"] = kept
     if worker.options.keep_alpha:
         summary["kept_bytes"] = sum(line.get("kept_bytes", 0) for line in todo)
+    warn_of_unkept(terminal, sum(line.get("kept") is False for line in lines))
     if todo:
         summary |= _costs(todo, worker)
     if as_json:
@@ -69,7 +71,8 @@ def _plan(job: Job, worker: Worker) -> dict[str, Any]:
     try:
         todo = worker.todo(job)
         if isinstance(todo, Skipped):
-            return {**describe(job), "status": "skipped"}
+            unkept = {"kept": False} if worker.alphas.lacks(job) else {}
+            return {**describe(job), "status": "skipped", **unkept}
         worker.check(todo)
         width, height = job_size(job, worker.options.reading)
         line = {**describe(job), "status": "to do", "width": width, "height": height}

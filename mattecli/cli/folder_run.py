@@ -82,6 +82,7 @@ def run_folder(jobs: JobList, worker: Worker, how: RunChoices, terminal: Termina
     """
     from mattecli.batch.report import Report, check_report
     from mattecli.system.files import check_folder, make_folder
+    from mattecli.work.outcome import Skipped
 
     if how.engine == "local" and (how.ray_address is not None or how.workers is not None):
         raise UsageError("--ray-address and --workers are for a Ray cluster; add --engine ray")
@@ -95,12 +96,15 @@ def run_folder(jobs: JobList, worker: Worker, how: RunChoices, terminal: Termina
     make_folder(worker.options.out)
     limit = None if how.max_failures is None else how.max_failures.of(len(jobs))
     report = Report(how.report, total=len(jobs), limit=limit)
+    unkept: list[str] = []
     with interruptible(terminal, "finishing the photos in work; press Ctrl-C again to drop them") as interrupted:
         try:
             with progress_bar(terminal, what, total=len(jobs)) as bar:
 
                 def on_done(outcome: Outcome) -> None:
                     report.add(outcome)
+                    if isinstance(outcome, Skipped) and worker.alphas.lacks(outcome.job):
+                        unkept.append(outcome.name)
                     _show(outcome, terminal, as_json=as_json)
                     failed = report.counts["failed"]
                     bar.advance(note=f"{failed} failed" if failed else "")
@@ -121,7 +125,16 @@ def run_folder(jobs: JobList, worker: Worker, how: RunChoices, terminal: Termina
             report.interrupted = interrupted.is_set()
             worker.journal.close()
             report.close()
+    warn_of_unkept(terminal, len(unkept))
     _finish(report, terminal, as_json=as_json)
+
+
+def warn_of_unkept(terminal: Terminal, number: int) -> None:
+    """Say how many photos were done already, so that --keep-alpha kept nothing of them."""
+    if number:
+        terminal.warn(
+            f"{number} finished photos have no kept alpha; --redo makes them, and throws away those that were approved"
+        )
 
 
 def _engine(how: RunChoices) -> Callable[..., None]:

@@ -161,12 +161,16 @@ def check_new(target: Path, *, inputs: Iterable[str | Path] = ()) -> None:
 
 
 def check_folder(folder: Path) -> None:
-    """Raise `InputError` for a folder that is missing and that `make_folder` could not make. Makes nothing."""
+    """Raise `InputError` where `make_folder` would. Makes nothing."""
     there = next((above for above in (folder, *folder.parents) if os.path.lexists(above)), folder)
+    fact = None
     if not there.is_dir():
-        raise InputError(f"the folder {folder} cannot be created ({there} is not a folder); name another folder")
-    if not os.access(there, os.W_OK | os.X_OK):
-        raise InputError(f"the folder {folder} cannot be created ({there} is not writable); name another folder")
+        fact = f"{there} is not a folder"
+    elif not os.access(there, os.W_OK | os.X_OK):
+        fact = f"{there} is not writable"
+    if fact is not None:
+        fact = fact if there == folder else f"the folder {folder} cannot be created ({fact})"
+        raise InputError(f"{fact}; name another folder")
 
 
 def make_folder(folder: Path) -> None:

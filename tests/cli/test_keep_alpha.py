@@ -53,6 +53,19 @@ def test_alphas_are_not_kept_unless_asked_for(folders: Folders, run_matte: RunMa
     assert kept_in(out) == {}
 
 
+def test_finished_photos_without_a_kept_alpha_are_told(folders: Folders, run_matte: RunMatte) -> None:
+    photos, trimaps, out = folders
+    command = ("batch", photos, out, "-t", trimaps, "--precision", "fp32")  # else bf16 is made anew in fp32
+    run_matte(*command)
+    write_photo(photos / "a.png", number=9)
+    told = "finished photos have no kept alpha; --redo makes them, and throws away those that were approved"
+    assert f"1 {told}" in run_matte(*command, "--keep-alpha", "--dry-run")[2]
+    assert f"1 {told}" in run_matte(*command, "--keep-alpha")[2]
+    assert told not in run_matte(*command)[2]
+    assert told not in run_matte(*command, "--keep-alpha", "--redo")[2]
+    assert told not in run_matte(*command, "--keep-alpha")[2]
+
+
 @pytest.mark.parametrize("change", ["photo", "trimap", "snap", "precision", "redo", "damaged", "missing", "space"])
 def test_an_alpha_that_would_be_another_is_found_again(folders: Folders, run_matte: RunMatte, change: str) -> None:
     photos, trimaps, out = folders
