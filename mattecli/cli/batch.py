@@ -15,7 +15,8 @@ from mattecli.cli.finishing_options import EdgeChoices, PlacementChoices, finish
 from mattecli.cli.folder_run import narrowed, run_folder
 from mattecli.cli.mask_options import MaskOptions
 from mattecli.cli.options import Json, ModelOptions, Overwrite, ReadChoices
-from mattecli.cli.output_options import OutputChoices, WriteChoices
+from mattecli.cli.output_options import OutputChoices, WriteChoices, check_pictures
+from mattecli.cli.presets import Preset, typed
 from mattecli.cli.targets import Composites, check_fit, check_places
 from mattecli.cli.terminal import Terminal
 from mattecli.compositing.outputs import read_background
@@ -78,11 +79,14 @@ def batch(
     choices.check_formats()
     choices.check_bits(named.names)
     check_colours(colours, kinds, linear=choices.linear, clear=True)
+    check_pictures(choices, written, kinds)
     out = _output_folder(images, out, photos)
     base = photos.base()
     if base not in ("--masks", "--auto") and (given := masks.given()):
         raise UsageError(f"{' and '.join(given)} would do nothing without --masks or --auto; add it, or leave them out")
     _check_outputs(photos, choices, written, named)
+    if alphas.prune_alpha is not None:
+        _check_prune(photos, how, choices.preset, which=alphas.prune_alpha, as_json=as_json)
     finish = finishing(edges, placement)
     finish.check_kinds(kinds)
 
@@ -110,7 +114,7 @@ def batch(
     )
     worker = Worker(options)
     if alphas.prune_alpha is not None:
-        _prune(jobs, worker, photos, alphas.prune_alpha, terminal, dry_run=how.dry_run)
+        _prune(jobs, worker, alphas.prune_alpha, terminal)
         return
     run_folder(jobs, worker, how, terminal, what="matting", as_json=as_json)
 
@@ -126,16 +130,28 @@ def _run_options(model: ModelOptions, outputs: OutputOptions, jobs: JobList, *, 
     return settle_precision(model.run_options(), eight_bits=eight_bits)
 
 
-def _prune(
-    jobs: JobList, worker: Worker, photos: PhotoOptions, which: str, terminal: Terminal, *, dry_run: bool
-) -> None:
-    """Remove kept alphas and say how much that freed. Raises UsageError where only a part of the photos is listed."""
-    from mattecli.system.memory import show_bytes
-
+def _check_prune(photos: PhotoOptions, how: RunChoices, preset: Preset | None, *, which: str, as_json: bool) -> None:
+    """Raise UsageError for what does not go with --prune-alpha, which mattes nothing."""
     if which == "unused" and (photos.shard is not None or photos.retry_failed is not None):
         raise UsageError("--prune-alpha unused needs the list of all photos; leave --shard and --retry-failed out")
-    if dry_run:
+    if how.dry_run:
         raise UsageError("--prune-alpha and --dry-run contradict each other; leave one of them out")
+    wishes = {
+        "--report": how.report is not None,
+        "--json": as_json,
+        "--max-failures": how.max_failures is not None,
+        "--workers": how.workers is not None,
+    }
+    if given := typed(wishes, preset):
+        raise UsageError(
+            f"{' and '.join(given)} would do nothing with --prune-alpha, which mattes nothing; leave it out"
+        )
+
+
+def _prune(jobs: JobList, worker: Worker, which: str, terminal: Terminal) -> None:
+    """Remove kept alphas and say how much that freed."""
+    from mattecli.system.memory import show_bytes
+
     used = set() if which == "all" else worker.alphas.keys(jobs.jobs)
     removed, freed = worker.alphas.kept.prune(used)
     left, size = worker.alphas.kept.stored()

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, get_args
 import typer
 
 from mattecli.cli.colour_options import ColourChoices
-from mattecli.cli.presets import PresetOption
+from mattecli.cli.presets import PresetOption, typed
 from mattecli.cli.targets import BACKGROUND, Composites, different, over_each
 from mattecli.errors import UsageError
 from mattecli.imaging.choices import Bits, Fit
@@ -193,6 +193,18 @@ class WriteChoices:
             raise UsageError("--quality lossless is not possible in JPEG; take webp, jxl or png instead")
         if self.straight and ".exr" not in found:
             raise UsageError("--straight is for EXR, and none is written; other formats are straight anyway")
+
+
+def check_pictures(choices: OutputChoices, written: WriteChoices, kinds: Sequence[str]) -> None:
+    """Raise UsageError for options of other outputs than alphas where there is none."""
+    wishes = {"--output-space": choices.output_space != "keep", "--strip-metadata": written.strip_metadata}
+    given = typed(wishes, choices.preset)
+    if given and not set(kinds) - {"alpha"}:
+        check_output_space(choices.output_space)  # a mistyped name first
+        raise UsageError(
+            f"{' and '.join(given)} would do nothing, because only an alpha is written, which has no colours and no "
+            "metadata; add another output, or leave it out"
+        )
 
 
 def check_output_space(output_space: str) -> None:

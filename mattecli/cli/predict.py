@@ -16,7 +16,7 @@ from mattecli.cli.colour_options import ColourChoices, check_colours, has_clear
 from mattecli.cli.finishing_options import EdgeChoices, PlacementChoices, finishing
 from mattecli.cli.mask_options import MaskOptions, ResizeOption
 from mattecli.cli.options import Json, ModelOptions, Overwrite, ReadChoices
-from mattecli.cli.output_options import OutputChoices, WriteChoices
+from mattecli.cli.output_options import OutputChoices, WriteChoices, check_pictures
 from mattecli.cli.progress import passes_bar
 from mattecli.cli.subject import SubjectOptions
 from mattecli.cli.targets import (
@@ -151,6 +151,7 @@ def predict(
     made = named.renditions
     kinds = named.kinds
     check_colours(colours, kinds, linear=choices.linear, clear=has_clear(kinds, choices.backgrounds))
+    check_pictures(choices, written, kinds)
     written.check(list(job.outputs.values()))
     finish = finishing(edges, placement)
     finish.check_kinds(kinds)

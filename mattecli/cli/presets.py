@@ -25,10 +25,14 @@ _SUFFIX = re.compile(r"[^()#]*\.[A-Za-z]\w{0,11}")
 
 @dataclass(frozen=True)
 class Preset:
-    """A preset that was read: its file and its `[[deliver]]` tables. Its options have become the command's defaults."""
+    """A preset that was read: its file and its `[[deliver]]` tables. Its options have become the command's defaults.
+
+    `options` are these, as they are typed.
+    """
 
     path: Path
     deliver: tuple[dict[str, Any], ...] = ()
+    options: frozenset[str] = frozenset()
 
 
 def _load(ctx: typer.Context, value: Any) -> Preset | None:
@@ -43,7 +47,13 @@ def _load(ctx: typer.Context, value: Any) -> Preset | None:
     deliver = tables.get(DELIVER, [])
     if not isinstance(deliver, list) or not all(isinstance(table, dict) for table in deliver):
         raise UsageError(f"{path}: deliver must be tables [[deliver]], with two brackets")
-    return Preset(path, tuple(deliver))
+    return Preset(path, tuple(deliver), frozenset(f"--{name.replace('_', '-')}" for name in values))
+
+
+def typed(given: Mapping[str, bool], preset: Preset | None) -> list[str]:
+    """Those of the given options that the preset does not have: a preset is made for several commands and runs."""
+    elsewhere = frozenset() if preset is None else preset.options
+    return [name for name, value in given.items() if value and name not in elsewhere]
 
 
 PresetOption = Annotated[

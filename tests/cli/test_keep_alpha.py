@@ -144,7 +144,7 @@ def test_a_dry_run_tells_the_bytes_and_which_alphas_are_kept(folders: Folders, r
     assert "2 kept alphas are taken" in shown
 
 
-def test_pruning_leaves_the_alphas_of_this_command(folders: Folders, run_matte: RunMatte) -> None:
+def test_pruning_leaves_the_alphas_of_this_command(folders: Folders, run_matte: RunMatte, tmp_path: Path) -> None:
     photos, trimaps, out = folders
     command = ("batch", photos, out, "-t", trimaps)
     run_matte(*command, "--keep-alpha")
@@ -158,7 +158,17 @@ def test_pruning_leaves_the_alphas_of_this_command(folders: Folders, run_matte: 
     assert code == 2
     assert "--prune-alpha unused needs the list of all photos" in err
     assert run_matte(*command, "--prune-alpha", "all", "--dry-run")[0] == 2
-    run_matte(*command, "--prune-alpha", "all")
+    for options in (
+        ["--report", "r.jsonl"],
+        ["--json"],
+        ["--max-failures", "3"],
+        ["--engine", "ray", "--workers", "2"],
+    ):
+        code, _, err = run_matte(*command, "--prune-alpha", "all", *options)
+        assert (code, f"{options[-2:][0]} would do nothing with --prune-alpha" in err) == (2, True), err
+    preset = tmp_path / "catalogue.toml"
+    preset.write_text('[batch]\nreport = "run.jsonl"\n')  # with the same command means its preset, too
+    assert run_matte(*command, "--prune-alpha", "all", "--preset", preset)[0] == 0
     assert kept_in(out) == {}
 
 

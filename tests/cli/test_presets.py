@@ -287,3 +287,18 @@ def test_a_model_of_a_preset_lies_beside_it_also_after_its_name(
     code, _, err = run_matte("batch", photos, out, "--preset", preset)
     assert code == 4, err
     assert f"error: {taken.format(root=preset.parent).partition('=')[2] or taken.format(root=preset.parent)} " in err
+
+
+@pytest.mark.parametrize("option", ["output-space = 'srgb'", "strip-metadata = true"])
+def test_options_of_pictures_are_refused_for_an_alpha_alone_unless_a_preset_has_them(
+    run_matte: RunMatte, folders: Folders, tmp_path: Path, option: str
+) -> None:
+    photos, trimaps, out = folders
+    name, _, value = option.partition(" = ")
+    for command in (("predict", photos / "a.png", "-o", tmp_path / "alpha.png"), ("batch", photos, out)):
+        given = ["-t", trimaps / "a.png" if command[0] == "predict" else trimaps]
+        code, _, err = run_matte(*command, *given, f"--{name}", *([] if value == "true" else ["srgb"]))
+        assert (code, f"--{name} would do nothing, because only an alpha is written" in err) == (2, True), err
+        preset = write_preset(tmp_path, option)  # which another command needs
+        code, _, err = run_matte(*command, *given, "--preset", preset)
+        assert code == 0, err
