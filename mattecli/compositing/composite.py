@@ -20,7 +20,7 @@ from mattecli.compositing.mixing import mix, mixing
 from mattecli.compositing.plates import is_plain
 from mattecli.errors import InputError, UsageError
 from mattecli.imaging.choices import Colour, Fit
-from mattecli.imaging.colour import convert, same_space
+from mattecli.imaging.colour import convert, is_linear, same_space
 from mattecli.imaging.given import Given, given_photo, given_picture
 from mattecli.imaging.image import Image
 from mattecli.imaging.pixels import as_float, full_scale
@@ -34,8 +34,9 @@ def composite(foreground: Given, alpha: Given, background: Given | Colour, *, li
     floats in [0, 1], of sRGB). Pictures are uint8, uint16 or floats in [0, 1], and may differ in depth; docs/api.md
     says what else is accepted. The result is in the colour space of the foreground: a background whose file or `Image`
     states another is converted to it (arrays are sRGB). The sum is computed on the values as they are, as design
-    software does, or with `linear` in linear light, by the curve of that space. Scene-linear pictures may leave [0, 1],
-    and so does the result then. Raises `InputError` for other shapes, types and ranges.
+    software does, or with `linear` in linear light, by the curve of that space. Scene-linear foregrounds may leave
+    [0, 1], and over one of these a brighter background keeps its light, so the result leaves it then, too. Raises
+    `InputError` for other shapes, types and ranges.
     """
     front = given_photo(foreground, "the foreground")
     matte = checked_alpha(alpha, front.pixels)
@@ -48,27 +49,46 @@ def composite(foreground: Given, alpha: Given, background: Given | Colour, *, li
                 f"the background is {size_of(behind.pixels)} but the foreground is {size_of(front.pixels)}; "
                 "fit it with fit_background first"
             )
-    return composited(front, matte, behind, linear=linear)
+    return composited(front, matte, behind, linear=linear, bounded=ends_at_white(front))
 
 
-def composited(front: Image, alpha: Floats, behind: Image | Floats, *, linear: bool) -> Floats:
-    """The same for checked arguments; `behind` is a picture of the same size, or a colour in the space of `front`."""
+def composited(front: Image, alpha: Floats, behind: Image | Floats, *, linear: bool, bounded: bool) -> Floats:
+    """The same for checked arguments; `behind` is a picture of the same size, or a colour in the space of `front`.
+
+    `bounded` says that the result ends at white: see `within_white`.
+    """
     light = mixing(front.space) if linear else None
     result = np.empty(front.pixels.shape, np.float32)
-    bounded = is_plain(front.pixels)
+    plain = is_plain(front.pixels)
     for rows in strips(len(result)):
         over = as_float(front.pixels[rows])
         under = (
             strip_in(behind, rows, front.space) if isinstance(behind, Image) else np.broadcast_to(behind, over.shape)
         )
+        if bounded:
+            under = within_white(under)
         result[rows] = mix(over, under, alpha[rows, :, None], light)
-        if bounded and is_plain(under):
+        if bounded or (plain and is_plain(under)):
             np.clip(result[rows], 0, 1, out=result[rows])
     return result
 
 
+def ends_at_white(picture: Image) -> bool:
+    """Whether a picture's values end at white, as integers do. Floats of light go on, and so do others above 1."""
+    return picture.pixels.dtype.kind != "f" or (is_plain(picture.pixels) and not is_linear(picture.space))
+
+
+def within_white(values: Floats) -> Floats:
+    """Values of a background from 0 to 1, for a picture that ends at white; what is not a number becomes 0.
+
+    They are clipped before they are mixed: light of 10 would make soft edges over it white, and a negative value would
+    make them dark.
+    """
+    return np.asarray(np.fmin(np.fmax(values, 0), 1), np.float32)
+
+
 def strip_in(picture: Image, rows: slice, space: Space) -> Floats:
-    """Some rows of a picture as floats, in another space; light above white becomes white where that ends at white."""
+    """Some rows of a picture as floats, in another space; colours that this does not hold leave 0 to 1."""
     strip = picture.pixels[rows]
     if same_space(picture.space, space):
         return as_float(strip)

@@ -76,6 +76,7 @@ def make_output(
 
     opaque = kind == "composite" and background is not None
     behind: Any = None if background is None else _behind(background, photo, alpha.shape[::-1], fit, around)
+    bounded = compositing.ends_at_white(photo)
     result = np.empty((*alpha.shape, 3 if opaque else 4), photo.pixels.dtype)
     for top in range(0, len(alpha), _ROWS):
         rows = slice(top, top + _ROWS)
@@ -83,8 +84,8 @@ def make_output(
         if opaque:
             under = replace(behind, pixels=behind.pixels[rows]) if isinstance(behind, Image) else behind
             if light is not None:
-                under = shaded(under, light[rows], front)
-            strip = compositing.composited(front, alpha[rows], under, linear=linear)
+                under = shaded(under, light[rows], front, bounded=bounded)
+            strip = compositing.composited(front, alpha[rows], under, linear=linear, bounded=bounded)
         else:
             strip = compositing.cutout(front, alpha[rows], foreground=front)
             if light is not None:

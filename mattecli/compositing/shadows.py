@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mattecli.compositing.arrays import Floats, strips
-from mattecli.compositing.composite import strip_in
+from mattecli.compositing.composite import strip_in, within_white
 from mattecli.compositing.mixing import mixing
 from mattecli.compositing.subject import find_subject
 from mattecli.errors import InputError
@@ -97,15 +97,17 @@ def weakened(light: Floats, strength: float) -> Floats:
     return light if strength == 100 else 1 - np.float32(strength / 100) * (1 - light)
 
 
-def shaded(under: Image | Floats, light: Floats, front: Image) -> Image:
+def shaded(under: Image | Floats, light: Floats, front: Image, *, bounded: bool) -> Image:
     """A background, or its colour in the space of `front`, under a shadow (h, w): T·B in light, (h, w, 3).
 
-    Where T is 1 the background's own values come out.
+    Where T is 1 the background's own values come out. `bounded`: see `composited`.
     """
     if isinstance(under, Image):
         values = strip_in(under, slice(None), front.space)
     else:
         values = np.broadcast_to(np.asarray(under, np.float32), (*light.shape, 3))
+    if bounded:
+        values = within_white(values)
     curve, inside = mixing(front.space), light != 1
     share, bright = light[inside][:, None], values[inside][None]
     pixels = np.array(values, np.float32)

@@ -263,6 +263,34 @@ def test_a_picture_without_a_profile_is_opened_as_srgb(tmp_path: Path) -> None:
     np.testing.assert_allclose(mixed[0, 0], np.array([200, 100, 50]) / 510, atol=1e-6)
 
 
+@pytest.mark.parametrize("linear_light", [False, True])
+def test_soft_edges_over_a_background_brighter_than_white_are_those_over_white(linear_light: bool) -> None:
+    black, half = Image(np.zeros((6, 7, 3), np.uint8)), np.full((6, 7), 0.5, np.float32)
+    white = make_output("composite", black, half, background=(1.0, 1.0, 1.0), linear=linear_light).pixels
+    bright = make_output("composite", black, half, background=plate(10), linear=linear_light).pixels
+    np.testing.assert_array_equal(bright, white)
+    assert np.abs(composite(black, half, plate(10), linear=linear_light) * 255 - white).max() <= 0.51
+
+
+def test_soft_edges_over_a_colour_outside_of_the_photos_space_are_not_darker_than_over_its_edge() -> None:
+    grey, half = Image(np.full((6, 7, 3), 200, np.uint8)), np.full((6, 7), 0.5, np.float32)
+    green = Image(np.full((6, 7, 3), (0, 255, 0), np.uint8), space_named("adobergb").icc)
+    over = make_output("composite", grey, half, background=green, foreground=grey.pixels).pixels
+    assert np.abs(over[..., :2].astype(int) - (100, 228)).max() <= 1
+
+
+def test_light_above_white_stays_behind_a_photo_of_light_though_the_photo_has_none() -> None:
+    half = np.full((6, 7), 0.5, np.float32)
+    np.testing.assert_array_equal(make_output("composite", plate(0), half, background=plate(10)).pixels, 5)
+    np.testing.assert_array_equal(composite(plate(0), half, plate(10)), 5)
+
+
+def test_a_background_value_that_is_not_a_number_is_black_in_a_picture_of_integers() -> None:
+    photo, clear = Image(np.full((6, 7, 3), 200, np.uint8)), np.zeros((6, 7), np.float32)
+    over = make_output("composite", photo, clear, background=plate(np.nan), foreground=photo.pixels)
+    np.testing.assert_array_equal(over.pixels, 0)
+
+
 def test_a_composite_equals_openimageios_over() -> None:
     """Premultiplied, as OpenEXR holds it: A + (1 − α)·B."""
     rng = np.random.default_rng(0)

@@ -84,10 +84,18 @@ def test_a_shadow_darkens_the_background_in_light_and_leaves_its_values_alone_el
     under = Image(np.random.default_rng(0).integers(0, 256, (4, 5, 3), dtype=np.uint8))
     light = np.ones((4, 5), np.float32)
     light[:2] = 0.5
-    result = shaded(under, light, front).pixels
+    result = shaded(under, light, front, bounded=True).pixels
     values = under.pixels / np.float32(255)
     assert np.array_equal(result[2:], values[2:])
     assert np.abs(decode_srgb(result[:2]) - 0.5 * decode_srgb(values[:2])).max() < 1e-5
+
+
+def test_a_shadow_darkens_a_background_brighter_than_white_as_it_darkens_white() -> None:
+    photo, alpha, _ = product()
+    finished = finish(photo, alpha, Finishing(shadow="keep"))
+    bright = Image(np.full(photo.pixels.shape, 10, np.float32), linear().icc)
+    over = [make_output("composite", photo, alpha, background=it, finished=finished) for it in ((1, 1, 1), bright)]
+    np.testing.assert_array_equal(over[0].pixels, over[1].pixels)
 
 
 def test_black_under_a_cutout_looks_over_white_as_the_composite_does() -> None:
