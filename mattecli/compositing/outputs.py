@@ -251,7 +251,7 @@ def write_output(
     `ready` is called with the finished file before it takes its name. Raises InputError and DeviceError.
     """
     from mattecli.compositing.delivery import deliver
-    from mattecli.compositing.rendition import shrunk_into, within_bytes
+    from mattecli.compositing.rendition import shrunk, shrunk_into, within_bytes
     from mattecli.imaging.image import in_space
     from mattecli.imaging.write import check_format, write_alpha, write_image
     from mattecli.imaging.writing.layers import LAYERS, write_layers
@@ -281,8 +281,7 @@ def write_output(
         foreground=estimated,
         finished=finished,
     )
-    made = in_space(made, delivery.final, depth=delivery.depth)
-    made = replace(made, pixels=shrunk_into(made.pixels, size))
+    made = shrunk(in_space(made, delivery.final, depth=delivery.depth), size)
     if max_bytes is not None:
         files = within_bytes(made, str(target), options=files or WriteOptions(), most=max_bytes)
     if kind == "layers":

@@ -79,6 +79,29 @@ def shrunk_into(pixels: NDArray[Any], size: tuple[int, int] | None) -> NDArray[A
     return np.rint(np.clip(small, 0, np.iinfo(pixels.dtype).max)).astype(pixels.dtype)
 
 
+def shrunk(picture: Image, size: tuple[int, int] | None) -> Image:
+    """A picture shrunk by `shrunk_into`, with a plate's glow.
+
+    Light under alpha 0 is added to what a new pixel covers besides; where that is nothing, it is glow again.
+    """
+    import cv2
+    import numpy as np
+
+    pixels = shrunk_into(picture.pixels, size)
+    if pixels is picture.pixels:
+        return picture
+    if picture.glow is None or pixels.shape[2:] != (4,) or pixels.dtype.kind != "f":
+        return replace(picture, pixels=pixels, glow=None)
+    glowing = picture.glow & (picture.pixels[..., 3] == 0)
+    bright = np.where(glowing[..., None], picture.pixels[..., :3], np.float32(0))
+    bright = cv2.resize(bright, pixels.shape[1::-1], interpolation=cv2.INTER_AREA)
+    alpha, lit = pixels[..., 3], (bright != 0).any(axis=2)
+    glow, mixed = lit & (alpha == 0), lit & (alpha > 0)
+    pixels[glow, :3] = bright[glow]
+    pixels[mixed, :3] += bright[mixed] / alpha[mixed][:, None]
+    return replace(picture, pixels=pixels, glow=glow if glow.any() else None)
+
+
 def within_bytes(image: Image, target: str, *, options: WriteOptions, most: int) -> WriteOptions:
     """The options with the highest quality, up to that of `options`, whose file has at most so many bytes.
 

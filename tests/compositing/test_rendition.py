@@ -6,10 +6,13 @@ import numpy as np
 import PIL.Image
 import pytest
 
-from mattecli.compositing.rendition import LOWEST_QUALITY, shrunk_into, within_bytes
+from mattecli.compositing.outputs import write_output
+from mattecli.compositing.rendition import LOWEST_QUALITY, shrunk, shrunk_into, within_bytes
 from mattecli.errors import InputError
+from mattecli.imaging.colour import linear
 from mattecli.imaging.image import Image
 from mattecli.imaging.options import WriteOptions
+from mattecli.imaging.read import read_image
 from mattecli.imaging.write import write_image
 
 
@@ -39,6 +42,36 @@ def test_hidden_colours_do_not_bleed_into_a_shrunk_cutout(dtype: type) -> None:
 def test_colours_where_a_cutout_is_empty_are_kept_when_it_is_shrunk() -> None:
     pixels = np.full((8, 8, 4), (10, 20, 30, 0), np.uint8)
     assert (shrunk_into(pixels, (4, 4)) == (10, 20, 30, 0)).all()
+
+
+def glowing_plate() -> Image:
+    """Columns of alpha 0, 0, 0, 0, 0, 1, 1, 1 from the left; the first three hold light, the others are grey."""
+    pixels = np.full((8, 8, 4), (0.25, 0.25, 0.25, 0), np.float32)
+    pixels[:, :3, :3], pixels[:, 5:, 3] = 2, 1
+    glow = np.zeros((8, 8), np.bool_)
+    glow[:, :3] = True
+    return Image(pixels, linear().icc, glow=glow)
+
+
+def test_a_plates_glow_is_shrunk_with_it_and_adds_its_light_where_it_meets_the_subject() -> None:
+    small = shrunk(glowing_plate(), (4, 4))
+    assert small.glow is not None
+    np.testing.assert_array_equal(small.glow, np.tile([True, True, False, False], (4, 1)))
+    seen = small.pixels[..., :3] * np.where(small.glow, 1, small.pixels[..., 3])[..., None]
+    np.testing.assert_allclose(seen[0, :, 0], [2, 1, 0.125, 0.25])
+    one = shrunk(glowing_plate(), (1, 1))
+    assert one.glow is None
+    np.testing.assert_allclose(one.pixels[0, 0, :3] * one.pixels[0, 0, 3], (3 * 2 + 3 * 0.25) / 8, rtol=1e-6)
+
+
+@pytest.mark.parametrize("suffix", [".exr", ".png"])
+def test_a_cutout_of_a_plate_with_glow_is_written_smaller(tmp_path: Path, suffix: str) -> None:
+    photo, target = glowing_plate(), tmp_path / f"small{suffix}"
+    plate = Image(photo.pixels[..., :3].copy(), photo.icc, glow=photo.glow)
+    write_output("cutout", target, plate, photo.pixels[..., 3], size=(4, 4))
+    assert read_image(target, keep_alpha=True).size == (4, 4)
+    if suffix == ".exr":
+        np.testing.assert_allclose(read_image(target, keep_alpha=True).pixels[:, 0], np.tile([2, 2, 2, 0], (4, 1)))
 
 
 @pytest.mark.parametrize("suffix", [".jpg", ".webp"])
