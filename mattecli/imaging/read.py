@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mattecli.errors import InputError
-from mattecli.imaging.colour.spaces import space_of
+from mattecli.imaging.colour.spaces import same_space, space_named, space_of
 from mattecli.imaging.image import Image, to_depth
 from mattecli.imaging.options import ReadOptions
 from mattecli.imaging.pixels import full_scale
@@ -21,15 +21,16 @@ from mattecli.imaging.reading.decoding import decode, decode_size
 from mattecli.imaging.reading.formats import EXR, identify
 from mattecli.imaging.reading.limits import DEFAULT
 from mattecli.imaging.reading.open import Source, is_pipe, label, opened
-from mattecli.imaging.space import Space
+from mattecli.imaging.space import SRGB, Space
 
 
 def read_image(source: Source, *, keep_alpha: bool = False, options: ReadOptions = DEFAULT) -> Image:
     """Read a photo as RGB (H, W, 3); with `keep_alpha`, as RGBA (H, W, 4) if the file has an alpha channel.
 
-    Depths stay, except in AVIF, which becomes 8 bits; 10 and 12 bits become 16. Values stay as they are
-    stored, and `Image.space` says what they mean; CMYK and Lab are converted to sRGB with their profile. Floats may lie
-    outside of 0 to 1. `Image.notes` says what the user should know, such as pages that were not read.
+    Depths stay, except in AVIF, which becomes 8 bits; 10 and 12 bits become 16. Values stay as they are stored, and
+    `Image.space` says what they mean; CMYK and Lab are converted to sRGB with their profile, whatever space `options`
+    ask for. Floats may lie outside of 0 to 1. `Image.notes` says what the user should know, such as pages that were not
+    read.
     """
     decoded = decode(source, options)
     pixels, transparent = normal(decoded.pixels, label(source)), False
@@ -39,7 +40,7 @@ def read_image(source: Source, *, keep_alpha: bool = False, options: ReadOptions
     elif pixels.shape[2] == 4 and not keep_alpha:
         transparent = bool(pixels[..., 3].min() < full_scale(pixels, label(source)))
         pixels = np.ascontiguousarray(pixels[..., :3])
-    space = _space(decoded, source, options)
+    space, notes = _space(decoded, source, options)
     return Image(
         pixels,
         space.icc,
@@ -48,7 +49,7 @@ def read_image(source: Source, *, keep_alpha: bool = False, options: ReadOptions
         space.cicp,
         space.name,
         decoded.metadata,
-        tuple(f"{label(source)}: {note}" for note in decoded.notes),
+        tuple(f"{label(source)}: {note}" for note in (*decoded.notes, *notes)),
         glow,
     )
 
@@ -61,10 +62,17 @@ def _glow(pixels: NDArray[Any]) -> NDArray[np.bool_] | None:
     return glow if glow.any() else None
 
 
-def _space(decoded: Decoded, source: Source, options: ReadOptions) -> Space:
+_NOT_USED = "the input space that was asked for does not count, because its colours were converted"
+
+
+def _space(decoded: Decoded, source: Source, options: ReadOptions) -> tuple[Space, tuple[str, ...]]:
+    """The space of the pixels, and what the user should know of it."""
+    if decoded.converted:
+        unused = options.input_space.lower() != "auto" and not same_space(space_named(options.input_space), SRGB)
+        return SRGB, (_NOT_USED,) if unused else ()
     floating = decoded.pixels.dtype.kind == "f"
     try:
-        return space_of(decoded.tags, floating=floating, format=decoded.format, input_space=options.input_space)
+        return space_of(decoded.tags, floating=floating, format=decoded.format, input_space=options.input_space), ()
     except InputError as error:  # it knows the format, and not the file
         raise InputError(f"{label(source)} {str(error).removeprefix('it ')}") from error
 

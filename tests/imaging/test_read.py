@@ -17,10 +17,11 @@ import tifffile
 from numpy.typing import NDArray
 from PIL import ImageCms
 
-from mattecli.errors import DeviceError, InputError
+from mattecli.errors import DeviceError, InputError, UsageError
 from mattecli.imaging.colour import to_profile
 from mattecli.imaging.options import ReadOptions
 from mattecli.imaging.read import read_alpha, read_image, read_size
+from mattecli.imaging.space import Space
 from mattecli.system import memory
 from mattecli.system.process import prepare_process
 from mattecli.trimaps.pairs import read_trimap
@@ -346,6 +347,21 @@ def test_cmyk_jpeg_goes_through_its_profile(tmp_path: Path) -> None:
     assert np.abs(image.pixels - grey).max() <= 2
     assert image.icc is None  # sRGB
     assert image.notes == (f"{tmp_path / 'c.jpg'}: it is CMYK and was converted to sRGB",)
+
+
+@pytest.mark.parametrize(("mode", "suffix"), [("CMYK", ".jpg"), ("CMYK", ".tif"), ("LAB", ".tif")])
+def test_an_input_space_does_not_count_for_colours_that_were_converted(tmp_path: Path, mode: str, suffix: str) -> None:
+    file = tmp_path / f"c{suffix}"
+    PIL.Image.new(mode, (16, 16), (50, 100, 150, 0)[: 4 if mode == "CMYK" else 3]).save(file)
+    plain = read_image(file)
+    for name in ("AdobeRGB", "linear", "srgb"):
+        image = read_image(file, options=ReadOptions(input_space=name))
+        assert image.space == Space()
+        assert np.array_equal(image.pixels, plain.pixels)
+        told = [f"{file}: the input space that was asked for does not count, because its colours were converted"]
+        assert list(image.notes) == [*plain.notes, *(told if name != "srgb" else [])]
+    with pytest.raises(UsageError, match="sRBG"):
+        read_image(file, options=ReadOptions(input_space="sRBG"))
 
 
 def test_a_broken_cmyk_profile_does_not_stop_the_photo(tmp_path: Path) -> None:

@@ -109,10 +109,8 @@ def read_apart(form: Format, handle: BinaryIO, source: Path | bytes, name: str, 
 def _decoded(form: Format, header: Header, channels: NDArray[Any], attributes: dict[str, tuple[str, Any]]) -> Decoded:
     """The picture of these channels (H, W, C)."""
     pixels, notes = _arranged(channels, header)
-    if header.model in ("grey", "rgb"):
-        tags, more = fitting(header.tags, grey=header.model == "grey")
-    else:
-        tags, more = ColourTags(), ()
+    converted = header.model not in ("grey", "rgb")
+    tags, more = (ColourTags(), ()) if converted else fitting(header.tags, grey=header.model == "grey")
     return Decoded(
         upright(pixels, header.orientation),
         form.name,
@@ -121,6 +119,7 @@ def _decoded(form: Format, header: Header, channels: NDArray[Any], attributes: d
         dataclasses.replace(header.metadata, attributes=attributes),
         (*header.notes, *notes, *more),
         header.premultiplied,
+        converted,
     )
 
 

@@ -17,7 +17,8 @@ class Decoded:
     """Upright pixels: grey (H, W), RGB (H, W, 3) or straight RGBA (H, W, 4); uint8, uint16, or float32 as stored.
 
     `format` is the name of the file's format, `tags` what it says of its colours, `notes` what the user should know.
-    `premultiplied` says that the file's colours are multiplied by alpha.
+    `premultiplied` says that the file's colours are multiplied by alpha, `converted` that they were CMYK or Lab and are
+    sRGB now.
     """
 
     pixels: NDArray[Any]
@@ -27,6 +28,7 @@ class Decoded:
     metadata: Metadata = field(default_factory=Metadata)
     notes: tuple[str, ...] = ()
     premultiplied: bool = False
+    converted: bool = False
 
 
 def upright(pixels: NDArray[Any], orientation: int) -> NDArray[Any]:

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from PIL.ImageFile import ImageFile
 
 _IPTC = 0x0404  # of Photoshop's resources in a JPEG
+_SEPARATED = ("CMYK", "LAB")  # modes that are converted to sRGB
 _GAIN_MAPS = (b"hdrgm:", b"urn:iso:std:iso:ts:21496", b"HDRGainMap")
 
 
@@ -63,6 +64,7 @@ def read_with_pillow(form: Format, handle: BinaryIO, name: str, options: ReadOpt
         turned_resolution(resolution, orientation),
         metadata,
         (*notes, *more),
+        converted=picture.mode in _SEPARATED,
     )
 
 
@@ -137,7 +139,7 @@ def _notes(picture: PIL.Image.Image, form: Format, metadata: Metadata) -> tuple[
 
 def _plain(picture: PIL.Image.Image, tags: ColourTags) -> tuple[PIL.Image.Image, ColourTags, tuple[str, ...]]:
     """The picture in mode L, I;16, F, RGB or RGBA, with the tags that fit it, and notes."""
-    if picture.mode in {"CMYK", "LAB"}:
+    if picture.mode in _SEPARATED:
         rgb, _ = to_srgb(picture, tags.icc)
         return rgb, ColourTags(), (f"it is {'CMYK' if picture.mode == 'CMYK' else 'Lab'} and was converted to sRGB",)
     if picture.mode.startswith("I;16") or picture.mode in {"I", "F"}:
