@@ -150,6 +150,30 @@ def test_white_is_zero_is_turned_round_in_every_depth(tmp_path: Path, kind: Any,
     assert read_image(tmp_path / "a.tif").pixels[0, :, 0].tolist() == expected.tolist()
 
 
+@pytest.mark.parametrize("planes", ["contig", "separate"])
+@pytest.mark.parametrize("compression", [None, "lzw", "packbits", "zlib"])
+@pytest.mark.parametrize("kind", [np.uint8, np.uint16])
+def test_alpha_is_not_turned_round_where_white_is_zero(
+    tmp_path: Path, kind: Any, compression: Any, planes: Literal["contig", "separate"]
+) -> None:
+    white = int(np.iinfo(kind).max)
+    pixels = noise(9, 7, 2, depth=8 * np.dtype(kind).itemsize)
+    stored = pixels if planes == "contig" else np.moveaxis(pixels, 2, 0)
+    options: Any = {"photometric": "miniswhite", "extrasamples": ["unassalpha"], "planarconfig": planes}
+    tifffile.imwrite(tmp_path / "a.tif", stored, compression=compression, **options)
+    found = read_image(tmp_path / "a.tif", keep_alpha=True).pixels
+    assert np.array_equal(found[..., 0], white - pixels[..., 0])
+    assert np.array_equal(found[..., 3], pixels[..., 1])
+
+
+def test_colours_beside_the_alpha_of_a_jpeg_tiff_are_straight(tmp_path: Path) -> None:
+    y, x = np.mgrid[:64, :96]
+    pixels = np.stack([2 * x, 3 * y, x + y, 255 - 2 * y], axis=2).astype(np.uint8)
+    PIL.Image.fromarray(pixels).save(tmp_path / "a.tif", compression="jpeg", quality=100)
+    found = read_image(tmp_path / "a.tif", keep_alpha=True).pixels
+    assert np.abs(found.astype(int) - pixels).max() <= 2
+
+
 def test_colours_under_alpha_0_stay_in_a_straight_and_in_a_premultiplied_file(tmp_path: Path) -> None:
     pixels = np.array([[[40000, 20000, 1, 65535], [65535, 32768, 1, 0]]], np.uint16)
     for extra in ("unassalpha", "assocalpha"):
@@ -240,6 +264,11 @@ def test_only_the_first_page_is_read_and_a_smaller_version_is_not_a_page(tmp_pat
     ("pixels", "options", "sentence"),
     [
         ((4, 5, 4, "u1"), {"photometric": "separated", "tile": (16, 16)}, r"CMYK in tiles, which is not read here"),
+        (
+            (4, 5, 2, "u1"),
+            {"photometric": "minisblack", "compression": "jpeg", "extrasamples": [2], "planarconfig": "contig"},
+            r"grey JPEG with alpha, which is not read here",
+        ),
         ((4, 5, 3, "f8"), {}, r"64-bit floats; save it with 16 or 32 bits"),
         ((4, 5, 3, "i2"), {}, r"a TIFF of 16-bit signed integers; save it with 8 or 16 bits"),
         ((4, 5, 3, "u4"), {}, r"a TIFF of 32-bit integers; save it with 8 or 16 bits"),

@@ -176,6 +176,8 @@ def _arranged(pixels: NDArray[Any], header: Header) -> tuple[NDArray[Any], tuple
     alpha = None if header.alpha is None else pixels[..., header.alpha]
     if header.inverted:
         np.subtract(full_scale(pixels, "it"), colour, out=colour)
+    if header.inverted_alpha and alpha is not None:
+        np.subtract(full_scale(pixels, "it"), alpha, out=alpha)
     if header.premultiplied and alpha is not None:
         _divide(colour, alpha)
     notes: tuple[str, ...] = ()

@@ -26,7 +26,8 @@ class Header:
     type that they are decoded to, `bits` their depth in the file. Where only the decoder knows the type, `kind` is None
     and `count` the most channels there can be. The first channels are those of `model`. `alpha` is the channel that
     holds the opacity, and `premultiplied` says whether colours are multiplied by it. `inverted` means that 0 is white,
-    `offset` that neutral a and b of Lab are half of full scale and not 0.
+    `inverted_alpha` that the decoder turned the alpha round with such colours, `offset` that neutral a and b of Lab are
+    half of full scale and not 0.
 
     `names` and `part` choose channels of an OpenEXR file. `stored` is where the pixels lie as they are, and their NumPy
     type: nothing is decoded then. `zipped` are the strips or tiles of a TIFF that only need to be inflated; `streams`
@@ -43,6 +44,7 @@ class Header:
     alpha: int | None = None
     premultiplied: bool = False
     inverted: bool = False
+    inverted_alpha: bool = False
     offset: bool = False
     orientation: int = 1
     resolution: tuple[float, float] | None = None

@@ -122,6 +122,9 @@ def tiff_header(handle: BinaryIO, name: str) -> Header:
     model, colours = _MODELS[photometric]
     if samples < colours or samples > 1024:
         raise ValueError(f"{samples} samples for each pixel")
+    jpeg = ifd.number(259, 1) == 7
+    if jpeg and samples > colours == 1:  # OpenImageIO loses it
+        raise InputError(f"{name} is a TIFF of grey JPEG with alpha, which is not read here; save it with LZW")
     streams, across, down = _check_layout(ifd, name, (width, height, samples, bits))
     extras = ifd.numbers(338) or ((2,) if samples == colours + 1 and model != "cmyk" else ())
     alpha = next((at for at, meaning in enumerate(extras) if meaning in (1, 2)), None)
@@ -132,6 +135,8 @@ def tiff_header(handle: BinaryIO, name: str) -> Header:
     zipped = None
     if plain and can_unzip(kind_in := _numpy_kind(ifd, bits, floating=kind == "float"), predictor):
         zipped = Zipped(width, height, samples, kind_in, across, down, predictor, planes, streams)
+    # OpenImageIO turns 8 bits round, with their alpha, and nothing else
+    turned = photometric == 0 and kind == "uint8" and stored is None and zipped is None
     exif = _exif(ifd)
     return Header(
         width=width,
@@ -141,9 +146,9 @@ def tiff_header(handle: BinaryIO, name: str) -> Header:
         bits=bits,
         model=model,
         alpha=None if alpha is None or photometric == 3 or colours + alpha >= samples else colours + alpha,
-        premultiplied=alpha is not None and extras[alpha] == 1,
-        # OpenImageIO turns 8 bits round, and nothing else
-        inverted=photometric == 0 and (kind != "uint8" or stored is not None or zipped is not None),
+        premultiplied=alpha is not None and (extras[alpha] == 1 or jpeg),  # of JPEG OpenImageIO multiplies them
+        inverted=photometric == 0 and not turned,
+        inverted_alpha=turned,
         offset=photometric == 9,
         orientation=orientation_of(ifd.number(274, 1)),
         resolution=_resolution(ifd),
