@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from mattecli.compositing.arrays import Floats
 from mattecli.compositing.finishing import Finishing, in_pixels
-from mattecli.compositing.plates import is_plain
+from mattecli.compositing.plates import finite, is_plain
 from mattecli.compositing.subject import Subject, find_subject, turned
 from mattecli.errors import DeviceError, InputError, UsageError
 from mattecli.geometry import Box, tiles
@@ -24,6 +24,7 @@ from mattecli.system import memory
 _TILE = 1024  # pixels of the output, or about twice as many of the photo, on each side at a time
 _CERTAIN = 1 / 16  # from this alpha up, colours are those of the premultiplied picture alone
 _BYTES = 32  # of an output's pixel: alpha, light, three colours, and the picture that is made of them
+_NEAR = 8  # pixels: extremes farther away are found in steps
 _SHARPEN = 0.7  # sigma of the blur that sharpening takes away, in pixels
 
 
@@ -56,24 +57,31 @@ class Placement:
         """Straight colours (H, W, 3) in the output's frame; `alpha` (H, W) is theirs in the photo's.
 
         They are resampled premultiplied: P is that of αF, A that of α, and the colour is P/A. Near A = 0 the ratio says
-        little, and it gives way to the nearest F.
+        little, and it gives way to the nearest F. A cubic kernel would leave dark rings around bright points of a
+        plate, so nothing becomes darker or brighter there than what the kernel sees.
         """
         width, height = self.size
-        result = np.empty((height, width, 3), np.float32)
+        result, plain = np.empty((height, width, 3), np.float32), is_plain(foreground)
         for tile in self._tiles():
             view = _View(self, tile)
-            share = _window(alpha, view.seen)
-            front = np.nan_to_num(as_float(_window(foreground, view.seen, replicate=True)))
+            front = as_float(_window(foreground, view.seen, replicate=True))
+            if view.exact:
+                result[tile.slices] = front
+                continue
+            share, front = _window(alpha, view.seen), front if plain else finite(front)
             placed = view.nearest(front)
-            if share.any() and not view.exact:
+            if share.any():
                 below = view.cubic(share)[..., None]
                 weight = np.clip(below * np.float32(2 / _CERTAIN) - 1, 0, 1)
                 mixed = view.cubic(front * share[..., None]) / np.maximum(below, np.float32(_CERTAIN / 4))
                 placed = weight * mixed + (1 - weight) * placed
+                placed = placed if plain else np.clip(placed, *view.bounds(front))
             result[tile.slices] = placed
+        bounds = (0, 1) if plain else (result.min(), result.max())
         if self.sharpen and self.scale < 1:
             result += np.float32(self.sharpen / 100) * (result - cv2.GaussianBlur(result, (0, 0), _SHARPEN))
-        return np.clip(result, 0, 1, out=result) if is_plain(foreground) else result
+            np.clip(result, *bounds, out=result)
+        return np.clip(result, 0, 1, out=result) if plain else result
 
     def point(self, x: float, y: float) -> tuple[float, float]:
         """The photo's point that comes to a point of the output."""
@@ -215,7 +223,8 @@ class _View:
         xs, ys = [x for x, _ in corners], [y for _, y in corners]
         self._box = (min(xs), min(ys), max(xs), max(ys))
         self.exact = placement.scale == 1 and not placement.degrees and all(side.is_integer() for side in self._box)
-        reach = 0 if self.exact else math.ceil(2 * max(1.0, 1 / placement.scale)) + 1
+        self._kernel = math.ceil(2 * max(1.0, 1 / placement.scale))  # half of its width, in pixels of the photo
+        reach = 0 if self.exact else self._kernel + 1
         self.seen = Box(math.floor(min(ys)), math.ceil(max(ys)), math.floor(min(xs)), math.ceil(max(xs))).grow(reach)
 
     def cubic(self, window: Floats) -> Floats:
@@ -225,6 +234,11 @@ class _View:
     def nearest(self, window: Floats) -> Floats:
         """The same by the nearest pixel."""
         return self._resampled(window, cv2.INTER_NEAREST, PIL.Image.Resampling.NEAREST)
+
+    def bounds(self, window: Floats) -> tuple[Floats, Floats]:
+        """The least and the greatest of the window's values that the kernel sees, in the tile."""
+        low, high = (_extreme(window, self._kernel, choose) for choose in (cv2.erode, cv2.dilate))
+        return self.nearest(low), self.nearest(high)
 
     def _resampled(self, window: Floats, interpolation: int, kernel: PIL.Image.Resampling) -> Floats:
         if self.exact:
@@ -252,6 +266,18 @@ class _View:
                 [right[1] - first[1], below[1] - first[1], first[1] - 0.5 - self.seen.top],
             ]
         )
+
+
+def _extreme(values: Floats, reach: int, choose: Callable[..., Any]) -> Floats:
+    """The least (`cv2.erode`) or greatest (`cv2.dilate`) of the values (h, w, 3) in squares, up to `reach` away."""
+    near = min(reach, _NEAR)
+    result = choose(values, np.ones((2 * near + 1, 2 * near + 1), np.uint8), borderType=cv2.BORDER_REPLICATE)
+    while near < reach:  # nine squares, side by side, make one that is up to three times as wide
+        step = min(2 * near + 1, reach - near)
+        corners = np.zeros((2 * step + 1, 2 * step + 1), np.uint8)
+        corners[::step, ::step] = 1
+        result, near = choose(result, corners, borderType=cv2.BORDER_REPLICATE), near + step
+    return np.asarray(result, np.float32)
 
 
 def _shrunk(

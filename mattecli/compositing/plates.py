@@ -23,13 +23,18 @@ def is_plain(image: NDArray[Any]) -> bool:
     return image.dtype.kind != "f" or bool(image.min() >= 0 and image.max() <= 1)  # false for NaN, too
 
 
+def finite(values: Floats) -> Floats:
+    """Values that can be resampled: infinity becomes 65504, the end of half floats, and what is not a number 0."""
+    return np.nan_to_num(values, nan=0.0, posinf=_LARGEST, neginf=0.0)
+
+
 def tamed(image: Floats) -> tuple[Floats, float, float]:
     """A copy of a plate (H, W, 3) from 0 to 1, with the factor and the offset that undo the scale.
 
     One NaN would spread over all sizes of an estimate, and one specular point over its surroundings. So NaN becomes 0,
     infinity 65504, and a point that is much brighter than its neighbours is capped. The factor is a power of two.
     """
-    calm = np.clip(np.nan_to_num(image, nan=0.0, posinf=_LARGEST, neginf=0.0), _LOWEST, _LARGEST)
+    calm = np.clip(finite(image), _LOWEST, _LARGEST)
     around = np.stack([cv2.medianBlur(np.ascontiguousarray(calm[..., i]), 5) for i in range(3)], axis=2)
     np.minimum(calm, np.maximum(_ABOVE_NEIGHBOURS * around, 1), out=calm)
     offset = min(float(calm.min()), 0.0)

@@ -6,7 +6,7 @@ import pytest
 from numpy.typing import NDArray
 
 from mattecli.compositing.finishing import Finishing
-from mattecli.compositing.placement import Placement, find_placement
+from mattecli.compositing.placement import Placement, _extreme, find_placement
 from mattecli.compositing.subject import find_subject
 from mattecli.errors import DeviceError, InputError, UsageError
 from tests.support.memory import free_memory
@@ -71,6 +71,39 @@ def test_a_crop_at_scale_one_gives_equal_pixels() -> None:
     assert place.size == (120, 220)
     assert np.array_equal(place.plane(alpha), alpha[90:310, 140:260])
     assert np.array_equal(place.colours(colours, alpha), colours[90:310, 140:260])
+
+
+def test_a_crop_at_scale_one_keeps_the_bits_of_odd_values() -> None:
+    colours = np.full((400, 400, 3), 0.2, np.float32)
+    colours[200, 200:204, 0] = np.inf, -np.inf, np.nan, 3000
+    place, _ = find_placement(block(), Finishing(crop="subject", margin=10))
+    cropped = place.colours(colours, block())
+    assert np.array_equal(cropped.view(np.uint32), colours[90:310, 140:260].view(np.uint32))
+
+
+@pytest.mark.parametrize("sharpen", [0, 100])
+@pytest.mark.parametrize(("scale", "degrees"), [(0.5, 0.0), (1.7, 0.0), (0.07, 0.0), (1.0, 7.0), (0.4, 7.0)])
+def test_a_bright_point_leaves_no_dark_ring_in_a_plate(scale: float, degrees: float, sharpen: float) -> None:
+    alpha, colours = np.ones((400, 400), np.float32), np.full((400, 400, 3), 0.2, np.float32)
+    colours[200, 200], colours[100, 100] = 3000, np.inf
+    colours[300, 300] = np.nan
+    place, _ = find_placement(alpha, Finishing(scale=scale, rotate=degrees, sharpen=sharpen))
+    result = place.colours(colours, alpha)
+    assert result.max() <= 65504
+    dark = result < 0.199
+    y, x = np.nonzero(dark[..., 0])  # what is not a number counts as 0, and so is dark around
+    points = np.array([place.point(i + 0.5, j + 0.5) for i, j in zip(x, y, strict=True)]).reshape(-1, 2)
+    assert result.min() >= 0
+    if not sharpen:
+        assert (np.abs(points - 300.5) < 1 + 3 / min(scale, 1)).all()
+
+
+def test_the_extremes_that_a_kernel_sees_are_those_of_its_square() -> None:
+    values = np.random.default_rng(0).random((40, 30, 3), np.float32)
+    for reach in (1, 8, 9, 17, 60):
+        square = np.ones((2 * reach + 1, 2 * reach + 1), np.uint8)
+        assert np.array_equal(_extreme(values, reach, cv2.erode), cv2.erode(values, square))
+        assert np.array_equal(_extreme(values, reach, cv2.dilate), cv2.dilate(values, square))
 
 
 def test_a_margin_beyond_the_photo_is_empty() -> None:
