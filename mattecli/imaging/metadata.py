@@ -12,6 +12,7 @@ from typing import Any
 
 from mattecli.imaging import exif_blocks, xmp
 
+_PIXEL_ASPECT = "PixelAspectRatio"  # OpenEXR's attribute: a pixel's width, in heights
 _IPTC_RESOURCE = 0x0404  # of Photoshop
 
 
@@ -35,6 +36,12 @@ class Metadata:
     iptc: bytes | None = None
     attributes: Mapping[str, Any] = field(default_factory=dict)
     windows: Windows | None = None
+
+    @property
+    def geometry(self) -> Metadata:
+        """What belongs to the frame and not to the picture: the windows, and the shape of a pixel."""
+        shape = {key: value for key, value in self.attributes.items() if key == _PIXEL_ASPECT}
+        return Metadata(attributes=shape, windows=self.windows)
 
 
 def raw_profile(info: Mapping[Any, Any], name: str) -> bytes | None:

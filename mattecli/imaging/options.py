@@ -29,9 +29,10 @@ class WriteOptions:
     """How files are written.
 
     `quality` is that of lossy formats, from 1 to 100, or "lossless"; None is the format's default here. Without
-    `metadata` only the colour profile and the resolution are kept. `premultiplied` is for OpenEXR: colours times alpha,
-    as the format demands. `bits` is the depth of pictures other than mattes: None keeps the picture's own where the
-    format can hold it. "half" is for OpenEXR; None there means half for pictures of 8 bits, and float for deeper ones.
+    `metadata` only the colour profile and the resolution are kept, in OpenEXR the windows and the shape of pixels
+    too. `premultiplied` is for OpenEXR: colours times alpha, as the format demands. `bits` is the depth of pictures
+    other than mattes: None keeps the picture's own where the format can hold it. "half" is for OpenEXR; None there
+    means half for pictures of 8 bits, and float for deeper ones.
     """
 
     quality: Quality | None = None

@@ -16,7 +16,6 @@ from numpy.typing import NDArray
 from mattecli.errors import InputError, MatteError, UsageError
 from mattecli.imaging.given import Given, given_levels, given_values
 from mattecli.imaging.image import Image, to_depth
-from mattecli.imaging.metadata import Metadata
 from mattecli.imaging.options import Depth, WriteOptions
 from mattecli.imaging.writing.encoding import FORMATS, Format
 from mattecli.imaging.writing.fitted import fitted
@@ -71,10 +70,10 @@ def write_alpha(
 ) -> None:
     """Write a matte (H, W), floats in [0, 1] or integers, rounded to `bits` or as floats.
 
-    The file gets the resolution of `like`, and in EXR its windows; a matte is data, so it gets no profile and no other
-    metadata. `.npy` and `.exr` hold floats whatever `bits` says, unless it is "half". A depth the format cannot hold is
-    an `InputError`, and so are JPEG, which would change the matte, and an `alpha` of another shape, type or range.
-    `ready`: see `write_image`.
+    The file gets the resolution of `like`, and in EXR its windows and the shape of its pixels; a matte is data, so it
+    gets no profile and no other metadata. `.npy` and `.exr` hold floats whatever `bits` says, unless it is "half". A
+    depth the format cannot hold is an `InputError`, and so are JPEG, which would change the matte, and an `alpha` of
+    another shape, type or range. `ready`: see `write_image`.
     """
     if bits not in get_args(Depth):
         raise UsageError(f"`bits` must be 8, 16 or 'float', not {bits!r}")
@@ -82,7 +81,7 @@ def write_alpha(
     form = check_output(target, overwrite=overwrite, bits=bits)
     matte = Image(to_depth(levels, form.nearest(_DEPTHS[bits])))
     if like is not None:
-        matte = replace(matte, resolution=like.resolution, metadata=Metadata(windows=like.metadata.windows))
+        matte = replace(matte, resolution=like.resolution, metadata=like.metadata.geometry)
     with written(target, overwrite=overwrite) as handle:
         form.save(handle, matte, WriteOptions(bits=bits))
         if ready is not None:

@@ -22,7 +22,8 @@ from mattecli.imaging.options import ReadOptions
 from mattecli.imaging.read import read_image, read_size
 from mattecli.imaging.reading import formats
 from mattecli.imaging.reading.decoding import decode
-from tests.imaging.test_read import add_png_chunk, as_stored, noise, png16
+from mattecli.imaging.write import write_image
+from tests.imaging.test_read import TURNED, add_png_chunk, as_stored, noise, png16
 
 XMP = b'<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf tiff:Orientation="6"/></x:xmpmeta>'
 
@@ -307,6 +308,26 @@ def test_a_damaged_heic_is_named(tmp_path: Path) -> None:
     (tmp_path / "cut.heic").write_bytes(whole[: len(whole) * 2 // 3])
     with pytest.raises(InputError, match=r"cut\.heic is truncated or damaged"):
         read_image(tmp_path / "cut.heic")
+
+
+@pytest.mark.parametrize(("orientation", "turns", "mirrored"), TURNED)
+@pytest.mark.parametrize("kind", ["uint8", "uint16"])
+def test_a_dpx_is_turned_upright_and_its_exr_says_nothing_of_it(
+    tmp_path: Path, kind: str, orientation: int, turns: int, mirrored: bool
+) -> None:
+    upright = noise(5, 7, 3, depth=16).astype(kind)
+    by_openimageio(tmp_path / "a.dpx", as_stored(upright, turns, mirrored))
+    content = bytearray((tmp_path / "a.dpx").read_bytes())
+    number = (1, 2, 4, 3, 5, 6, 8, 7).index(orientation)  # SMPTE ST 268
+    content[768:770] = number.to_bytes(2, "big" if content[:4] == b"SDPX" else "little")
+    (tmp_path / "a.dpx").write_bytes(content)
+    linear = ReadOptions(input_space="linear")
+    assert read_size(tmp_path / "a.dpx") == (7, 5)
+    for source in (tmp_path / "a.dpx", bytes(content)):
+        image = read_image(source, options=linear)
+        assert np.array_equal(image.pixels, upright)
+    write_image(tmp_path / "a.exr", image)
+    assert "Orientation" not in read_image(tmp_path / "a.exr").metadata.attributes
 
 
 @pytest.mark.parametrize(

@@ -109,6 +109,18 @@ def test_a_plate_of_another_size_has_no_windows_of_the_old_one(
     assert (spec.width, spec.height) == size
 
 
+def test_the_shape_of_a_plates_pixels_stays_in_every_file(tmp_path: Path) -> None:
+    wide = Metadata(attributes={"PixelAspectRatio": ("float", 2.0), "owner": ("string", "Ann")})
+    plate = Image(np.zeros((2, 3, 3), np.float32), linear().icc, metadata=wide)
+    write_image(tmp_path / "kept.exr", plate)
+    write_image(tmp_path / "stripped.exr", plate, options=WriteOptions(metadata=False))
+    write_alpha(tmp_path / "alpha.exr", np.zeros((2, 3), np.float32), like=plate)
+    for name in ("kept", "stripped", "alpha"):
+        spec, _ = exr(tmp_path / f"{name}.exr")
+        assert spec.getattribute("PixelAspectRatio") == 2
+        assert (spec.getattribute("Copyright") or spec.getattribute("owner")) == ("Ann" if name == "kept" else None)
+
+
 def test_a_plate_with_glow_comes_back_bit_equal(tmp_path: Path) -> None:
     light = np.array([[[4, 2, 0.5, 0], [1, 0.5, 0.25, 0.5], [70000, np.nan, -1, 1], [0, 0, 0, 0]]], np.float32)
     hints = OpenImageIO.ImageSpec(4, 1, 4, "float")

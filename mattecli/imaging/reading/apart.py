@@ -25,7 +25,7 @@ from mattecli.imaging.reading.header import BYTES, Header, Kind, file_size
 from mattecli.imaging.reading.limits import check_pixels, check_room
 from mattecli.imaging.reading.png import png_chunks
 from mattecli.imaging.reading.psd import psd_header, psd_size
-from mattecli.imaging.reading.rasters import cineon_size, dpx_size, hdr_size, pnm_size
+from mattecli.imaging.reading.rasters import DPX_ORIENTATION, cineon_size, dpx_size, hdr_size, pnm_size
 from mattecli.imaging.reading.tiff import tiff_header, tiff_size
 from mattecli.imaging.reading.zipped import unzip
 from mattecli.imaging.space import ColourTags
@@ -87,7 +87,7 @@ def read_apart(form: Format, handle: BinaryIO, source: Path | bytes, name: str, 
         return _decoded(form, header, unzip(handle, header.zipped), {})
     reply = decode_apart(
         Request(
-            source=source,
+            source=_unturned(handle) if form is formats.DPX and header.orientation >= 5 else source,
             format=form.key,
             suffix=form.suffix,
             width=header.width,
@@ -102,8 +102,7 @@ def read_apart(form: Format, handle: BinaryIO, source: Path | bytes, name: str, 
             memory=size + apart + 2 * file_size(handle) + SLACK,
         )
     )
-    attributes = {key: value for key, value in reply.attributes.items() if key != "ICCProfile"}
-    return _decoded(form, _completed(header, form, reply), reply.pixels, attributes if form in _KEPT else {})
+    return _decoded(form, _completed(header, form, reply), reply.pixels, _attributes(form, reply))
 
 
 def _decoded(form: Format, header: Header, channels: NDArray[Any], attributes: dict[str, tuple[str, Any]]) -> Decoded:
@@ -123,7 +122,17 @@ def _decoded(form: Format, header: Header, channels: NDArray[Any], attributes: d
     )
 
 
-_KEPT = (formats.EXR, formats.DPX)  # of these, attributes are worth keeping
+def _unturned(handle: BinaryIO) -> bytes:
+    """A DPX whose header says nothing of turns, which `upright` undoes; OpenImageIO would take columns for rows."""
+    content = bytearray(content_of(handle))
+    content[DPX_ORIENTATION : DPX_ORIENTATION + 2] = bytes(2)
+    return bytes(content)
+
+
+def _attributes(form: Format, reply: Reply) -> dict[str, tuple[str, Any]]:
+    """The attributes that are worth keeping; the pixels of a DPX are upright by now."""
+    left_out = {formats.EXR: ("ICCProfile",), formats.DPX: ("ICCProfile", "Orientation")}.get(form)
+    return {} if left_out is None else {key: value for key, value in reply.attributes.items() if key not in left_out}
 
 
 def _stored(handle: BinaryIO, header: Header) -> NDArray[Any]:

@@ -13,6 +13,7 @@ from mattecli.errors import InputError
 from mattecli.imaging.reading.header import file_size, read_at
 
 _HDR_SIZE = re.compile(rb"\n\n([-+])([XY]) +(\d{1,9}) +([-+])([XY]) +(\d{1,9})\n")
+DPX_ORIENTATION = 768  # the place of its two bytes in the header
 _HDR_TURNS = {(b"-", b"+"): 1, (b"-", b"-"): 2, (b"+", b"-"): 3, (b"+", b"+"): 4}
 
 
@@ -30,7 +31,7 @@ def hdr_size(handle: BinaryIO, name: str) -> tuple[int, int, int]:
 def dpx_size(handle: BinaryIO) -> tuple[int, int, int]:
     """Width, height and orientation of a DPX file (SMPTE 268M)."""
     order = ">" if read_at(handle, 0, 4) == b"SDPX" else "<"
-    turned, _, width, height = struct.unpack(order + "HHII", read_at(handle, 768, 12))
+    turned, _, width, height = struct.unpack(order + "HHII", read_at(handle, DPX_ORIENTATION, 12))
     # from the first corner: rows to the right and down first, then mirrored, upside down, both, then columns
     return width, height, (1, 2, 4, 3, 5, 6, 8, 7)[turned] if turned < 8 else 1
 

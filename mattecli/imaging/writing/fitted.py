@@ -14,7 +14,7 @@ import numpy as np
 
 from mattecli.imaging.colour import chromaticities, convert, is_linear, is_log, linear, same_space
 from mattecli.imaging.image import Image, to_depth
-from mattecli.imaging.metadata import Metadata, for_pixels
+from mattecli.imaging.metadata import for_pixels
 from mattecli.imaging.pixels import beyond_white, check_range
 from mattecli.imaging.space import SRGB, Space
 from mattecli.imaging.view import network_view
@@ -33,7 +33,7 @@ def fitted(picture: Image, form: Format, depth: int, *, keep: bool) -> Image:
         picture = _with_space(picture, form, depth)
     if depth != 32:
         check_range(picture.pixels, "the picture")
-    known = picture.metadata if keep else Metadata(windows=picture.metadata.windows)
+    known = picture.metadata if keep else picture.metadata.geometry
     srgb = same_space(picture.space, SRGB)
     return replace(
         picture,
