@@ -51,6 +51,9 @@ class BrokenExifError(ValueError):
     """An EXIF block or TIFF header that cannot be parsed."""
 
 
+_UNREADABLE = (BrokenExifError, struct.error, IndexError, OverflowError, OSError)
+
+
 def order_of(exif: bytes) -> str:
     """The byte order of a block, for `struct`: `<` or `>`. Raises BrokenExifError."""
     order = {b"II": "<", b"MM": ">"}.get(exif[:2])
@@ -69,11 +72,23 @@ def orientation_of(exif: bytes) -> int:
     return value if 1 <= value <= 8 else 1
 
 
+def is_damaged(exif: bytes) -> bool:
+    """Whether nothing of a block can be read."""
+    try:
+        parse(BytesIO(exif))
+    except BrokenExifError:
+        return True
+    return False
+
+
 def parse(handle: BinaryIO) -> Directory:
-    """The first directory of an EXIF block or a TIFF file, with those it points to. Raises BrokenExifError."""
+    """The first directory of an EXIF block or a TIFF file, with those it points to. Raises BrokenExifError.
+
+    Entries are left out whose value or directory cannot be read, as of a maker's note that was cut.
+    """
     try:
         return _Reader(handle).directory()
-    except (struct.error, IndexError, OverflowError, OSError) as error:
+    except _UNREADABLE as error:
         raise BrokenExifError(str(error)) from error
 
 
@@ -107,22 +122,31 @@ class _Reader:
         entries, below = {}, {}
         for start in range(at + wide, at + wide + count * size, size):
             tag, entry = self.entry(start)
-            entries[tag] = entry
+            if entry is None:
+                continue
             if tag in _DIRECTORIES and depth < 2 and len(entry.value) in (4, 8):
                 form = self.order + ("I" if len(entry.value) == 4 else "Q")
-                below[tag] = self.directory(struct.unpack(form, entry.value)[0], depth + 1)
+                try:
+                    below[tag] = self.directory(struct.unpack(form, entry.value)[0], depth + 1)
+                except _UNREADABLE:
+                    continue
+            entries[tag] = entry
         return Directory(entries, below, at + wide + count * size)
 
-    def entry(self, start: int) -> tuple[int, Entry]:
+    def entry(self, start: int) -> tuple[int, Entry | None]:
+        """A tag and its entry; None where its value cannot be read, or is far too long for what describes a picture."""
         room, number = (8, "Q") if self.big else (4, "I")
         tag, kind, count = struct.unpack(self.order + "HH" + number, self.read(start, 4 + room))
         length = count * (_SIZES[kind] if kind < len(_SIZES) else int(kind == _UTF8))
         if length > _MOST_BYTES:  # strips, and what a damaged count claims
-            return tag, Entry(kind, count, b"", start)
+            return tag, None
         at = start + 4 + room
         if length > room:
             at = struct.unpack(self.order + number, self.read(at, room))[0]
-        return tag, Entry(kind, count, self.read(at, length), at)
+        try:
+            return tag, Entry(kind, count, self.read(at, length), at)
+        except _UNREADABLE:
+            return tag, None
 
 
 def patched(exif: bytes, *, size: tuple[int, int], srgb: bool) -> bytes | None:
@@ -130,7 +154,8 @@ def patched(exif: bytes, *, size: tuple[int, int], srgb: bool) -> bytes | None:
 
     Orientation becomes 1, width and height are set where the block has them, and the thumbnail's directory is no longer
     pointed to. For pixels in sRGB, the colour space becomes sRGB and the interoperability index R98, where the block
-    said AdobeRGB; for other pixels a colour space of sRGB becomes "uncalibrated". None for a block that is damaged.
+    said AdobeRGB; for other pixels a colour space of sRGB becomes "uncalibrated". None for a block whose first
+    directory cannot be read; other damage stays.
     """
     try:
         first, order = parse(BytesIO(exif)), order_of(exif)
@@ -165,8 +190,9 @@ def without_orientation(exif: bytes) -> bytes:
     first, order = parse(BytesIO(exif)), order_of(exif)
     if _ORIENTATION not in first.entries:
         return exif
-    count = len(first.entries)
-    table = first.next_at - 12 * count
+    (table,) = struct.unpack_from(order + "I", exif, 4)
+    (count,) = struct.unpack_from(order + "H", exif, table)
+    table += 2
     start = next(
         at for at in range(table, first.next_at, 12) if struct.unpack_from(order + "H", exif, at)[0] == _ORIENTATION
     )

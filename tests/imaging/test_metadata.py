@@ -147,6 +147,49 @@ def test_a_damaged_exif_block_is_left_out_and_never_raises() -> None:
     assert exif.patched(b"nothing", size=(1, 1), srgb=True) is None
 
 
+def spoiled(what: str) -> bytes:
+    """A camera's block with an interoperability directory behind its end, or a maker's note that claims too much."""
+    block = bytearray(camera_exif())
+    tag = {"interop": 0xA005, "maker's note": 0x927C}[what]
+    at = block.index(struct.pack("<HH", tag, {0xA005: 4, 0x927C: 7}[tag]))
+    struct.pack_into("<I", block, at + (8 if tag == 0xA005 else 4), 60_000)
+    return bytes(block)
+
+
+@pytest.mark.parametrize("what", ["interop", "maker's note"])
+def test_one_bad_entry_costs_the_other_entries_nothing(what: str) -> None:
+    block = spoiled(what)
+    after = exif.patched(block, size=(40, 30), srgb=True)
+    assert after is not None
+    assert exif.orientation_of(after) == 1
+    found = exif.parse(io.BytesIO(after))
+    assert found.entries[0x8298].value == b"me \0"
+    assert (0x927C in found.below[0x8769].entries) == (what == "interop")
+    assert (0xA005 in found.below[0x8769].below) == (what == "maker's note")
+
+
+@pytest.mark.parametrize("what", ["interop", "maker's note"])
+@pytest.mark.parametrize("suffix", [".jpg", ".png", ".webp", ".avif", ".tif", ".jxl"])
+def test_a_block_with_a_bad_entry_is_written(tmp_path: Path, what: str, suffix: str) -> None:
+    image = replace(picture(), metadata=Metadata(exif=spoiled(what)))
+    write_image(tmp_path / f"a{suffix}", image)
+    kept = of_file(tmp_path / f"a{suffix}").exif
+    assert kept is not None
+    found = exif.parse(io.BytesIO(kept))
+    assert found.entries[0x8298].value == b"me \0"
+    assert found.below[0x8769].entries[0x9003].value == b"2024:05:06 07:08:09\0"
+    assert exif.orientation_of(kept) == 1
+    if suffix == ".tif":  # which has the entries alone, each in a new place
+        assert (0xA005 in found.below[0x8769].entries) == (what == "maker's note")
+    assert metadata_note(check_format(f"a{suffix}"), image.metadata) is None
+
+
+def test_a_block_that_cannot_be_read_is_told() -> None:
+    damaged = Metadata(exif=camera_exif()[:40])
+    assert metadata_note(check_format("a.png"), damaged) == "the photo's EXIF is damaged and left out"
+    assert metadata_note(check_format("a.bmp"), damaged) is None
+
+
 # --- XMP --------------------------------------------------------------------------------------------------------------
 
 

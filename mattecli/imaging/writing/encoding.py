@@ -70,10 +70,12 @@ def _save(handle: BinaryIO, name: str, image: Image, **options: Any) -> None:
 
 
 def metadata_note(form: Format, known: Metadata) -> str | None:
-    """What a file of this format cannot hold of a photo's metadata, because it is too long; None where all of it fits.
+    """What a file of this format does not keep of metadata that is too long or damaged; None where it keeps all.
 
     Only JPEG has a limit that photos reach: what docs/files.md says of other formats is not repeated for each photo.
     """
+    if form.profile and known.exif and exif_blocks.is_damaged(known.exif):
+        return "the photo's EXIF is damaged and left out"
     lost = _in_jpeg(known)[1] if form.name == "JPEG" else ()
     if not lost:
         return None
