@@ -97,12 +97,13 @@ def to_depth(pixels: NDArray[Any], depth: int) -> NDArray[Any]:
 def in_space(picture: Image, space: Space, *, depth: int | None = None) -> Image:
     """The same colours in another space, with the depth of the picture or another one.
 
-    Metadata, resolution and an alpha channel stay. Grey (H, W) becomes RGB. The picture itself is returned where
-    nothing changes; see `convert` for the way and the errors.
+    Metadata, resolution and an alpha channel stay; the metadata say that colours were converted. Grey (H, W) becomes
+    RGB. The picture itself is returned where nothing changes; see `convert` for the way and the errors.
     """
-    depth = depth or picture.depth
-    if picture.depth == depth and same_space(picture.space, space):
+    depth, same = depth or picture.depth, same_space(picture.space, space)
+    if picture.depth == depth and same:
         return picture
     pixels = picture.pixels if picture.pixels.ndim == 3 else np.repeat(picture.pixels[..., None], 3, axis=2)
     pixels = convert(pixels, picture.space, space, depth=depth)
-    return replace(picture, pixels=pixels, icc=space.icc, cicp=space.cicp, named_space=space.name)
+    known = picture.metadata if same else replace(picture.metadata, converted=True)
+    return replace(picture, pixels=pixels, icc=space.icc, cicp=space.cicp, named_space=space.name, metadata=known)

@@ -28,7 +28,8 @@ class Windows:
 class Metadata:
     """The raw blocks of a file, to be written again: EXIF (TIFF structure), XMP (a packet), IPTC (IIM records).
 
-    `attributes` are those of an OpenEXR file, by name.
+    `attributes` are those of an OpenEXR file, by name. `converted` says that the colours are no longer in the space of
+    the file, so that what names it is wrong.
     """
 
     exif: bytes | None = None
@@ -36,6 +37,7 @@ class Metadata:
     iptc: bytes | None = None
     attributes: Mapping[str, Any] = field(default_factory=dict)
     windows: Windows | None = None
+    converted: bool = False
 
     @property
     def geometry(self) -> Metadata:
@@ -72,5 +74,5 @@ def for_pixels(metadata: Metadata, *, size: tuple[int, int], srgb: bool) -> Meta
     return replace(
         metadata,
         exif=None if metadata.exif is None else exif_blocks.patched(metadata.exif, size=size, srgb=srgb),
-        xmp=None if metadata.xmp is None else xmp.cleaned(metadata.xmp, size=size),
+        xmp=None if metadata.xmp is None else xmp.cleaned(metadata.xmp, size=size, converted=metadata.converted),
     )

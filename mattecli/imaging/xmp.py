@@ -21,6 +21,9 @@ _DROPPED = (
     "http://ns.google.com/photos/1.0/camera/",
     "http://ns.adobe.com/xmp/note/",  # the name of an extension, which is part of the packet here
 )
+_PHOTOSHOP, _XMP = "http://ns.adobe.com/photoshop/1.0/", "http://ns.adobe.com/xap/1.0/"
+_THUMBNAILS = (_XMP, "Thumbnails")  # of the old picture
+_COLOURS = ((_PHOTOSHOP, "ICCProfile"), (_EXIF, "ColorSpace"))  # names of the old space
 _SEPARATOR = "\n"  # between namespace and name; neither can hold it
 
 # How a packet begins: with a byte order mark, or with `<`.
@@ -38,11 +41,12 @@ _ENCODINGS = (
 Span = tuple[int, int, bytes]  # from, to, replacement
 
 
-def cleaned(packet: bytes, *, size: tuple[int, int]) -> bytes | None:
+def cleaned(packet: bytes, *, size: tuple[int, int], converted: bool = False) -> bytes | None:
     """The packet for upright pixels of `size` (width, height); None for one that is damaged or declares entities.
 
-    `tiff:Orientation` becomes 1, and sizes are set where the packet has them. Settings of Camera Raw (`crs`), gain maps
-    and motion photos are dropped, as attributes and as elements.
+    `tiff:Orientation` becomes 1, and sizes are set where the packet has them. Settings of Camera Raw (`crs`), gain
+    maps, motion photos and thumbnails are dropped, as attributes and as elements, and so are the names of the colour
+    space where the colours were `converted` to another one.
     """
     text = as_utf8(packet)
     if text is None or b"<!DOCTYPE" in text or b"<!ENTITY" in text:
@@ -54,7 +58,7 @@ def cleaned(packet: bytes, *, size: tuple[int, int]) -> bytes | None:
         **{(_EXIF, name): value for name, value in (("PixelXDimension", width), ("PixelYDimension", height))},
     }
     try:
-        spans = _Edits(text, values).spans
+        spans = _Edits(text, values, (_THUMBNAILS, *_COLOURS) if converted else (_THUMBNAILS,)).spans
     except (expat.ExpatError, ValueError):
         return None
     result = bytearray(text)
@@ -75,9 +79,9 @@ def as_utf8(packet: bytes) -> bytes | None:
 class _Edits:
     """The places of a packet that change, found while expat walks through it."""
 
-    def __init__(self, text: bytes, values: dict[tuple[str, str], bytes]) -> None:
+    def __init__(self, text: bytes, values: dict[tuple[str, str], bytes], dropped: tuple[tuple[str, str], ...]) -> None:
         self.spans: list[Span] = []
-        self._text, self._values = text, values
+        self._text, self._values, self._dropped = text, values, dropped
         self._dropping = 0  # how many of the open elements are being dropped
         self._open: list[tuple[int, int, bytes | None]] = []  # of each open element: its tag's ends, its new text
         self._parser = expat.ParserCreate(None, _SEPARATOR)
@@ -90,7 +94,7 @@ class _Edits:
         at = self._parser.CurrentByteIndex
         end = tag_end(self._text, at)
         space, local, _ = _parts(name)
-        if self._dropping or space in _DROPPED:
+        if self._dropping or self._drops(space, local):
             self._dropping += 1
         else:
             self._change_attributes(at, end, attributes)
@@ -107,11 +111,14 @@ class _Edits:
             if not self._dropping:
                 self.spans.append((start, text if empty else self._text.index(b">", closing) + 1, b""))
 
+    def _drops(self, space: str, local: str) -> bool:
+        return space in _DROPPED or (space, local) in self._dropped
+
     def _change_attributes(self, at: int, end: int, attributes: dict[str, str]) -> None:
         for name in attributes:
             space, local, prefix = _parts(name)
             value = self._values.get((space, local))
-            if space not in _DROPPED and value is None:
+            if value is None and not self._drops(space, local):
                 continue
             qualified = re.escape(f"{prefix}:{local}".encode())
             found = re.compile(rb"\s+" + qualified + rb"\s*=\s*(\"[^\"]*\"|'[^']*')").search(self._text, at, end)

@@ -17,8 +17,10 @@ import pytest
 import tifffile
 from PIL.TiffImagePlugin import IFDRational
 
+from mattecli.compositing.outputs import write_output
 from mattecli.imaging import exif_blocks as exif
 from mattecli.imaging import xmp
+from mattecli.imaging.colour import linear, space_named
 from mattecli.imaging.exif_facts import attributes_of
 from mattecli.imaging.image import Image
 from mattecli.imaging.metadata import Metadata
@@ -198,6 +200,42 @@ def test_the_orientation_of_xmp_is_reset_and_camera_raw_and_gain_map_are_dropped
     expected = PACKET.replace(b'tiff:Orientation="6" crs:CropTop="0.25" hdrgm:Version="1.0"', b'tiff:Orientation="1"')
     start, end = expected.index(b"<crs:ToneCurve>"), expected.index(b"<crs:Look/>")
     assert cleaned == expected[:start] + expected[end + len(b"<crs:Look/>") :]
+
+
+NAMED = (
+    b'<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">'
+    b'<rdf:Description rdf:about="" xmlns:photoshop="http://ns.adobe.com/photoshop/1.0/"'
+    b' xmlns:exif="http://ns.adobe.com/exif/1.0/" photoshop:ICCProfile="Adobe RGB (1998)" photoshop:City="Bern">'
+    b"<exif:ColorSpace>65535</exif:ColorSpace></rdf:Description></rdf:RDF></x:xmpmeta>"
+)
+
+
+def test_thumbnails_of_the_old_picture_are_dropped() -> None:
+    start = b'<a xmlns:xap="http://ns.adobe.com/xap/1.0/" xmlns:g="http://ns.adobe.com/xap/1.0/g/img/" xap:Rating="4">'
+    old = b"<xap:Thumbnails><g:image>/9j/</g:image></xap:Thumbnails>"
+    assert xmp.cleaned(start + old + b"</a>", size=(1, 1)) == start + b"</a>"
+
+
+@pytest.mark.parametrize("space", ["keep", "srgb", "AdobeRGB", "p3"])
+def test_xmp_names_the_old_space_only_while_the_colours_are_in_it(tmp_path: Path, space: str) -> None:
+    photo = Image(noise(8, 9, 3), space_named("AdobeRGB").icc, metadata=Metadata(xmp=NAMED))
+    write_output("cutout", tmp_path / "a.png", photo, np.ones((8, 9), np.float32), output_space=space)
+    kept = of_file(tmp_path / "a.png").xmp
+    gone = NAMED.replace(b' photoshop:ICCProfile="Adobe RGB (1998)"', b"")
+    gone = gone.replace(b"<exif:ColorSpace>65535</exif:ColorSpace>", b"")
+    assert kept == (NAMED if space in ("keep", "AdobeRGB") else gone)
+
+
+def test_xmp_names_no_space_of_a_photo_that_was_cmyk_or_becomes_srgb_for_its_format(tmp_path: Path) -> None:
+    PIL.Image.new("CMYK", (16, 16), (0, 200, 200, 0)).save(tmp_path / "c.jpg", xmp=NAMED)
+    write_image(tmp_path / "a.jpg", read_image(tmp_path / "c.jpg"))
+    light = Image(np.full((8, 9, 3), 2, np.float32), linear().icc, metadata=Metadata(xmp=NAMED))
+    write_image(tmp_path / "b.jpg", light)
+    for name in ("a.jpg", "b.jpg"):
+        kept = of_file(tmp_path / name).xmp
+        assert kept is not None
+        assert b"Bern" in kept
+        assert b"Adobe RGB" not in kept
 
 
 @pytest.mark.parametrize(

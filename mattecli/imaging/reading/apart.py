@@ -115,7 +115,7 @@ def _decoded(form: Format, header: Header, channels: NDArray[Any], attributes: d
         form.name,
         tags,
         turned_resolution(header.resolution, header.orientation),
-        dataclasses.replace(header.metadata, attributes=attributes),
+        dataclasses.replace(header.metadata, attributes=attributes, converted=converted),
         (*header.notes, *notes, *more),
         header.premultiplied,
         converted,

@@ -57,14 +57,15 @@ def read_with_pillow(form: Format, handle: BinaryIO, name: str, options: ReadOpt
     if picture.size != size:
         raise ValueError("its header and its content differ in size")
     plain, tags, more = _plain(picture, tags)
+    converted = picture.mode in _SEPARATED
     return Decoded(
         upright(_to_array(plain), orientation),
         form.name,
         tags,
         turned_resolution(resolution, orientation),
-        metadata,
+        dataclasses.replace(metadata, converted=converted),
         (*notes, *more),
-        converted=picture.mode in _SEPARATED,
+        converted=converted,
     )
 
 

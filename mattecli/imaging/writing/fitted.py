@@ -8,9 +8,10 @@ of `colour.tone`, for formats of integers.
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from mattecli.imaging.colour import chromaticities, convert, is_linear, is_log, linear, same_space
 from mattecli.imaging.image import Image, to_depth
@@ -65,7 +66,7 @@ def _with_space(picture: Image, form: Format, depth: int) -> Image:
     if form.light or (depth == 32 and not stated and form.profile):
         goal = picture.space if stated and is_linear(picture.space) else linear(_primaries(picture.space))
         pixels = convert(picture.pixels, picture.space, goal, depth=32)
-        return replace(picture, pixels=pixels, icc=goal.icc, cicp=None, named_space=None)
+        return _converted(picture, pixels, goal.icc)
     return picture
 
 
@@ -79,4 +80,9 @@ def _in_srgb(picture: Image) -> Image:
     if picture.pixels.shape[2] == 4:
         alpha = to_depth(np.clip(picture.pixels[..., 3], 0, None), 8 if pixels.dtype == np.uint8 else 16)
         pixels = np.dstack([pixels, alpha])
-    return replace(picture, pixels=pixels, icc=None, cicp=None, named_space=None)
+    return _converted(picture, pixels, None)
+
+
+def _converted(picture: Image, pixels: NDArray[Any], icc: bytes | None) -> Image:
+    known = replace(picture.metadata, converted=True)
+    return replace(picture, pixels=pixels, icc=icc, cicp=None, named_space=None, metadata=known)
