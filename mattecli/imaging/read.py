@@ -29,11 +29,13 @@ def read_image(source: Source, *, keep_alpha: bool = False, options: ReadOptions
 
     Depths stay, except in AVIF, which becomes 8 bits; 10 and 12 bits become 16. Values stay as they are stored, and
     `Image.space` says what they mean; CMYK and Lab are converted to sRGB with their profile, whatever space `options`
-    ask for. Floats may lie outside of 0 to 1. `Image.notes` says what the user should know, such as pages that were not
-    read.
+    ask for. Floats may lie outside of 0 to 1, but those of .npy only in a space that is named. `Image.notes` says what
+    the user should know, such as pages that were not read.
     """
     decoded = decode(source, options)
     pixels, transparent = normal(decoded.pixels, label(source)), False
+    if decoded.format == "NumPy" and pixels.dtype.kind == "f" and options.input_space.lower() == "auto":
+        _check_floats(pixels, label(source), "scale them to the range 0 to 1, or add `input_space=linear` for light")
     glow = _glow(pixels) if decoded.premultiplied else None
     if pixels.ndim == 2:
         pixels = np.repeat(pixels[..., None], 3, axis=2)
@@ -143,10 +145,16 @@ def in_range(pixels: NDArray[Any], name: str) -> NDArray[Any]:
     """Values of a matte: floats are clipped to 0 to 1. Raises InputError for floats far outside of it, and for NaN."""
     if pixels.dtype.kind != "f":
         return pixels
+    low, high = _check_floats(pixels, name, "scale them to the range 0 to 1")
+    return np.clip(pixels, 0, 1) if low < 0 or high > 1 else pixels
+
+
+def _check_floats(pixels: NDArray[Any], name: str, remedy: str) -> tuple[float, float]:
+    """The least and the greatest value. Raises InputError for floats far outside of 0 to 1, and for NaN."""
     low, high = float(pixels.min()), float(pixels.max())
     if not (low >= -0.05 and high <= 1.05):  # true for NaN, too; resampling may exceed the range a little
-        raise InputError(f"{name} holds floating-point values from {low:g} to {high:g}; scale them to the range 0 to 1")
-    return np.clip(pixels, 0, 1) if low < 0 or high > 1 else pixels
+        raise InputError(f"{name} holds floating-point values from {low:g} to {high:g}; {remedy}")
+    return low, high
 
 
 def _grey(colour: NDArray[Any], name: str) -> NDArray[Any]:

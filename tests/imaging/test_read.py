@@ -332,6 +332,19 @@ def test_mattes_and_trimaps_ignore_a_profile(tmp_path: Path) -> None:
     assert read_trimap(tmp_path / "g.png").tolist() == [[0, 128, 255]]
 
 
+@pytest.mark.parametrize("values", [(0, 255), (-1, 1), (0, np.nan)])
+def test_a_photo_of_numpy_floats_far_beyond_white_needs_a_space(tmp_path: Path, values: tuple[float, float]) -> None:
+    pixels = np.full((2, 3, 3), values[0], np.float32)
+    pixels[0, 0, 0] = values[1]
+    np.save(tmp_path / "a.npy", pixels)
+    with pytest.raises(InputError, match=r"a\.npy holds floating-point values .* or add `input_space=linear`"):
+        read_image(tmp_path / "a.npy")
+    light = read_image(tmp_path / "a.npy", options=ReadOptions(input_space="linear"))
+    assert np.array_equal(light.pixels, pixels, equal_nan=True)
+    np.save(tmp_path / "b.npy", np.full((2, 3, 3), 1.04, np.float32))  # as resampling leaves it
+    assert (read_image(tmp_path / "b.npy").pixels == np.float32(1.04)).all()
+
+
 def test_cmyk_jpeg_without_profile_becomes_rgb(tmp_path: Path) -> None:
     PIL.Image.new("CMYK", (16, 16), (0, 255, 255, 0)).save(tmp_path / "c.jpg", quality=100)
     image = read_image(tmp_path / "c.jpg")
