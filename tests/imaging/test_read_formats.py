@@ -267,6 +267,22 @@ def test_png_tells_its_code_points_gamma_and_primaries(tmp_path: Path) -> None:
     assert tags.chromaticities == (0.64, 0.33, 0.3, 0.6, 0.15, 0.06, 0.3127, 0.329)
 
 
+@pytest.mark.parametrize("channels", [1, 3, 4])
+@pytest.mark.parametrize("depth", [8, 16])
+def test_a_png_of_narrow_range_comes_with_full_black_and_white_and_its_alpha(depth: int, channels: int) -> None:
+    step = 1 if depth == 8 else 256
+    levels = np.array([[0, 16, 71, 235, 255]]) * step
+    stored = np.repeat(levels[..., None], channels, axis=2).astype(np.uint8 if depth == 8 else np.uint16)
+    content = png16(stored[..., 0] if channels == 1 else stored)
+    narrow = read_image(add_png_chunk(content, b"cICP", bytes([9, 16, 0, 0])), keep_alpha=True)
+    full = read_image(add_png_chunk(content, b"cICP", bytes([9, 16, 0, 1])), keep_alpha=True)
+    expected = np.array([0, 0, 55 / 219, 1, 1]) * (255 if depth == 8 else 65535)
+    assert np.abs(narrow.pixels[0, :, :3] - expected[:, None]).max() <= 0.5
+    assert np.array_equal(full.pixels[..., :3], stored[..., [0] * 3])
+    assert np.array_equal(narrow.pixels[..., 3:], full.pixels[..., 3:])
+    assert narrow.cicp == full.cicp == (9, 16, 0, 1)
+
+
 @pytest.mark.parametrize("kind", ["jpg", "png"])
 def test_an_orientation_that_xmp_alone_states_is_applied(tmp_path: Path, kind: str) -> None:
     upright = np.kron(noise(3, 5, 3), np.ones((8, 8, 1), np.uint8))

@@ -147,10 +147,13 @@ _OWN = {
 
 
 def _by_code_points(tags: ColourTags) -> Space | None:
-    """Of cICP or nclx; code 2 is "unspecified". All but PQ and HLG become a profile, which every format can hold."""
-    cicp = tags.cicp
-    if cicp is None or 2 in cicp[:2]:
+    """Of cICP or nclx; code 2 is "unspecified". All but PQ and HLG become a profile, which every format can hold.
+
+    What was decoded is RGB of full range, whatever the file has.
+    """
+    if tags.cicp is None or 2 in tags.cicp[:2]:
         return None
+    cicp = (*tags.cicp[:2], 0, 1)
     if cicp[1] in (PQ, HLG):
         return Space(tags.icc if space(tags.icc) == b"RGB " else None, cicp)
     if same_space(Space(cicp=cicp), SRGB):

@@ -23,7 +23,7 @@ from mattecli.imaging.reading.fitting import fitting
 from mattecli.imaging.reading.formats import Format
 from mattecli.imaging.reading.header import BYTES, Header, Kind, file_size
 from mattecli.imaging.reading.limits import check_pixels, check_room
-from mattecli.imaging.reading.png import png_chunks
+from mattecli.imaging.reading.png import full_range, png_chunks
 from mattecli.imaging.reading.psd import psd_header, psd_size
 from mattecli.imaging.reading.rasters import DPX_ORIENTATION, cineon_size, dpx_size, hdr_size, pnm_size
 from mattecli.imaging.reading.tiff import tiff_header, tiff_size
@@ -111,7 +111,7 @@ def _decoded(form: Format, header: Header, channels: NDArray[Any], attributes: d
     converted = header.model not in ("grey", "rgb")
     tags, more = (ColourTags(), ()) if converted else fitting(header.tags, grey=header.model == "grey")
     return Decoded(
-        upright(pixels, header.orientation),
+        upright(full_range(pixels) if header.narrow else pixels, header.orientation),
         form.name,
         tags,
         turned_resolution(header.resolution, header.orientation),

@@ -27,7 +27,7 @@ class Header:
     and `count` the most channels there can be. The first channels are those of `model`. `alpha` is the channel that
     holds the opacity, and `premultiplied` says whether colours are multiplied by it. `inverted` means that 0 is white,
     `inverted_alpha` that the decoder turned the alpha round with such colours, `offset` that neutral a and b of Lab are
-    half of full scale and not 0.
+    half of full scale and not 0, `narrow` that black and white are those of video.
 
     `names` and `part` choose channels of an OpenEXR file. `stored` is where the pixels lie as they are, and their NumPy
     type: nothing is decoded then. `zipped` are the strips or tiles of a TIFF that only need to be inflated; `streams`
@@ -46,6 +46,7 @@ class Header:
     inverted: bool = False
     inverted_alpha: bool = False
     offset: bool = False
+    narrow: bool = False
     orientation: int = 1
     resolution: tuple[float, float] | None = None
     tags: ColourTags = field(default_factory=ColourTags)

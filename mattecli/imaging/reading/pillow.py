@@ -21,7 +21,7 @@ from mattecli.imaging.reading.decoded import Decoded, turned_resolution, upright
 from mattecli.imaging.reading.fitting import fitting
 from mattecli.imaging.reading.formats import Format
 from mattecli.imaging.reading.limits import check_pixels, check_room, most_pixels
-from mattecli.imaging.reading.png import Chunks, png_chunks
+from mattecli.imaging.reading.png import Chunks, full_range, png_chunks
 from mattecli.imaging.space import ColourTags
 
 if TYPE_CHECKING:
@@ -57,9 +57,9 @@ def read_with_pillow(form: Format, handle: BinaryIO, name: str, options: ReadOpt
     if picture.size != size:
         raise ValueError("its header and its content differ in size")
     plain, tags, more = _plain(picture, tags)
-    converted = picture.mode in _SEPARATED
+    converted, pixels = picture.mode in _SEPARATED, _to_array(plain)
     return Decoded(
-        upright(_to_array(plain), orientation),
+        upright(full_range(pixels) if chunks and chunks.narrow else pixels, orientation),
         form.name,
         tags,
         turned_resolution(resolution, orientation),

@@ -8,7 +8,10 @@ from __future__ import annotations
 import struct
 import zlib
 from dataclasses import dataclass, field
-from typing import BinaryIO
+from typing import Any, BinaryIO
+
+import numpy as np
+from numpy.typing import NDArray
 
 from mattecli.imaging.exif_facts import interop_of, orientation_in, plain_exif, usable_resolution
 from mattecli.imaging.metadata import Metadata, raw_profile
@@ -59,6 +62,12 @@ class Chunks:
         )
 
     @property
+    def narrow(self) -> bool:
+        """Whether black and white are 16 and 235 of 255, as in video (ITU-T H.273)."""
+        cicp = self.tags.cicp
+        return cicp is not None and cicp[3] == 0 and 2 not in cicp[:2]
+
+    @property
     def metadata(self) -> Metadata:
         records = raw_profile(self.texts, "iptc")
         if records is not None and records.startswith(b"8BIM"):  # as ImageMagick has it
@@ -96,12 +105,23 @@ class Chunks:
             bits=self.bits,
             model="grey" if count < 3 else "rgb",
             alpha=count - 1 if count in (2, 4) else None,
+            narrow=self.narrow,
             orientation=self.orientation,
             resolution=self.resolution,
             tags=self.tags,
             metadata=self.metadata,
             notes=("only its first frame is read",) if b"acTL" in self.blocks else (),
         )
+
+
+def full_range(pixels: NDArray[Any]) -> NDArray[Any]:
+    """Pixels of `Chunks.narrow`, uint8 or uint16, with black at 0 and white at full scale, in place; alpha stays."""
+    colours = pixels[..., :3] if pixels.ndim == 3 and pixels.shape[2] == 4 else pixels
+    most = np.iinfo(pixels.dtype).max
+    step = (most + 1) // 256
+    table = np.rint((np.arange(most + 1) - 16 * step) * (most / (219 * step))).clip(0, most).astype(pixels.dtype)
+    colours[...] = table[colours]
+    return pixels
 
 
 def png_size(handle: BinaryIO) -> tuple[int, int]:
