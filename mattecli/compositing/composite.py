@@ -26,6 +26,8 @@ from mattecli.imaging.image import Image
 from mattecli.imaging.pixels import as_float, full_scale
 from mattecli.imaging.space import SRGB, Space
 
+_ALMOST = 2**-15  # values so near to 1 are white: two steps of 16 bits
+
 
 def composite(foreground: Given, alpha: Given, background: Given | Colour, *, linear: bool = False) -> Floats:
     """Put a foreground over a background: αF + (1 − α)B, (H, W, 3) in [0, 1].
@@ -92,14 +94,19 @@ def strip_in(picture: Image, rows: slice, space: Space) -> Floats:
     strip = picture.pixels[rows]
     if same_space(picture.space, space):
         return as_float(strip)
-    return np.asarray(convert(strip, picture.space, space, depth=32), np.float32)
+    return _whiter(convert(strip, picture.space, space, depth=32))
 
 
 def colour_in(colour: Floats, space: Space) -> Floats:
     """A colour of sRGB, (3,), in another space."""
     if same_space(space, SRGB):
         return colour
-    return np.asarray(convert(colour[None, None], SRGB, space, depth=32)[0, 0], np.float32)
+    return _whiter(convert(colour[None, None], SRGB, space, depth=32)[0, 0])
+
+
+def _whiter(values: NDArray[Any]) -> Floats:
+    """Values of a background with white at exactly 1, which profiles miss because their numbers are rounded."""
+    return np.where(np.abs(values - 1) < _ALMOST, np.float32(1), values).astype(np.float32, copy=False)
 
 
 def _is_row(background: object) -> bool:

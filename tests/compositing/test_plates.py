@@ -1,6 +1,7 @@
 """Scene-linear plates and colour spaces in compositing."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import OpenImageIO as oiio  # noqa: N813
@@ -261,6 +262,17 @@ def test_a_picture_without_a_profile_is_opened_as_srgb(tmp_path: Path) -> None:
     half = np.full((2, 3), 0.5, np.float32)
     mixed = composite(str(tmp_path / "a.png"), half, (0.0, 0.0, 0.0))
     np.testing.assert_allclose(mixed[0, 0], np.array([200, 100, 50]) / 510, atol=1e-6)
+
+
+@pytest.mark.parametrize("name", ["adobergb", "prophoto", "p3", "rec2020"])
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_a_white_background_is_exactly_white_in_every_space(name: str, dtype: Any) -> None:
+    full = np.iinfo(dtype).max
+    photo = Image(np.zeros((4, 5, 3), dtype), space_named(name).icc)
+    white = Image(np.full((4, 5, 3), 65535, np.uint16))
+    for background in ((1.0, 1.0, 1.0), white):
+        made = make_output("composite", photo, np.zeros((4, 5), np.float32), background=background)
+        assert (made.pixels == full).all()
 
 
 @pytest.mark.parametrize("linear_light", [False, True])
