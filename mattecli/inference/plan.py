@@ -84,19 +84,29 @@ def plan(
     """
     rows, columns = padded(height), padded(width)
     plans = _candidates(rows, columns, backend, tile)
-    free = backend.free_bytes()
+
+    def best(free: float, free_on_host: float) -> Plan | None:
+        allowed = free if max_memory is None else min(free, max_memory)
+        limits = [allowed]
+        if tile == "auto" and max_memory is None:
+            fixed, each = backend.costs.default_budget
+            budget = fixed + each * rows * columns
+            share = min(backend.costs.share_bytes, free / 2)
+            limits.insert(0, min(allowed, max(int(0.95 * budget), share)))  # a little to spare, for holes in the heap
+        fitting = (p for limit in limits for p in plans if p.bytes <= limit and p.host_bytes <= free_on_host)
+        return next(fitting, None)
+
+    free, free_on_host = _free(backend)
+    chosen = best(free, free_on_host)
+    # Freed memory that the C library keeps counts as taken. Runs soon take it again, so it is given back only where the
+    # plan would otherwise be a worse one.
+    if chosen != best(free if backend.costs.apart else math.inf, math.inf):
+        memory.give_back_freed_memory()
+        free, free_on_host = _free(backend)
+        chosen = best(free, free_on_host)
+    if chosen is not None:
+        return chosen
     allowed = free if max_memory is None else min(free, max_memory)
-    limits = [allowed]
-    if tile == "auto" and max_memory is None:
-        fixed, each = backend.costs.default_budget
-        budget = fixed + each * rows * columns
-        share = min(backend.costs.share_bytes, free // 2)
-        limits.insert(0, min(allowed, max(int(0.95 * budget), share)))  # a little to spare, for the holes in the heap
-    free_on_host = memory.free_bytes() + arena.shared.spare_bytes()
-    for limit in limits:
-        for fitting in plans:
-            if fitting.bytes <= limit and fitting.host_bytes <= free_on_host:
-                return fitting
     least = min(plans, key=lambda p: p.bytes)
     if least.bytes <= allowed:
         raise DeviceError(
@@ -111,6 +121,11 @@ def plan(
         f"{name} has {width}×{height} pixels, which take about {show_bytes(least.bytes)} {how} on {backend.device}, "
         f"but only {show_bytes(allowed)} {bound}; {remedy}"
     )
+
+
+def _free(backend: Backend) -> tuple[int, int]:
+    """Bytes that are free on the device and on the host."""
+    return backend.free_bytes(), memory.free_bytes() + arena.shared.spare_bytes()
 
 
 def _candidates(height: int, width: int, backend: Backend, tile: Tile) -> list[Plan]:

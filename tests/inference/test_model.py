@@ -17,7 +17,7 @@ from mattecli.inference import arena, torch_backend
 from mattecli.inference.costs import Costs
 from mattecli.inference.model import Model, predict_alpha
 from mattecli.inference.options import RunOptions
-from mattecli.inference.plan import Plan, plan
+from mattecli.inference.plan import Plan, Tile, plan
 from mattecli.inference.torch_backend import TorchBackend
 from mattecli.network.checkpoint import save_a2u
 from mattecli.network.inputs import Picture, network_input
@@ -196,6 +196,43 @@ def test_a_run_takes_its_share_of_the_memory_if_as_much_stays_free() -> None:
     assert shared(share=kept.bytes, free=2 * kept.bytes - 2) != kept
     assert shared(share=kept.bytes - 1, free=2**40) != kept
     assert shared(share=kept.bytes, free=usual.bytes) == usual  # the usual budget stays, however little is free
+
+
+@pytest.mark.parametrize("tile", ["auto", "off"])
+def test_freed_memory_that_the_process_keeps_is_given_back_before_a_worse_plan_or_a_refusal(
+    tile: Tile, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given_back = []
+    fake = Fake()
+    best = plan(300, 400, fake, tile=tile)
+
+    def give_back() -> None:
+        given_back.append(fake.free)
+        fake.free = best.bytes
+
+    monkeypatch.setattr("mattecli.system.memory.give_back_freed_memory", give_back)
+    fake.free = best.bytes - 1
+    assert plan(300, 400, fake, tile=tile) == best
+    assert plan(300, 400, fake, tile=tile) == best  # what fits is not given back, for the run takes it again
+    assert given_back == [best.bytes - 1]
+    limited = plan(300, 400, fake, max_memory=best.bytes // 2)
+    assert limited.bytes <= best.bytes // 2
+    assert len(given_back) == 1  # it would not help
+
+
+def test_a_card_that_is_full_is_not_helped_by_the_hosts_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    given_back: list[int] = []
+    monkeypatch.setattr("mattecli.system.memory.give_back_freed_memory", lambda: given_back.append(1))
+    card = Fake(device="cuda:0 (a card)")
+    card.costs = replace(Fake.costs, apart=True)
+    roomy = plan(4000, 6000, card)
+    card.free = 300 * 2**20
+    with free_memory(2**40):
+        assert plan(4000, 6000, card) != roomy
+    assert not given_back
+    with free_memory(0), pytest.raises(DeviceError, match="are free there"):
+        plan(4000, 6000, card)
+    assert given_back
 
 
 def test_a_tile_that_is_set_is_taken_or_refused() -> None:
