@@ -289,7 +289,8 @@ def _smaller(chosen: Plan, picture: Picture, backend: Backend, tile: Tile, error
     """The next plan to try after the device ran out of memory."""
     half = chosen.tile // 2 // STRIDE * STRIDE
     if tile != "auto" or half < SMALLEST_TILE:
-        remedy = "free some of it or use `device=cpu`" if tile == "auto" else "use `tile=auto` or a smaller one"
+        remedy = "free some of it" if backend.device == "cpu" else "free some of it or use `device=cpu`"
+        remedy = remedy if tile == "auto" else "use `tile=auto` or a smaller one"
         raise DeviceError(
             f"{error} at {picture.width}×{picture.height} pixels in tiles of {chosen.tile}; {remedy}"
         ) from error

@@ -114,9 +114,11 @@ def plan(
             f"{show_bytes(least.host_bytes)} of the computer's memory instead, but only {show_bytes(free_on_host)} are "
             "free there; free memory or use a device with more"
         )
-    bound = "are free" if max_memory is None or free <= max_memory else "are allowed by `max_memory`"
+    bound, remedy = "are free", "free memory or use a device with more"
+    if allowed < free:
+        bound, remedy = "are allowed by `max_memory`", "raise `max_memory`"
     how = "at once" if tile == "off" else f"in tiles of {least.tile}"
-    remedy = "free memory or use a device with more" if tile == "auto" else "use `tile=auto`"
+    remedy = remedy if tile == "auto" else "use `tile=auto`"
     raise DeviceError(
         f"{name} has {width}×{height} pixels, which take about {show_bytes(least.bytes)} {how} on {backend.device}, "
         f"but only {show_bytes(allowed)} {bound}; {remedy}"

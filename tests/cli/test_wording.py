@@ -37,7 +37,7 @@ def test_parameters_in_backticks_become_options(message: str, shown: str) -> Non
             2,
         ),
         ("device", "tpu", "`device` must be auto, cpu, cuda or", "error: --device must be auto, cpu, cuda or", 2),
-        ("max_memory", "1M", "allowed by `max_memory`; free", "allowed by --max-memory; free", 5),
+        ("max_memory", "1M", "allowed by `max_memory`; raise `max_", "allowed by --max-memory; raise --max-m", 5),
     ],
 )
 def test_an_error_of_the_library_names_parameters_and_the_same_on_the_command_line_options(

@@ -293,8 +293,10 @@ def test_a_picture_too_large_for_the_memory_is_refused_before_the_run(raw: list[
     with pytest.raises(DeviceError, match="are free"):
         predict_alpha(picture(50, 100), np.full((50, 100), 128, np.uint8), Fake(free=2**20))
     assert raw == []
-    with pytest.raises(DeviceError, match="3 MiB are allowed by `max_memory`"):
+    with pytest.raises(DeviceError, match=r"3 MiB are allowed by `max_memory`; raise `max_memory`$"):
         plan(50, 100, Fake(), max_memory=3 * 2**20)
+    with pytest.raises(DeviceError, match=r"3 MiB are free; free memory or use a device with more$"):
+        plan(50, 100, Fake(free=3 * 2**20), max_memory=4 * 2**20)
 
 
 def test_an_exhausted_device_is_tried_again_with_half_the_tile_on_auto_only(raw: list[Any]) -> None:
@@ -309,8 +311,11 @@ def test_an_exhausted_device_is_tried_again_with_half_the_tile_on_auto_only(raw:
     ):
         predict_alpha(image, trimap, Fake(), tile=512)
     raw += [exhausted] * 4
-    with pytest.raises(DeviceError, match=r"in tiles of 64; free some of it"):
+    with pytest.raises(DeviceError, match=r"in tiles of 64; free some of it$"):
         predict_alpha(image, trimap, Fake())
+    raw += [exhausted] * 4
+    with pytest.raises(DeviceError, match=r"in tiles of 64; free some of it or use `device=cpu`$"):
+        predict_alpha(image, trimap, Fake(device="cuda:0 (a card)"))
 
 
 def test_a_model_that_has_begun_imports_pytorch_while_other_work_goes_on_and_then_runs() -> None:
