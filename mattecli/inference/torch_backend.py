@@ -78,7 +78,8 @@ class TorchBackend:
     def run(self, stage: str, *arrays: Tensor, edges: Edges = WHOLE) -> Tensor | tuple[Tensor, ...]:
         """The results of a stage of the network."""
         fp32 = true_fp32() if self._device.type == "cuda" else nullcontext()
-        with torch.inference_mode(), fp32, _threads(self._threads), self._exhaustion():
+        plain = torch.autocast(self._device.type, enabled=False)  # the host's own would mix the types of maps
+        with torch.inference_mode(), plain, fp32, _threads(self._threads), self._exhaustion():
             return self._stages[stage](*(array.to(self._device) for array in arrays), edges=edges)
 
     def array(self, values: NDArray[Any]) -> Tensor:

@@ -98,9 +98,9 @@ def _works(dtype: torch.dtype) -> bool:
 
 
 def _trial_succeeds(dtype: torch.dtype) -> bool:
-    ramp = torch.linspace(-1, 1, 2 * 8 * 7).view(1, 2, 8, 7).to(dtype)  # (1, 2, 8, 7)
-    weight = torch.linspace(-1, 1, 2 * 9).view(2, 1, 3, 3).to(dtype)  # (2, 1, 3, 3)
-    bias = torch.tensor([0.5, -0.5], dtype=dtype)
+    ramp = torch.linspace(-1, 1, 2 * 8 * 7, device="cpu").view(1, 2, 8, 7).to(dtype)  # (1, 2, 8, 7)
+    weight = torch.linspace(-1, 1, 2 * 9, device="cpu").view(2, 1, 3, 3).to(dtype)  # (2, 1, 3, 3)
+    bias = torch.tensor([0.5, -0.5], dtype=dtype, device="cpu")
     shape = ((2, 1), (1, 2), (1, 2), 2)
     plain = F.conv2d(ramp, weight, bias, *shape)
     leaky = _fused_leaky(ramp, weight, bias, *shape)

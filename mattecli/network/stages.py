@@ -69,7 +69,7 @@ def _mean_variance(a: Tensor) -> Tensor:
     if a.device.type == "cpu" and hasattr(torch, "batch_norm_update_stats"):
         # PyTorch does not document this function of its batch norms. On a channels-last map it runs in parallel, which
         # var_mean does not.
-        unused = torch.zeros(a.shape[1], dtype=wide)
+        unused = torch.zeros(a.shape[1], dtype=wide, device=a.device)
         mean, variance = torch.batch_norm_update_stats(a, unused, unused.clone(), 0.0)
         return torch.stack([mean, variance])
     variance, mean = torch.var_mean(a.to(wide), (0, 2, 3), correction=0)

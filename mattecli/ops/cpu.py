@@ -222,18 +222,19 @@ def _dots(index: Tensor, grad: Tensor, table: Tensor) -> Tensor:
 @cache
 def embedding_dots_work() -> bool:
     """Whether PyTorch's private function of `embedding_bag` is there and gives dot products; tried once."""
-    index = torch.tensor([[0, 2], [1, 1]], dtype=torch.int32)
-    grad, table = torch.tensor([[1.0, 2.0], [3.0, 4.0]]), torch.arange(6.0).view(3, 2)
+    index = torch.tensor([[0, 2], [1, 1]], dtype=torch.int32, device="cpu")
+    grad, table = torch.tensor([[1.0, 2.0], [3.0, 4.0]], device="cpu"), torch.arange(6.0, device="cpu").view(3, 2)
     try:
-        return torch.equal(_embedding_dots(index, grad, table), torch.tensor([[2.0, 14.0], [18.0, 18.0]]))
+        expected = torch.tensor([[2.0, 14.0], [18.0, 18.0]], device="cpu")
+        return torch.equal(_embedding_dots(index, grad, table), expected)
     except (AttributeError, RuntimeError, TypeError):  # this PyTorch lacks it, or it takes other arguments
         return False
 
 
 def _embedding_dots(index: Tensor, grad: Tensor, table: Tensor) -> Tensor:
     count, size = index.shape
-    begins = torch.arange(0, count * size, size, dtype=index.dtype)
-    bag_of = torch.arange(count, dtype=index.dtype).repeat_interleave(size)
+    begins = torch.arange(0, count * size, size, dtype=index.dtype, device=index.device)
+    bag_of = torch.arange(count, dtype=index.dtype, device=index.device).repeat_interleave(size)
     return torch.ops.aten._embedding_bag_per_sample_weights_backward(  # type: ignore[no-any-return]
         grad, table, index.view(-1), begins, bag_of, 0
     ).view(count, size)
@@ -252,7 +253,7 @@ class Axis(NamedTuple):
 
     def blocks(self) -> Tensor:
         """The blocks (length, 3) of all positions; some may lie outside the map."""
-        return self.first + torch.arange(self.length, dtype=torch.int32)[:, None] + self.sign * torch.arange(3).int()
+        return self.first + _numbers(self.length)[:, None] + self.sign * _numbers(3)
 
     def outside(self) -> list[tuple[int, int]]:
         """The pairs (position, number of the block) that lie outside the map."""
@@ -271,6 +272,11 @@ class Axis(NamedTuple):
         begin, end = max(0, -self.first - tap), min(self.length, self.size - self.first - tap)
         end = max(begin, end)
         return slice(begin, end), slice(begin + self.first + tap, end + self.first + tap)
+
+
+def _numbers(count: int) -> Tensor:
+    """0, 1, … on the CPU, whatever device the host has made PyTorch's default."""
+    return torch.arange(count, dtype=torch.int32, device="cpu")
 
 
 def _axes(x: Tensor, height: int, width: int, edges: Edges, *, fine: bool) -> tuple[Axis, Axis]:
@@ -306,8 +312,8 @@ def _make_tap_rows(images: int, rows: Axis, columns: Axis, fine: bool) -> Tensor
     y, x = (axis.blocks().clamp(0, axis.size - 1) for axis in (rows, columns))
     height, width = (axis.size * (2 if fine else 1) for axis in (rows, columns))
     if fine:
-        y, x = ((2 * blocks[..., None] + torch.arange(2).int()).flatten(1) for blocks in (y, x))
+        y, x = ((2 * blocks[..., None] + _numbers(2)).flatten(1) for blocks in (y, x))
     else:
         y, x = (blocks.repeat_interleave(2, 0) for blocks in (y, x))
-    first = height * width * torch.arange(images, dtype=torch.int32)[:, None, None, None, None]
+    first = height * width * _numbers(images)[:, None, None, None, None]
     return (first + y[:, None, :, None] * width + x[None, :, None, :]).reshape(images * len(y) * len(x), -1)

@@ -177,6 +177,28 @@ assert psutil.Process().memory_info().rss - before < 50_000_000
     run_host(code, backend)
 
 
+def test_the_hosts_autocast_and_its_default_device_change_nothing_in_a_run() -> None:
+    code = """
+import numpy as np, torch, mattecli
+image = np.random.default_rng(0).integers(0, 256, (48, 64, 3), np.uint8)
+trimap = np.full((48, 64), 128, np.uint8)
+
+def alpha():
+    return mattecli.load_model(backend="torch", device="cpu").predict(image, trimap)
+
+with torch.device("meta"):  # first, because some tensors are made once
+    first = alpha()
+expected = alpha()
+assert 0 < expected.mean() < 1
+assert np.array_equal(first, expected)
+for dtype in (torch.bfloat16, torch.float16):
+    with torch.autocast("cpu", dtype=dtype):
+        assert np.array_equal(alpha(), expected)
+        assert torch.is_autocast_enabled("cpu")
+"""
+    run_host(code)
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no fork, which makes one host into several")
 def test_a_run_on_cuda_puts_pytorchs_switches_of_tf32_back_however_the_host_has_set_them() -> None:
     code = """
