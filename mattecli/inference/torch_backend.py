@@ -54,7 +54,7 @@ class TorchBackend:
         self.precision = _choose_precision(precision)
         self._device = _choose_device(device)
         quota = None if os.environ.get("OMP_NUM_THREADS") else cpu_quota()
-        self._threads = threads or min(torch.get_num_threads(), quota or sys.maxsize)
+        self._threads = threads or min(_threads.chosen(), quota or sys.maxsize)
         if self._device.type == "cpu" and self.precision == "fp16":
             raise UsageError("`precision=fp16` is for CUDA; on a CPU choose fp32, or bf16 if the CPU has AMX")
         self.device = _describe(self._device)
@@ -277,15 +277,46 @@ def _read(switch: Any, name: str) -> Any:
 true_fp32 = _TrueFp32()
 
 
-@contextmanager
-def _threads(count: int) -> Iterator[None]:
-    """Let PyTorch take so many threads meanwhile."""
-    before = torch.get_num_threads()
-    if count == before:
-        yield
-        return
-    torch.set_num_threads(count)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
+class _Threads:
+    """Lets PyTorch take another number of threads while a stage runs.
+
+    Each thread has a number of its own for PyTorch. One that has none yet gets the last one that was set in the
+    process: that of a stage, if one runs meanwhile in another thread.
+    """
+
+    def __init__(self) -> None:
+        self._lock, self._known = threading.Lock(), threading.local()
+        self._inside: list[int] = []  # the numbers of the stages that run now, as far as they are not the host's
+        self._host = 0  # the host's number, as the first of them found it
+
+    def chosen(self) -> int:
+        """The host's number for this thread, which is put right first if it is that of a stage elsewhere."""
+        with self._lock:
+            number = torch.get_num_threads()
+            if number in self._inside and not hasattr(self._known, "here"):
+                number = self._host
+                torch.set_num_threads(number)
+            self._known.here = True
+            return number
+
+    @contextmanager
+    def __call__(self, count: int) -> Iterator[None]:
+        """Let PyTorch take so many threads inside."""
+        before = self.chosen()
+        if count == before:
+            yield
+            return
+        with self._lock:
+            if not self._inside:
+                self._host = before
+            self._inside.append(count)
+            torch.set_num_threads(count)
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._inside.remove(count)
+                torch.set_num_threads(before)
+
+
+_threads = _Threads()

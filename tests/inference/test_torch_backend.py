@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import os
+import threading
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -51,6 +53,98 @@ def test_a_run_takes_the_threads_that_are_asked_for_and_changes_nothing_for_othe
     assert seen[:2] == [before + 2, before]
     assert set(seen[::2]) == {before + 2}
     assert torch.get_num_threads() == before
+
+
+@pytest.fixture
+def four_threads() -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(4)
+    yield
+    torch.set_num_threads(before)
+
+
+class Waiting(threading.Thread):
+    """A thread in which a stage has begun that takes so many threads, and goes on until it is told to `end`."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, count: int) -> None:
+        begun, self.go, self.seen = threading.Event(), threading.Event(), list[int]()
+
+        def stage(*_: object, edges: object) -> None:
+            self.seen.append(torch.get_num_threads())
+            begun.set()
+            assert self.go.wait(60)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(torch_backend, "split", lambda _: {"layer0": stage})
+            backend = TorchBackend(find_checkpoint(), device="cpu", threads=count)
+        super().__init__(target=backend.run, args=("layer0",))
+        self.start()
+        assert begun.wait(60)
+
+    def end(self) -> None:
+        self.go.set()
+        self.join()
+
+
+def in_a_new_thread(function: Callable[[], int]) -> int:
+    found: list[int] = []
+    thread = threading.Thread(target=lambda: found.append(function()))
+    thread.start()
+    thread.join()
+    return found[0]
+
+
+@pytest.mark.usefixtures("four_threads")
+def test_the_host_keeps_its_number_of_threads_where_runs_with_others_overlap(monkeypatch: pytest.MonkeyPatch) -> None:
+    one = Waiting(monkeypatch, 1)
+    two = Waiting(monkeypatch, 2)
+    one.end()
+    two.end()
+    assert (one.seen, two.seen) == ([1], [2])
+    assert in_a_new_thread(torch.get_num_threads) == 4
+    assert torch.get_num_threads() == 4
+
+
+@pytest.mark.usefixtures("four_threads")
+def test_a_model_that_is_loaded_during_a_run_elsewhere_takes_the_hosts_number_of_threads(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    monkeypatch.setattr(torch_backend, "cpu_quota", lambda: None)
+    seen: list[int] = []
+
+    def stage(*_: object, edges: object) -> None:
+        seen.append(torch.get_num_threads())
+
+    def load() -> int:
+        with monkeypatch.context() as patch:
+            patch.setattr(torch_backend, "split", lambda _: {"layer0": stage})
+            backend = TorchBackend(find_checkpoint(), device="cpu")
+        backend.run("layer0")
+        return torch.get_num_threads()
+
+    one = Waiting(monkeypatch, 1)
+    assert in_a_new_thread(load) == 4
+    one.end()
+    assert seen == [4]
+
+
+@pytest.mark.usefixtures("four_threads")
+def test_threads_with_numbers_of_their_own_keep_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    four = TorchBackend(find_checkpoint(), device="cpu", threads=4)
+
+    begun: list[Waiting] = []
+
+    def begin() -> int:
+        torch.set_num_threads(1)
+        begun.append(Waiting(monkeypatch, 4))  # a new thread: the host's number there is 1 too
+        return torch.get_num_threads()
+
+    assert in_a_new_thread(begin) == 1
+    predict_alpha(IMAGE[:16, :16], TRIMAP[:16, :16], four)
+    assert torch.get_num_threads() == 4
+    begun[0].end()
+    assert torch.get_num_threads() == 4
 
 
 def test_maps_are_in_the_networks_type_or_better() -> None:
