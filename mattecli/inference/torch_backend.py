@@ -243,7 +243,8 @@ class _TrueFp32:
             if not self._inside:
                 self._before = [(owner, name, _read(owner, name)) for owner, name, _ in _tf32_switches()]
                 for owner, name, off in _tf32_switches():
-                    setattr(owner, name, off)
+                    if off is not None:
+                        setattr(owner, name, off)
             self._inside += 1
         try:
             yield
@@ -252,18 +253,38 @@ class _TrueFp32:
                 self._inside -= 1
                 if not self._inside:
                     for owner, name, value in self._before:
-                        if value is not None:
+                        if value is not None and _read(owner, name) != value:
                             setattr(owner, name, value)
 
 
 def _tf32_switches() -> list[tuple[Any, str, Any]]:
-    """PyTorch's switches of TF32, each with its value for off: the older ones, which move the newer ones, first."""
-    cudnn, matmul = torch.backends.cudnn, torch.backends.cuda.matmul
-    older = [(cudnn, "allow_tf32", False), (matmul, "allow_tf32", False)]
+    """PyTorch's switches of TF32, each with its value for off: the older ones, which move the newer ones, first.
+
+    None stands where another switch turns it off. Such a one is only put back.
+    """
+    cudnn, matmul, mkldnn = torch.backends.cudnn, torch.backends.cuda.matmul, torch.backends.mkldnn
+    older: list[tuple[Any, str, Any]] = [
+        (cudnn, "allow_tf32", False),
+        (_MatmulPrecision(), "level", None),  # before `allow_tf32`, which knows two of its three levels
+        (matmul, "allow_tf32", False),
+    ]
     if not hasattr(matmul, "fp32_precision"):  # before PyTorch 2.9
         return older
     newer = [matmul, *(getattr(cudnn, part) for part in ("conv", "rnn") if hasattr(cudnn, part))]
-    return older + [(owner, "fp32_precision", "ieee") for owner in newer]
+    cpu = [(mkldnn.matmul, "fp32_precision", None)] if hasattr(mkldnn, "matmul") else []  # the level moves it
+    return older + [(owner, "fp32_precision", "ieee") for owner in newer] + cpu
+
+
+class _MatmulPrecision:
+    """`torch.set_float32_matmul_precision` as a switch like the others."""
+
+    @property
+    def level(self) -> str:
+        return torch.get_float32_matmul_precision()
+
+    @level.setter
+    def level(self, value: str) -> None:
+        torch.set_float32_matmul_precision(value)
 
 
 def _read(switch: Any, name: str) -> Any:

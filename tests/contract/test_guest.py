@@ -205,7 +205,7 @@ def test_a_run_on_cuda_puts_pytorchs_switches_of_tf32_back_however_the_host_has_
 import os
 import torch
 from mattecli.inference.torch_backend import true_fp32
-cudnn, matmul = torch.backends.cudnn, torch.backends.cuda.matmul
+cudnn, matmul, mkldnn = torch.backends.cudnn, torch.backends.cuda.matmul, torch.backends.mkldnn
 
 def switch(read):
     try:
@@ -218,15 +218,25 @@ def switches():
     older = [switch(lambda: cudnn.allow_tf32), switch(lambda: matmul.allow_tf32)]
     return older + [each.fp32_precision for each in newer]
 
+def levels():
+    parts = [mkldnn.matmul, mkldnn.conv] if hasattr(mkldnn, "matmul") else []
+    return [switch(torch.get_float32_matmul_precision), *(part.fp32_precision for part in parts)]
+
 def check(choice):
     exec(choice)
-    before = switches()
+    before = switches() + levels()
     with true_fp32(), true_fp32():
         assert set(switches()) <= {False, "ieee"}, switches()
-    assert switches() == before, (before, switches())
+    assert switches() + levels() == before, (before, switches() + levels())
 
-newer = ("matmul.fp32_precision = 'tf32'", "cudnn.conv.fp32_precision = 'ieee'")
-for choice in ("pass", "matmul.allow_tf32 = True", *newer):
+older = ["pass", "matmul.allow_tf32 = True"]
+older += [f"torch.set_float32_matmul_precision('{level}')" for level in ("highest", "high", "medium")]
+newer = ["matmul.fp32_precision = 'tf32'", "cudnn.conv.fp32_precision = 'ieee'"]
+if hasattr(mkldnn, "matmul"):
+    newer += ["mkldnn.matmul.fp32_precision = 'bf16'", "torch.backends.fp32_precision = 'tf32'"]
+    newer += [older[-1] + "; " + choice for choice in newer]
+    newer += [older[-1] + "; mkldnn.matmul.fp32_precision = 'ieee'"]
+for choice in older + newer:
     child = os.fork()  # a host whose switches nobody has touched
     if child == 0:
         check(choice)
@@ -234,4 +244,4 @@ for choice in ("pass", "matmul.allow_tf32 = True", *newer):
     assert os.waitpid(child, 0)[1] == 0, choice
     print(choice)
 """
-    assert len(run_host(code).splitlines()) == 4
+    assert len(run_host(code).splitlines()) >= 7
