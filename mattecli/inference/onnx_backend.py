@@ -6,13 +6,15 @@ is not needed.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 import onnxruntime as ort
 from numpy.typing import NDArray
 
-from mattecli.errors import UsageError
+from mattecli.errors import OutOfMemoryError, UsageError
 from mattecli.geometry import WHOLE, Edges
 from mattecli.inference.costs import Costs
 from mattecli.onnx.read_weights import read_weights
@@ -69,9 +71,11 @@ class OnnxBackend:
     def run(self, stage: str, *arrays: Array, edges: Edges = WHOLE) -> Array | tuple[Array, ...]:
         """The results of a stage of the network."""
         if stage == "normalise":
-            return _normalise(*arrays)
+            with _exhaustion():
+                return _normalise(*arrays)
         session = self._session(stage)
-        given = [np.ascontiguousarray(array, np.float32) for array in arrays]
+        with _exhaustion():
+            given = [np.ascontiguousarray(array, np.float32) for array in arrays]
         names = [entry.name for entry in session.get_inputs()]
         feeds = dict(zip(names, [*given, np.array(edges, np.int64)], strict=False))
         with translated(f"in {stage} on {self.device}"):
@@ -80,7 +84,8 @@ class OnnxBackend:
 
     def array(self, values: Array) -> Array:
         """The array itself; floats become float32."""
-        return values.astype(np.float32) if values.dtype.kind == "f" else values
+        with _exhaustion():
+            return values.astype(np.float32) if values.dtype.kind == "f" else values
 
     def host(self, array: Array) -> Array:
         """The array itself."""
@@ -97,7 +102,8 @@ class OnnxBackend:
         zero: bool = False,
     ) -> Array:
         """A map (1, channels, height, width) to be filled."""
-        return (np.zeros if zero else np.empty)((1, channels, height, width), np.float32)
+        with _exhaustion():
+            return (np.zeros if zero else np.empty)((1, channels, height, width), np.float32)
 
     def tidy(self, limit: int) -> None:
         """Give freed memory back if the process holds more than `limit` bytes."""
@@ -113,6 +119,15 @@ class OnnxBackend:
             model = stage_model(name, self._weights).SerializeToString()
             self._sessions[name] = open_session(model, self._provider, threads=self._threads)
         return self._sessions[name]
+
+
+@contextmanager
+def _exhaustion() -> Iterator[None]:
+    """Raise NumPy's error of exhausted memory as ours."""
+    try:
+        yield
+    except MemoryError as error:
+        raise OutOfMemoryError("the memory ran out") from error
 
 
 def _normalise(rgb: Array, trimap: Array, scale: Array, shift: Array) -> Array:

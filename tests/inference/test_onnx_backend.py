@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -157,6 +158,23 @@ def test_memory_that_runs_out_is_told_from_other_failures(monkeypatch: pytest.Mo
     with pytest.raises(DeviceError, match=r"ONNX Runtime failed in layer1 on cpu \(bad shape\)"):
         ours.run("layer1")
     assert not sessions
+
+
+def test_memory_that_runs_out_in_numpy_is_an_error_of_ours(tmp_path: Path) -> None:
+    (tmp_path / "large").touch()
+    os.truncate(tmp_path / "large", 2**40)  # a hole: it takes no room on the disk
+    large = np.memmap(tmp_path / "large", np.float16, "r+")
+    photo = np.broadcast_to(np.zeros((1, 1, 3), np.uint8), (2**22, 2**22, 3))
+    stages = {
+        "a map": lambda: backend().empty(64, 2**24, 2**24),
+        "a zero map": lambda: backend().empty(64, 2**24, 2**24, zero=True),
+        "an array": lambda: backend().array(large),
+        "a stage's input": lambda: backend().run("layer0", large),
+        "the photo": lambda: backend().run("normalise", photo, photo[..., 0], np.ones(4), np.zeros(4)),
+    }
+    for run in stages.values():
+        with pytest.raises(OutOfMemoryError, match="the memory ran out"):
+            run()
 
 
 @pytest.mark.parametrize("provider", [name for name in PROVIDERS if name != "cpu"])
