@@ -100,14 +100,19 @@ def find_checkpoint(name: str | Path | None = None) -> Checkpoint:
     Raises WeightsError when there is neither, or when a bundled file is damaged.
     """
     wanted = str(name or DEFAULT)
-    for checkpoint in shipped():
-        if wanted == checkpoint.name or same_file(wanted, checkpoint.path):
-            checkpoint.verify()
-            return checkpoint
-    path = Path(wanted)
-    if path.is_file():
-        return Checkpoint(path)
-    names = ", ".join(checkpoint.name for checkpoint in shipped())
+    known = shipped()
+    try:
+        bundled = next((each for each in known if wanted == each.name or same_file(wanted, each.path)), None)
+        is_file = Path(wanted).is_file()
+    except (OSError, ValueError) as error:  # ValueError: a null character
+        reason = getattr(error, "strerror", None) or error
+        raise WeightsError(f"{wanted} cannot be read ({reason}); check the path") from error
+    if bundled is not None:
+        bundled.verify()
+        return bundled
+    if is_file:
+        return Checkpoint(Path(wanted))
+    names = ", ".join(checkpoint.name for checkpoint in known)
     raise WeightsError(f"{wanted} is neither a file nor a bundled checkpoint ({names}); check the path")
 
 

@@ -1,4 +1,5 @@
 import hashlib
+import os
 import shutil
 from pathlib import Path
 
@@ -40,6 +41,19 @@ def test_a_checkpoint_is_found_by_name_and_by_path(tmp_path: Path, monkeypatch: 
 def test_an_unknown_name_is_answered_with_the_known_ones() -> None:
     with pytest.raises(WeightsError, match=r"a3u is neither a file nor a bundled checkpoint \(.*a2u_shared.*\)"):
         weights.find_checkpoint("a3u")
+
+
+@pytest.mark.parametrize("name", ["a" * 300, "a\0b", "a\udcff\0"])
+def test_a_name_that_no_file_can_have_is_an_error_of_ours(name: str) -> None:
+    with pytest.raises(WeightsError, match=r"^a.* cannot be read .*; check the path$"):
+        weights.find_checkpoint(name)
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may enter every folder")
+def test_weights_in_a_folder_that_may_not_be_entered_are_an_error_of_ours(tmp_path: Path) -> None:
+    (tmp_path / "closed").mkdir(mode=0o600)
+    with pytest.raises(WeightsError, match=r"mine\.pth .*; check the path$"):
+        weights.find_checkpoint(tmp_path / "closed" / "mine.pth")
 
 
 def test_a_damaged_bundled_checkpoint_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
