@@ -272,10 +272,10 @@ def _require_size(path: Path, pixels: NDArray[Any], truth: Path, matte: NDArray[
 def _by_name(folder: Path, *, ending: str, may_be_empty: bool = False) -> dict[str, Path]:
     """The folder's image files by name without suffix and `ending`."""
     files = pictures_in(folder, SUFFIXES)
-    if deeper := next((path for path in folder.glob("*/**/*") if path.suffix.lower() in SUFFIXES), None):
+    below = (path.relative_to(folder) for path in folder.glob("*/**/*") if path.suffix.lower() in SUFFIXES)
+    if deeper := next((path for path in below if not any(part[0] == "." for part in path.parts)), None):
         raise InputError(
-            f"{folder} has pictures in subfolders ({deeper.relative_to(folder)}), which are not scored; "
-            "evaluate one folder after the other"
+            f"{folder} has pictures in subfolders ({deeper}), which are not scored; evaluate one folder after the other"
         )
     if not files and not may_be_empty:
         raise InputError(f"{folder} holds no image files; check the folder")

@@ -128,6 +128,9 @@ def test_names_pair_across_formats_and_with_the_endings_of_matte_predict(benchma
     write_alpha(benchmark.predictions / "cat_alpha.npy", np.full((8, 10), 0.2, np.float32))
     (benchmark.predictions / "notes.txt").write_text("not an image")
     (benchmark.predictions / ".cat.png").write_text("a trace of an editor")
+    (benchmark.predictions / ".ipynb_checkpoints" / "deeper").mkdir(parents=True)
+    for name in ("x-checkpoint.png", "deeper/x.png"):
+        (benchmark.predictions / ".ipynb_checkpoints" / name).write_text("another trace")
     result = benchmark.evaluate()
     assert [image.name for image in result.images] == ["cat"]
     assert result.images[0].scores.sad == pytest.approx(_sad(0.2))
