@@ -191,12 +191,12 @@ def _contradiction(alpha: Floats, trimap: NDArray[np.uint8] | None, subject: flo
 
 @dataclass(frozen=True, eq=False)
 class _Small:
-    """A small copy of photo, alpha and trimap, and the factor from its pixels to the photo's."""
+    """A small copy of photo, alpha and trimap, and the photo's height and width."""
 
     photo: Floats
     alpha: Floats
     trimap: NDArray[np.uint8] | None
-    scale: float
+    whole: tuple[int, int]
 
     @classmethod
     def of(cls, photo: NDArray[Any], alpha: Floats, trimap: NDArray[np.uint8] | None) -> _Small:
@@ -209,7 +209,7 @@ class _Small:
         known = None
         if trimap is not None:
             known = np.asarray(cv2.resize(trimap, size, interpolation=cv2.INTER_NEAREST), np.uint8)
-        return cls(colours, small, known, width / size[0])
+        return cls(colours, small, known, (height, width))
 
     @property
     def diagonal(self) -> float:
@@ -244,8 +244,10 @@ class _Small:
         """A reason whose box is that of the largest piece of `where`."""
         if amount <= 0 or not where.any():
             return Reason(what, max(0.0, amount))
-        x, y, width, height = (round(side * self.scale) for side in _box_of(where))
-        return Reason(what, amount, (x, y, max(1, width), max(1, height)))
+        left, top, columns, rows = _box_of(where)
+        x, width = _enlarged(left, columns, self.alpha.shape[1], self.whole[1])
+        y, height = _enlarged(top, rows, self.alpha.shape[0], self.whole[0])
+        return Reason(what, amount, (x, y, width, height))
 
     def grey(self) -> Reason:
         """Half-transparent places far from the contour."""
@@ -321,6 +323,13 @@ def _nearby(photo: Floats, weight: Floats, sigma: float) -> tuple[Floats, Floats
     mean = cv2.GaussianBlur(photo * weight[..., None], (0, 0), sigma) / total[..., None]
     square = cv2.GaussianBlur((photo**2).sum(2) * weight, (0, 0), sigma) / total
     return mean, np.sqrt(np.maximum(0, square - (mean**2).sum(2)))
+
+
+def _enlarged(begin: int, length: int, small: int, whole: int) -> tuple[int, int]:
+    """A run of the copy's `small` rows or columns among the photo's. Of a thin photo the two have different scales."""
+    scale = whole / small
+    first = round(begin * scale)
+    return first, max(1, min(round(length * scale), whole - first))
 
 
 def _box_of(mask: Mask) -> Box:

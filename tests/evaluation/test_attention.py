@@ -183,6 +183,22 @@ def test_boxes_are_in_pixels_of_a_photo_that_is_larger_than_the_copy() -> None:
     assert box == pytest.approx((12 * factor, 172 * factor, 17 * factor, 17 * factor), abs=2 * factor)
 
 
+@pytest.mark.parametrize("turned", [False, True])
+def test_boxes_of_a_thin_photo_lie_in_it(*, turned: bool) -> None:
+    alpha = np.zeros((5, 9000), np.float32)
+    alpha[1:3, 3000:3400] = 1
+    alpha[:2, 6000:6900] = 1
+    picture = np.random.default_rng(0).integers(0, 255, (5, 9000, 3)).astype(np.uint8)
+    if turned:
+        alpha, picture = alpha.T.copy(), picture.transpose(1, 0, 2).copy()
+    boxes = [found.box for found in signs(picture, alpha).values() if found.box is not None]
+    assert boxes
+    for x, y, width, height in boxes:
+        assert min(x, y) >= 0
+        assert x + width <= alpha.shape[1]
+        assert y + height <= alpha.shape[0]
+
+
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float32, np.float16])
 def test_photos_of_all_depths_have_the_same_signs(dtype: type) -> None:
     pixels = photo(120, 119, noise=6)
