@@ -16,7 +16,11 @@ from mattecli.inference.options import RunOptions
 # What Linux calls the instructions that make bf16 faster than fp32 (see benchmarks/README.md).
 _FLAGS = {"amx_bf16", "avx512_bf16"}
 _PROCESSORS = Path("/proc/cpuinfo")
-_DRIVERS = (Path("/proc/driver/nvidia/version"), Path("/dev/dxg"))  # the second is that of Windows' Linux
+_DRIVERS = (  # NVIDIA's, that of Windows' Linux, and AMD's
+    Path("/proc/driver/nvidia/version"),
+    Path("/dev/dxg"),
+    Path("/dev/kfd"),
+)
 
 
 def settle_precision(options: RunOptions, *, eight_bits: bool) -> RunOptions:

@@ -7,7 +7,7 @@ import pytest
 
 from mattecli.inference import precision
 from mattecli.inference.options import RunOptions
-from mattecli.inference.precision import has_bf16, settle_precision
+from mattecli.inference.precision import has_bf16, may_have_card, settle_precision
 
 
 @pytest.mark.parametrize(
@@ -31,6 +31,26 @@ def test_a_processor_says_in_its_flags_whether_it_computes_in_bf16(
 
 def test_where_the_system_says_nothing_of_its_processors_there_is_no_bf16(tmp_path: Path) -> None:
     assert has_bf16(tmp_path / "missing") is False
+
+
+@pytest.mark.parametrize(
+    ("build", "driver", "found"),
+    [
+        ("2.13.0", "/proc/driver/nvidia/version", True),
+        ("2.13.0+rocm7.2", "/dev/kfd", True),
+        ("2.13.0", "/dev/dxg", True),
+        ("2.13.0", "/dev/null", False),
+        ("2.13.0+cpu", "/dev/kfd", False),
+    ],
+)
+def test_a_driver_of_a_card_tells_that_there_may_be_one(
+    build: str, driver: str, found: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(precision.importlib.metadata, "version", lambda _: build)
+    monkeypatch.setattr(precision.Path, "exists", lambda path: str(path) == driver)
+    may_have_card.cache_clear()
+    assert may_have_card() is found
+    may_have_card.cache_clear()
 
 
 @pytest.mark.parametrize(
