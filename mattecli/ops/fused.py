@@ -58,7 +58,8 @@ def usable(x: Tensor, *, grad: bool = False) -> bool:
     """Whether the kernels are turned on and can work on x: on CUDA, in a type they know, and compiled without an error.
 
     The first call for a type compiles them and runs them on a tiny map, those for gradients if `grad`. If that fails,
-    the process does not use them any more; if they were `asked` for, one warning says why.
+    the process does not use them any more; if they were `asked` for, one warning says why. A card without memory for
+    the trial raises its own error, and the next call tries again.
     """
     return enabled and x.is_cuda and x.dtype in DTYPES and _works(x.dtype, x.device, grad=grad)
 
@@ -80,6 +81,8 @@ def _works(dtype: torch.dtype, device: torch.device, *, grad: bool) -> bool:
                     raise FileNotFoundError("Python.h")
                 try_out(dtype, device, grad=grad)
             except Exception as error:  # a compiler, a linker, a driver: each fails in its own way
+                if isinstance(error, torch.OutOfMemoryError) or "out of memory" in str(error):
+                    raise  # the card is full, which says nothing of the kernels
                 enabled = False
                 if asked:
                     reason = (str(error).strip() or type(error).__name__).splitlines()[-1]

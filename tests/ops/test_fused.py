@@ -314,6 +314,30 @@ def test_a_compiler_that_fails_is_not_mentioned_and_not_asked_again(
     assert fails == [False]
 
 
+@pytest.mark.parametrize(
+    "error", [torch.OutOfMemoryError("no more"), RuntimeError("Triton Error [CUDA]: out of memory")]
+)
+def test_a_card_that_is_full_during_the_trial_does_not_turn_the_kernels_off(
+    error: RuntimeError, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    outcomes: list[RuntimeError | None] = [error, None]
+
+    def try_out(*_args: object, grad: bool) -> None:
+        outcome = outcomes.pop(0)
+        if outcome is not None:
+            raise outcome
+
+    monkeypatch.setattr(fused, "enabled", True)
+    monkeypatch.setattr(fused, "trials", {})
+    monkeypatch.setattr(fused, "try_out", try_out)
+    monkeypatch.setattr(fused, "_has_headers", lambda: True)
+    with pytest.raises(RuntimeError, match=r"no more|out of memory"):
+        fused.usable(on_card(torch.float32))
+    for _ in range(2):
+        assert fused.usable(on_card(torch.float32))
+    assert not outcomes
+
+
 @pytest.mark.parametrize(("asked", "tried"), [(False, []), (True, [False])])
 def test_without_pythons_headers_the_compiler_is_not_started_unless_asked_for(
     asked: bool, tried: list[bool], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
