@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from mattecli.errors import DeviceError, OutOfMemoryError, UsageError
 from mattecli.imaging.given import Given, given_name, given_photo
 from mattecli.imaging.view import network_view
-from mattecli.inference import tiling
+from mattecli.inference import arena, tiling
 from mattecli.inference.backend import Backend, begin_import, load_backend
 from mattecli.inference.coarse import Draft, draft
 from mattecli.inference.options import RunOptions
@@ -239,6 +239,7 @@ def drop_default_model() -> None:
     global _default
     with _choosing:
         _default = None
+    arena.shared.give_back()  # what its maps took is kept for those of other runs
 
 
 def predict_alpha(

@@ -17,6 +17,7 @@ import pytest
 from numpy.typing import NDArray
 
 import mattecli
+from mattecli.inference import arena
 from mattecli.inference import model as model_module
 from mattecli.weights import find_checkpoint
 
@@ -316,6 +317,13 @@ def test_predict_alpha_takes_a_model_or_a_backend_in_third_place_or_by_name(mode
         mattecli.predict_alpha(RGB, CODES, model, backend=model.backend)
     with pytest.raises(mattecli.DeviceError, match="are allowed by `max_memory`"):
         mattecli.predict_alpha(RGB, CODES, model, max_memory=2**20)
+
+
+def test_the_memory_of_the_default_models_maps_is_given_back_when_it_is_dropped() -> None:
+    mattecli.predict_alpha(RGB, CODES)
+    assert arena.shared.spare_bytes() > 0
+    mattecli.drop_default_model()
+    assert arena.shared.spare_bytes() == 0
 
 
 def test_the_default_model_is_loaded_once_for_all_threads_until_it_is_dropped(
