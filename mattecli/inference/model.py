@@ -88,11 +88,11 @@ class Model:
     ) -> NDArray[np.float32]:
         """The alpha matte of a photo, float32 (H, W) in [0, 1].
 
-        `image` is RGB (H, W, 3) or grey (H, W), of uint8, uint16 or floats in [0, 1]. An array is sRGB; the network
-        sees a file or an `Image` in sRGB, whatever its own colour space is (`network_view`). `trimap` (H, W) is 0 for
-        background, 255 for foreground, and unknown everywhere else. Both may also be a PIL image, a file's name or
-        bytes, or other kinds of array: see docs/api.md. Known pixels get the trimap's value exactly. A trimap without
-        unknown pixels is its own matte and needs no run.
+        `image` is RGB (H, W, 3) or grey (H, W), of uint8, uint16 or floats in [0, 1]. An array is sRGB, and the
+        network sees it as it is. Anything else it sees in sRGB, whatever its own colour space is, and brighter by the
+        option `network_exposure` (`network_view`). `trimap` (H, W) is 0 for background, 255 for foreground, and unknown
+        everywhere else. Both may also be a PIL image, a file's name or bytes, or other kinds of array: see docs/api.md.
+        Known pixels get the trimap's value exactly. A trimap without unknown pixels is its own matte and needs no run.
 
         The network runs in tiles, which changes nothing but time and memory: see `plan`. `name` stands in messages.
         `on_plan` is called with what is about to run; should the device run out of memory all the same, an `auto` tile

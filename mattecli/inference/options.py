@@ -16,9 +16,10 @@ class RunOptions:
     cuda[:N]; `provider` one of ONNX Runtime's (cpu, cuda, tensorrt, openvino, coreml, directml); `precision` auto,
     fp32, bf16 or fp16. `tile` is auto, off, or the side of a tile in pixels; `max_memory` the most bytes of the
     device's memory that a run may take. `snap` (0 to 100, of 255) pulls trimap values that close to 0 and 255 to them.
-    `network_exposure` brightens what the network sees by so many stops; the outputs do not change. `threads` is
-    how many the CPU takes: None is one for each physical core, within the quota of a container. `coarse_to_fine` mattes
-    a small copy first, of photos of over 4 megapixels with a wide unknown part; without it the network runs once.
+    `network_exposure` brightens what the network sees by so many stops; the outputs do not change. An array is seen as
+    it is. `threads` is how many the CPU takes: None is one for each physical core, within the quota of a container.
+    `coarse_to_fine` mattes a small copy first, of photos of over 4 megapixels with a wide unknown part; without it the
+    network runs once.
     """
 
     weights: str | Path | None = None

@@ -326,6 +326,14 @@ def test_the_memory_of_the_default_models_maps_is_given_back_when_it_is_dropped(
     assert arena.shared.spare_bytes() == 0
 
 
+def test_the_network_s_exposure_is_for_all_that_is_not_an_array(model: mattecli.Model) -> None:
+    bright = mattecli.Model(mattecli.RunOptions(network_exposure=2), backend=model.backend)
+    plain = model.predict(RGB, CODES)
+    np.testing.assert_array_equal(bright.predict(RGB, CODES), plain)
+    for given in (PIL.Image.fromarray(RGB), mattecli.Image(RGB), file_of(RGB)):
+        assert np.abs(bright.predict(given, CODES) - plain).max() > 1e-3
+
+
 def test_the_default_model_is_loaded_once_for_all_threads_until_it_is_dropped(
     model: mattecli.Model, monkeypatch: pytest.MonkeyPatch
 ) -> None:
