@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import operator
 import sys
 import threading
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, SupportsIndex
 
 from numpy.typing import NDArray
 
@@ -85,6 +86,10 @@ def load_backend(
     installed. `threads` is how many the CPU takes: None is one for each physical core, within the quota of a container.
     Raises WeightsError, DeviceError or UsageError.
     """
+    if not isinstance(device, str):
+        raise UsageError(f"`device` must be the text auto, cpu, cuda or cuda:N, not {device!r}")
+    if threads is not None and not (isinstance(threads, SupportsIndex) and operator.index(threads) > 0):
+        raise UsageError(f"`threads` must be a whole number from 1 up, not {threads!r}")
     checkpoint = find_checkpoint(weights)
     if backend == "torch" and (checkpoint.exported or provider is not None):
         what = checkpoint.path if checkpoint.exported else f"`provider={provider}`"

@@ -18,11 +18,11 @@ from mattecli.inference import arena, tiling
 from mattecli.inference.backend import Backend, begin_import, load_backend
 from mattecli.inference.coarse import Draft, draft
 from mattecli.inference.options import RunOptions
-from mattecli.inference.plan import SMALLEST_TILE, Plan, Tile, estimate, plan
+from mattecli.inference.plan import SMALLEST_TILE, Plan, Tile, check_limit, estimate, plan
 from mattecli.inference.tiling import Progress, Statistics
 from mattecli.network.inputs import Picture
 from mattecli.spec import STRIDE
-from mattecli.trimaps.check import check_size
+from mattecli.trimaps.check import check_size, check_snap
 from mattecli.trimaps.pairs import given_trimap
 from mattecli.weights import find_checkpoint
 
@@ -32,10 +32,14 @@ class Model:
 
     Nothing is loaded before it is needed. A pickled model takes its options along, not its weights, and loads anew
     where it runs; one that was given a backend cannot be pickled. Several threads may load and use one model.
+
+    Raises UsageError for a `snap` or `max_memory` that cannot be meant.
     """
 
     def __init__(self, options: RunOptions | None = None, *, backend: Backend | None = None) -> None:
         self.options = options or RunOptions()
+        check_snap(self.options.snap)
+        check_limit(self.options.max_memory)
         self._loading = threading.Lock()
         self._backend = backend
         self._given = backend is not None

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
+import operator
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, SupportsFloat, SupportsIndex
 
 from mattecli.errors import DeviceError, UsageError
 from mattecli.inference import arena
@@ -125,9 +126,23 @@ def plan(
     )
 
 
+def check_limit(max_memory: object) -> None:
+    """Raise UsageError for a `max_memory` that is not a number of bytes."""
+    if max_memory is not None and not (isinstance(max_memory, SupportsFloat) and float(max_memory) > 0):
+        raise UsageError(f"`max_memory` must be a number of bytes above 0, not {max_memory!r}")
+
+
 def _free(backend: Backend) -> tuple[int, int]:
     """Bytes that are free on the device and on the host."""
     return backend.free_bytes(), memory.free_bytes() + arena.shared.spare_bytes()
+
+
+def _side(tile: object) -> int:
+    """The side that was set for tiles, which may be one of NumPy's integers; raises UsageError."""
+    side = operator.index(tile) if isinstance(tile, SupportsIndex) else 0
+    if side < SMALLEST_TILE or side % STRIDE:
+        raise UsageError(f"`tile` must be auto, off or a multiple of {STRIDE} from {SMALLEST_TILE} up, not {tile}")
+    return side
 
 
 def _candidates(height: int, width: int, backend: Backend, tile: Tile) -> list[Plan]:
@@ -136,9 +151,7 @@ def _candidates(height: int, width: int, backend: Backend, tile: Tile) -> list[P
     if tile == "off":
         return [estimate(backend, height, width, tile=whole)]
     if tile != "auto":
-        if not isinstance(tile, int) or tile < SMALLEST_TILE or tile % STRIDE:
-            raise UsageError(f"`tile` must be auto, off or a multiple of {STRIDE} from {SMALLEST_TILE} up, not {tile}")
-        sides: Sequence[int] = [tile]
+        sides: Sequence[int] = [_side(tile)]
     else:
         sides = backend.costs.tiles
     worthwhile = max(WORTHWHILE_TILE, math.isqrt(backend.costs.call_overhead_pixels))

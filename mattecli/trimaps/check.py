@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 import math
-from typing import Any, overload
+import operator
+from typing import Any, SupportsIndex, overload
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from mattecli.errors import InputError
+from mattecli.errors import InputError, UsageError
 from mattecli.imaging.pixels import check_range, full_scale
 
 BACKGROUND, UNKNOWN, FOREGROUND = 0, 128, 255
+
+
+def check_snap(snap: int) -> None:
+    """Raise `UsageError` for a `snap` that is not a whole number from 0 to 100."""
+    if not (isinstance(snap, SupportsIndex) and 0 <= operator.index(snap) <= 100):
+        raise UsageError(f"`snap` must be a whole number from 0 to 100, not {snap!r}")
 
 
 def from_values(pixels: NDArray[Any], *, snap: int = 0, name: str = "the trimap") -> NDArray[np.uint8]:
@@ -27,8 +34,9 @@ def from_values(pixels: NDArray[Any], *, snap: int = 0, name: str = "the trimap"
     (editors leave any colour there), half-transparent ones are unknown.
 
     Raises `InputError` for a trimap that JPEG damaged (without `snap`), for label numbers such as 0, 1, 2, for a colour
-    photo, and for another shape, type or range.
+    photo, and for another shape, type or range, and `UsageError` for a `snap` that is not 0 to 100.
     """
+    check_snap(snap)
     if pixels.size == 0 or not (pixels.ndim == 2 or (pixels.ndim == 3 and pixels.shape[2] in (3, 4))):
         raise InputError(f"{name} has shape {pixels.shape}; give (H, W), RGB or RGBA")
     if pixels.dtype == np.bool_:

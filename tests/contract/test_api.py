@@ -6,6 +6,7 @@ import inspect
 import io
 import pickle
 import re
+import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -14,6 +15,7 @@ from typing import Any
 import numpy as np
 import PIL.Image
 import pytest
+import torch
 from numpy.typing import NDArray
 
 import mattecli
@@ -319,6 +321,42 @@ def test_predict_alpha_takes_a_model_or_a_backend_in_third_place_or_by_name(mode
         mattecli.predict_alpha(RGB, CODES, model, max_memory=2**20)
 
 
+@pytest.mark.parametrize(
+    ("option", "value", "said"),
+    [
+        ("threads", -1, "`threads` must be a whole number from 1 up, not -1"),
+        ("threads", 2.5, "`threads` must be a whole number from 1 up, not 2.5"),
+        ("device", torch.device("cpu"), "`device` must be the text auto, cpu, cuda or cuda:N, not device"),
+        ("max_memory", "4G", "`max_memory` must be a number of bytes above 0, not '4G'"),
+        ("max_memory", -5, "`max_memory` must be a number of bytes above 0, not -5"),
+        ("snap", 300, "`snap` must be a whole number from 0 to 100, not 300"),
+        ("snap", -3, "`snap` must be a whole number from 0 to 100, not -3"),
+        ("snap", 1.5, "`snap` must be a whole number from 0 to 100, not 1.5"),
+    ],
+)
+def test_options_that_cannot_be_meant_are_refused_when_a_model_is_loaded(option: str, value: Any, said: str) -> None:
+    for backend in ("torch", "onnx"):
+        with pytest.raises(mattecli.UsageError, match=f"^{re.escape(said)}"):
+            mattecli.load_model(backend=backend, **{option: value})
+
+
+def test_the_same_options_are_refused_where_they_are_given_otherwise(model: mattecli.Model) -> None:
+    with pytest.raises(mattecli.UsageError, match="`max_memory` must be a number of bytes above 0, not 0"):
+        mattecli.predict_alpha(RGB, CODES, model, max_memory=0)
+    with pytest.raises(mattecli.UsageError, match="`snap` must be a whole number from 0 to 100, not 101"):
+        mattecli.read_trimap(file_of(CODES), snap=101)
+    with pytest.raises(mattecli.UsageError, match="`threads` must be a whole number from 1 up, not 0"):
+        mattecli.load_backend(threads=0)
+
+
+def test_numbers_of_numpy_are_numbers(model: mattecli.Model) -> None:
+    options = mattecli.RunOptions(tile=np.int64(64), max_memory=np.int64(2**40), snap=np.uint8(5))  # type: ignore[arg-type]
+    alpha = mattecli.Model(options, backend=model.backend).predict(RGB, CODES)
+    np.testing.assert_allclose(alpha, model.predict(RGB, CODES), atol=1e-4)
+    assert mattecli.load_backend(device="cpu", threads=np.int64(1)).device == "cpu"  # type: ignore[arg-type]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux keeps blocks for later maps")
 def test_the_memory_of_the_default_models_maps_is_given_back_when_it_is_dropped() -> None:
     mattecli.predict_alpha(RGB, CODES)
     assert arena.shared.spare_bytes() > 0
