@@ -7,7 +7,8 @@ Where a pixel sees foreground and background, their light adds up linearly, befo
 programs and most data sets for matting mix the values after the curve. So the same pixel has two alphas. This script
 predicts an alpha, mixes the pixel by it in display values, and finds its alpha in linear light (sRGB's curve, IEC
 61966-2-1). The Markdown table on stdout has the SAD of alphas that go a share of the way from one to the other. The
-truth is used only for the score. Weights that have learnt the mixture of the dataset have their lowest SAD at 0 %.
+truth is used only for the score. Weights that have learnt the mixture of the dataset, and whose alphas are neither too
+high nor too low, have their lowest SAD at 0 %.
 
 Where the foreground is brighter than the background, an alpha in light is lower. So weights whose alphas are too high
 gain by it, too. `--powers` is the control: the table has the SAD of alpha to powers, which know nothing of light.
@@ -45,13 +46,14 @@ def main() -> None:
     parser.add_argument("--trimaps", action="append", metavar="NAME", help="default: trimap and trimap2")
     parser.add_argument("--weights", help="a bundled checkpoint or a file")
     parser.add_argument("--precision", default="auto")
-    parser.add_argument("--shares", nargs="+", type=float, default=SHARES, help="of the way; below 0: away from light")
-    parser.add_argument("--powers", nargs="+", type=float, default=(), help="of alpha, in place of the shares")
+    columns = parser.add_mutually_exclusive_group()
+    columns.add_argument("--shares", nargs="+", type=float, default=SHARES, help="of the way; below 0: away from light")
+    columns.add_argument("--powers", nargs="+", type=float, default=(), help="of alpha, in place of the shares")
     options = parser.parse_args()
     backend = load_backend(options.weights, precision=options.precision)
-    columns = [f"{power:g}" for power in options.powers] or [f"{share:.0%}" for share in options.shares]
-    print("| trimaps | picture | " + " | ".join(columns) + " |")
-    print("|---|---|" + "--:|" * len(columns))
+    heads = [f"{power:g}" for power in options.powers] or [f"{share:.0%}" for share in options.shares]
+    print("| trimaps | picture | " + " | ".join(heads) + " |")
+    print("|---|---|" + "--:|" * len(heads))
     for trimaps in options.trimaps or ["trimap", "trimap2"]:
         listing = find_cases(options.dataset / "alpha", options.dataset / trimaps, photos=options.dataset / "image")
         for failed in listing.failed:
@@ -62,13 +64,13 @@ def main() -> None:
             photo, trimap = read_image(case.photo).pixels, read_trimap(case.trimap)
             truth = quantise(read_alpha(case.truth))
             alpha = predict_alpha(photo, trimap, backend)
-            rows.append([score(quantise(each), truth, trimap).sad for each in changed(photo, alpha, options)])
+            rows.append([score(quantise(each), truth, trimap).sad for each in altered(photo, alpha, options)])
             print(_row(trimaps, case.name, rows[-1]))
         print(_row(trimaps, "**mean**", np.mean(rows, axis=0).tolist()))
 
 
-def changed(photo: NDArray[Any], alpha: NDArray[np.float32], options: argparse.Namespace) -> list[NDArray[np.float32]]:
-    """The alphas of the columns."""
+def altered(photo: NDArray[Any], alpha: NDArray[np.float32], options: argparse.Namespace) -> list[NDArray[np.float32]]:
+    """The alphas (H, W) of the columns, from that of a photo (H, W, 3)."""
     if options.powers:
         return [alpha**power for power in options.powers]
     way = in_light(photo, alpha) - alpha  # 0 where alpha is 0 or 1

@@ -3,9 +3,9 @@
     python experiments/hard.py train.toml --weights weights/a2u_shared.safetensors --count 8
 
 prints a Markdown table, the hardest first, and then weights for `[data.kinds]` and `[data.groups]`. The *error* is the
-mean of |α̂ − α| over the unknown pixels of a kind's crops, which no run with a `bank` has seen. The *power* is the one
-of `POWERS` to which the alphas would have the lowest error: above 1 they are too high. A kind's new weight is its old
-one times its error against the mean of all, from a half to double, so that hard ones come more often.
+mean of |α̂ − α| over the unknown pixels of a kind's crops, which no run with a `bank` has seen. The *power* is that of
+`POWERS` which makes the error lowest when alphas are raised to it: above 1 they are too high. A kind's new weight is
+its old one times its error against the mean of all, from a half to double, so that hard ones come more often.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from mattecli.inference.backend import Backend, load_backend
 from mattecli.inference.model import predict_alpha
@@ -38,7 +39,7 @@ def main() -> None:
     options = parser.parse_args()
     data = read_config(options.config).data.replace(bank=0)
     backend = load_backend(options.weights, device="cpu", precision="bf16")
-    errors = {one: error_of(alone, backend, options) for one, alone in each_alone(data)}
+    errors = {one: errors_by_power(alone, backend, options) for one, alone in each_alone(data)}
     print("| origin | kind or group | error | power |", "|---|---|---:|---:|", sep="\n")
     for (table, name), found in sorted(errors.items(), key=lambda item: -item[1][1.0]):
         print(f"| {table} | {name} | {found[1.0]:.4f} | {min(found, key=found.__getitem__):g} |")
@@ -60,17 +61,22 @@ def each_alone(data: DataConfig) -> Iterator[tuple[tuple[str, str], DataConfig]]
         yield ("groups", group), data.replace(groups=alone, procedural=0.0, cutouts=1.0, own_share=0.0)
 
 
-def error_of(data: DataConfig, backend: Backend, options: argparse.Namespace) -> dict[float, float]:
+def errors_by_power(data: DataConfig, backend: Backend, options: argparse.Namespace) -> dict[float, float]:
     """The mean error over the unknown pixels of some crops, of the alphas to each of `POWERS`."""
     samples, pixels, totals = Samples(data, seed=SEED), 0, dict.fromkeys(POWERS, 0.0)
     for number in range(options.count):
         crop = samples.sample(number, options.size)
         counts = unknown(crop.trimap)
-        found, true = predict_alpha(crop.image, crop.trimap, backend)[counts], crop.alpha[counts] / 255
-        for power in POWERS:
-            totals[power] += float(np.abs(found**power - true).sum())
+        found = predict_alpha(crop.image, crop.trimap, backend)[counts]
+        for power, total in sums_by_power(found, crop.alpha[counts] / 255).items():
+            totals[power] += total
         pixels += int(counts.sum())
     return {power: total / pixels for power, total in totals.items()}
+
+
+def sums_by_power(found: NDArray[np.floating], true: NDArray[np.floating]) -> dict[float, float]:
+    """The summed error of alphas in [0, 1] to each of `POWERS`."""
+    return {power: float(np.abs(found**power - true).sum()) for power in POWERS}
 
 
 def weights_of(errors: Mapping[str, float], old: Mapping[str, float]) -> dict[str, float]:

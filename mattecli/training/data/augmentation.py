@@ -43,8 +43,8 @@ class Degradation:
     resample: float  # shrunk by this factor and enlarged again, the alpha too
     grade: Jitter | None
     sharpen: float  # amount of unsharp masking
-    read_noise: float  # standard deviation, of 255
-    shot_noise: float  # variance for each unit of brightness in the middle of the range
+    read_noise: float  # standard deviation, of 255, in the middle of the range; more in the dark
+    shot_noise: float  # a 128th of the variance, of 255², at any brightness
     grain: float  # size in pixels: demosaicking and denoising leave coarse noise
     noise_at: tuple[float, float]  # where the crop lies in the noise tile
     jpeg: int  # quality
@@ -102,7 +102,7 @@ def _gains(exposure: float, warmth: float) -> Gains:
     return (round(exposure * math.exp(warmth), 6), round(exposure, 6), round(exposure * math.exp(-warmth), 6))
 
 
-def lit(image: Bytes, gains: Gains) -> Bytes:
+def relit(image: Bytes, gains: Gains) -> Bytes:
     """The colours of an image (H, W, 3) in another light: each channel's light times its gain, clipped to white."""
     light: Any = np.arange(256)[:, None] / 255
     values = encode_srgb(np.clip(decode_srgb(light) * np.array(gains), 0, 1))
@@ -133,7 +133,7 @@ def degrade(
             if linear
             else _bytes(_through_lens(image, degradation))
         )
-        alpha = _bytes(_through_lens(alpha, degradation))
+        alpha = alpha_behind_lens(alpha, degradation)
     if degradation.grade:
         image = apply_jitter(image, degradation.grade)
     if degradation.sharpen:
@@ -144,6 +144,13 @@ def degrade(
     if degradation.jpeg:
         image = _through_jpeg(image, degradation.jpeg)
     return image, alpha
+
+
+def alpha_behind_lens(alpha: Bytes, degradation: Degradation | None) -> Bytes:
+    """The alpha (H, W) that is true of a damaged composite."""
+    if degradation is None or not (degradation.blur or degradation.resample):
+        return alpha
+    return _bytes(_through_lens(alpha, degradation))
 
 
 def _colour_matrix(jitter: Jitter) -> NDArray[np.float32]:
@@ -214,7 +221,8 @@ def _with_noise(image: Bytes, degradation: Degradation) -> Bytes:
     """Read noise and shot noise of a camera, after its tone curve.
 
     The curve is steep in the dark and flat in the light. It makes shot noise, whose variance in light grows with the
-    light, about even, and read noise strongest in the dark.
+    light, about even, and read noise strongest in the dark. Roughly, variance = read² · (1.5 − v) + 128 · shot for a
+    display value v in [0, 1]; without a camera's own smoothing of the dark the first part would vary far more.
     """
     height, width = image.shape[:2]
     tile = _noise_tile(degradation.grain)

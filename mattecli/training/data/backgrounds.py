@@ -120,7 +120,7 @@ def _shrunk(photo: Bytes, zoom: float) -> tuple[Bytes, float]:
 
 
 def defocused(picture: Plane, radius: float) -> Plane:
-    """A picture (H, W) or (H, W, C) as a lens out of focus shows it: blurred by a disc of this radius in pixels."""
+    """A picture (H, W) or (H, W, C), blurred by a disc of this radius in pixels, as a lens out of focus does."""
     reach = math.ceil(radius)
     offsets = np.arange(-reach, reach + 1, dtype=np.float32)
     kernel = np.clip(radius + 0.5 - np.hypot(offsets[:, None], offsets[None, :]), 0, 1)

@@ -61,7 +61,7 @@ class DataConfig(Settings):
     # Colours
     jitter: Annotated[float, Field(ge=0, le=5)] = 1.0  # strength of the colour jitter; 0: none
     near_colours: Share = 0.2  # probability that foreground colours move towards the background's
-    near_by_channel: Share = 0.0  # probability that these move as light and pigment do, in all channels but one
+    near_by_channel: Share = 0.0  # probability that these move as light and pigment do, and one channel stays
     own_light: Share = 0.0  # probability that foreground and background have an exposure and a warmth of their own
     linear: Share = 0.8  # probability of compositing in linear light, as a lens does; else in sRGB values
     between: Share = 0.0  # probability of a mixture somewhere between these two instead
@@ -69,7 +69,8 @@ class DataConfig(Settings):
     # Backgrounds
     photo_background: Share = 0.85  # probability of a photograph rather than a pattern, where there are photographs
     background_blur: Share = 0.5
-    things_behind: Share = 0.0  # probability that a foreground stands in the background, where `merge` adds none
+    # Probability that a foreground stands in the background, where `merge` adds none and the trimap knows both sides
+    things_behind: Share = 0.0
 
     # Damage of the composite by camera and file; probabilities
     camera: Share = 0.6  # that a sample is damaged at all; the following are among the damaged

@@ -21,7 +21,7 @@ class Draw:
     """Single random numbers from a seed, each rounded to 6 digits.
 
     PCG64 gives the same bits everywhere. Rounding removes the last digits, in which the logarithms of two machines may
-    differ. What is drawn must never change for a seed: digests in the tests hold it.
+    differ. What is drawn for a scene must never change for a seed: digests in the tests hold it.
     """
 
     def __init__(self, *seed: int) -> None:

@@ -21,12 +21,13 @@ from mattecli.training.data.augmentation import (
     Degradation,
     Gains,
     Jitter,
+    alpha_behind_lens,
     apply_jitter,
     degrade,
     draw_degradation,
     draw_gains,
     draw_jitter,
-    lit,
+    relit,
     to_bytes,
     to_light,
 )
@@ -84,7 +85,7 @@ class ForegroundLayer:
 
 @dataclass(frozen=True)
 class ThingBehind:
-    """A foreground that stands in the background."""
+    """A foreground that stands in the background, where the trimap of the scene knows both of its sides."""
 
     layer: ForegroundLayer
     blur: float  # radius of a disc in pixels of a 512 crop; 0: sharp
@@ -106,14 +107,14 @@ class Scene:
     trimap: TrimapShape
     power: float = 1.0  # to which the light is mixed; below 1: between light and display values
     own_light: tuple[Gains, Gains] | None = None  # of foreground and background
-    near_but: int = -1  # the channel that does not move to the background's colours; -1: the mean colour moves
+    unmoved_channel: int = -1  # which does not move to the background's colours; -1: the mean colour moves
     behind: ThingBehind | None = None
 
     def as_json(self) -> str:
         """The scene as one line of JSON, the same on every machine."""
         values = {_NAMES_IN_JSON.get(name, name): value for name, value in asdict(self).items()}
-        known_later = {"power": 1.0, "own_light": None, "near_but": -1, "behind": None}  # than 0.1.0, which logged none
-        values = {name: value for name, value in values.items() if value != known_later.get(name, ...)}
+        unlogged = {"power": 1.0, "own_light": None, "unmoved_channel": -1, "behind": None}  # by 0.1.0
+        values = {name: value for name, value in values.items() if value != unlogged.get(name, ...)}
         return json.dumps(values, separators=(",", ":"))
 
 
@@ -154,13 +155,13 @@ def draw_scene(config: DataConfig, seed: int, number: int) -> Scene:
     if between:
         scene = replace(scene, linear=True, power=_POWERS[place])
     has_own_light, gains = draw.chance(config.own_light), draw_gains(draw)
-    moves_but, channel = draw.chance(config.near_by_channel), draw.integer(3)
+    by_channel, channel = draw.chance(config.near_by_channel), draw.integer(3)
     is_behind = draw.chance(config.things_behind) and len(layers) == 1
     thing = ThingBehind(second, draw.log_uniform(0.8, 8) * draw.chance(0.5))
     return replace(
         scene,
         own_light=gains if has_own_light else None,
-        near_but=channel if scene.near and moves_but else -1,
+        unmoved_channel=channel if scene.near and by_channel else -1,
         behind=thing if is_behind else None,
     )
 
@@ -171,29 +172,20 @@ def render_scene(scene: Scene, sources: Sources, size: int) -> Sample:
     A thing behind is left out where the trimap does not know both foreground and background: then nothing would say
     which of the two is meant.
     """
-    sample = _rendered(scene, sources, size)
-    if scene.behind and not {0, 255} <= set(np.unique(sample.trimap).tolist()):
-        return _rendered(replace(scene, behind=None), sources, size)
-    return sample
-
-
-def _rendered(scene: Scene, sources: Sources, size: int) -> Sample:
-    background = render_background(scene.background, sources, size)
-    if scene.behind:
-        background = _with_thing(background, scene.behind, sources, linear=scene.linear, power=scene.power)
     foreground, alpha = merge_layers([_render_layer(layer, sources, size) for layer in scene.layers])
+    alpha = settle_alpha(alpha)
+    trimap = render_trimap(alpha_behind_lens(alpha, scene.degradation), scene.trimap)
+    background = render_background(scene.background, sources, size)
+    if scene.behind and (trimap == 0).any() and (trimap == 255).any():
+        background = _put_behind(background, scene.behind, sources, linear=scene.linear, power=scene.power)
     if scene.own_light:
-        foreground, background = (
-            lit(part, gains) for part, gains in zip((foreground, background), scene.own_light, strict=True)
-        )
-    if scene.near_but >= 0:
-        foreground = match_channels(foreground, alpha, background, scene.near, but=scene.near_but)
+        foreground, background = relit(foreground, scene.own_light[0]), relit(background, scene.own_light[1])
+    if scene.unmoved_channel >= 0:
+        foreground = match_channels(foreground, alpha, background, scene.near, unmoved=scene.unmoved_channel)
     elif scene.near:
         foreground = move_colours(foreground, alpha, background, scene.near)
-    alpha = settle_alpha(alpha)
     image = composite_bytes(foreground, alpha, background, linear=scene.linear, power=scene.power)
     image, alpha = degrade(image, alpha, scene.degradation, linear=scene.linear, power=scene.power)
-    trimap = render_trimap(alpha, scene.trimap)
     return Sample(scene.number, image, trimap, alpha, foreground, background)
 
 
@@ -235,16 +227,17 @@ def _render_layer(layer: ForegroundLayer, sources: Sources, size: int) -> tuple[
     return apply_jitter(_bytes(colour), layer.jitter), _bytes(alpha)
 
 
-def _with_thing(background: Bytes, thing: ThingBehind, sources: Sources, *, linear: bool, power: float) -> Bytes:
+def _put_behind(background: Bytes, behind: ThingBehind, sources: Sources, *, linear: bool, power: float) -> Bytes:
+    """The background (S, S, 3) with the thing in it."""
     size = background.shape[0]
-    colour, alpha = _render_layer(thing.layer, sources, size)
-    radius = thing.blur * size / 512
+    colour, alpha = _render_layer(behind.layer, sources, size)
+    radius = behind.blur * size / 512
     if radius >= 0.4:
         covered = alpha.astype(np.float32) * np.float32(1 / 255)
         weight = defocused(covered, radius)
         spread = defocused(scaled(colour.astype(np.float32), covered), radius)
-        colour = _bytes(np.clip(spread / np.maximum(weight, 1 / 255)[..., None], 0, 255))
-        alpha = _bytes(np.rint(weight * 255))
+        colour = _rounded(spread / np.maximum(weight, 1 / 255)[..., None])
+        alpha = _rounded(weight * 255)
     return composite_bytes(colour, alpha, background, linear=linear, power=power)
 
 
@@ -346,28 +339,30 @@ def move_colours(foreground: Bytes, alpha: Bytes, background: Bytes, share: floa
     return _bytes(cv2.LUT(foreground, np.clip(np.round(table), 0, 255).astype(np.uint8).reshape(1, 256, 3)))
 
 
-def match_channels(foreground: Bytes, alpha: Bytes, background: Bytes, share: float, *, but: int) -> Bytes:
-    """The foreground with its channels moved towards those of the background, as light and pigments would, but one.
+def match_channels(foreground: Bytes, alpha: Bytes, background: Bytes, share: float, *, unmoved: int) -> Bytes:
+    """The foreground with two channels moved towards the background's, as another light or pigment would; one stays.
 
-    In the logarithm of light, mean and spread of the foreground's channels near its soft pixels move by this share of
-    the way to those of the background there.
+    In the logarithm of light, the mean of each channel near the foreground's soft pixels moves by this share of the way
+    to that of the background there. Its spread does, too, but to twice or half of what it was at most. Where there are
+    not enough soft pixels, the mean colour moves as by `move_colours`.
     """
     soft = cv2.dilate(cv2.inRange(alpha, 8, 247), np.ones((9, 9), np.uint8)) > 0
     mine, theirs = soft & (alpha >= 32), soft & (alpha <= 223)
     if min(np.count_nonzero(mine), np.count_nonzero(theirs)) < 16:
-        return foreground
+        return move_colours(foreground, alpha, background, share)
     logarithms = _log_light(np.arange(256) / 255)
     table = np.tile(np.arange(256, dtype=np.uint8)[:, None], (1, 3))
-    for channel in {0, 1, 2} - {but}:
+    for channel in {0, 1, 2} - {unmoved}:
         of_mine = logarithms[foreground[..., channel][mine]]
         of_theirs = logarithms[background[..., channel][theirs]]
-        ratio = float(np.clip((of_theirs.std() + 0.1) / (of_mine.std() + 0.1), 0.5, 2))
+        ratio = float(np.clip((of_theirs.std() + _FLAT) / (of_mine.std() + _FLAT), 0.5, 2))
         slope = 1 + share * (ratio - 1)
         moved = of_mine.mean() + share * (of_theirs.mean() - of_mine.mean()) + slope * (logarithms - of_mine.mean())
-        table[:, channel] = np.rint(_display(moved) * 255)
+        table[:, channel] = _rounded(_display(moved) * 255)
     return _bytes(cv2.LUT(foreground, table.reshape(1, 256, 3)))
 
 
+_FLAT = 0.1  # added to spreads, so that a flat colour's does not count as a small one
 _DARKEST = 0.005  # of light, which is added so that black has a logarithm
 
 
@@ -395,3 +390,7 @@ def composite_bytes(foreground: Bytes, alpha: Bytes, background: Bytes, *, linea
 
 def _bytes(array: object) -> Bytes:
     return np.asarray(array, np.uint8)
+
+
+def _rounded(values: Any) -> Bytes:
+    return _bytes(np.rint(np.clip(values, 0, 255)).astype(np.uint8))

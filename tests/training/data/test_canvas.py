@@ -6,15 +6,28 @@ from mattecli.training.data.foregrounds.canvas import Canvas, coverage
 SIZE = 64
 
 
+@pytest.mark.parametrize("degrees", [3, 20, 45, 80])
 @pytest.mark.parametrize("width", [0.25, 0.4, 0.7, 1.0, 1.5, 2.0, 5.0])
-def test_a_strand_covers_what_its_width_says(width: float) -> None:
-    across = []
+def test_a_strand_covers_what_its_width_says(width: float, degrees: float) -> None:
+    angle, length = np.radians(degrees), 50.0
+    ahead = np.array([np.cos(angle), np.sin(angle)])
+    path = np.array([32.0, 32.0]) + np.linspace(-0.5, 0.5, 20)[:, None] * length * ahead
+    areas = []
     for shift in np.linspace(0, 1, 7):
         canvas = Canvas(SIZE)
-        path = np.stack([np.linspace(4, 60, 20), np.linspace(30, 33, 20) + shift], 1)
-        canvas.ribbons(path[None], np.full((1, 20), width), np.ones((1, 3)))
-        across.append(canvas.picture()[:, 10:54, 3].sum(0).mean())
-    assert np.mean(across) == pytest.approx(width, rel=0.03, abs=0.03)
+        canvas.ribbons(path[None] + shift, np.full((1, 20), width), np.ones((1, 3)))
+        areas.append(canvas.picture()[..., 3].sum())
+    assert np.mean(areas) / length == pytest.approx(width, rel=0.05, abs=0.02)
+
+
+@pytest.mark.parametrize("width", [0.3, 0.5, 0.7, 1.0])
+def test_a_level_strand_has_a_multiple_of_a_quarter_near_its_width(width: float) -> None:
+    canvas = Canvas(SIZE)
+    path = np.stack([np.linspace(4, 60, 20), np.full(20, 30.1)], 1)
+    canvas.ribbons(path[None], np.full((1, 20), width), np.ones((1, 3)))
+    drawn = canvas.picture()[:, 20:40, 3].sum(0).mean()
+    assert drawn == pytest.approx(round(4 * drawn) / 4, abs=0.02)
+    assert abs(drawn - width) < 0.26
 
 
 def test_a_gap_between_strands_stays_open() -> None:
@@ -26,9 +39,9 @@ def test_a_gap_between_strands_stays_open() -> None:
     assert between.sum(0).mean() == pytest.approx(1, abs=0.05)
 
 
-def test_a_polygon_has_its_area() -> None:
+def test_a_polygon_is_an_eighth_of_a_pixel_too_large_on_each_side() -> None:
     square = np.array([[10.3, 12.1], [20.3, 12.1], [20.3, 22.1], [10.3, 22.1]])
     canvas = Canvas(SIZE)
     canvas.polygon(square, (1.0, 1.0, 1.0))
     for drawn in (canvas.picture()[..., 3], coverage(SIZE, [square])):
-        assert drawn.sum() == pytest.approx(100, rel=0.06)
+        assert drawn.sum() == pytest.approx(10.25**2, rel=0.005)

@@ -17,7 +17,7 @@ from mattecli.training.data.augmentation import (
     draw_degradation,
     draw_gains,
     draw_jitter,
-    lit,
+    relit,
 )
 from mattecli.training.data.config import DataConfig
 from mattecli.training.data.random import Draw
@@ -58,6 +58,16 @@ def test_the_first_fifty_scenes_are_the_ones_drawn_everywhere() -> None:
     )
 
 
+LATER = EVERYTHING.replace(near_colours=0.5, near_by_channel=0.5, own_light=0.5, things_behind=0.5, between=0.5)
+
+
+def test_scenes_with_later_settings_are_the_ones_drawn_everywhere() -> None:
+    text = "\n".join(draw_scene(LATER, 7, n).as_json() for n in range(50))
+    assert (
+        hashlib.sha256(text.encode()).hexdigest() == "1ef9188fa1027ce1ad969f827fe931ebdbf90dd11c0f223d493786fff1450f62"
+    )
+
+
 def test_a_scene_is_plain_json_of_six_digits() -> None:
     def numbers(value: object) -> list[float]:
         if isinstance(value, dict):
@@ -66,10 +76,11 @@ def test_a_scene_is_plain_json_of_six_digits() -> None:
             return [x for part in value for x in numbers(part)]
         return [value] if isinstance(value, float) else []
 
-    scene = draw_scene(EVERYTHING, 0, 5)
-    drawn = json.loads(scene.as_json())
-    assert drawn["number"] == 5
-    assert all(value == round(value, 6) for value in numbers(asdict(scene)))
+    for config in (EVERYTHING, LATER):
+        for number in range(20):
+            scene = draw_scene(config, 0, number)
+            assert json.loads(scene.as_json())["number"] == number
+            assert all(value == round(value, 6) for value in numbers(asdict(scene)))
 
 
 def test_scenes_differ_by_number_and_by_seed() -> None:
@@ -163,18 +174,19 @@ def test_scenes_between_light_and_display_values_differ_in_nothing_else() -> Non
 
 
 @pytest.mark.parametrize(
-    ("settings", "field", "plain"),
+    ("base", "setting", "field", "plain"),
     [
-        ({"own_light": 0.5}, "own_light", None),
-        ({"near_by_channel": 0.5, "near_colours": 1.0}, "near_but", -1),
-        ({"things_behind": 0.5, "merge": 0.0}, "behind", None),
+        ({}, "own_light", "own_light", None),
+        ({"near_colours": 1.0}, "near_by_channel", "unmoved_channel", -1),
+        ({"merge": 0.0}, "things_behind", "behind", None),
     ],
 )
 def test_settings_since_the_first_version_change_nothing_else(
-    settings: dict[str, Any], field: str, plain: object
+    base: dict[str, Any], setting: str, field: str, plain: object
 ) -> None:
-    base = {name: value for name, value in settings.items() if value != 0.5}
-    before, after = ([draw_scene(DataConfig(**given), 3, n) for n in range(60)] for given in (base, settings))
+    before, after = (
+        [draw_scene(DataConfig(**base, **{setting: share}), 3, n) for n in range(60)] for share in (0.0, 0.5)
+    )
     assert 15 < sum(getattr(scene, field) != plain for scene in after) < 45
     assert [replace(scene, **{field: plain}) for scene in after] == before  # type: ignore[arg-type]
     assert [f'"{field}":' in scene.as_json() for scene in after] == [getattr(scene, field) != plain for scene in after]
@@ -192,14 +204,30 @@ def test_a_thing_behind_is_seen_and_belongs_to_the_background(tmp_path: Path) ->
         differs = (sample.background != without.background).any()
         knows_both = (sample.trimap == 0).any() and (sample.trimap == 255).any()
         assert knows_both or not differs
+        assert (sample.image[sample.alpha < 255] != without.image[sample.alpha < 255]).any() == differs
         seen += differs
     assert 10 < seen < 30  # some trimaps leave open which of the two is meant
 
 
+def test_a_blurred_thing_behind_keeps_its_colour(tmp_path: Path) -> None:
+    pixels = np.full((80, 80, 4), 200, np.uint8)
+    pixels[..., 3] = disc(radius=25, softness=1)[:80, :80]
+    config, sources = own_only(tmp_path, pixels, jitter=0, near_colours=0, things_behind=1.0, linear=0)
+    blurred = 0
+    for n in range(30):
+        scene = draw_scene(config.replace(merge=0), 2, n)
+        assert scene.behind is not None
+        flat = replace(scene.background, pattern="flat", colours=((200 / 255,) * 3,) * 3)
+        sample = render_scene(replace(scene, background=flat), sources, 96)
+        np.testing.assert_array_equal(sample.background, 200)
+        blurred += scene.behind.blur > 0
+    assert 5 < blurred < 25
+
+
 def test_a_light_multiplies_light_and_stops_at_white() -> None:
     image = noise(1)
-    np.testing.assert_array_equal(lit(image, (1.0, 1.0, 1.0)), image)
-    made = lit(image, (0.5, 1.0, 3.0))
+    np.testing.assert_array_equal(relit(image, (1.0, 1.0, 1.0)), image)
+    made = relit(image, (0.5, 1.0, 3.0))
     for channel, gain in enumerate((0.5, 1.0, 3.0)):
         light = np.clip(decode_srgb(image[..., channel].astype(np.float32) / 255) * gain, 0, 1)
         np.testing.assert_allclose(made[..., channel], encode_srgb(light) * 255, atol=0.51)
@@ -217,10 +245,10 @@ def test_lights_differ_in_exposure_and_often_share_their_warmth() -> None:
 def test_channels_match_those_of_the_background_but_one() -> None:
     alpha = np.full((80, 100), 200, np.uint8)
     foreground, background = noise(1) // 4 + 20, noise(2) // 3 + 100
-    for but in range(3):
-        made = match_channels(foreground, alpha, background, 1.0, but=but)
-        np.testing.assert_array_equal(made[..., but], foreground[..., but])
-        for channel in {0, 1, 2} - {but}:
+    for unmoved in range(3):
+        made = match_channels(foreground, alpha, background, 1.0, unmoved=unmoved)
+        np.testing.assert_array_equal(made[..., unmoved], foreground[..., unmoved])
+        for channel in {0, 1, 2} - {unmoved}:
             mine, theirs = (
                 np.log(decode_srgb(picture[..., channel].astype(np.float64) / 255) + 0.005)
                 for picture in (made, background)
@@ -229,10 +257,21 @@ def test_channels_match_those_of_the_background_but_one() -> None:
             assert mine.std() == pytest.approx(theirs.std(), rel=0.25)
 
 
-def test_channels_stay_where_nothing_is_soft() -> None:
-    foreground = noise(1)
-    hard = np.full((80, 100), 255, np.uint8)
-    np.testing.assert_array_equal(match_channels(foreground, hard, noise(2), 1.0, but=0), foreground)
+def test_channels_go_a_share_of_the_way() -> None:
+    alpha = np.full((80, 100), 200, np.uint8)
+    foreground, background = noise(1) // 4 + 20, noise(2) // 3 + 100
+    made = match_channels(foreground, alpha, background, 0.5, unmoved=0)
+    light = [
+        np.log(decode_srgb(picture[..., 1].astype(np.float64) / 255) + 0.005).mean()
+        for picture in (foreground, made, background)
+    ]
+    assert light[1] == pytest.approx((light[0] + light[2]) / 2, abs=0.05)
+
+
+def test_without_soft_pixels_the_mean_colour_moves() -> None:
+    foreground, background, hard = noise(1), noise(2) // 2, np.full((80, 100), 255, np.uint8)
+    made = match_channels(foreground, hard, background, 0.5, unmoved=0)
+    np.testing.assert_array_equal(made, move_colours(foreground, hard, background, 0.5))
 
 
 def test_merged_layers_give_the_picture_of_one_composited_after_the_other() -> None:

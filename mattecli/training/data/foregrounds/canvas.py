@@ -11,7 +11,9 @@ from mattecli.training.data.foregrounds.noise import Field, Points
 Premultiplied = Field  # (size, size, 4): premultiplied red, green, blue and alpha in [0, 1]
 
 _FINE = 4  # pixels of the drawing to one of the picture, on each side
-_BORDER = 1 / _FINE  # pixels by which OpenCV's polygons are too wide, because it also fills the pixels on their outline
+# OpenCV also fills the pixels on a polygon's outline, one to a row or column of the drawing. So level and upright
+# strokes are too wide by this many pixels, and slanted ones by less.
+_BORDER = 1 / _FINE
 _SHIFT = 4  # binary places of a coordinate handed to OpenCV
 _FAR = 32000 / _FINE  # pixels; OpenCV's fixed point ends at 32767
 
@@ -35,7 +37,8 @@ class Canvas:
     """Draws opaque polygons and ribbons with anti-aliased edges on a transparent picture of four times the size.
 
     Coordinates and widths are in pixels of the final picture. Blending (r, g, b, 255) by coverage into all four
-    channels is exactly "over" on premultiplied colours. Nothing is thinner than a quarter of a pixel.
+    channels is exactly "over" on premultiplied colours. Polygons are an eighth of a pixel too large on each side.
+    Ribbons have their width from a quarter of a pixel on, exactly level or upright ones a multiple of it near that.
     """
 
     def __init__(self, size: int) -> None:
@@ -56,7 +59,9 @@ class Canvas:
 
     def ribbons(self, paths: Points, widths: Points, colours: Points) -> None:
         """Draw strokes along paths (n, P, 2) of widths (n, P) in pixels with colours (n, 3); the last one is on top."""
-        self.polygons(outline(paths, np.maximum(widths - _BORDER, 0)), colours)
+        along = np.abs(np.gradient(paths, axis=1))
+        border = _BORDER * along.max(-1) / np.maximum(np.linalg.norm(along, axis=-1), 1e-9)
+        self.polygons(outline(paths, np.maximum(widths - border, 0)), colours)
 
     def picture(self) -> Premultiplied:
         small = cv2.resize(self._pixels, (self.size, self.size), interpolation=cv2.INTER_AREA)
@@ -73,7 +78,10 @@ def outline(paths: Points, widths: Points) -> Points:
 
 
 def coverage(size: int, shapes: list[Points], *, holes: bool = False) -> Field:
-    """The part of each pixel that polygons (N, 2) cover together; with `holes`, that an odd number of them covers."""
+    """The part of each pixel that polygons (N, 2) cover together; with `holes`, that an odd number of them covers.
+
+    What is covered is an eighth of a pixel too large on each side, as on a `Canvas`.
+    """
     mask = np.zeros((_FINE * size, _FINE * size), np.uint8)
     fixed = [_fixed(shape) for shape in shapes]
     for group in [fixed] if holes else [[shape] for shape in fixed]:

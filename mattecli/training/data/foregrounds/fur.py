@@ -143,14 +143,14 @@ def make_fringe(parameters: Parameters, size: int, photos: Photos) -> Foreground
     _fuzz(fuzz, rng, paths, widths, bases, parameters["fuzz"])
     colours = strand_colours(rng, bases, 0.25, count)
     # Round yarn is bright on the side of the light and darker towards its rim, which need not stand out.
-    light = parameters["sun"] * 0.2 * widths
-    sides = [paths + np.stack([shift, np.zeros_like(shift)], 2) for shift in (0.6 * light, light)]
+    shift = np.stack([parameters["sun"] * 0.2 * widths, np.zeros_like(widths)], 2)
+    bodies, highlights = paths + 0.6 * shift, paths + shift
     for index in order:
         one = slice(index, index + 1)
         _frayed(yarn, rng, paths[index], float(widths[index, -1]), colours[index], parameters["fray"])
         yarn.ribbons(paths[one], widths[one], colours[one] * parameters["rim"])
-        yarn.ribbons(sides[0][one], widths[one] * 0.7, colours[one])
-        yarn.ribbons(sides[1][one], widths[one] * 0.3, np.clip(colours[one] * 1.2, 0, 1))
+        yarn.ribbons(bodies[one], widths[one] * 0.7, colours[one])
+        yarn.ribbons(highlights[one], widths[one] * 0.3, np.clip(colours[one] * 1.2, 0, 1))
     cloth = Canvas(size)
     edge = np.stack([across, hem + 0.004 * np.sin(across * 90)], 1)
     corners = np.concatenate([edge, [[right + 0.02, -0.3], [left - 0.02, -0.3]]]) * size

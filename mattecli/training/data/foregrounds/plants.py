@@ -46,14 +46,14 @@ def make_foliage(parameters: Parameters, size: int, photos: Photos) -> Foregroun
     tones = texture(parameters["look"], size, photos)
     stems, leaves = _twigs(rng, parameters, size)
     # From back to front: leaves behind are in the shade of the others, and may be out of focus.
-    for near, group in zip(np.linspace(0, 1, parameters["layers"]), _groups(len(stems), parameters), strict=True):
-        dark = parameters["shade"] + (1 - parameters["shade"]) * near
-        soft = parameters["depth"] * (1 - near)
+    for nearness, group in zip(np.linspace(0, 1, parameters["layers"]), _groups(len(stems), parameters), strict=True):
+        bright = parameters["shade"] + (1 - parameters["shade"]) * nearness
+        soft = parameters["depth"] * (1 - nearness)
         canvas = Canvas(size)
-        wood = strand_colours(rng, base_colour(parameters["stem"]) * dark, 0.3, len(stems[group]))
+        wood = strand_colours(rng, base_colour(parameters["stem"]) * bright, 0.3, len(stems[group]))
         thick = size / 640 * (2 + 5 * rng.random(len(stems[group])))
         canvas.ribbons(stems[group], taper(thick, stems.shape[1], tip=0.25), wood)
-        _leaves(canvas, rng, parameters, leaves[group].reshape(-1, 4), dark)
+        _leaves(canvas, rng, parameters, leaves[group].reshape(-1, 4), bright)
         part = canvas.picture()
         # The texture is laid over the leaves as light, not as colour, so that each leaf keeps a shade of its own.
         grey = tones.mean(2)
@@ -236,7 +236,8 @@ def _leaf_outline(leaves: Points, slender: Points, widest: float, bend: Points) 
     return rib, np.concatenate([rib + across, (rib - across)[:, ::-1]], 1)
 
 
-def _leaves(canvas: Canvas, rng: np.random.Generator, parameters: Parameters, leaves: Points, dark: float) -> None:
+def _leaves(canvas: Canvas, rng: np.random.Generator, parameters: Parameters, leaves: Points, bright: float) -> None:
+    """Leaves of a layer that gets this share of the light."""
     count = len(leaves)
     if count == 0:
         return
@@ -249,18 +250,21 @@ def _leaves(canvas: Canvas, rng: np.random.Generator, parameters: Parameters, le
     root = np.array([parameters["x"], parameters["y"]]) * canvas.size
     away = np.linalg.norm(rib[:, 5] - root, axis=1) / (0.5 * parameters["reach"] * canvas.size)
     inside = np.clip(parameters["shade"] + away, parameters["shade"], 1)
-    lit = 0.8 + 0.3 * np.cos(leaves[:, 2] - parameters["sun"]) + 0.25 * (rng.random(count) - 0.5)
-    colours = strand_colours(rng, base_colour(parameters["look"]) * dark, 0.35, count) * (inside * lit)[:, None]
-    bright = rng.random(count) < parameters["through"]
-    colours[bright] = colours[bright] * (1.35, 1.3, 0.8) + np.array([0.06, 0.06, 0.0]) * dark
+    facing = 0.8 + 0.3 * np.cos(leaves[:, 2] - parameters["sun"]) + 0.25 * (rng.random(count) - 0.5)
+    colours = strand_colours(rng, base_colour(parameters["look"]) * bright, 0.35, count) * (inside * facing)[:, None]
+    through = rng.random(count) < parameters["through"]
+    colours[through] = colours[through] * (1.35, 1.3, 0.8) + np.array([0.06, 0.06, 0.0]) * bright
     halves = colours * (1 + 0.3 * np.sin(leaves[:, 2] - parameters["sun"]) + 0.2 * (rng.random(count) - 0.5))[:, None]
     shaded = np.concatenate([outlines[:, :9], rib[:, ::-1]], 1)
+    across = np.linalg.norm(outlines[:, :9] - outlines[:, :8:-1], axis=2)
+    veins = np.minimum(np.linspace(1.2, 0.3, 9) * canvas.size / 640, across / 3)
+    has_vein = rng.random(count) < 0.5 * bright
     for index in range(count):
         canvas.polygon(outlines[index], colours[index])
         canvas.polygon(shaded[index], halves[index])
-    veins = np.broadcast_to(np.linspace(1.2, 0.3, 9) * canvas.size / 640, (count, 9))
-    seen = rng.random(count) < 0.5 * dark  # a vein is hidden by no leaf that lies over it, so only some are drawn
-    canvas.ribbons(rib[seen], veins[seen], np.clip(colours[seen] * 1.25, 0, 1))
+        if has_vein[index]:
+            one = slice(index, index + 1)
+            canvas.ribbons(rib[one], veins[one], np.clip(colours[one] * 1.25, 0, 1))
 
 
 def _pot(rng: np.random.Generator, parameters: Parameters, size: int, photos: Photos) -> Field:
