@@ -4,6 +4,7 @@ python examples/predict.py [FOLDER FOR THE RESULTS]
 """
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import mattecli
@@ -16,10 +17,11 @@ model = mattecli.load_model()  # the bundled weights; on CUDA if there is a card
 alpha = model.predict(photo, here / "portrait_trimap.png")  # float32 (H, W) in [0, 1]
 
 # Half-transparent pixels still contain the old background, so estimate the foreground's own colours first.
-foreground = mattecli.estimate_foreground(photo, alpha)  # float32 (H, W, 3) in [0, 1]
+colours = mattecli.estimate_foreground(photo, alpha)  # float32 (H, W, 3) in [0, 1]
+foreground = replace(photo, pixels=colours)  # in the photo's colour space; an array alone counts as sRGB
 background = mattecli.fit_background(here / "background.jpg", *photo.size, fit="cover")
 picture = mattecli.composite(foreground, alpha, background)  # float32 (H, W, 3) in [0, 1]
 
 mattecli.write_alpha(out / "alpha.png", alpha, bits=16)
-mattecli.write_image(out / "composite.jpg", picture)
+mattecli.write_image(out / "composite.jpg", replace(photo, pixels=picture))
 print(f"{alpha.size} pixels on {model.backend.device}: alpha.png and composite.jpg are in {out.resolve()}")

@@ -50,7 +50,8 @@ def warn_of_left_out(terminal: Terminal, foreign: list[str], strays: Mapping[str
     from mattecli.system.folders import some
 
     if foreign:
-        terminal.warn(printable(f"{len(foreign)} pictures are of formats that matte does not read: {some(foreign)}"))
+        names = some(foreign)
+        terminal.warn(printable(f"{len(foreign)} pictures are of formats that are not taken from folders: {names}"))
     for what, files in strays.items():
         if files:
             terminal.warn(printable(f"{len(files)} {what} belong to no {of}: {some(files)}"))

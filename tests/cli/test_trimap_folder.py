@@ -60,7 +60,7 @@ def test_linked_folders_are_followed_and_what_cannot_be_read_fails_by_name(tmp_p
     code, _, err = run_matte("trimap", masks, out)
     assert code == 1
     assert "gone.png cannot be read (No such file" in err
-    assert "1 pictures are of formats that matte does not read" in err
+    assert "1 pictures are of formats that are not taken from folders" in err
     assert "2 done, 0 there already, 1 failed" in err
     assert made_in(out) == ["a_trimap.png", "linked/b_trimap.png"]
 
