@@ -151,8 +151,8 @@ def check_new(folder: Path, *, resume: bool) -> None:
 def check_resumed(config: TrainConfig, state: RunState) -> None:
     """Raise UsageError for a config that cannot go on from a saved state.
 
-    Such a config has fewer stages of crops than the run has reached, or asks for more steps or minutes although the run
-    has finished: its learning rate has fallen to its end by then.
+    Such a config has fewer stages of crops than the run has reached, asks for more steps or minutes although the run
+    has finished, its learning rate having fallen to its end, or gives an unfinished run no more than it has had.
     """
     folder = config.run.folder
     reached = max((stage for _, stage in state.crop_starts), default=0) + 1
@@ -168,6 +168,11 @@ def check_resumed(config: TrainConfig, state: RunState) -> None:
         raise UsageError(
             f"the run in {folder} finished its schedule at step {state.step} and cannot be made longer, because its "
             f"learning rate has run out; train on in another folder with --start {folder / 'ema.safetensors'} --run DIR"
+        )
+    if state.progress < 1 and changed and not more:
+        raise UsageError(
+            f"the run in {folder} has done {state.step} steps in {state.seconds / 60:.1f} minutes already, so its learning "
+            "rate would have no time to fall; give more steps or minutes, counted over all sessions together"
         )
 
 

@@ -218,6 +218,19 @@ def test_a_run_that_is_not_finished_can_be_made_longer(tmp_path: Path) -> None:
     assert log(tmp_path)[-1]["step"] == 9
 
 
+@pytest.mark.parametrize("limits", [{"run__steps": 3}, {"run__steps": 2}, {"run__minutes": 0.25}])
+def test_a_run_that_is_not_finished_is_not_ended_by_limits_that_it_has_passed(
+    tmp_path: Path, limits: dict[str, Any]
+) -> None:
+    clock = ticking(seconds=3)
+    run(toy_config(tmp_path), should_stop=after(3), clock=clock)
+    before = (tmp_path / "state.pt").read_bytes()
+    with pytest.raises(UsageError, match=r"has done 3 steps in [\d.]+ minutes already.*give more"):
+        run(toy_config(tmp_path, **limits), resume=True, clock=clock)
+    assert (tmp_path / "state.pt").read_bytes() == before
+    assert run(toy_config(tmp_path), resume=True, clock=clock)[0] == "finished"
+
+
 def test_resuming_with_fewer_stages_of_crops_is_refused(tmp_path: Path) -> None:
     run(toy_config(tmp_path), should_stop=after(3))
     with pytest.raises(UsageError, match=r"has reached stage 2 of its crops, but the config has 1"):
