@@ -101,7 +101,10 @@ def train(
                 run.save()
             if ending is not None:
                 return ending
-            batch = next(batches)
+            following = run.next_batch(batches, should_stop)
+            if following is None:
+                return "interrupted"
+            batch = following
 
 
 @contextmanager
@@ -229,6 +232,21 @@ class _Run:
             rank=self.processes.rank,
             world_size=self.processes.world_size,
         )
+
+    def next_batch(self, batches: Iterator[Batch], should_stop: Callable[[], bool]) -> Batch | None:
+        """The next batch. Where it fails, a process that trains alone saves first, so that no step is lost.
+
+        None if it failed after `should_stop`: what asked to stop may have ended the workers as well.
+        """
+        try:
+            return next(batches)
+        except Exception:
+            if self.processes.world_size > 1:  # a save takes all of them
+                raise
+            self.save()
+            if should_stop():
+                return None
+            raise
 
     def agree(self, *, stop: bool, pause_minutes: float | None) -> Ending | None:
         """Agree with the other processes on the progress, the crops to come, and whether and how the session ends."""

@@ -171,8 +171,8 @@ def check_resumed(config: TrainConfig, state: RunState) -> None:
         )
     if state.progress < 1 and changed and not more:
         raise UsageError(
-            f"the run in {folder} has done {state.step} steps in {state.seconds / 60:.1f} minutes already, so its learning "
-            "rate would have no time to fall; give more steps or minutes, counted over all sessions together"
+            f"the run in {folder} has done {state.step} steps in {state.seconds / 60:.1f} minutes already, so its "
+            "learning rate would have no time to fall; give more steps or minutes, counted over all sessions together"
         )
 
 

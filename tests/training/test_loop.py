@@ -358,6 +358,33 @@ def test_a_dead_data_worker_is_a_device_error(tmp_path: Path) -> None:
         run(toy_config(tmp_path), loader=loader)
 
 
+def failing_after(count: int, error: Exception) -> Callable[..., Iterator[dict[str, Tensor]]]:
+    """A loader that fails after so many batches."""
+
+    def loader(**options: Any) -> Iterator[dict[str, Tensor]]:
+        yield from itertools.islice(toy_loader(**options), count)
+        raise error
+
+    return loader
+
+
+def test_where_a_batch_fails_the_steps_before_it_are_saved(tmp_path: Path) -> None:
+    once, parts = (toy_config(tmp_path / name) for name in ("once", "parts"))
+    run(once)
+    with pytest.raises(InputError, match="damaged"):
+        run(parts, loader=failing_after(3, InputError("a.png is damaged")))
+    assert [line["step"] for line in log(parts.run.folder, "saved")] == [3]
+    assert run(parts, toy_network(seed=9), resume=True)[0] == "finished"
+    assert (tmp_path / "once" / "ema.safetensors").read_bytes() == (tmp_path / "parts" / "ema.safetensors").read_bytes()
+
+
+def test_workers_that_end_with_a_run_that_is_told_to_stop_are_no_error(tmp_path: Path) -> None:
+    stop = itertools.count(1)  # asked after the step and again after the batch failed
+    loader = failing_after(1, RuntimeError("DataLoader worker (pid(s) 1) exited unexpectedly"))
+    assert run(toy_config(tmp_path), loader=loader, should_stop=lambda: next(stop) > 1)[0] == "interrupted"
+    assert [line["step"] for line in log(tmp_path, "saved")] == [1]
+
+
 def train_one_process(rank: int, folder: str, port: int) -> None:
     os.environ |= {"RANK": str(rank), "WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
     torch.set_num_threads(1)
