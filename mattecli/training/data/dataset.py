@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import multiprocessing
+import os
 import signal
 import sys
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import cv2
 import numpy as np
 import torch
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader, Dataset, get_worker_info
 
-from mattecli.errors import MatteError
+from mattecli.errors import DeviceError, MatteError
 from mattecli.system.process import prepare_process
 from mattecli.training.data.config import DataConfig
 from mattecli.training.data.scenes import Sample, Scene, draw_scene, render_scene
@@ -65,7 +68,8 @@ def batches(
     `colours` also `foreground` and `background` (B, 3, S, S), and `number` (B,) int64. Colours are RGB. Without
     `workers` this process makes them. With `pin` they lie in pinned memory.
 
-    Raises InputError for a picture that cannot be read.
+    Raises InputError for a picture that cannot be read, and DeviceError where shared memory is too small for what
+    workers make.
     """
     schedule = _Schedule(start, batch, size_of, rank, world_size)
     loader = DataLoader(
@@ -128,7 +132,18 @@ class _Collate:
             made.append(item)
         tensors = {name: _stack([getattr(sample, name) for sample in made]) for name in self.names}
         tensors["number"] = torch.tensor([sample.number for sample in made])
-        return tensors
+        return tensors if get_worker_info() is None else _shared(tensors)
+
+
+def _shared(tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor] | MatteError:
+    """The tensors in shared memory, as the loader hands them over. It would wait for ever for those that don't fit."""
+    try:
+        return {name: tensor.share_memory_() for name, tensor in tensors.items()}
+    except RuntimeError as error:
+        return DeviceError(
+            f"there is too little shared memory for the batches that processes make ({str(error).splitlines()[0]}); "
+            "give more (docker run --shm-size=8g), or lower workers in [data] or batch in [[crops]]"
+        )
 
 
 def _stack(arrays: list[np.ndarray[Any, np.dtype[np.uint8]]]) -> torch.Tensor:
@@ -139,7 +154,16 @@ def _stack(arrays: list[np.ndarray[Any, np.dtype[np.uint8]]]) -> torch.Tensor:
 
 def _set_up_worker(_: int) -> None:
     """One thread for each worker, because the workers are the parallelism. The parent handles Ctrl-C: it saves."""
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     prepare_process()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     torch.set_num_threads(1)
     cv2.setNumThreads(0)
+
+
+def _end_with_parent() -> None:
+    """End this worker when the process that trains is gone, killed perhaps. PyTorch looks for the fork server's end."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)

@@ -1,4 +1,6 @@
 import itertools
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -96,3 +98,36 @@ def test_a_sample_is_the_same_with_a_cache_as_without(tmp_path: Path) -> None:
     plain, cached = small(photos=photos), small(photos=photos, cache=str(tmp_path / "cache"))
     for n in range(4):
         np.testing.assert_array_equal(plain.sample(n, 48).image, cached.sample(n, 48).image)
+
+
+START = """
+import time
+from mattecli.errors import DeviceError
+from mattecli.training.data.dataset import DataConfig, Samples, batches
+
+def start(size):
+    samples = Samples(DataConfig(foreground_size=64, bank=2), seed=4)
+    return batches(samples, start=0, batch=2, size_of=lambda k: size, workers=1)
+"""
+
+
+def test_workers_end_when_the_process_that_trains_is_killed() -> None:
+    code = f"{START}\nmade = start(32)\nnext(made)\nprint('made', flush=True)\ntime.sleep(600)"
+    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) as trainer:
+        assert trainer.stdout is not None
+        assert trainer.stdout.readline() == "made\n"
+        trainer.kill()
+        trainer.communicate(timeout=30)  # ends when the last process that may still write there has ended
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no limit on the size of files there")
+def test_shared_memory_that_is_too_small_is_named() -> None:
+    limit = (
+        "import resource, signal\nresource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))"  # of its files, too
+    )
+    code = f"{limit}\nsignal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n{START}\ntry: next(start(160))"
+    code += "\nexcept DeviceError as error: print(error)"
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=True).stdout
+    assert "too little shared memory" in found
+    assert "--shm-size" in found
+    assert "workers" in found
