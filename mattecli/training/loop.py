@@ -38,10 +38,20 @@ Ending = Literal["finished", "paused", "interrupted"]
 
 
 class BatchLoader(Protocol):
-    """Gives batches without end: `dataset.batches` with the samples filled in, from batch number `start` on."""
+    """Gives batches without end: `dataset.batches` with the samples filled in, from batch number `start` on.
+
+    That one begins with sample number `first`.
+    """
 
     def __call__(
-        self, *, start: int, batch: Callable[[int], int], size_of: Callable[[int], int], rank: int, world_size: int
+        self,
+        *,
+        start: int,
+        first: int,
+        batch: Callable[[int], int],
+        size_of: Callable[[int], int],
+        rank: int,
+        world_size: int,
     ) -> Iterator[Batch]: ...
 
 
@@ -225,13 +235,20 @@ class _Run:
         self.session_began = self.clock()
         self.began = self.session_began - self.state.seconds
         self.agree(stop=False, pause_minutes=None)
+        if self.state.samples is None:  # as many as the settings of now would have taken
+            self.state.samples = sum(map(self._samples_of, range(self.state.step)))
         return loader(
             start=self.state.step,
+            first=self.state.samples,
             batch=lambda k: self.plan.stage(k).step_batch,
             size_of=self.plan.size,
             rank=self.processes.rank,
             world_size=self.processes.world_size,
         )
+
+    def _samples_of(self, step: int) -> int:
+        """The samples that all processes take in a step."""
+        return self.processes.world_size * self.plan.stage(step).step_batch
 
     def next_batch(self, batches: Iterator[Batch], should_stop: Callable[[], bool]) -> Batch | None:
         """The next batch. Where it fails, a process that trains alone saves first, so that no step is lost.
@@ -282,6 +299,7 @@ class _Run:
         count, _, height, width = batch["alpha"].shape
         crops = self.processes.world_size * count
         self.meter.step_ends(losses, norm, bad, crops, crops * height * width)
+        self.state.samples = (self.state.samples or 0) + self._samples_of(self.state.step)
         self.state.step += 1
 
     def log_interval(self) -> None:
@@ -294,8 +312,7 @@ class _Run:
         self.buffers.keep()
         self.state.skipped += found["skipped"]
         streak = found.pop("streak")
-        stage = self.plan.stage(self.state.step - 1)
-        found |= {"size": self.plan.size(self.state.step - 1), "batch": stage.step_batch * self.processes.world_size}
+        found |= {"size": self.plan.size(self.state.step - 1), "batch": self._samples_of(self.state.step - 1)}
         self._log("step", lr=self.config.optimizer.lr * self.factor, frozen=self.frozen, **found)
         if streak >= self.config.run.bad_steps:
             raise MatteError(

@@ -30,6 +30,7 @@ class RunState:
     """How far a run is: with the tensors, all that the next step depends on."""
 
     step: int = 0  # steps done, which is also the number of the next batch
+    samples: int | None = None  # seen by all processes, which is also the number of the next; None: by an older version
     seconds: float = 0.0  # in all sessions
     progress: float = 0.0  # share of the schedule that is done
     skipped: int = 0  # steps left out because their gradient was not finite

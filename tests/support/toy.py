@@ -38,15 +38,14 @@ def toy_sample(number: int, size: int) -> dict[str, Tensor]:
 
 
 def toy_loader(
-    *, start: int, batch: Callable[[int], int], size_of: Callable[[int], int], rank: int, world_size: int
+    *, start: int, first: int, batch: Callable[[int], int], size_of: Callable[[int], int], rank: int, world_size: int
 ) -> Iterator[dict[str, Tensor]]:
     """Batches as `dataset.batches` gives them. Like a DataLoader, it draws from PyTorch's generator when it begins."""
     torch.empty((), dtype=torch.int64).random_()
-    number = world_size * sum(batch(k) for k in range(start))
-    k = start
+    number, k = first, start
     while True:
-        first = number + rank * batch(k)
-        samples = [toy_sample(n, size_of(k)) for n in range(first, first + batch(k))]
+        mine = number + rank * batch(k)
+        samples = [toy_sample(n, size_of(k)) for n in range(mine, mine + batch(k))]
         yield {name: torch.stack([sample[name] for sample in samples]) for name in samples[0]}
         number += world_size * batch(k)
         k += 1

@@ -358,6 +358,22 @@ def test_a_dead_data_worker_is_a_device_error(tmp_path: Path) -> None:
         run(toy_config(tmp_path), loader=loader)
 
 
+def test_a_run_that_goes_on_with_other_batches_goes_on_with_the_next_sample(tmp_path: Path) -> None:
+    asked: list[tuple[int, int]] = []
+
+    def loader(**options: Any) -> Iterator[dict[str, Tensor]]:
+        asked.append((options["start"], options["first"]))
+        return toy_loader(**options)
+
+    run(accumulated(tmp_path, 2, 3), should_stop=after(2), loader=loader)
+    run(accumulated(tmp_path, 4, 1), should_stop=after(2), loader=loader, resume=True)
+    state = torch.load(tmp_path / "state.pt", weights_only=True)
+    del state["position"]["samples"]  # as an older version saved it
+    torch.save(state, tmp_path / "state.pt")
+    run(accumulated(tmp_path, 4, 1), loader=loader, resume=True)
+    assert asked == [(0, 0), (2, 12), (4, 16)]
+
+
 def failing_after(count: int, error: Exception) -> Callable[..., Iterator[dict[str, Tensor]]]:
     """A loader that fails after so many batches."""
 

@@ -50,6 +50,7 @@ def batches(
     samples: Samples,
     *,
     start: int,
+    first: int | None = None,
     batch: int | Callable[[int], int],
     size_of: Callable[[int], int],
     workers: int,
@@ -60,8 +61,9 @@ def batches(
 ) -> Iterator[dict[str, torch.Tensor]]:
     """Batches from number `start` on, without end, the same for any number of `workers`.
 
-    Batch k has `batch` (or `batch(k)`) crops of `size_of(k)` pixels. Its samples follow those of batch k − 1, so the
-    number of a batch says which samples it holds. Of `world_size` processes, each takes its part of every batch: the
+    Batch k has `batch` (or `batch(k)`) crops of `size_of(k)` pixels. Its samples follow those of batch k − 1. The batch
+    at the start begins with sample number `first`; by default with that at which it would be if batch 0 began with
+    sample 0. Of `world_size` processes, each takes its part of every batch: the
     process of `rank` r the r-th.
 
     Yields uint8 tensors: `image` (B, 3, S, S), `trimap` (B, 1, S, S) with 0, 128 and 255, `alpha` (B, 1, S, S), with
@@ -71,7 +73,7 @@ def batches(
     Raises InputError for a picture that cannot be read, and DeviceError where shared memory is too small for what
     workers make.
     """
-    schedule = _Schedule(start, batch, size_of, rank, world_size)
+    schedule = _Schedule(start, first, batch, size_of, rank, world_size)
     loader = DataLoader(
         _Numbered(samples),
         batch_sampler=schedule,
@@ -93,14 +95,20 @@ class _Schedule:
     """For each batch a list of (number, size), without end."""
 
     def __init__(
-        self, start: int, batch: int | Callable[[int], int], size_of: Callable[[int], int], rank: int, world_size: int
+        self,
+        start: int,
+        first: int | None,
+        batch: int | Callable[[int], int],
+        size_of: Callable[[int], int],
+        rank: int,
+        world_size: int,
     ) -> None:
         self.start, self.size_of, self.rank, self.world_size = start, size_of, rank, world_size
         self.batch_of = batch if callable(batch) else lambda _: batch
+        self.first = world_size * sum(map(self.batch_of, range(start))) if first is None else first
 
     def __iter__(self) -> Iterator[list[Request]]:
-        number = self.world_size * sum(self.batch_of(k) for k in range(self.start))
-        k = self.start
+        number, k = self.first, self.start
         while True:
             count, size = self.batch_of(k), self.size_of(k)
             first = number + self.rank * count

@@ -66,6 +66,11 @@ def test_a_start_at_a_later_batch_goes_on_as_if_uninterrupted() -> None:
     assert all(map(equal, whole[2:], rest))
 
 
+def test_a_start_with_a_given_sample_goes_on_from_there() -> None:
+    made = take(2, batches(small(), start=5, first=3, batch=2, size_of=size_of, workers=0, rank=1, world_size=2))
+    assert [batch["number"].tolist() for batch in made] == [[5, 6], [9, 10]]
+
+
 def test_processes_share_the_samples_of_each_step_without_overlap() -> None:
     samples = small()
     parts = [
@@ -122,9 +127,7 @@ def test_workers_end_when_the_process_that_trains_is_killed() -> None:
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no limit on the size of files there")
 def test_shared_memory_that_is_too_small_is_named() -> None:
-    limit = (
-        "import resource, signal\nresource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))"  # of its files, too
-    )
+    limit = "import resource, signal\nresource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))"
     code = f"{limit}\nsignal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n{START}\ntry: next(start(160))"
     code += "\nexcept DeviceError as error: print(error)"
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=True).stdout
