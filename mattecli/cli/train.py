@@ -40,7 +40,7 @@ class TrainOptions:
             "--max-minutes",
             metavar="MINUTES",
             min=0.01,
-            help="Fit the whole schedule into this time, over all sessions together, e.g. 120.",
+            help="Fit the schedule into this time, over all sessions together, e.g. 120; steps may end it before.",
         ),
     ] = None
     pause_after: Annotated[
@@ -199,7 +199,8 @@ def _say_beginning(config: TrainConfig, device: str, terminal: Terminal, *, resu
     if resume:
         doing = "going on with" if there else "nothing to resume yet, beginning"
         terminal.say(f"{doing} the run in {config.run.folder}")
-    limit = f"{config.run.minutes:g} minutes" if config.run.minutes else f"{config.run.steps:,} steps"
+    steps, minutes = f"{config.run.steps:,} steps", config.run.minutes
+    limit = f"{minutes:g} minutes or {steps}, whichever comes first" if minutes else steps
     terminal.say(f"training on {device} for {limit}, writing to {config.run.folder}")
     if config.validation.folder is None:
         terminal.warn("no folder in [validation]: the run will not measure how good the network is on whole pictures")

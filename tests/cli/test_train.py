@@ -232,6 +232,13 @@ def test_a_second_run_needs_resume(config: Path, run_matte: RunMatte) -> None:
 
 
 @pytest.mark.usefixtures("toy")
+def test_both_limits_of_a_run_are_said(config: Path, run_matte: RunMatte) -> None:
+    code, _, err = run_matte("train", config, "--device", "cpu", "--pause-after", 0, "--max-minutes", 60)
+    assert code == 0, err
+    assert "for 60 minutes or 4 steps, whichever comes first" in err
+
+
+@pytest.mark.usefixtures("toy")
 def test_pause_after_says_how_to_go_on(config: Path, run_matte: RunMatte) -> None:
     code, _, err = run_matte("train", config, "--device", "cpu", "--pause-after", 0)
     assert code == 0
