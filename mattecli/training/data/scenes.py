@@ -332,9 +332,14 @@ def merge_layers(layers: list[tuple[Bytes, Bytes]]) -> tuple[Bytes, Bytes]:
 
 
 def move_colours(foreground: Bytes, alpha: Bytes, background: Bytes, share: float) -> Bytes:
-    """The foreground with its mean colour moved by this share of the way to the background's mean colour."""
-    mine = np.array(cv2.mean(foreground, cv2.inRange(alpha, 32, 255))[:3])
-    theirs = np.array(cv2.mean(background, cv2.inRange(alpha, 0, 223))[:3])
+    """The foreground with its mean colour moved by this share of the way to the background's mean colour.
+
+    Where one of them is seen nowhere, the foreground as it is.
+    """
+    of_mine, of_theirs = cv2.inRange(alpha, 32, 255), cv2.inRange(alpha, 0, 223)
+    if not (of_mine.any() and of_theirs.any()):
+        return foreground
+    mine, theirs = np.array(cv2.mean(foreground, of_mine)[:3]), np.array(cv2.mean(background, of_theirs)[:3])
     table = np.arange(256)[:, None] + share * (theirs - mine)
     return _bytes(cv2.LUT(foreground, np.clip(np.round(table), 0, 255).astype(np.uint8).reshape(1, 256, 3)))
 

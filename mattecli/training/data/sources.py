@@ -149,7 +149,8 @@ class _Textures(Sequence[Bytes]):
 
     def __init__(self, sources: Sources) -> None:
         self._sources = sources
-        self.stamp = key_of(*(f"{path.name} {path.stat().st_size}" for path in sources.photos))
+        side = [sources._config.largest_side] if sources.photos else []  # at which they are read
+        self.stamp = key_of(*(f"{path.name} {path.stat().st_size}" for path in sources.photos), *side)
 
     def __len__(self) -> int:
         return len(self._sources.photos)

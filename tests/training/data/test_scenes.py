@@ -268,8 +268,15 @@ def test_channels_go_a_share_of_the_way() -> None:
     assert light[1] == pytest.approx((light[0] + light[2]) / 2, abs=0.05)
 
 
+@pytest.mark.parametrize("alpha", [20, 250])
+def test_colours_stay_where_one_layer_is_seen_nowhere(alpha: int) -> None:
+    foreground, background, plane = noise(1), noise(2) // 2, np.full((80, 100), alpha, np.uint8)
+    np.testing.assert_array_equal(move_colours(foreground, plane, background, 0.9), foreground)
+
+
 def test_without_soft_pixels_the_mean_colour_moves() -> None:
     foreground, background, hard = noise(1), noise(2) // 2, np.full((80, 100), 255, np.uint8)
+    hard[:, :40] = 0
     made = match_channels(foreground, hard, background, 0.5, unmoved=0)
     np.testing.assert_array_equal(made, move_colours(foreground, hard, background, 0.5))
 

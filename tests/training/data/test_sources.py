@@ -301,3 +301,18 @@ def test_photos_of_16_bits_and_floats_become_8_bits(tmp_path: Path) -> None:
 def test_a_picture_that_was_moved_during_the_training_is_named(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"gone\.png cannot be read \(No such file or directory\); put it back"):
         file_stamp(tmp_path / "gone.png")
+
+
+def test_the_cache_tells_foregrounds_apart_by_the_size_of_the_photos_that_they_show(tmp_path: Path) -> None:
+    write(tmp_path / "photos" / "a.png", noise(1, 200, 300))
+
+    def made(cache: str, side: int) -> list[np.ndarray]:
+        kinds = {kind: 1.0 if kind == "shape" else 0.0 for kind in KINDS}
+        photos = (str(tmp_path / "photos"),)
+        config = DataConfig(photos=photos, cache=cache, largest_side=side, foreground_size=64, kinds=kinds)
+        return [np.array(Sources(config).procedural(n)) for n in range(6)]
+
+    cache = str(tmp_path / "cache")
+    large, small, fresh = made(cache, 300), made(cache, 64), made("", 64)
+    assert not all(map(np.array_equal, large, fresh))  # some show the photo
+    assert all(map(np.array_equal, small, fresh))
