@@ -37,7 +37,7 @@ class RunConfig(Settings):
     folder: FilePath = Path("run")
     seed: Annotated[int, Field(ge=0, le=2**63 - 1 - _MANY)] = 0  # each process adds its rank
     steps: Count = 100_000
-    minutes: PositiveFloat | None = None  # fit the schedule into this time, whatever step it reaches
+    minutes: PositiveFloat | None = None  # fit the schedule into this time, where steps do not end it sooner
     variant: Literal["shared", "unshared"] = "shared"
     upsampling: Literal["affinity", "nearest", "bilinear"] = "affinity"  # of the decoder; the others to compare with
     dropout: ShareBelowOne = 0.5  # share of ASPP's output that each step sets to 0
@@ -122,6 +122,11 @@ class NormsConfig(Settings):
 
     freeze: Share = 0.2  # last share of the run in which they are frozen
 
+    @property
+    def frozen_from(self) -> float:
+        """The progress from which they are frozen; a little less than computed, because 1 − 0.7 gives more than 0.3."""
+        return 1 - self.freeze - 1e-9
+
 
 class ValidationConfig(Settings):
     """A folder with image/, alpha/ and one or more trimap*/ of whole pictures, paired by name. None: no validation."""
@@ -166,7 +171,7 @@ class TrainConfig(Settings):
         bounds = [0.0, *(stage.until for stage in self.crops)]
         if bounds[-1] != 1.0 or any(end <= begin for begin, end in pairwise(bounds)):
             raise rule("until must rise from one [[crops]] to the next and end at 1.0; change it")
-        if any(stage.batch == 1 and begin < 1 - self.norms.freeze for stage, begin in zip(self.crops, bounds)):  # noqa: B905
+        if any(stage.batch == 1 and begin < self.norms.frozen_from for stage, begin in zip(self.crops, bounds)):  # noqa: B905
             raise rule(
                 "crops.batch must be 2 or more while norms are not frozen, because a norm sees one value a picture; "
                 "raise it, or raise freeze in [norms]"

@@ -128,7 +128,7 @@ def _translated_errors(run: _Run) -> Iterator[None]:
             f"{run.plan.stage(run.state.step).batch} at a time; lower batch (and raise accumulate) or size in [[crops]]"
         ) from error
     except RuntimeError as error:
-        if "DataLoader worker" not in str(error):
+        if "DataLoader worker" not in str(error) or str(error).startswith("Caught"):  # the worker lives: a bug in it
             raise
         raise DeviceError(
             f"a process that makes samples died ({str(error).splitlines()[0]}); free memory or lower workers in [data]"
@@ -394,8 +394,8 @@ class _Run:
 
     def _freeze_norms_when_due(self) -> None:
         """In the last share of a run the norms keep their running statistics and use them."""
-        share = self.config.norms.freeze
-        if not self.frozen and share and self.state.progress >= 1 - share:
+        norms = self.config.norms
+        if not self.frozen and norms.freeze and self.state.progress >= norms.frozen_from:
             for module in self.network.modules():
                 if "running_mean" in dict(module.named_buffers(recurse=False)):
                     module.eval()

@@ -238,6 +238,13 @@ def test_whole_numbers_stand_for_numbers(tmp_path: Path) -> None:
     assert isinstance(config.optimizer.lr, float)
 
 
+def test_norms_that_freeze_where_a_stage_begins_allow_single_crops_in_it(tmp_path: Path) -> None:
+    path = tmp_path / "train.toml"
+    path.write_text("[norms]\nfreeze = 0.7\n[[crops]]\nuntil = 0.3\n[[crops]]\nbatch = 1")
+    config = read_config(path)
+    assert config.norms.frozen_from <= config.crops[0].until
+
+
 def test_a_missing_file_is_an_input_error(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"none\.toml"):
         read_config(tmp_path / "none.toml")

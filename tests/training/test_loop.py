@@ -358,6 +358,13 @@ def test_a_dead_data_worker_is_a_device_error(tmp_path: Path) -> None:
         run(toy_config(tmp_path), loader=loader)
 
 
+def test_a_bug_in_a_data_worker_is_not_said_to_be_its_death(tmp_path: Path) -> None:
+    text = "Caught RuntimeError in DataLoader worker process 0.\nOriginal Traceback (most recent call last):"
+    with pytest.raises(RuntimeError, match="Original Traceback") as caught:
+        run(toy_config(tmp_path), loader=failing_after(1, RuntimeError(text)))
+    assert not isinstance(caught.value, DeviceError)
+
+
 def test_a_run_that_goes_on_with_other_batches_goes_on_with_the_next_sample(tmp_path: Path) -> None:
     asked: list[tuple[int, int]] = []
 
