@@ -18,13 +18,18 @@ def main() -> None:
     """Write the mean."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("out", type=Path)
-    parser.add_argument("checkpoints", type=Path, nargs="+", help="all of one variant")
+    parser.add_argument("checkpoints", type=Path, nargs="+", help="all of one variant and upsampling")
     parser.add_argument("--shares", type=float, nargs="+", help="one for each checkpoint; default: all equal")
     options = parser.parse_args()
     shares = options.shares or [1.0] * len(options.checkpoints)
     states = [read_state_dict(path) for path in options.checkpoints]
     if len(shares) != len(states):
         parser.error(f"{len(shares)} shares for {len(states)} checkpoints; give one for each checkpoint")
+    if sum(shares) == 0:
+        parser.error("the shares add up to 0; give at least one above 0")
+    shapes = [{name: tensor.shape for name, tensor in state.items()} for state in states]
+    if any(other != shapes[0] for other in shapes):
+        parser.error("the checkpoints differ in variant or upsampling; give those of one network")
     pairs = list(zip(shares, states, strict=True))
     mean = {name: sum(w * state[name].double() for w, state in pairs) / sum(shares) for name in states[0]}
     save_a2u(mean, options.out)

@@ -39,9 +39,9 @@ class Seen(NamedTuple):
     crops: int
     megapixels: float
 
-    def more(self, crops: int, size: int) -> Seen:
-        """With further crops of a side."""
-        return Seen(self.crops + crops, self.megapixels + crops * size**2 / 1e6)
+    def more(self, crops: int, pixels: float) -> Seen:
+        """With further crops of so many pixels each, on average."""
+        return Seen(self.crops + crops, self.megapixels + crops * pixels / 1e6)
 
 
 def main() -> None:
@@ -110,13 +110,11 @@ def validations(run: Path, seen: Seen) -> tuple[list[Point], Seen]:
     """The validations of a run, and what has been seen at its end, given what had been before."""
     found, last = [], 0
     for line in log(run):
-        now = seen
-        if "size" in line:
-            now = seen.more((line["step"] - last) * line["batch"], line["size"])
-        if line["kind"] == "step":
-            seen, last = now, line["step"]
+        if line["kind"] == "step":  # its size is that of the last step only
+            pixels = line["pixels_per_second"] / line["crops_per_second"]
+            seen, last = seen.more((line["step"] - last) * line["batch"], pixels), line["step"]
         elif line["kind"] == "validation":
-            found.append(point(run, line["step"], now, [entry["sad"] for entry in line["figures"]]))
+            found.append(point(run, line["step"], seen, [entry["sad"] for entry in line["figures"]]))
     return found, seen
 
 

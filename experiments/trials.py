@@ -169,7 +169,7 @@ def _reduced(source: Path, target: Path, pictures: int, side: int) -> Path:
         factor = min(1.0, side / max(trimap.shape))
         size = (round(factor * trimap.shape[1]), round(factor * trimap.shape[0]))
         alpha = np.rint(255 * _shrunk(read_alpha(whole.alphas[name]), size))
-        surely = [_shrunk((trimap == value).astype(np.float32), size) == 1 for value in (0, 255)]
+        surely = [_shrunk((trimap == value).astype(np.float32), size) > 0.9999 for value in (0, 255)]
         cv2.imwrite(str(target / f"image/{name}.png"), _shrunk(image, size)[..., ::-1])
         cv2.imwrite(str(target / f"alpha/{name}.png"), alpha.astype(np.uint8))
         cv2.imwrite(str(target / f"trimap/{name}.png"), np.select(surely, (0, 255), 128).astype(np.uint8))
