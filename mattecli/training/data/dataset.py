@@ -146,7 +146,7 @@ class _Collate:
 def _shared(tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor] | MatteError:
     """The tensors in shared memory, as the loader hands them over. It would wait for ever for those that don't fit."""
     try:
-        return {name: tensor.share_memory_() for name, tensor in tensors.items()}
+        return {name: tensor.share_memory_() for name, tensor in tensors.items()}  # type: ignore[no-untyped-call]
     except RuntimeError as error:
         return DeviceError(
             f"there is too little shared memory for the batches that processes make ({str(error).splitlines()[0]}); "
