@@ -22,7 +22,7 @@ class JobList:
     """What a folder or a manifest asks for.
 
     `failed` are photos that cannot become jobs. `unused` are trimaps without a photo, `strays` other files without one
-    by what they are, such as core masks, and `foreign` pictures of formats that are not read, all as far as they were
+    by what they are, such as core masks, and `foreign` pictures of formats that are not taken, all as far as they were
     seen.
     """
 

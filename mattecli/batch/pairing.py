@@ -190,10 +190,7 @@ class _Pairs:
         for place in self._places:
             found = [one[place.what] for one in self._others.values()]
             if found and not any(found) and place.what != "background":
-                raise InputError(
-                    f"no photo in {images} has a {place.what} in {place.where}; check the names, or leave "
-                    f"{place.option} out"
-                )
+                raise InputError(place.lacking(f"photo in {images}"))
 
     @property
     def taken(self) -> set[str]:

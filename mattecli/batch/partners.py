@@ -69,6 +69,10 @@ class Partners:
         seen = (path for path in self._shelves.pictures() if not self.same or self.hold(Path(path)))
         return [path for path in seen if real(path) not in used]
 
+    def lacking(self, owners: str) -> str:
+        """What is wrong where none of `owners`, such as "photo in DIR", has such a file."""
+        return f"no {owners} has a {self.what} in {self.where}; check the names, or leave {self.option} out"
+
     def fault(self, photo: str | Path, found: list[str]) -> str:
         """Why a photo has not one such file."""
         if found:

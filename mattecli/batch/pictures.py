@@ -10,7 +10,7 @@ from pathlib import Path
 from mattecli.errors import InputError
 from mattecli.imaging.image import SUFFIXES
 
-# Pictures of formats that are not read: raw photographs, layered files, and others.
+# Pictures of formats that are not taken from folders: raw photographs, layered files, and others.
 _RAW = (".dng", ".cr2", ".cr3", ".nef", ".arw", ".orf", ".rw2", ".raf", ".pef", ".srw", ".3fr", ".iiq")
 _OTHERS = (".xcf", ".kra", ".tga", ".gif", ".svg", ".eps", ".pdf")
 FOREIGN = frozenset(_RAW + _OTHERS)
@@ -19,7 +19,7 @@ Found = tuple[str, Path, str | None]  # name below the folder, path, and why it 
 
 
 def walk(top: Path, foreign: list[str], *, recursive: bool) -> Iterator[Found]:
-    """All that looks like a picture below a folder; pictures of formats that are not read are put into `foreign`."""
+    """All that looks like a picture below a folder; pictures of other formats are put into `foreign`."""
     todo: list[tuple[str, str, frozenset[str]]] = [(str(top), "", frozenset([os.path.realpath(top)]))]
     while todo:
         folder, prefix, above = todo.pop()

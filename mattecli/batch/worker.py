@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -28,6 +28,7 @@ from mattecli.compositing.outputs import (
 )
 from mattecli.errors import InputError
 from mattecli.evaluation.attention import attention
+from mattecli.imaging.choices import Kind
 from mattecli.imaging.options import ReadOptions
 from mattecli.inference.model import Model
 from mattecli.inference.options import RunOptions
@@ -168,17 +169,9 @@ class Worker:
 
     def check(self, todo: Todo) -> None:
         """Check the files to write as `prepare` does, but make nothing. Raises InputError."""
-        job, options = todo.job, self.options.outputs
-        for name in todo.replaces:
-            output = job.outputs[name]
-            check_output_format(
-                options.kind(name),
-                output,
-                bits=options.alpha_bits(name),
-                background=job.behind(name),
-                files=options.write_options(name),
-            )
-            check_new(Path(output), inputs=job.inputs)
+        for kind, output, asked in self._asked(todo):
+            check_output_format(kind, output, **asked)
+            check_new(Path(output), inputs=todo.job.inputs)
 
     def read(self, todo: Todo) -> ReadJob:
         """Decode the photo and its trimap, or take the alpha that was given or kept. Raises InputError."""
@@ -303,24 +296,26 @@ class Worker:
         return file_state(path, content=self.options.content)
 
     def _check_outputs(self, todo: Todo) -> None:
-        job, options = todo.job, self.options.outputs
-        for name in todo.replaces:
-            output = job.outputs[name]
+        for kind, output, asked in self._asked(todo):
             try:
                 os.makedirs(os.path.dirname(output) or ".", exist_ok=True)
             except OSError as error:
                 raise InputError(
                     f"{output} cannot be written: its folder cannot be made ({error.strerror}); name another folder"
                 ) from error
-            check_output_file(
-                options.kind(name),
-                output,
-                bits=options.alpha_bits(name),
-                files=options.write_options(name),
-                background=job.behind(name),
-                overwrite=True,  # `todo` has settled what may be replaced
-                inputs=job.inputs,
-            )
+            # `todo` has settled what may be replaced
+            check_output_file(kind, output, **asked, overwrite=True, inputs=todo.job.inputs)
+
+    def _asked(self, todo: Todo) -> Iterator[tuple[Kind, str, dict[str, Any]]]:
+        """The kind of each output to write, its file, and what decides whether the file can hold it."""
+        job, options = todo.job, self.options.outputs
+        for name in todo.replaces:
+            asked = {
+                "bits": options.alpha_bits(name),
+                "files": options.write_options(name),
+                "background": job.behind(name),
+            }
+            yield options.kind(name), job.outputs[name], asked
 
     def _check_inside(self, job: Job) -> None:
         for output in job.outputs.values():

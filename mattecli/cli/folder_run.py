@@ -46,7 +46,7 @@ def narrowed(jobs: JobList, photos: ListOptions, how: RunChoices, terminal: Term
 
 
 def warn_of_left_out(terminal: Terminal, foreign: list[str], strays: Mapping[str, list[str]], *, of: str) -> None:
-    """Name pictures of formats that are not read, and files that belong to nothing, by what they are."""
+    """Name pictures of formats that are not taken from folders, and files that belong to nothing, by what they are."""
     from mattecli.system.folders import some
 
     if foreign:

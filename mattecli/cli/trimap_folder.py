@@ -142,10 +142,7 @@ def _sources(folder: Path, places: Mapping[str, Partners], terminal: Terminal, *
     what = "mask" if of_masks else "photo"
     for key, place in places.items():
         if key != "image" and not any(source.partners[key] for source in found):
-            raise InputError(
-                f"no {what} in {folder} has a {place.what} in {place.where}; check the names, or leave {place.option} "
-                "out"
-            )
+            raise InputError(place.lacking(f"{what} in {folder}"))
     used = taken | {real(str(source.path)) for source in found}
     strays = {f"{place.what}s": place.unused(used, real) for key, place in places.items() if key != "image"}
     warn_of_left_out(terminal, foreign, strays, of=what)
