@@ -50,11 +50,10 @@ def warn_of_left_out(terminal: Terminal, foreign: list[str], strays: Mapping[str
     from mattecli.system.folders import some
 
     if foreign:
-        names = some(foreign)
-        terminal.warn(printable(f"{len(foreign)} pictures are of formats that are not taken from folders: {names}"))
+        terminal.warn(printable(f"pictures of formats that are not taken from folders: {some(foreign)}"))
     for what, files in strays.items():
         if files:
-            terminal.warn(printable(f"{len(files)} {what} belong to no {of}: {some(files)}"))
+            terminal.warn(printable(f"{what} that belong to no {of}: {some(files)}"))
 
 
 def _failed_of(run: Run, jobs: JobList, report: Path, terminal: Terminal) -> JobList:
@@ -72,7 +71,7 @@ def _failed_of(run: Run, jobs: JobList, report: Path, terminal: Terminal) -> Job
             "that the report is of"
         )
     if missing:
-        terminal.warn(printable(f"{len(missing)} photos that failed in {report} are not among these: {some(missing)}"))
+        terminal.warn(printable(f"photos that failed in {report} and are not among these: {some(missing)}"))
     return part
 
 

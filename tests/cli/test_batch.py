@@ -559,7 +559,7 @@ def test_pictures_of_other_formats_are_told(folders: Folders, run_matte: RunMatt
     (photos / "raw.dng").write_bytes(b"x")
     code, _, err = run_matte("batch", photos, out, "-t", trimaps, "--dry-run")
     assert code == 0
-    assert "1 pictures are of formats that are not taken from folders" in err
+    assert f"pictures of formats that are not taken from folders: {photos}/raw.dng" in err
 
 
 def test_the_report_says_how_much_a_photo_needs_a_look_and_a_later_run_repeats_it(

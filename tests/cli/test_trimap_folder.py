@@ -60,7 +60,7 @@ def test_linked_folders_are_followed_and_what_cannot_be_read_fails_by_name(tmp_p
     code, _, err = run_matte("trimap", masks, out)
     assert code == 1
     assert "gone.png cannot be read (No such file" in err
-    assert "1 pictures are of formats that are not taken from folders" in err
+    assert f"pictures of formats that are not taken from folders: {masks}/raw.dng" in err
     assert "2 done, 0 there already, 1 failed" in err
     assert made_in(out) == ["a_trimap.png", "linked/b_trimap.png"]
 
@@ -111,4 +111,4 @@ def test_cores_of_no_mask_are_refused_and_those_left_over_told(tmp_path: Path, r
     shutil.copy(other, tmp_path / "cores/a_core.png")
     code, _, err = run_matte("trimap", masks, out, "--core", tmp_path / "cores")
     assert code == 0
-    assert f"1 core masks belong to no mask: {other}" in err
+    assert f"core masks that belong to no mask: {other}" in err

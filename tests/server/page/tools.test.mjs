@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 
 import { Opening } from "../../../mattecli/server/static/opening.js";
+import { MOST_POINTS } from "../../../mattecli/server/static/paint/drawing.js";
 import { Tools } from "../../../mattecli/server/static/paint/tools.js";
 import { Store, initialFields } from "../../../mattecli/server/static/state.js";
 import { later, settled } from "./photos.mjs";
@@ -49,6 +50,28 @@ test("a straight line never begins at a stroke of another photo", () => {
   send("pointerdown", 90, 20, { shiftKey: true });
   send("pointerup", 90, 20);
   assert.deepEqual(points(did.painted[2]), [[90, 20]]);
+});
+
+test("a stroke with more points than the server takes goes on as a second one", () => {
+  const { did, send } = toolsWith({ tool: "brush" });
+  send("pointerdown", 0, 0);
+  for (let i = 1; i < MOST_POINTS + 10; i++) send("pointermove", i / 200, i % 7);
+  send("pointerup", 300, 0);
+  const [first, second] = did.painted.map(points);
+  assert.deepEqual([did.painted.length, first.length, second.length], [2, MOST_POINTS, 11]);
+  assert.deepEqual(second[0], first.at(-1), "without a gap");
+  assert.deepEqual(second.at(-1), [(MOST_POINTS + 9) / 200, (MOST_POINTS + 9) % 7]);
+});
+
+test("an outline with more points than the server takes keeps every second one", () => {
+  const { did, send } = toolsWith({ tool: "lasso" });
+  send("pointerdown", 0, 0);
+  for (let i = 1; i < MOST_POINTS + 10; i++) send("pointermove", i / 200, i % 7);
+  send("pointerup", 300, 0);
+  assert.equal(did.painted.length, 1);
+  const outline = points(did.painted[0]);
+  assert.equal(outline.length, MOST_POINTS / 2 + 10);
+  assert.deepEqual([outline[0], outline[1], outline.at(-1)], [[0, 0], [2 / 200, 2], [(MOST_POINTS + 9) / 200, (MOST_POINTS + 9) % 7]]);
 });
 
 test("a polygon of the photo before is not closed in the next one", () => {

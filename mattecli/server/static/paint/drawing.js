@@ -11,6 +11,9 @@ import { begun, followed } from "./edge.js";
 
 const BAND = 0.5; // the radius of the unknown band along an edge, as a share of the brush's
 
+/** The most points of a stroke or an outline, which the server takes in one request. A mouse of 8 kHz makes them in 6 s. */
+export const MOST_POINTS = 50_000;
+
 export class Drawing {
   /** @param {Pick<import("./tools.js").Tools, "viewer" | "store">} tools */
   constructor({ viewer, store }) {
@@ -119,6 +122,10 @@ export class Drawing {
   _add(photo, shape, point) {
     const last = shape.points.at(-1);
     if (last && last.every((value, i) => value === point[i])) return;
+    if (last && shape.points.length >= MOST_POINTS) {
+      photo.paint({ ...shape });
+      shape.points = [last]; // the stroke goes on as another one
+    }
     shape.points.push(point);
     photo.scene.extend(this.viewer.views);
     this.viewer.invalidate();

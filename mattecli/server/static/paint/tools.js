@@ -5,7 +5,7 @@ import { toView } from "../view/transform.js";
 import { drawOver } from "../view/over.js";
 import { panning, pinching, pressed, sizing, wheel } from "./gestures.js";
 import { boxing } from "./box.js";
-import { Drawing, coalesced } from "./drawing.js";
+import { Drawing, MOST_POINTS, coalesced } from "./drawing.js";
 
 /**
  * @typedef {import("./stroke.js").Shape} Shape
@@ -227,6 +227,7 @@ export class Tools {
     return {
       move: (at) => {
         for (const one of coalesced(at)) this._corners.push(this.viewer.pointOf(one));
+        if (this._corners.length >= MOST_POINTS) this._corners = this._corners.filter((_, i) => i % 2 === 0);
       },
       end: () => this.finish(),
       cancel: () => (this._corners = []),
