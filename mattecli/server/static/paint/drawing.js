@@ -11,7 +11,7 @@ import { begun, followed } from "./edge.js";
 
 const BAND = 0.5; // the radius of the unknown band along an edge, as a share of the brush's
 
-/** The most points of a stroke or an outline, which the server takes in one request. A mouse of 8 kHz makes them in 6 s. */
+/** The most points of a stroke or an outline, half of what the server takes at once. A mouse of 8 kHz makes them in 6 s. */
 export const MOST_POINTS = 50_000;
 
 export class Drawing {
