@@ -6,7 +6,7 @@ import os
 import re
 import unicodedata
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from hashlib import blake2b
 from pathlib import Path, PurePosixPath
 
@@ -22,8 +22,8 @@ class JobList:
     """What a folder or a manifest asks for.
 
     `failed` are photos that cannot become jobs. `unused` are trimaps without a photo, `strays` other files without one
-    by what they are, such as core masks, and `foreign` pictures of formats that are not taken, all as far as they were
-    seen.
+    by what they are, such as core masks, `foreign` pictures of formats that are not taken, and `saved` what was saved
+    of photos beside them, all as far as they were seen.
     """
 
     jobs: list[Job] = field(default_factory=list)
@@ -31,6 +31,7 @@ class JobList:
     unused: list[str] = field(default_factory=list)
     foreign: list[str] = field(default_factory=list)
     strays: dict[str, list[str]] = field(default_factory=dict)
+    saved: list[str] = field(default_factory=list)
 
     def __len__(self) -> int:
         """How many photos there are."""
@@ -56,6 +57,7 @@ class JobList:
             self.unused if number == 1 else [],
             self.foreign if number == 1 else [],
             self.strays if number == 1 else {},
+            self.saved if number == 1 else [],
         )
 
 
@@ -142,7 +144,7 @@ def without_clashes(listed: JobList, *, scanned: Sequence[str] = ()) -> JobList:
             jobs.append(job)
         else:
             failed.append(Failed(job.name, job.image, reason, job.trimap, extra=job.extra, what=job.what))
-    return JobList(jobs, failed, listed.unused, listed.foreign, listed.strays)
+    return replace(listed, jobs=jobs, failed=failed)
 
 
 def check_inside(jobs: Iterable[Job], out: Path) -> None:

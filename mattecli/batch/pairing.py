@@ -11,6 +11,7 @@ from mattecli.batch.jobs import OUTPUT, JobList, check_inside, outputs_of, resol
 from mattecli.batch.partners import ALPHA, BACKGROUND, CORE, ENDING, GARBAGE, MASK, Find, Partners, is_pattern
 from mattecli.batch.pictures import walk
 from mattecli.errors import InputError
+from mattecli.imaging.products import is_saved
 from mattecli.system.folders import natural
 from mattecli.work.making import Making
 from mattecli.work.outcome import Failed, Job
@@ -59,7 +60,8 @@ def find_jobs(
     the suffix of any picture. A pattern is a path with `{dir}`, `{stem}` and `{name}`; without a suffix it stands for
     any. `pattern` names the outputs below `out`; `suffixes` and `patterns` are as in `outputs_of`. `background` is that
     of all composites; a folder or a pattern has one for each photo. `backgrounds` are those of outputs that have one of
-    their own. A picture that is the trimap, core, garbage mask or background of another is not a photo.
+    their own. A picture that is the trimap, core, garbage mask or background of another is not a photo, nor is one
+    without a trimap of its own that was saved of a photo beside it, such as `cat_alpha.png` of `cat.jpg`.
 
     `sources` says how the trimaps are made: from masks, and then `sub/cat_mask` counts instead of `sub/cat_trimap`; or
     from the photos alone, and then `trimaps` is None. With `alphas` the files are finished alphas, and `sub/cat_alpha`
@@ -91,12 +93,15 @@ def find_jobs(
             pairs.add(name, str(path))
     pairs.check(images)
     taken = pairs.taken
+    stems = {_stem(name) for name, _, reason in found if reason is None}
     listed = JobList(foreign=sorted(foreign, key=natural))
     for name, path, reason in found:
         if reason is not None:
             listed.failed.append(Failed(name, str(path), reason))
         elif name not in pairs.trimaps or real(str(path)) in taken:
             continue  # a trimap, a mask or a background
+        elif is_saved(_stem(name), stems) and not any(pairs.trimaps[name]):
+            listed.saved.append(str(path))
         elif len(pairs.trimaps[name]) == 1:
             outputs = outputs_of(name, out, kinds, pattern, suffixes=suffixes, patterns=patterns)
             trimap, under = pairs.trimaps[name][0] or str(path), None if one_each else background
@@ -136,6 +141,10 @@ def _check_folders(images: Path, out: Path, trimaps: Path | None, *, recursive: 
             raise InputError(
                 f"{out} lies in {folder}, so that the next run would take its outputs for inputs; name a folder outside"
             )
+
+
+def _stem(name: str) -> str:
+    return os.path.splitext(name)[0]
 
 
 def _itself(_: str) -> list[str]:

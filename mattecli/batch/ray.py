@@ -140,7 +140,7 @@ def _connect(address: str | None) -> Any:
         import ray
         import ray.data
     except ImportError as error:
-        raise DeviceError("--engine ray needs Ray, which is not installed; pip install 'mattecli[ray]'") from error
+        raise DeviceError('--engine ray needs Ray, which is not installed; pip install "mattecli[ray]"') from error
     if address is not None:
         _knock(address)
     quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": "error"}

@@ -6,6 +6,7 @@ import dataclasses
 import functools
 import inspect
 import re
+import signal
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -134,8 +135,8 @@ class Group(TyperGroup):
         """Run the command line and exit. Raises UsageError."""
         try:
             code = super().main(*args, **{**extra, "standalone_mode": False})
-        except typer.Abort:
-            sys.exit(1)
+        except typer.Abort:  # Ctrl-C or Ctrl-D at a question
+            sys.exit(128 + signal.SIGINT)
         except typer.TyperException as error:
             if not error.format_message():  # a command without arguments, whose help has been shown
                 sys.exit(error.exit_code)

@@ -44,8 +44,9 @@ class CompositeOptions:
         typer.Option(
             "--trimap",
             "-t",
-            metavar="FILE",
-            help="The trimap, for --min-area and --fill-holes: what it says for certain is not cleaned away.",
+            metavar="FILE|DIR|PATTERN",
+            help="The trimap, or for a folder of photos the place of theirs, for --min-area and --fill-holes: what it "
+            "says for certain is not cleaned away.",
         ),
     ] = None
     fit: FitOption = "cover"

@@ -30,6 +30,7 @@ def narrowed(jobs: JobList, photos: ListOptions, how: RunChoices, terminal: Term
     """
     from mattecli.batch.report import read_report
     from mattecli.system.files import same_file
+    from mattecli.system.folders import some
 
     if photos.retry_failed is not None:
         if how.report is not None and same_file(how.report, photos.retry_failed):
@@ -42,6 +43,8 @@ def narrowed(jobs: JobList, photos: ListOptions, how: RunChoices, terminal: Term
         jobs = jobs.shard(*photos.shard)
     strays = {partners: jobs.unused, **{f"{what}s": files for what, files in jobs.strays.items()}}
     warn_of_left_out(terminal, jobs.foreign, strays, of="photo")
+    if jobs.saved:
+        terminal.warn(printable(f"not taken for photos, as they were saved of photos beside them: {some(jobs.saved)}"))
     return jobs
 
 

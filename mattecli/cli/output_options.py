@@ -68,7 +68,8 @@ class OutputChoices:
             metavar="KIND[:FORMAT],…",
             help="What to make: alpha, cutout (RGBA), foreground (its colours), composite (needs -b) or layers (a PSD, "
             "or layers:tif); several with commas. A format may follow each: alpha:png16,cutout:webp,composite:jpg. "
-            "Formats: png, png8, png16, tif, tif8, tif16, tiffloat, exr, exrhalf, webp, jpg, avif, jxl, bmp and npy.",
+            "Formats: png, png8, png16, tif, tif8, tif16, tiffloat, exr, exrhalf, webp, jpg, avif, jxl, jxl8, jxl16, "
+            "bmp and npy.",
         ),
     ] = None
     background: Annotated[list[str] | None, BACKGROUND] = None

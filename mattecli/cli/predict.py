@@ -38,9 +38,9 @@ if TYPE_CHECKING:
 
 NO_TRIMAP = (
     "--trimap is missing: a picture of the photo's size, white where the foreground is sure, black where the "
-    "background is sure, grey between; give a mask or a cut-out of another program as --mask, mark the subject with "
-    "--box or --scribbles, give --key for a photo in front of a screen or --auto to let a model find the subject, or "
-    "make a trimap with `matte trimap mask.png --photo photo.jpg`"
+    "background is sure, grey between; paint one with `matte ui photo.jpg`, give a mask or a cut-out of another "
+    "program as --mask, mark the subject with --box or --scribbles, give --key for a photo in front of a screen or "
+    "--auto to let a model find the subject, or make a trimap with `matte trimap mask.png --photo photo.jpg`"
 )
 FACTS = ("width", "height", "unknown", "device", "backend", "precision", "tile", "weights")
 

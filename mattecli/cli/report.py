@@ -47,7 +47,7 @@ class ReportOptions:
             parser=whole_number(1),
             metavar="N",
             help="Print a CSV list of the N photos that need a look most, with the reasons, "
-            "for --manifest of `matte batch`.",
+            "which --manifest of `matte batch` takes, too.",
         ),
     ] = None
     output: Annotated[
@@ -61,7 +61,8 @@ def report(
         list[str],
         typer.Argument(
             metavar="[merge] REPORT",
-            help="Reports that `matte batch` wrote with --report. After the word merge they become one.",
+            help="Reports that `matte batch` or `matte composite` wrote with --report. After the word merge they "
+            "become one.",
             show_default=False,
         ),
     ],

@@ -66,7 +66,7 @@ def serve(
     POST /v1/matte takes a photo as `image`, with a `trimap`, a `mask` or a `box`,
     and answers with the picture. /docs describes it. A request is refused with
     the sentence that the command line would print. SIGTERM ends the server when
-    the requests that it took on are answered. Needs `pip install 'mattecli\\[ui]'`.
+    the requests that it took on are answered. Needs `pip install "mattecli\\[ui]"`.
 
     \b
     Examples:

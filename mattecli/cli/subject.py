@@ -35,7 +35,7 @@ KeyOption = Annotated[
 ]
 AutoOption = Annotated[
     bool,
-    typer.Option("--auto", help="Find the subject with a model of rembg; needs `pip install 'mattecli\\[auto]'`."),
+    typer.Option("--auto", help='Find the subject with a model of rembg; needs `pip install "mattecli\\[auto]"`.'),
 ]
 AutoModelOption = Annotated[
     str | None,

@@ -83,7 +83,7 @@ def ui(
     The page opens in the browser. It works without the internet, at the photo's
     full size, and only this machine can reach it. What is painted is kept, also
     when the page or the program ends suddenly: the same command goes on where it
-    was. Ctrl-C ends it. Needs `pip install 'mattecli\\[ui]'`.
+    was. Ctrl-C ends it. Needs `pip install "mattecli\\[ui]"`.
 
     \b
     Examples:
@@ -134,7 +134,7 @@ def check_server(command: str) -> None:
     if missing:
         are = "is" if len(missing) == 1 else "are"
         raise DeviceError(
-            f"`{command}` needs {', '.join(missing)}, which {are} not installed; pip install 'mattecli[ui]'"
+            f'`{command}` needs {", ".join(missing)}, which {are} not installed; pip install "mattecli[ui]"'
         )
 
 

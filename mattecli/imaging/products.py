@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Container
 from dataclasses import dataclass
 from typing import cast, get_args
 
@@ -53,6 +54,13 @@ FILE_FORMATS = {
 }
 LOSSY = (".jpg", ".jpeg", ".webp", ".avif", ".jxl")  # suffixes of formats that have a quality
 LAYERED = (".psd", ".tif", ".tiff")  # suffixes of files with layers; the first is the default
+_SAVED = ("trimap", *get_args(Kind))  # what is saved beside a photo, by the ends of names
+
+
+def is_saved(name: str, photos: Container[str]) -> bool:
+    """Whether a file is what was saved beside a photo, as `cat_alpha` is of `cat`; all names without suffixes."""
+    photo, _, what = name.rpartition("_")
+    return what in _SAVED and photo in photos
 
 
 def parse_products(text: str) -> Products:

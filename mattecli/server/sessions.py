@@ -14,7 +14,7 @@ from typing import Any
 from mattecli.errors import MatteError
 from mattecli.imaging.image import SUFFIXES
 from mattecli.imaging.options import ReadOptions
-from mattecli.server.finish import PRODUCTS
+from mattecli.imaging.products import is_saved
 from mattecli.server.photo import Photo
 from mattecli.server.refusals import MissingError, ReadOnlyError
 from mattecli.server.start import Start
@@ -299,8 +299,8 @@ def photos_at(names: Sequence[Path]) -> list[Path]:
             pictures = sorted(pictures_in(name, SUFFIXES), key=lambda path: natural(path.name))
             if not pictures:
                 raise MissingError(f"{name} has no pictures; name a folder of photos, or a photo")
-            saved = {f"{path.stem}_{product}" for path in pictures for product in PRODUCTS}
-            found += [path for path in pictures if path.stem not in saved]
+            stems = {path.stem for path in pictures}
+            found += [path for path in pictures if not is_saved(path.stem, stems)]
         else:
             found.append(name)
     once: list[Path] = []

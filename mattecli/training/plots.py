@@ -26,7 +26,7 @@ Series = dict[str, list[tuple[float, float]]]
 _GAP = 4  # pixels between the pictures of a contact sheet
 _GREY = 40  # of the gaps
 
-NO_MATPLOTLIB = "curves.png is not drawn, because matplotlib is not installed; pip install 'mattecli[training]'"
+NO_MATPLOTLIB = 'curves.png is not drawn, because matplotlib is not installed; pip install "mattecli[training]"'
 
 
 @dataclass(frozen=True)

@@ -230,7 +230,7 @@ def _session_class(name: str) -> Any:
     from rembg.sessions import sessions
 
     if name not in sessions:
-        raise DeviceError(f"this version of rembg does not know {name}; pip install --upgrade 'mattecli[auto]'")
+        raise DeviceError(f'this version of rembg does not know {name}; pip install --upgrade "mattecli[auto]"')
     return sessions[name]
 
 
@@ -240,7 +240,7 @@ def _rembg() -> ModuleType:
         import rembg
     except ImportError as error:
         raise DeviceError(
-            f"`auto` needs rembg, which is not installed; pip install 'mattecli[auto]', {_OTHER_WAYS}"
+            f'`auto` needs rembg, which is not installed; pip install "mattecli[auto]", {_OTHER_WAYS}'
         ) from error
     return cast("ModuleType", rembg)
 

@@ -295,3 +295,19 @@ def test_cores_for_no_photo_at_all_are_refused_and_those_left_over_told(folders:
             keyed(photos, out, cores=where)
     write_trimap(tmp_path / "cores/a.png")
     assert keyed(photos, out, cores=tmp_path / "cores").strays == {"core mask": [str(tmp_path / "cores/nobody.png")]}
+
+
+def test_what_was_saved_beside_a_photo_is_not_a_photo(folders: Folders) -> None:
+    photos, trimaps, out = folders
+    saved = [photos / "a_alpha.png", photos / "a_cutout.webp", photos / "sub/c_trimap.png"]
+    for path in saved:
+        write_photo(path)
+    write_photo(photos / "sub/b_alpha.png")  # b lies in another folder
+    listed = find_jobs(photos, out, trimaps=str(trimaps))
+    assert set(pairs(listed)) == {"a.png", "b.png", "sub/c.png"}
+    assert set(reasons(listed)) == {"sub/b_alpha.png"}
+    assert listed.saved == [str(path) for path in saved]
+    assert listed.shard(2, 2).saved == []
+    assert keyed(photos, out).saved == [str(path) for path in saved]
+    write_trimap(trimaps / "a_cutout.png")  # whoever gives it a trimap means it as a photo
+    assert set(pairs(find_jobs(photos, out, trimaps=str(trimaps)))) == {"a.png", "a_cutout.webp", "b.png", "sub/c.png"}

@@ -450,7 +450,7 @@ def test_ray_that_is_not_installed_is_named_with_its_remedy(
     photos, trimaps, out = folders
     monkeypatch.setitem(sys.modules, "ray", None)
     code, _, err = run_matte("batch", photos, out, "-t", trimaps, "--engine", "ray")
-    assert (code, "pip install 'mattecli[ray]'" in err) == (5, True), err
+    assert (code, 'pip install "mattecli[ray]"' in err) == (5, True), err
 
 
 def test_a_ray_cluster_that_does_not_answer_is_named(folders: Folders, run_matte: RunMatte) -> None:

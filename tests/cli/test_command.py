@@ -12,7 +12,7 @@ import typer
 from typer.testing import CliRunner
 
 from mattecli.cli import app
-from mattecli.cli.command import Command, expanded
+from mattecli.cli.command import Command, Group, expanded
 from tests.conftest import RunMatte
 
 COMMANDS = [
@@ -199,3 +199,10 @@ def test_a_shell_completes_commands_and_their_options(
     monkeypatch.setenv("COMP_CWORD", str(len(words.split()) - 1))
     found = CliRunner().invoke(app, [], prog_name="matte", env={"_MATTE_COMPLETE": "complete_bash"})
     assert found.output.split() == completions
+
+
+def test_ctrl_c_at_a_question_ends_as_it_does_elsewhere() -> None:
+    small = typer.Typer(cls=Group)
+    small.command("ask")(lambda: typer.confirm("Really?"))
+    small.command("other")(lambda: None)  # with one command alone there would be no group
+    assert CliRunner().invoke(small, ["ask"], input="").exit_code == 130

@@ -83,7 +83,7 @@ def test_a_missing_package_is_one_plain_sentence(
     code, _, err = run_matte("ui", photo(tmp_path), "--no-browser")
     assert code == 5
     assert err.strip().endswith(
-        "`matte ui` needs FastAPI, uvicorn, python-multipart, which are not installed; pip install 'mattecli[ui]'"
+        '`matte ui` needs FastAPI, uvicorn, python-multipart, which are not installed; pip install "mattecli[ui]"'
     )
     assert asked == ["fastapi", "uvicorn", "python_multipart"]
 

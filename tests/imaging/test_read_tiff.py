@@ -214,7 +214,7 @@ def test_cmyk_of_16_bits_goes_through_its_profile(
     deep, flat = (read_image(tmp_path / f"{name}.tif") for name in ("deep", "flat"))
     if not installed:
         assert deep.pixels.dtype == np.uint8
-        assert deep.notes[0].endswith("with 8 bits; pip install 'mattecli[deep]' keeps 16")
+        assert deep.notes[0].endswith('with 8 bits; pip install "mattecli[deep]" keeps 16')
         return
     assert deep.notes == (f"{tmp_path / 'deep.tif'}: it is CMYK and was converted to sRGB",)
     assert np.abs(deep.pixels / 257 - flat.pixels).max() < 1.5

@@ -346,7 +346,7 @@ def test_without_matplotlib_a_run_says_once_that_it_draws_no_curves(
     assert run(toy_config(tmp_path, run__save_every=2), curves=True)[0] == "finished"
     assert not (tmp_path / "curves.png").exists()
     (note,) = log(tmp_path, "note")
-    assert note["text"].endswith("matplotlib is not installed; pip install 'mattecli[training]'")
+    assert note["text"].endswith('matplotlib is not installed; pip install "mattecli[training]"')
 
 
 def test_a_dead_data_worker_is_a_device_error(tmp_path: Path) -> None:

@@ -37,7 +37,7 @@ def separated_to_srgb(
             return deep, (note,)
         note += " with 8 bits"
         if model == "cmyk" and importlib.util.find_spec("imagecodecs") is None:
-            note += "; pip install 'mattecli[deep]' keeps 16"
+            note += '; pip install "mattecli[deep]" keeps 16'
         colour = (colour >> 8).astype(np.uint8)
     if model == "lab" and offset:
         colour = colour ^ np.array([0, 128, 128], np.uint8)

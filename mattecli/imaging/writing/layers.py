@@ -56,7 +56,7 @@ def check_layered(target: str) -> None:
     try:
         importlib.import_module(module)
     except ImportError as error:
-        remedy = "pip install 'mattecli[layers]'"
+        remedy = 'pip install "mattecli[layers]"'
         raise DeviceError(f"layers in {suffix} are written by {package}, which is missing; {remedy}") from error
 
 
