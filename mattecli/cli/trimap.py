@@ -281,13 +281,14 @@ def _as_used(recipe: MaskRecipe, photo: str | None) -> dict[str, Any]:
     """The options with their defaults; `erode` and `dilate` are null where the band decides."""
     from mattecli.trimaps.make import DILATE, ERODE, HIGH, LOW, WITHOUT_PHOTO
 
-    low = LOW if recipe.low is None else recipe.low
-    used: dict[str, Any] = {"erode": recipe.erode, "dilate": recipe.dilate, "low": low, "high": recipe.high or HIGH}
+    low, high = LOW if recipe.low is None else recipe.low, HIGH if recipe.high is None else recipe.high
+    used: dict[str, Any] = {"erode": recipe.erode, "dilate": recipe.dilate, "low": low, "high": high}
     if recipe.plain:
         used["erode"] = ERODE if used["erode"] is None else used["erode"]
         used["dilate"] = DILATE if used["dilate"] is None else used["dilate"]
         return {**used, "band": None}
-    return {**used, "band": recipe.band or ("auto" if photo is not None else WITHOUT_PHOTO)}
+    default = WITHOUT_PHOTO if photo is None else "auto"
+    return {**used, "band": default if recipe.band is None else recipe.band}
 
 
 def _photo(photo: str, size: tuple[int, int], mask: str) -> Image:

@@ -95,7 +95,8 @@ def make_trimap(
         _note_half(labels.half, name, note)
         if band is None and picture is None:
             note(f"{name} came without its photo, so the unknown band is {WITHOUT_PHOTO} of the diagonal on each side")
-        band = WITHOUT_PHOTO if picture is None and band is None else (band or "auto")
+        if band is None:
+            band = WITHOUT_PHOTO if picture is None else "auto"
         _contradicted(core, garbage, labels.foreground, labels.background, name, note)
         labels = clean.tidied(labels, fill_holes, min_area, core, garbage)
         unknown, inside_mask = _unknown(levels, labels, picture, in_pixels(band, shape) if band != "auto" else None)

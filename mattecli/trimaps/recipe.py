@@ -36,7 +36,11 @@ class MaskRecipe:
     def words(self) -> list[Any]:
         """What a batch hashes of it. A change here would make all folders of users be matted again."""
         levels = [[word, value] for word, value in (("low", self.low), ("high", self.high)) if value is not None]
-        return ["mask", *astuple(self)[:6], *levels]
+        return ["mask", *astuple(self)[:6], *levels, *self._mended()]
+
+    def _mended(self) -> list[str]:
+        """A word for each option that once gave other trimaps, so that what was made then is made anew."""
+        return ["band of 0"] if self.band == 0 else []
 
     def make(
         self,

@@ -66,6 +66,12 @@ def test_widths_may_be_per_cent_of_the_diagonal(mask: Path, run_matte: RunMatte)
     assert np.array_equal(made, make_trimap(disc(), erode=3, dilate=10))
 
 
+def test_a_band_of_0_leaves_nothing_unknown(mask: Path, run_matte: RunMatte) -> None:
+    code, out, _ = run_matte("trimap", mask, "--photo", mask.parent / "photo.jpg", "--band", 0, "--json")
+    assert (code, json.loads(out)["band"], json.loads(out)["unknown"]) == (0, 0, 0)
+    assert np.array_equal(read_trimap(mask.parent / "mask_trimap.png"), disc())
+
+
 def test_options_reach_the_trimap(mask: Path, run_matte: RunMatte) -> None:
     soft = cv2.GaussianBlur(disc(), (0, 0), 5)
     PIL.Image.fromarray(soft).save(mask)

@@ -129,6 +129,11 @@ def test_widths_are_pixels_or_per_cent_of_the_diagonal() -> None:
             check_width(width)
 
 
+@pytest.mark.parametrize("photo", [None, scene(half())], ids=["without a photo", "with its photo"])
+def test_a_band_of_no_pixels_is_none_and_not_that_of_the_photo(photo: NDArray[np.uint8] | None) -> None:
+    assert set(np.unique(make_trimap(half() > 0.5, photo=photo, band=0))) == {0, 255}
+
+
 def test_the_band_asks_for_the_photo_and_for_one_of_its_size() -> None:
     with pytest.raises(UsageError, match="`band=auto` needs the photo"):
         make_trimap(half() > 0.5, band="auto")

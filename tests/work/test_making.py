@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -130,9 +131,22 @@ def test_makings_survive_the_way_through_plain_values() -> None:
 def test_the_words_of_masks_are_those_of_earlier_versions() -> None:
     made = Making(recipe=MaskRecipe(band="1%", solid=True), core="c.png")
     assert made.words() == ["mask", "1%", None, None, 0, 0, True, True, False]
+    plain = MaskRecipe(erode=3, dilate=4, min_area=9)
+    assert plain.words() == ["mask", None, 3, 4, 0, 9, False]
     assert Making().words() == []
     assert Making(key="auto").words() == [["key", "auto"]]
     assert Making(garbage="g.png", resize=True).words() == [False, True, ["resized", True]]
+
+
+@pytest.mark.parametrize(
+    ("options", "more"),
+    [
+        ({"band": 0}, ["band of 0"]),
+        ({"band": "0%"}, []),
+    ],
+)
+def test_options_that_once_gave_other_trimaps_have_a_word_more(options: dict[str, Any], more: list[str]) -> None:
+    assert MaskRecipe(**options).words()[7:] == more
 
 
 def test_a_model_of_ones_own_is_told_by_its_content_and_one_of_rembgs_by_its_name(tmp_path: Path) -> None:
