@@ -99,18 +99,22 @@ def make_trimap(
             band = WITHOUT_PHOTO if picture is None else "auto"
         _contradicted(core, garbage, labels.foreground, labels.background, name, note)
         labels = clean.tidied(labels, fill_holes, min_area, core, garbage)
-        unknown, inside_mask = _unknown(levels, labels, picture, in_pixels(band, shape) if band != "auto" else None)
+        fixed = in_pixels(band, shape) if band != "auto" else None
+        unknown, inside_mask, left = _unknown(levels, labels, picture, fixed)
         for side, width in ((inside_mask, erode), (~inside_mask, dilate)):
             if width is not None:
-                unknown = np.where(side, (depth(side) <= _side(width, shape)) | labels.open, unknown)
+                unknown = np.where(side, (depth(side) <= _side(width, shape)) | left, unknown)
         trimap = _trimap(inside_mask & ~unknown, ~inside_mask & ~unknown)
     return _overruled(trimap, core, garbage, note)
 
 
 def _unknown(
     levels: NDArray[np.float32], labels: clean.Labels, photo: NDArray[Any] | None, width: int | None
-) -> tuple[Mask, Mask]:
-    """Where a matte with a band around its edge is unknown, and its mask. Without a width the photo decides."""
+) -> tuple[Mask, Mask, Mask]:
+    """Where a matte with a band around its edge is unknown, its mask, and what is unknown wherever the band ends.
+
+    Without a width the photo decides.
+    """
     mask = labels.foreground | (labels.open & (levels >= 0.5))
     if not mask.any():
         mask = ~labels.background
@@ -120,12 +124,12 @@ def _unknown(
     mask, small = _without_small(mask, line, math.pi * (error + 0.003 * math.hypot(*mask.shape)) ** 2)
     left = labels.open | clean.grown(small, 1)
     if mask.all() or not mask.any():
-        return left, mask
+        return left, mask, left
     if width is not None:
-        return (np.where(mask, depth(mask), depth(~mask)) <= width) | left, mask
+        return (np.where(mask, depth(mask), depth(~mask)) <= width) | left, mask, left
     if photo is None:
         raise UsageError("`band=auto` needs the photo, whose colours set the width; give it, or a width such as 1%")
-    return auto_band(photo, mask, error=error) | left, mask
+    return auto_band(photo, mask, error=error) | left, mask, left
 
 
 def _without_small(mask: Mask, line: Line | None, area: float) -> tuple[Mask, Mask]:

@@ -40,7 +40,9 @@ class MaskRecipe:
 
     def _mended(self) -> list[str]:
         """A word for each option that once gave other trimaps, so that what was made then is made anew."""
-        return ["band of 0"] if self.band == 0 else []
+        one_side = self.band is not None and (self.erode is not None or self.dilate is not None)
+        words = {"band of 0": self.band == 0, "undecided stays unknown": one_side}
+        return [word for word, asked in words.items() if asked]
 
     def make(
         self,

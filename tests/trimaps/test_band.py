@@ -69,6 +69,19 @@ def test_a_speck_in_the_backgrounds_colour_goes() -> None:
     assert (make_trimap(mask, photo=scene(half()))[:, 200:] == 0).all()
 
 
+@pytest.mark.parametrize("options", [{}, {"dilate": 5}, {"erode": 5}, {"erode": 5, "dilate": 0}], ids=str)
+@pytest.mark.parametrize("band", ["auto", "1%"])
+def test_what_the_colours_do_not_decide_stays_unknown_whatever_the_widths(band: str, options: dict[str, int]) -> None:
+    mask, alpha = half() > 0.5, half()
+    mask[59:62, 59:62] = False
+    alpha[59:62, 59:62] = 0  # a hole in the background's colours
+    mask[119:122, 279:282] = True
+    alpha[119:122, 279:282] = 1  # a speck in the subject's
+    trimap = make_trimap(mask, photo=scene(alpha), band=band, **options)
+    assert (trimap[59:62, 59:62] == 128).all()
+    assert (trimap[119:122, 279:282] == 128).all()
+
+
 @pytest.mark.parametrize(("level", "solid", "label"), [(0.9, False, 255), (0.5, False, 128), (0.5, True, 255)])
 def test_enclosed_grey_is_foreground_from_0_8_on_and_otherwise_unknown(level: float, solid: bool, label: int) -> None:
     matte = half()
