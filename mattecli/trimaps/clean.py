@@ -57,11 +57,12 @@ def label_matte(levels: NDArray[np.float32], *, low: float, high: float, solid: 
 def tidied(labels: Labels, fill_holes: int, min_area: int, core: Mask | None, garbage: Mask | None) -> Labels:
     """The labels with holes of up to `fill_holes` pixels filled and parts of less than `min_area` pixels removed.
 
-    Core and garbage become foreground and background, so that an unknown band goes around them too.
+    A hole is filled with its soft rim. Core and garbage become foreground and background, so that an unknown band goes
+    around them too.
     """
     foreground, background = labels.foreground, labels.background
     if fill_holes:
-        filled = holes(~background, fill_holes) > 0
+        filled = (holes(~background, fill_holes) > 0) | soft_holes(foreground, background, fill_holes)
         foreground, background = foreground | filled, background & ~filled
     if min_area:
         background = background | (specks(~background, min_area - 1) > 0)
@@ -89,6 +90,19 @@ def holes(mask: Mask, area: float) -> NDArray[np.int32]:
     inside = (boxes[:, 0] > 0) & (boxes[:, 1] > 0)
     inside &= (boxes[:, 0] + boxes[:, 2] < width) & (boxes[:, 1] + boxes[:, 3] < height)
     return _kept(labels, inside & (sizes <= area))
+
+
+def soft_holes(foreground: Mask, background: Mask, area: float) -> Mask:
+    """The holes of up to `area` pixels in what is certain foreground, with their soft rims, which count half.
+
+    A gap without any background is half transparent, not a hole.
+    """
+    gaps = holes(foreground, 2 * area)
+    sizes = np.bincount(gaps.ravel())
+    empty = np.bincount(gaps[background], minlength=len(sizes))
+    whole = (empty > 0) & (empty + sizes <= 2 * area)  # half of the rim, sizes - empty, counts
+    whole[0] = False
+    return np.asarray(whole[gaps])
 
 
 def specks(mask: Mask, area: float) -> NDArray[np.int32]:

@@ -62,7 +62,7 @@ def make_trimap(
     Otherwise a matte is cleaned first: enclosed grey from 0.8 on is foreground (with `solid` any enclosed grey), parts
     that are nowhere above 0.2 are background, and holes and specks that are smaller than the mask's own error are
     decided by the photo's colours or stay unknown in their own shape. `fill_holes` fills holes of up to that many
-    pixels, `min_area` removes parts smaller than that many pixels.
+    pixels with their soft rims, `min_area` removes parts smaller than that many pixels.
 
     `core` is certain foreground and `garbage` certain background, whatever the mask says; where both are, the trimap is
     unknown. The edge of the picture is not a border. `on_note` is called with what the user should know.

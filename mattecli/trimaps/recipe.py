@@ -41,7 +41,11 @@ class MaskRecipe:
     def _mended(self) -> list[str]:
         """A word for each option that once gave other trimaps, so that what was made then is made anew."""
         one_side = self.band is not None and (self.erode is not None or self.dilate is not None)
-        words = {"band of 0": self.band == 0, "undecided stays unknown": one_side}
+        words = {
+            "band of 0": self.band == 0,
+            "undecided stays unknown": one_side,
+            "soft rims filled": self.fill_holes > 0,
+        }
         return [word for word, asked in words.items() if asked]
 
     def make(

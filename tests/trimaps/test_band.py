@@ -135,6 +135,28 @@ def test_holes_and_parts_go_by_their_area() -> None:
     assert make_trimap(mask, erode=0, dilate=0, fill_holes=99, min_area=25)[102, 282] == 255
 
 
+def test_a_hole_with_a_soft_rim_is_filled_whole() -> None:
+    alpha = np.ones((HEIGHT, WIDTH), np.float32)
+    alpha[:, 220:] = 0
+    without = make_trimap(alpha, band=3, fill_holes=400)
+    cv2.circle(alpha, (100, 120), 10, 0.0, -1)  # 317 pixels
+    soft = np.asarray(cv2.GaussianBlur(alpha, (0, 0), 1.5), np.float32)
+    for matte in (alpha, soft):
+        assert np.array_equal(make_trimap(matte, band=3, fill_holes=400)[:, :200], without[:, :200])
+    assert make_trimap(alpha, band=3, fill_holes=316)[120, 100] == 0
+    for part in (make_trimap(soft, erode=3, dilate=3, fill_holes=400), make_trimap(soft, fill_holes=400)):
+        assert (part[:, :200] == 255).all()
+
+
+def test_half_transparent_parts_are_not_filled_with_a_pin_hole_in_them() -> None:
+    matte = half()
+    matte[80:140, 40:100] = 0.4
+    matte[110, 70] = 0
+    filled = make_trimap(matte, fill_holes=50)
+    assert (filled[82:108, 42:98] == 128).all()
+    assert filled[85, 70] == filled[110, 42] == 128
+
+
 def test_widths_are_pixels_or_per_cent_of_the_diagonal() -> None:
     assert [in_pixels(width, (300, 400)) for width in (7, "7", "0.5%", "1%")] == [7, 7, 3, 5]
     for width in ("-1", "1.5", "101%", "x", "%"):

@@ -147,6 +147,7 @@ def test_the_words_of_masks_are_those_of_earlier_versions() -> None:
         ({"band": 0, "erode": 0}, ["band of 0", "undecided stays unknown"]),
         ({"band": "auto"}, []),
         ({"dilate": 5}, []),
+        ({"dilate": 5, "fill_holes": 9}, ["soft rims filled"]),
     ],
 )
 def test_options_that_once_gave_other_trimaps_have_a_word_more(options: dict[str, Any], more: list[str]) -> None:
