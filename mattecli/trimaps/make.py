@@ -189,9 +189,10 @@ def certain_parts(
 ) -> tuple[Mask | None, Mask | None]:
     """What is certainly foreground and what is certainly background, each (H, W), or None where nothing says so.
 
-    `core` and `garbage` are as `make_trimap` takes them. `strokes` (H, W) is 255 and 0 where those of the foreground
-    and the background are; where core or garbage say the opposite, these win. `on_note` is called with the number of
-    such pixels. Raises `InputError`, which names `name`, for sizes that differ.
+    `core` and `garbage` are as `make_trimap` takes them; one that is black says nothing. `strokes` (H, W) is 255 and 0
+    where those of the foreground and the background are; where core or garbage say the opposite, these win. `on_note`
+    is called with the number of such pixels. Raises `InputError` for label numbers such as 0 and 1, and for sizes that
+    differ, which names `name` too.
     """
     inside = None if core is None else _certain(core, shape, "the core", name)
     outside = None if garbage is None else _certain(garbage, shape, "the garbage mask", name)
@@ -266,6 +267,8 @@ def _photo_of(photo: Given, shape: tuple[int, ...], mask: str) -> NDArray[Any]:
 def _certain(part: Given, shape: tuple[int, ...], what: str, mask: str) -> Mask:
     levels, name = given_levels(part, what), given_name(part, what)
     check_size((levels.shape[1], levels.shape[0]), (shape[1], shape[0]), name=name, image_name=mask, what="mask")
+    if levels.max() > 0:  # an empty one says that nothing is certain
+        _refuse_labels(levels, name)
     return np.asarray(levels >= 0.5 * full_scale(levels, what))
 
 
@@ -278,9 +281,14 @@ def _note_half(half: float, name: str, note: Note) -> None:
 
 
 def _refuse_flat(mask: NDArray[Any], name: str) -> None:
-    highest, white = mask.max(), full_scale(mask, name)
-    if mask.min() == highest:
+    if mask.min() == mask.max():
         raise InputError(f"{name} has the same value everywhere; give a mask with the object white on black")
+    _refuse_labels(mask, name)
+
+
+def _refuse_labels(mask: NDArray[Any], name: str) -> None:
+    """Raise `InputError` for values that are label numbers, or those of 8 bits in 16."""
+    highest, white = mask.max(), full_scale(mask, name)
     if highest > white * 10 / 255:
         return
     if white > 255 and highest == 255:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from mattecli.errors import InputError, UsageError
 from mattecli.trimaps.check import check_size, from_values, shares
-from mattecli.trimaps.make import make_trimap, overlay
+from mattecli.trimaps.make import make_trimap, overlay, with_certain
 from mattecli.trimaps.pairs import read_trimap
 
 
@@ -238,6 +238,18 @@ def test_masks_without_an_object_are_refused_by_name() -> None:
         make_trimap(np.eye(4, dtype=np.float32) / 255, erode=1, dilate=1)
     with pytest.raises(InputError, match=r"nearly black \(its greatest value is 1 of 65535\); write 65535"):
         make_trimap(np.eye(4, dtype=np.uint16), erode=1, dilate=1)
+
+
+def test_label_numbers_are_no_more_a_core_than_a_mask(tmp_path: Path) -> None:
+    mask = np.zeros((4, 6), np.uint8)
+    mask[:2] = 255
+    PIL.Image.fromarray((mask > 0).astype(np.uint8)).save(tmp_path / "core.png")
+    with pytest.raises(InputError, match=r"core\.png is nearly black \(its greatest value is 1 of 255\); write 255"):
+        make_trimap(mask, erode=1, dilate=1, core=tmp_path / "core.png")
+    with pytest.raises(InputError, match="the garbage mask has 16 bits, but its values are those of 8 bits"):
+        with_certain(mask, garbage=mask.astype(np.uint16))
+    nothing = np.zeros_like(mask)
+    assert np.array_equal(with_certain(mask, core=nothing, garbage=nothing), mask)
 
 
 # --- checking and showing ---------------------------------------------------------------------------------------------
