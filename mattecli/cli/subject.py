@@ -199,7 +199,14 @@ def _strokes(scribbles: str, photo: Image, name: str, *, both_sides: bool) -> ND
     from mattecli.trimaps.strokes import read_strokes
 
     label = "standard input" if scribbles == "-" else scribbles
-    return read_strokes(read_values(scribbles), photo.pixels, both_sides=both_sides, name=label, photo_name=name)
+    return read_strokes(
+        read_values(scribbles),
+        photo.pixels,
+        both_sides=both_sides,
+        name=label,
+        photo_name=name,
+        windows=photo.metadata.windows,
+    )
 
 
 def _with_strokes(

@@ -23,6 +23,18 @@ def moved(pixels: NDArray[Any], have: Window, want: Window) -> NDArray[Any]:
     return pixels[rows[:, None], columns]
 
 
+def overlap(one: Window, other: Window) -> tuple[tuple[slice, slice], tuple[slice, slice]]:
+    """The rows and columns that two windows share, as each of them counts."""
+    left, top = max(one[0], other[0]), max(one[1], other[1])
+    right = max(left, min(one[0] + one[2], other[0] + other[2]))
+    bottom = max(top, min(one[1] + one[3], other[1] + other[3]))
+
+    def counted(window: Window) -> tuple[slice, slice]:
+        return slice(top - window[1], bottom - window[1]), slice(left - window[0], right - window[0])
+
+    return counted(one), counted(other)
+
+
 def from_corner(window: Window, corner: Window) -> Window:
     """A window as seen from the top left corner of another one."""
     return window[0] - corner[0], window[1] - corner[1], window[2], window[3]

@@ -15,11 +15,13 @@ from numpy.typing import NDArray
 
 from mattecli.errors import InputError, UsageError
 from mattecli.imaging.given import Given, given_levels, given_name, given_picture
+from mattecli.imaging.metadata import Windows
 from mattecli.imaging.pixels import as_float, full_scale
 from mattecli.trimaps import clean
 from mattecli.trimaps.band import PIXELS, Line, auto_band, colour_line, edge_of
 from mattecli.trimaps.check import BACKGROUND, FOREGROUND, UNKNOWN, check_size, eight_in_sixteen
 from mattecli.trimaps.clean import Mask, depth, near
+from mattecli.trimaps.pairs import over_data_window
 from mattecli.trimaps.recipe import MaskRecipe
 from mattecli.trimaps.widths import Width, in_pixels
 
@@ -163,6 +165,7 @@ def with_certain(
     core: Given | None = None,
     garbage: Given | None = None,
     name: str = "the trimap",
+    windows: Windows | None = None,
     on_note: Note | None = None,
 ) -> NDArray[np.uint8]:
     """A trimap with what is certain, as `certain_parts` takes it; what contradicts it gives way.
@@ -170,7 +173,9 @@ def with_certain(
     Where the trimap says the opposite, it also becomes unknown around, so that there is room for an edge.
     """
     note = on_note or (lambda _: None)
-    inside, outside = certain_parts(trimap.shape, strokes=strokes, core=core, garbage=garbage, name=name, on_note=note)
+    inside, outside = certain_parts(
+        trimap.shape, strokes=strokes, core=core, garbage=garbage, name=name, windows=windows, on_note=note
+    )
     wrong = _contradicted(inside, outside, trimap == FOREGROUND, trimap == BACKGROUND, name, note)
     if wrong is None:
         return _overruled(trimap.copy(), inside, outside, note)
@@ -185,17 +190,19 @@ def certain_parts(
     core: Given | None = None,
     garbage: Given | None = None,
     name: str = "the trimap",
+    windows: Windows | None = None,
     on_note: Note | None = None,
 ) -> tuple[Mask | None, Mask | None]:
     """What is certainly foreground and what is certainly background, each (H, W), or None where nothing says so.
 
     `core` and `garbage` are as `make_trimap` takes them; one that is black says nothing. `strokes` (H, W) is 255 and 0
     where those of the foreground and the background are; where core or garbage say the opposite, these win. `on_note`
-    is called with the number of such pixels. Raises `InputError` for label numbers such as 0 and 1, and for sizes that
-    differ, which names `name` too.
+    is called with the number of such pixels. `windows` are those of an OpenEXR plate; core and garbage may then have
+    the size of its display window. Raises `InputError` for label numbers such as 0 and 1, and for sizes that differ,
+    which names `name` too.
     """
-    inside = None if core is None else _certain(core, shape, "the core", name)
-    outside = None if garbage is None else _certain(garbage, shape, "the garbage mask", name)
+    inside = None if core is None else _certain(core, shape, "the core", name, windows)
+    outside = None if garbage is None else _certain(garbage, shape, "the garbage mask", name, windows)
     if strokes is None:
         return inside, outside
     white, black = strokes == FOREGROUND, strokes == BACKGROUND
@@ -264,8 +271,8 @@ def _photo_of(photo: Given, shape: tuple[int, ...], mask: str) -> NDArray[Any]:
     return pixels
 
 
-def _certain(part: Given, shape: tuple[int, ...], what: str, mask: str) -> Mask:
-    levels, name = given_levels(part, what), given_name(part, what)
+def _certain(part: Given, shape: tuple[int, ...], what: str, mask: str, windows: Windows | None) -> Mask:
+    levels, name = over_data_window(given_levels(part, what), windows), given_name(part, what)
     check_size((levels.shape[1], levels.shape[0]), (shape[1], shape[0]), name=name, image_name=mask, what="mask")
     if levels.max() > 0:  # an empty one says that nothing is certain
         _refuse_labels(levels, name)

@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 
 from mattecli.errors import InputError, UsageError
 from mattecli.imaging.image import to_depth
+from mattecli.imaging.metadata import Windows
+from mattecli.imaging.windows import overlap
 from mattecli.trimaps.check import BACKGROUND, FOREGROUND, UNKNOWN, check_size
 
 _OPAQUE = 128  # of 255: paint that is more transparent than this is not a stroke
@@ -32,16 +34,26 @@ def read_strokes(
     both_sides: bool = False,
     name: str = "the scribbles",
     photo_name: str = "the photo",
+    windows: Windows | None = None,
 ) -> NDArray[np.uint8]:
     """Strokes as labels, uint8 (H, W): 255 foreground, 0 background, 128 where nothing was painted.
 
     `layer` is RGBA (H, W, 4), a transparent layer with white and black strokes; or RGB (H, W, 3), a painted copy of
     `photo` (H, W, 3), where a stroke is what differs from the photo and is nearly pure white or black. Values are
-    uint8, uint16 or floats in [0, 1]. Pieces under 12 pixels are not strokes.
+    uint8, uint16 or floats in [0, 1]. Pieces under 12 pixels are not strokes. `windows` are those of an OpenEXR plate;
+    a layer of its display window's size lies there, and beyond it nothing is painted.
 
     Raises `InputError` where the sizes differ, where over 30 % of a copy differs, where a copy has no photo to compare,
     and where there is no stroke, or none on one side with `both_sides`.
     """
+    if windows is not None and layer.shape[1::-1] == windows.display[2:]:
+        labels = np.full((windows.data[3], windows.data[2]), UNKNOWN, np.uint8)
+        shown, own = overlap(windows.display, windows.data)
+        if not labels[own].size:
+            raise InputError(f"{photo_name} has no pixels where {name} lies; paint on a layer of its own size")
+        part = None if photo is None else photo[own]
+        labels[own] = read_strokes(layer[shown], part, both_sides=both_sides, name=name, photo_name=photo_name)
+        return labels
     if photo is not None:
         sizes = [(pixels.shape[1], pixels.shape[0]) for pixels in (layer, photo)]
         check_size(*sizes, name=name, image_name=photo_name, what="scribbles")

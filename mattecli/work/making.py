@@ -138,7 +138,13 @@ class Making:
             check_size(size, photo.size, name=name, image_name=photo_name, what="mask")
         strokes = self._strokes(photo, photo_name)
         core, garbage = certain_parts(
-            matte.shape, strokes=strokes, core=self.core, garbage=self.garbage, name=name, on_note=on_note
+            matte.shape,
+            strokes=strokes,
+            core=self.core,
+            garbage=self.garbage,
+            name=name,
+            windows=None if photo is None else photo.metadata.windows,
+            on_note=on_note,
         )
         recipe = self.recipe or MaskRecipe()
         return recipe.make(matte, photo=view, core=core, garbage=garbage, name=name, on_note=on_note)
@@ -150,10 +156,23 @@ class Making:
         if not self.files:
             return trimap
         strokes = self._strokes(photo, photo_name)
-        return with_certain(trimap, strokes=strokes, core=self.core, garbage=self.garbage, name=name, on_note=on_note)
+        return with_certain(
+            trimap,
+            strokes=strokes,
+            core=self.core,
+            garbage=self.garbage,
+            name=name,
+            windows=photo.metadata.windows,
+            on_note=on_note,
+        )
 
     def _strokes(self, photo: Image | None, name: str) -> NDArray[np.uint8] | None:
         if self.strokes is None:
             return None
-        pixels = None if photo is None else photo.pixels
-        return read_strokes(read_values(self.strokes), pixels, name=label(self.strokes), photo_name=name)
+        return read_strokes(
+            read_values(self.strokes),
+            None if photo is None else photo.pixels,
+            name=label(self.strokes),
+            photo_name=name,
+            windows=None if photo is None else photo.metadata.windows,
+        )

@@ -176,3 +176,29 @@ def test_a_mask_of_the_display_window_fits_a_plate(plate: Floats, run_matte: Run
     code, _, err = run_matte("trimap", "trimap.png", "--image", "plate.exr", "-o", "alone.png")
     assert code == 0, err
     np.testing.assert_array_equal(read_image("alone.png").pixels[..., 0], made)
+
+
+def test_what_is_certain_may_have_the_size_of_the_display_window(plate: Floats, run_matte: RunMatte) -> None:
+    width, height = DISPLAY[2:]
+    for name, place in (("core", np.s_[0:6, 20:40]), ("garbage", np.s_[30:36, 20:40])):
+        mark = np.zeros((height, width, 1), np.float32)
+        mark[place] = 1
+        write(f"{name}.png", mark, (0, 0, width, height), (0, 0, width, height), "uint8")
+    strokes = np.zeros((height, width, 4), np.float32)
+    strokes[0:6, 20:40], strokes[30:36, 20:40, 3] = 1, 1
+    write("strokes.png", strokes, (0, 0, width, height), (0, 0, width, height), "uint8")
+    masks = ("--core", "core.png", "--garbage", "garbage.png")
+    for given in (masks, ("--scribbles", "strokes.png")):
+        for command in (
+            ("predict", "plate.exr", "-t", "trimap.png", "--save-trimap", "made.png"),
+            ("trimap", "plate.exr", "--mask", "trimap.png", "-o", "made.png"),
+        ):
+            code, _, err = run_matte(*command, *given, "--overwrite")
+            assert code == 0, err
+            made = read_image("made.png").pixels[..., 0]
+            assert (made[4:10, 28:48] == 255).all()
+            assert (made[34:40, 28:48] == 0).all()
+            assert made.shape == plate.shape[:2]
+    code, _, err = run_matte("trimap", "plate.exr", "--scribbles", "strokes.png", "-o", "found.png")
+    assert code == 0, err
+    assert (read_image("found.png").pixels[..., 0][34:40, 28:48] == 0).all()

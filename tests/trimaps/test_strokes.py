@@ -9,6 +9,7 @@ import pytest
 from numpy.typing import NDArray
 
 from mattecli.errors import InputError, UsageError
+from mattecli.imaging.metadata import Windows
 from mattecli.trimaps.strokes import parse_box, read_strokes, stroke_cores, without_crossing
 from tests.support.pictures import noise
 
@@ -53,6 +54,17 @@ def test_faint_paint_and_other_colours_are_not_strokes() -> None:
     pixels[100:110, 10:30] = (255, 255, 255, 90)
     pixels[100:110, 50:70] = (255, 0, 0, 255)
     assert np.array_equal(read_strokes(pixels), lines())
+
+
+def test_a_layer_of_the_display_window_lies_there_on_a_plate() -> None:
+    windows = Windows(data=(-30, 10, WIDTH + 40, HEIGHT - 15), display=(0, 0, WIDTH, HEIGHT))
+    expected = np.pad(lines()[10:-5], ((0, 0), (30, 10)), constant_values=128)
+    plate = np.pad(photo_between()[10:-5], ((0, 0), (30, 10), (0, 0)))
+    for painted in (layer(lines()), copy(lines(), photo_between())):
+        assert np.array_equal(read_strokes(painted, plate, windows=windows), expected)
+    apart = Windows(data=(WIDTH, 0, WIDTH, HEIGHT), display=(0, 0, WIDTH, HEIGHT))
+    with pytest.raises(InputError, match="the photo has no pixels where the scribbles lies"):
+        read_strokes(layer(lines()), photo_between(), windows=apart)
 
 
 def test_a_painted_copy_gives_its_strokes() -> None:
