@@ -8,7 +8,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from mattecli.cli.folder_run import warn_of_left_out
 from mattecli.cli.progress import progress_bar
@@ -53,34 +53,49 @@ def make_folder_of_trimaps(
     `overwrite` makes it again. With folders for photo, core and garbage, the files of the mask's name are taken. The
     `_mask` at the end of a mask's name is not part of it.
     """
+    from mattecli.system.files import make_folder
+
     out = _checked(masks, out, files)
     found = _sources(Path(masks), _places(masks, files), terminal, of_masks=of_masks)
     makers: dict[str, Path] = {}  # by the trimap's name; not every disk tells capitals apart
     counts = {"done": 0, "there already": 0, "failed": 0}
 
-    def make_trimap(source: _Source) -> str:
+    def make_trimap(source: _Source) -> dict[str, Any] | None:
+        """The fields of `--json`; None where the trimap is there already."""
         target = out / source.name.parent / f"{source.stem}_trimap.png"
         if source.wrong is not None:
             raise InputError(source.wrong)
         if (first := makers.setdefault(str(target).casefold(), source.path)) != source.path:
             raise InputError(f"{source.path} and {first} would both give {target}; keep one of them")
         if os.path.exists(target) and not overwrite:  # noqa: PTH110 - the other raises for a name that is too long
-            return "there already"
+            return None
         check_in_folder([target], out)
         one = dataclasses.replace(files, output=str(target), **_chosen(source, files))
-        _make(str(source.path), one, make, terminal, as_json=as_json)
-        return "done"
+        make_folder(target.parent)
+        return make(str(source.path), one, terminal, overwrite=True, as_json=False)
 
     with progress_bar(terminal, "making trimaps", total=len(found)) as bar:
         for source in found:
             try:
-                counts[make_trimap(source)] += 1
-            except MatteError as error:
+                facts = make_trimap(source)
+            except Exception as error:  # a bug must not cost the other masks their trimaps
                 counts["failed"] += 1
-                terminal.fail(MatteError(printable(str(error))))
+                terminal.fail(MatteError(printable(_reason(source, error))), cause=error)
+            else:
+                counts["there already" if facts is None else "done"] += 1
+                if as_json and facts is not None:
+                    terminal.data(json.dumps(facts) + "\n")
             bar.advance(note=f"{counts['failed']} failed" if counts["failed"] else "")
     terminal.say(", ".join(f"{count} {what}" for what, count in counts.items()))
     return 1 if counts["failed"] else 0
+
+
+def _reason(source: _Source, error: Exception) -> str:
+    """What is said of a mask or photo without a trimap."""
+    from mattecli.work.outcome import Failed, Job
+
+    path = str(source.path)
+    return Failed.of(Job(str(source.name), path, path, {}), error).reason
 
 
 def _checked(masks: str, out: Path | None, files: TrimapFiles) -> Path:
@@ -157,12 +172,3 @@ def _chosen(source: _Source, files: TrimapFiles) -> dict[str, str | None]:
             fact = f"several pictures of its name in {where}" if found else f"no photo in {where}"
             raise InputError(f"{source.name} has {fact}; keep one of that name there")
     return {key: found[0] if found else None for key, found in source.partners.items()}
-
-
-def _make(mask: str, files: TrimapFiles, make: Make, terminal: Terminal, *, as_json: bool) -> None:
-    from mattecli.system.files import make_folder
-
-    make_folder(Path(str(files.output)).parent)
-    facts = make(mask, files, terminal, overwrite=True, as_json=False)
-    if as_json:
-        terminal.data(json.dumps(facts) + "\n")

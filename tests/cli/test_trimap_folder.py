@@ -2,6 +2,7 @@
 
 import shutil
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -9,7 +10,10 @@ import PIL.Image
 import pytest
 
 from mattecli.trimaps.pairs import read_trimap
+from mattecli.trimaps.recipe import MaskRecipe
 from tests.conftest import RunMatte
+
+MAKE = MaskRecipe.make
 
 
 def write_mask(path: Path, *, x: int = 40) -> Path:
@@ -112,3 +116,29 @@ def test_cores_of_no_mask_are_refused_and_those_left_over_told(tmp_path: Path, r
     code, _, err = run_matte("trimap", masks, out, "--core", tmp_path / "cores")
     assert code == 0
     assert f"core masks that belong to no mask: {other}" in err
+
+
+@pytest.mark.parametrize(
+    ("error", "sentence"),
+    [
+        (MemoryError(), "b.png needs more memory than there is"),
+        (KeyError("x"), "b.png met a bug in matte: KeyError: 'x'; please report it"),
+    ],
+)
+def test_a_mask_that_meets_a_bug_or_full_memory_fails_alone(
+    tmp_path: Path, run_matte: RunMatte, monkeypatch: pytest.MonkeyPatch, error: Exception, sentence: str
+) -> None:
+    masks, out = tmp_path / "masks", tmp_path / "out"
+    for name in ("a", "b", "c"):
+        write_mask(masks / f"{name}.png")
+
+    def make(self: MaskRecipe, *args: Any, name: str, **options: Any) -> Any:
+        if name.endswith("b.png"):
+            raise error
+        return MAKE(self, *args, name=name, **options)
+
+    monkeypatch.setattr(MaskRecipe, "make", make)
+    code, _, err = run_matte("trimap", masks, out)
+    assert (code, made_in(out)) == (1, ["a_trimap.png", "c_trimap.png"])
+    assert sentence in err
+    assert "2 done, 0 there already, 1 failed" in err
