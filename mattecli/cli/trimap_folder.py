@@ -86,7 +86,8 @@ def make_folder_of_trimaps(
                 if as_json and facts is not None:
                     terminal.data(json.dumps(facts) + "\n")
             bar.advance(note=f"{counts['failed']} failed" if counts["failed"] else "")
-    terminal.say(", ".join(f"{count} {what}" for what, count in counts.items()))
+    again = " (--overwrite makes them again)" if counts["there already"] else ""
+    terminal.say(f"{counts['done']} done, {counts['there already']} there already{again}, {counts['failed']} failed")
     return 1 if counts["failed"] else 0
 
 

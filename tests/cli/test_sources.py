@@ -187,7 +187,7 @@ def test_a_folder_of_photos_becomes_a_folder_of_trimaps(folder: Path, run_matte:
     assert "sea.png shows no green or blue screen" in err
     assert {path.name for path in (folder / "made").iterdir()} == {"a_trimap.png", "b_trimap.png"}
     assert read_trimap(folder / "made" / "b_trimap.png")[45, 60] == 0
-    assert "0 done, 2 there already, 1 failed" in run_matte(*command)[2]
+    assert "0 done, 2 there already (--overwrite makes them again), 1 failed" in run_matte(*command)[2]
     code, _, err = run_matte("trimap", folder / "photos", folder / "made", "--box", "1,1,9,9")
     assert (code, "--box and --mask are for one photo" in err) == (2, True)
 

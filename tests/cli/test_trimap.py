@@ -356,7 +356,9 @@ def test_a_folder_of_masks_becomes_a_folder_of_trimaps_and_goes_on(mask: Path, r
     ]
     (masks / "alone.png").unlink()
     code, _, err = run_matte("trimap", masks, out, "--photo", photos)
-    assert (code, "0 done, 2 there already, 0 failed" in err) == (0, True)
+    assert (code, "0 done, 2 there already (--overwrite makes them again), 0 failed" in err) == (0, True)
+    code, _, err = run_matte("trimap", masks, out, "--photo", photos, "--overwrite")
+    assert (code, "2 done, 0 there already, 0 failed" in err) == (0, True)
 
 
 def test_masks_of_one_name_fail_and_hidden_ones_are_left_out(mask: Path, run_matte: RunMatte) -> None:
