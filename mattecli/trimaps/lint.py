@@ -135,7 +135,7 @@ def cutting(share: float, name: str) -> Finding:
     return Finding(
         "narrow band",
         f"{name} cuts hair or blur off on {share:.0%} of its border: the unknown part is too narrow there",
-        f"widen it with `matte trimap {name} --band 2%`, or paint it wider",
+        f"widen it with `matte trimap {name} --erode 1% --dilate 1%`, or paint it wider",
     )
 
 

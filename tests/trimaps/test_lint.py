@@ -59,7 +59,18 @@ def test_a_moved_trimap_is_named_with_its_offset() -> None:
 
 def test_a_band_beside_the_edge_cuts_it() -> None:
     shifted = make_trimap(np.roll(subject(), 7, axis=1) > 0.5, erode=2, dilate=2)
-    assert "narrow band" in kinds(check_trimap(shifted, photo=photo()))
+    found = next(found for found in check_trimap(shifted, photo=photo(), name="t.png") if found.kind == "narrow band")
+    assert "`matte trimap t.png --erode 1% --dilate 1%`" in found.command
+
+
+@pytest.mark.parametrize("grey", [20, 128, 230])
+@pytest.mark.parametrize("width", [2, 12])
+def test_the_advice_for_a_narrow_band_widens_both_sides_of_any_band(width: int, grey: int) -> None:
+    known = make_trimap(subject() > 0.5, erode=width, dilate=width)
+    wider = make_trimap(np.where(known == 128, grey, known).astype(np.uint8), erode="1%", dilate="1%")
+    for label in (0, 255):
+        beside = cv2.dilate((known == 128).astype(np.uint8), np.ones((3, 3), np.uint8)) > 0
+        assert (wider[beside & (known == label)] == 128).all()
 
 
 @pytest.mark.parametrize(
