@@ -82,6 +82,7 @@ def read_pair(
     reading: ReadOptions | None = None,
     exposure: float = 0.0,
     resize: bool | None = None,
+    overrule: Callable[[NDArray[np.uint8], Image], NDArray[np.uint8]] | None = None,
     on_note: Callable[[str], None] | None = None,
 ) -> Pair:
     """Read a photo and its trimap. Different sizes are found before decoding, unless one of them is a pipe.
@@ -89,7 +90,8 @@ def read_pair(
     `reading` is for both, but its layer is the photo's. The pixels of an OpenEXR plate are those of its data window.
     A trimap of the display window's size is extended at its edges, or cut, to the data window. With `resize` a trimap
     of another size is brought to the photo's, or to the display window's; see `_window`, `resized` and `pair_size`.
-    `exposure` is that of the photo's view. `on_note` is called with the worst that the linter finds, as far as the
+    `exposure` is that of the photo's view. `overrule` gives the trimap with what is certain, of the trimap and the
+    photo, before the linter looks at it. `on_note` is called with the worst that the linter finds, as far as the
     trimap can be matted, and with what was resized.
     """
     if not any(map(is_pipe, (photo, trimap))):
@@ -107,6 +109,8 @@ def read_pair(
         if on_note is not None:
             on_note(note)
     check_size((known.shape[1], known.shape[0]), picture.size, **names, resizable=resize is False)
+    if overrule is not None:
+        known = overrule(known, picture)
     view = network_view(picture, exposure=exposure)
     if on_note is not None and (worst := worst_finding(values, known, view, **names)):
         on_note(str(worst))

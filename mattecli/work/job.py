@@ -8,7 +8,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
@@ -227,6 +227,8 @@ def read_inputs(
     started = time.perf_counter()
     notes: list[str] = []
     making = job.making or Making()
+    trimap_name, photo_name = label(job.trimap), label(job.image)
+    overrule = partial(making.overrule, name=trimap_name, photo_name=photo_name, on_note=notes.append)
     if find is None and not (making.of_mask or making.of_photo):
         photo, trimap, view = read_pair(
             job.image,
@@ -235,18 +237,18 @@ def read_inputs(
             reading=reading,
             exposure=exposure,
             resize=None if job.making is None else making.resize,
+            overrule=overrule,
             on_note=notes.append if lint else None,
         )
     else:
         photo = read_image(job.image, options=reading or ReadOptions())
         view = network_view(photo, exposure=exposure)
         if find is None:
-            trimap = making.make(photo, view, mask=job.trimap, name=label(job.image), on_note=notes.append)
+            trimap = making.make(photo, view, mask=job.trimap, name=photo_name, on_note=notes.append)
         else:
             trimap = find(photo)
-    if not making.of_mask:
-        names = {"name": label(job.trimap), "photo_name": label(job.image)}
-        trimap = making.overrule(trimap, photo, **names, on_note=notes.append)
+        if not making.of_mask:
+            trimap = overrule(trimap, photo)
     return Inputs(photo, view, trimap, shares(trimap)["unknown"], time.perf_counter() - started, tuple(notes))
 
 

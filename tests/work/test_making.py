@@ -75,6 +75,15 @@ def test_what_is_certain_wins_over_every_source_with_an_unknown_band_around(
     assert any(" on 960 pixels, and wins there" in note for note in inputs.notes)
 
 
+def test_the_linter_sees_the_trimap_with_what_is_certain(files: Path) -> None:
+    write(files / "open.png", np.where(disc() > 0, 128, 0).astype(np.uint8))
+    one = job(files, "open.png", Making())
+    assert any("open.png has no sure foreground" in note for note in read_inputs(one).notes)
+    for mark, still in (("core", False), ("strokes", False), ("garbage", True)):
+        notes = read_inputs(job(files, "open.png", Making(**{mark: "given"}))).notes
+        assert any("has no sure foreground" in note for note in notes) == still
+
+
 def test_core_and_garbage_win_over_strokes(files: Path) -> None:
     making = Making(strokes="given", garbage="given")
     write(files / "garbage.png", (disc() < 1).astype(np.uint8) * np.uint8(255))
