@@ -14,6 +14,7 @@ from mattecli.cli.options import changed
 from mattecli.cli.output_options import WriteChoices
 from mattecli.cli.targets import Composites, check_fit, check_in_folder, check_places
 from mattecli.cli.terminal import Terminal
+from mattecli.cli.wording import outcome_in_options
 from mattecli.errors import UsageError
 
 if TYPE_CHECKING:
@@ -116,7 +117,7 @@ def deliver_photo(
     for output in outputs.values():
         terminal.say(f"{photo} → {output}")
     if as_json:
-        terminal.data(json.dumps(done.to_json()) + "\n")
+        terminal.data(json.dumps(outcome_in_options(done).to_json()) + "\n")
 
 
 def folder_options(listing: ListOptions, how: RunChoices) -> list[str]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from mattecli.cli.folder_run import warn_of_unkept
 from mattecli.cli.terminal import Terminal, printable
+from mattecli.cli.wording import as_options
 from mattecli.errors import DeviceError, MatteError
 
 if TYPE_CHECKING:
@@ -39,6 +40,9 @@ def show_plan(jobs: JobList, worker: Worker, terminal: Terminal, *, as_json: boo
     warn_of_unkept(terminal, sum(line.get("kept") is False for line in lines))
     if todo:
         summary |= _costs(todo, worker)
+    for line in lines:
+        if line["status"] == "failed":
+            line["reason"] = as_options(line["reason"])
     if as_json:
         for line in (*lines, {"summary": summary}):
             terminal.data(json.dumps(line) + "\n")

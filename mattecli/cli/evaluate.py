@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, ClassVar
 
@@ -14,6 +14,7 @@ from mattecli.cli.options import Json, ModelOptions, Overwrite
 from mattecli.cli.progress import progress_bar
 from mattecli.cli.targets import check_in_folder
 from mattecli.cli.terminal import Terminal
+from mattecli.cli.wording import as_options
 from mattecli.errors import InputError, UsageError
 
 if TYPE_CHECKING:
@@ -164,7 +165,7 @@ def _score(
     from mattecli.system.threads import thread_count
 
     with progress_bar(terminal, "scoring", total=len(listed.cases)) as bar:
-        return score_cases(
+        result = score_cases(
             listed,
             model=model,
             snap=snap,
@@ -174,6 +175,8 @@ def _score(
             look=None if page is None else page.add,
             on_done=lambda outcome: bar.advance(note=outcome.name),
         )
+    failed = tuple(replace(image, reason=as_options(image.reason)) for image in result.failed)
+    return replace(result, failed=failed)
 
 
 def _page_facts(predictions: Path | None, files: EvaluateOptions, model: Model | None) -> dict[str, str]:

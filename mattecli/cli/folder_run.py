@@ -14,6 +14,7 @@ import typer
 from mattecli.cli.batch_options import ListOptions, RunChoices
 from mattecli.cli.progress import interruptible, progress_bar
 from mattecli.cli.terminal import Terminal, printable
+from mattecli.cli.wording import outcome_in_options
 from mattecli.errors import InputError, MatteError, UsageError
 
 if TYPE_CHECKING:
@@ -105,6 +106,7 @@ def run_folder(jobs: JobList, worker: Worker, how: RunChoices, terminal: Termina
             with progress_bar(terminal, what, total=len(jobs)) as bar:
 
                 def on_done(outcome: Outcome) -> None:
+                    outcome = outcome_in_options(outcome)
                     report.add(outcome)
                     if isinstance(outcome, Skipped) and worker.alphas.lacks(outcome.job):
                         unkept.append(outcome.name)

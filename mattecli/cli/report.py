@@ -14,6 +14,7 @@ import typer
 from mattecli.cli.options import Json, Overwrite, file_name, whole_number
 from mattecli.cli.progress import progress_bar
 from mattecli.cli.terminal import Terminal, printable
+from mattecli.cli.wording import as_options
 from mattecli.errors import InputError, UsageError
 
 if TYPE_CHECKING:
@@ -151,7 +152,15 @@ def _write_page(page: Path, run: Run, title: str, pictures: int, terminal: Termi
 
     total = min(pictures, len(run.lines) - run.count("failed"))
     with progress_bar(terminal, "pictures", total=total) as bar:
-        write_report_page(page, run, title=f"Batch: {title}", shown=pictures, overwrite=overwrite, on_done=bar.advance)
+        write_report_page(
+            page,
+            run,
+            title=f"Batch: {title}",
+            shown=pictures,
+            overwrite=overwrite,
+            wording=as_options,
+            on_done=bar.advance,
+        )
     terminal.say(f"page: {page}")
 
 

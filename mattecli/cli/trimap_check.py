@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from mattecli.cli.exit_codes import exit_code
+from mattecli.cli.wording import as_options
 from mattecli.errors import InputError, UsageError
 
 if TYPE_CHECKING:
@@ -39,7 +40,13 @@ def check_file(
         terminal.say(f"{trimap}: nothing is wrong" + ("" if files.image else "; --photo checks its place too"))
     if as_json:
         findings = [
-            {"kind": one.kind, "message": one.message, "command": one.command, "refused": one.refused} for one in found
+            {
+                "kind": one.kind,
+                "message": as_options(one.message),
+                "command": as_options(one.command),
+                "refused": one.refused,
+            }
+            for one in found
         ]
         facts = {"trimap": trimap, "image": files.image, "findings": findings}
         terminal.data(json.dumps(facts) + "\n")

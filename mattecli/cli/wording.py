@@ -1,6 +1,13 @@
 """Puts the library's messages into the words of the command line."""
 
+from __future__ import annotations
+
 import re
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from mattecli.work.outcome import Outcome
 
 # The library's parameters that options set under the same name.
 _PARAMETERS = (
@@ -16,6 +23,15 @@ _MENTION = re.compile(rf"`({_PARAMETERS})(?:=([^`]*))?`")
 def as_options(message: str) -> str:
     """A message that names options (`--tile 100`) where the library names parameters (`` `tile=100` ``)."""
     return _MENTION.sub(_option, message.replace("`compare=False`", "--no-check"))
+
+
+def outcome_in_options(outcome: Outcome) -> Outcome:
+    """An outcome whose notes or reason name options, for reports and `--json`."""
+    from mattecli.work.outcome import Done, Failed
+
+    if isinstance(outcome, Done):
+        return replace(outcome, notes=tuple(as_options(note) for note in outcome.notes))
+    return replace(outcome, reason=as_options(outcome.reason)) if isinstance(outcome, Failed) else outcome
 
 
 def _option(mention: re.Match[str]) -> str:

@@ -53,20 +53,22 @@ def write_report_page(
     title: str,
     shown: int = SHOWN,
     overwrite: bool = False,
+    wording: Callable[[str], str] = str,
     on_done: Callable[[], None] | None = None,
 ) -> None:
     """Write the page, whole or not at all. Raises `InputError` if that is not possible.
 
     The `shown` photos that need a look most get pictures, made from the files that the report names. If such a file is
-    missing or broken, the page says so in its place. `on_done` is called after each of these photos.
+    missing or broken, the page says so in its place. `wording` gives a message in the words of its reader. `on_done` is
+    called after each of these photos.
     """
     check_page(target, overwrite=overwrite)
-    failed = [(line["name"], line["reason"]) for line in run.lines if line["status"] == "failed"]
+    failed = [(line["name"], wording(line["reason"])) for line in run.lines if line["status"] == "failed"]
     rest = sorted((line for line in run.lines if line["status"] != "failed"), key=_urgency)
     photos = []
     with ThreadPoolExecutor(max(1, min(4, (os.cpu_count() or 1) // 2))) as pool:
         for photo in pool.map(_photo, rest[:shown]):
-            photos.append(photo)
+            photos.append(replace(photo, note=wording(photo.note), problem=wording(photo.problem)))
             if on_done is not None:
                 on_done()
     write_page(

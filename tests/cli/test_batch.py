@@ -285,6 +285,8 @@ def test_a_dry_run_names_what_would_fail_and_what_is_done(folders: Folders, run_
     assert sum("b.png" in line and f"{SIDE + 1}×{SIDE}" in line for line in lines) == 1
     assert sum("--max-memory" in line for line in lines) == 2
     assert summary == "0 to do, 0 done already, 3 would fail"  # no time and no memory of nothing
+    stdout = run_matte(*command, "--dry-run", "--max-memory", "1M", "--json")[1]
+    assert ("--max-memory" in stdout, "`" in stdout) == (True, False)
     run_matte(*command)
     code, stdout, _ = run_matte(*command, "--dry-run")
     assert code == 1

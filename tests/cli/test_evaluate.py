@@ -229,10 +229,12 @@ def test_a_trimap_that_jpeg_damaged_names_snap_and_is_scored_with_it(run_matte: 
     generator = np.random.default_rng(0)
     noisy = np.clip(trimap.pixels[..., 0].astype(int) + generator.integers(-3, 4, trimap.pixels.shape[:2]), 0, 255)
     write_image(data / "trimaps" / "cat2.png", Image(noisy.astype(np.uint8)))
-    code, _, err = run_matte("evaluate", data / "predictions", *_benchmark(data))
+    page = data / "page.html"
+    code, out, err = run_matte("evaluate", data / "predictions", *_benchmark(data), "--json", "--html", page)
     assert code == 1
     assert "cat2" in err
-    assert "--snap" in err
+    for told in (err, json.loads(out)["failed"][0]["reason"], page.read_text(encoding="utf-8")):
+        assert "or use --snap " in told
     code, out, _ = run_matte("evaluate", data / "predictions", *_benchmark(data), "--snap", "10", "--json")
     assert code == 0
     assert json.loads(out)["images"][2]["sad"] == pytest.approx(EXPECTED["2"]["sad"], rel=1e-5)

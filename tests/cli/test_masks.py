@@ -68,3 +68,15 @@ def test_a_batch_of_masks_is_made_anew_only_where_the_recipe_or_a_partner_change
     assert "1 done, 1 skipped" in run_matte(*command, "--cores", folder / "core")[2]
     assert "2 done, 0 skipped" in run_matte(*command, "--band", "2")[2]
     assert run_matte("report", report, "--html", folder / "page.html")[0] == 0
+
+
+def test_notes_of_a_report_and_its_page_name_options(folder: Path, run_matte: RunMatte) -> None:
+    soft = np.pad(np.full((16, 16), 128, np.uint8), 12, constant_values=255)
+    PIL.Image.fromarray(np.pad(soft, 12)).save(folder / "masks" / "b.png")
+    report, page = folder / "run.jsonl", folder / "page.html"
+    command = ["batch", folder / "photos", folder / "out", "--masks", folder / "masks", "--report", report, "--json"]
+    code, out, _ = run_matte(*command)
+    assert code == 0
+    assert run_matte("report", report, "--html", page)[0] == 0
+    for told in (out, report.read_text(), page.read_text(encoding="utf-8")):
+        assert "this stays unknown, and --solid makes it foreground" in told

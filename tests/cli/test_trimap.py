@@ -412,6 +412,9 @@ def test_a_check_takes_snap_and_refuses_what_would_do_nothing(mask: Path, run_ma
     path = mask.parent / "dull.png"
     PIL.Image.fromarray(dull).save(path)
     assert run_matte("trimap", "--check", path)[0] == 3
+    findings = json.loads(run_matte("trimap", "--check", path, "--json")[1])["findings"]
+    assert "--snap" in findings[0]["command"]
+    assert "`" not in findings[0]["command"]
     assert run_matte("trimap", "--check", path, "--snap", 10, "--threads", 1)[0] == 0
     idle = ["--erode", 3], ["--min-area", 5], ["--key", "auto"], ["--box", "1,2,3,4"], ["--tile", 64], ["out"]
     for options in idle:
