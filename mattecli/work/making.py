@@ -18,7 +18,7 @@ from mattecli.trimaps.keying import key_trimap
 from mattecli.trimaps.make import certain_parts, with_certain
 from mattecli.trimaps.pairs import over_data_window
 from mattecli.trimaps.recipe import MaskRecipe
-from mattecli.trimaps.sources import parse_key
+from mattecli.trimaps.sources import key_word, parse_key
 from mattecli.trimaps.strokes import read_strokes
 
 Note = Callable[[str], None]
@@ -82,7 +82,8 @@ class Making:
             from mattecli.trimaps.auto import model_word
 
             model = model_word(model)
-        asked = {"key": self.key, "auto": model, "resized": self.resize or None}
+        key = None if self.key is None else key_word(self.key)
+        asked = {"key": key, "auto": model, "resized": self.resize or None}
         return words + [[word, value] for word, value in asked.items() if value is not None]
 
     def make(

@@ -166,7 +166,7 @@ def test_a_screen_of_less_than_a_tenth_is_refused_with_its_share() -> None:
 def test_the_screens_colour_can_be_named() -> None:
     picture = photo(fur(), ball(), screen())
     by_search, _ = key_trimap(picture)
-    for text in ("green", "#00b140", "rgb(0, 177, 64)"):
+    for text in ("green", "Green", "AUTO", "#00b140", "#00B140", "rgb(0, 177, 64)"):
         assert np.array_equal(key_trimap(picture, colour=parse_key(text))[0], by_search)
 
 

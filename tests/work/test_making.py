@@ -144,6 +144,8 @@ def test_the_words_of_masks_are_those_of_earlier_versions() -> None:
     assert plain.words() == ["mask", None, 3, 4, 0, 9, False]
     assert Making().words() == []
     assert Making(key="auto").words() == [["key", "auto"]]
+    assert Making(key="Green").words() == Making(key="green").words() == [["key", "green"]]
+    assert Making(key="#00B140").words() == [["key", "#00B140"]]
     assert Making(garbage="g.png", resize=True).words() == [False, True, ["resized", True]]
 
 
