@@ -60,7 +60,7 @@ def read_strokes(
     paint = to_depth(layer, 8)
     if paint.ndim == 2:
         paint = np.repeat(paint[..., None], 3, axis=2)
-    if paint.shape[2] == 4 and np.ptp(paint[..., 3]) > 0:
+    if paint.shape[2] == 4 and (np.ptp(paint[..., 3]) > 0 or not paint[..., 3].any()):
         painted = np.asarray(paint[..., 3] >= _OPAQUE)
     elif photo is None:
         raise InputError(f"{name} has no transparent pixels; paint white and black strokes on a transparent layer")

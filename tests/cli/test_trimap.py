@@ -297,6 +297,12 @@ def test_a_photo_in_front_of_a_screen_needs_no_mask(screened: Path, run_matte: R
     assert read_image(look).size == (320, 240)
 
 
+def test_an_empty_layer_of_scribbles_is_told_as_one(screened: Path, run_matte: RunMatte) -> None:
+    PIL.Image.new("RGBA", (320, 240)).save(screened.parent / "empty.png")
+    code, _, err = run_matte("trimap", screened, "--scribbles", screened.parent / "empty.png")
+    assert (code, "empty.png has no white or black strokes; paint" in err) == (3, True)
+
+
 def test_wrong_keys_and_photos_without_a_screen_fail_by_name(screened: Path, run_matte: RunMatte) -> None:
     code, _, err = run_matte("trimap", screened, "--key", "auot")
     assert (code, err) == (2, "error: --key must be auto, green, blue or a colour such as '#00b140', not 'auot'\n")

@@ -49,6 +49,13 @@ def test_a_transparent_layer_gives_its_strokes(dtype: type) -> None:
     assert np.array_equal(read_strokes(pixels), lines())
 
 
+def test_an_empty_layer_has_no_strokes() -> None:
+    empty = np.zeros((HEIGHT, WIDTH, 4), np.uint8)
+    for photo in (None, photo_between()):
+        with pytest.raises(InputError, match=r"s\.png has no white or black strokes; paint foreground white"):
+            read_strokes(empty, photo, name="s.png")
+
+
 def test_faint_paint_and_other_colours_are_not_strokes() -> None:
     pixels = layer(lines())
     pixels[100:110, 10:30] = (255, 255, 255, 90)
