@@ -234,7 +234,7 @@ def _load(case: Case, model: Model | None, *, snap: int, save: Path | None, over
         raise UsageError(f"{case.name} has no prediction; give one, or a photo and a model to make it from")
     outputs: dict[str, str] = {} if save is None else {"alpha": str(save / f"{case.name}.png")}
     job = Job(case.name, str(case.photo), str(case.trimap), outputs)
-    inputs = read_inputs(job, snap=snap, exposure=model.options.network_exposure)
+    inputs = read_inputs(job, snap=snap, exposure=model.options.network_exposure, lint=False)
     _require_trimap(case, inputs.required_trimap, truth)
     _require_size(case.photo, inputs.photo.pixels, case.truth, truth, "give the photo at its full size")
     matte = find_matte(job, inputs, model)
