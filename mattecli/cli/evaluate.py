@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar
 
 import typer
 
-from mattecli.cli.options import Json, ModelOptions, Overwrite
+from mattecli.cli.options import Json, ModelOptions, Overwrite, ReadChoices, changed
 from mattecli.cli.progress import progress_bar
 from mattecli.cli.targets import check_in_folder
 from mattecli.cli.terminal import Terminal
@@ -20,6 +20,7 @@ from mattecli.errors import InputError, UsageError
 if TYPE_CHECKING:
     from mattecli.evaluation.evaluate import CaseList, Evaluation
     from mattecli.evaluation.metrics import Scores
+    from mattecli.imaging.options import ReadOptions
     from mattecli.inference.model import Model
     from mattecli.pages.evaluation import EvaluationPage
 
@@ -61,6 +62,7 @@ def evaluate(
     *,
     files: EvaluateOptions,
     options: ModelOptions,
+    reading: ReadChoices,
     overwrite: Overwrite = False,
     as_json: Json = False,
     terminal: Terminal,
@@ -82,7 +84,8 @@ def evaluate(
       matte evaluate --images photos/ --alpha truth/ --trimaps trimaps/ --save predictions/
       matte evaluate --images photos/ --alpha truth/ --trimaps trimaps/ --weights a2u.safetensors --json
     """
-    _check_usage(predictions, files, options)
+    _check_usage(predictions, files, options, reading)
+    read = reading.read_options(options)
 
     from mattecli.evaluation.evaluate import find_cases
     from mattecli.pages.evaluation import EvaluationPage
@@ -102,7 +105,7 @@ def evaluate(
         model = Model(options.run_options(coarse_to_fine=False)).load()  # the network as it is
         terminal.say_device(model.backend.device, auto=options.device == "auto")
     page = None if files.page is None else EvaluationPage()
-    result = _score(listed, files, model, page, terminal, snap=options.snap, overwrite=overwrite)
+    result = _score(listed, files, model, page, terminal, reading=read, snap=options.snap, overwrite=overwrite)
     if as_json:
         from mattecli.work.job import backend_facts
 
@@ -119,7 +122,7 @@ def evaluate(
         raise typer.Exit(1)
 
 
-def _check_usage(predictions: Path | None, files: EvaluateOptions, options: ModelOptions) -> None:
+def _check_usage(predictions: Path | None, files: EvaluateOptions, options: ModelOptions, reading: ReadChoices) -> None:
     if predictions is None and files.images is None:
         raise UsageError("nothing to score; give a folder of predictions, or photos for a model with --images")
     if predictions is None:
@@ -130,6 +133,9 @@ def _check_usage(predictions: Path | None, files: EvaluateOptions, options: Mode
         raise UsageError(
             f"{', '.join(useless)}: only for a model's run, and {predictions} holds finished mattes; leave one out"
         )
+    idle = [name for name in changed(reading) if name != "--max-pixels"]
+    if idle and files.images is None:
+        raise UsageError(f"{' and '.join(idle)} would do nothing without photos; name them with --images")
     if files.images is not None and files.page is None:
         raise UsageError(
             "beside a folder of predictions, --images only serves the page of --html; "
@@ -157,6 +163,7 @@ def _score(
     page: EvaluationPage | None,
     terminal: Terminal,
     *,
+    reading: ReadOptions,
     snap: int,
     overwrite: bool,
 ) -> Evaluation:
@@ -169,6 +176,7 @@ def _score(
             listed,
             model=model,
             snap=snap,
+            reading=reading,
             save=files.save,
             overwrite=overwrite,
             workers=min(8, thread_count()) if model is None else 1,

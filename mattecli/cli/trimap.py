@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 import typer
 
 from mattecli.cli.mask_options import BandOption, DilateOption, ErodeOption, SolidOption
-from mattecli.cli.options import Json, ModelOptions, Overwrite, changed, share, whole_number
+from mattecli.cli.options import Json, ModelOptions, Overwrite, ReadChoices, changed, share, whole_number
 from mattecli.cli.subject import SubjectOptions
 from mattecli.cli.targets import check_streams, output_file
 from mattecli.cli.terminal import Terminal
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from mattecli.imaging.image import Image
+    from mattecli.imaging.options import ReadOptions
     from mattecli.trimaps.recipe import MaskRecipe
 
 Make = Callable[..., dict[str, Any]]  # (source, files, terminal, *, overwrite, as_json) → the fields of `--json`
@@ -143,6 +144,7 @@ def trimap(
     cleaning: Cleaning,
     subject: SubjectOptions,
     model: ModelOptions,
+    reading: ReadChoices,
     check: Annotated[
         bool, typer.Option("--check", help="Check a trimap: print its faults, and the command that repairs each.")
     ] = False,
@@ -174,12 +176,13 @@ def trimap(
     from mattecli.system.threads import use_threads
 
     use_threads(model.threads)
+    read = _read_options(reading, model, of_mask=subject.base(**{"--mask": files.mask_file}) is None, photo=files.image)
     if check:
         from mattecli.cli.trimap_check import check_file
 
         idle = [*changed(band, cleaning), *subject.given(), *([] if out is None else ["OUT"])]
         idle += [name for name in model.given() if name not in ("--snap", "--threads")]
-        raise typer.Exit(check_file(mask, files, terminal, snap=model.snap, idle=idle, as_json=as_json))
+        raise typer.Exit(check_file(mask, files, terminal, reading=read, snap=model.snap, idle=idle, as_json=as_json))
     base = _base(mask, files, subject, model, given=changed(band, cleaning))
     folder = out is not None or Path(mask).is_dir()
     if folder and (base in ("--scribbles", "--box", "--mask") or subject.scribbles is not None):
@@ -188,7 +191,7 @@ def trimap(
     if base == "--mask":
         files = dataclasses.replace(files, image=mask, output=files.output or _beside(mask))
         mask = str(files.mask_file)
-    make = _maker(base, subject, _recipe(band, cleaning), model)
+    make = _maker(base, subject, _recipe(band, cleaning), model, read)
     if folder:
         from mattecli.cli.trimap_folder import make_folder_of_trimaps
 
@@ -201,14 +204,25 @@ def trimap(
         terminal.data(json.dumps(facts) + "\n")
 
 
-def _maker(base: str | None, subject: SubjectOptions, recipe: MaskRecipe, model: ModelOptions) -> Make:
+def _read_options(reading: ReadChoices, model: ModelOptions, *, of_mask: bool, photo: str | None) -> ReadOptions:
+    """How the photo is read. Raises UsageError for options that would do nothing, as there is no photo."""
+    idle = [name for name in changed(reading) if name != "--max-pixels"]
+    if idle and of_mask and photo is None:
+        raise UsageError(f"{' and '.join(idle)} would do nothing without a photo; name it with --photo")
+    return reading.read_options(model)
+
+
+def _maker(
+    base: str | None, subject: SubjectOptions, recipe: MaskRecipe, model: ModelOptions, reading: ReadOptions
+) -> Make:
     """What makes the trimap of one mask or photo."""
     if base in (None, "--mask"):
-        return partial(make_one, recipe=recipe, strokes=subject.scribbles)
+        return partial(make_one, recipe=recipe, reading=reading, strokes=subject.scribbles)
     from mattecli.cli.trimap_photo import make_from_photo
     from mattecli.inference.model import Model
 
-    return partial(make_from_photo, base=base, subject=subject, recipe=recipe, model=Model(model.run_options()))
+    model_of = Model(model.run_options())
+    return partial(make_from_photo, base=base, subject=subject, recipe=recipe, model=model_of, reading=reading)
 
 
 def _recipe(band: Band, cleaning: Cleaning) -> MaskRecipe:
@@ -247,6 +261,7 @@ def make_one(
     terminal: Terminal,
     *,
     recipe: MaskRecipe,
+    reading: ReadOptions,
     strokes: str | None = None,
     overwrite: bool,
     as_json: bool,
@@ -263,13 +278,14 @@ def make_one(
     inputs = [name for name in (mask, files.image, files.core, files.garbage, strokes) if name is not None]
     for written in [target] if files.preview is None else [target, files.preview]:
         check_output(written, overwrite=overwrite, bits=8 if written == target else None, inputs=inputs)
-    matte = read_alpha(mask)
-    photo = None if files.image is None else _photo(files.image, matte.shape[::-1], label(mask))
+    plain = dataclasses.replace(reading, layer=None, input_space="auto")  # which are the photo's
+    matte = read_alpha(mask, options=plain)
+    photo = None if files.image is None else _photo(files.image, matte.shape[::-1], label(mask), reading)
     making = Making(recipe=recipe, strokes=strokes, core=files.core, garbage=files.garbage)
     made = making.of_matte(matte, photo, name=label(mask), photo_name=str(files.image), on_note=terminal.warn)
     write_image(target, Image(made), overwrite=overwrite)
     if files.preview is not None:
-        _write_preview(files.preview, photo or read_image(mask), made, terminal, overwrite=overwrite)
+        _write_preview(files.preview, photo or read_image(mask, options=plain), made, terminal, overwrite=overwrite)
     height, width = made.shape
     parts = shares(made)
     _report("standard output" if target == "-" else target, (width, height), parts, terminal)
@@ -291,15 +307,15 @@ def _as_used(recipe: MaskRecipe, photo: str | None) -> dict[str, Any]:
     return {**used, "band": default if recipe.band is None else recipe.band}
 
 
-def _photo(photo: str, size: tuple[int, int], mask: str) -> Image:
+def _photo(photo: str, size: tuple[int, int], mask: str, reading: ReadOptions) -> Image:
     """The photo. Raises InputError for another size before decoding, where the header alone tells that."""
     from mattecli.imaging.read import has_windows, read_image, read_size
     from mattecli.imaging.reading.open import is_pipe
     from mattecli.trimaps.check import check_size
 
     if not (is_pipe(photo) or has_windows(photo)):  # a plate's mask may have its display window's size
-        check_size(size, read_size(photo), name=mask, image_name=photo, what="mask")
-    return read_image(photo)
+        check_size(size, read_size(photo, options=reading), name=mask, image_name=photo, what="mask")
+    return read_image(photo, options=reading)
 
 
 def _beside(path: str) -> str | None:

@@ -13,10 +13,18 @@ from mattecli.errors import InputError, UsageError
 if TYPE_CHECKING:
     from mattecli.cli.terminal import Terminal
     from mattecli.cli.trimap import TrimapFiles
+    from mattecli.imaging.options import ReadOptions
 
 
 def check_file(
-    trimap: str, files: TrimapFiles, terminal: Terminal, *, snap: int, idle: Sequence[str], as_json: bool
+    trimap: str,
+    files: TrimapFiles,
+    terminal: Terminal,
+    *,
+    reading: ReadOptions,
+    snap: int,
+    idle: Sequence[str],
+    as_json: bool,
 ) -> int:
     """Print what is wrong with a trimap; gives the exit code: 3 if it cannot be matted, else 0.
 
@@ -29,7 +37,7 @@ def check_file(
     given += idle
     if given:
         raise UsageError(f"--check only reads a trimap; leave {' and '.join(given)} out")
-    found = check_trimap(trimap, photo=files.image, snap=snap)
+    found = check_trimap(trimap, photo=files.image, snap=snap, reading=reading)
     refused = any(finding.refused for finding in found)
     for finding in found:
         if finding.refused:

@@ -15,8 +15,11 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from mattecli.cli.trimap import TrimapFiles
+    from mattecli.imaging.image import Image
+    from mattecli.imaging.options import ReadOptions
     from mattecli.inference.model import Model
     from mattecli.trimaps.recipe import MaskRecipe
+    from mattecli.work.making import Making
 
 
 def make_from_photo(
@@ -28,6 +31,7 @@ def make_from_photo(
     subject: SubjectOptions,
     recipe: MaskRecipe,
     model: Model,
+    reading: ReadOptions,
     overwrite: bool,
     as_json: bool,
 ) -> dict[str, Any]:
@@ -36,6 +40,9 @@ def make_from_photo(
     Raises UsageError and InputError, and what `Model.predict` and `open_model` raise.
     """
     from mattecli.imaging.image import Image, to_depth
+    from mattecli.imaging.read import read_image
+    from mattecli.imaging.reading.open import label
+    from mattecli.imaging.view import network_view
     from mattecli.imaging.write import check_output, write_image
     from mattecli.trimaps.check import shares
     from mattecli.trimaps.make import overlay
@@ -45,7 +52,12 @@ def make_from_photo(
     for written in [target] if files.preview is None else [target, files.preview]:
         check_output(written, overwrite=overwrite, bits=8 if written == target else None, inputs=inputs)
     findings: list[str] = []
-    view, made = _made(photo, base, files, terminal, subject=subject, recipe=recipe, model=model, findings=findings)
+    picture = read_image(photo, options=reading)
+    view = network_view(picture)
+    making = subject.making(base, recipe=recipe, core=files.core, garbage=files.garbage)
+    find = subject.finder(base, label(photo), terminal)
+    found = None if find is None else find(picture, model)
+    made = _made(making, picture, view, label(photo), terminal, found=found, findings=findings)
     write_image(target, Image(made), overwrite=overwrite)
     if files.preview is not None:
         write_image(files.preview, Image(overlay(to_depth(view, 8), made)), overwrite=overwrite)
@@ -61,20 +73,16 @@ def make_from_photo(
 
 
 def _made(
-    photo: str,
-    base: str,
-    files: TrimapFiles,
+    making: Making,
+    photo: Image,
+    view: NDArray[Any],
+    name: str,
     terminal: Terminal,
     *,
-    subject: SubjectOptions,
-    recipe: MaskRecipe,
-    model: Model,
+    found: NDArray[np.uint8] | None,
     findings: list[str],
-) -> tuple[NDArray[Any], NDArray[np.uint8]]:
-    """The photo in sRGB, and its trimap; what is found is said and added to `findings`."""
-    from mattecli.imaging.read import read_image
-    from mattecli.imaging.reading.open import label
-    from mattecli.imaging.view import network_view
+) -> NDArray[np.uint8]:
+    """The trimap of a photo; `found` is that of strokes or a box. What is noticed is said and added to `findings`."""
 
     def on_fact(fact: str) -> None:
         findings.append(fact)
@@ -84,17 +92,12 @@ def _made(
         findings.append(note)
         terminal.warn(note)
 
-    picture, name = read_image(photo), label(photo)
-    view = network_view(picture)
-    making = subject.making(base, recipe=recipe, core=files.core, garbage=files.garbage)
-    find = subject.finder(base, name, terminal)
-    if find is None:
-        trimap = making.make(picture, view, name=name, on_note=on_note, on_fact=on_fact)
-    else:
-        trimap = find(picture, model)
-    if not making.of_mask:
-        trimap = making.overrule(trimap, picture, name=name, photo_name=name, on_note=on_note)
-    return view, trimap
+    trimap = found
+    if trimap is None:
+        trimap = making.make(photo, view, name=name, on_note=on_note, on_fact=on_fact)
+    if making.of_mask:
+        return trimap
+    return making.overrule(trimap, photo, name=name, photo_name=name, on_note=on_note)
 
 
 def _target(photo: str, files: TrimapFiles, *, as_json: bool) -> str:

@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 from mattecli.errors import InputError, MatteError, UsageError
 from mattecli.evaluation.metrics import Scores, quantise, score
 from mattecli.imaging import image
+from mattecli.imaging.options import ReadOptions
 from mattecli.imaging.read import read_alpha, read_image
 from mattecli.imaging.view import network_view
 from mattecli.system.folders import by_stem, natural, pictures_in, some
@@ -178,6 +179,7 @@ def evaluate(
     *,
     model: Model | None = None,
     snap: int = 0,
+    reading: ReadOptions | None = None,
     save: Path | None = None,
     overwrite: bool = False,
     workers: int = 1,
@@ -188,7 +190,7 @@ def evaluate(
 
     The prediction of a case is read if it has one, else `model` makes it from the photo. `save` is an existing folder
     that keeps the alphas of the model as 8-bit PNG files, which give the same scores. `snap` is for trimaps that went
-    through JPEG, see `mattecli.trimaps.check.from_values`.
+    through JPEG, see `mattecli.trimaps.check.from_values`; `reading` says how photos are read.
 
     `look` is called with the arrays of each scored image before they are dropped, in the worker's thread. `on_done` is
     called in the caller's thread, in the order of the cases.
@@ -196,7 +198,7 @@ def evaluate(
 
     def work(case: Case) -> Scored | Unscored:
         try:
-            pictures = _load(case, model, snap=snap, save=save, overwrite=overwrite)
+            pictures = _load(case, model, snap=snap, reading=reading, save=save, overwrite=overwrite)
             scored = Scored(case.name, score(pictures.prediction, pictures.truth, pictures.trimap))
             if look is not None:
                 look(scored, pictures)
@@ -225,16 +227,18 @@ def evaluate(
     )
 
 
-def _load(case: Case, model: Model | None, *, snap: int, save: Path | None, overwrite: bool) -> Pictures:
+def _load(
+    case: Case, model: Model | None, *, snap: int, reading: ReadOptions | None, save: Path | None, overwrite: bool
+) -> Pictures:
     """The arrays to score. Raises InputError where they do not fit together, and what the model raises."""
     truth = quantise(read_alpha(case.truth))
     if case.prediction is not None:
-        return _read(case, case.prediction, truth, snap)
+        return _read(case, case.prediction, truth, snap, reading)
     if case.photo is None or model is None:
         raise UsageError(f"{case.name} has no prediction; give one, or a photo and a model to make it from")
     outputs: dict[str, str] = {} if save is None else {"alpha": str(save / f"{case.name}.png")}
     job = Job(case.name, str(case.photo), str(case.trimap), outputs)
-    inputs = read_inputs(job, snap=snap, exposure=model.options.network_exposure, lint=False)
+    inputs = read_inputs(job, snap=snap, reading=reading, exposure=model.options.network_exposure, lint=False)
     _require_trimap(case, inputs.required_trimap, truth)
     _require_size(case.photo, inputs.photo.pixels, case.truth, truth, "give the photo at its full size")
     matte = find_matte(job, inputs, model)
@@ -244,13 +248,13 @@ def _load(case: Case, model: Model | None, *, snap: int, save: Path | None, over
     return Pictures(quantise(matte.alpha), truth, inputs.required_trimap, view)
 
 
-def _read(case: Case, file: Path, truth: NDArray[np.uint8], snap: int) -> Pictures:
+def _read(case: Case, file: Path, truth: NDArray[np.uint8], snap: int, reading: ReadOptions | None) -> Pictures:
     """The arrays of a case whose prediction is a file."""
     trimap = read_trimap(case.trimap, snap=snap)
     _require_trimap(case, trimap, truth)
     photo = None
     if case.photo is not None:
-        photo = network_view(read_image(case.photo))
+        photo = network_view(read_image(case.photo, options=reading or ReadOptions()))
         _require_size(case.photo, photo, case.truth, truth, "give the photo at its full size")
     prediction = quantise(read_alpha(file))
     _require_size(file, prediction, case.truth, truth, "make the prediction at the photo's full size")

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from mattecli.errors import InputError
 from mattecli.imaging.given import Given, given_name, given_photo, given_values
 from mattecli.imaging.image import Image
+from mattecli.imaging.options import ReadOptions
 from mattecli.imaging.read import read_image
 from mattecli.imaging.view import network_view
 from mattecli.trimaps.check import BACKGROUND, FOREGROUND, check_size, from_values, unknown
@@ -45,17 +46,23 @@ class Finding:
 
 
 def check_trimap(
-    trimap: Given, *, photo: Given | None = None, snap: int = 0, name: str = "the trimap"
+    trimap: Given,
+    *,
+    photo: Given | None = None,
+    snap: int = 0,
+    name: str = "the trimap",
+    reading: ReadOptions | None = None,
 ) -> list[Finding]:
     """What is wrong with a trimap, worst first; an empty list if nothing is.
 
     `trimap` and `photo` are arrays, PIL images or files. The photo is needed to see a wrong size, a flip or shift, and
-    a band that cuts the edge; it counts as `read_pair` takes it. Raises `InputError` for files that cannot be read.
+    a band that cuts the edge; it counts as `read_pair` takes it, and `reading` says how its file is read. Raises
+    `InputError` for files that cannot be read.
     """
     from mattecli.trimaps.pairs import over_data_window  # which needs this module
 
     values, name = given_values(trimap, name), given_name(trimap, name)
-    shown = None if photo is None else _photo(photo)
+    shown = None if photo is None else _photo(photo, reading or ReadOptions())
     if shown is not None:
         values = over_data_window(values, shown.metadata.windows)
     try:
@@ -74,9 +81,11 @@ def check_trimap(
     return found + code_findings(codes, picture, name=name, image=image)
 
 
-def _photo(photo: Given) -> Image:
+def _photo(photo: Given, reading: ReadOptions) -> Image:
     """The photo; of a file the colours that are hidden by transparency count, as in `read_pair`."""
-    return read_image(photo) if isinstance(photo, (str, Path, bytes)) else given_photo(photo, "the photo")
+    if isinstance(photo, (str, Path, bytes)):
+        return read_image(photo, options=reading)
+    return given_photo(photo, "the photo")
 
 
 def value_findings(values: NDArray[Any], codes: NDArray[np.uint8], *, name: str, image: str) -> list[Finding]:

@@ -290,3 +290,11 @@ def test_pictures_in_subfolders_count_in_the_mean(run_matte: RunMatte, data: Pat
     code, _, err = run_matte("evaluate", data / "predictions", *_benchmark(data))
     assert code == 3
     assert "has pictures in subfolders (sub/cat0.png)" in err
+
+
+def test_the_photos_space_can_be_named(run_matte: RunMatte, data: Path) -> None:
+    arguments = ["evaluate", "--images", data / "photos", *_benchmark(data), "--device", "cpu", "--json"]
+    as_file, as_light = (json.loads(run_matte(*arguments, *how)[1]) for how in ([], ["--input-space", "linear"]))
+    assert as_light["mean"] != as_file["mean"]
+    code, _, err = run_matte("evaluate", data / "predictions", *_benchmark(data), "--input-space", "linear")
+    assert (code, "--input-space would do nothing without photos; name them with --images" in err) == (2, True), err

@@ -12,6 +12,7 @@ from typing import Any
 
 import cv2
 import numpy as np
+import OpenImageIO
 import PIL.Image
 import pytest
 from numpy.typing import NDArray
@@ -426,3 +427,22 @@ def test_a_check_takes_snap_and_refuses_what_would_do_nothing(mask: Path, run_ma
     for options in idle:
         code, _, err = run_matte("trimap", path, *options, "--check")
         assert (code, "--check only reads a trimap; leave" in err) == (2, True), options
+
+
+def test_a_layer_of_the_photo_can_be_named(mask: Path, run_matte: RunMatte, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(mask.parent)
+    layers = OpenImageIO.ImageSpec(160, 120, 3, "float")
+    layers.channelnames = ("diffuse.R", "diffuse.G", "diffuse.B")
+    plate = OpenImageIO.ImageOutput.create("plate.exr")
+    assert plate.open("plate.exr", layers)
+    assert plate.write_image(np.where(disc()[..., None] > 0, [0.6, 0.3, 0.3], [0, 0.4, 0.05]).astype(np.float32))
+    plate.close()
+    shutil.copy("mask.png", "trimap.png")
+    for words in (["mask.png", "--photo", "plate.exr"], ["--check", "trimap.png", "--photo", "plate.exr"]):
+        code, _, err = run_matte("trimap", *words)
+        assert (code, "name one of its layers by --layer: diffuse" in err) == (3, True), err
+        code, _, err = run_matte("trimap", *words, "--layer", "diffuse")
+        assert (code, "diffuse" in err) == (0, False), err
+    code, _, err = run_matte("trimap", "mask.png", "--layer", "diffuse", "-o", "other.png")
+    assert (code, "--layer would do nothing without a photo; name it with --photo" in err) == (2, True), err
+    assert run_matte("trimap", "plate.exr", "--key", "green", "--layer", "diffuse", "-o", "keyed.png")[0] == 0
