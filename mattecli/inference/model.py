@@ -179,6 +179,7 @@ class Model:
             except OutOfMemoryError as error:
                 chosen = _smaller(chosen, picture, backend, tile, error)
         alpha = np.ascontiguousarray(raw[:height, :width], np.float32)
+        _check_finite(alpha, unknown[:height, :width], backend, name)
         np.clip(alpha, 0, 1, out=alpha)
         for known, value in ((0, 0), (255, 1)):
             np.copyto(alpha, value, where=codes == known)
@@ -300,6 +301,23 @@ def _smaller(chosen: Plan, picture: Picture, backend: Backend, tile: Tile, error
             f"{error} at {picture.width}×{picture.height} pixels in tiles of {chosen.tile}; {remedy}"
         ) from error
     return estimate(backend, picture.height, picture.width, tile=half, host=chosen.host)
+
+
+def _check_finite(alpha: NDArray[np.float32], unknown: NDArray[np.bool_], backend: Backend, name: str) -> None:
+    """Raise DeviceError if the alpha of an unknown pixel is infinite or no number."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        if np.isfinite(alpha.sum()):  # one fast pass, which a value that is not finite always shows in
+            return
+    count = np.count_nonzero(unknown & ~np.isfinite(alpha))
+    if not count:
+        return
+    remedy = "use `precision=fp32`"
+    if backend.precision == "fp32":
+        remedy = "use other weights" if backend.device == "cpu" else "use `device=cpu`"
+    raise DeviceError(
+        f"the network gave no finite alpha for {count} unknown pixel(s) of {name} in {backend.precision} on "
+        f"{backend.device}; {remedy}"
+    )
 
 
 def _checked(

@@ -53,9 +53,12 @@ def split(net: A2UNet) -> dict[str, Stage]:
 
 def pool(f: Tensor, rows: Tensor, columns: Tensor, edges: Edges = WHOLE) -> Tensor:  # noqa: ARG001 - all stages take it
     """Sums (C, m, n) of f (1, C, h, w) over bins: rows (m, h) and columns (n, w) hold 1 where a bin includes them."""
-    by_row = rows.to(f.dtype) @ f[0].permute(1, 2, 0).flatten(1)  # (m, w · C)
+    count = rows.sum(1, keepdim=True).clamp(min=1)
+    # Sums of many rows can pass float16's 65504, so each is divided by a power of two. That is exact, and undone below.
+    share = torch.frexp(count).mantissa / count  # (m, 1)
+    by_row = (rows * share).to(f.dtype) @ f[0].permute(1, 2, 0).flatten(1)  # (m, w · C)
     by_row = by_row.view(len(rows), f.shape[3], f.shape[1]).to(columns.dtype)  # (m, w, C)
-    return (columns @ by_row).permute(2, 0, 1)
+    return (columns @ by_row / share[..., None]).permute(2, 0, 1)
 
 
 def moments(f: Tensor, u: Tensor, v: Tensor, edges: Edges = WHOLE) -> Tensor:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -316,6 +317,32 @@ def test_an_exhausted_device_is_tried_again_with_half_the_tile_on_auto_only(raw:
     raw += [exhausted] * 4
     with pytest.raises(DeviceError, match=r"in tiles of 64; free some of it or use `device=cpu`$"):
         predict_alpha(image, trimap, Fake(device="cuda:0 (a card)"))
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize(
+    ("precision", "device", "remedy"),
+    [
+        ("fp16", "cuda:0 (a card)", "use `precision=fp32`"),
+        ("bf16", "cpu", "use `precision=fp32`"),
+        ("fp32", "cuda:0 (a card)", "use `device=cpu`"),
+        ("fp32", "cpu", "use other weights"),
+    ],
+)
+def test_an_alpha_that_is_not_finite_is_an_error_and_never_written(
+    value: float, precision: str, device: str, remedy: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fake, trimap = Fake(device=device), np.full((50, 100), 128, np.uint8)
+    fake.precision = precision
+    trimap[10:] = 255
+    found = np.full((64, 112), 0.5, np.float32)
+    monkeypatch.setattr("mattecli.inference.tiling.run", lambda *_, **__: found)
+    found[20, 20] = value  # known, so that nobody sees it
+    assert predict_alpha(picture(50, 100), trimap, fake).max() == 1
+    found[3, 5] = value
+    told = rf"no finite alpha for 1 unknown pixel\(s\) of the image in {precision} on {re.escape(device)}; {remedy}$"
+    with pytest.raises(DeviceError, match=told):
+        predict_alpha(picture(50, 100), trimap, fake)
 
 
 def test_a_model_that_has_begun_imports_pytorch_while_other_work_goes_on_and_then_runs() -> None:
