@@ -326,8 +326,8 @@ def _checked(
     """The arrays of a photo (H, W, 3) and its trimap (H, W), of the types that the network's input knows."""
     picture, codes = given_photo(image, name), given_trimap(trimap, snap=snap)
     photo = network_view(picture, exposure=0.0 if isinstance(image, np.ndarray) else exposure)
-    if photo.dtype.kind == "f" and photo.dtype.itemsize != 4:
-        photo = photo.astype(np.float32)
+    # OpenCV, which makes the copy of a large photo, takes the bytes of another order as they stand.
+    photo = photo.astype(np.float32 if photo.dtype.kind == "f" else photo.dtype.newbyteorder("="), copy=False)
     sizes = [(array.shape[1], array.shape[0]) for array in (codes, photo)]
     check_size(*sizes, name=given_name(trimap, "the trimap"), image_name=name)
     return photo, codes

@@ -205,6 +205,19 @@ def test_the_model_mattes_what_the_copy_left_open_and_corrects_it(large: None, s
     assert labels == sorted(labels, key=PASSES.index)
 
 
+@pytest.mark.parametrize("kind", [np.uint16, np.float32])
+def test_the_order_of_a_photos_bytes_changes_nothing(kind: type, large: None) -> None:
+    photo = np.random.default_rng(0).integers(0, 2**16, (240, 300, 3), np.uint16)
+    native = photo if kind is np.uint16 else np.float32(photo / 65535)
+    swapped = native.astype(native.dtype.newbyteorder("S"))
+    model = Model(RunOptions(device="cpu"))
+    one, other = model.draft(native, band()), model.draft(swapped, band())
+    assert one.alpha is not None
+    assert other.alpha is not None
+    assert np.array_equal(one.alpha, other.alpha)
+    assert np.array_equal(one.trimap, other.trimap)
+
+
 def test_the_drafts_trimap_is_what_a_run_with_statistics_takes_as_it_is(large: None) -> None:
     photo = np.random.default_rng(0).integers(0, 256, (240, 300, 3), np.uint8)
     model = Model(RunOptions(device="cpu"))
