@@ -25,7 +25,7 @@ _PACKAGES = {"torch": "torch", "onnx": "onnxruntime"}
 class Backend(Protocol):
     """Holds arrays and runs the network's stages on them.
 
-    Arrays are the backend's own. Other code only slices and assigns them along their last two axes, rows and columns.
+    Arrays are the backend's own. Other code only slices them along their last two axes, rows and columns.
     """
 
     name: str  # "torch" or "onnx"
@@ -57,6 +57,13 @@ class Backend(Protocol):
         """A map (1, channels, height, width) to be filled.
 
         `exact` has it in float32 or better, `host` in the host's memory; with `zero` it is zero where it is not filled.
+        """
+        ...
+
+    def put(self, place: Any, piece: Any) -> None:
+        """Fill `place`, a slice of a map that may lie in the host's memory, with a piece that a stage gave.
+
+        Raises OutOfMemoryError when the device's memory does not suffice.
         """
         ...
 

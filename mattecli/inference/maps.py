@@ -55,8 +55,9 @@ class Read:
 class StoredMap:
     """A map in memory, or the piece of a map that begins at `origin`."""
 
-    def __init__(self, array: Array, level: int, *, origin: tuple[int, int] = (0, 0)) -> None:
+    def __init__(self, backend: Backend, array: Array, level: int, *, origin: tuple[int, int] = (0, 0)) -> None:
         self.array, self.level, self.origin = array, level, origin
+        self._backend = backend
 
     def _place(self, box: Box) -> tuple[slice, slice]:
         top, left = self.origin
@@ -68,9 +69,8 @@ class StoredMap:
         return self.array[..., rows, columns]
 
     def put(self, box: Box, piece: Array) -> None:
-        """Fill a box with `piece`."""
-        rows, columns = self._place(box)
-        self.array[..., rows, columns] = piece
+        """Fill a box with `piece`; raises OutOfMemoryError."""
+        self._backend.put(self.get(box), piece)
 
 
 class ComputedMap:

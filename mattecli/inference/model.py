@@ -18,7 +18,7 @@ from mattecli.inference import arena, tiling
 from mattecli.inference.backend import Backend, begin_import, load_backend
 from mattecli.inference.coarse import Draft, draft
 from mattecli.inference.options import RunOptions
-from mattecli.inference.plan import SMALLEST_TILE, Plan, Tile, check_limit, estimate, plan
+from mattecli.inference.plan import SMALLEST_TILE, Plan, Tile, check_limit, estimate, plan, plan_on_host
 from mattecli.inference.tiling import Progress, Statistics
 from mattecli.network.inputs import Picture
 from mattecli.spec import STRIDE
@@ -100,7 +100,8 @@ class Model:
 
         The network runs in tiles, which changes nothing but time and memory: see `plan`. `name` stands in messages.
         `on_plan` is called with what is about to run; should the device run out of memory all the same, an `auto` tile
-        is halved and `on_plan` called again. `progress` is called with the pass, its tiles done and all of them.
+        is halved, in the end maps go to the host's memory, and `on_plan` is called again. `progress` is called with the
+        pass, its tiles done and all of them.
 
         With the option `coarse_to_fine` the network runs on what a `draft` leaves unknown, whose coarse structure then
         corrects the alpha. `on_draft` is called if a copy was matted for that. With `statistics`, those of
@@ -294,6 +295,10 @@ def _chosen(model: Model | Backend | None, backend: Backend | None) -> Model:
 def _smaller(chosen: Plan, picture: Picture, backend: Backend, tile: Tile, error: OutOfMemoryError) -> Plan:
     """The next plan to try after the device ran out of memory."""
     half = chosen.tile // 2 // STRIDE * STRIDE
+    if tile == "auto" and half < SMALLEST_TILE and not chosen.host:
+        on_host = plan_on_host(backend, picture.height, picture.width, below=chosen.bytes)
+        if on_host is not None:
+            return on_host
     if tile != "auto" or half < SMALLEST_TILE:
         remedy = "free some of it" if backend.device == "cpu" else "free some of it or use `device=cpu`"
         remedy = remedy if tile == "auto" else "use `tile=auto` or a smaller one"

@@ -105,6 +105,10 @@ class OnnxBackend:
         with _exhaustion():
             return (np.zeros if zero else np.empty)((1, channels, height, width), np.float32)
 
+    def put(self, place: Array, piece: Array) -> None:
+        """Fill `place`, a slice of a map, with `piece`."""
+        place[...] = piece
+
     def tidy(self, limit: int) -> None:
         """Give freed memory back if the process holds more than `limit` bytes."""
         self._ceiling.enforce(limit)

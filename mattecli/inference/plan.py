@@ -126,6 +126,19 @@ def plan(
     )
 
 
+def plan_on_host(backend: Backend, height: int, width: int, *, below: int) -> Plan | None:
+    """The plan with the largest tile whose maps lie in the host's memory, for a device that turned out to be full.
+
+    `height` and `width` are padded. The plan takes less than `below` bytes of the device. None where there is no such
+    plan: the host has too little memory, or it is the device's own.
+    """
+    if not backend.costs.apart:
+        return None
+    plans = (estimate(backend, height, width, tile=side, host=True) for side in backend.costs.tiles)
+    free = _free_on_host()
+    return next((p for p in plans if p.bytes < below and p.host_bytes <= free), None)
+
+
 def check_limit(max_memory: object) -> None:
     """Raise UsageError for a `max_memory` that is not a number of bytes."""
     if max_memory is not None and not (isinstance(max_memory, SupportsFloat) and float(max_memory) > 0):
@@ -134,7 +147,11 @@ def check_limit(max_memory: object) -> None:
 
 def _free(backend: Backend) -> tuple[int, int]:
     """Bytes that are free on the device and on the host."""
-    return backend.free_bytes(), memory.free_bytes() + arena.shared.spare_bytes()
+    return backend.free_bytes(), _free_on_host()
+
+
+def _free_on_host() -> int:
+    return memory.free_bytes() + arena.shared.spare_bytes()
 
 
 def _side(tile: object) -> int:

@@ -262,7 +262,7 @@ class _Run:
         box = box or Box(0, self._size(level)[0], 0, self._size(level)[1])
         host = self.host and whole
         array = self.backend.empty(channels, box.height, box.width, exact=exact, host=host, zero=zero)
-        return StoredMap(array, level, origin=(box.top, box.left))
+        return StoredMap(self.backend, array, level, origin=(box.top, box.left))
 
     def _store(self, label: str, level: int, channels: int, source: Map) -> StoredMap:
         """Compute a map once, tile by tile, and store it."""

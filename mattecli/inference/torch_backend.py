@@ -109,6 +109,11 @@ class TorchBackend:
                 tensor = (torch.zeros if zero else torch.empty)(shape, dtype=dtype, device=device)
         return tensor.permute(0, 3, 1, 2)  # channels-last in memory
 
+    def put(self, place: Tensor, piece: Tensor) -> None:
+        """Fill `place`, a slice of a map, with `piece`."""
+        with self._exhaustion():  # a copy to the host waits for the card, whose errors come then
+            place.copy_(piece)
+
     def tidy(self, limit: int) -> None:
         """Give freed memory back if the process holds more than `limit` bytes; on a CPU only.
 

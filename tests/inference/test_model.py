@@ -319,6 +319,25 @@ def test_an_exhausted_device_is_tried_again_with_half_the_tile_on_auto_only(raw:
         predict_alpha(image, trimap, Fake(device="cuda:0 (a card)"))
 
 
+def test_a_card_too_full_for_the_smallest_tile_gets_a_run_with_maps_in_the_hosts_memory(raw: list[Any]) -> None:
+    image, trimap = picture(2000, 2000), np.full((2000, 2000), 128, np.uint8)
+    exhausted, plans = OutOfMemoryError("cuda:0 ran out of memory"), list[Plan]()
+    card = Fake(device="cuda:0 (a card)")
+    card.costs = replace(Fake.costs, apart=True)
+    with free_memory(2**34):
+        raw += [exhausted] * 5 + [0.5]
+        predict_alpha(image, trimap, card, on_plan=plans.append)
+        assert [(each.tile, each.host) for each in plans] == [
+            *((tile, False) for tile in (512, 256, 128, 64)),
+            *((tile, True) for tile in (256, 128)),
+        ]
+        assert plans[4].bytes < plans[3].bytes
+    with free_memory(1000):
+        raw += [exhausted] * 4
+        with pytest.raises(DeviceError, match=r"in tiles of 64; free some of it or use `device=cpu`$"):
+            predict_alpha(image, trimap, card)
+
+
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
 @pytest.mark.parametrize(
     ("precision", "device", "remedy"),

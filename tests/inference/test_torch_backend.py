@@ -10,8 +10,10 @@ import pytest
 import torch
 
 from mattecli.errors import DeviceError, OutOfMemoryError, UsageError
+from mattecli.geometry import Box
 from mattecli.inference import torch_backend
 from mattecli.inference.backend import load_backend
+from mattecli.inference.maps import StoredMap
 from mattecli.inference.model import predict_alpha
 from mattecli.inference.torch_backend import TorchBackend, card_error, true_fp32
 from mattecli.network.checkpoint import load_a2u
@@ -202,6 +204,22 @@ def test_a_full_card_is_an_error_of_ours_that_names_the_device(monkeypatch: pyte
     with pytest.raises(OutOfMemoryError, match="cpu ran out of memory"):
         backend.run("layer0", torch.zeros(1, 4, 16, 16))
     assert ran == ["layer0"]
+
+
+class Full:
+    """A map in the host's memory, to which a full card can copy nothing."""
+
+    def __getitem__(self, _: object) -> Full:
+        return self
+
+    def copy_(self, _: object) -> None:
+        raise torch.OutOfMemoryError("no more")
+
+
+def test_a_card_that_is_full_when_a_map_gets_its_piece_is_an_error_of_ours() -> None:
+    stored = StoredMap(load_backend(device="cpu"), Full(), 0)
+    with pytest.raises(OutOfMemoryError, match="cpu ran out of memory"):
+        stored.put(Box(0, 8, 0, 8), torch.zeros(1, 64, 8, 8))
 
 
 @needs_cuda
