@@ -100,7 +100,7 @@ def find_checkpoint(name: str | Path | None = None) -> Checkpoint:
     Raises WeightsError when there is neither, or when a bundled file is damaged.
     """
     wanted = str(name or DEFAULT)
-    known = shipped()
+    known, missing = _known()
     try:
         bundled = next((each for each in known if wanted == each.name or same_file(wanted, each.path)), None)
         is_file = Path(wanted).is_file()
@@ -112,8 +112,18 @@ def find_checkpoint(name: str | Path | None = None) -> Checkpoint:
         return bundled
     if is_file:
         return Checkpoint(Path(wanted))
+    if missing is not None:
+        raise WeightsError(f"{wanted} is not a file, and {missing}") if name else missing
     names = ", ".join(checkpoint.name for checkpoint in known)
     raise WeightsError(f"{wanted} is neither a file nor a bundled checkpoint ({names}); check the path")
+
+
+def _known() -> tuple[list[Checkpoint], WeightsError | None]:
+    """The bundled checkpoints, or none and the error; a file of one's own needs none of them."""
+    try:
+        return shipped(), None
+    except WeightsError as error:
+        return [], error
 
 
 def check_content(path: Path) -> None:

@@ -43,6 +43,20 @@ def test_an_unknown_name_is_answered_with_the_known_ones() -> None:
         weights.find_checkpoint("a3u")
 
 
+def test_a_file_of_ones_own_needs_no_bundled_checkpoints(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    mine = tmp_path / "mine.safetensors"
+    mine.write_bytes(b"anything")
+    monkeypatch.setattr(weights, "__file__", str(tmp_path / "mattecli" / "weights.py"))
+    assert weights.find_checkpoint(mine).path == mine
+    told = r"there are no weights beside .*; install mattecli again, or name a file as `weights`$"
+    with pytest.raises(WeightsError, match=f"^{told}"):
+        weights.find_checkpoint()
+    with pytest.raises(WeightsError, match=rf"typo\.safetensors is not a file, and {told}"):
+        weights.find_checkpoint(tmp_path / "typo.safetensors")
+    with pytest.raises(WeightsError, match=r"typo\.safetensors is not there; give .*`matte weights list` shows"):
+        load_a2u(tmp_path / "typo.safetensors")
+
+
 @pytest.mark.parametrize("name", ["a" * 300, "a\0b", "a\udcff\0"])
 def test_a_name_that_no_file_can_have_is_an_error_of_ours(name: str) -> None:
     with pytest.raises(WeightsError, match=r"^a.* cannot be read .*; check the path$"):

@@ -22,7 +22,7 @@ from mattecli.network.tensors import check_fit, is_shared, own_names
 from mattecli.spec import TAPS, tensor_shapes
 from mattecli.system.content import names_in_pickle, pickle_in
 from mattecli.system.files import whole_file
-from mattecli.weights import check_content, folder
+from mattecli.weights import check_content
 
 # What PyTorch raises for damaged files.
 _DAMAGED = (
@@ -64,7 +64,9 @@ def read_state_dict(path: str | Path) -> dict[str, Tensor]:
     """The tensors of a checkpoint on the CPU, by the network's own names; raises WeightsError."""
     path = Path(path)
     if not path.is_file():
-        raise WeightsError(f"{path} is not there; give the path of a checkpoint (the bundled ones lie in {folder()})")
+        raise WeightsError(
+            f"{path} is not there; give the path of a checkpoint (`matte weights list` shows the bundled ones)"
+        )
     check_content(path)
     try:
         state = _read_safetensors(path) if _is_safetensors(path) else _read_pickle(path)
