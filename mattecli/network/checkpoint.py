@@ -136,7 +136,7 @@ def _read_pickle(path: Path) -> dict[str, Tensor]:
         content = content["state_dict"]
     if not isinstance(content, Mapping) or not all(isinstance(value, Tensor) for value in content.values()):
         raise WeightsError(f"{path} holds no state dict; point `weights` at a file of named tensors")
-    return dict(content)
+    return {name: tensor.detach() for name, tensor in content.items()}  # some files hold a network's parameters
 
 
 def _would_run_code(path: Path, error: pickle.UnpicklingError) -> bool:

@@ -38,6 +38,15 @@ def test_a_pytorch_file_and_16_bit_brain_floats_are_read_too(tmp_path: Path) -> 
         assert np.abs(found[name] - shipped[name]).max() <= tolerance * np.abs(shipped[name]).max()
 
 
+def test_a_file_of_parameters_that_take_gradients_is_read_too(tmp_path: Path) -> None:
+    state = load_a2u(find_checkpoint().path).state_dict()
+    torch.save({name: torch.nn.Parameter(tensor) for name, tensor in state.items()}, tmp_path / "a2u.pth")
+    found, shipped = read_weights(tmp_path / "a2u.pth"), read_weights(find_checkpoint().path)
+    assert all(np.array_equal(found[name], shipped[name]) for name in shipped)
+    loaded = load_a2u(tmp_path / "a2u.pth").state_dict()
+    assert all(torch.equal(loaded[name], state[name]) for name in state)
+
+
 def test_files_that_do_not_serve_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(WeightsError, match=r"none.safetensors is not there"):
         read_weights(tmp_path / "none.safetensors")
