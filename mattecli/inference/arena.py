@@ -114,7 +114,8 @@ class Arena:
 
     def spare_bytes(self) -> int:
         """Bytes that are held but not used by a map."""
-        return int((self._touched & ~self._used).sum()) * CHUNK
+        with self._lock:  # or another thread may be at reserving the region, and has made one of the two
+            return int((self._touched & ~self._used).sum()) * CHUNK
 
     def give_back(self, size: int = sys.maxsize) -> None:
         """Give the system at least `size` of the bytes that are held but not used, or all of them.

@@ -6,6 +6,7 @@ import mmap
 import os
 import subprocess
 import sys
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -49,6 +50,24 @@ def test_a_block_is_spare_once_the_last_view_of_it_is_gone_and_serves_again() ->
     smaller = memory.take(MIB)
     assert smaller.view("f4")[7:9].tolist() == [5, 5]  # as it was left
     assert memory.spare_bytes() == MIB
+
+
+def test_spare_bytes_are_not_counted_while_another_thread_reserves_the_region() -> None:
+    found: list[int] = []
+    waited: list[bool] = []
+    asking = threading.Thread(target=lambda: found.append(memory.spare_bytes()))
+
+    def region() -> mmap.mmap | None:
+        asking.start()
+        asking.join(0.2)
+        waited.append(asking.is_alive())
+        return reserve_region()
+
+    memory = Arena(region)
+    block = memory.take(MIB)
+    asking.join(60)
+    assert (waited, found) == ([True], [0])
+    assert block.nbytes == MIB
 
 
 @needs_region
