@@ -41,6 +41,12 @@ def test_a_cover_cuts_where_that_saves_work_and_only_there() -> None:
     assert cover(np.zeros((4, 4), bool), margin=1, overhead=0) == []
 
 
+def test_a_cover_takes_as_many_stripes_as_there_are() -> None:
+    cells = np.zeros((4 * 1100, 2), bool)
+    cells[::4] = True
+    assert cover(cells, margin=1, overhead=0) == [Box(row, row + 1, 0, 2) for row in range(0, 4400, 4)]
+
+
 @pytest.mark.parametrize("size", [(16, 16), (48, 1920), (1088, 1920), (2000, 64), (112, 10_000)])
 @pytest.mark.parametrize("side", [64, 128, 512])
 def test_strips_and_tiles_cover_a_map_once_on_multiples_of_the_step(size: tuple[int, int], side: int) -> None:

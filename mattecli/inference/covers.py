@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -17,28 +15,39 @@ def cover(cells: NDArray[np.bool_], *, margin: float, overhead: float) -> list[B
     of a call. The first box is the one around all cells. A box is cut in two by the straight cut that saves most, as
     long as a cut saves anything; each half shrinks to the cells it holds.
     """
-    return list(_split(cells, Box(0, cells.shape[0], 0, cells.shape[1]), margin, overhead))
+    boxes, waiting = list[Box](), [Box(0, cells.shape[0], 0, cells.shape[1])]
+    while waiting:
+        box = _shrunk(cells, waiting.pop())
+        if box is None:
+            continue
+        halves = _halves(cells[box.slices], box, margin, overhead)
+        if halves:
+            waiting += reversed(halves)
+        else:
+            boxes.append(box)
+    return boxes
 
 
-def _split(cells: NDArray[np.bool_], box: Box, margin: float, overhead: float) -> Iterator[Box]:
+def _shrunk(cells: NDArray[np.bool_], box: Box) -> Box | None:
+    """The smallest box around the cells in `box`; None if it holds none."""
     inside = cells[box.slices]
     if not inside.any():
-        return
+        return None
     top, bottom = _span(np.flatnonzero(inside.any(1)))
     left, right = _span(np.flatnonzero(inside.any(0)))
-    box = Box(box.top + top, box.top + bottom, box.left + left, box.left + right)
-    inside = cells[box.slices]
+    return Box(box.top + top, box.top + bottom, box.left + left, box.left + right)
+
+
+def _halves(inside: NDArray[np.bool_], box: Box, margin: float, overhead: float) -> list[Box]:
+    """The two parts of a box, whose cells are `inside`, by its best cut; none if no cut saves anything."""
     cost = (box.height + 2 * margin) * (box.width + 2 * margin) + overhead
     gain_rows, cut_row = _best_cut(inside, cost, margin, overhead)
     gain_columns, cut_column = _best_cut(inside.T, cost, margin, overhead)
     if max(gain_rows, gain_columns) <= 0:
-        yield box
-    elif gain_rows >= gain_columns:
-        yield from _split(cells, box._replace(bottom=box.top + cut_row), margin, overhead)
-        yield from _split(cells, box._replace(top=box.top + cut_row), margin, overhead)
-    else:
-        yield from _split(cells, box._replace(right=box.left + cut_column), margin, overhead)
-        yield from _split(cells, box._replace(left=box.left + cut_column), margin, overhead)
+        return []
+    if gain_rows >= gain_columns:
+        return [box._replace(bottom=box.top + cut_row), box._replace(top=box.top + cut_row)]
+    return [box._replace(right=box.left + cut_column), box._replace(left=box.left + cut_column)]
 
 
 def _best_cut(cells: NDArray[np.bool_], cost: float, margin: float, overhead: float) -> tuple[float, int]:
@@ -54,16 +63,14 @@ def _best_cut(cells: NDArray[np.bool_], cost: float, margin: float, overhead: fl
 
 def _costs(cells: NDArray[np.bool_], margin: float, overhead: float) -> NDArray[np.float64]:
     """The cost of the smallest box around the cells of the first n + 1 rows, for each n."""
-    seen = np.logical_or.accumulate(cells, axis=0)
-    filled = seen.any(1)
-    left = np.argmax(seen, axis=1)
-    right = seen.shape[1] - np.argmax(seen[:, ::-1], axis=1)
-    rows = np.arange(len(cells))
+    width, rows = cells.shape[1], np.arange(len(cells))
     occupied = cells.any(1)
+    left = np.minimum.accumulate(np.where(occupied, np.argmax(cells, axis=1), width))
+    right = width - np.minimum.accumulate(np.where(occupied, np.argmax(cells[:, ::-1], axis=1), width))
     last = np.maximum.accumulate(np.where(occupied, rows, -1))
-    first = int(np.argmax(occupied)) if occupied.any() else 0
+    first = int(np.argmax(occupied))
     cost = (last - first + 1 + 2 * margin) * (right - left + 2 * margin) + overhead
-    return np.where(filled, cost, 0.0)
+    return np.where(last >= 0, cost, 0.0)
 
 
 def _span(places: NDArray[np.intp]) -> tuple[int, int]:
