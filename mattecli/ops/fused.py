@@ -57,24 +57,25 @@ BLOCKS = {
 def usable(x: Tensor, *, grad: bool = False) -> bool:
     """Whether the kernels are turned on and can work on x: on CUDA, in a type they know, and compiled without an error.
 
-    The first call for a type compiles them and runs them on a tiny map, those for gradients if `grad`. If that fails,
-    the process does not use them any more; if they were `asked` for, one warning says why. A card without memory for
-    the trial raises its own error, and the next call tries again.
+    The first call for a type on a card compiles them and runs them on a tiny map, those for gradients if `grad`. If
+    that fails, the process does not use them on that card any more; if they were `asked` for, one warning says why. A
+    card without memory for the trial raises its own error, and the next call tries again.
     """
     return enabled and x.is_cuda and x.dtype in DTYPES and _works(x.dtype, x.device, grad=grad)
 
 
 # The trial run
 
-trials: dict[tuple[torch.dtype, bool], bool] = {}  # what came of them, by type, without and with gradients
+Trial = tuple[torch.dtype, bool]  # without and with gradients
+trials: dict[int | None, dict[Trial, bool]] = {}  # what came of them on each card; after one fails, none is made there
 _trying = threading.RLock()
 
 
 def _works(dtype: torch.dtype, device: torch.device, *, grad: bool) -> bool:
-    """Whether the kernels for a type, with those for gradients or without, compile and run; tried once in a process."""
-    global enabled
+    """Whether the kernels for a type, with those for gradients or without, compile and run; tried once on a card."""
     with _trying:
-        if enabled and (dtype, grad) not in trials:
+        found = trials.setdefault(device.index, {})
+        if all(found.values()) and (dtype, grad) not in found:
             try:
                 # Without them the C compiler would print an error that nobody has asked for.
                 if not asked and not _has_headers():
@@ -83,16 +84,16 @@ def _works(dtype: torch.dtype, device: torch.device, *, grad: bool) -> bool:
             except Exception as error:  # a compiler, a linker, a driver: each fails in its own way
                 if isinstance(error, torch.OutOfMemoryError) or "out of memory" in str(error):
                     raise  # the card is full, which says nothing of the kernels
-                enabled = False
+                found[dtype, grad] = False
                 if asked:
                     reason = (str(error).strip() or type(error).__name__).splitlines()[-1]
                     warnings.warn(
-                        f"MATTECLI_FUSED=1 is set, but the fused CUDA kernels do not work here ({reason}); "
+                        f"MATTECLI_FUSED=1 is set, but the fused CUDA kernels do not work on {device} ({reason}); "
                         "PyTorch's own operators are used instead",
                         stacklevel=4,
                     )
-            trials[dtype, grad] = enabled
-        return enabled and trials[dtype, grad]
+            found.setdefault((dtype, grad), True)
+        return all(found.values())
 
 
 def _has_headers() -> bool:

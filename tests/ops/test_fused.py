@@ -137,9 +137,9 @@ def on_device(values: Tensors, dtype: torch.dtype, layout: torch.memory_format =
     ]
 
 
-def on_card(dtype: torch.dtype) -> Any:
+def on_card(dtype: torch.dtype, index: int = 0) -> Any:
     """What the choice looks at, of a map on a card that need not be here."""
-    return SimpleNamespace(is_cuda=True, dtype=dtype, device=torch.device("cuda"))
+    return SimpleNamespace(is_cuda=True, dtype=dtype, device=torch.device("cuda", index))
 
 
 @needs_triton
@@ -364,8 +364,26 @@ def test_a_compiler_that_fails_is_warned_about_once_if_the_kernels_were_asked_fo
         usable = [fused.usable(on_card(torch.float32), grad=grad) for grad in (False, True)]
     assert len(caught) == 1
     assert usable == [False, False]
-    assert not fused.enabled
     assert fails == [False]
+
+
+def test_each_card_is_tried_and_turned_off_by_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    tried: list[int] = []
+
+    def try_out(_dtype: torch.dtype, device: torch.device, *, grad: bool) -> None:
+        tried.append(device.index)
+        if device.index == 1:
+            raise RuntimeError("no kernel image for this card")
+
+    monkeypatch.setattr(fused, "enabled", True)
+    monkeypatch.setattr(fused, "asked", False)
+    monkeypatch.setattr(fused, "trials", {})
+    monkeypatch.setattr(fused, "try_out", try_out)
+    monkeypatch.setattr(fused, "_has_headers", lambda: True)
+    for _ in range(2):
+        assert [fused.usable(on_card(torch.float32, index)) for index in (0, 1, 2)] == [True, False, True]
+    assert not fused.usable(on_card(torch.bfloat16, 1))
+    assert tried == [0, 1, 2]
 
 
 @pytest.mark.parametrize(
