@@ -320,7 +320,7 @@ def _check_finite(alpha: NDArray[np.float32], unknown: NDArray[np.bool_], backen
     if backend.precision == "fp32":
         remedy = "use other weights" if backend.device == "cpu" else "use `device=cpu`"
     raise DeviceError(
-        f"the network gave no finite alpha for {count} unknown pixel(s) of {name} in {backend.precision} on "
+        f"the alpha of {name} is not finite at {count} of its unknown pixels, in {backend.precision} on "
         f"{backend.device}; {remedy}"
     )
 

@@ -359,7 +359,8 @@ def test_an_alpha_that_is_not_finite_is_an_error_and_never_written(
     found[20, 20] = value  # known, so that nobody sees it
     assert predict_alpha(picture(50, 100), trimap, fake).max() == 1
     found[3, 5] = value
-    told = rf"no finite alpha for 1 unknown pixel\(s\) of the image in {precision} on {re.escape(device)}; {remedy}$"
+    where = rf"{precision} on {re.escape(device)}"
+    told = rf"the alpha of the image is not finite at 1 of its unknown pixels, in {where}; {remedy}$"
     with pytest.raises(DeviceError, match=told):
         predict_alpha(picture(50, 100), trimap, fake)
 
