@@ -7,6 +7,7 @@ The edges are those of the example photo, enlarged; placement and shadows are sh
 
 from __future__ import annotations
 
+import argparse
 from pathlib import Path
 from typing import Any
 
@@ -103,6 +104,7 @@ def _fitted(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 def main() -> None:
     """Write both pictures into docs/."""
+    argparse.ArgumentParser(description=__doc__).parse_args()
     for name, cells in (("finishing_edges", edges()), ("finishing_places", places())):
         target = DOCS / f"{name}.webp"
         PIL.Image.fromarray(sheet(cells)).save(target, quality=85)

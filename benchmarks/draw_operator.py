@@ -5,6 +5,7 @@ python benchmarks/draw_operator.py
 
 from __future__ import annotations
 
+import argparse
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -104,6 +105,7 @@ def paint(image: NDArray[np.uint8], weights: Tensor, top: int, left: int, cell: 
 
 def main() -> None:
     """Write the pictures, and print the numbers that the page names."""
+    argparse.ArgumentParser(description=__doc__).parse_args()
     photo = np.asarray(read_image(EXAMPLES / "portrait.jpg").pixels)
     found = affinities(photo, read_trimap(EXAMPLES / "portrait_trimap.png"))
     cv2.imwrite(str(DOCS / "operator_maps.jpg"), draw_maps(photo, found))

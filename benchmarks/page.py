@@ -87,7 +87,7 @@ def measure(client: Client, server: int, options: argparse.Namespace) -> None:
         client.send("DELETE", f"/app/photos/{word}/mattes/{run}", {})
         client.wait_for("failed")
         show("cancel the run", [time.perf_counter() - began])
-    print("\n| memory | MB | bytes a pixel |\n| --- | --- | --- |")
+    print("\n| memory | MiB | bytes a pixel |\n| --- | --- | --- |")
     for name, held in memory.items():
         print(f"| {name} | {held / 2**20:.0f} | {held / (facts['width'] * facts['height']):.1f} |")
 

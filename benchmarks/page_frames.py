@@ -82,19 +82,19 @@ class Script:
         self.tab.add_init_script(HOOKS)
         self.browser.go()
         self.browser.opened("photo0.jpg", timeout=600)  # the trimap is measured before
-        row("the tab's memory, opened", f"{tab_memory(self.browser) / 2**20:.0f} MB", "500 MB")
+        row("the tab's memory, opened", f"{tab_memory(self.browser) / 2**20:.0f} MiB", "500 MB")
         self._slider()
         self.browser.press("0")
         self._play(seconds / 2)
         self._frames("", "33 ms", "150 ms")
-        row("the tab's memory, painted", f"{tab_memory(self.browser) / 2**20:.0f} MB", "500 MB")
+        row("the tab's memory, painted", f"{tab_memory(self.browser) / 2**20:.0f} MiB", "500 MB")
         self.browser.press("t")
         self.browser.until("document.querySelector('#status').textContent.includes('computing the exact')")
         self.tab.wait_for_timeout(2000)
         self._play(seconds / 2)
         going = "computing the exact" in self.browser.status
         self._frames(", an exact run going" if going else ", an exact run at first", "66 ms", "400 ms")
-        row("server and worker then", f"{pss(self.browser.server.pid) / 2**20:.0f} MB", "–")
+        row("server and worker then", f"{pss(self.browser.server.pid) / 2**20:.0f} MiB", "–")
         self.browser.press("Escape")
         row("an empty page: event to frame, p95", f"{np.quantile(empty, 0.95):.0f} ms", "–")
 
@@ -199,7 +199,7 @@ def further(browser: Browser, photos: list[Path]) -> None:
         held.append((tab_memory(browser), pss(browser.server.pid)))
     browser.press(*["PageUp"] * (len(photos) - 1))
     for name, one, last in zip(("tab", "server and worker"), held[0], held[-1], strict=True):
-        row(f"{name}, photo {len(photos)} against photo 1", f"{last / one - 1:+.0%} of {one / 2**20:.0f} MB", "+10 %")
+        row(f"{name}, photo {len(photos)} against photo 1", f"{last / one - 1:+.0%} of {one / 2**20:.0f} MiB", "+10 %")
 
 
 def tab_memory(browser: Browser) -> int:

@@ -200,7 +200,7 @@ class Load:
         print(
             f"| {len(ordered)} | {self.refused} | {statistics.median(ordered):.1f} | "
             f"{ordered[int(0.95 * (len(ordered) - 1))]:.1f} | {60 * len(ordered) / seconds:.0f} | "
-            f"{max(self.memory) / 2**20:.0f} MB | {(self.memory[-1] - early) / early:+.1%} |"
+            f"{max(self.memory) / 2**20:.0f} MiB | {(self.memory[-1] - early) / early:+.1%} |"
         )
 
 

@@ -35,6 +35,7 @@ from mattecli.system.process import prepare_process
 from mattecli.trimaps.check import unknown
 from mattecli.trimaps.pairs import read_trimap
 from mattecli.trimaps.resize import shrunk as shrunk_trimap
+from mattecli.weights import find_checkpoint
 
 WHOLE, COARSE = "its own size", "coarse to fine"
 RADIUS, SMOOTH = 4, 1e-4  # of the guided filter, in pixels of the small matte and squared values from 0 to 1
@@ -49,13 +50,15 @@ def main() -> None:
     plain = Model(RunOptions(precision=options.precision, coarse_to_fine=False))
     models = plain, Model(RunOptions(precision=options.precision), backend=plain.backend)
     records = _read(options.records)
+    sha256 = find_checkpoint().sha256
+    records = [record for record in records if record.get("weights") == sha256]
     known = {(record["name"], record["trimaps"], record["made"]) for record in records}
     every = [WHOLE, COARSE, *map(_label, options.megapixels)]
     for path in sorted((options.dataset / "alpha").iterdir()):
         for trimaps in options.trimaps:
             made = [one for one in every if (path.stem, trimaps, one) not in known]
             for record in judge(models, options.dataset, path.name, trimaps, options.megapixels, made):
-                records.append({"name": path.stem, "trimaps": trimaps, **record})
+                records.append({"name": path.stem, "trimaps": trimaps, "weights": sha256, **record})
                 print(records[-1], file=sys.stderr, flush=True)
                 if options.records:
                     with options.records.open("a", encoding="utf-8") as file:

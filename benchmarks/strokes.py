@@ -45,6 +45,7 @@ from mattecli.inference.options import RunOptions
 from mattecli.system.process import prepare_process
 from mattecli.trimaps.check import BACKGROUND, FOREGROUND, UNKNOWN
 from mattecli.trimaps.segmentation import prepare_photo, segment
+from mattecli.weights import find_checkpoint
 
 Matte = Callable[[NDArray[np.uint8], Gray], NDArray[np.float32]]
 STROKES = 10
@@ -56,6 +57,7 @@ def main() -> None:
         print(tables([json.loads(line) for path in options.files for line in path.read_text().splitlines()]))
         return
     model = Model(RunOptions(weights=options.weights, precision=options.precision))
+    sha256 = find_checkpoint(options.weights).sha256
     matte = cached(model, options.cache)
     if options.command == "curves":
         from stroke_curves import curves
@@ -67,14 +69,14 @@ def main() -> None:
     done = set()
     if options.records and options.records.exists():
         lines = [json.loads(line) for line in options.records.read_text().splitlines()]
-        done = {(line["kind"], line["name"], line["seed"]) for line in lines}
+        done = {(line["kind"], line["name"], line["seed"]) for line in lines if line["weights"] == sha256}
     scenes = list(validation_scenes(options.dataset))
     for kind in options.kinds:
         for seed in options.seeds if kind == "four" else options.seeds[:1]:
             for scene in scenes:
                 if (kind, scene.name, seed) not in done:
                     record = {"kind": kind, "name": scene.name, "seed": seed, **KINDS[kind](scene, seed, matte)}
-                    record["precision"], record["weights"] = options.precision, options.weights or "default"
+                    record["precision"], record["weights"] = options.precision, sha256
                     if options.records:
                         with options.records.open("a") as file:
                             file.write(json.dumps(record) + "\n")
@@ -109,11 +111,13 @@ def _options() -> argparse.Namespace:
 def cached(model: Model, folder: Path | None) -> Matte:
     """The network as a function; its alphas are kept in a folder by the hash of what goes in."""
 
+    sha256 = find_checkpoint(model.options.weights).sha256
+
     def matte(photo: NDArray[np.uint8], trimap: Gray) -> NDArray[np.float32]:
         if folder is None:
             return model.predict(photo, trimap)
         folder.mkdir(parents=True, exist_ok=True)
-        facts = f"{model.options.weights} {model.options.precision} {photo.shape}".encode()
+        facts = f"{sha256} {model.options.precision} {photo.shape}".encode()
         key = hashlib.sha256(facts + photo.tobytes() + trimap.tobytes()).hexdigest()[:32]
         kept = folder / f"{key}.npy"
         if not kept.exists():

@@ -264,8 +264,9 @@ def draw(rows: list[dict[str, float]], path: Path) -> None:
         Panel(
             "seconds a megapixel over megapixels",
             {"s / MP": [(row["megapixels"], row["seconds"] / row["megapixels"]) for row in rows]},
+            x_label="megapixels",
         ),
-        Panel("memory over megapixels, GiB", memory_lines),
+        Panel("memory over megapixels, GiB", memory_lines, x_label="megapixels"),
     ]
     draw_panels(panels, path)
 

@@ -3,14 +3,16 @@
 python examples/predict.py [FOLDER FOR THE RESULTS]
 """
 
-import sys
+import argparse
 from dataclasses import replace
 from pathlib import Path
 
 import mattecli
 
 here = Path(__file__).parent
-out = Path(sys.argv[1]) if len(sys.argv) > 1 else Path()
+parser = argparse.ArgumentParser(description="Matte the portrait, and put it on another background.")
+parser.add_argument("folder", nargs="?", default=Path(), type=Path, help="for the results")
+out = parser.parse_args().folder
 
 photo = mattecli.read_image(here / "portrait.jpg")
 model = mattecli.load_model()  # the bundled weights; on CUDA if there is a card
