@@ -97,9 +97,7 @@ def test_what_others_write_meanwhile_is_seen_after_a_refresh(tmp_path: Path) -> 
     assert ours.made(second) is not None
 
 
-def test_the_line_is_on_the_disk_before_the_output_has_its_name(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_pixels_are_on_the_disk_before_the_line_about_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     synced: list[str] = []
     fsync = os.fsync
 

@@ -588,6 +588,18 @@ def test_a_photo_of_100_megapixels_is_read_in_a_process_of_ours(tmp_path: Path) 
     assert read_size(tmp_path / "large.png") == (12500, 8001)
 
 
+@pytest.mark.parametrize("mode", ["1", "P", "RGB"])
+def test_a_process_of_ours_reads_more_pixels_than_pillow_allows(
+    tmp_path: Path, mode: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Pillow warns beyond its limit and raises beyond twice as much; only the file's own reader meets that limit."""
+    prepare_process()
+    monkeypatch.setattr(PIL.Image, "MAX_IMAGE_PIXELS", 100)
+    suffix = "gif" if mode == "P" else "png"
+    PIL.Image.new(mode, (30, 20)).save(tmp_path / f"large.{suffix}")
+    assert read_image(tmp_path / f"large.{suffix}").size == (30, 20)
+
+
 @pytest.mark.parametrize("kind", ["8.png", "8.tif", "16.png", "grey16.png", "16.tif", "8.npy"])
 def test_a_picture_that_the_memory_cannot_hold_is_refused_before_it_is_decoded(
     tmp_path: Path, kind: str, monkeypatch: pytest.MonkeyPatch

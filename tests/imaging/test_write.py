@@ -22,6 +22,7 @@ from mattecli.imaging.options import WriteOptions
 from mattecli.imaging.read import read_alpha, read_image
 from mattecli.imaging.write import check_output, write_alpha, write_image
 from mattecli.imaging.writing.encoding import FORMATS
+from mattecli.imaging.writing.layers import write_layers
 from tests.imaging.test_read import SRGB, noise
 
 RAMP = np.linspace(0, 1, 1001, dtype=np.float32).reshape(1, -1)
@@ -395,6 +396,30 @@ def test_the_same_pixels_give_the_same_bytes_at_another_time(tmp_path: Path) -> 
     for suffix in FORMATS:
         write_image(tmp_path / f"2{suffix}", image)
         assert (tmp_path / f"1{suffix}").read_bytes() == (tmp_path / f"2{suffix}").read_bytes(), suffix
+
+
+@pytest.mark.parametrize("name", ["image.png", "alpha.png", "layers.psd", "layers.tif"])
+def test_the_finished_file_is_handed_over_before_it_gets_its_name(tmp_path: Path, name: str) -> None:
+    """A batch puts its line about an output on the disk at that moment."""
+    target, alpha = tmp_path / name, np.full((8, 9), 0.5, np.float32)
+    photo = Image(noise(8, 9, 3))
+    seen: list[bool] = []
+    handed: list[bytes] = []
+
+    def ready(handle: BinaryIO) -> None:
+        seen.append(target.exists())
+        handle.flush()
+        handed.append(Path(handle.name).read_bytes())
+
+    if name.startswith("layers"):
+        pytest.importorskip("psd_tools" if name.endswith("psd") else "psdtags")
+        write_layers(target, photo, photo, alpha, ready=ready)
+    elif name.startswith("alpha"):
+        write_alpha(target, alpha, ready=ready)
+    else:
+        write_image(target, photo, ready=ready)
+    assert seen == [False]
+    assert handed == [target.read_bytes()]
 
 
 # --- outputs that could not be written --------------------------------------------------------------------------------
