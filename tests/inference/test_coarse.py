@@ -108,8 +108,9 @@ def test_a_copy_that_settles_all_is_told_of(large: None, monkeypatch: pytest.Mon
 
 def test_what_full_size_refuses_is_refused_before_the_copy_is_matted(large: None) -> None:
     passes: list[str] = []
-    model = Model(RunOptions(device="cpu", tile="off", max_memory=1000))
-    with pytest.raises(DeviceError):
+    needed = Model(RunOptions(device="cpu", tile="off")).plan(240, 300).bytes
+    model = Model(RunOptions(device="cpu", tile="off", max_memory=needed - 1))  # enough for the copy
+    with pytest.raises(DeviceError, match="300×240 pixels"):
         model.predict(BLACK, band(), progress=lambda label, *_: passes.append(label))
     assert not passes
 
