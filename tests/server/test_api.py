@@ -4,6 +4,7 @@ import errno
 import io
 import tempfile
 import threading
+import time
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from numpy.typing import NDArray
 from mattecli.imaging.options import ReadOptions
 from mattecli.inference.model import Model
 from mattecli.server import api as module
+from mattecli.server import requests
 from mattecli.server.api import api_app
 from mattecli.server.requests import Request, Requests
 from tests.conftest import RunMatte
@@ -210,8 +212,24 @@ def test_a_full_queue_says_when_to_ask_again(shipped_model: Model) -> None:
     assert api.matte(BOTH).status == 200
 
 
-def test_requests_wait_for_each_other_and_all_are_answered(shipped_model: Model) -> None:
+def test_requests_wait_for_each_other_and_all_are_answered(
+    shipped_model: Model, monkeypatch: pytest.MonkeyPatch
+) -> None:
     api = Api(shipped_model, queue=3)
+    running: list[int] = []
+    most: list[int] = []
+    run = requests.run_job
+
+    def counted(*given: Any, **options: Any) -> Any:
+        running.append(1)
+        most.append(len(running))
+        time.sleep(0.05)  # time for others that do not wait
+        try:
+            return run(*given, **options)
+        finally:
+            running.pop()
+
+    monkeypatch.setattr(requests, "run_job", counted)
     answers: list[Answer] = []
     threads = [threading.Thread(target=lambda: answers.append(api.matte(BOTH))) for _ in range(4)]
     for thread in threads:
@@ -220,6 +238,7 @@ def test_requests_wait_for_each_other_and_all_are_answered(shipped_model: Model)
         thread.join()
     assert [answer.status for answer in answers] == [200] * 4
     assert len({answer.body for answer in answers}) == 1
+    assert most == [1] * 4
 
 
 def test_each_request_is_one_line_without_its_content(api: Api) -> None:
