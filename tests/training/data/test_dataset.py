@@ -29,6 +29,11 @@ def equal(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> bool:
     return one.keys() == other.keys() and all(torch.equal(one[name], other[name]) for name in one)
 
 
+def check_same(some: list[dict[str, torch.Tensor]], others: list[dict[str, torch.Tensor]], *, count: int) -> None:
+    assert len(some) == len(others) == count
+    assert all(equal(*both) for both in zip(some, others, strict=True))
+
+
 def test_batches_hold_the_samples_of_their_numbers_in_order() -> None:
     samples = small()
     made = take(3, batches(samples, start=0, batch=2, size_of=size_of, workers=0))
@@ -52,7 +57,7 @@ def test_worker_processes_change_nothing() -> None:
     samples = small()
     alone = take(5, batches(samples, start=0, batch=2, size_of=size_of, workers=0))
     helped = take(5, batches(samples, start=0, batch=2, size_of=size_of, workers=2))
-    assert all(map(equal, alone, helped))
+    check_same(alone, helped, count=5)
 
 
 def test_a_start_at_a_later_batch_goes_on_as_if_uninterrupted() -> None:
@@ -63,7 +68,7 @@ def test_a_start_at_a_later_batch_goes_on_as_if_uninterrupted() -> None:
 
     whole = take(5, batches(samples, start=0, batch=batch, size_of=size_of, workers=0))
     rest = take(3, batches(samples, start=2, batch=batch, size_of=size_of, workers=0))
-    assert all(map(equal, whole[2:], rest))
+    check_same(whole[2:], rest, count=3)
 
 
 def test_a_start_with_a_given_sample_goes_on_from_there() -> None:

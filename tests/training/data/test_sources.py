@@ -314,5 +314,5 @@ def test_the_cache_tells_foregrounds_apart_by_the_size_of_the_photos_that_they_s
 
     cache = str(tmp_path / "cache")
     large, small, fresh = made(cache, 300), made(cache, 64), made("", 64)
-    assert not all(map(np.array_equal, large, fresh))  # some show the photo
-    assert all(map(np.array_equal, small, fresh))
+    assert not all(np.array_equal(*both) for both in zip(large, fresh, strict=True))  # some show the photo
+    assert all(np.array_equal(*both) for both in zip(small, fresh, strict=True))
