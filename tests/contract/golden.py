@@ -26,6 +26,10 @@ import onnx
 ROOT = Path(__file__).parents[2]
 EXAMPLE = ROOT / "examples"
 DOCUMENTS = ("README.md", "CONTRIBUTING.md", "Makefile", ".ci/run", "docs/*.md", "benchmarks/*.md", "weights/*.md")
+COMMANDS = (
+    *("predict", "batch", "report", "composite", "trimap", "evaluate", "ui", "serve"),
+    *("train", "train-samples", "export-onnx", "weights", "doctor"),
+)
 SIZES = {"small": (97, 133), "wide": (240, 417), "large": (448, 320)}  # height, width of the seeded pictures
 
 
@@ -86,11 +90,10 @@ def documented_commands(root: Path = ROOT) -> list[str]:
     """Every `matte …` command line in the documents and in the examples of `--help`, without what the shell does."""
     texts = [path.read_text(encoding="utf-8") for pattern in DOCUMENTS for path in sorted(root.glob(pattern))]
     texts += [path.read_text(encoding="utf-8") for path in sorted((root / "mattecli" / "cli").glob("*.py"))]
-    commands = "predict|batch|report|composite|trimap|evaluate|train-samples|train|export-onnx|weights|doctor"
     found = []
     for text in texts:
         joined = re.sub(r"\\\n\s*", "", text)
-        for line in re.findall(rf"\bmatte (?:{commands})(?![\w-])[^\n`]*", joined):
+        for line in re.findall(rf"\bmatte (?:{'|'.join(COMMANDS)})(?![\w-])[^\n`]*", joined):
             command = re.split(r"\s+#|\s[|>]\s|  +|…|\"\"\"", line.replace("\\|", "|"))[0]
             command = re.sub(r"(?<=\S)[.,;:)]+$", "", command.rstrip())
             if len(command.split()) > 2:
