@@ -82,7 +82,9 @@ def test_the_command_makes_the_same_files_as_without_ray(cluster: Any, tmp_path:
     assert lines_of(tmp_path / "run.jsonl")["a.png"]["device"] == "cpu"
     assert "0 done, 2 skipped" in run_matte(*command)[2]
     alone = tmp_path / "alone"
-    run_matte("batch", photos, alone, "-t", trimaps, "--device", "cpu")
+    code, _, err = run_matte("batch", photos, alone, "-t", trimaps, "--device", "cpu")
+    assert code == 0, err
+    assert outputs_in(alone) == outputs_in(out) == {"a_alpha.png", "sub/b_alpha.png"}
     for name in outputs_in(alone):
         assert (out / name).read_bytes() == (alone / name).read_bytes(), name
 
