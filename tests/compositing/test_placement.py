@@ -81,21 +81,36 @@ def test_a_crop_at_scale_one_keeps_the_bits_of_odd_values() -> None:
     assert np.array_equal(cropped.view(np.uint32), colours[90:310, 140:260].view(np.uint32))
 
 
-@pytest.mark.parametrize("sharpen", [0, 100])
-@pytest.mark.parametrize(("scale", "degrees"), [(0.5, 0.0), (1.7, 0.0), (0.07, 0.0), (1.0, 7.0), (0.4, 7.0)])
-def test_a_bright_point_leaves_no_dark_ring_in_a_plate(scale: float, degrees: float, sharpen: float) -> None:
+def dark_points(**options: float) -> Floats:
+    """Where in a plate with two very bright points and one that is not a number it gets darker, as (x, y)."""
     alpha, colours = np.ones((400, 400), np.float32), np.full((400, 400, 3), 0.2, np.float32)
     colours[200, 200], colours[100, 100] = 3000, np.inf
     colours[300, 300] = np.nan
-    place, _ = find_placement(alpha, Finishing(scale=scale, rotate=degrees, sharpen=sharpen))
+    place, _ = find_placement(alpha, Finishing(**options))  # type: ignore[arg-type]
     result = place.colours(colours, alpha)
-    assert result.max() <= 65504
-    dark = result < 0.199
-    y, x = np.nonzero(dark[..., 0])  # what is not a number counts as 0, and so is dark around
-    points = np.array([place.point(i + 0.5, j + 0.5) for i, j in zip(x, y, strict=True)]).reshape(-1, 2)
     assert result.min() >= 0
-    if not sharpen:
-        assert (np.abs(points - 300.5) < 1 + 3 / min(scale, 1)).all()
+    assert result.max() <= 65504
+    y, x = np.nonzero((result < 0.199).any(axis=2))
+    points = [place.point(i + 0.5, j + 0.5) for i, j in zip(x, y, strict=True)]
+    return np.array(points, np.float32).reshape(-1, 2)
+
+
+PLACES = [(0.5, 0.0), (1.7, 0.0), (0.07, 0.0), (1.0, 7.0), (0.4, 7.0)]  # scale and degrees
+
+
+@pytest.mark.parametrize(("scale", "degrees"), PLACES)
+def test_a_bright_point_leaves_no_dark_ring_in_a_plate(scale: float, degrees: float) -> None:
+    points = dark_points(scale=scale, rotate=degrees)
+    # What is not a number counts as 0, and so is dark around.
+    assert (np.abs(points - 300.5) < 1 + 3 / min(scale, 1)).all()
+
+
+@pytest.mark.parametrize(("scale", "degrees"), PLACES)
+def test_sharpening_darkens_a_plate_only_beside_bright_points(scale: float, degrees: float) -> None:
+    points = dark_points(scale=scale, rotate=degrees, sharpen=100)
+    reach = 1 + 3 / min(scale, 1) + (3 / scale if scale < 1 else 0)  # the blur reaches 3 pixels of the output
+    away = [np.abs(points - place).max(axis=1) for place in (100.5, 200.5, 300.5)]
+    assert (np.min(away, axis=0) < reach).all()
 
 
 def test_the_extremes_that_a_kernel_sees_are_those_of_its_square() -> None:
