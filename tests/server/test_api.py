@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import PIL.Image
+import PIL.ImageFile
 import pytest
 from numpy.typing import NDArray
 
@@ -171,11 +172,23 @@ def test_names_of_uploads_lead_nowhere(api: Api, name: str, tmp_path: Path, monk
     ]
 
 
-def test_a_picture_of_too_many_pixels_is_refused_before_it_is_decoded(shipped_model: Model) -> None:
-    api = Api(shipped_model, reading=ReadOptions(max_pixels=1000))
-    answer = api.matte(BOTH)
+def test_a_picture_of_too_many_pixels_is_refused_before_it_is_decoded(
+    shipped_model: Model, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    decoded: list[str] = []
+    load = PIL.ImageFile.ImageFile.load
+
+    def watched(picture: PIL.ImageFile.ImageFile) -> Any:
+        decoded.append(str(picture.format))
+        return load(picture)
+
+    monkeypatch.setattr(PIL.ImageFile.ImageFile, "load", watched)
+    answer = Api(shipped_model, reading=ReadOptions(max_pixels=1000)).matte(BOTH)
     assert answer.status == 400
     assert "more than 1000 pixels" in answer.error
+    assert decoded == []
+    assert Api(shipped_model).matte(BOTH).status == 200
+    assert "PNG" in decoded
 
 
 def test_a_request_that_is_too_large_is_refused_while_it_arrives(shipped_model: Model) -> None:

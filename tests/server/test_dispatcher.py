@@ -32,9 +32,11 @@ class Listened:
 
     def __init__(self, target: Callable[..., None]) -> None:
         self.replies: dict[int, list[Reply]] = {}
+        self.heard: list[int] = []  # the task of each reply
         self.dispatcher = Dispatcher(RunOptions(), self.hear, target=target)
 
     def hear(self, task: Task, reply: Reply) -> None:
+        self.heard.append(task.number)
         self.replies.setdefault(task.number, []).append(reply)
 
     def submit(self, *tasks: Task) -> None:
@@ -73,6 +75,7 @@ def listened(request: pytest.FixtureRequest) -> Iterator[Listened]:
 def test_tasks_of_photos_are_done_one_after_another(listened: Listened) -> None:
     listened.submit(*(matte(number, photo=str(number)) for number in (1, 2, 3)))
     assert all(isinstance(listened.end_of(number), Matted) for number in (1, 2, 3))
+    assert listened.heard == [1, 2, 3]
 
 
 @pytest.mark.parametrize("listened", [processes.obedient], indirect=True)

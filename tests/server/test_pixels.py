@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -65,9 +66,12 @@ def test_full_size_tiles_wait_for_the_decoder(tmp_path: Path, monkeypatch: pytes
     slow = Slow(monkeypatch)
     path = jpeg(tmp_path)
     pixels = Pixels(path, folder=tmp_path, reading=ReadOptions())
-    slow.go.set()
-    with PIL.Image.open(path) as picture:
-        assert np.array_equal(pixels.tile(0, Index(2, 3)), np.asarray(picture)[512:768, 768:1024])
+    with ThreadPoolExecutor(1) as pool, PIL.Image.open(path) as picture:
+        asked = pool.submit(pixels.tile, 0, Index(2, 3))
+        with pytest.raises(TimeoutError):
+            asked.result(0.2)
+        slow.go.set()
+        assert np.array_equal(asked.result(60), np.asarray(picture)[512:768, 768:1024])
     pixels.close()
 
 
