@@ -520,8 +520,6 @@ def _encoded(kind: str) -> bytes:
         tifffile.imwrite(buffer, noise(40, 40, 3, depth=16), photometric="rgb", compression=compression, rowsperstrip=8)
     elif kind == "tif lzw":
         picture.save(buffer, "TIFF", compression="tiff_lzw")
-    elif kind == "tif16 lzw":
-        picture.save(buffer, "TIFF")
     elif kind == "npy":
         np.save(buffer, noise(40, 40))
     else:
