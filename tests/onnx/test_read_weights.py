@@ -90,3 +90,5 @@ def test_a_file_with_the_names_of_data_parallel_is_read_as_pytorch_reads_it(tmp_
     save_file(state, tmp_path / "authors.safetensors")
     found, shipped = read_weights(tmp_path / "authors.safetensors"), read_weights(find_checkpoint().path)
     assert set(found) == set(shipped)
+    for name, tensor in shipped.items():
+        np.testing.assert_array_equal(found[name], tensor, err_msg=name)
