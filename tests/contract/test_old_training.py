@@ -73,6 +73,11 @@ def test_an_old_configuration_means_what_it_meant(name: str, kept: bool, root: P
     assert len(expected) > 70
 
 
+def test_the_old_configurations_are_there() -> None:
+    assert set(ACCEPTED) >= {"all_keys", "dotted", "empty"}
+    assert WRONG
+
+
 def test_the_old_configurations_have_every_key() -> None:
     written = tomllib.loads((CONFIGS / "all_keys.toml").read_text(encoding="utf-8"))
     kept = {key.partition(".")[0] for key in settings(CONFIGS / "all_keys.kept.toml")}

@@ -49,6 +49,8 @@ def test_a_change_of_one_crop_alone_is_not_told_from_none() -> None:
 
 def test_no_variant_trains_on_what_is_held_out(tmp_path: Path) -> None:
     trials = read_trials(TRIALS)
+    assert trials.kinds
+    assert trials.groups
     changes = [variant.change for variant in trials.variants]
     changes.append({"data": {"kinds": dict.fromkeys(trials.kinds, 5.0), "groups": dict.fromkeys(trials.groups, 5.0)}})
     for tables in changes:
