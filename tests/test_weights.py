@@ -1,5 +1,4 @@
 import hashlib
-import os
 import shutil
 from pathlib import Path
 
@@ -8,6 +7,7 @@ import pytest
 from mattecli import weights
 from mattecli.errors import WeightsError
 from mattecli.network.checkpoint import load_a2u
+from tests.support.permissions import lock
 
 
 def test_bundled_checkpoints_are_as_listed() -> None:
@@ -63,9 +63,12 @@ def test_a_name_that_no_file_can_have_is_an_error_of_ours(name: str) -> None:
         weights.find_checkpoint(name)
 
 
-@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may enter every folder")
-def test_weights_in_a_folder_that_may_not_be_entered_are_an_error_of_ours(tmp_path: Path) -> None:
-    (tmp_path / "closed").mkdir(mode=0o600)
+def test_weights_in_a_folder_that_may_not_be_entered_are_an_error_of_ours(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "closed").mkdir()
+    (tmp_path / "closed" / "mine.pth").write_bytes(b"anything")
+    lock(tmp_path / "closed", 0o600, monkeypatch)
     with pytest.raises(WeightsError, match=r"mine\.pth .*; check the path$"):
         weights.find_checkpoint(tmp_path / "closed" / "mine.pth")
 

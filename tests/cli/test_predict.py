@@ -25,6 +25,7 @@ from mattecli.weights import find_checkpoint
 from tests.conftest import RunMatte
 from tests.network.test_checkpoint import Bomb
 from tests.support.memory import free_memory
+from tests.support.permissions import lock
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 WIDTH, HEIGHT = 90, 70
@@ -333,10 +334,12 @@ def test_a_file_stands_where_the_output_folder_should(run_matte: RunMatte, photo
     assert "is a file, not a folder" in sentence
 
 
-@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may write anywhere")
-def test_output_folder_not_writable(run_matte: RunMatte, photo: Path, trimap: Path, tmp_path: Path) -> None:
+def test_output_folder_not_writable(
+    run_matte: RunMatte, photo: Path, trimap: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     locked = tmp_path / "locked"
-    locked.mkdir(mode=0o500)
+    locked.mkdir()
+    lock(locked, 0o500, monkeypatch)
     code, sentence = refused(run_matte, photo, "-t", trimap, "-o", locked / "a.png")
     assert code == 3
     assert "not writable" in sentence

@@ -25,6 +25,7 @@ from mattecli.imaging.space import Space
 from mattecli.system import memory
 from mattecli.system.process import prepare_process
 from mattecli.trimaps.pairs import read_trimap
+from tests.support.permissions import lock
 
 SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
 TURNED = [(1, 0, False), (2, 0, True), (3, 2, False), (4, 2, True), (5, 3, True), (6, 1, False), (7, 1, True)]
@@ -564,10 +565,9 @@ def test_missing_folder_empty_and_foreign_files_each_have_their_sentence(tmp_pat
             read(tmp_path / name)
 
 
-@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may read everything")
-def test_a_locked_file_is_named(tmp_path: Path) -> None:
+def test_a_locked_file_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "locked.png").write_bytes(png16(noise(4, 4, 3)))
-    (tmp_path / "locked.png").chmod(0)
+    lock(tmp_path / "locked.png", 0, monkeypatch)
     with pytest.raises(InputError, match=r"locked\.png cannot be opened \(Permission denied\)"):
         read_image(tmp_path / "locked.png")
 

@@ -24,6 +24,7 @@ from mattecli.imaging.write import check_output, write_alpha, write_image
 from mattecli.imaging.writing.encoding import FORMATS
 from mattecli.imaging.writing.layers import write_layers
 from tests.imaging.test_read import SRGB, noise
+from tests.support.permissions import lock
 
 RAMP = np.linspace(0, 1, 1001, dtype=np.float32).reshape(1, -1)
 
@@ -460,9 +461,9 @@ def test_a_special_file_is_not_replaced(tmp_path: Path) -> None:
         check_output(tmp_path / "pipe.png", overwrite=True)
 
 
-@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may write anywhere")
-def test_a_locked_folder_is_named(tmp_path: Path) -> None:
-    (tmp_path / "locked").mkdir(mode=0o555)
+def test_a_locked_folder_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "locked").mkdir()
+    lock(tmp_path / "locked", 0o500, monkeypatch)
     with pytest.raises(InputError, match=r"the folder .*locked is not writable"):
         check_output(tmp_path / "locked" / "a.png", overwrite=False)
 
