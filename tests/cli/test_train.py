@@ -137,7 +137,8 @@ def test_the_kept_config_is_usable_where_it_lies(
     before = kept.read_bytes()
     code, _, err = run_matte("train", kept, "--device", "cpu", "--resume")
     assert code == 0, err
-    assert "step 4 (100.0%)" in err or "finished" in err
+    assert "step 4 (100.0%): " in err
+    assert "finished: " in err
     assert kept.read_bytes() == before
 
 

@@ -302,9 +302,18 @@ def test_blocks_too_long_for_jpeg_are_left_out(tmp_path: Path) -> None:
 @pytest.mark.parametrize("dpi", [(1e9, 1e9), (1e-4, 300.0), (70_000.0, 70_000.0)])
 @pytest.mark.parametrize("suffix", [".jpg", ".png", ".tif", ".bmp", ".webp"])
 def test_an_absurd_resolution_does_not_stop_a_file(tmp_path: Path, suffix: str, dpi: tuple[float, float]) -> None:
-    write_image(tmp_path / f"a{suffix}", Image(noise(4, 4, 3), None, dpi))
+    pixels = noise(4, 4, 3)
+    write_image(tmp_path / f"a{suffix}", Image(pixels, None, dpi))
     with PIL.Image.open(tmp_path / f"a{suffix}") as opened:
         opened.load()
+    found = read_image(tmp_path / f"a{suffix}")
+    assert np.array_equal(found.pixels, pixels) or suffix in {".jpg", ".webp"}
+    assert found.pixels.shape == pixels.shape
+    # The file tells of it or is silent; BMP, which cannot be silent, says 96.
+    allowed: list[Any] = [None, pytest.approx(dpi, rel=1e-3)]
+    if suffix == ".bmp":
+        allowed.append(pytest.approx((96, 96), abs=0.1))
+    assert found.resolution in allowed
 
 
 # --- ExifTool ---------------------------------------------------------------------------------------------------------

@@ -233,6 +233,7 @@ def test_axe_finds_nothing_serious(opened: Opened) -> None:
     axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="pip install 'mattecli[dev]'")
     page = opened()
     for theme in ("dark", "light"):
+        assert page.tab.evaluate("document.documentElement.dataset.theme") == theme
         for keys in ((), ("?",)):
             page.press(*keys)
             found = axe.Axe().run(page.tab).response["violations"]
