@@ -579,7 +579,7 @@ def test_heic_without_the_plug_in_names_it(tmp_path: Path, monkeypatch: pytest.M
         read_image(tmp_path / "a.heic")
 
 
-def test_a_photo_of_100_megapixels_is_read_in_a_process_of_ours(tmp_path: Path) -> None:
+def test_the_size_of_a_photo_of_100_megapixels_is_read_in_a_process_of_ours(tmp_path: Path) -> None:
     """As a bilevel PNG it is small and quick; Pillow's own limit is 89 megapixels, and warnings are errors here."""
     prepare_process()
     PIL.Image.new("1", (12500, 8001)).save(tmp_path / "large.png")
