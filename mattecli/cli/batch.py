@@ -12,7 +12,7 @@ import typer
 from mattecli.cli.batch_options import AlphaChoices, PhotoOptions, RunChoices
 from mattecli.cli.colour_options import ColourChoices, check_colours
 from mattecli.cli.finishing_options import EdgeChoices, PlacementChoices, finishing
-from mattecli.cli.folder_run import narrowed, run_folder
+from mattecli.cli.folder_run import check_report_of_shard, narrowed, run_folder
 from mattecli.cli.mask_options import MaskOptions
 from mattecli.cli.options import Json, ModelOptions, Overwrite, ReadChoices
 from mattecli.cli.output_options import OutputChoices, WriteChoices, check_pictures
@@ -87,6 +87,8 @@ def batch(
     _check_outputs(photos, choices, written, named)
     if alphas.prune_alpha is not None:
         _check_prune(photos, how, choices.preset, which=alphas.prune_alpha, as_json=as_json)
+    else:
+        check_report_of_shard(photos, how, choices.preset)
     finish = finishing(edges, placement)
     finish.check_kinds(kinds)
 

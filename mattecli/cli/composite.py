@@ -22,6 +22,7 @@ from mattecli.cli.composite_options import (
     targets_of,
 )
 from mattecli.cli.finishing_options import EdgeChoices, PlacementChoices, finishing
+from mattecli.cli.folder_run import check_report_of_shard
 from mattecli.cli.options import Json, Overwrite, ReadChoices, Threads
 from mattecli.cli.output_options import (
     WriteChoices,
@@ -104,6 +105,7 @@ def composite(
         batch = _batch_options(options, named, edges, placement, colours, reading, written, how, overwrite=overwrite)
         make: Callable[..., None] = partial(deliver_photo, written=written)
         if folder:
+            check_report_of_shard(listing, how, options.preset)
             make = partial(composite_folder, listing=listing, how=how, written=written)
         make(
             photo,

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from mattecli.batch.jobs import JobList
     from mattecli.batch.report import Report, Run
     from mattecli.batch.worker import Worker
+    from mattecli.cli.presets import Preset
     from mattecli.work.outcome import Outcome
 
 
@@ -47,6 +48,17 @@ def narrowed(jobs: JobList, photos: ListOptions, how: RunChoices, terminal: Term
     if jobs.saved:
         terminal.warn(printable(f"not taken for photos, as they were saved of photos beside them: {some(jobs.saved)}"))
     return jobs
+
+
+def check_report_of_shard(photos: ListOptions, how: RunChoices, preset: Preset | None) -> None:
+    """Raise UsageError for a shard whose report is the preset's, which all shards would write."""
+    if photos.shard is not None and preset is not None and how.report is not None and how.report == preset.report:
+        number, count = photos.shard
+        own = how.report.with_name(f"{how.report.stem}-{number}{how.report.suffix}")
+        raise UsageError(
+            f"all {count} shards would write the report of the preset, {how.report}; give each its own, such as "
+            f"--report {own}, and join them with `matte report merge`"
+        )
 
 
 def warn_of_left_out(terminal: Terminal, foreign: list[str], strays: Mapping[str, list[str]], *, of: str) -> None:

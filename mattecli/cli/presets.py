@@ -27,12 +27,13 @@ _SUFFIX = re.compile(r"[^()#]*\.[A-Za-z]\w{0,11}")
 class Preset:
     """A preset that was read: its file and its `[[deliver]]` tables. Its options have become the command's defaults.
 
-    `options` are these, as they are typed.
+    `options` are these, as they are typed, and `report` is the file that it gives --report.
     """
 
     path: Path
     deliver: tuple[dict[str, Any], ...] = ()
     options: frozenset[str] = frozenset()
+    report: Path | None = None
 
 
 def _load(ctx: typer.Context, value: Any) -> Preset | None:
@@ -47,7 +48,8 @@ def _load(ctx: typer.Context, value: Any) -> Preset | None:
     deliver = tables.get(DELIVER, [])
     if not isinstance(deliver, list) or not all(isinstance(table, dict) for table in deliver):
         raise UsageError(f"{path}: deliver must be tables [[deliver]], with two brackets")
-    return Preset(path, tuple(deliver), frozenset(f"--{name.replace('_', '-')}" for name in values))
+    names = frozenset(f"--{name.replace('_', '-')}" for name in values)
+    return Preset(path, tuple(deliver), names, Path(values["report"]) if "report" in values else None)
 
 
 def typed(given: Mapping[str, bool], preset: Preset | None) -> list[str]:

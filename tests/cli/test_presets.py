@@ -302,3 +302,21 @@ def test_options_of_pictures_are_refused_for_an_alpha_alone_unless_a_preset_has_
         preset = write_preset(tmp_path, option)  # which another command needs
         code, _, err = run_matte(*command, *given, "--preset", preset)
         assert code == 0, err
+
+
+def test_shards_do_not_write_the_one_report_of_a_preset(folders: Folders, run_matte: RunMatte, tmp_path: Path) -> None:
+    photos, trimaps, out = folders
+    preset = write_preset(tmp_path, '[batch]\nreport = "../run.jsonl"\n[composite]\nreport = "../run.jsonl"\n')
+    command = ("batch", photos, out, "-t", trimaps, "--preset", preset, "--shard", "2/3")
+    given = tmp_path / "presets/../run.jsonl"
+    for arguments in (
+        command,
+        (*command, "--report", given),
+        ("composite", photos, trimaps, "-b", "red", "--out-dir", out, "--preset", preset, "--shard", "2/3"),
+    ):
+        code, _, err = run_matte(*arguments)
+        assert (code, "all 3 shards would write the report of the preset" in err) == (2, True), err
+        assert f"--report {given.with_name('run-2.jsonl')}" in err
+    assert run_matte(*command, "--report", tmp_path / "run-2.jsonl")[0] == 0
+    assert (tmp_path / "run-2.jsonl").exists()
+    assert run_matte(*command, "--prune-alpha", "all")[0] == 0  # writes no report
