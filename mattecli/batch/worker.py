@@ -49,6 +49,8 @@ from mattecli.work.job import (
 from mattecli.work.outcome import Done, Job, Skipped
 from mattecli.work.outputs import OutputOptions
 
+State = tuple[int, ...] | str | None  # of a background's file
+
 
 @dataclass(frozen=True, kw_only=True)
 class BatchOptions:
@@ -122,7 +124,7 @@ class Worker:
                 raise InputError(f"{folder} {how}; remove the link")
         self.journal = Journal(options.out)
         self.alphas = Alphas(options, self.checkpoint, self.journal)
-        self._backgrounds: dict[str, Background] = {}
+        self._backgrounds: dict[tuple[str, State], Background] = {}
         self._reading_background = threading.Lock()
         self._swept: set[str] = set()
 
@@ -325,13 +327,19 @@ class Worker:
     def _backgrounds_of(self, todo: Todo) -> dict[str, Background]:
         kind, job = self.options.outputs.kind, todo.job
         texts = {output: job.behind(output) for output in todo.replaces if kind(output) == "composite"}
-        wanted = dict.fromkeys(text for text in texts.values() if text is not None)
+        # Each state is taken before its file is read, so that a file replaced meanwhile is read again.
+        keys = {text: (text, self._background_state(text)) for text in texts.values() if text is not None}
         with self._reading_background:
             known = self._backgrounds  # only those of the last photo: they may be large
-            if not wanted.keys() <= known.keys():
-                known = {text: known[text] if text in known else read_background(text) for text in wanted}
+            if not set(keys.values()) <= known.keys():
+                known = {key: known[key] if key in known else read_background(key[0]) for key in keys.values()}
                 self._backgrounds = known
-        return {output: known[text] for output, text in texts.items() if text is not None}
+        return {output: known[keys[text]] for output, text in texts.items() if text is not None}
+
+    def _background_state(self, text: str) -> State:
+        """What changes with a background's file; None for a colour."""
+        state = self._state(text) if is_picture(text) else None
+        return tuple(state) if isinstance(state, list) else state
 
     def _sweep(self, folder: str) -> None:
         if folder not in self._swept:

@@ -16,6 +16,9 @@ from mattecli.compositing.rendition import Rendition
 from mattecli.errors import InputError
 from mattecli.imaging.choices import Kind
 from mattecli.imaging.colour.icc import ADOBE_PROFILE, P3_PROFILE
+from mattecli.imaging.image import Image
+from mattecli.imaging.read import read_image
+from mattecli.imaging.write import write_image
 from mattecli.inference.options import RunOptions
 from mattecli.system.files import hidden_beside
 from mattecli.weights import find_checkpoint
@@ -258,3 +261,17 @@ def test_no_key_is_left_out_because_a_model_cannot_be_read(folders: Folders) -> 
     with pytest.raises(InputError, match=r"gone\.onnx cannot be read"):  # or all kept alphas would be pruned
         worker_for(out).alphas.keys([replace(job, making=making)])
     assert worker_for(out).alphas.keys([job, replace(job, image="gone.png")]) == {worker_for(out).alphas.key(job)}
+
+
+def test_a_background_that_is_replaced_during_a_run_is_what_later_photos_get(folders: Folders) -> None:
+    photos, trimaps, out = folders
+    behind = out.parent / "behind.png"
+    jobs = find_jobs(photos, out, trimaps=str(trimaps), kinds=("composite",), background=str(behind)).jobs
+    worker = worker_for(out)
+    for job, colour in zip(jobs[:2], (50, 200), strict=True):
+        write_image(behind, Image(np.full((8, 8, 3), colour, np.uint8)), overwrite=True)
+        os.utime(behind, (colour, colour))  # a clock may be too coarse to tell the two apart
+        write(worker, read(worker, job))
+        assert read_image(job.outputs["composite"]).pixels[0, 0].tolist() == [colour] * 3
+        assert isinstance(worker_for(out).todo(job), Skipped)
+    assert isinstance(worker_for(out).todo(jobs[0]), Todo)
