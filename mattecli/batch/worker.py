@@ -26,7 +26,7 @@ from mattecli.compositing.outputs import (
     is_picture,
     read_background,
 )
-from mattecli.errors import InputError
+from mattecli.errors import InputError, WeightsError
 from mattecli.evaluation.attention import attention
 from mattecli.imaging.choices import Kind
 from mattecli.imaging.options import ReadOptions
@@ -129,8 +129,14 @@ class Worker:
         self._swept: set[str] = set()
 
     def load(self) -> None:
-        """Load the network. Raises WeightsError, DeviceError or UsageError."""
-        self.journal.common = backend_facts(self.model.backend)
+        """Load the network. Raises WeightsError, DeviceError or UsageError.
+
+        Raises WeightsError, too, for weights that were replaced since recipes hashed them.
+        """
+        facts = backend_facts(self.model.backend)
+        if self.checkpoint is not None and facts["weights"]["sha256"] != self.checkpoint.sha256:
+            raise WeightsError(f"{self.checkpoint.path} was replaced during the run; run the same command again")
+        self.journal.common = facts
 
     def prepare(self, job: Job) -> Todo | Skipped:
         """What is left to do of the job. Makes the folders for it, and checks its files. Raises InputError."""

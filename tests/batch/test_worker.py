@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import os
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from safetensors.numpy import load_file, save_file
 
 from mattecli.batch.pairing import find_jobs
 from mattecli.batch.worker import BatchOptions, ReadJob, Todo, Worker
 from mattecli.compositing.rendition import Rendition
-from mattecli.errors import InputError
+from mattecli.errors import InputError, WeightsError
 from mattecli.imaging.choices import Kind
 from mattecli.imaging.colour.icc import ADOBE_PROFILE, P3_PROFILE
 from mattecli.imaging.image import Image
@@ -275,3 +277,16 @@ def test_a_background_that_is_replaced_during_a_run_is_what_later_photos_get(fol
         assert read_image(job.outputs["composite"]).pixels[0, 0].tolist() == [colour] * 3
         assert isinstance(worker_for(out).todo(job), Skipped)
     assert isinstance(worker_for(out).todo(jobs[0]), Todo)
+
+
+def test_weights_that_are_replaced_after_they_were_hashed_end_the_run(folders: Folders) -> None:
+    photos, trimaps, out = folders
+    own = out.parent / "own.safetensors"
+    shutil.copy(find_checkpoint().path, own)
+    job = find_jobs(photos, out, trimaps=str(trimaps)).jobs[0]
+    worker = worker_for(out, run={"weights": own, "device": "cpu"})
+    assert isinstance(worker.todo(job), Todo)
+    save_file(load_file(own), own, {"step": "2"})
+    with pytest.raises(WeightsError, match=r"own\.safetensors was replaced during the run; run the same command again"):
+        worker.load()
+    worker_for(out, run={"weights": own, "device": "cpu"}).load()
