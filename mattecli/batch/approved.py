@@ -8,7 +8,6 @@ folder. It counts as long as the photo's content stays what it was.
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -68,8 +67,9 @@ class Approvals:
         """Approve an alpha, float32 (H, W), made from that trimap, whose values known pixels get. Raises InputError."""
         known = ~unknown(trimap)
         settled = np.where(known, trimap / np.float32(255), alpha).astype(np.float32)
-        key, now = self._key(image, partner), time.time_ns()
-        file, older = digest([key, now]), self._journal.approval(key)
+        key = self._key(image, partner)
+        now, older = self._journal.next_time(key), self._journal.approval(key)
+        file = digest([key, now])
         sweep(self._files.folder)
         self._files.save(file, settled, trimap, facts=facts)
         self._journal.approve(key, Approval(file, now, _state(image)))
@@ -79,9 +79,9 @@ class Approvals:
     def withdraw(self, image: str | Path, partner: str | Path | None) -> None:
         """Approve nothing of this photo any more."""
         key = self._key(image, partner)
-        older = self._journal.approval(key)
+        now, older = self._journal.next_time(key), self._journal.approval(key)
         if older is not None and older.file is not None:
-            self._journal.approve(key, Approval(None, time.time_ns(), {}))
+            self._journal.approve(key, Approval(None, now, {}))
             self._files.remove(older.file)
 
     def _key(self, image: str | Path, partner: str | Path | None) -> str:

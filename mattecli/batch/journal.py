@@ -16,6 +16,7 @@ import json
 import os
 import secrets
 import threading
+import time
 from pathlib import Path
 from typing import IO, Any, NamedTuple
 
@@ -100,6 +101,13 @@ class Journal:
         with self._lock:
             found = self._approvals.get(key)
         return None if found is None or found.file is None else found
+
+    def next_time(self, key: str) -> int:
+        """A time for a new approval: after all that are known, whose machines may have clocks that are ahead."""
+        self.refresh()
+        with self._lock:
+            known = self._approvals.get(key)
+        return max(time.time_ns(), 0 if known is None else known.time_ns + 1)
 
     def approve(self, key: str, approval: Approval) -> None:
         """Write an approval, or its withdrawal, to the disk."""

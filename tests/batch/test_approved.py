@@ -1,6 +1,7 @@
 """Approved alphas: what counts as approved, and what a later run makes of them."""
 
 import os
+import time
 from pathlib import Path
 
 import numpy as np
@@ -171,3 +172,27 @@ def test_an_approval_outlives_a_redo_that_cannot_write(
     found = approvals(out).load(photos / "a.png", trimaps / "a.png", size=(SIDE, SIDE))
     assert found is not None
     assert np.array_equal(found.alpha, alpha)
+
+
+def test_an_approval_counts_although_an_older_one_came_from_a_clock_that_is_ahead(
+    folders: Folders, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    photos, trimaps, out = folders
+    pair = photos / "a.png", trimaps / "a.png"
+    ours = Journal(out)  # before the others wrote
+    now = time.time_ns()
+    with monkeypatch.context() as patched:
+        patched.setattr(time, "time_ns", lambda: now + 3600 * 10**9)
+        approve(folders)
+    alpha, trimap = painted()
+    other = np.where(trimap == 128, np.float32(0.75), alpha)
+    Approvals(out, ours).add(*pair, other, trimap, facts=FACTS)
+    found = approvals(out).load(*pair, size=(SIDE, SIDE))
+    assert found is not None
+    assert np.array_equal(found.alpha, other)
+    assert len(list((out / ".matte/approved").glob("*.npz"))) == 1
+    Approvals(out, ours).withdraw(*pair)
+    assert approvals(out).of(*pair) is None
+    Approvals(out, ours).add(*pair, alpha, trimap, facts=FACTS)
+    assert approvals(out).of(*pair) is not None
+    ours.close()
