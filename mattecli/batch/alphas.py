@@ -62,18 +62,20 @@ class Alphas:
         """
         return self._keys_of(job)[0]
 
-    def keys(self, jobs: Iterable[Job]) -> set[str]:
-        """The keys of these jobs' alphas; jobs whose photo or trimap cannot be read are left out.
+    def keys(self, jobs: Iterable[Job]) -> tuple[set[str], list[str]]:
+        """The keys of these jobs' alphas, and the names of jobs whose photo or trimap cannot be read.
 
         Raises InputError for a model's file that cannot be read, without which no key is known.
         """
-        keys = set()
+        keys, unreadable = set[str](), list[str]()
         for job in jobs:
             if job.making is not None:
                 job.making.words()  # raises for the model, which concerns all jobs and not this one
-            with suppress(InputError):
+            try:
                 keys.update(self._keys_of(job))
-        return keys
+            except InputError:
+                unreadable.append(job.name)
+        return keys, unreadable
 
     def _keys_of(self, job: Job) -> list[str]:
         """The keys of the network's alphas that will do for a job, its own first."""

@@ -20,7 +20,7 @@ from mattecli.cli.presets import Preset, typed
 from mattecli.cli.targets import Composites, check_fit, check_places
 from mattecli.cli.terminal import Terminal
 from mattecli.compositing.outputs import read_background
-from mattecli.errors import UsageError
+from mattecli.errors import InputError, UsageError
 
 if TYPE_CHECKING:
     from mattecli.batch.jobs import JobList
@@ -154,10 +154,23 @@ def _prune(jobs: JobList, worker: Worker, which: str, terminal: Terminal) -> Non
     """Remove kept alphas and say how much that freed."""
     from mattecli.system.memory import show_bytes
 
-    used = set() if which == "all" else worker.alphas.keys(jobs.jobs)
+    used = set() if which == "all" else _used_alphas(jobs, worker)
     removed, freed = worker.alphas.kept.prune(used)
     left, size = worker.alphas.kept.stored()
     terminal.say(f"{removed} kept alphas removed ({show_bytes(freed)}), {left} left ({show_bytes(size)})")
+
+
+def _used_alphas(jobs: JobList, worker: Worker) -> set[str]:
+    """The keys of the alphas that these photos need. Raises InputError where those of some are not known."""
+    from mattecli.system.folders import some
+
+    keys, unreadable = worker.alphas.keys(jobs.jobs)
+    if unknown := [*(failed.name for failed in jobs.failed), *unreadable]:
+        raise InputError(
+            f"nothing was removed, as it is not known which alphas belong to photos that fail: {some(unknown)}; "
+            "--dry-run in place of --prune-alpha says why they fail"
+        )
+    return keys
 
 
 def _kinds(choices: OutputChoices, photos: PhotoOptions, deliveries: Mapping[str, Rendition]) -> tuple[str, ...]:

@@ -201,3 +201,20 @@ def test_a_run_that_changes_only_the_finishing_takes_the_kept_alphas(
     for name in outputs_in(fresh):
         assert (out / name).read_bytes() == (fresh / name).read_bytes(), name
     assert "0 done, 2 skipped" in run_matte("batch", photos, out, *command, *finish)[2]
+
+
+@pytest.mark.parametrize("gone", ["a.png", "sub"])
+def test_pruning_keeps_the_alphas_of_photos_that_only_lack_their_trimap_now(
+    folders: Folders, run_matte: RunMatte, gone: str
+) -> None:
+    photos, trimaps, out = folders
+    command = ("batch", photos, out, "-t", trimaps)
+    run_matte(*command, "--keep-alpha")
+    (trimaps / gone).rename(trimaps / "elsewhere")
+    code, _, err = run_matte(*command, "--prune-alpha", "unused")
+    name = "sub/c.png" if gone == "sub" else "a.png"
+    told = f"nothing was removed, as it is not known which alphas belong to photos that fail: {name};"
+    assert (code, told in err) == (3, True), err
+    assert len(kept_in(out)) == 2
+    assert run_matte(*command, "--prune-alpha", "all")[0] == 0
+    assert kept_in(out) == {}
