@@ -10,7 +10,14 @@ from typing import TYPE_CHECKING, Any
 from mattecli.batch.approved import APPROVED, Approvals, place
 from mattecli.batch.journal import Approval, Journal
 from mattecli.batch.kept import KeptAlpha, KeptAlphas
-from mattecli.batch.recipe import alpha_recipe, approved_words, given_words, network_words, reading_words
+from mattecli.batch.recipe import (
+    FP32_WORDS,
+    alpha_recipe,
+    approved_words,
+    given_words,
+    network_words,
+    reading_words,
+)
 from mattecli.errors import InputError
 from mattecli.imaging.read import read_image
 from mattecli.system.files import sha256_of, stat_of
@@ -41,12 +48,20 @@ class Alphas:
         return self._network_words(job) if approval is None else [approved_words(approval.file or "")]
 
     def _network_words(self, job: Job) -> list[list[Any]]:
-        """The words of the network's alphas that will do: of this run's, and of one made under `auto` in fp32."""
+        """The words of the network's alphas that will do, those of this run first: see `_precisions`."""
         if job.finished or self._checkpoint is None:
             return [given_words(job)]
         run, sha256 = self._options.run, self._checkpoint.sha256
-        words = [network_words(sha256, run)]
-        return [*words, network_words(sha256, run, precision="auto")] if self._options.settled else words
+        return [network_words(sha256, run, precision=word) for word in self._precisions()]
+
+    def _precisions(self) -> list[str]:
+        """The words of precisions that will do. Both "auto" and "fp32" are stored for fp32, if asked for or not.
+
+        Fp32 does where the precision was left to us, too; bf16 and fp16 that were asked for do not take it.
+        """
+        own = self._options.run.precision
+        takes_fp32 = own in FP32_WORDS or self._options.settled
+        return [own, *(word for word in FP32_WORDS if takes_fp32 and word != own)]
 
     def reading_words(self) -> list[Any]:
         """The words of how files are read."""

@@ -18,6 +18,7 @@ from mattecli.work.outcome import Job
 from mattecli.work.outputs import OutputOptions
 
 RECIPE = 1  # to be raised when the same weights and options give other pixels than before
+FP32_WORDS = ("auto", "fp32")  # both are stored for alphas in fp32
 
 
 def output_recipe(
@@ -69,8 +70,9 @@ def alpha_recipe(job: Job, *, alpha: list[Any], reading: list[Any], files: list[
 def network_words(sha256: str, run: RunOptions, *, precision: str | None = None) -> list[Any]:
     """What recipes hash of the network; `precision` takes the place of the run's.
 
-    The word "auto" stands for fp32 that nobody asked for, as in 0.1.0, and "bf16" for bf16, asked for or not. From
-    coarse to fine, the default, has no word, so that what 0.1.0 made at full size alone stays done.
+    The word "auto" stands for fp32 that nobody asked for, as in 0.1.0, and "bf16" for bf16, asked for or not. What is
+    recorded under "auto" or "fp32" counts for both. From coarse to fine, the default, has no word, so that what 0.1.0
+    made at full size alone stays done.
     """
     return [sha256, precision or run.precision, run.snap, *([] if run.coarse_to_fine else ["full size only"])]
 

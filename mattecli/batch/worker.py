@@ -59,8 +59,7 @@ class BatchOptions:
     `out` is the output folder, which also holds the journal. `overwrite` replaces files that no batch made. `redo`
     mattes again what is done. `content` compares inputs by what they hold, not by size and time of change. `keep_alpha`
     keeps each alpha in the output folder, for later runs with other outputs. Without `network` all alphas are given,
-    and no weights are needed. With `settled` the run's precision was left to us: what was made under `auto` in fp32, as
-    by older versions, is as good.
+    and no weights are needed. With `settled` the run's precision was left to us: what was made in fp32 is as good.
     """
 
     out: Path
@@ -246,7 +245,7 @@ class Worker:
         return record.recipe in (good if "attention" in record.facts else good + self._good(output, job, first=True))
 
     def _good(self, output: str, job: Job, *, first: bool = False) -> list[str]:
-        """The recipes whose outputs are done: that of this run, and the same in fp32 where `auto` stands for more."""
+        """The recipes whose outputs are done: that of this run, and the same in fp32 where that will do."""
         options, reading = self.options.outputs, self.alphas.reading_words()
         return [
             output_recipe(output, job, options, alpha=words, reading=reading, first=first)

@@ -263,8 +263,9 @@ def test_no_key_is_left_out_because_a_model_cannot_be_read(folders: Folders) -> 
     making = Making(model=str(out / "gone.onnx"))
     with pytest.raises(InputError, match=r"gone\.onnx cannot be read"):  # or all kept alphas would be pruned
         worker_for(out).alphas.keys([replace(job, making=making)])
-    found = worker_for(out).alphas.keys([job, replace(job, image="gone.png")])
-    assert found == ({worker_for(out).alphas.key(job)}, [job.name])
+    keys, unreadable = worker_for(out).alphas.keys([job, replace(job, image="gone.png")])
+    assert worker_for(out).alphas.key(job) in keys
+    assert unreadable == [job.name]
 
 
 def test_a_background_that_is_replaced_during_a_run_is_what_later_photos_get(folders: Folders) -> None:
@@ -292,3 +293,20 @@ def test_weights_that_are_replaced_after_they_were_hashed_end_the_run(folders: F
     with pytest.raises(WeightsError, match=r"own\.safetensors was replaced during the run; run the same command again"):
         worker.load()
     worker_for(out, run={"weights": own, "device": "cpu"}).load()
+
+
+@pytest.mark.parametrize("first", ["auto", "fp32"])
+@pytest.mark.parametrize("second", ["auto", "fp32", "auto takes bf16", "bf16"])
+def test_fp32_counts_wherever_it_will_do_whether_it_was_asked_for_or_not(
+    folders: Folders, first: str, second: str
+) -> None:
+    photos, trimaps, out = folders
+    job = find_jobs(photos, out, trimaps=str(trimaps)).jobs[0]
+    before = Worker(BatchOptions(out=out, run=RunOptions(precision=first), keep_alpha=True))
+    item = read(before, job)
+    before.write(item.todo, Matte(item.inputs, item.inputs.required_trimap / np.float32(255), "off", 0.1))
+    before.journal.close()
+    run = RunOptions(precision=second.split()[-1])
+    later = Worker(BatchOptions(out=out, run=run, settled=second == "auto takes bf16"))
+    assert isinstance(later.todo(job), Todo if second == "bf16" else Skipped)
+    assert later.alphas.has(job) is (second != "bf16")

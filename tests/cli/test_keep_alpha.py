@@ -73,7 +73,7 @@ def test_an_alpha_that_would_be_another_is_found_again(folders: Folders, run_mat
     run_matte(*command)
     before = kept_in(out)
     first = (out / "a_cutout.png").read_bytes()
-    command += {"snap": ["--snap", "3"], "precision": ["--precision", "fp32"], "redo": ["--redo"]}.get(change, [])
+    command += {"snap": ["--snap", "3"], "precision": ["--precision", "bf16"], "redo": ["--redo"]}.get(change, [])
     command += ["--input-space", "srgb"] if change == "space" else []
     if change == "photo":
         write_photo(photos / "a.png", number=9)

@@ -104,12 +104,16 @@ def test_what_was_made_from_other_inputs_is_made_again(change: str, old: Path, r
     assert counts(run_matte(*command(name, old))[2]) == found
 
 
-@pytest.mark.parametrize("option", ["--bits=16", "--snap=2", "--precision=fp32", "--linear", "-b=black"])
+@pytest.mark.parametrize("option", ["--bits=16", "--snap=2", "--precision=bf16", "--linear", "-b=black"])
 def test_what_was_made_with_other_options_is_made_again(option: str, old: Path, run_matte: RunMatte) -> None:
     words = [str(word) for word in command("plain", old)]
     if option.startswith("-b"):  # which stands for a single background
         del words[words.index("-b") : words.index("-b") + 2]
     assert counts(run_matte(*words, *option.split("="))[2]) == (3, 0, 1)
+
+
+def test_what_was_made_in_fp32_stays_done_where_fp32_is_asked_for(old: Path, run_matte: RunMatte) -> None:
+    assert counts(run_matte(*command("plain", old), "--precision", "fp32")[2]) == (0, 3, 1)
 
 
 def test_an_output_that_somebody_else_wrote_since_is_not_replaced(old: Path, run_matte: RunMatte) -> None:
