@@ -216,9 +216,19 @@ class Worker:
             self.alphas.keep(todo.key, matte)
         self._check_inside(job)  # again: a link may have come since
         facts = self._facts(job, matte)
+        notes = self._write_left(todo, matte, facts)
+        if isinstance(notes, Skipped):
+            return notes
+        if self.options.redo and not job.finished:
+            self.alphas.withdraw(job)
+        seconds = matte.seconds + time.perf_counter() - started
+        return Done(job, {**self.journal.common, **facts}, seconds, notes, peak_bytes())
+
+    def _write_left(self, todo: Todo, matte: Matte, facts: dict[str, Any]) -> tuple[str, ...] | Skipped:
+        """Write the outputs, but those that another process has just made; gives the notes."""
         try:
-            notes = write_outputs(
-                job,
+            return write_outputs(
+                todo.job,
                 matte,
                 self.options.outputs,
                 backgrounds=self._backgrounds_of(todo),
@@ -226,14 +236,13 @@ class Worker:
                 record=partial(self._recorder, todo, facts),
             )
         except InputError:
-            again = self.todo(job)
+            again = self.todo(todo.job)
             if isinstance(again, Skipped):
                 return again
-            raise
-        if self.options.redo and not job.finished:
-            self.alphas.withdraw(job)
-        seconds = matte.seconds + time.perf_counter() - started
-        return Done(job, {**self.journal.common, **facts}, seconds, notes, peak_bytes())
+            left = {kind: again.replaces[kind] for kind in todo.replaces if kind in again.replaces}
+            if len(left) == len(todo.replaces):
+                raise
+        return self._write_left(replace(todo, replaces=left), matte, facts)
 
     def recipe(self, output: str, job: Job) -> str:
         """A digest of what makes an output, its input files aside."""

@@ -310,3 +310,18 @@ def test_fp32_counts_wherever_it_will_do_whether_it_was_asked_for_or_not(
     later = Worker(BatchOptions(out=out, run=run, settled=second == "auto takes bf16"))
     assert isinstance(later.todo(job), Todo if second == "bf16" else Skipped)
     assert later.alphas.has(job) is (second != "bf16")
+
+
+def test_a_photo_of_whose_outputs_another_process_has_just_made_some_is_not_a_failure(folders: Folders) -> None:
+    photos, trimaps, out = folders
+    kinds: tuple[Kind, ...] = ("alpha", "cutout", "foreground")
+    job = find_jobs(photos, out, trimaps=str(trimaps), kinds=kinds).jobs[0]
+    ours, other = worker_for(out), worker_for(out)
+    item = read(ours, job)
+    for kind in ("alpha", "cutout"):  # the other one is at work on the rest
+        part = replace(job, outputs={kind: job.outputs[kind]})
+        assert isinstance(write(other, read(other, part)), Done)
+    before = Path(job.outputs["alpha"]).stat().st_mtime_ns
+    assert isinstance(write(ours, item), Done)
+    assert Path(job.outputs["alpha"]).stat().st_mtime_ns == before
+    assert isinstance(worker_for(out).todo(job), Skipped)
