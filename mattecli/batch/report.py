@@ -6,7 +6,7 @@ import json
 import os
 import time
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,6 +20,7 @@ from mattecli.work.outcome import Done, Failed, Outcome, Skipped
 STATUSES = (Done.status, Skipped.status, Failed.status)
 
 ReportLine = dict[str, Any]
+_Photo = tuple[str, str]  # its file and its name, which tells two lines of a manifest apart
 
 COLUMNS = ("image", "trimap", "background", "score", "reasons")  # of the list of photos that need a look
 
@@ -98,6 +99,16 @@ class Run:
         """How many photos have this status."""
         return sum(line["status"] == status for line in self.lines)
 
+    @property
+    def stopped(self) -> bool:
+        """Whether the run did not come to its end: killed, interrupted, or stopped after too many failures."""
+        return self.summary is None or bool(self.summary.get("interrupted")) or self.left > 0
+
+    @property
+    def left(self) -> int:
+        """How many photos were not begun, as far as that is known."""
+        return int((self.summary or {}).get("left", 0))
+
     def failed_images(self) -> list[str]:
         """The photos to try again, as absolute paths."""
         return [line["image"] for line in self.lines if line["status"] == "failed"]
@@ -151,26 +162,45 @@ def read_report(path: Path) -> Run:
     return Run(lines, summary)
 
 
-def merge(runs: Iterable[Run]) -> Run:
+def merge(runs: Sequence[Run]) -> Run:
     """One report from several. Of an image that is in several reports, the lines of the last report count.
 
-    Seconds are added up, so they are the time of all machines. The merged report is interrupted if any report is.
+    Seconds are added up, so they are the time of all machines. The merged report is interrupted if any report is, but
+    for one whose run a later report resumes; `left` likewise adds up the photos that were not begun.
     """
-    kept: dict[tuple[str, str], list[ReportLine]] = {}  # a manifest may list an image several times
-    seconds = 0.0
-    interrupted = False
+    kept: dict[_Photo, list[ReportLine]] = {}  # a manifest may list an image several times
     for run in runs:
-        fresh: dict[tuple[str, str], list[ReportLine]] = {}
-        for line in run.lines:
-            fresh.setdefault((line["image"], str(line.get("name"))), []).append(line)
-        kept |= fresh
-        seconds += (run.summary or {}).get("seconds", 0.0)
-        interrupted |= run.summary is None or bool(run.summary.get("interrupted"))
+        kept |= _by_photo(run)
+    last = [run for number, run in enumerate(runs) if not any(_resumes(later, run) for later in runs[number + 1 :])]
     merged = Run([line for lines in kept.values() for line in lines])
-    counts = {status: merged.count(status) for status in STATUSES}
+    left = sum(run.left for run in last)
     return Run(
-        merged.lines, {"total": len(merged.lines), **counts, "seconds": round(seconds, 3), "interrupted": interrupted}
+        merged.lines,
+        {
+            "total": len(merged.lines) + left,
+            **{status: merged.count(status) for status in STATUSES},
+            **({"left": left} if left else {}),
+            "seconds": round(sum((run.summary or {}).get("seconds", 0.0) for run in runs), 3),
+            "interrupted": any(run.summary is None or bool(run.summary.get("interrupted")) for run in last),
+        },
     )
+
+
+def _by_photo(run: Run) -> dict[_Photo, list[ReportLine]]:
+    photos: dict[_Photo, list[ReportLine]] = {}
+    for line in run.lines:
+        photos.setdefault((line["image"], str(line.get("name"))), []).append(line)
+    return photos
+
+
+def _resumes(later: Run, run: Run) -> bool:
+    """Whether a report is of the same photos as one of a stopped run, and not only of those that had failed there."""
+    before, after = _by_photo(run), _by_photo(later)
+    if not (run.stopped and before and before.keys() <= after.keys()):
+        return False
+    if len(later.lines) + later.left < len(run.lines) + run.left:
+        return False
+    return len(after) > len(before) or run.count(Failed.status) < len(run.lines)
 
 
 def attention_of(line: ReportLine) -> float:

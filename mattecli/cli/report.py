@@ -182,9 +182,9 @@ def _tell(run: Run, terminal: Terminal, *, as_json: bool) -> None:
         return
     if approved:
         counts["approved"] = approved
-    ended = (
-        "" if run.summary is not None and not run.summary.get("interrupted") else "; the run did not come to its end"
-    )
+    if run.left:
+        counts["not begun"] = run.left
+    ended = "; the run did not come to its end" if run.stopped else ""
     terminal.data(f"{', '.join(f'{count} {status}' for status, count in counts.items())}{ended}\n")
     for line in run.lines:
         if line["status"] == "failed":

@@ -95,7 +95,7 @@ def _counts(run: Run) -> list[tuple[str, str]]:
 
 def _notes(run: Run) -> list[str]:
     notes = []
-    if run.summary is None or run.summary.get("interrupted"):
+    if run.stopped:
         notes.append("The run was stopped before its end. Photos that it had not begun are not listed.")
     devices = sorted({str(line["device"]) for line in run.lines if "device" in line})
     weights = sorted({f"{w['name']} ({w['sha256'][:12]}…)" for line in run.lines if (w := line.get("weights"))})

@@ -152,3 +152,32 @@ def test_a_full_disk_under_the_report_is_one_error_and_not_another_at_its_end(tm
 )
 def test_the_remedy_is_for_what_went_wrong(number: int, remedy: str) -> None:
     assert remedy_of(OSError(number, "x")) == remedy
+
+
+def summary_of(lines: list[dict[str, str]], *, left: int = 0, interrupted: bool = False) -> Run:
+    return Run(lines, {"total": len(lines) + left, "left": left, "seconds": 1.0, "interrupted": interrupted})
+
+
+def test_a_run_that_left_photos_was_stopped_and_a_merged_report_counts_them() -> None:
+    failures = [line("a", "failed"), line("b", "failed")]
+    assert summary_of(failures, left=3).stopped
+    assert not summary_of(failures).stopped
+    merged = merge([summary_of(failures, left=3), summary_of([line("c")], left=1)])
+    assert merged.summary is not None
+    assert (merged.stopped, merged.summary["left"], merged.summary["total"]) == (True, 4, 7)
+
+
+@pytest.mark.parametrize("killed", [True, False])
+def test_a_report_that_resumes_a_stopped_run_makes_the_merged_report_whole(killed: bool) -> None:
+    first = Run([line("a"), line("b", "failed")]) if killed else summary_of([line("a"), line("b", "failed")], left=2)
+    other = summary_of([line("x")])
+    resumed = summary_of([line(name) for name in "abcd"])
+    assert merge([first, other]).stopped
+    assert not merge([first, other, resumed]).stopped
+    again = summary_of([line(name) for name in "abc"], left=1, interrupted=True)
+    assert merge([first, other, again]).left == 1
+    assert merge([resumed, other, first]).stopped
+    retried = summary_of([line("b")])
+    assert merge([first, other, retried]).stopped
+    all_failed = Run([line("b", "failed")])
+    assert merge([all_failed, retried]).stopped  # as by --retry-failed: what the first run did not begin is not in it

@@ -170,3 +170,16 @@ def test_a_contradiction_is_refused_before_a_merged_report_is_written(tmp_path: 
     command = ("report", "merge", tmp_path / "a.jsonl", tmp_path / "a.jsonl", "-o", merged)
     assert run_matte(*command, "--worst", 5, "--json")[0] == 2
     assert not merged.exists()
+
+
+def test_a_run_that_too_many_failures_stopped_is_told_as_stopped(run_matte: RunMatte, tmp_path: Path) -> None:
+    photos, trimaps, out = make_folders(tmp_path, [f"{n}.png" for n in range(3)])
+    for path in trimaps.iterdir():
+        path.unlink()
+    write_trimap(trimaps / "2.png")
+    report, page = tmp_path / "run.jsonl", tmp_path / "run.html"
+    run_matte("batch", photos, out, "-t", trimaps, "--max-failures", "0", "--report", report)
+    told = "0 done, 0 skipped, 2 failed, 1 not begun; the run did not come to its end"
+    assert run_matte("report", report, "--html", page)[1].splitlines()[0] == told
+    assert "The run was stopped before its end." in page.read_text(encoding="utf-8")
+    assert run_matte("report", "merge", report, "-o", tmp_path / "all.jsonl")[1].splitlines()[0] == told
