@@ -45,15 +45,20 @@ class Approvals:
         Raises InputError where its file is missing or damaged.
         """
         approval = self.of(image, partner)
-        if approval is None or approval.file is None:
-            return None
-        found = self._files.load(approval.file, size=size)
-        if found is None:
+        found = self._load(approval, size)
+        if approval is not None and found is None:  # a newer approval may have replaced its file since we read
+            self._journal.refresh()
+            approval = self.of(image, partner)
+            found = self._load(approval, size)
+        if approval is not None and found is None:
             raise InputError(
-                f"the approved alpha of {image} is missing or damaged ({self._files.folder / approval.file}.npz); "
+                f"the approved alpha of {image} is missing or damaged ({self._files.folder / str(approval.file)}.npz); "
                 "approve it again, or add --redo"
             )
         return found
+
+    def _load(self, approval: Approval | None, size: tuple[int, int]) -> KeptAlpha | None:
+        return None if approval is None else self._files.load(str(approval.file), size=size)
 
     def add(
         self,

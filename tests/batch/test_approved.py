@@ -196,3 +196,18 @@ def test_an_approval_counts_although_an_older_one_came_from_a_clock_that_is_ahea
     Approvals(out, ours).add(*pair, alpha, trimap, facts=FACTS)
     assert approvals(out).of(*pair) is not None
     ours.close()
+
+
+def test_a_running_batch_takes_an_alpha_that_was_approved_anew_since_it_began(folders: Folders) -> None:
+    photos, trimaps, out = folders
+    pair = photos / "a.png", trimaps / "a.png"
+    approve(folders)
+    running = approvals(out)
+    alpha = approve(folders)  # and the older file is gone
+    found = running.load(*pair, size=(SIDE, SIDE))
+    assert found is not None
+    assert np.array_equal(found.alpha, alpha)
+    journal = Journal(out)
+    Approvals(out, journal).withdraw(*pair)
+    journal.close()
+    assert running.load(*pair, size=(SIDE, SIDE)) is None
