@@ -17,6 +17,7 @@ import os
 import secrets
 import threading
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any, NamedTuple
 
@@ -124,9 +125,10 @@ class Journal:
     def close(self) -> None:
         """Close this process's file."""
         with self._lock:
-            if self._file is not None:
-                self._file.close()
-                self._file = None
+            file, self._file = self._file, None
+        if file is not None:
+            with suppress(OSError):  # a full disk: whoever added the line that is lost was told
+                file.close()
 
     def _open(self) -> IO[bytes]:
         self._own = self._out / FOLDER / f"made-{secrets.token_hex(8)}.jsonl"

@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import sys
 from pathlib import Path
 
 import pytest
 
 from mattecli.batch.journal import Journal
 from mattecli.errors import InputError
+from tests.support.disk import full_disk
 
 
 def make(out: Path, name: str = "a.png", content: bytes = b"pixels", *, journal: Journal | None = None) -> Path:
@@ -78,6 +80,16 @@ def test_lines_cut_off_or_broken_by_a_crash_are_passed_over(tmp_path: Path) -> N
     journal = Journal(tmp_path)
     assert journal.made(path) is not None
     assert journal.made(other) is not None
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs the system's limit on file sizes")
+def test_closing_after_a_line_that_did_not_fit_is_not_another_error(tmp_path: Path) -> None:
+    journal = Journal(tmp_path)
+    with full_disk(20), (tmp_path / "a.tmp").open("wb") as handle:
+        handle.write(b"pixels")
+        with pytest.raises(OSError, match="too large"):
+            journal.add(tmp_path / "a.png", handle, recipe="r", inputs="i", facts={})
+        journal.close()
 
 
 def test_a_moved_folder_keeps_its_record(tmp_path: Path) -> None:
