@@ -19,6 +19,8 @@ from mattecli.work.outcome import Done, Failed, Outcome, Skipped
 
 STATUSES = (Done.status, Skipped.status, Failed.status)
 
+_BEGINNINGS = ('{"name": ', '{"summary": ')  # of the lines
+
 ReportLine = dict[str, Any]
 _Photo = tuple[str, str]  # its file and its name, which tells two lines of a manifest apart
 
@@ -138,7 +140,10 @@ def check_report(path: Path) -> None:
 
 
 def read_report(path: Path) -> Run:
-    """Read a report. A last line that was cut off when the run was killed is left out. Raises InputError."""
+    """Read a report. A last line that was cut off, as when the run was killed, is left out; it may be the only one.
+
+    Raises InputError.
+    """
     try:
         texts = path.read_text(encoding="utf-8").split("\n")  # what follows the last line's end is empty, or cut off
     except OSError as error:
@@ -149,7 +154,7 @@ def read_report(path: Path) -> Run:
     summary = None
     for number, text in enumerate(texts, start=1):
         line = _parsed(text)
-        if line is None and number == len(texts) and (lines or summary or not text):
+        if line is None and number == len(texts) and (lines or summary or not text or text.startswith(_BEGINNINGS)):
             break
         if line is not None and isinstance(line.get("summary"), dict):
             summary = line["summary"]
@@ -157,7 +162,7 @@ def read_report(path: Path) -> Run:
             lines.append(line)
         else:
             raise InputError(f"{path} line {number} is not a line of a report; name a file that --report made")
-    if not lines and summary is None:
+    if not any(texts):
         raise InputError(f"{path} is not a report of `matte batch`; name a file that --report made")
     return Run(lines, summary)
 

@@ -65,7 +65,7 @@ def test_an_older_report_is_replaced_and_nothing_else(tmp_path: Path) -> None:
         report.add(done("a"))
         report.close()
     assert len(path.read_text().splitlines()) == 2
-    for text in ("a,b\n", '{"some": "json"}\n', "\xff"):
+    for text in ("a,b\n", '{"some": "json"}\n', "\xff", '{"some": ', '{"name": "b"}', '{"name": \n'):
         path.write_text(text, encoding="latin-1")
         with pytest.raises(InputError, match=r"run.jsonl exists already and is not a report; name another"):
             Report(path, total=1)
@@ -79,6 +79,16 @@ def test_a_report_that_was_cut_off_is_read_as_far_as_it_goes(tmp_path: Path) -> 
     path.write_text(json.dumps(line("a")) + "\n" + json.dumps(line("b"))[:-9], encoding="utf-8")
     run = read_report(path)
     assert ([entry["name"] for entry in run.lines], run.summary) == (["a"], None)
+
+
+def test_a_report_whose_first_line_was_cut_off_is_an_empty_one_and_is_replaced(tmp_path: Path) -> None:
+    path = tmp_path / "run.jsonl"
+    for text in (json.dumps(done("a").to_json())[:-9], json.dumps(Report(total=0).summary())[:-9]):
+        path.write_text(text, encoding="utf-8")
+        run = read_report(path)
+        assert (run.lines, run.stopped) == ([], True)
+        Report(path, total=1).close()
+        assert read_report(path).lines == []
 
 
 def test_a_broken_line_in_the_midst_is_an_error(tmp_path: Path) -> None:
