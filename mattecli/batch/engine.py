@@ -5,9 +5,11 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from queue import Queue, SimpleQueue
 
 from mattecli.batch.worker import ReadJob, Todo, Worker
+from mattecli.system.files import met_full_disk
 from mattecli.system.memory import free_bytes
 from mattecli.work.job import Matte
 from mattecli.work.outcome import Failed, Job, Outcome, Skipped
@@ -171,7 +173,7 @@ class _AssemblyLine:
             try:
                 outcome = self._worker.write(todo, matte)
             except Exception as error:
-                outcome = Failed.of(todo.job, error)
+                outcome = replace(Failed.of(todo.job, error), disk_full=met_full_disk(error))
             self.drop(todo)
             self._done.put(outcome)
             del item, matte  # not to be held while this thread waits for the next

@@ -37,18 +37,25 @@ class Report:
         self.total, self.limit = total, limit
         self.counts: Counter[str] = Counter()
         self.interrupted = False
+        self.disk_full = False  # as a photo has found out
         self._started = time.perf_counter()
         self._file = open_report(path) if path is not None else None
 
     def add(self, outcome: Outcome) -> None:
         """Count an outcome and write its line."""
         self.counts[outcome.status] += 1
+        self.disk_full |= isinstance(outcome, Failed) and outcome.disk_full
         self._put(outcome.to_json())
 
     @property
     def too_many_failures(self) -> bool:
         """Whether more photos have failed than may fail."""
         return self.limit is not None and self.counts[Failed.status] > self.limit
+
+    @property
+    def must_stop(self) -> bool:
+        """Whether no further photo is to be begun."""
+        return self.disk_full or self.too_many_failures
 
     @property
     def exit_code(self) -> int:

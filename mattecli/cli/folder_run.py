@@ -94,7 +94,8 @@ def _failed_of(run: Run, jobs: JobList, report: Path, terminal: Terminal) -> Job
 def run_folder(jobs: JobList, worker: Worker, how: RunChoices, terminal: Terminal, *, what: str, as_json: bool) -> None:
     """Do the jobs, or plan them with --dry-run; show and report each outcome; exit with the run's code.
 
-    The run stops at an interrupt and when too many photos have failed. `what` names the work in the progress bar.
+    The run stops at an interrupt, when too many photos have failed, and when the disk is full. `what` names the work in
+    the progress bar.
     """
     from mattecli.batch.report import Report, check_report
     from mattecli.system.files import check_folder, make_folder
@@ -128,13 +129,13 @@ def run_folder(jobs: JobList, worker: Worker, how: RunChoices, terminal: Termina
 
                 for failed in jobs.failed:
                     on_done(failed)
-                if not report.too_many_failures:
+                if not report.must_stop:
                     _engine(how)(
                         jobs.jobs,
                         worker,
                         on_done=on_done,
                         on_load=partial(terminal.say_device, auto=worker.options.run.device == "auto"),
-                        should_stop=lambda: interrupted.is_set() or report.too_many_failures,
+                        should_stop=lambda: interrupted.is_set() or report.must_stop,
                     )
         except KeyboardInterrupt:
             pass  # the second Ctrl-C: what was being matted is dropped
@@ -194,6 +195,9 @@ def _finish(report: Report, terminal: Terminal, *, as_json: bool) -> None:
     )
     if report.too_many_failures:
         what = f"stopped: {counts['failed']} of {counts['total']} photos failed, more than the {report.limit} allowed"
+        terminal.fail(MatteError(what))
+    if report.disk_full:
+        what = "stopped: the disk is full, or its quota used up; free some space and run the same command again"
         terminal.fail(MatteError(what))
     if report.exit_code:
         raise typer.Exit(report.exit_code)

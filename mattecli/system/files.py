@@ -189,6 +189,15 @@ def remedy_of(error: OSError) -> str:
     return "free some space" if full else "check that its disk and its folder can be written"
 
 
+def met_full_disk(error: BaseException | None) -> bool:
+    """Whether an error, or one that it came from, is that of a disk that is full or a quota that is used up."""
+    while error is not None:
+        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+            return True
+        error = error.__cause__
+    return False
+
+
 def content_digest(path: str | Path) -> str:
     """A hash of a file's content; the file is read again only where its size or its time has changed.
 

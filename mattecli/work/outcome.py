@@ -132,7 +132,7 @@ class Failed:
     """A photo that could not be matted, and why; `traceback` only where a bug was the reason.
 
     `what` says what the file `trimap` is, as in a Job. Without `outputs` the photo never became a job: its trimap
-    was missing, for example.
+    was missing, for example. `disk_full` says that its outputs found no room, as those of other photos would not.
     """
 
     status: ClassVar[str] = "failed"
@@ -146,6 +146,7 @@ class Failed:
     extra: Mapping[str, str] = field(default_factory=dict)
     what: str | None = "trimap"
     backgrounds: Mapping[str, str] = field(default_factory=dict)
+    disk_full: bool = False
 
     @classmethod
     def of(cls, job: Job, error: Exception) -> Failed:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import re
@@ -252,6 +253,35 @@ def test_too_many_failures_stop_the_run(tmp_path: Path, run_matte: RunMatte) -> 
     assert run_matte(*command, "--max-failures", "60%")[0] == 1
     summary = lines_of(tmp_path / "run.jsonl")["summary"]
     assert (summary["failed"], summary["done"] + summary["skipped"], summary["left"]) == (12, 8, 0)
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="needs /proc to see what is written")
+@pytest.mark.parametrize("written", ["output", "journal"])
+def test_a_full_disk_stops_the_run_after_its_summary(
+    tmp_path: Path, run_matte: RunMatte, monkeypatch: pytest.MonkeyPatch, written: str
+) -> None:
+    photos, trimaps, out = make_folders(tmp_path, [f"{n}.png" for n in range(20)])
+    command = ("batch", photos, out, "-t", trimaps, "--report", tmp_path / "run.jsonl")
+    fsync, synced = os.fsync, []
+
+    def full(descriptor: int) -> None:
+        name = str(Path(f"/proc/self/fd/{descriptor}").readlink())
+        synced.append(name)
+        if len(synced) > 6 and name.endswith("jsonl" if written == "journal" else "tmp"):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        fsync(descriptor)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "fsync", full)
+        code, _, err = run_matte(*command)
+    summary = lines_of(tmp_path / "run.jsonl")["summary"]
+    assert (code, summary["done"] > 0, summary["failed"] > 0, summary["left"] > 5) == (1, True, True, True), err
+    assert "cannot be written (No space left on device)" in err
+    told = "error: stopped: the disk is full, or its quota used up; free some space and run the same command again"
+    assert err.count(told) == 1
+    assert "bug" not in err
+    code, _, err = run_matte(*command)
+    assert (code, "0 failed" in err) == (0, True), err
 
 
 def test_a_dry_run_touches_nothing_and_tells_all(folders: Folders, run_matte: RunMatte) -> None:
