@@ -8,6 +8,7 @@ import os
 import re
 import secrets
 import socket
+import sys
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -20,14 +21,47 @@ import psutil
 from mattecli.errors import InputError
 
 _DAY = 86_400.0
-_HOST = hashlib.blake2b(socket.gethostname().encode(), digest_size=4).hexdigest()
 _UNDECODED = re.compile("[\ud800-\udfff]")
-_NAME = re.compile(r"\.matte-([0-9a-f]{8})-(\d+)-[0-9a-f]{16}\.tmp")
+_NAME = re.compile(r"\.matte-([0-9a-f]{8})-(\d+)-(?:([0-9a-f]{8})-)?[0-9a-f]{16}\.tmp")  # older names lack the start
+_NO_START = "0" * 8  # of a process that could not be asked
+
+
+def _short(text: str) -> str:
+    return hashlib.blake2b(text.encode(), digest_size=4).hexdigest()
+
+
+def _numbering() -> str:
+    """What tells the numbers of processes apart from those in other containers, whose hosts may have one name."""
+    try:
+        return os.readlink("/proc/self/ns/pid")  # noqa: PTH115 - not the name of a file
+    except OSError:  # not Linux
+        return ""
+
+
+_HOST_NAME = _short(socket.gethostname())  # in older names
+_HOST = _short(socket.gethostname() + _numbering())
 
 
 def hidden_beside(path: Path) -> Path:
     """A temporary name in the same folder. It holds the machine and the process that write the file."""
-    return path.with_name(f".matte-{_HOST}-{os.getpid()}-{secrets.token_hex(8)}.tmp")
+    pid = os.getpid()
+    return path.with_name(f".matte-{_HOST}-{pid}-{_start_of(pid) or _NO_START}-{secrets.token_hex(8)}.tmp")
+
+
+def _start_of(pid: int) -> str | None:
+    """What tells a process from others that had or will have its number; None where it is not known.
+
+    No clock is compared with another: that of a file's server may be behind.
+    """
+    try:
+        if sys.platform == "linux":
+            boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii")
+            status = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
+            return _short(boot + status.rpartition(")")[2].split()[19])  # ticks from the boot to its start
+        else:  # noqa: RET505 - after it mypy on Linux would find it unreachable
+            return _short(repr(psutil.Process(pid).create_time()))
+    except (OSError, IndexError, psutil.Error):
+        return None
 
 
 def sweep(folder: Path) -> int:
@@ -54,23 +88,23 @@ def _left_behind(entry: os.DirEntry[str]) -> bool:
     name = _NAME.fullmatch(entry.name)
     if name is None:
         return False
+    host, pid, start = name.groups()
+    if host == (_HOST_NAME if start is None else _HOST) and not _runs(int(pid), start):
+        return True
+    if start is not None and host == _HOST:
+        return False
     try:
-        written = entry.stat(follow_symlinks=False).st_mtime
+        return time.time() - entry.stat(follow_symlinks=False).st_mtime > _DAY
     except OSError:
         return False
-    if time.time() - written > _DAY:
-        return True
-    return name[1] == _HOST and not _runs(int(name[2]), since=written)
 
 
-def _runs(pid: int, *, since: float) -> bool:
-    """Whether that process runs and already ran at that time: numbers are reused, in containers at each start."""
-    try:
-        return psutil.Process(pid).create_time() <= since + 2  # clocks of a process and a file differ a little
-    except psutil.NoSuchProcess:
-        return False
-    except psutil.Error:
-        return True
+def _runs(pid: int, start: str | None) -> bool:
+    """Whether that process runs, as far as is known: numbers are reused, in containers at each start."""
+    found = _start_of(pid)
+    if found is None or start in (None, _NO_START):
+        return psutil.pid_exists(pid)
+    return found == start
 
 
 @contextmanager

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
+import socket
 import subprocess
 import sys
 import time
@@ -39,10 +41,36 @@ def test_another_machines_file_is_swept_after_a_day(tmp_path: Path) -> None:
 
 
 def test_a_process_with_a_dead_ones_number_does_not_keep_its_files(tmp_path: Path) -> None:
-    path = files.hidden_beside(tmp_path / "a")  # ours, but older than we are: in a container numbers come again
-    path.touch()
-    os.utime(path, (time.time() - 40_000,) * 2)
+    host, number, _, word = files.hidden_beside(tmp_path / "a").name.removeprefix(".matte-").split("-")
+    (tmp_path / f".matte-{host}-{number}-12345678-{word}").touch()  # in a container numbers come again
     assert files.sweep(tmp_path) == 1
+
+
+@pytest.mark.parametrize("age", [3600, 200_000])
+def test_a_running_process_keeps_its_files_though_the_clock_of_their_server_is_behind(
+    tmp_path: Path, age: float
+) -> None:
+    with files.whole_file(tmp_path / "a.txt") as handle:
+        (hidden,) = tmp_path.iterdir()
+        os.utime(hidden, (time.time() - age,) * 2)
+        code = "import sys; from pathlib import Path; from mattecli.system.files import sweep; sweep(Path(sys.argv[1]))"
+        subprocess.run([sys.executable, "-c", code, str(tmp_path)], check=True)
+        assert files.sweep(tmp_path) == 0
+        handle.write(b"whole")
+    assert (tmp_path / "a.txt").read_bytes() == b"whole"
+
+
+def test_files_of_older_versions_are_swept_when_their_process_has_ended_or_they_are_a_day_old(tmp_path: Path) -> None:
+    host = hashlib.blake2b(socket.gethostname().encode(), digest_size=4).hexdigest()
+    running, old, dead, elsewhere = (
+        tmp_path / f".matte-{name}-0123456789abcde{number}.tmp"
+        for number, name in enumerate([*[f"{host}-{os.getpid()}"] * 2, f"{host}-4000000", "00000000-1"])
+    )
+    for path in (running, old, dead, elsewhere):
+        path.touch()
+    os.utime(old, (time.time() - 90_000,) * 2)
+    assert files.sweep(tmp_path) == 2
+    assert sorted(tmp_path.iterdir()) == sorted([running, elsewhere])
 
 
 def test_a_missing_folder_has_nothing_to_sweep(tmp_path: Path) -> None:

@@ -1,4 +1,3 @@
-import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -58,10 +57,11 @@ def test_a_failed_write_leaves_the_old_state(tmp_path: Path) -> None:
     assert [entry.name for entry in tmp_path.iterdir()] == ["state.pt"]
 
 
-def test_what_a_killed_process_left_of_a_state_is_swept_away(tmp_path: Path) -> None:
-    left = hidden_beside(tmp_path / "state.pt")
+def test_what_a_killed_process_left_of_a_state_is_swept_away(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as patched:
+        patched.setattr("os.getpid", lambda: 2**30)  # a process that does not exist
+        left = hidden_beside(tmp_path / "state.pt")
     left.write_bytes(b"half a state")
-    os.utime(left, (0, 0))  # days ago
     RunLog(tmp_path, writer=True, report=lambda _: None).open(0)
     assert [path.name for path in tmp_path.iterdir()] == ["log.jsonl"]
 
