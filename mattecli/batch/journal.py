@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import IO, Any, NamedTuple
 
 from mattecli.errors import InputError
+from mattecli.system.folders import as_read
 
 FOLDER = ".matte"
 _APPROVED = "approved"  # a stored word
@@ -60,7 +61,7 @@ class Journal:
         self._file: IO[bytes] | None = None
         self._said: dict[str, Any] = {}  # the common facts that the file holds last
         self._own: Path | None = None
-        self._records: dict[str, list[Record]] = {}
+        self._records: dict[str, list[Record]] = {}  # by keys as compared, in one Unicode form
         self._approvals: dict[str, Approval] = {}
         self._read_to: dict[Path, tuple[int, dict[str, Any]]] = {}
         self.refresh()
@@ -79,7 +80,8 @@ class Journal:
         except OSError:
             return None
         with self._lock:
-            records = [record for record in self._records.get(self._key(output), []) if record.size == stat.st_size]
+            known = self._records.get(as_read(self._key(output)), [])
+            records = [record for record in known if record.size == stat.st_size]
         nearest = min(records, key=lambda record: abs(record.mtime_ns - stat.st_mtime_ns), default=None)
         return nearest if nearest and abs(nearest.mtime_ns - stat.st_mtime_ns) <= _APART else None
 
@@ -95,19 +97,19 @@ class Journal:
                 self._said = self.common
                 _put(file, self.common)
             _put(file, [self._key(output), *record[:-1]])
-            self._records.setdefault(self._key(output), []).append(record)
+            self._records.setdefault(as_read(self._key(output)), []).append(record)
 
     def approval(self, key: str) -> Approval | None:
         """The newest approval under a key, unless it was withdrawn."""
         with self._lock:
-            found = self._approvals.get(key)
+            found = self._approvals.get(as_read(key))
         return None if found is None or found.file is None else found
 
     def next_time(self, key: str) -> int:
         """A time for a new approval: after all that are known, whose machines may have clocks that are ahead."""
         self.refresh()
         with self._lock:
-            known = self._approvals.get(key)
+            known = self._approvals.get(as_read(key))
         return max(time.time_ns(), 0 if known is None else known.time_ns + 1)
 
     def approve(self, key: str, approval: Approval) -> None:
@@ -118,9 +120,9 @@ class Journal:
             self._note(key, approval)
 
     def _note(self, key: str, approval: Approval) -> None:
-        known = self._approvals.get(key)
+        known = self._approvals.get(as_read(key))
         if known is None or known.time_ns <= approval.time_ns:
-            self._approvals[key] = approval
+            self._approvals[as_read(key)] = approval
 
     def close(self) -> None:
         """Close this process's file."""
@@ -139,7 +141,7 @@ class Journal:
         return self._file
 
     def _key(self, output: str | Path) -> str:
-        """The path below the folder, which may be moved with its files; the absolute path of a file elsewhere."""
+        """What is stored of an output: its path below the folder, which may be moved; of a file elsewhere its own."""
         path = os.path.abspath(output)
         inside = self._out.as_posix().rstrip("/") + "/"
         posix = Path(path).as_posix()
@@ -165,7 +167,8 @@ class Journal:
                     common = line
                 elif isinstance(line, list) and len(line) == 6:
                     key, size, mtime_ns, recipe, inputs, facts = line
-                    self._records.setdefault(key, []).append(Record(size, mtime_ns, recipe, inputs, facts, common))
+                    record = Record(size, mtime_ns, recipe, inputs, facts, common)
+                    self._records.setdefault(as_read(key), []).append(record)
                 elif isinstance(line, list) and len(line) == 4 and line[0] == _APPROVED:
                     self._note(line[1], Approval(line[2], line[3]["time_ns"], line[3]["photo"]))
                 start += len(raw)

@@ -6,11 +6,12 @@ import json
 import os
 import shutil
 import sys
+import unicodedata
 from pathlib import Path
 
 import pytest
 
-from mattecli.batch.journal import Journal
+from mattecli.batch.journal import Approval, Journal
 from mattecli.errors import InputError
 from tests.support.disk import full_disk
 
@@ -90,6 +91,21 @@ def test_closing_after_a_line_that_did_not_fit_is_not_another_error(tmp_path: Pa
         with pytest.raises(OSError, match="too large"):
             journal.add(tmp_path / "a.png", handle, recipe="r", inputs="i", facts={})
         journal.close()
+
+
+def test_an_output_stays_known_where_a_disk_keeps_accents_in_another_form(tmp_path: Path) -> None:
+    composed, decomposed = (unicodedata.normalize(form, "größe/Zürich.png") for form in ("NFC", "NFD"))
+    for name, other in ((composed, decomposed), (decomposed, composed)):
+        out = tmp_path / name.split("/")[-1]
+        path = make(out, name)
+        (out / other).parent.mkdir(parents=True, exist_ok=True)
+        path.rename(out / other)
+        assert Journal(out).made(out / other) is not None
+        journal = Journal(out)
+        journal.approve(name, Approval("file", 1, {}))
+        journal.close()
+        assert Journal(out).approval(other) is not None
+    assert name in json.loads((next((out / ".matte").glob("*.jsonl"))).read_text().splitlines()[1])[:2]
 
 
 def test_a_moved_folder_keeps_its_record(tmp_path: Path) -> None:
