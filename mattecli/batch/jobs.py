@@ -12,6 +12,7 @@ from pathlib import Path, PurePosixPath
 
 from mattecli.errors import InputError, UsageError
 from mattecli.imaging.image import SUFFIXES
+from mattecli.system.folders import as_read, folds_case
 from mattecli.work.outcome import Failed, Job
 
 OUTPUT = "{dir}/{stem}_{what}.png"
@@ -124,19 +125,19 @@ def check_pattern(pattern: str, kinds: Sequence[str]) -> None:
         raise UsageError(f"--name {pattern} leads out of the output folder; give a path below it")
 
 
-def without_clashes(listed: JobList, *, scanned: Sequence[str] = ()) -> JobList:
+def without_clashes(listed: JobList, out: Path, *, scanned: Sequence[str] = ()) -> JobList:
     """The list, with those jobs failed whose output is also another's output, an input, or in a folder of inputs.
 
-    `scanned` are the folders in which photos and trimaps were looked for. The next run would take for an input what is
-    written there.
+    Capitals tell files apart if they do in the output folder. `scanned` are the folders in which photos and trimaps
+    were looked for. The next run would take for an input what is written there.
     """
-    real = resolver()
+    real = _folding(resolver()) if folds_case(out) else resolver()
     writers: dict[str, list[str]] = {}
     readers = {real(path) for job in listed.jobs for path in job.inputs}
     for job in listed.jobs:
         for output in job.outputs.values():
             writers.setdefault(real(output), []).append(job.name)
-    folders = [os.path.realpath(folder) for folder in scanned]
+    folders = [real(os.path.realpath(folder)) for folder in scanned]
     jobs, failed = [], list(listed.failed)
     for job in listed.jobs:
         reason = job.doubled() or _clash(job, real, writers, readers, folders)
@@ -196,12 +197,19 @@ def resolver() -> Callable[[str], str]:
     return real
 
 
+def _folding(real: Callable[[str], str]) -> Callable[[str], str]:
+    """The same for a disk that does not know capitals; such disks do not tell the forms of accents apart either."""
+    return lambda path: as_read(real(path)).casefold()
+
+
 def _clash(
     job: Job, resolve: Callable[[str], str], writers: dict[str, list[str]], readers: set[str], folders: list[str]
 ) -> str | None:
     for output in job.outputs.values():
         real = resolve(output)
         if others := [name for name in writers[real] if name != job.name]:
+            if others[0].casefold() == job.name.casefold():
+                return f"{output} and the output of {others[0]} are one file on its disk; rename one of the photos"
             return f"{output} is also the output of {others[0]}; give --name {{dir}}/{{name}}_{{what}}.png"
         if len(writers[real]) > 1:
             return f"{output} is the output of two lines of the manifest; give each its own"

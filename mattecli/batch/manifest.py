@@ -66,7 +66,7 @@ def read_manifest(
         listed.jobs.append(entry)
     if not listed.jobs and not listed.failed:
         raise InputError(f"{manifest} lists no image; write a line for each, with its image and trimap")
-    return without_clashes(listed)
+    return without_clashes(listed, out)
 
 
 def _job(

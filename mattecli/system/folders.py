@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import unicodedata
 from collections.abc import Iterable, Sequence, Set
@@ -34,6 +35,23 @@ def by_stem(paths: Iterable[Path], *, ending: str) -> dict[str, list[Path]]:
 def as_read(name: str) -> str:
     """A name in the form for comparisons: `ü` may be stored as one character or, on macOS, as two."""
     return unicodedata.normalize("NFC", name)
+
+
+def folds_case(folder: Path) -> bool:
+    """Whether `cat` and `Cat` are one file in a folder; of one that is still to be made, whether they are above it.
+
+    Nothing is written: a name that is there is asked for with its capitals exchanged.
+    """
+    there = next((above for above in (folder, *folder.absolute().parents) if above.is_dir()), folder).absolute()
+    try:
+        with os.scandir(there) as entries:
+            named = (there / entry.name for entry in entries)
+            probe = next((path for path in named if path.name.swapcase() != path.name), there)
+        if probe.name.swapcase() == probe.name:
+            return False
+        return os.path.samestat(probe.lstat(), probe.with_name(probe.name.swapcase()).lstat())
+    except OSError:  # there is no file of the other name
+        return False
 
 
 def natural(name: str) -> list[tuple[int, str]]:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from mattecli.batch import jobs
 from mattecli.batch.jobs import JobList
 from mattecli.batch.pairing import Alphas, Sources, find_jobs
 from mattecli.errors import InputError, UsageError
@@ -311,3 +312,26 @@ def test_what_was_saved_beside_a_photo_is_not_a_photo(folders: Folders) -> None:
     assert keyed(photos, out).saved == [str(path) for path in saved]
     write_trimap(trimaps / "a_cutout.png")  # whoever gives it a trimap means it as a photo
     assert set(pairs(find_jobs(photos, out, trimaps=str(trimaps)))) == {"a.png", "a_cutout.webp", "b.png", "sub/c.png"}
+
+
+def test_outputs_whose_names_differ_in_capitals_are_one_file_where_the_disk_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    photos, trimaps, out = make_folders(tmp_path, ["Cat.png", "dog.png"])
+    write_photo(photos / "cat.tif")
+    write_trimap(trimaps / "cat.png")
+    pattern = f"{trimaps}/{{stem}}.png"
+    assert reasons(find_jobs(photos, out, trimaps=pattern)) == {}
+    asked: list[Path] = []
+    monkeypatch.setattr(jobs, "folds_case", lambda folder: not asked.append(folder))
+    found = reasons(find_jobs(photos, out, trimaps=pattern))
+    assert asked == [out]
+    assert found == {
+        "Cat.png": f"{out / 'Cat_alpha.png'} is also the output of cat.tif; give --name {{dir}}/{{name}}_{{what}}.png",
+        "cat.tif": f"{out / 'cat_alpha.png'} is also the output of Cat.png; give --name {{dir}}/{{name}}_{{what}}.png",
+    }
+    assert reasons(find_jobs(photos, out, trimaps=pattern, pattern="{dir}/{name}_{what}.png")) == {}
+    write_photo(photos / "CAT.tif")
+    write_trimap(trimaps / "CAT.png")
+    found = reasons(find_jobs(photos, out, trimaps=pattern, pattern="{dir}/{name}_{what}.png"))
+    assert found["CAT.tif"].endswith("and the output of cat.tif are one file on its disk; rename one of the photos")

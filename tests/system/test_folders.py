@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from mattecli.errors import InputError
-from mattecli.system.folders import by_stem, natural, pictures_in, some
+from mattecli.system.folders import by_stem, folds_case, natural, pictures_in, some
 
 
 def test_only_visible_pictures_are_listed(tmp_path: Path) -> None:
@@ -31,3 +31,14 @@ def test_names_with_numbers_sort_as_people_count() -> None:
 def test_long_lists_of_names_are_cut() -> None:
     assert some(["a", "b"]) == "a, b"
     assert some(list("abcdefg")) == "a, b, c, d, e and 2 more"
+
+
+def test_whether_a_disk_knows_capitals_is_found_without_writing(tmp_path: Path) -> None:
+    known = not (tmp_path.parent / tmp_path.name.swapcase()).exists()
+    (tmp_path / "Probe").touch()
+    for folder in (tmp_path, tmp_path / "still" / "to be made"):
+        assert folds_case(folder) is not known
+    if known:
+        (tmp_path / "pROBE").touch()
+        assert not folds_case(tmp_path)
+    assert not (tmp_path / "still").exists()
