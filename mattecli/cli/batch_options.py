@@ -203,7 +203,8 @@ class RunChoices:
         typer.Option(
             "--compare",
             metavar="time|content",
-            help="How a second run sees that an input changed: by its size and time, or by its content (slower).",
+            help="How a second run sees that an input changed: by its size and time, or by its content (slower). Give "
+            "content from the first run on: what a run by time made is made again.",
         ),
     ] = "time"
     max_failures: Annotated[
