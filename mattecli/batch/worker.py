@@ -169,7 +169,8 @@ class Worker:
             replaces[kind] = exists
         if not replaces:
             record = next(record for record, _ in made.values() if record is not None)
-            return Skipped(job, {**record.common, **record.facts})
+            facts = {key: value for key, value in record.facts.items() if key != "kept"}
+            return Skipped(job, {**record.common, **facts, **self._kept_now(job)})
         recipes = {kind: self.recipe(kind, job) for kind in replaces}
         keeps = self.options.keep_alpha and not job.finished
         return Todo(job, replaces, inputs, recipes, self.alphas.key(job) if keeps else None)
@@ -283,8 +284,11 @@ class Worker:
         facts |= {} if reading.input_space == "auto" else {"input_space": reading.input_space}
         facts |= {} if reading.layer is None else {"layer": reading.layer}
         facts |= {"kinds": kinds} if kinds else {}
+        return facts | self._kept_now(job)
+
+    def _kept_now(self, job: Job) -> dict[str, str]:
         kept = self.alphas.kept_key(job)
-        return facts if kept is None else {**facts, "kept": kept}
+        return {} if kept is None else {"kept": kept}
 
     def _made(self, job: Job) -> dict[str, tuple[Record | None, bool]]:
         """For each output the record of how it was made, and whether there is such a file."""

@@ -218,3 +218,22 @@ def test_pruning_keeps_the_alphas_of_photos_that_only_lack_their_trimap_now(
     assert len(kept_in(out)) == 2
     assert run_matte(*command, "--prune-alpha", "all")[0] == 0
     assert kept_in(out) == {}
+
+
+def test_reports_of_skipped_photos_name_only_alphas_that_are_kept_now(
+    folders: Folders, run_matte: RunMatte, tmp_path: Path
+) -> None:
+    photos, trimaps, out = folders
+    report = tmp_path / "run.jsonl"
+    command = ("batch", photos, out, "-t", trimaps, "--keep-alpha", "--report", report)
+    run_matte(*command)
+    made = lines_of(report)["a.png"]["kept"]
+    run_matte(*command)
+    assert lines_of(report)["a.png"]["kept"] == made
+    run_matte("batch", photos, out, "-t", trimaps, "--prune-alpha", "all")
+    run_matte(*command)
+    assert "kept" not in lines_of(report)["a.png"]
+    assert lines_of(report)["a.png"]["status"] == "skipped"
+    run_matte(*command, "--what", "cutout")
+    run_matte(*command)
+    assert lines_of(report)["a.png"]["kept"] == made  # which the cut-out's run made anew
