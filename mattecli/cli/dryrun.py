@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from mattecli.inference.model import Model
     from mattecli.work.outcome import Failed, Job
 
+_KNOWN = ("kept", "approved")  # alphas that are taken; keys of lines
 TRIAL = 512  # side of the picture that is timed, in pixels
 
 
@@ -33,8 +34,8 @@ def show_plan(jobs: JobList, worker: Worker, terminal: Terminal, *, as_json: boo
         **{status: sum(line["status"] == status for line in lines) for status in ("to do", "skipped", "failed")},
         "megapixels": round(sum(line["width"] * line["height"] for line in (*todo, *found)) / 1e6, 2),
     }
-    if kept := sum("kept" in line for line in found):
-        summary["kept"] = kept
+    taken = {what: sum(what in line for line in found) for what in _KNOWN}
+    summary |= {what: number for what, number in taken.items() if number}
     if worker.options.keep_alpha:
         summary["kept_bytes"] = sum(line.get("kept_bytes", 0) for line in todo)
     warn_of_unkept(terminal, sum(line.get("kept") is False for line in lines))
@@ -50,8 +51,8 @@ def show_plan(jobs: JobList, worker: Worker, terminal: Terminal, *, as_json: boo
     for line in lines:
         terminal.data(_shown(line) + "\n")
     text = f"{summary['to do']} to do, {summary['skipped']} done already, {summary['failed']} would fail"
-    if kept:
-        text += f"; {kept} kept alphas are taken"
+    for what, number in taken.items():
+        text += f"; {number} {what} alpha{'s are' if number > 1 else ' is'} taken" if number else ""
     if todo and worker.options.keep_alpha:
         text += f"; keeping the other alphas takes at most {show_bytes(summary['kept_bytes'])} of disk"
     if todo:
@@ -80,7 +81,9 @@ def _plan(job: Job, worker: Worker) -> dict[str, Any]:
         worker.check(todo)
         width, height = job_size(job, worker.options.reading)
         line = {**describe(job), "status": "to do", "width": width, "height": height}
-        if worker.alphas.has(job):
+        if worker.alphas.approval(job) is not None:
+            line["approved"] = True
+        elif worker.alphas.has(job):
             line["kept"] = True
         elif worker.options.keep_alpha:
             line["kept_bytes"] = _bytes_to_keep(job, worker, width * height)
@@ -90,8 +93,8 @@ def _plan(job: Job, worker: Worker) -> dict[str, Any]:
 
 
 def _needs_no_network(line: dict[str, Any]) -> bool:
-    """Whether the alpha was kept, or is given."""
-    return "kept" in line or "alpha" in line
+    """Whether the alpha was kept or approved, or is given."""
+    return "alpha" in line or any(what in line for what in _KNOWN)
 
 
 def _bytes_to_keep(job: Job, worker: Worker, pixels: int) -> int:
@@ -141,8 +144,8 @@ def _shown(line: dict[str, Any]) -> str:
     text = f"{pair} → {', '.join(outputs)}"
     if line["status"] == "skipped":
         return printable(f"is done  {text}")
-    if "kept" in line:
-        return printable(f"to do    {text}, {line['width']}×{line['height']}, with its kept alpha")
+    if what := next((what for what in _KNOWN if what in line), None):
+        return printable(f"to do    {text}, {line['width']}×{line['height']}, with its {what} alpha")
     if "tile" not in line:
         return printable(f"to do    {text}, {line['width']}×{line['height']}")
     how = "" if line["tile"] == "off" else f" in tiles of {line['tile']}"

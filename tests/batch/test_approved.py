@@ -1,5 +1,6 @@
 """Approved alphas: what counts as approved, and what a later run makes of them."""
 
+import json
 import os
 import time
 from pathlib import Path
@@ -211,3 +212,18 @@ def test_a_running_batch_takes_an_alpha_that_was_approved_anew_since_it_began(fo
     Approvals(out, journal).withdraw(*pair)
     journal.close()
     assert running.load(*pair, size=(SIDE, SIDE)) is None
+
+
+@pytest.mark.usefixtures("networks_once")
+def test_a_dry_run_tells_approved_alphas_from_kept_ones(folders: Folders, run_matte: RunMatte) -> None:
+    photos, trimaps, out = folders
+    command = ("batch", photos, out, "-t", trimaps, "--keep-alpha", "--what", "cutout")
+    assert run_matte("batch", photos, out, "-t", trimaps, "--keep-alpha")[0] == 0
+    approve(folders)
+    code, told, _ = run_matte(*command, "--dry-run")
+    assert code == 0
+    assert "with its approved alpha" in told
+    assert "; 1 kept alpha is taken; 1 approved alpha is taken" in told
+    lines = [json.loads(text) for text in run_matte(*command, "--dry-run", "--json")[1].splitlines()]
+    assert [(line.get("kept"), line.get("approved")) for line in lines[:2]] == [(None, True), (True, None)]
+    assert lines[-1]["summary"].items() >= {"kept": 1, "approved": 1}.items()

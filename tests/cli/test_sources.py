@@ -173,7 +173,7 @@ def test_alphas_of_photos_before_a_screen_are_kept(folder: Path, run_matte: RunM
     assert run_matte(*command)[0] == 0
     assert "2 kept alphas are taken" in run_matte(*command, "--what", "cutout", "--dry-run")[1]
     marked = [*command, "--what", "cutout", "--garbages", folder / "garbages"]
-    assert "; 1 kept alphas are taken" in run_matte(*marked, "--dry-run")[1]
+    assert "; 1 kept alpha is taken" in run_matte(*marked, "--dry-run")[1]
     code, _, err = run_matte(*command, "--what", "cutout")
     assert (code, "device: " in err) == (0, False)
     assert "1 done, 1 skipped" in run_matte(*marked)[2]
