@@ -20,7 +20,7 @@ from mattecli.batch.recipe import (
 )
 from mattecli.errors import InputError
 from mattecli.imaging.read import read_image
-from mattecli.system.files import sha256_of, stat_of
+from mattecli.system.files import content_digest, stat_of
 from mattecli.weights import Checkpoint
 from mattecli.work.job import Inputs, Matte
 from mattecli.work.outcome import Job
@@ -171,7 +171,7 @@ def file_state(path: str, *, content: bool) -> list[int] | str:
     Raises InputError where it cannot be read.
     """
     if content:
-        return sha256_of(path)
+        return content_digest(path)
     stat = stat_of(path)
     return [stat.st_size, stat.st_mtime_ns // 1000]
 

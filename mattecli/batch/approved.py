@@ -21,7 +21,7 @@ from mattecli.batch.kept import KeptAlpha, KeptAlphas
 from mattecli.batch.recipe import digest
 from mattecli.batch.report import ReportLine, Run
 from mattecli.errors import InputError
-from mattecli.system.files import sha256_of, stat_of, sweep
+from mattecli.system.files import content_digest, stat_of, sweep
 from mattecli.trimaps.check import unknown
 
 APPROVED = "approved"  # the folder's name, in the journal's folder; and the key in facts
@@ -132,7 +132,7 @@ def count_approved(run: Run) -> int:
 def _state(image: Path) -> dict[str, Any]:
     """What tells a photo from a changed one. Raises InputError."""
     stat = stat_of(image)
-    return {"size": stat.st_size, "mtime_ns": stat.st_mtime_ns, "sha256": sha256_of(image)}
+    return {"size": stat.st_size, "mtime_ns": stat.st_mtime_ns, "sha256": content_digest(image)}
 
 
 def _same(image: Path, known: Mapping[str, Any]) -> bool:

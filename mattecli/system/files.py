@@ -233,16 +233,18 @@ def met_full_disk(error: BaseException | None) -> bool:
 
 
 def content_digest(path: str | Path) -> str:
-    """A hash of a file's content; the file is read again only where its size or its time has changed.
+    """The SHA-256 of a file's content. A file is read again only where the system says that it has changed.
 
     Raises InputError where it cannot be read.
     """
     stat = stat_of(path)
-    return _content_digest(Path(path).absolute(), stat.st_size, stat.st_mtime_ns)
+    # Who copies a file may set its time, but not st_ctime_ns.
+    state = (stat.st_dev, stat.st_ino, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns)
+    return _content_digest(Path(path).absolute(), state)
 
 
-@lru_cache(maxsize=64)
-def _content_digest(path: Path, _size: int, _changed: int) -> str:
+@lru_cache(maxsize=4096)
+def _content_digest(path: Path, _state: tuple[int, ...]) -> str:
     return sha256_of(path)
 
 

@@ -13,6 +13,7 @@ from mattecli.batch.journal import Journal
 from mattecli.batch.report import Run
 from mattecli.errors import InputError
 from mattecli.imaging.read import read_alpha
+from mattecli.system import files
 from tests.conftest import RunMatte
 from tests.support.batches import SIDE, lines_of, make_folders, write_photo
 from tests.support.fresh import modules_after
@@ -227,3 +228,17 @@ def test_a_dry_run_tells_approved_alphas_from_kept_ones(folders: Folders, run_ma
     lines = [json.loads(text) for text in run_matte(*command, "--dry-run", "--json")[1].splitlines()]
     assert [(line.get("kept"), line.get("approved")) for line in lines[:2]] == [(None, True), (True, None)]
     assert lines[-1]["summary"].items() >= {"kept": 1, "approved": 1}.items()
+
+
+def test_a_photo_with_a_new_time_is_hashed_once_and_not_at_each_look(
+    folders: Folders, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    photos, trimaps, out = folders
+    approve(folders)
+    os.utime(photos / "a.png", ns=(1, 1))
+    opened: list[str] = []
+    sha256_of = files.sha256_of
+    monkeypatch.setattr(files, "sha256_of", lambda path: (opened.append(str(path)), sha256_of(path))[1])
+    for _ in range(3):
+        assert approvals(out).of(photos / "a.png", trimaps / "a.png") is not None
+    assert opened == [str(photos / "a.png")]

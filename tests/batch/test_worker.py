@@ -22,6 +22,7 @@ from mattecli.imaging.image import Image
 from mattecli.imaging.read import read_image
 from mattecli.imaging.write import write_image
 from mattecli.inference.options import RunOptions
+from mattecli.system import files
 from mattecli.system.files import hidden_beside
 from mattecli.weights import find_checkpoint
 from mattecli.work.job import Matte
@@ -325,3 +326,19 @@ def test_a_photo_of_whose_outputs_another_process_has_just_made_some_is_not_a_fa
     assert isinstance(write(ours, item), Done)
     assert Path(job.outputs["alpha"]).stat().st_mtime_ns == before
     assert isinstance(worker_for(out).todo(job), Skipped)
+
+
+def test_contents_are_hashed_once_however_often_they_are_compared(
+    folders: Folders, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    photos, trimaps, out = folders
+    job = find_jobs(photos, out, trimaps=str(trimaps)).jobs[0]
+    opened: list[str] = []
+    sha256_of = files.sha256_of
+    monkeypatch.setattr(files, "sha256_of", lambda path: (opened.append(str(path)), sha256_of(path))[1])
+    worker = Worker(BatchOptions(out=out, content=True, keep_alpha=True))
+    item = read(worker, job)
+    worker.write(item.todo, Matte(item.inputs, item.inputs.required_trimap / np.float32(255), "off", 0.1))
+    worker.journal.close()
+    assert isinstance(Worker(BatchOptions(out=out, content=True)).todo(job), Skipped)
+    assert sorted(opened) == sorted(job.sources)

@@ -131,3 +131,15 @@ def test_a_name_that_is_too_long_is_an_error_of_the_file(tmp_path: Path) -> None
     for target in (tmp_path / f"{'a' * 260}.png", tmp_path / ("a" * 260) / "b.png"):
         with pytest.raises(InputError, match=r"cannot be written: the name is too long for its disk; name another"):
             files.check_target(target, overwrite=False)
+
+
+def test_a_digest_of_content_follows_a_file_that_is_replaced_with_its_size_and_time(tmp_path: Path) -> None:
+    path, other = tmp_path / "a.png", tmp_path / "b.png"
+    path.write_bytes(b"before")
+    os.utime(path, (1000, 1000))
+    digests = [files.content_digest(path)]
+    other.write_bytes(b"behind")
+    os.utime(other, (1000, 1000))
+    other.replace(path)
+    digests.append(files.content_digest(path))
+    assert digests == [hashlib.sha256(content).hexdigest() for content in (b"before", b"behind")]
