@@ -24,7 +24,7 @@ from mattecli.imaging.reading.formats import Format
 from mattecli.imaging.reading.header import BYTES, Header, Kind, file_size
 from mattecli.imaging.reading.limits import check_pixels, check_room
 from mattecli.imaging.reading.png import full_range, png_chunks
-from mattecli.imaging.reading.psd import psd_header, psd_size
+from mattecli.imaging.reading.psd import merged_picture, psd_header, psd_size
 from mattecli.imaging.reading.rasters import DPX_ORIENTATION, cineon_size, dpx_size, hdr_size, pnm_size
 from mattecli.imaging.reading.tiff import tiff_header, tiff_size
 from mattecli.imaging.reading.zipped import unzip
@@ -85,6 +85,8 @@ def read_apart(form: Format, handle: BinaryIO, source: Path | bytes, name: str, 
         return _decoded(form, header, _stored(handle, header), {})
     if header.zipped is not None:
         return _decoded(form, header, unzip(handle, header.zipped), {})
+    if header.planes is not None:
+        return _decoded(form, header, merged_picture(handle, header), {})
     reply = decode_apart(
         Request(
             source=_unturned(handle) if form is formats.DPX and header.orientation >= 5 else source,

@@ -31,7 +31,8 @@ class Header:
 
     `names` and `part` choose channels of an OpenEXR file. `stored` is where the pixels lie as they are, and their NumPy
     type: nothing is decoded then. `zipped` are the strips or tiles of a TIFF that only need to be inflated; `streams`
-    are its zlib streams where OpenImageIO decodes it. `whole` means that its decoder cannot decode it in bands, and
+    are its zlib streams where OpenImageIO decodes it. `planes` is where the merged picture of a Photoshop file begins,
+    if OpenImageIO does not decode it. `whole` means that its decoder cannot decode it in bands, and
     `times` how many times the size of the picture the decoder needs.
     """
 
@@ -56,6 +57,7 @@ class Header:
     part: int = 0
     stored: tuple[int, str] | None = None
     zipped: Zipped | None = None
+    planes: int | None = None
     streams: tuple[Stream, ...] = ()
     whole: bool = False
     times: float = 1.0
