@@ -44,6 +44,17 @@ def transparent(psb: bool = False) -> bytes:
     return struct.pack(wide, len(record)) + record + bytes(4)
 
 
+def deep(depth: int, *, psb: bool, layers: int = -1) -> bytes:
+    """A section of layers of 16 or 32 bits: they lie in a block of their own, here behind a block of 3 bytes."""
+    wide = ">Q" if psb else ">I"
+    listed = [struct.pack(">hQ" if psb else ">hI", channel, 2) for channel in (-1, 0, 1, 2)]  # 2: nothing but "raw"
+    record = struct.pack(">hiiiiH", layers, 0, 0, 0, 0, 4) + b"".join(listed) + b"8BIMnorm" + bytes([255, 0, 0, 0])
+    record += struct.pack(">I", 12) + bytes(12) + bytes(8)  # no mask, no ranges, no name; the channels
+    blocks = b"8BIMshmd" + struct.pack(">I", 3) + b"abc\0"
+    blocks += b"8BIMLr%d" % depth + struct.pack(wide, len(record)) + record
+    return bytes(struct.calcsize(wide)) + bytes(4) + blocks
+
+
 def over_white(colour: float, alpha: float, white: float = 1.0) -> float:
     """What Photoshop stores of a colour in a merged picture."""
     return colour * alpha + white * (1 - alpha)
@@ -116,3 +127,16 @@ def test_transparent_lab_loses_a_white_that_is_neutral(tmp_path: Path) -> None:
     made = read_image(tmp_path / "b.psd", keep_alpha=True).pixels.astype(int)
     assert np.abs(made[..., :3] - opaque).max() <= 4
     assert (made[..., 3] == 153).all()
+
+
+@pytest.mark.parametrize("depth", [16, 32])
+@pytest.mark.parametrize("psb", [False, True])
+def test_deep_layers_say_that_the_merged_picture_is_transparent(tmp_path: Path, depth: int, psb: bool) -> None:
+    colour = (0.6, 0.7, 0.8)
+    stored = (*(over_white(value, 0.5) for value in colour), 0.5)
+    planes = flat(stored, 16) if depth == 16 else np.tile(np.float32(stored)[:, None, None], (1, 6, 5))
+    (tmp_path / "a.psd").write_bytes(photoshop(planes, RGB, layers=deep(depth, psb=psb), psb=psb))
+    made = read_image(tmp_path / "a.psd", keep_alpha=True).pixels / (65535 if depth == 16 else 1)
+    assert np.abs(made - [*colour, 0.5]).max() <= 1e-4
+    (tmp_path / "b.psd").write_bytes(photoshop(planes, RGB, layers=deep(depth, psb=psb, layers=1), psb=psb))
+    assert read_image(tmp_path / "b.psd", keep_alpha=True).pixels.shape[2] == 3  # the fourth is a saved selection

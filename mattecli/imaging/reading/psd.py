@@ -25,6 +25,8 @@ _MODELS: dict[int, tuple[Model, int]] = {1: ("grey", 1), 3: ("rgb", 3), 4: ("cmy
 _MODES = {0: "bitmap", 2: "indexed", 7: "multichannel", 8: "duotone"}
 _KINDS: dict[int, Kind] = {8: "uint8", 16: "uint16", 32: "float"}
 _RAW, _PACKBITS = b"\0\0", b"\0\1"  # how a merged picture is compressed
+_WIDE = (b"LMsk", b"Lr16", b"Lr32", b"Layr", b"Mt16", b"Mt32", b"Mtrn", b"Alph", b"FMsk", b"lnk2", b"FEid", b"FXid")
+_WIDE += (b"PxSD",)  # blocks whose length has 8 bytes in a PSB
 _ROWS = 64  # of a plane that are read at once
 
 
@@ -149,11 +151,30 @@ def _has_merged_alpha(handle: BinaryIO, at: int, *, psb: bool) -> bool:
     """Whether the first channel after the colours is transparency: a negative number of layers says so."""
     form = ">Q" if psb else ">I"
     wide = struct.calcsize(form)
-    if not struct.unpack(form, read_at(handle, at, wide))[0]:
+    section = struct.unpack(form, read_at(handle, at, wide))[0]
+    if not section:
         return False
-    if not struct.unpack(form, read_at(handle, at + wide, wide))[0]:
-        return False
-    return bool(struct.unpack(">h", read_at(handle, at + 2 * wide, 2))[0] < 0)
+    layers = struct.unpack(form, read_at(handle, at + wide, wide))[0]
+    place = at + 2 * wide if layers else _deep_layers(handle, at + 2 * wide, at + wide + section, psb=psb)
+    return place is not None and bool(struct.unpack(">h", read_at(handle, place, 2))[0] < 0)
+
+
+def _deep_layers(handle: BinaryIO, at: int, end: int, *, psb: bool) -> int | None:
+    """Where the layers of 16 or 32 bits begin, which lie in a block behind the global mask; None without them."""
+    if at + 4 > end:
+        return None
+    at += 4 + struct.unpack(">I", read_at(handle, at, 4))[0]
+    while at + 12 <= end:
+        mark, key = struct.unpack(">4s4s", read_at(handle, at, 8))
+        if mark not in (b"8BIM", b"8B64"):
+            return None
+        form = ">Q" if psb and key in _WIDE else ">I"
+        inner = at + 8 + struct.calcsize(form)
+        if key in (b"Lr16", b"Lr32"):
+            return inner
+        size = struct.unpack(form, read_at(handle, at + 8, inner - at - 8))[0]
+        at = inner + (size + 3) // 4 * 4
+    return None
 
 
 def _planes(handle: BinaryIO, at: int, name: str, *, psb: bool) -> int:
