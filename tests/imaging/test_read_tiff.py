@@ -198,6 +198,28 @@ def test_cmyk_of_16_bits_stays_16_bits_deep(tmp_path: Path) -> None:
     assert image.notes == (f"{tmp_path / 'a.tif'}: it is CMYK and was converted to sRGB",)
 
 
+@pytest.mark.parametrize("orientation", [1, 6])
+def test_cmyk_of_jpeg_keeps_its_inks(tmp_path: Path, orientation: int) -> None:
+    inks = np.tile(np.array([26, 76, 128, 51], np.uint8), (32, 48, 1))
+    inks[:16, :24] = [200, 76, 128, 51]
+    extra = {274: orientation}
+    PIL.Image.fromarray(inks, "CMYK").save(tmp_path / "a.tif", compression="jpeg", quality=95, tiffinfo=extra)
+    flat = PIL.Image.fromarray(inks, "CMYK").convert("RGB")
+    expected = np.asarray(flat.transpose(PIL.Image.Transpose.ROTATE_270) if orientation == 6 else flat)
+    found = read_image(tmp_path / "a.tif").pixels
+    assert read_size(tmp_path / "a.tif") == (expected.shape[1], expected.shape[0])
+    assert np.abs(found.astype(int) - expected).max() <= 3
+
+
+@pytest.mark.parametrize("compression", ["lzw", "packbits", "zlib", None])
+def test_cmyk_of_8_bits_keeps_its_inks(tmp_path: Path, compression: str | None) -> None:
+    inks = np.tile(np.array([26, 76, 128, 51], np.uint8), (32, 48, 1))
+    pillows = {"zlib": "tiff_adobe_deflate", "lzw": "tiff_lzw", None: None}
+    picture = PIL.Image.fromarray(inks, "CMYK")
+    picture.save(tmp_path / "a.tif", compression=pillows.get(compression, compression))
+    assert np.array_equal(read_image(tmp_path / "a.tif").pixels, np.asarray(picture.convert("RGB")))
+
+
 @pytest.mark.parametrize("installed", [True, False])
 def test_cmyk_of_16_bits_goes_through_its_profile(
     tmp_path: Path, installed: bool, monkeypatch: pytest.MonkeyPatch
@@ -268,6 +290,11 @@ def test_only_the_first_page_is_read_and_a_smaller_version_is_not_a_page(tmp_pat
             (4, 5, 2, "u1"),
             {"photometric": "minisblack", "compression": "jpeg", "extrasamples": [2], "planarconfig": "contig"},
             r"grey JPEG with alpha, which is not read here",
+        ),
+        (
+            (5, 16, 16, "u1"),
+            {"photometric": "separated", "compression": "jpeg", "extrasamples": [2], "planarconfig": "separate"},
+            r"CMYK JPEG with alpha, which is not read here",
         ),
         ((4, 5, 3, "f8"), {}, r"64-bit floats; save it with 16 or 32 bits"),
         ((4, 5, 3, "i2"), {}, r"a TIFF of 16-bit signed integers; save it with 8 or 16 bits"),

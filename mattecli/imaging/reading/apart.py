@@ -23,6 +23,7 @@ from mattecli.imaging.reading.fitting import fitting
 from mattecli.imaging.reading.formats import Format
 from mattecli.imaging.reading.header import BYTES, Header, Kind, file_size
 from mattecli.imaging.reading.limits import check_pixels, check_room
+from mattecli.imaging.reading.pillow import tiff_by_pillow
 from mattecli.imaging.reading.png import full_range, png_chunks
 from mattecli.imaging.reading.psd import merged_picture, psd_header, psd_size
 from mattecli.imaging.reading.rasters import DPX_ORIENTATION, cineon_size, dpx_size, hdr_size, pnm_size
@@ -87,6 +88,10 @@ def read_apart(form: Format, handle: BinaryIO, source: Path | bytes, name: str, 
         return _decoded(form, header, unzip(handle, header.zipped), {})
     if header.planes is not None:
         return _decoded(form, header, merged_picture(handle, header), {})
+    if header.by_pillow:
+        turned = turned_resolution(header.resolution, header.orientation)
+        pixels = tiff_by_pillow(handle, header)
+        return _decoded(form, dataclasses.replace(header, orientation=1, resolution=turned), pixels, {})
     reply = decode_apart(
         Request(
             source=_unturned(handle) if form is formats.DPX and header.orientation >= 5 else source,

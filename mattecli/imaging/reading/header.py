@@ -32,8 +32,8 @@ class Header:
     `names` and `part` choose channels of an OpenEXR file. `stored` is where the pixels lie as they are, and their NumPy
     type: nothing is decoded then. `zipped` are the strips or tiles of a TIFF that only need to be inflated; `streams`
     are its zlib streams where OpenImageIO decodes it. `planes` is where the merged picture of a Photoshop file begins,
-    if OpenImageIO does not decode it. `whole` means that its decoder cannot decode it in bands, and
-    `times` how many times the size of the picture the decoder needs.
+    if OpenImageIO does not decode it. `by_pillow` means that Pillow decodes a TIFF, and turns it. `whole` means that
+    its decoder cannot decode it in bands, and `times` how many times the size of the picture the decoder needs.
     """
 
     width: int
@@ -58,6 +58,7 @@ class Header:
     stored: tuple[int, str] | None = None
     zipped: Zipped | None = None
     planes: int | None = None
+    by_pillow: bool = False
     streams: tuple[Stream, ...] = ()
     whole: bool = False
     times: float = 1.0

@@ -20,6 +20,7 @@ from mattecli.imaging.reading.boxes import nclx_of
 from mattecli.imaging.reading.decoded import Decoded, turned_resolution, upright
 from mattecli.imaging.reading.fitting import fitting
 from mattecli.imaging.reading.formats import Format
+from mattecli.imaging.reading.header import Header
 from mattecli.imaging.reading.limits import check_pixels, check_room, most_pixels
 from mattecli.imaging.reading.png import Chunks, full_range, png_chunks
 from mattecli.imaging.space import ColourTags
@@ -88,6 +89,15 @@ def open_pillow(form: Format, handle: BinaryIO, name: str, options: ReadOptions)
     picture = PIL.Image.open(handle, formats=[form.key])
     check_pixels(picture.width, picture.height, name, options)
     return picture
+
+
+def tiff_by_pillow(handle: BinaryIO, header: Header) -> NDArray[Any]:
+    """Upright channels (H, W, C) of a TIFF. Raises ValueError where they are not what its header says."""
+    with PIL.Image.open(handle, formats=["TIFF"]) as picture:
+        picture.load()
+        if picture.size != header.size or len(picture.getbands()) != header.count:
+            raise ValueError("its header and its content differ")
+        return _to_array(picture)
 
 
 def from_pillow(picture: PIL.Image.Image) -> Decoded:

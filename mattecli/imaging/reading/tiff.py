@@ -123,8 +123,9 @@ def tiff_header(handle: BinaryIO, name: str) -> Header:
     if samples < colours or samples > 1024:
         raise ValueError(f"{samples} samples for each pixel")
     jpeg = ifd.number(259, 1) == 7
-    if jpeg and samples > colours == 1:  # OpenImageIO loses it
-        raise InputError(f"{name} is a TIFF of grey JPEG with alpha, which is not read here; save it with LZW")
+    if jpeg and samples > colours and model in ("grey", "cmyk"):  # OpenImageIO loses it
+        what = "grey" if model == "grey" else "CMYK"
+        raise InputError(f"{name} is a TIFF of {what} JPEG with alpha, which is not read here; save it with LZW")
     streams, across, down = _check_layout(ifd, name, (width, height, samples, bits))
     extras = ifd.numbers(338) or ((2,) if samples == colours + 1 and model != "cmyk" else ())
     alpha = next((at for at, meaning in enumerate(extras) if meaning in (1, 2)), None)
@@ -137,6 +138,7 @@ def tiff_header(handle: BinaryIO, name: str) -> Header:
         zipped = Zipped(width, height, samples, kind_in, across, down, predictor, planes, streams)
     # OpenImageIO turns 8 bits round, with their alpha, and nothing else
     turned = photometric == 0 and kind == "uint8" and stored is None and zipped is None
+    inks = jpeg and model == "cmyk"  # OpenImageIO 3.2.2 makes RGB of them without their profile
     exif = _exif(ifd)
     return Header(
         width=width,
@@ -158,7 +160,8 @@ def tiff_header(handle: BinaryIO, name: str) -> Header:
         stored=stored,
         zipped=zipped,
         streams=() if zipped is not None else streams,
-        whole=planes and zipped is None,
+        whole=(planes and zipped is None) or inks,
+        by_pillow=inks,
     )
 
 
