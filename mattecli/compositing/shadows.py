@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from mattecli.compositing.arrays import Floats, strips
 from mattecli.compositing.composite import strip_in, within_white
-from mattecli.compositing.mixing import mixing
+from mattecli.compositing.mixing import Light, mixing
 from mattecli.compositing.subject import find_subject
 from mattecli.errors import InputError
 from mattecli.imaging.image import Image
@@ -118,19 +118,31 @@ def shaded(under: Image | Floats, light: Floats, front: Image, *, bounded: bool)
 def with_shadow(cutout: Floats, light: Floats, space: Space) -> Floats:
     """A straight RGBA cut-out (h, w, 4) with black under it that is as opaque as the shadow (h, w) is dark.
 
-    In a space whose values are light that is 1 − T. In others it is 1 − the value of T: then programs that mix the
-    values show over white what `shaded` gives.
+    In a space whose values are light that is 1 − T. In others it is as opaque as makes white look there, where programs
+    mix values, as `shaded` makes it look: (v(1) − v(T)) / (v(1) − v(0)) for the curve v. In a log curve v(0) is not 0
+    and v(1) not 1.
     """
     curve = mixing(space)
-    value = light if curve is None else curve.encode(np.repeat(light[..., None], 3, axis=2))[..., 1]
-    black = np.where(light < 1, 1 - value, np.float32(0))
+    value, black, white = (light, np.zeros(3, np.float32), np.float32(1)) if curve is None else _levels(curve, light)
+    shadow = np.where(light < 1, (white - value) / (white - black[1]), np.float32(0))
     alpha = cutout[..., 3]
-    whole = alpha + (1 - alpha) * black
+    whole = alpha + (1 - alpha) * shadow
     result = cutout.copy()
-    shown = black > 0
-    result[shown, :3] *= (alpha[shown] / np.maximum(whole[shown], np.float32(1e-6)))[:, None]
+    shown = shadow > 0
+    share = (alpha[shown] / np.maximum(whole[shown], np.float32(1e-6)))[:, None]
+    result[shown, :3] = share * result[shown, :3] + (1 - share) * black
     result[..., 3] = whole
     return result
+
+
+def _levels(curve: Light, light: Floats) -> tuple[Floats, Floats, np.float32]:
+    """The values of grey light (h, w), of black (3,), and of white."""
+
+    def encoded(grey: Floats) -> Floats:
+        return curve.encode(np.repeat(grey[..., None], 3, axis=2))
+
+    black, white = encoded(np.float32([[0, 1]]))[0]
+    return encoded(light)[..., 1], black, white[1]
 
 
 def _blurred(values: Floats, sigma: float) -> Floats:

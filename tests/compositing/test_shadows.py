@@ -9,7 +9,7 @@ from mattecli.compositing.finishing import Finishing, finish
 from mattecli.compositing.outputs import make_output
 from mattecli.compositing.shadows import _blurred, kept, made, shaded, with_shadow
 from mattecli.errors import InputError
-from mattecli.imaging.colour import decode_srgb, encode_srgb, linear
+from mattecli.imaging.colour import decode_srgb, encode_srgb, linear, space_named
 from mattecli.imaging.image import Image
 from mattecli.imaging.space import SRGB
 
@@ -116,6 +116,25 @@ def test_black_in_a_space_of_light_is_as_opaque_as_the_shadow_is_dark() -> None:
     assert with_shadow(cut, light, SRGB)[0, 0, 3] == pytest.approx(
         1 - float(encode_srgb(np.float32([0.25]))[0]), abs=1e-5
     )
+
+
+def logc4(light: Floats) -> Floats:
+    """ARRI LogC4, by its specification of 2022."""
+    a, b, c = (2**18 - 16) / 117.45, (1023 - 95) / 1023, 95 / 1023
+    return np.asarray((np.log2(a * light + 64) - 6) / 14 * b + c, np.float32)
+
+
+def test_the_shadow_of_a_log_photo_is_black_of_its_curve() -> None:
+    cut = np.zeros((1, 4, 4), np.float32)
+    cut[0, 3] = [0.5, 0.4, 0.3, 1]
+    light = np.array([[0.25, 0.9, 1.0, 0.25]], np.float32)
+    made = with_shadow(cut, light, space_named("ARRI LogC4"))
+    black, white = logc4(np.float32([0, 1]))
+    seen = made[..., :3] * made[..., 3:] + (1 - made[..., 3:]) * white
+    assert np.abs(seen[0, :3] - logc4(light[0, :3])[:, None]).max() <= 1e-3
+    assert made[0, 0, :3] == pytest.approx([black] * 3, abs=1e-3)
+    assert made[0, 2, 3] == 0
+    assert np.array_equal(made[0, 3], cut[0, 3])  # what is opaque hides its shadow
 
 
 def arch() -> Floats:
