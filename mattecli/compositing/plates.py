@@ -46,11 +46,12 @@ def add_glow(result: Floats, plate: NDArray[Any], where: NDArray[np.bool_], spac
     """Add a plate's light under alpha 0, (h, w, 3), in place, to a composite (h, w, 3), or put it into RGBA (h, w, 4).
 
     `where` (h, w) says which pixels have such light. It hides nothing of what lies behind, so it is added as light, by
-    the curve of `space`.
+    the curve of `space`. Where a shadow covers something, RGBA holds what gives this light once it is times alpha.
     """
     light = as_float(plate[where])
     if result.shape[2] == 4:
-        result[where, :3] = light
+        cover = result[where, 3:]
+        result[where, :3] = light / np.where(cover > 0, cover, 1)
         return
     behind, curve = result[where], mixing(space)
     with np.errstate(invalid="ignore", over="ignore"):

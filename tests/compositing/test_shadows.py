@@ -1,7 +1,9 @@
 import dataclasses
+from pathlib import Path
 
 import cv2
 import numpy as np
+import OpenImageIO
 import pytest
 from numpy.typing import NDArray
 
@@ -12,6 +14,7 @@ from mattecli.errors import InputError
 from mattecli.imaging.colour import decode_srgb, encode_srgb, linear, space_named
 from mattecli.imaging.image import Image
 from mattecli.imaging.space import SRGB
+from mattecli.imaging.write import write_image
 
 Floats = NDArray[np.float32]
 
@@ -135,6 +138,24 @@ def test_the_shadow_of_a_log_photo_is_black_of_its_curve() -> None:
     assert made[0, 0, :3] == pytest.approx([black] * 3, abs=1e-3)
     assert made[0, 2, 3] == 0
     assert np.array_equal(made[0, 3], cut[0, 3])  # what is opaque hides its shadow
+
+
+def test_glow_under_a_shadow_adds_its_light_in_a_cutout_as_in_a_composite(tmp_path: Path) -> None:
+    alpha = np.zeros((40, 50), np.float32)
+    alpha[10:30, 15:35] = 1
+    pixels = np.full((40, 50, 3), 0.2, np.float32)
+    pixels[28:36, 5:45] = [3.5, 0.75, 0.125]
+    photo = Image(pixels, linear().icc, glow=alpha == 0)
+    finished = finish(photo, alpha, Finishing(shadow="contact"))
+    assert finished.light is not None
+    under = (alpha == 0) & (finished.light > 0) & (finished.light < 1)
+    assert under.sum() > 50
+    behind = Image(np.random.default_rng(0).uniform(0, 2, pixels.shape).astype(np.float32), linear().icc)
+    composite = make_output("composite", photo, alpha, background=behind, finished=finished).pixels
+    write_image(tmp_path / "a.exr", make_output("cutout", photo, alpha, finished=finished))
+    stored = np.asarray(OpenImageIO.ImageBuf(str(tmp_path / "a.exr")).get_pixels(OpenImageIO.FLOAT))
+    over = stored[..., :3] + (1 - stored[..., 3:]) * behind.pixels  # the "over" of premultiplied colours
+    assert np.abs(over - composite)[under].max() <= 1e-5
 
 
 def arch() -> Floats:
