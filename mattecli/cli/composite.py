@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -36,6 +37,7 @@ from mattecli.compositing.outputs import (
     make_output,
     photo_note,
     read_background,
+    stored_as,
 )
 from mattecli.errors import UsageError
 
@@ -45,7 +47,7 @@ if TYPE_CHECKING:
     from mattecli.compositing.colours import ColourOptions
     from mattecli.compositing.finishing import Finishing
     from mattecli.imaging.image import Image
-    from mattecli.imaging.options import ReadOptions
+    from mattecli.imaging.options import Depth, ReadOptions
 
 
 def composite(
@@ -137,11 +139,11 @@ def composite(
     written_as = written.write_options()
     how_coloured = colour_options(options, colours)
     results = _composites(photo, alpha, options, how_coloured, reading.read_options(), targets, finish, terminal)
-    for target, result in results:
+    for target, result, bits in results:
         note = metadata_note(check_format(target), result.metadata) if written_as.metadata else None
         if note:
             terminal.warn(note)
-        write_image(target, result, overwrite=overwrite, options=written_as)
+        write_image(target, result, overwrite=overwrite, options=replace(written_as, bits=bits))
         seconds = time.perf_counter() - started
         terminal.detail(f"{_size(result)}, {seconds:.1f} s")
         if not as_json:
@@ -232,12 +234,13 @@ def _composites(
     targets: dict[str, str],
     finishing: Finishing,
     terminal: Terminal,
-) -> Iterator[tuple[str, Image]]:
-    """Each file with its picture. What is the same for all backgrounds is done once."""
+) -> Iterator[tuple[str, Image, Depth | None]]:
+    """Each file with its picture and its depth. What is the same for all backgrounds is done once."""
     from mattecli.compositing.colours import ForegroundColours
     from mattecli.compositing.delivery import deliver
     from mattecli.compositing.finishing import finish
     from mattecli.imaging.image import Image, in_space
+    from mattecli.imaging.options import WriteOptions
     from mattecli.imaging.write import check_format
     from mattecli.work.job import read_finished
     from mattecli.work.outcome import Job
@@ -258,7 +261,8 @@ def _composites(
         if isinstance(background, Image):
             sizes = f"{_size(background)}, brought to {_size(picture)}"
             terminal.detail(f"{name}: {sizes} (--fit {options.fit})")
-        delivery = deliver(picture, check_format(target), output_space=options.output_space)
+        form = check_format(target)
+        delivery = deliver(picture, form, output_space=options.output_space)
         if delivery.note and delivery.note not in told:
             told.add(delivery.note)
             terminal.warn(delivery.note)
@@ -274,7 +278,8 @@ def _composites(
             foreground=(shared.of_cutout if background is None else shared.of)(working, matte),
             finished=finished,
         )
-        yield target, in_space(made, delivery.final, depth=delivery.depth)
+        bits = stored_as(form, picture, background, WriteOptions()).bits
+        yield target, in_space(made, delivery.final, depth=delivery.depth), bits
 
 
 def _size(image: Image) -> str:

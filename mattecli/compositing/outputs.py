@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from mattecli.imaging.image import Image
     from mattecli.imaging.metadata import Windows
     from mattecli.imaging.options import Depth
+    from mattecli.imaging.writing.encoding import Format
 
 _ROWS = 512  # of a composite in floats at a time
 
@@ -282,13 +283,25 @@ def write_output(
         finished=finished,
     )
     made = shrunk(in_space(made, delivery.final, depth=delivery.depth), size)
+    files = stored_as(form, photo, background if kind == "composite" else None, files or WriteOptions())
     if max_bytes is not None:
-        files = within_bytes(made, str(target), options=files or WriteOptions(), most=max_bytes)
+        files = within_bytes(made, str(target), options=files, most=max_bytes)
     if kind == "layers":
         whole = in_space(working, delivery.final, depth=delivery.depth)
         write_layers(target, whole, made, delivered, overwrite=overwrite, ready=ready, options=files)
     else:
         write_image(target, made, overwrite=overwrite, ready=ready, options=files)
+
+
+def stored_as(form: Format, photo: Image, background: Image | Colour | None, files: WriteOptions) -> WriteOptions:
+    """How a file of this format is written: as half where it can be, is not told otherwise, and all has 8 bits.
+
+    The output itself does not show that, because OpenEXR is made in floats.
+    """
+    from mattecli.imaging.image import Image
+
+    deep = photo.depth > 8 or (isinstance(background, Image) and background.depth > 8)
+    return files if deep or not form.half or files.bits is not None else replace(files, bits="half")
 
 
 def check_output_file(

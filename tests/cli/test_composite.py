@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import OpenImageIO
 import PIL.Image
 import PIL.ImageCms
 import pytest
@@ -454,3 +455,9 @@ def test_backgrounds_that_differ_in_capitals_alone_are_refused(tmp_path: Path, r
     behind = ["-b", tmp_path / "Beach.jpg", "-b", tmp_path / "beach.png", "--out-dir", tmp_path / "out"]
     code, _, err = run_matte("composite", tmp_path / "p.png", tmp_path / "p.png", *behind)
     assert (code, "two backgrounds have the same name" in err) == (2, True)
+
+
+@pytest.mark.usefixtures("folder")
+def test_composites_of_8_bits_are_half_in_openexr(run_matte: RunMatte) -> None:
+    assert run_matte("composite", "photo.png", "photo_alpha.png", "-b", "beach.png", "-o", "a.exr")[0] == 0
+    assert str(OpenImageIO.ImageBuf("a.exr").nativespec().format) == "half"

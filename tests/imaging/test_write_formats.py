@@ -10,7 +10,9 @@ import PIL.Image
 import pytest
 import tifffile
 
+from mattecli.compositing.outputs import write_output
 from mattecli.errors import InputError
+from mattecli.imaging.choices import Kind
 from mattecli.imaging.colour import linear, same_space, space_named
 from mattecli.imaging.image import Image
 from mattecli.imaging.metadata import Metadata, Windows
@@ -136,6 +138,19 @@ def test_a_plate_with_glow_comes_back_bit_equal(tmp_path: Path) -> None:
     hidden = np.array([[[0.5, 0.5, 0.5, 0]]], np.float32)  # straight colours that continue under alpha 0 are not glow
     write_image(tmp_path / "c.exr", Image(hidden, linear().icc))
     assert not exr(tmp_path / "c.exr")[1].any()
+
+
+@pytest.mark.parametrize("kind", ["cutout", "foreground", "composite"])
+def test_outputs_of_8_bits_are_half_in_openexr_and_deeper_ones_float(tmp_path: Path, kind: Kind) -> None:
+    def format_of(photo: Image, background: Image | None = None) -> str:
+        write_output(kind, tmp_path / "a.exr", photo, alpha, background=background, overwrite=True)
+        return str(OpenImageIO.ImageBuf(str(tmp_path / "a.exr")).nativespec().format)
+
+    alpha = np.linspace(0, 1, 48, dtype=np.float32).reshape(6, 8)
+    assert format_of(Image(noise(6, 8, 3))) == "half"
+    assert format_of(Image(noise(6, 8, 3, depth=16))) == "float"
+    bright = Image(np.full((6, 8, 3), 1e5, np.float32), linear().icc)
+    assert format_of(Image(noise(6, 8, 3)), bright) == ("float" if kind == "composite" else "half")
 
 
 def test_half_holds_bright_colours_that_little_alpha_makes_small(tmp_path: Path) -> None:
