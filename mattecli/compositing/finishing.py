@@ -187,7 +187,7 @@ class Finished:
         """
         if self.placement is None:
             return photo
-        return replace(photo, metadata=replace(photo.metadata, windows=None), glow=None)
+        return replace(photo, metadata=replace(photo.metadata, windows=None, reframed=True), glow=None)
 
     def colours(self, foreground: NDArray[Any], *, photo: Image | None = None) -> NDArray[Any]:
         """The foreground's colours (H, W, 3) of the photo in the delivered frame (h, w, 3), as floats where placed.

@@ -17,8 +17,10 @@ EXIF_DIRECTORY, GPS_DIRECTORY, INTEROP_DIRECTORY = 0x8769, 0x8825, 0xA005
 _DIRECTORIES = (EXIF_DIRECTORY, GPS_DIRECTORY, INTEROP_DIRECTORY)
 _MAKER_NOTE = 0x927C
 _ORIENTATION, _COLOUR_SPACE, _INTEROP_INDEX = 0x0112, 0xA001, 0x0001
+_PLACES = (0x9214, 0xA214)  # the subject's area and location, in pixels of the frame before it is turned
 _WIDTHS, _HEIGHTS = (0x0100, 0xA002), (0x0101, 0xA003)
 _SIZES = (0, 1, 1, 2, 4, 8, 1, 1, 2, 4, 8, 4, 8, 4, 0, 0, 8, 8, 8)  # bytes of a value, by its type in the entry
+_INTEGERS = {3: "H", 4: "I"}  # types of two and four bytes
 _TEXT, _LONG, _LONG8 = 2, 4, 16  # types
 _UTF8 = 129  # the type of EXIF 3.0, which other TIFF readers do not know
 # The entries of a TIFF's first directory that describe the picture. The others say how its pixels are stored.
@@ -65,11 +67,10 @@ def order_of(exif: bytes) -> str:
 def orientation_of(exif: bytes) -> int:
     """The orientation, 1 to 8; 1 where the block has none or is damaged."""
     try:
-        entry = parse(BytesIO(exif)).entries.get(_ORIENTATION)
+        value = _number(parse(BytesIO(exif)).entries.get(_ORIENTATION), order_of(exif))
     except BrokenExifError:
         return 1
-    value = int.from_bytes(entry.value[:2], "little" if exif[:2] == b"II" else "big") if entry else 1
-    return value if 1 <= value <= 8 else 1
+    return value if value and 1 <= value <= 8 else 1
 
 
 def is_damaged(exif: bytes) -> bool:
@@ -149,12 +150,13 @@ class _Reader:
             return tag, None
 
 
-def patched(exif: bytes, *, size: tuple[int, int], srgb: bool) -> bytes | None:
+def patched(exif: bytes, *, size: tuple[int, int], srgb: bool, reframed: bool = False) -> bytes | None:
     """The block for upright pixels of `size` (width, height), with all other bytes and places as they were.
 
     Orientation becomes 1, width and height are set where the block has them, and the thumbnail's directory is no longer
     pointed to. For pixels in sRGB, the colour space becomes sRGB and the interoperability index R98, where the block
-    said AdobeRGB; for other pixels a colour space of sRGB becomes "uncalibrated". None for a block whose first
+    said AdobeRGB; for other pixels a colour space of sRGB becomes "uncalibrated". The subject's place goes if the frame
+    was `reframed`, turned or has another size. None for a block whose first
     directory cannot be read; other damage stays.
     """
     try:
@@ -165,6 +167,8 @@ def patched(exif: bytes, *, size: tuple[int, int], srgb: bool) -> bytes | None:
         return None
     details = first.below.get(EXIF_DIRECTORY)
     interop = details.below.get(INTEROP_DIRECTORY) if details else None
+    turned = _number(first.entries.get(_ORIENTATION), order) not in (None, 1)
+    sides = [_number(details.entries.get(tags[1]), order) if details else None for tags in (_WIDTHS, _HEIGHTS)]
     _set(result, first.entries.get(_ORIENTATION), 1, order)
     for directory in (first, details) if details else (first,):
         for tags, side in ((_WIDTHS, size[0]), (_HEIGHTS, size[1])):
@@ -179,6 +183,10 @@ def patched(exif: bytes, *, size: tuple[int, int], srgb: bool) -> bytes | None:
             result[index.at : index.at + 4] = b"R98\0"
     elif not srgb and stated == 1:
         _set(result, space, 65535, order)
+    if details and (reframed or turned or any(side not in (None, own) for side, own in zip(sides, size, strict=True))):
+        (table,) = struct.unpack_from(order + "I", first.entries[EXIF_DIRECTORY].value)  # a block is no BigTIFF
+        for tag in _PLACES:
+            _remove(result, table, tag, order)
     return bytes(result)
 
 
@@ -190,22 +198,32 @@ def without_orientation(exif: bytes) -> bytes:
     first, order = parse(BytesIO(exif)), order_of(exif)
     if _ORIENTATION not in first.entries:
         return exif
-    (table,) = struct.unpack_from(order + "I", exif, 4)
-    (count,) = struct.unpack_from(order + "H", exif, table)
-    table += 2
-    start = next(
-        at for at in range(table, first.next_at, 12) if struct.unpack_from(order + "H", exif, at)[0] == _ORIENTATION
-    )
     result = bytearray(exif)
-    result[start : first.next_at + 4] = result[start + 12 : first.next_at + 4] + bytes(12)
-    struct.pack_into(order + "H", result, table - 2, count - 1)
+    _remove(result, struct.unpack_from(order + "I", exif, 4)[0], _ORIENTATION, order)
     return bytes(result)
+
+
+def _remove(block: bytearray, table: int, tag: int, order: str) -> None:
+    """Take an entry out of the directory at `table`; the entries behind it move up. Nothing where it is missing."""
+    (count,) = struct.unpack_from(order + "H", block, table)
+    end = table + 2 + 12 * count
+    for start in range(table + 2, end, 12):
+        if struct.unpack_from(order + "H", block, start)[0] == tag:
+            block[start : end + 4] = block[start + 12 : end + 4] + bytes(12)
+            struct.pack_into(order + "H", block, table, count - 1)
+            return
+
+
+def _number(entry: Entry | None, order: str) -> int | None:
+    """The first number of an entry; None where it is missing or of another kind."""
+    form = _INTEGERS.get(entry.kind) if entry else None
+    return struct.unpack_from(order + form, entry.value)[0] if entry and form and entry.count else None
 
 
 def _set(block: bytearray, entry: Entry | None, value: int, order: str) -> None:
     """Overwrite one number of two or four bytes; nothing where the entry is missing or of another kind."""
-    form = {3: "H", 4: "I"}.get(entry.kind) if entry else None
-    if entry and form and entry.count >= 1 and value < 2 ** (8 * struct.calcsize(form)):
+    form = _INTEGERS.get(entry.kind) if entry else None
+    if entry and form and entry.count >= 1 and value < 2 ** (8 * struct.calcsize(form) - form.islower()):
         struct.pack_into(order + form, block, entry.at, value)
 
 

@@ -29,7 +29,7 @@ class Metadata:
     """The raw blocks of a file, to be written again: EXIF (TIFF structure), XMP (a packet), IPTC (IIM records).
 
     `attributes` are those of an OpenEXR file, by name. `converted` says that the colours are no longer in the space of
-    the file, so that what names it is wrong.
+    the file, so that what names it is wrong; `reframed` that the frame is another one, so that places in it are wrong.
     """
 
     exif: bytes | None = None
@@ -38,6 +38,7 @@ class Metadata:
     attributes: Mapping[str, Any] = field(default_factory=dict)
     windows: Windows | None = None
     converted: bool = False
+    reframed: bool = False
 
     @property
     def geometry(self) -> Metadata:
@@ -71,8 +72,10 @@ def for_pixels(metadata: Metadata, *, size: tuple[int, int], srgb: bool) -> Meta
 
     A block that is damaged is left out.
     """
+    exif, packet = metadata.exif, metadata.xmp
+    changes = {"converted": metadata.converted, "reframed": metadata.reframed}
     return replace(
         metadata,
-        exif=None if metadata.exif is None else exif_blocks.patched(metadata.exif, size=size, srgb=srgb),
-        xmp=None if metadata.xmp is None else xmp.cleaned(metadata.xmp, size=size, converted=metadata.converted),
+        exif=None if exif is None else exif_blocks.patched(exif, size=size, srgb=srgb, reframed=metadata.reframed),
+        xmp=None if packet is None else xmp.cleaned(packet, size=size, **changes),
     )

@@ -9,8 +9,8 @@ import re
 from xml.parsers import expat
 
 _TIFF, _EXIF = "http://ns.adobe.com/tiff/1.0/", "http://ns.adobe.com/exif/1.0/"
-# Lightroom's and Camera Raw's settings would be applied again. The others describe parts of the file that are gone: the
-# gain map of an HDR photo, and the film of a motion photo.
+# Lightroom's and Camera Raw's settings would be applied again. The others hold or describe parts of the file that are
+# gone: the gain map of an HDR photo, the film of a motion photo, the untouched photo and the depth of a portrait.
 _DROPPED = (
     "http://ns.adobe.com/camera-raw-settings/1.0/",
     "http://ns.adobe.com/camera-raw-saved-settings/1.0/",
@@ -19,11 +19,25 @@ _DROPPED = (
     "http://ns.google.com/photos/1.0/container/",
     "http://ns.google.com/photos/1.0/container/item/",
     "http://ns.google.com/photos/1.0/camera/",
+    "http://ns.google.com/photos/1.0/image/",
+    "http://ns.google.com/photos/1.0/depthmap/",
+    "http://ns.google.com/photos/1.0/audio/",
+    "http://ns.google.com/photos/1.0/focus/",
     "http://ns.adobe.com/xmp/note/",  # the name of an extension, which is part of the packet here
 )
+_DYNAMIC_DEPTH = "http://ns.google.com/photos/dd/1.0/"  # each of its namespaces begins so
 _PHOTOSHOP, _XMP = "http://ns.adobe.com/photoshop/1.0/", "http://ns.adobe.com/xap/1.0/"
 _THUMBNAILS = (_XMP, "Thumbnails")  # of the old picture
 _COLOURS = ((_PHOTOSHOP, "ICCProfile"), (_EXIF, "ColorSpace"))  # names of the old space
+# Places in the old frame: of faces and subjects, and of the frame in a panorama.
+_REGIONS = "http://www.metadataworkinggroup.com/schemas/regions/"
+_PANORAMA = "http://ns.google.com/photos/1.0/panorama/"
+_PLACES = (
+    ("http://ns.microsoft.com/photo/1.2/", "RegionInfo"),
+    ("http://iptc.org/std/Iptc4xmpExt/2008-02-29/", "ImageRegion"),
+    (_EXIF, "SubjectArea"),
+    (_EXIF, "SubjectLocation"),
+)
 _SEPARATOR = "\n"  # between namespace and name; neither can hold it
 
 # How a packet begins: with a byte order mark, or with `<`.
@@ -41,12 +55,13 @@ _ENCODINGS = (
 Span = tuple[int, int, bytes]  # from, to, replacement
 
 
-def cleaned(packet: bytes, *, size: tuple[int, int], converted: bool = False) -> bytes | None:
+def cleaned(packet: bytes, *, size: tuple[int, int], converted: bool = False, reframed: bool = False) -> bytes | None:
     """The packet for upright pixels of `size` (width, height); None for one that is damaged or declares entities.
 
     `tiff:Orientation` becomes 1, and sizes are set where the packet has them. Settings of Camera Raw (`crs`), gain
-    maps, motion photos and thumbnails are dropped, as attributes and as elements, and so are the names of the colour
-    space where the colours were `converted` to another one.
+    maps, motion photos, copies of the untouched photo, depth maps and thumbnails are dropped, as attributes and as
+    elements. So are the names of the colour space where the colours were `converted` to another one, and places in the
+    picture, such as faces, where it was `reframed`.
     """
     text = as_utf8(packet)
     if text is None or b"<!DOCTYPE" in text or b"<!ENTITY" in text:
@@ -58,13 +73,20 @@ def cleaned(packet: bytes, *, size: tuple[int, int], converted: bool = False) ->
         **{(_EXIF, name): value for name, value in (("PixelXDimension", width), ("PixelYDimension", height))},
     }
     try:
-        spans = _Edits(text, values, (_THUMBNAILS, *_COLOURS) if converted else (_THUMBNAILS,)).spans
+        spans = _Edits(text, values, _dropped(converted=converted, reframed=reframed)).spans
     except (expat.ExpatError, ValueError):
         return None
     result = bytearray(text)
     for start, end, new in sorted(spans, reverse=True):
         result[start:end] = new
     return bytes(result)
+
+
+def _dropped(*, converted: bool, reframed: bool) -> tuple[tuple[str, str | None], ...]:
+    """Pairs of a namespace and a name in it that are dropped; None for all names."""
+    spaces = (*_DROPPED, *((_REGIONS, _PANORAMA) if reframed else ()))
+    names = (_THUMBNAILS, *(_COLOURS if converted else ()), *(_PLACES if reframed else ()))
+    return *((space, None) for space in spaces), *names
 
 
 def as_utf8(packet: bytes) -> bytes | None:
@@ -79,7 +101,9 @@ def as_utf8(packet: bytes) -> bytes | None:
 class _Edits:
     """The places of a packet that change, found while expat walks through it."""
 
-    def __init__(self, text: bytes, values: dict[tuple[str, str], bytes], dropped: tuple[tuple[str, str], ...]) -> None:
+    def __init__(
+        self, text: bytes, values: dict[tuple[str, str], bytes], dropped: tuple[tuple[str, str | None], ...]
+    ) -> None:
         self.spans: list[Span] = []
         self._text, self._values, self._dropped = text, values, dropped
         self._dropping = 0  # how many of the open elements are being dropped
@@ -112,7 +136,7 @@ class _Edits:
                 self.spans.append((start, text if empty else self._text.index(b">", closing) + 1, b""))
 
     def _drops(self, space: str, local: str) -> bool:
-        return space in _DROPPED or (space, local) in self._dropped
+        return not {(space, None), (space, local)}.isdisjoint(self._dropped) or space.startswith(_DYNAMIC_DEPTH)
 
     def _change_attributes(self, at: int, end: int, attributes: dict[str, str]) -> None:
         for name in attributes:
