@@ -20,7 +20,7 @@ _ORIENTATION, _COLOUR_SPACE, _INTEROP_INDEX = 0x0112, 0xA001, 0x0001
 _PLACES = (0x9214, 0xA214)  # the subject's area and location, in pixels of the frame before it is turned
 _WIDTHS, _HEIGHTS = (0x0100, 0xA002), (0x0101, 0xA003)
 _SIZES = (0, 1, 1, 2, 4, 8, 1, 1, 2, 4, 8, 4, 8, 4, 0, 0, 8, 8, 8)  # bytes of a value, by its type in the entry
-_INTEGERS = {3: "H", 4: "I"}  # types of two and four bytes
+_INTEGERS = {3: "H", 4: "I", 8: "h", 9: "i"}  # types of two and four bytes, the last two with a sign
 _TEXT, _LONG, _LONG8 = 2, 4, 16  # types
 _UTF8 = 129  # the type of EXIF 3.0, which other TIFF readers do not know
 # The entries of a TIFF's first directory that describe the picture. The others say how its pixels are stored.

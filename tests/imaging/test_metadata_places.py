@@ -1,6 +1,7 @@
 """Metadata that hold the old picture, or that name places in its frame."""
 
 import io
+import struct
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,8 @@ from mattecli.compositing.outputs import write_output
 from mattecli.imaging import exif_blocks, xmp
 from mattecli.imaging.image import Image
 from mattecli.imaging.metadata import Metadata
+from mattecli.imaging.read import read_image
+from mattecli.imaging.write import write_image
 from tests.imaging.test_read import noise
 
 GOOGLE = "http://ns.google.com/photos/1.0/"
@@ -108,3 +111,21 @@ def test_a_cropped_cutout_names_no_places_of_the_photo(tmp_path: Path) -> None:
         assert subject_of(picture.getexif().tobytes()) is None
         assert b"Ann" not in picture.info["xmp"]
         assert b"GPano:Proj" not in picture.info["xmp"]
+
+
+# --- orientation and colour space -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("order", ["<", ">"])
+@pytest.mark.parametrize(("kind", "number"), [(3, "H"), (4, "I"), (8, "h"), (9, "i")])  # SHORT, LONG, SSHORT, SLONG
+def test_an_orientation_of_any_integer_type_is_undone_once(tmp_path: Path, order: str, kind: int, number: str) -> None:
+    value = struct.pack(order + number, 6).ljust(4, b"\0")
+    head = (b"II*\0" if order == "<" else b"MM\0*") + struct.pack(order + "I", 8)
+    block = head + struct.pack(order + "HHHI", 1, 0x0112, kind, 1) + value + bytes(4)
+    PIL.Image.fromarray(noise(4, 6, 3)).save(tmp_path / "a.png", exif=block)
+    photo = read_image(tmp_path / "a.png")
+    assert photo.size == (4, 6)
+    assert exif_blocks.orientation_of(block) == 6
+    write_image(tmp_path / "b.png", photo)
+    with PIL.Image.open(tmp_path / "b.png") as picture:
+        assert picture.getexif()[0x0112] == 1
