@@ -18,6 +18,7 @@ _DIRECTORIES = (EXIF_DIRECTORY, GPS_DIRECTORY, INTEROP_DIRECTORY)
 _MAKER_NOTE = 0x927C
 _ORIENTATION, _COLOUR_SPACE, _INTEROP_INDEX = 0x0112, 0xA001, 0x0001
 _PLACES = (0x9214, 0xA214)  # the subject's area and location, in pixels of the frame before it is turned
+ADOBE_RGB = 2  # as some cameras state the colour space; EXIF 3.0 knows 1, sRGB, and 65535, "uncalibrated"
 _WIDTHS, _HEIGHTS = (0x0100, 0xA002), (0x0101, 0xA003)
 _SIZES = (0, 1, 1, 2, 4, 8, 1, 1, 2, 4, 8, 4, 8, 4, 0, 0, 8, 8, 8)  # bytes of a value, by its type in the entry
 _INTEGERS = {3: "H", 4: "I", 8: "h", 9: "i"}  # types of two and four bytes, the last two with a sign
@@ -154,8 +155,8 @@ def patched(exif: bytes, *, size: tuple[int, int], srgb: bool, reframed: bool = 
     """The block for upright pixels of `size` (width, height), with all other bytes and places as they were.
 
     Orientation becomes 1, width and height are set where the block has them, and the thumbnail's directory is no longer
-    pointed to. For pixels in sRGB, the colour space becomes sRGB and the interoperability index R98, where the block
-    said AdobeRGB; for other pixels a colour space of sRGB becomes "uncalibrated". The subject's place goes if the frame
+    pointed to. For pixels in sRGB, the colour space becomes sRGB, and an interoperability index of AdobeRGB R98; for
+    other pixels a colour space that is stated becomes "uncalibrated". The subject's place goes if the frame
     was `reframed`, turned or has another size. None for a block whose first
     directory cannot be read; other damage stays.
     """
@@ -176,12 +177,11 @@ def patched(exif: bytes, *, size: tuple[int, int], srgb: bool, reframed: bool = 
                 _set(result, directory.entries.get(tag), side, order)
     index = interop.entries.get(_INTEROP_INDEX) if interop else None
     space = details.entries.get(_COLOUR_SPACE) if details else None
-    stated = int.from_bytes(space.value[:2], "little" if order == "<" else "big") if space else 0
-    if srgb and ((index and index.value[:3] == b"R03") or stated == 2):  # 2: AdobeRGB, as some cameras have it
+    if srgb:
         _set(result, space, 1, order)
-        if index and len(index.value) >= 4:
+        if index and index.value[:3] == b"R03" and len(index.value) >= 4:
             result[index.at : index.at + 4] = b"R98\0"
-    elif not srgb and stated == 1:
+    elif _number(space, order) in (1, ADOBE_RGB):
         _set(result, space, 65535, order)
     if details and (reframed or turned or any(side not in (None, own) for side, own in zip(sides, size, strict=True))):
         (table,) = struct.unpack_from(order + "I", first.entries[EXIF_DIRECTORY].value)  # a block is no BigTIFF

@@ -18,6 +18,7 @@ _INTEROP_IFD, _EXIF_IFD, _GPS_IFD = 0xA005, 0x8769, 0x8825
 # Tags of the first directory, and their names in OpenImageIO.
 _FIRST = {270: "ImageDescription", 271: "Make", 272: "Model", 305: "Software", 306: "DateTime", 315: "Artist"}
 _FIRST |= {33432: "Copyright"}
+_COLOUR_SPACE = 0xA001
 _OF_PIXELS = frozenset([0xA001, 0xA002, 0xA003, 0xA005])  # colour space and sizes
 _XMP_ORIENTATION = re.compile(rb"tiff:Orientation(?:\s*=\s*[\"']|>)\s*([1-8])\s*[\"'<]")
 
@@ -43,7 +44,7 @@ def orientation_in(exif: bytes | None, xmp: bytes | None) -> int:
 
 
 def interop_of(exif: bytes | None) -> str | None:
-    """EXIF's InteroperabilityIndex: "R98" is sRGB, "R03" AdobeRGB."""
+    """EXIF's InteroperabilityIndex: "R98" is sRGB, "R03" AdobeRGB, also where only the colour space states it."""
     tags = _load(exif)
     if tags is None:
         return None
@@ -52,7 +53,8 @@ def interop_of(exif: bytes | None) -> str | None:
     except Exception:  # a damaged directory says nothing
         return None
     text = index.decode("latin-1") if isinstance(index, bytes) else str(index or "")
-    return text.strip("\0 ") or None
+    stated = _directory(tags, _EXIF_IFD).get(_COLOUR_SPACE)
+    return text.strip("\0 ") or ("R03" if stated == exif_blocks.ADOBE_RGB else None)
 
 
 def attributes_of(exif: bytes | None) -> dict[str, Any]:

@@ -11,6 +11,7 @@ import pytest
 from mattecli.compositing.finishing import Finishing, finish
 from mattecli.compositing.outputs import write_output
 from mattecli.imaging import exif_blocks, xmp
+from mattecli.imaging.colour import same_space, space_named
 from mattecli.imaging.image import Image
 from mattecli.imaging.metadata import Metadata
 from mattecli.imaging.read import read_image
@@ -129,3 +130,35 @@ def test_an_orientation_of_any_integer_type_is_undone_once(tmp_path: Path, order
     write_image(tmp_path / "b.png", photo)
     with PIL.Image.open(tmp_path / "b.png") as picture:
         assert picture.getexif()[0x0112] == 1
+
+
+def stated(path: Path) -> object:
+    """The colour space in a file's EXIF, as Pillow reads it."""
+    with PIL.Image.open(path) as picture:
+        return picture.getexif().get_ifd(0x8769)[0xA001]
+
+
+def with_colour_space(value: int) -> Metadata:
+    tags = PIL.Image.Exif()
+    tags.get_ifd(0x8769)[0xA001] = value
+    return Metadata(exif=tags.tobytes()[6:])
+
+
+@pytest.mark.parametrize("before", [1, 2, 65535])
+@pytest.mark.parametrize("space", ["srgb", "p3"])
+def test_exif_states_the_space_of_the_colours_that_are_written(tmp_path: Path, before: int, space: str) -> None:
+    photo = Image(noise(8, 9, 3), space_named("p3").icc, metadata=with_colour_space(before))
+    write_output("cutout", tmp_path / "a.png", photo, np.ones((8, 9), np.float32), output_space=space)
+    assert stated(tmp_path / "a.png") == (1 if space == "srgb" else 65535)
+
+
+@pytest.mark.parametrize(("index", "same"), [(None, "adobergb"), ("R98", "srgb")])
+def test_a_colour_space_of_2_is_adobergb_as_exiftool_says_unless_the_index_says_more(
+    tmp_path: Path, index: str | None, same: str
+) -> None:
+    tags = PIL.Image.Exif()
+    tags.get_ifd(0x8769)[0xA001] = 2
+    if index:
+        tags.get_ifd(0x8769)[0xA005] = {1: index}
+    PIL.Image.fromarray(noise(8, 8, 3)).save(tmp_path / "a.jpg", exif=tags)
+    assert same_space(read_image(tmp_path / "a.jpg").space, space_named(same))
