@@ -318,6 +318,18 @@ def test_heic_of_10_bits_comes_as_16_bits_with_full_white(tmp_path: Path) -> Non
     assert read_size(tmp_path / "a.heic") == (64, 64)
 
 
+@pytest.mark.parametrize(("mode", "white", "form"), [("RGBa", 255, "u1"), ("RGBa;16", 65535, "<u2")])
+def test_heic_with_premultiplied_alpha_is_straight(tmp_path: Path, mode: str, white: int, form: str) -> None:
+    colour = np.array([0.8, 0.4, 0.2])
+    stored = np.rint(white * np.array([*(colour * 0.5), 0.5])).astype(form)
+    content = np.tile(stored, (64, 64, 1)).tobytes()
+    with (tmp_path / "a.heic").open("wb") as file:
+        pillow_heif.encode(mode, (64, 64), content, file, quality=-1)
+    found = read_image(tmp_path / "a.heic", keep_alpha=True).pixels
+    full = np.iinfo(found.dtype).max
+    assert np.abs(found / full - [*colour, 0.5]).max() < 0.01
+
+
 def test_a_damaged_heic_is_named(tmp_path: Path) -> None:
     pillow_heif.from_bytes("RGB", (64, 64), bytes(64 * 64 * 3)).save(tmp_path / "a.heic")
     whole = (tmp_path / "a.heic").read_bytes()

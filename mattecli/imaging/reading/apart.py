@@ -17,7 +17,7 @@ from mattecli.imaging.pixels import full_scale
 from mattecli.imaging.reading import formats
 from mattecli.imaging.reading.boxes import jp2_header, jp2_size, jxl_header, jxl_size
 from mattecli.imaging.reading.child import BAND, Reply, Request, decode_apart
-from mattecli.imaging.reading.decoded import Decoded, turned_resolution, upright
+from mattecli.imaging.reading.decoded import Decoded, divide, turned_resolution, upright
 from mattecli.imaging.reading.exr import exr_header
 from mattecli.imaging.reading.fitting import fitting
 from mattecli.imaging.reading.formats import Format
@@ -32,7 +32,6 @@ from mattecli.imaging.reading.zipped import unzip
 from mattecli.imaging.space import ColourTags
 
 SLACK = 2**29  # bytes of addresses that the decoder takes for its threads and tables
-_VALUES = 2**22  # that are converted at once
 _COLOURS = {"grey": 1, "rgb": 3, "cmyk": 4, "lab": 3}
 
 
@@ -195,7 +194,7 @@ def _arranged(pixels: NDArray[Any], header: Header) -> tuple[NDArray[Any], tuple
     if header.inverted_alpha and alpha is not None:
         np.subtract(full_scale(pixels, "it"), alpha, out=alpha)
     if header.premultiplied and alpha is not None:
-        _divide(colour, alpha)
+        divide(colour, alpha)
     notes: tuple[str, ...] = ()
     if header.model == "cmyk" or header.model == "lab":
         colour, notes = separated_to_srgb(colour, header.model, header.tags.icc, offset=header.offset)
@@ -209,20 +208,6 @@ def _arranged(pixels: NDArray[Any], header: Header) -> tuple[NDArray[Any], tuple
     result[..., :3] = colour
     result[..., 3] = alpha
     return result, notes
-
-
-def _divide(colour: NDArray[Any], alpha: NDArray[Any]) -> None:
-    """Divide premultiplied colours (H, W, C) by alpha (H, W) in place. Those under alpha 0 and 1 keep their bits."""
-    white = full_scale(alpha, "it")
-    rows = max(1, _VALUES // max(1, colour[0].size))
-    for top in range(0, len(colour), rows):
-        band, cover = colour[top : top + rows], alpha[top : top + rows]
-        inner = (cover > 0) & (cover < white)
-        values = band[inner].astype(np.float32)
-        values /= cover[inner][:, None].astype(np.float32)
-        if colour.dtype.kind == "u":
-            values = np.rint(np.minimum(values, 1) * np.float32(white))
-        band[inner] = values.astype(colour.dtype)
 
 
 def content_of(handle: BinaryIO) -> bytes:

@@ -9,7 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mattecli.imaging.metadata import Metadata
+from mattecli.imaging.pixels import full_scale
 from mattecli.imaging.space import ColourTags
+
+_VALUES = 2**22  # that are divided at once
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,3 +48,17 @@ def upright(pixels: NDArray[Any], orientation: int) -> NDArray[Any]:
 def turned_resolution(resolution: tuple[float, float] | None, orientation: int) -> tuple[float, float] | None:
     """The resolution (x, y) of the picture once it is upright."""
     return resolution[::-1] if resolution and orientation >= 5 else resolution
+
+
+def divide(colour: NDArray[Any], alpha: NDArray[Any]) -> None:
+    """Divide premultiplied colours (H, W, C) by alpha (H, W) in place. Those under alpha 0 and 1 keep their bits."""
+    white = full_scale(alpha, "it")
+    rows = max(1, _VALUES // max(1, colour[0].size))
+    for top in range(0, len(colour), rows):
+        band, cover = colour[top : top + rows], alpha[top : top + rows]
+        inner = (cover > 0) & (cover < white)
+        values = band[inner].astype(np.float32)
+        values /= cover[inner][:, None].astype(np.float32)
+        if colour.dtype.kind == "u":
+            values = np.rint(np.minimum(values, 1) * np.float32(white))
+        band[inner] = values.astype(colour.dtype)

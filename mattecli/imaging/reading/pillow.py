@@ -17,7 +17,7 @@ from mattecli.imaging.metadata import Metadata
 from mattecli.imaging.options import ReadOptions
 from mattecli.imaging.reading import formats
 from mattecli.imaging.reading.boxes import nclx_of
-from mattecli.imaging.reading.decoded import Decoded, turned_resolution, upright
+from mattecli.imaging.reading.decoded import Decoded, divide, turned_resolution, upright
 from mattecli.imaging.reading.fitting import fitting
 from mattecli.imaging.reading.formats import Format
 from mattecli.imaging.reading.header import Header
@@ -198,11 +198,14 @@ def _heic(handle: BinaryIO, name: str, options: ReadOptions) -> Decoded:
     check_pixels(width, height, name, options)
     bits, info = int(file.info.get("bit_depth", 8)), dict(file.info)
     check_room(4 * width * height * (8 if bits > 8 else 4), width, height, name, options)
-    pixels = np.asarray(file)
+    pixels = np.array(file)
     if pixels.shape[:2] != (height, width):
         raise ValueError("its header and its content differ in size")
     if pixels.dtype == np.uint16:
         pixels = _stretched(pixels, bits)
+    premultiplied = pixels.ndim == 3 and pixels.shape[2] == 4 and bool(file.premultiplied_alpha)
+    if premultiplied:
+        divide(pixels[..., :3], pixels[..., 3])
     if pixels.ndim == 3 and pixels.shape[2] == 1:
         pixels = pixels[..., 0]
     exif, xmp = plain_exif(info.get("exif")), info.get("xmp") or None
@@ -217,7 +220,7 @@ def _heic(handle: BinaryIO, name: str, options: ReadOptions) -> Decoded:
     )
     notes = ("only its first picture is read",) if len(file) > 1 else ()
     plain = np.ascontiguousarray(pixels)
-    return Decoded(plain, "HEIC", tags, None, dataclasses.replace(Metadata(), exif=exif, xmp=xmp), notes)
+    return Decoded(plain, "HEIC", tags, None, Metadata(exif, xmp), notes, premultiplied)
 
 
 def _stretched(pixels: NDArray[Any], bits: int) -> NDArray[np.uint16]:
