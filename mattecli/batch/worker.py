@@ -350,7 +350,8 @@ class Worker:
         with self._reading_background:
             known = self._backgrounds  # only those of the last photo: they may be large
             if not set(keys.values()) <= known.keys():
-                known = {key: known[key] if key in known else read_background(key[0]) for key in keys.values()}
+                read = partial(read_background, reading=self.options.reading)
+                known = {key: known[key] if key in known else read(key[0]) for key in keys.values()}
                 self._backgrounds = known
         return {output: known[keys[text]] for output, text in texts.items() if text is not None}
 

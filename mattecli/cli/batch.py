@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from mattecli.batch.jobs import JobList
     from mattecli.batch.worker import Worker
     from mattecli.compositing.rendition import Rendition
+    from mattecli.imaging.options import ReadOptions
     from mattecli.inference.options import RunOptions
     from mattecli.work.making import Making
     from mattecli.work.outputs import OutputOptions
@@ -84,7 +85,7 @@ def batch(
     base = photos.base()
     if base not in ("--masks", "--auto") and (given := masks.given()):
         raise UsageError(f"{' and '.join(given)} would do nothing without --masks or --auto; add it, or leave them out")
-    _check_outputs(photos, choices, written, named)
+    _check_outputs(photos, choices, written, named, reading.read_options(model))
     if alphas.prune_alpha is not None:
         _check_prune(photos, how, choices.preset, which=alphas.prune_alpha, as_json=as_json)
     else:
@@ -204,7 +205,9 @@ def _output_folder(images: Path, out: Path | None, photos: PhotoOptions) -> Path
     return out
 
 
-def _check_outputs(photos: PhotoOptions, choices: OutputChoices, written: WriteChoices, named: Composites) -> None:
+def _check_outputs(
+    photos: PhotoOptions, choices: OutputChoices, written: WriteChoices, named: Composites, reading: ReadOptions
+) -> None:
     """Check what concerns the outputs of all photos. Raises UsageError and InputError."""
     from mattecli.batch.jobs import check_pattern, with_suffix
     from mattecli.batch.pairing import is_place
@@ -235,7 +238,7 @@ def _check_outputs(photos: PhotoOptions, choices: OutputChoices, written: WriteC
             check_format(names[name], alpha=clear, options=replace(written.write_options(), bits=bits))
     for background in choices.backgrounds:
         if not is_place(background):
-            read_background(background)
+            read_background(background, reading=reading)
 
 
 def _suffixes(choices: OutputChoices, made: Mapping[str, Rendition]) -> dict[str, str]:

@@ -246,11 +246,13 @@ def _composites(
     from mattecli.work.outcome import Job
 
     check_output_space(options.output_space)
-    backgrounds = {name: read_background(name) for name in targets}
+    backgrounds = {name: read_background(name, reading=reading) for name in targets}
     given = read_finished(Job(photo, photo, alpha, {}, finished=True, known=options.trimap), reading=reading)
     picture, matte, known = given.inputs.photo, given.alpha, given.inputs.trimap
-    if note := photo_note(picture, photo):
-        terminal.warn(note)
+    behind = [note for under in backgrounds.values() if isinstance(under, Image) for note in under.notes]
+    for note in (photo_note(picture, photo), *picture.notes, *behind):
+        if note:
+            terminal.warn(note)
     finished = finish(picture, matte, finishing, trimap=known, name=photo) if finishing.asked else None
     for note in () if finished is None else finished.notes:
         terminal.warn(note)

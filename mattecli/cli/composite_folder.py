@@ -20,7 +20,6 @@ from mattecli.errors import UsageError
 if TYPE_CHECKING:
     from mattecli.batch.jobs import JobList
     from mattecli.batch.worker import BatchOptions
-    from mattecli.imaging.choices import Fit
 
 
 def composite_folder(
@@ -55,7 +54,7 @@ def composite_folder(
             background=named.backgrounds.get(name, background),
             files=options.outputs.write_options(name),
         )
-    _check_backgrounds([*named.backgrounds.values()] or [str(background)], fit=options.outputs.fit)
+    _check_backgrounds([*named.backgrounds.values()] or [str(background)], options)
     jobs = _find_jobs(Path(photos), alphas, options, named, background=background, known=known, listing=listing)
     jobs = narrowed(jobs, listing, how, terminal, partners="alphas")
     run_folder(jobs, Worker(options), how, terminal, what="compositing", as_json=as_json)
@@ -105,7 +104,7 @@ def deliver_photo(
     for output in outputs.values():
         make_folder(Path(output).parent)
     check_outputs(job, options.outputs, overwrite=options.overwrite)
-    under = read_backgrounds(job, outputs, options.outputs)
+    under = read_backgrounds(job, outputs, options.outputs, reading=options.reading)
     matte = read_finished(job, reading=options.reading)
     check_memory(matte.inputs.photo)
     replaces = dict.fromkeys(outputs, options.overwrite)
@@ -138,7 +137,7 @@ def _names(listing: ListOptions, named: Composites) -> dict[str, str]:
     return {name: with_suffix(made.pattern or listing.name, made.suffix) for name, made in renditions.items()}
 
 
-def _check_backgrounds(backgrounds: Sequence[str], *, fit: Fit) -> None:
+def _check_backgrounds(backgrounds: Sequence[str], options: BatchOptions) -> None:
     """Check what all photos are put over, one or several."""
     from mattecli.batch.pairing import is_place
     from mattecli.compositing.outputs import read_background
@@ -147,9 +146,9 @@ def _check_backgrounds(backgrounds: Sequence[str], *, fit: Fit) -> None:
         raise UsageError("a folder of photos cannot take its background from standard input; name a file with -b")
     check_places(backgrounds)
     if not is_place(backgrounds[0]):
-        check_fit(backgrounds, fit=fit)
+        check_fit(backgrounds, fit=options.outputs.fit)
         for background in backgrounds:
-            read_background(background)
+            read_background(background, reading=options.reading)
 
 
 def _find_jobs(

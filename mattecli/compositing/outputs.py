@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, get_args
 
 from mattecli.errors import DeviceError, InputError, UsageError
 from mattecli.imaging.choices import Colour, Fit, Kind
-from mattecli.imaging.options import WriteOptions
+from mattecli.imaging.options import ReadOptions, WriteOptions
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -161,9 +161,10 @@ def check_memory(photo: Image) -> None:
         )
 
 
-def read_background(text: str) -> Image | Colour | None:
+def read_background(text: str, *, reading: ReadOptions | None = None) -> Image | Colour | None:
     """What `--background` names: a CSS colour as three floats, `transparent` as None, anything else as a picture.
 
+    Of the options only `max_pixels` and `max_memory` count; the others are the photo's.
     Raises UsageError for text that is neither, InputError for a picture that cannot be read or is transparent.
     """
     if text.lower() == "transparent":
@@ -176,7 +177,9 @@ def read_background(text: str) -> Image | Colour | None:
         )
     from mattecli.imaging.read import read_image
 
-    picture = read_image(text)
+    reading = reading or ReadOptions()
+    budget = ReadOptions(max_pixels=reading.max_pixels, max_memory=reading.max_memory)
+    picture = read_image(text, options=budget)
     if picture.transparent:
         raise InputError(f"{text} is transparent in places, where a background has no colour; flatten it on one first")
     return picture

@@ -157,8 +157,8 @@ def run_job(
     inputs = read_inputs(job, snap=snap, exposure=exposure, reading=reading, find=find, lint=lint)
     if save_trimap is not None:
         write_image(save_trimap, Image(inputs.required_trimap), overwrite=overwrite)
-    behind = read_backgrounds(job, job.outputs, options)
-    known = find_notes(job, inputs, options)
+    behind = read_backgrounds(job, job.outputs, options, reading=reading)
+    known = find_notes(job, inputs, options, backgrounds=behind)
     if on_note is not None:
         for note in known:
             on_note(note)
@@ -193,10 +193,13 @@ def check_outputs(job: Job, options: OutputOptions, *, overwrite: bool = False) 
         )
 
 
-def read_backgrounds(job: Job, outputs: Iterable[str], options: OutputOptions) -> dict[str, Background]:
+def read_backgrounds(
+    job: Job, outputs: Iterable[str], options: OutputOptions, *, reading: ReadOptions | None = None
+) -> dict[str, Background]:
     """The backgrounds of those outputs that are composites, each read once. Raises UsageError and InputError."""
     texts = {name: job.behind(name) for name in outputs if options.kind(name) == "composite"}
-    read = {text: read_background(text) for text in dict.fromkeys(texts.values()) if text is not None}
+    wanted = dict.fromkeys(text for text in texts.values() if text is not None)
+    read = {text: read_background(text, reading=reading) for text in wanted}
     return {name: read[text] for name, text in texts.items() if text is not None}
 
 
@@ -349,16 +352,22 @@ def write_outputs(
             overwrite=replaces[name],
             ready=None if record is None else record(name),
         )
-    return (*find_notes(job, matte.inputs, options, kinds=replaces), *finished.notes)
+    return (*find_notes(job, matte.inputs, options, kinds=replaces, backgrounds=backgrounds), *finished.notes)
 
 
 def find_notes(
-    job: Job, inputs: Inputs, options: OutputOptions, *, kinds: Iterable[str] | None = None
+    job: Job,
+    inputs: Inputs,
+    options: OutputOptions,
+    *,
+    backgrounds: Mapping[str, Background],
+    kinds: Iterable[str] | None = None,
 ) -> tuple[str, ...]:
-    """What the user should know of a photo, its trimap, and those of its outputs."""
+    """What the user should know of a photo, its trimap and backgrounds, and those of its outputs."""
     trimap = None if inputs.unknown is None else trimap_note(inputs.unknown, job.trimap)
     notes = [*inputs.notes, trimap, photo_note(inputs.photo, job.image)]
     notes += inputs.photo.notes
+    notes += [note for behind in backgrounds.values() if isinstance(behind, Image) for note in behind.notes]
     if inputs.odd:
         notes.append(f"{job.image} has odd values ({inputs.odd}); they stay as they are where alpha is 1")
     for name in job.outputs if kinds is None else kinds:
