@@ -282,6 +282,29 @@ def test_only_the_first_page_is_read_and_a_smaller_version_is_not_a_page(tmp_pat
     assert read_image(tmp_path / "small.tif").notes == ()
 
 
+@pytest.mark.parametrize("compression", [None, "zlib", "lzw"])
+def test_a_smaller_copy_before_the_picture_is_not_taken_for_it(tmp_path: Path, compression: str | None) -> None:
+    photo = np.repeat(np.repeat(noise(4, 5, 3), 16, axis=0), 16, axis=1)
+    with tifffile.TiffWriter(tmp_path / "a.tif") as pages:
+        pages.write(noise(8, 10, 3), photometric="rgb", subfiletype=1)
+        pages.write(noise(4, 5, 3), photometric="rgb", subfiletype=1)
+        if compression != "lzw":
+            pages.write(photo, photometric="rgb", compression=compression, subfiletype=0)
+    if compression == "lzw":
+        small, large = PIL.Image.new("RGB", (10, 8)), PIL.Image.fromarray(photo)
+        small.encoderinfo = {"tiffinfo": {254: 1}}
+        small.save(tmp_path / "a.tif", save_all=True, append_images=[large], compression="tiff_lzw")
+    image = read_image(tmp_path / "a.tif")
+    assert read_size(tmp_path / "a.tif") == (80, 64) == image.size
+    assert np.array_equal(image.pixels, photo)
+    assert image.notes == ()
+
+
+def test_a_single_page_that_says_it_is_a_smaller_copy_is_read(tmp_path: Path) -> None:
+    tifffile.imwrite(tmp_path / "a.tif", noise(8, 10, 3), photometric="rgb", subfiletype=1)
+    assert np.array_equal(read_image(tmp_path / "a.tif").pixels, noise(8, 10, 3))
+
+
 @pytest.mark.parametrize(
     ("pixels", "options", "sentence"),
     [

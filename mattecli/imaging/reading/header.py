@@ -29,11 +29,12 @@ class Header:
     `inverted_alpha` that the decoder turned the alpha round with such colours, `offset` that neutral a and b of Lab are
     half of full scale and not 0, `narrow` that black and white are those of video.
 
-    `names` and `part` choose channels of an OpenEXR file. `stored` is where the pixels lie as they are, and their NumPy
-    type: nothing is decoded then. `zipped` are the strips or tiles of a TIFF that only need to be inflated; `streams`
-    are its zlib streams where OpenImageIO decodes it. `planes` is where the merged picture of a Photoshop file begins,
-    if OpenImageIO does not decode it. `by_pillow` means that Pillow decodes a TIFF, and turns it. `whole` means that
-    its decoder cannot decode it in bands, and `times` how many times the size of the picture the decoder needs.
+    `names` chooses channels of an OpenEXR file, `part` a part of it or the page of a TIFF. `stored` is where the pixels
+    lie as they are, and their NumPy type: nothing is decoded then. `zipped` are the strips or tiles of a TIFF that only
+    need to be inflated; `streams` are its zlib streams where OpenImageIO decodes it. `planes` is where the merged
+    picture of a Photoshop file begins, if OpenImageIO does not decode it. `by_pillow` means that Pillow decodes a TIFF,
+    and turns it. `whole` means that its decoder cannot
+    decode it in bands, and `times` how many times the size of the picture the decoder needs.
     """
 
     width: int

@@ -94,6 +94,7 @@ def open_pillow(form: Format, handle: BinaryIO, name: str, options: ReadOptions)
 def tiff_by_pillow(handle: BinaryIO, header: Header) -> NDArray[Any]:
     """Upright channels (H, W, C) of a TIFF. Raises ValueError where they are not what its header says."""
     with PIL.Image.open(handle, formats=["TIFF"]) as picture:
+        picture.seek(header.part)
         picture.load()
         if picture.size != header.size or len(picture.getbands()) != header.count:
             raise ValueError("its header and its content differ")

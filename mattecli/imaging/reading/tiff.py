@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import struct
 from dataclasses import dataclass
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, NamedTuple
 
 from mattecli.errors import InputError
 from mattecli.imaging.exif_blocks import BrokenExifError, from_tiff
@@ -28,6 +28,7 @@ _NAMES |= {33003: "JPEG 2000", 33005: "JPEG 2000", 34676: "SGILog", 34677: "SGIL
 _FLOATS = (16, 32)
 _MODELS: dict[int, tuple[Model, int]] = {0: ("grey", 1), 1: ("grey", 1), 2: ("rgb", 3), 3: ("rgb", 1), 5: ("cmyk", 4)}
 _MODELS |= {6: ("rgb", 3), 8: ("lab", 3), 9: ("lab", 3)}
+_MOST_PAGES = 32  # that are searched for one that is no smaller copy
 _TILE = 2**24  # pixels of the largest tile beyond the picture's own size
 
 
@@ -65,20 +66,48 @@ class Ifd:
         return read_at(self.handle, at, count * struct.calcsize(self.order + _TYPES.get(kind, "B")))
 
 
-def read_ifds(handle: BinaryIO) -> tuple[Ifd, Ifd | None]:
-    """The directory of the first picture, and the one that follows. Raises ValueError for a damaged one."""
+class Pages(NamedTuple):
+    """The directory of the first page; that of the page to read, with its number; and the one behind it."""
+
+    first: Ifd
+    chosen: Ifd
+    number: int
+    after: Ifd | None
+
+
+def read_pages(handle: BinaryIO) -> Pages:
+    """The pages of a file, of which the first is read that is not a smaller copy of another, or else the very first.
+
+    Raises ValueError where that one is damaged.
+    """
     head = read_at(handle, 0, 16)
     order = "<" if head[:2] == b"II" else ">"
     big = struct.unpack(order + "H", head[2:4])[0] == 43
-    first = struct.unpack(order + ("Q" if big else "I"), head[8:16] if big else head[4:8])[0]
-    ifd = read_ifd(handle, first, order=order, big=big)
-    second = None
-    if ifd.next and ifd.next != first:
+    at = struct.unpack(order + ("Q" if big else "I"), head[8:16] if big else head[4:8])[0]
+    pages, seen = [read_ifd(handle, at, order=order, big=big)], {at}
+
+    def following() -> Ifd | None:
+        at = pages[-1].next
+        if not at or at in seen or len(pages) > _MOST_PAGES:
+            return None
+        seen.add(at)
         try:
-            second = read_ifd(handle, ifd.next, order=order, big=big)
-        except ValueError:  # a damaged second page does not matter
-            second = None
-    return ifd, second
+            pages.append(read_ifd(handle, at, order=order, big=big))
+        except ValueError:  # what is damaged behind the first page does not matter
+            return None
+        return pages[-1]
+
+    while _is_smaller(pages[-1]) and following() is not None:
+        pass
+    if _is_smaller(pages[-1]):
+        return Pages(pages[0], pages[0], 0, pages[1] if len(pages) > 1 else None)
+    number = len(pages) - 1
+    return Pages(pages[0], pages[number], number, following())
+
+
+def _is_smaller(page: Ifd) -> bool:
+    """Whether a page is a smaller copy of another: bit 0 of NewSubfileType."""
+    return bool(page.number(254, 0) & 1)
 
 
 def read_ifd(handle: BinaryIO, at: int, *, order: str, big: bool) -> Ifd:
@@ -108,7 +137,8 @@ def read_ifd(handle: BinaryIO, at: int, *, order: str, big: bool) -> Ifd:
 
 def tiff_header(handle: BinaryIO, name: str) -> Header:
     """What a TIFF holds. Raises InputError for what cannot be decoded, ValueError for damage."""
-    ifd, second = read_ifds(handle)
+    first, ifd, page, second = read_pages(handle)
+    _check_raw(first, name)
     _check_raw(ifd, name)
     width, height = ifd.number(256, 0), ifd.number(257, 0)
     if width < 1 or height < 1:
@@ -153,9 +183,10 @@ def tiff_header(handle: BinaryIO, name: str) -> Header:
         inverted_alpha=turned,
         offset=photometric == 9,
         orientation=orientation_of(ifd.number(274, 1)),
+        part=page,
         resolution=_resolution(ifd),
         tags=ColourTags(icc=ifd.block(34675), interop=interop_of(exif)),
-        metadata=Metadata(exif, ifd.block(700), ifd.block(33723) or iptc_of(ifd.block(34377) or b"")),
+        metadata=_metadata(exif, first, ifd),
         notes=_notes(second),
         stored=stored,
         zipped=zipped,
@@ -163,6 +194,13 @@ def tiff_header(handle: BinaryIO, name: str) -> Header:
         whole=(planes and zipped is None) or inks,
         by_pillow=inks,
     )
+
+
+def _metadata(exif: bytes | None, *pages: Ifd) -> Metadata:
+    """What the file says of its photo; the last of the pages counts more."""
+    known = [(page.block(700), page.block(33723) or iptc_of(page.block(34377) or b"")) for page in reversed(pages)]
+    xmp, iptc = (next((block for block in blocks if block), None) for blocks in zip(*known, strict=True))
+    return Metadata(exif, xmp, iptc)
 
 
 def _exif(ifd: Ifd) -> bytes | None:
@@ -175,8 +213,8 @@ def _exif(ifd: Ifd) -> bytes | None:
 
 def tiff_size(handle: BinaryIO, name: str) -> tuple[int, int]:
     """Width and height of the upright picture, from the header. Raises InputError for a camera RAW file."""
-    ifd, _ = read_ifds(handle)
-    _check_raw(ifd, name)
+    first, ifd, _, _ = read_pages(handle)
+    _check_raw(first, name)
     width, height = ifd.number(256, 0), ifd.number(257, 0)
     return (height, width) if orientation_of(ifd.number(274, 1)) >= 5 else (width, height)
 
