@@ -198,6 +198,21 @@ def test_cmyk_of_16_bits_stays_16_bits_deep(tmp_path: Path) -> None:
     assert image.notes == (f"{tmp_path / 'a.tif'}: it is CMYK and was converted to sRGB",)
 
 
+@pytest.mark.parametrize("options", [{}, {"tile": (32, 32)}, {"rowsperstrip": 16}, {"photometric": "ycbcr"}])
+def test_ycbcr_becomes_rgb(tmp_path: Path, options: dict[str, Any]) -> None:
+    photo = np.repeat(np.repeat(noise(4, 5, 3), 16, axis=0), 16, axis=1)
+    values = photo
+    if options:  # JPEG stores RGB as YCbCr
+        options = {"photometric": "rgb", "compression": "jpeg"} | options
+    if "ycbcr" in options.values():
+        values, options = np.asarray(PIL.Image.fromarray(photo).convert("YCbCr")), {"photometric": "ycbcr"}
+    tifffile.imwrite(tmp_path / "a.tif", values, **(options or {"photometric": "rgb", "compression": "jpeg"}))
+    with PIL.Image.open(tmp_path / "a.tif") as picture:
+        expected = np.asarray(picture.convert("RGB")).astype(int)
+    assert np.abs(expected - photo).mean() < 4
+    assert np.abs(read_image(tmp_path / "a.tif").pixels - expected).max() <= 3
+
+
 @pytest.mark.parametrize("orientation", [1, 6])
 def test_cmyk_of_jpeg_keeps_its_inks(tmp_path: Path, orientation: int) -> None:
     inks = np.tile(np.array([26, 76, 128, 51], np.uint8), (32, 48, 1))

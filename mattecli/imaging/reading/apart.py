@@ -105,6 +105,7 @@ def read_apart(form: Format, handle: BinaryIO, source: Path | bytes, name: str, 
             zipped=header.streams,
             whole=header.whole,
             straight=form is not formats.PSD,
+            raw=header.raw,
             memory=size + apart + 2 * file_size(handle) + SLACK,
         )
     )

@@ -47,7 +47,7 @@ class Request:
     float; an empty one means any of them with at most `count` channels. `channels` are names (empty: all `count` of
     them), `part` is the number of a part of the file. `zipped` are zlib streams in
     the file, with the bytes that come out of each. With `whole` all rows are decoded at once. `straight` asks for
-    colours that are not multiplied by alpha. The process may take `memory` bytes.
+    colours that are not multiplied by alpha, `raw` for those that are stored. The process may take `memory` bytes.
     """
 
     source: Path | bytes
@@ -59,6 +59,7 @@ class Request:
     kind: Literal["uint8", "uint16", "float", ""]
     memory: int
     straight: bool = True
+    raw: bool = True
     channels: tuple[str, ...] = ()
     part: int = 0
     zipped: tuple[tuple[int, int, int], ...] = ()
@@ -255,6 +256,7 @@ _SENT = (
     "whole",
     "zipped",
     "straight",
+    "raw",
     "memory",
 )
 _starting = threading.Lock()

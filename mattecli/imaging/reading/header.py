@@ -33,7 +33,7 @@ class Header:
     lie as they are, and their NumPy type: nothing is decoded then. `zipped` are the strips or tiles of a TIFF that only
     need to be inflated; `streams` are its zlib streams where OpenImageIO decodes it. `planes` is where the merged
     picture of a Photoshop file begins, if OpenImageIO does not decode it. `by_pillow` means that Pillow decodes a TIFF,
-    and turns it. `whole` means that its decoder cannot
+    and turns it. Without `raw` OpenImageIO turns the colours of YCbCr into RGB. `whole` means that its decoder cannot
     decode it in bands, and `times` how many times the size of the picture the decoder needs.
     """
 
@@ -60,6 +60,7 @@ class Header:
     zipped: Zipped | None = None
     planes: int | None = None
     by_pillow: bool = False
+    raw: bool = True
     streams: tuple[Stream, ...] = ()
     whole: bool = False
     times: float = 1.0

@@ -95,7 +95,8 @@ def _read(oiio: Any, request: dict[str, Any], path: str, shared: mmap.mmap, repl
         oiio.attribute(f"limits:{name}", value)
     config = oiio.ImageSpec()
     config.attribute("oiio:UnassociatedAlpha", int(request["straight"]))  # otherwise colours under alpha 0 are lost
-    config.attribute("oiio:RawColor", 1)  # otherwise CMYK goes through a formula that ignores its profile
+    # otherwise CMYK goes through a formula that ignores its profile
+    config.attribute("oiio:RawColor", int(request["raw"]))
     # `ImageInput.open` takes the reader from the name, which is ours. The method of the same name that
     # a created reader should have does not exist in Python.
     picture = oiio.ImageInput.open(path, config)

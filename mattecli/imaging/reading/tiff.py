@@ -193,6 +193,7 @@ def tiff_header(handle: BinaryIO, name: str) -> Header:
         streams=() if zipped is not None else streams,
         whole=(planes and zipped is None) or inks,
         by_pillow=inks,
+        raw=photometric != 6,
     )
 
 
