@@ -76,19 +76,26 @@ class ForegroundColours:
         )
         if options.despill is None:
             return colours
-        light = mixing(photo.space)
         screen = screen_colour(options.despill.screen, photo, alpha)
         if screen is None:
             return colours
-        if np.may_share_memory(colours, photo.pixels):  # no estimate, but the photo's own floats
-            colours = colours.copy()
+        return _despilled(photo, colours, alpha, screen, options.despill)
+
+
+def _despilled(photo: Image, colours: Floats, alpha: Floats, screen: Floats, how: Despill) -> Floats:
+    """The colours (H, W, 3) of a photo without the light of a screen; those whose light stays keep their values."""
+    curve, light = mixing(photo.space), colours
+    if curve is not None:
+        light = np.empty_like(colours)
         for rows in strips(len(colours)):
-            colours[rows] = colours[rows] if light is None else light.decode(colours[rows])
-        colours = despilled(colours, alpha, screen, how=options.despill)
-        for rows in strips(len(colours)):
-            colours[rows] = colours[rows] if light is None else light.encode(colours[rows])
-            np.copyto(colours[rows], as_float(photo.pixels[rows]), where=~np.isfinite(colours[rows]))
-        return colours
+            light[rows] = curve.decode(colours[rows])
+    result = despilled(light, alpha, screen, how=how)
+    for rows in strips(len(colours)):
+        if curve is not None:
+            same = (result[rows] == light[rows]).all(axis=2, keepdims=True)
+            result[rows] = np.where(same, colours[rows], curve.encode(result[rows]))
+        np.copyto(result[rows], as_float(photo.pixels[rows]), where=~np.isfinite(result[rows]))
+    return result
 
 
 def for_white(colours: Image, alpha: Floats) -> Floats:

@@ -47,6 +47,7 @@ _LEAST = 0.12  # share of light by which a screen's channel exceeds both others
 _DEEP = 1.5  # reaches inside the contour: foreground from there on tells the limit
 _AROUND = 4.0  # reaches: the deviation of the mean around a pixel
 _BLUE = 2
+_NOTHING = 1e-6  # of light: less than a step of 16 bits in the darkest sRGB
 _SLACK = 1.3  # how much more of the screen's channel than deep inside is still the foreground's own
 _ALIKE = 0.4  # deviation of the logarithm of the two other channels' ratio
 _OWN_HUE = (0.15, 0.5)  # excess of the foreground's own: from here, and fully from there, it is a garment's colour
@@ -129,13 +130,14 @@ def despilled(colours: Floats, alpha: Floats, screen: Floats, *, how: Despill) -
         limit = (share * limit + (1 - share) * most) * deep.to_most[rows]
         excess = np.maximum(mapped[..., channel] - np.maximum(limit, 0), 0)
         close = np.maximum(_closeness(own, screen), np.where(lower < 1, alike, 0))
-        mapped[..., channel] -= how.strength / 100 * share * close * excess
+        amount = how.strength / 100 * share * close * excess
+        mapped[..., channel] -= amount
         clean = np.maximum(mapped @ np.linalg.inv(matrix).T.astype(np.float32), np.minimum(own, 0))
         if how.restore:
             before, after = own @ _LUMINANCE, clean @ _LUMINANCE
             clean += (how.restore / 100 * np.maximum(before - after, 0))[..., None]
         result[rows] = np.where(np.isfinite(colours[rows]), clean, colours[rows])
-        np.copyto(result[rows], colours[rows], where=(excess == 0)[..., None])
+        np.copyto(result[rows], colours[rows], where=(amount < _NOTHING)[..., None])
     return result
 
 

@@ -12,6 +12,7 @@ from mattecli.compositing.composite import composite
 from mattecli.compositing.despill import Despill
 from mattecli.compositing.foreground import _choked, estimate_foreground
 from mattecli.errors import UsageError
+from mattecli.imaging.colour import space_named
 from mattecli.imaging.image import Image
 
 Floats = NDArray[np.float32]
@@ -114,10 +115,26 @@ def test_words_of_a_recipe_name_only_what_was_asked_for() -> None:
 def test_despill_without_an_estimate_leaves_the_photo_alone() -> None:
     alpha = ramp()
     pixels = np.tile(np.float32([0.2, 0.7, 0.3]), (40, 120, 1))
+    pixels[:, 60:] = 0.4
     picture, before = Image(pixels), pixels.copy()
     colours = ForegroundColours(ColourOptions(decontaminate=0, despill=Despill(screen="green"))).of(picture, alpha)
     assert not np.array_equal(colours, before)
     assert np.array_equal(pixels, before)
+
+
+@pytest.mark.parametrize("space", ["srgb", "p3", "ARRI LogC4"])
+def test_despill_keeps_the_bits_of_colours_without_its_light(space: str) -> None:
+    alpha = ramp(width=400)
+    rng = np.random.default_rng(2)
+    grey = np.repeat(rng.uniform(0.2, 0.7, (40, 400, 1)), 3, axis=2)  # holds no green light
+    pixels = np.where(alpha[..., None] == 1, grey, (0.3, 0.6, 0.32)).astype(np.float32)
+    pixels[:, 200:] = rng.uniform(0.2, 0.7, (40, 200, 3))  # any colour, far inside
+    named = space_named(space)
+    picture = Image(pixels, named.icc, named_space=named.name)
+    options = ColourOptions(decontaminate=0, despill=Despill(screen="green", reach=6))
+    made = ForegroundColours(options).of(picture, alpha)
+    assert np.abs(made - pixels)[alpha < 0.5].max() > 0.1
+    assert np.array_equal(made[:, 60:], pixels[:, 60:])
 
 
 @pytest.mark.parametrize("pixels", [17, 45, 200])
