@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from mattecli.compositing.arrays import Floats, checked_alpha, checked_colour, size_of, strips
 from mattecli.compositing.foreground import estimate_foreground
 from mattecli.compositing.mixing import mix, mixing
-from mattecli.compositing.plates import is_plain
+from mattecli.compositing.plates import finite, is_plain
 from mattecli.errors import InputError, UsageError
 from mattecli.imaging.choices import Colour, Fit
 from mattecli.imaging.colour import convert, is_linear, same_space
@@ -197,7 +197,7 @@ def _resize(picture: NDArray[Any], width: int, height: int) -> NDArray[Any]:
     h, w = picture.shape[:2]
     if picture.dtype == np.float16:  # OpenCV does not support it
         return _resize(picture.astype(np.float32), width, height).astype(np.float16)
-    picture = picture if is_plain(picture) else np.nan_to_num(picture)
+    picture = picture if is_plain(picture) else finite(picture)
     small = cv2.resize(np.ascontiguousarray(picture), (min(w, width), min(h, height)), interpolation=cv2.INTER_AREA)
     if small.shape[:2] != (height, width):
         small = cv2.resize(small, (width, height), interpolation=cv2.INTER_CUBIC)

@@ -13,7 +13,8 @@ from mattecli.compositing.composite import composite, cutout, fit_background
 from mattecli.compositing.foreground import estimate_foreground
 from mattecli.errors import InputError, UsageError
 from mattecli.imaging.choices import Fit
-from mattecli.imaging.colour import decode_srgb, encode_srgb
+from mattecli.imaging.colour import decode_srgb, encode_srgb, linear
+from mattecli.imaging.image import Image
 
 Floats = NDArray[np.float32]
 
@@ -319,6 +320,13 @@ def test_enlarging_floats_does_not_leave_their_range(rng: np.random.Generator) -
     fitted = fit_background(picture, 50, 50, fit="stretch")
     assert fitted.min() >= 0
     assert fitted.max() <= 1
+
+
+def test_infinity_in_a_background_is_65504_once_it_is_resized() -> None:
+    picture = np.ones((8, 8, 3), np.float32)
+    picture[3, 3] = np.inf, -np.inf, np.nan
+    fitted = fit_background(Image(picture, linear().icc), 4, 4, fit="stretch")
+    assert fitted[1, 1] == pytest.approx([(3 + 65504) / 4, 0.75, 0.75])
 
 
 def test_a_half_precision_background_is_fitted_as_a_single_precision_one() -> None:
