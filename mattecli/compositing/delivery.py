@@ -11,6 +11,7 @@ from mattecli.imaging.colour.encodings import TableEncoding, encoding_of
 from mattecli.imaging.colour.icc import REC2020
 from mattecli.imaging.colour.lcms import usable
 from mattecli.imaging.image import Image, in_space
+from mattecli.imaging.options import Depth
 from mattecli.imaging.pixels import beyond_white
 from mattecli.imaging.space import SRGB, Space
 from mattecli.imaging.writing.encoding import Format
@@ -37,10 +38,11 @@ class Delivery:
         return in_space(photo, self.working, depth=self.depth if self.working == self.final else 32)
 
 
-def deliver(photo: Image, form: Format, *, output_space: str = KEEP) -> Delivery:
+def deliver(photo: Image, form: Format, *, output_space: str = KEEP, bits: Depth | None = None) -> Delivery:
     """How an output of this photo is made for a file of this format.
 
-    `output_space` is keep, srgb, p3, another name of a space, or the file of an ICC profile. OpenEXR holds light. PQ
+    `output_space` is keep, srgb, p3, another name of a space, or the file of an ICC profile. `bits` is the depth that
+    the file is asked to have. OpenEXR holds light. PQ
     and HLG are mixed in light, and go back only into PNG of 16 bits. Formats that end at white get sRGB instead of
     light, where all above white is white. Integers get sRGB instead of a space that no profile states, too; only the
     values of a log stay (see `is_log`). Raises InputError for a profile that cannot be used, and UsageError for an
@@ -65,6 +67,8 @@ def deliver(photo: Image, form: Format, *, output_space: str = KEEP) -> Delivery
     elif wanted.name is not None and form.profile and (photo.depth != 32 or ends_at_white):
         note = f"no profile states {wanted.name}"
         if is_log(wanted):
+            if bits == "float" and not ends_at_white:  # the writer converts it
+                return Delivery(wanted, wanted, depth, f"{note}, so {form.name} of floats holds light")
             holder = form.name if ends_at_white else f"{form.name} of integers"
             return Delivery(wanted, wanted, depth, f"{note}, so {holder} keeps its values without one")
     if note is not None:

@@ -373,7 +373,8 @@ def find_notes(
     for name in job.outputs if kinds is None else kinds:
         if options.kind(name) != "alpha":
             form = LAYERS if options.kind(name) == "layers" else check_format(job.outputs[name])
-            notes.append(deliver(inputs.photo, form, output_space=options.space(name)).note)
+            bits = options.write_options(name).bits
+            notes.append(deliver(inputs.photo, form, output_space=options.space(name), bits=bits).note)
             notes.append(metadata_note(form, inputs.photo.metadata) if options.files.metadata else None)
     return tuple(dict.fromkeys(note for note in notes if note))
 

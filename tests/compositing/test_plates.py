@@ -12,14 +12,20 @@ from numpy.typing import NDArray
 from mattecli.compositing.composite import composite, cutout, fit_background
 from mattecli.compositing.delivery import deliver, read_space
 from mattecli.compositing.foreground import estimate_foreground
-from mattecli.compositing.outputs import make_output
+from mattecli.compositing.outputs import make_output, write_output
 from mattecli.compositing.plates import odd_values
 from mattecli.errors import InputError, UsageError
 from mattecli.imaging.colour import convert, is_linear, linear, same_space, space_named
 from mattecli.imaging.colour.icc import PROPHOTO_PROFILE
 from mattecli.imaging.image import Image
+from mattecli.imaging.options import WriteOptions
+from mattecli.imaging.products import depths, parse_products
+from mattecli.imaging.read import read_image
 from mattecli.imaging.space import Space
 from mattecli.imaging.write import check_format
+from mattecli.work.job import Inputs, find_notes
+from mattecli.work.outcome import Job
+from mattecli.work.outputs import OutputOptions
 from tests.imaging.test_colour import HLG, PQ
 
 Floats = NDArray[np.float32]
@@ -221,6 +227,21 @@ def test_the_values_of_a_log_are_kept_and_a_note_says_so(name: str, depth: int) 
     delivery = deliver(photo(depth, log), PNG)
     assert delivery.final == log
     assert delivery.note == f"no profile states {name}, so PNG keeps its values without one"
+
+
+def test_the_note_of_a_log_photo_says_light_only_for_a_tiff_of_floats(tmp_path: Path) -> None:
+    log = Image(np.full((2, 3, 3), 30000, np.uint16), named_space="ARRI LogC4")
+    job = Job("a.tif", "a.tif", "t.png", {"cutout": "a_cutout.tif"})
+    inputs = Inputs(log, None, np.zeros((2, 3), np.uint8), None, 0.0)
+    told = {"tif": "of integers keeps its values without one", "tiffloat": "of floats holds light"}
+    for product, sentence in told.items():
+        made = OutputOptions(depths=depths(parse_products(f"cutout:{product}")))
+        assert find_notes(job, inputs, made, backgrounds={}) == (f"no profile states ARRI LogC4, so TIFF {sentence}",)
+    target, a, b, c = tmp_path / "a.tif", (2**18 - 16) / 117.45, (1023 - 95) / 1023, 95 / 1023
+    write_output("foreground", target, log, np.ones((2, 3), np.float32), files=WriteOptions(bits="float"))
+    light = (2 ** (14 * (30000 / 65535 - c) / b + 6) - 64) / a  # ARRI LogC4, by its specification of 2022
+    assert is_linear(read_image(target).space)
+    assert read_image(target).pixels[0, 0] == pytest.approx([light] * 3, rel=0.01)
 
 
 def test_bmp_has_no_profile_and_gets_srgb() -> None:
