@@ -141,7 +141,7 @@ def _levels(curve: Light, light: Floats) -> tuple[Floats, Floats, np.float32]:
     def encoded(grey: Floats) -> Floats:
         return curve.encode(np.repeat(grey[..., None], 3, axis=2))
 
-    black, white = encoded(np.float32([[0, 1]]))[0]
+    black, white = encoded(np.array([[0, 1]], np.float32))[0]
     return encoded(light)[..., 1], black, white[1]
 
 

@@ -25,8 +25,8 @@ _MODELS: dict[int, tuple[Model, int]] = {1: ("grey", 1), 3: ("rgb", 3), 4: ("cmy
 _MODES = {0: "bitmap", 2: "indexed", 7: "multichannel", 8: "duotone"}
 _KINDS: dict[int, Kind] = {8: "uint8", 16: "uint16", 32: "float"}
 _RAW, _PACKBITS = b"\0\0", b"\0\1"  # how a merged picture is compressed
-_WIDE = (b"LMsk", b"Lr16", b"Lr32", b"Layr", b"Mt16", b"Mt32", b"Mtrn", b"Alph", b"FMsk", b"lnk2", b"FEid", b"FXid")
-_WIDE += (b"PxSD",)  # blocks whose length has 8 bytes in a PSB
+# Blocks whose length has 8 bytes in a PSB.
+_WIDE = frozenset(b"LMsk Lr16 Lr32 Layr Mt16 Mt32 Mtrn Alph FMsk lnk2 FEid FXid PxSD".split())
 _ROWS = 64  # of a plane that are read at once
 
 
