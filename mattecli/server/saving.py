@@ -7,7 +7,7 @@ import secrets
 import tempfile
 import threading
 from collections.abc import Collection, Iterable, Sequence
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -38,7 +38,10 @@ from mattecli.work.outcome import Job
 
 @dataclass(frozen=True)
 class _Begun:
-    """A save that has begun: its word, that of its photo, and what is to be written where."""
+    """A save that has begun: its word, that of its photo, and what is to be written where.
+
+    `held` keeps the photo open until the save has ended.
+    """
 
     name: str
     word: str
@@ -46,6 +49,7 @@ class _Begun:
     finish: Finish
     batch: Batch | None
     overwrite: bool
+    held: ExitStack
 
 
 class Saving:
@@ -87,21 +91,21 @@ class Saving:
         wanted = [product for product in PRODUCTS if product in products]
         if not wanted:
             raise UsageError("nothing is to be saved; choose trimap, alpha, cut-out or composite")
-        with self._sessions.using(word) as photo:
+        with ExitStack() as stack:
+            photo = stack.enter_context(self._sessions.using(word))
             self._check_unchanged(photo, word, overwrite=overwrite)
             batch = self._batch if "alpha" in wanted else None
             files = {product: self._file(photo, product) for product in wanted if batch is None or product != "alpha"}
             check_replaceable(photo, files.values(), overwrite=overwrite)
             _check(photo, files, finish)
-            name = secrets.token_urlsafe(9)
             mattes = len(wanted) > ("trimap" in wanted)
             deep = finish.deep(wanted)
             if batch is not None:
                 batch.check(photo.path)
                 deep = batch.deep(photo.path)
             current = self._current(photo, deep=deep, given=not files)
-
-        begun = _Begun(name, word, files, finish, batch, overwrite)
+            name = secrets.token_urlsafe(9)
+            begun = _Begun(name, word, files, finish, batch, overwrite, stack.pop_all())
 
         def begin(found: Found | str | None) -> None:
             threading.Thread(target=self._carry_out, args=(begun, found), name="save", daemon=True).start()
@@ -114,6 +118,7 @@ class Saving:
             begin(current if mattes else None)
         except BaseException:
             self._over(begun)
+            begun.held.close()
             raise
         return name, None
 
@@ -187,9 +192,10 @@ class Saving:
     def _carry_out(self, begun: _Begun, found: Found | str | None) -> None:
         """Write what is to be saved, and tell how it ended."""
         try:
-            if isinstance(found, str):
-                raise InputError(f"nothing was saved, because the matte is not made: {found}")
-            kind, facts = "saved", self._saved(begun, found)
+            with begun.held:
+                if isinstance(found, str):
+                    raise InputError(f"nothing was saved, because the matte is not made: {found}")
+                kind, facts = "saved", self._saved(begun, found)
         except MatteError as error:
             kind, facts = "failed", {"error": as_text(str(error))}
         except MemoryError:

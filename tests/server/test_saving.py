@@ -3,7 +3,7 @@ from __future__ import annotations
 import shlex
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -20,7 +20,7 @@ from mattecli.imaging.options import ReadOptions
 from mattecli.inference.model import Model
 from mattecli.inference.options import RunOptions
 from mattecli.inference.precision import has_bf16
-from mattecli.server import runs, saving
+from mattecli.server import runs, saving, sessions
 from mattecli.server.finish import Finish, command_line
 from mattecli.server.mattes import Found
 from mattecli.server.start import Start
@@ -78,6 +78,14 @@ def save(page: Page, *products: str, **options: Any) -> dict[str, Any]:
     answer = page.post(f"/app/photos/{page.word}/save", {"products": products, **options})
     assert answer.status == 202, answer.body
     return page.wait_for("saved")
+
+
+def until(seconds: float, come: Callable[[], bool]) -> None:
+    """Wait for something that must come soon."""
+    end = time.monotonic() + seconds
+    while not come():
+        assert time.monotonic() < end
+        time.sleep(0.02)
 
 
 def within(seconds: float, page: Page, kind: str) -> dict[str, Any]:
@@ -482,3 +490,32 @@ def test_a_failure_to_write_is_told_also_where_the_files_cannot_be_noted_down(
     monkeypatch.setattr(State, "note", full)
     page.post(f"/app/photos/{page.word}/save", {"products": ["alpha"]})
     assert "ZeroDivisionError" in page.wait_for("failed")["error"]
+
+
+def test_a_save_that_waits_for_another_one_keeps_its_photo_open(
+    photo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    second = photo.with_name("dog.png")
+    PIL.Image.fromarray(noise(5, *SIZE)).save(second)
+    monkeypatch.setattr(sessions, "CLOSED_BYTES", 0)
+    page = page_for(photo, second, folder=tmp_path)
+    words = [one["id"] for one in page.get("/app/session").json["photos"]]
+    writes, go_on, write = threading.Event(), threading.Event(), saving._write
+
+    def slow(*how: Any) -> None:
+        writes.set()
+        assert go_on.wait(60)
+        write(*how)
+
+    monkeypatch.setattr(saving, "_write", slow)
+    for word in words:
+        page.post(f"/app/photos/{word}/open", {"tab": "one"})
+        assert page.post(f"/app/photos/{word}/save", {"products": ["trimap"]}).status == 202
+        assert writes.wait(60)
+    page.post(f"/app/photos/{words[0]}/open", {"tab": "one"})
+    page.post(f"/app/photos/{words[1]}/close", {"tab": "one"})
+    go_on.set()
+    until(60, lambda: len(page.told) == 2)
+    assert [event["type"] for event in page.told] == ["saved", "saved"]
+    assert second.with_name("dog_trimap.png").exists()
+    page.close()
