@@ -104,8 +104,12 @@ class Sessions:
         with entry.lock:
             old = entry.photo
             self._free_copy(entry, tab)
-            if old is not None and not entry.used and (self._is_old(entry, tab) or old.changed()):
-                self._let_go(entry)
+            if old is not None and not entry.used:
+                if old.changed():
+                    self._let_go(entry)
+                    entry.writer = None  # that tab still shows the old content
+                elif self._is_old(entry, tab):
+                    self._let_go(entry)
             photo = entry.photo
             if photo is None:
                 try:

@@ -411,3 +411,12 @@ def test_a_folder_is_listed_in_natural_order_with_how_far_each_photo_is(tmp_path
     states = [photo["state"] for photo in page.get("/app/session").json["photos"]]
     assert states == ["failed", "done", "started", "untouched"]
     page.close()
+
+
+def test_a_tab_that_shows_the_old_content_of_a_photo_loses_the_right_to_paint(page: Page, photo: Path) -> None:
+    page.open()
+    PIL.Image.new("RGB", (60, 50)).save(photo)
+    assert page.open(tab="two")["readonly"] is False
+    answer = page.post(f"/app/photos/{page.word}/save", {"products": ["trimap"], "overwrite": True})
+    assert answer.status == 403
+    assert page.open(tab="one")["readonly"] is True
