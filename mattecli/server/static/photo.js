@@ -91,7 +91,7 @@ export class OpenPhoto {
   _show(fact) {
     const { painted, undoable, redoable, band, matte, saved } = fact;
     const hasBase = band.reach > 0;
-    if (painted !== this.store.now.painted && this.queue.unsent === 0) this.scene.renewLabels(); // another tab painted
+    if (painted !== this.store.now.painted) this.scene.renewLabels(); // another tab painted
     const box = this.store.now.box ?? fact.box ?? null;
     this.store.set({ photo: fact, painted, undoable, redoable, band, matte, saved, hasBase, box });
     this.store.set({ estimate: fact.estimate?.exact ?? null });

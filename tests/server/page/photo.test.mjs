@@ -588,3 +588,16 @@ test("a photo that is opened anew is online again", async () => {
   const { store } = openedHere({ store: made.store, fact: other });
   assert.deepEqual([store.now.online, store.now.unsent], [true, 0]);
 });
+
+test("taking over with a stroke that was not sent shows what the other tab painted", async () => {
+  let writes = false;
+  const operate = async (...how) => (writes ? await history()(...how) : Promise.reject(new Refusal("another tab paints this photo", 403)));
+  const open = async (_, take) => ((writes ||= take), factOf({ readonly: !writes, takeable: !writes, sequence: 9, painted: 9 }));
+  const { photo } = openedHere({ answers: { operate, open } });
+  const labels = { layer: "labels", level: 0, row: 0, column: 0, revision: 4, width: 1, height: 1, channels: 1, data: Uint8Array.of(128) };
+  photo.scene.accept([labels]);
+  photo.queue.add({ kind: "stroke" }, stroke);
+  await photo.takeOver();
+  assert.equal(photo.scene.cache.get("labels", labels), undefined, "the old tile is fetched anew");
+  while (photo.queue.unsent) await rest(20);
+});
