@@ -4,7 +4,7 @@
 import { Mattes } from "./mattes.js";
 import { Proposals } from "./proposals.js";
 import { sentence } from "./sentence.js";
-import { reopened } from "./reopening.js";
+import { reopened, takeOver } from "./reopening.js";
 import { Saves } from "./saves.js";
 import { Store } from "./state.js";
 import { OperationQueue } from "./paint/stroke.js";
@@ -93,6 +93,7 @@ export class OpenPhoto {
     const hasBase = band.reach > 0;
     if (painted !== this.store.now.painted) this.scene.renewLabels(); // another tab painted
     const box = this.store.now.box ?? fact.box ?? null;
+    this.scene.band = null;
     this.store.set({ photo: fact, painted, undoable, redoable, band, matte, saved, hasBase, box });
     this.store.set({ estimate: fact.estimate?.exact ?? null });
     this.scene.showMatte(matte);
@@ -153,23 +154,15 @@ export class OpenPhoto {
   }
 
   /** This tab paints the photo from now on; another one no longer does. */
-  async takeOver() {
-    try {
-      const fact = await reopened(this, true);
-      if (!fact) return;
-      if (!fact.readonly) this.queue.renumber(fact.sequence); // the other tab has used its numbers
-      this.sync(fact);
-      if (fact.readonly) this.refuse();
-      else this.say("You paint here now. The other tab is read-only.", "good");
-    } catch (error) {
-      this.say(sentence(/** @type {Error} */ (error).message), "bad");
-    }
+  takeOver() {
+    return takeOver(this);
   }
 
   /** Another tab paints the photo from now on. */
   taken() {
     const { photo } = this.store.now;
     if (!photo || photo.readonly) return;
+    this.scene.band = null;
     this.store.set({ photo: { ...photo, readonly: true, takeable: true } });
     this.say("Another tab has taken over this photo, so it is read-only here.", "bad");
   }
@@ -201,13 +194,14 @@ export class OpenPhoto {
   }
 
   /**
-   * Shows another band, or lays it.
-   * @param {{inside: number, outside: number}} band
-   * @param {boolean} laid
+   * Shows another band, or lays it; null shows the one that is laid.
+   * @param {{inside: number, outside: number} | null} band
+   * @param {boolean} [laid]
    */
-  band(band, laid) {
-    this.scene.band = band;
-    if (laid) this.do({ kind: "band", inside: band.inside, outside: band.outside });
+  band(band, laid = false) {
+    const isRefused = laid && band !== null && !this.do({ kind: "band", inside: band.inside, outside: band.outside });
+    this.scene.band = isRefused ? null : band;
+    if (isRefused) this.store.set({ band: { ...this.store.now.band } }); // the sliders go back
     this.viewer.invalidate();
   }
 
@@ -230,8 +224,9 @@ export class OpenPhoto {
     this.heard += 1;
     const { painted, undoable, redoable, band } = /** @type {OpenFact} */ (/** @type {unknown} */ (answer));
     const { kind, label } = operation;
-    if (kind === "band" || answer.refused) this.scene.band = null;
-    if (kind === "base" || kind === "undo" || kind === "redo") this.scene.renewBase();
+    const isOther = kind === "base" || kind === "undo" || kind === "redo";
+    if (kind === "band" || isOther || answer.refused) this.scene.band = null;
+    if (isOther) this.scene.renewBase();
     if (answer.refused) this.say(sentence(answer.refused), "bad");
     this.store.set({ painted, undoable, redoable, band, hasBase: band.reach > 0 });
     this.queue.settle((entry) => this.scene.drawn(entry));

@@ -1,6 +1,7 @@
 /** The open photo asks the server for its state: after a pause of its events, and after the server was started anew. */
 import { react } from "./events.js";
 import { Refusal } from "./paint/stroke.js";
+import { sentence } from "./sentence.js";
 
 /** @typedef {import("./photo.js").OpenPhoto} OpenPhoto */
 
@@ -30,6 +31,23 @@ export async function resync(photo, goOn = () => {}) {
   if (now.saving !== saving || saving === "…") return;
   photo.store.set({ saving: going.saving });
   if (saving && !going.saving) photo.say("The server was started anew before the files were saved. Save again.", "bad");
+}
+
+/**
+ * This tab paints the photo from now on; another one no longer does.
+ * @param {OpenPhoto} photo
+ */
+export async function takeOver(photo) {
+  try {
+    const fact = await reopened(photo, true);
+    if (!fact) return;
+    if (!fact.readonly) photo.queue.renumber(fact.sequence); // the other tab has used its numbers
+    photo.sync(fact);
+    if (fact.readonly) photo.refuse();
+    else photo.say("You paint here now. The other tab is read-only.", "good");
+  } catch (error) {
+    photo.say(sentence(/** @type {Error} */ (error).message), "bad");
+  }
 }
 
 /**

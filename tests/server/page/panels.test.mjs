@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
+import { beginPanel } from "../../../mattecli/server/static/panels/begin.js";
 import { retitle } from "../../../mattecli/server/static/panels/elements.js";
 import { finishPanel } from "../../../mattecli/server/static/panels/finish.js";
 import { judgePanel } from "../../../mattecli/server/static/panels/matte.js";
@@ -64,4 +65,30 @@ test("files of a matte that was not made here are not offered", async () => {
   store.set({ matte: { ...matte, run: 2, given: false } });
   await told();
   assert.deepEqual(links(), ["Alpha"]);
+});
+
+test("a slider stays under the pointer that drags it, and a drag back to where it was lays nothing", async () => {
+  const { window } = documentWith("picture");
+  const store = new Store({ ...initialFields(), photo: { readonly: false }, hasBase: true, band: { inside: 4, outside: 4, reach: 64 } });
+  const bands = [];
+  const inside = named(beginPanel(store, () => {}, () => ({ band: (...how) => bands.push(how) })), "Inside");
+  const drag = (value) => {
+    inside.value = value;
+    inside.send("input");
+  };
+  inside.send("pointerdown");
+  drag("9");
+  store.set({ band: { inside: 5, outside: 4, reach: 64 } }); // the answer to something before
+  await told();
+  assert.equal(inside.value, "9");
+  drag("4");
+  window.send("pointerup");
+  await new Promise((done) => setTimeout(done, 5));
+  assert.deepEqual([bands.at(-1), inside.value], [[null], "5"]);
+  inside.send("pointerdown");
+  drag("12");
+  window.send("pointerup");
+  inside.send("change");
+  await new Promise((done) => setTimeout(done, 5));
+  assert.deepEqual(bands.at(-1), [{ inside: 12, outside: 4 }, true]);
 });

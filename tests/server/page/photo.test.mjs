@@ -601,3 +601,25 @@ test("taking over with a stroke that was not sent shows what the other tab paint
   assert.equal(photo.scene.cache.get("labels", labels), undefined, "the old tile is fetched anew");
   while (photo.queue.unsent) await rest(20);
 });
+
+test("a band that was tried with the slider is not shown any longer once something else is laid, undone or refused", async () => {
+  const tried = { inside: 9, outside: 9 };
+  for (const kind of ["base", "undo", "redo"]) {
+    const { photo } = openedHere({ answers: { operate: history() } });
+    photo.band(tried, false);
+    photo.do({ kind });
+    await settled();
+    assert.equal(photo.scene.band, null, kind);
+  }
+  const { photo, store } = openedHere();
+  photo.band(tried);
+  await resync(photo);
+  assert.equal(photo.scene.band, null);
+  photo.band(tried);
+  photo.taken();
+  assert.equal(photo.scene.band, null);
+  const { band } = store.now;
+  photo.band(tried, true);
+  assert.equal(photo.scene.band, null, "a read-only photo lays none");
+  assert.notEqual(store.now.band, band, "the sliders are told to go back");
+});

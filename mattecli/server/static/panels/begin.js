@@ -115,14 +115,18 @@ function bandSliders(store, photo) {
     const band = { inside: Number(inside.input.value), outside: Number(outside.input.value) };
     photo()?.band(band, released);
   };
-  const inside = slider({ name: "Inside", min: 0, max: 64, text, changed: (_, released) => changed(released) });
-  const outside = slider({ name: "Outside", min: 0, max: 64, text, changed: (_, released) => changed(released) });
+  const told = {
+    text, changed: (/** @type {number} */ _, /** @type {boolean} */ released) => changed(released),
+    dropped: () => photo()?.band(null),
+  };
+  const inside = slider({ name: "Inside", min: 0, max: 64, ...told });
+  const outside = slider({ name: "Outside", min: 0, max: 64, ...told });
   const name = make("p", {}, "Unknown band around the edge");
   store.watch(["band", "hasBase", "photo"], ({ band, hasBase, photo: fact }) => {
     for (const [one, value] of /** @type {const} */ ([[inside, band.inside], [outside, band.outside]])) {
       one.input.max = String(Math.min(band.reach, 100) || 64);
-      one.set(value);
       one.input.disabled = !hasBase || fact?.readonly === true;
+      one.set(value);
     }
   });
   return { elements: [name, inside.element, outside.element] };

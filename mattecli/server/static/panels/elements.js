@@ -78,16 +78,25 @@ export function givesFocusBack(control) {
 }
 
 /**
- * A slider with its name and value. `changed` hears of each value, and whether the slider was let go.
+ * A slider with its name and value. `changed` hears of each value, and whether the slider was let go. `dropped` is called
+ * where it was dragged and let go where it had been. What is set while it is dragged waits until then.
  * @param {{name: string, min: number, max: number, step?: number, text: (value: number) => string,
- *   changed: (value: number, released: boolean) => void}} options
+ *   changed: (value: number, released: boolean) => void, dropped?: () => void}} options
  */
-export function slider({ name, min, max, step = 1, text, changed }) {
+export function slider({ name, min, max, step = 1, text, changed, dropped = () => {} }) {
   const input = make("input", { type: "range", step: String(step), aria: { label: name } });
   Object.assign(input, { min: String(min), max: String(max) });
   const output = make("output");
   const element = make("label", { className: "slider", title: TIPS[name] ?? "" }, name, input, output);
   const show = () => (output.value = text(Number(input.value)));
+  const put = (/** @type {number} */ value) => {
+    input.value = String(value);
+    show();
+  };
+  const drag = dragOf(input, (value) => {
+    if (value !== null) put(value);
+    dropped();
+  });
   input.addEventListener("input", () => (show(), changed(Number(input.value), false)));
   input.addEventListener("change", () => changed(Number(input.value), true));
   return {
@@ -95,8 +104,36 @@ export function slider({ name, min, max, step = 1, text, changed }) {
     input,
     /** @param {number} value */
     set: (value) => {
-      input.value = String(value);
-      show();
+      if (!drag.holds(value)) put(value);
+    },
+  };
+}
+
+/**
+ * Whether a slider is dragged. `dropped` is called at the end of a drag that changed nothing, with the value that was set
+ * meanwhile, or null.
+ * @param {HTMLInputElement} input
+ * @param {(value: number | null) => void} dropped
+ */
+function dragOf(input, dropped) {
+  let isHeld = false;
+  /** @type {number | null} */
+  let waiting = null;
+  const end = () => {
+    if (isHeld) dropped(waiting);
+    isHeld = false;
+  };
+  input.addEventListener("pointerdown", () => {
+    isHeld = true;
+    waiting = null;
+  });
+  input.addEventListener("change", () => (isHeld = false));
+  for (const kind of ["pointerup", "pointercancel"]) addEventListener(kind, () => isHeld && setTimeout(end)); // after `change`
+  return {
+    /** @param {number} value that is kept for the end of a drag */
+    holds(value) {
+      if (isHeld && !input.disabled) waiting = value;
+      return isHeld && !input.disabled;
     },
   };
 }
