@@ -129,7 +129,8 @@ def _add_photos(
     @app.get("/app/session", dependencies=[Depends(heard)])
     def session() -> dict[str, Any]:
         can = {"auto": find_spec("rembg") is not None, "writeTrimapOnly": True}
-        return {"version": __version__, "photos": sessions.listing(), "products": PRODUCTS, "can": can, **facts}
+        known = {"version": __version__, "photos": sessions.listing(), "saves": saving.all_going()}
+        return {**known, "products": PRODUCTS, "can": can, **facts}
 
     @app.get("/app/photos/{word}/thumbnail")
     def thumbnail(word: str) -> Response:

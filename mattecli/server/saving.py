@@ -127,6 +127,11 @@ class Saving:
         with self._lock:
             return {"saving": self._going.get(word), "ended": [self._ended[word]] if word in self._ended else []}
 
+    def all_going(self) -> dict[str, Any]:
+        """The saves of all photos that go on, and how the last one of each photo ended."""
+        with self._lock:
+            return {"going": list(self._going.values()), "ended": list(self._ended.values())}
+
     def download(self, word: str, product: Product, finish: Finish) -> tuple[str, bytes]:
         """A product's file: its name and content. Raises `StaleError` where there is no exact matte of these labels."""
         with self._sessions.using(word) as photo, tempfile.TemporaryDirectory() as folder:

@@ -388,6 +388,7 @@ def test_a_page_that_opens_the_photo_is_told_of_its_save(photo: Path, tmp_path: 
     event = save(page, "trimap", "alpha")
     going = page.open()["going"]
     assert (going["saving"], going["ended"]) == (None, [event])
+    assert page.get("/app/session").json["saves"] == {"going": [], "ended": [event]}
     page.close()
 
 

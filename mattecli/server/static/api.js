@@ -12,7 +12,8 @@
  *   given?: boolean}} Matte given: it was not made here, so files other than the alpha of a batch are not made of it
  * @typedef {{id: string, name: string, state: "untouched" | "started" | "done" | "failed"}} PhotoFact
  * @typedef {{version: string, photos: PhotoFact[], folder: string, can: Record<string, boolean>, products: string[],
- *   report?: string | null}} SessionFact report: the name of the batch's report that the photos are from
+ *   saves?: {going: string[], ended: ServerEvent[]}, report?: string | null}} SessionFact
+ *   saves: those that go on, and how the last one of each photo ended; report: the name of the batch's report that the photos are from
  * @typedef {{id: string, name: string, content: string, width: number, height: number, levels: [number, number][], bits: number,
  *   linear: boolean, space: string, readonly: boolean, takeable: boolean, sequence: number, undoable: number, redoable: number, band: Band,
  *   painted: number, matte: Matte | null, saved: number | null, estimate: {exact: number}, box?: BoxList | null, going?: Going,

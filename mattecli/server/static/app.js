@@ -16,7 +16,7 @@ import { fillTop } from "./panels/top.js";
 import { fillWipe, takeDrops } from "./panels/wipe.js";
 import { Opening } from "./opening.js";
 import { OpenPhoto } from "./photo.js";
-import { resync } from "./reopening.js";
+import { catchUp, resync } from "./reopening.js";
 import { Saves } from "./saves.js";
 import { cursorOf, listenToKeys } from "./shortcuts.js";
 import { sentence } from "./sentence.js";
@@ -187,7 +187,10 @@ function keepEvents() {
       },
       (open, ended) => {
         if (ended) setTimeout(() => end && begin(), TURN);
-        if (open && seen && photo) void resync(photo, goOn).catch(() => undefined); // the stream tells of the next failure
+        if (open && seen && photo) {
+          void resync(photo, goOn).catch(() => undefined); // the stream tells of the next failure
+          void catchUp(photo, store).catch(() => undefined);
+        }
         seen = true;
         if (!open) store.set({ online: false });
         else if (!photo?.queue.unsent) store.set({ online: true });

@@ -21,10 +21,10 @@ export function react(photo, event, goOn) {
 }
 
 /**
- * The save of a photo that is not the open one has ended: the film strip shows it, and the tab that began it tells of it.
+ * A save has ended whose photo was left meanwhile: the film strip shows it, and the tab that began it tells of it.
  * @param {OpenPhoto} photo any of the page
  * @param {ServerEvent} event
- * @param {string} [name] of the other photo, where this tab began to save it
+ * @param {string} [name] of the other photo, where this tab began to save it; empty for the photo itself
  */
 export function ended(photo, { photo: id, files, progress, error, approved }, name) {
   if (progress) photo.mark(id ?? "", progress);

@@ -1,6 +1,7 @@
 /**
  * The open photo: what is painted and proposed, between the store, the scene and the server.
  */
+import { ended } from "./events.js";
 import { Mattes } from "./mattes.js";
 import { Proposals } from "./proposals.js";
 import { sentence } from "./sentence.js";
@@ -72,6 +73,9 @@ export class OpenPhoto {
     this._show(fact);
     const { going } = fact;
     store.set({ unsent: 0, online: true });
+    for (const event of going?.ended ?? []) {
+      if (saves.awaits(event.save) && saves.end(event)) ended(this, event, ""); // it was saved, left and opened again
+    }
     if (!going || fact.readonly) return;
     store.set({ run: going.run, saving: going.saving }); // before a reload
     this.proposals.resume(going);

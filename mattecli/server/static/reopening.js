@@ -1,9 +1,11 @@
 /** The open photo asks the server for its state: after a pause of its events, and after the server was started anew. */
-import { react } from "./events.js";
+import { ended, react } from "./events.js";
 import { Refusal } from "./paint/stroke.js";
 import { sentence } from "./sentence.js";
 
 /** @typedef {import("./photo.js").OpenPhoto} OpenPhoto */
+
+const LOST = "The server was started anew before the files were saved. Save again.";
 
 /**
  * Takes over the state after a pause. What ended meanwhile is told as if its event had come.
@@ -19,7 +21,7 @@ export async function resync(photo, goOn = () => {}) {
   photo.sync(fact);
   const { ended = [], ...going } = fact.going ?? { run: null, proposing: null, saving: null };
   for (const event of ended) {
-    const isAwaited = event.save ? event.save === saving
+    const isAwaited = event.save ? event.save === saving || photo.saves.awaits(event.save)
       : event.proposal ? event.proposal === proposing
       : run !== null && run.run === (event.matte?.run ?? event.run);
     if (isAwaited) react(photo, event, goOn);
@@ -30,7 +32,30 @@ export async function resync(photo, goOn = () => {}) {
   if (now.proposing === proposing && proposing !== "…") photo.store.set({ proposing: photo.proposals.adopted(going.proposing) });
   if (now.saving !== saving || saving === "…") return;
   photo.store.set({ saving: going.saving });
-  if (saving && !going.saving) photo.say("The server was started anew before the files were saved. Save again.", "bad");
+  if (!saving || going.saving) return;
+  photo.saves.forget(saving);
+  photo.say(LOST, "bad");
+}
+
+/**
+ * After a pause of the events: the film strip is as the server has it, and saves of photos that were left are told of.
+ * @param {OpenPhoto} photo the open one, whose own save is for `resync`
+ * @param {import("./state.js").Store<import("./state.js").Fields>} store
+ */
+export async function catchUp(photo, store) {
+  const awaited = photo.saves.awaited;
+  const before = store.now.session;
+  const session = await photo.api.session();
+  store.set({ session });
+  const ends = (session.saves?.ended ?? []).filter((event) => event.photo !== photo.id && photo.saves.awaits(event.save));
+  ends.sort((a, b) => Number(Boolean(a.error)) - Number(Boolean(b.error))); // the last one told is what is read
+  for (const event of ends) ended(photo, event, photo.saves.end(event));
+  const isSame = session.photos.some(({ id }) => before?.photos.some((one) => one.id === id));
+  if (isSame) return;
+  for (const [save, name] of awaited) {
+    if (save === store.now.saving || !photo.saves.forget(save)) continue;
+    photo.tell(LOST, "bad", name);
+  }
 }
 
 /**

@@ -23,6 +23,24 @@ export class Saves {
     return early;
   }
 
+  /** The saves that have not ended yet, as far as is known here, with the names of their photos. */
+  get awaited() {
+    return [...this._names];
+  }
+
+  /** @param {string | undefined} save */
+  awaits(save) {
+    return save !== undefined && this._names.has(save);
+  }
+
+  /**
+   * A save is waited for no longer. Says whether it was.
+   * @param {string} save
+   */
+  forget(save) {
+    return this._names.delete(save);
+  }
+
   /**
    * A save has ended. Gives the name of its photo; undefined for a save of another tab.
    * @param {ServerEvent} event

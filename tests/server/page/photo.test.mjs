@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { afterEach, test } from "node:test";
 
 import { react } from "../../../mattecli/server/static/events.js";
-import { resync } from "../../../mattecli/server/static/reopening.js";
+import { catchUp, resync } from "../../../mattecli/server/static/reopening.js";
 import { Refusal } from "../../../mattecli/server/static/paint/stroke.js";
 import { Saves } from "../../../mattecli/server/static/saves.js";
 import { factOf, later, opened, settled } from "./photos.mjs";
@@ -622,4 +622,39 @@ test("a band that was tried with the slider is not shown any longer once somethi
   photo.band(tried, true);
   assert.equal(photo.scene.band, null, "a read-only photo lays none");
   assert.notEqual(store.now.band, band, "the sliders are told to go back");
+});
+
+test("how saves ended whose photos were left while the tab was hidden is told when it is seen again", async () => {
+  const saves = { going: [], ended: [failed, { ...saved, photo: "c", save: "another tab's" }] };
+  const photos = strip.photos.map((one) => ({ ...one, state: "done" }));
+  const { a, b, store } = await leaving({ save: async () => ({ save: "s" }), session: async () => ({ photos, saves }) });
+  await catchUp(a.photo, store); // as the open one, it hears of its save from resync
+  assert.equal(store.now.message, null);
+  b.photo.api.session = a.photo.api.session;
+  await catchUp(b.photo, store);
+  assert.equal(store.now.message.text, "a.jpg: The disk is full.");
+  assert.deepEqual(store.now.session.photos, photos, "the film strip is as the server has it");
+  store.set({ message: null });
+  await catchUp(b.photo, store);
+  assert.equal(store.now.message, null, "it is told once");
+});
+
+test("a save of a photo that was left is told to be lost where the server was started anew", async () => {
+  const session = { photos: [{ id: "x", name: "a.jpg", state: "started" }], saves: { going: [], ended: [] } };
+  for (const restarted of [false, true]) {
+    const { b, store } = await leaving({ save: async () => ({ save: "s" }) });
+    b.photo.api.session = async () => (restarted ? session : { ...session, photos: strip.photos });
+    await catchUp(b.photo, store);
+    assert.equal(store.now.message?.text ?? "", restarted ? "a.jpg: The server was started anew before the files were saved. Save again." : "");
+  }
+});
+
+test("how a save ended while its photo was left is told also where that photo is open again", async () => {
+  const { store, b } = await leaving({ save: async () => ({ save: "s" }) });
+  b.photo.close();
+  openedHere({ store, saves: b.photo.saves, fact: factOf({ going: going({ ended: [failed] }) }) });
+  assert.equal(store.now.message.text, "The disk is full.");
+  store.set({ message: null });
+  openedHere({ store, saves: b.photo.saves, fact: factOf({ going: going({ ended: [failed] }) }) });
+  assert.equal(store.now.message, null, "it is told once");
 });
