@@ -5,6 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import threading
 import time
+import traceback
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from multiprocessing.connection import Connection
@@ -12,7 +13,7 @@ from multiprocessing.process import BaseProcess
 
 from mattecli.inference.options import RunOptions
 from mattecli.server.pauses import HELD, Signals
-from mattecli.server.tasks import LAST, Cancelled, Failed, MatteTask, Reply, Task
+from mattecli.server.tasks import LAST, Cancelled, Failed, MatteTask, Reply, Task, bug_of
 
 PATIENCE = 1.0  # seconds that a cancelled task may take to end; then its process is killed
 _STEP = 0.05
@@ -135,7 +136,14 @@ class Dispatcher:
             reply = self._done(current)
             with self._changed:
                 self._current = None
-            self._on_reply(current.task, reply)
+            self._tell(current.task, reply)
+
+    def _tell(self, task: Task, reply: Reply) -> None:
+        """Tell of a reply. An error there must not end this thread, for which all tasks wait."""
+        try:
+            self._on_reply(task, reply)
+        except Exception:
+            traceback.print_exc()
 
     def _done(self, current: _Current) -> Reply:
         """Have the process carry out a task, and wait for its end."""
@@ -151,14 +159,16 @@ class Dispatcher:
                         continue
                     if isinstance(reply, LAST):
                         return reply
-                    self._on_reply(current.task, reply)
+                    self._tell(current.task, reply)
                 if current.cancelled is not None and time.monotonic() - current.cancelled > PATIENCE:
                     self._kill()
                     return Cancelled()
-        except (EOFError, OSError):
+        except Exception as error:
             self._kill()
             if current.cancelled is not None:
                 return Cancelled()
+            if not isinstance(error, EOFError | OSError):
+                return Failed(bug_of(current.task, error))
             return Failed("the network's process ended suddenly, perhaps for want of memory; close other programs")
 
     def _started(self, current: _Current) -> _Process | None:

@@ -6,6 +6,7 @@ import itertools
 import secrets
 import threading
 import time
+import traceback
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -36,6 +37,7 @@ from mattecli.server.tasks import (
     Reply,
     Source,
     Task,
+    bug_of,
 )
 from mattecli.server.windows import window_of
 from mattecli.server.worker import serve
@@ -262,10 +264,25 @@ class Runs:
         with self._lock:
             going = self._going[task.number]
         with going.stack:
-            if isinstance(task, MatteTask):
-                self._matted(task, reply, going)
-            else:
-                self._proposed(task, reply, going)
+            try:
+                self._end(task, reply, going)
+            except Exception as error:
+                self._break(task, going, error)
+
+    def _end(self, task: Task, reply: Reply, going: _Going) -> None:
+        if isinstance(task, MatteTask):
+            self._matted(task, reply, going)
+        else:
+            self._proposed(task, reply, going)
+
+    def _break(self, task: Task, going: _Going, error: Exception) -> None:
+        """End a task whose result could not be taken, and tell so."""
+        traceback.print_exc()
+        with self._lock:
+            if task.number not in self._going:  # its end is told already
+                return
+        failed = Failed(bug_of(task, error))
+        self._end(task, failed, going)
 
     def _matted(self, task: MatteTask, reply: Reply, going: _Going) -> None:
         photo, out, known = going.photo, going.out, going.known

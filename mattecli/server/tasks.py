@@ -102,3 +102,8 @@ class Cancelled:
 
 Reply = Progressed | Matted | Proposed | Failed | Cancelled
 LAST = (Matted, Proposed, Failed, Cancelled)
+
+
+def bug_of(task: Task, error: Exception) -> str:
+    """What is said of a task that an unexpected error has ended."""
+    return f"{task.name} met a bug in matte: {type(error).__name__}: {error}; please report it"

@@ -40,6 +40,7 @@ from mattecli.server.tasks import (
     Proposed,
     Reply,
     Task,
+    bug_of,
 )
 from mattecli.server.windows import MARGIN, share_done, usual_error
 from mattecli.system.process import prepare_process
@@ -136,7 +137,7 @@ class Worker:
         except MemoryError:
             return Failed(f"{task.name} needs more memory than there is; close other programs, or give more")
         except Exception as error:
-            return Failed(f"{task.name} met a bug in matte: {type(error).__name__}: {error}; please report it")
+            return Failed(bug_of(task, error))
 
     def _check(self, task: Task) -> None:
         if self._signals.cancelled.value == task.number:

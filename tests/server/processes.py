@@ -59,3 +59,11 @@ def resting(connection: Connection, signals: Signals, _: object) -> None:
             connection.send((task.number, Progressed(step / 100, 0.0)))
             time.sleep(0.01)
         connection.send((task.number, Matted(pauses.seconds, "off", 0.0, {})))
+
+
+def babbling(connection: Connection, _: object, __: object) -> None:
+    """Answers its first task with what is no reply, and the later ones as it should."""
+    while True:
+        connection.send((0, None))
+        task = connection.recv()
+        connection.send("no reply" if task.number == 1 else (task.number, Matted(0.0, "off", 0.0, {})))

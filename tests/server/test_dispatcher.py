@@ -156,3 +156,25 @@ def test_the_end_ends_everything(listened: Listened) -> None:
     assert isinstance(listened.end_of(1), Cancelled)
     assert isinstance(listened.end_of(2), Cancelled)
     assert not listened.dispatcher.cancel(lambda _: True)
+
+
+@pytest.mark.parametrize("listened", [processes.babbling], indirect=True)
+def test_a_task_that_meets_a_bug_fails_and_the_next_one_is_done(listened: Listened) -> None:
+    listened.submit(matte(1), matte(2, photo="b"))
+    end = listened.end_of(1)
+    assert isinstance(end, Failed)
+    assert "photo.png met a bug in matte: ValueError" in end.sentence
+    assert isinstance(listened.end_of(2), Matted)
+
+
+def test_an_error_of_what_hears_of_a_reply_leaves_the_later_tasks_as_they_are() -> None:
+    class Broken(Listened):
+        def hear(self, task: Task, reply: Reply) -> None:
+            super().hear(task, reply)
+            if task.number == 1:
+                raise ValueError("a bug")
+
+    broken = Broken(processes.quick)
+    broken.submit(matte(1), matte(2, photo="b"))
+    assert isinstance(broken.end_of(2), Matted)
+    broken.dispatcher.close()

@@ -10,6 +10,7 @@ import pytest
 from mattecli.inference.model import Model
 from mattecli.inference.options import RunOptions
 from mattecli.inference.precision import settle_precision
+from mattecli.server.mattes import Mattes
 from mattecli.server.pauses import HELD
 from mattecli.server.worker import serve
 from tests.server import processes
@@ -199,4 +200,17 @@ def test_the_runs_of_a_server_that_was_started_anew_have_other_numbers(idle: Pag
     page = page_for(photo, folder=tmp_path)
     page.open()
     assert page.post(f"/app/photos/{page.word}/mattes", {"kind": "exact"}).json["run"] > run
+    page.close()
+
+
+def test_a_matte_that_cannot_be_taken_is_told_to_have_failed(
+    photo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    page = page_for(photo, folder=tmp_path, target=processes.quick)
+    page.open()
+    monkeypatch.setattr(Mattes, "keep", lambda *_, **__: 1 // 0)
+    run = page.post(f"/app/photos/{page.word}/mattes", {"kind": "exact"}).json["run"]
+    event = page.wait_for("failed")
+    assert (event["run"], event["cancelled"]) == (run, False)
+    assert "photo.png met a bug in matte: ZeroDivisionError" in event["error"]
     page.close()
