@@ -16,6 +16,7 @@ from mattecli.imaging.reading.open import Source
 from mattecli.server.distance import measured
 from mattecli.server.photo import Photo, painted
 from mattecli.server.state import digest_of
+from mattecli.system.files import as_text
 from mattecli.trimaps.check import check_size, from_values
 from mattecli.trimaps.recipe import MaskRecipe
 
@@ -31,17 +32,35 @@ class Start:
     snap: int = 0  # as in `read_trimap`
 
     def changed(self, photo: Photo) -> bool:
-        """Whether the file changed since it was laid under the paint of a photo, or is gone."""
+        """Whether the file changed since it was laid under the paint of a photo. One that is gone did not."""
+        facts = photo.state.facts
         try:
-            return photo.state.facts.get("start") != self.digest()
+            return facts.get("start") != self.digest()
         except InputError:
-            return True
+            return not self._was_laid(facts)
 
     def lay(self, photo: Photo) -> None:
-        """Lay the file under the paint of a photo, unless that was done before with the same content."""
-        digest = self.digest()
-        if photo.state.facts.get("start") != digest:
+        """Lay the file under the paint of a photo, unless that was done before with the same content.
+
+        Where it was laid and cannot be read any more, the paint stays as it is. Raises `InputError` where it was not.
+        """
+        facts = photo.state.facts
+        try:
+            digest = self.digest()
+        except InputError:
+            if self._was_laid(facts):
+                return
+            raise
+        if facts.get("start") != digest:
             self._lay(photo, self.trimap(photo), digest)
+
+    def _was_laid(self, facts: dict[str, Any]) -> bool:
+        """Whether a file of this name was laid; older states know no name."""
+        return facts.get("start") is not None and facts.get("start_file", self._name) == self._name
+
+    @property
+    def _name(self) -> str:
+        return as_text(str(self.file.absolute()))
 
     def digest(self) -> str:
         """What tells whether the same was laid before."""
@@ -52,11 +71,10 @@ class Start:
         what = None if self.what == "kept" else self.what
         return trimap_from(self.file, photo, what=what, name=str(self.file), snap=self.snap)
 
-    @staticmethod
-    def _lay(photo: Photo, trimap: NDArray[np.uint8], digest: str) -> None:
+    def _lay(self, photo: Photo, trimap: NDArray[np.uint8], digest: str) -> None:
         base = measured(trimap)
         photo.painting.do(photo.painting.sequence + 1, lambda labels: labels.set_base(base))
-        photo.state.note(start=digest, laid=photo.painting.read(painted))
+        photo.state.note(start=digest, start_file=self._name, laid=photo.painting.read(painted))
 
 
 def trimap_from(

@@ -420,3 +420,23 @@ def test_a_tab_that_shows_the_old_content_of_a_photo_loses_the_right_to_paint(pa
     answer = page.post(f"/app/photos/{page.word}/save", {"products": ["trimap"], "overwrite": True})
     assert answer.status == 403
     assert page.open(tab="one")["readonly"] is True
+
+
+def test_a_trimap_that_is_gone_after_it_was_laid_leaves_the_paint_as_it_is(photo: Path, tmp_path: Path) -> None:
+    given = tmp_path / "trimap.png"
+    PIL.Image.fromarray(np.full(SIZE, 255, np.uint8)).save(given)
+    page = page_for(photo, folder=tmp_path, start=Start("trimap", given))
+    page.open()
+    given.rename(tmp_path / "moved.png")
+    assert page.open()["painted"] == 1
+    assert page.post(f"/app/photos/{page.word}/save", {"products": ["trimap"]}).status == 202
+    page.wait_for("saved")
+    page.close()
+    page = page_for(photo, folder=tmp_path, start=Start("trimap", given))
+    assert page.open()["painted"] == 1
+    page.close()
+    page = page_for(photo, folder=tmp_path, start=Start("trimap", tmp_path / "typo.png"))
+    answer = page.post(f"/app/photos/{page.word}/open", {"tab": "one"})
+    assert answer.status == 400
+    assert "typo.png cannot be read" in answer.error
+    page.close()
