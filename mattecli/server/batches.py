@@ -217,11 +217,12 @@ class BatchStart(Start):
     def lay(self, photo: Photo) -> None:
         """Lay the trimap under the paint of a photo that has none, and give it its first matte."""
         approved = self._approved(photo)
-        if photo.state.facts.get("start") is None and approved is not None:
-            self._lay(photo, approved.trimap, "approved")
-            photo.state.note(approved=photo.painting.read(painted))
-        elif photo.state.facts.get("start") != "approved":
-            super().lay(photo)
+        if photo.state.facts.get("start") is None and not photo.painting.read(painted):
+            if approved is None:
+                super().lay(photo)
+            else:
+                self._lay(photo, approved.trimap, "approved")
+                photo.state.note(approved=photo.painting.read(painted))
         if photo.mattes.last is None:
             self._give(photo, approved)
 
@@ -254,6 +255,8 @@ class BatchStart(Start):
     def _give(self, photo: Photo, approved: KeptAlpha | None) -> None:
         """Give the photo the approved alpha, or that of the batch, as made from the labels that it belongs to."""
         facts = photo.state.facts
+        if approved is None and not self._is_laid(facts):
+            return  # the alpha belongs to another trimap
         sequence = facts.get("laid" if approved is None else "approved")
         alpha = self._alpha(photo) if approved is None else approved.alpha
         if sequence is None or alpha is None or alpha.shape != (photo.height, photo.width):
@@ -270,6 +273,12 @@ class BatchStart(Start):
                 given=True,
             )
         )
+
+    def _is_laid(self, facts: Mapping[str, Any]) -> bool:
+        """Whether the trimap that is the batch's now was laid."""
+        with suppress(InputError):  # it is gone
+            return bool(facts.get("start") == self.digest())
+        return False
 
     def _alpha(self, photo: Photo) -> NDArray[np.float32] | None:
         kept, alpha = self._kept(photo), self.entry.alpha

@@ -218,3 +218,29 @@ def test_a_report_without_such_photos_is_refused(made: Made) -> None:
     made.lines = [{**line, "attention": {"score": 0, "version": 1, "reasons": []}} for line in made.lines]
     with pytest.raises(InputError, match="no photo that needs a hand"):
         made.batch()
+
+
+def test_paint_goes_on_where_it_was_though_a_later_run_of_the_batch_had_another_trimap(
+    page: Page, made: Made, tmp_path: Path
+) -> None:
+    assert page.open()["sequence"] == 1
+    page.operate(2, "stroke", points=[[60, 50, 9]], label=255)
+    page.close()
+    PIL.Image.fromarray(np.full((HEIGHT, WIDTH), 128, np.uint8)).save(made.root / "worst_trimap.png")
+    batch = made.batch(2)
+    again = page_for(folder=tmp_path, batch=batch)
+    facts = again.open()
+    assert (facts["sequence"], facts["matte"]) == (2, None), "nothing is laid, and the alpha is of another trimap"
+    again.close()
+    batch.close()
+
+
+def test_a_photo_that_was_painted_before_its_batch_keeps_its_paint(made: Made, batch: Batch, tmp_path: Path) -> None:
+    page = page_for(made.root / "worst.png", folder=tmp_path)
+    page.open()
+    page.operate(1, "stroke", points=[[60, 50, 9]], label=255)
+    page.close()
+    page = page_for(folder=tmp_path, batch=batch)
+    facts = page.open()
+    assert (facts["sequence"], facts["matte"]) == (1, None)
+    page.close()
