@@ -107,12 +107,17 @@ class Photo:
         """Close the journal and let go of the lock."""
         self._stack.close()
 
+    @property
+    def missing(self) -> bool:
+        """Whether the photo's file is gone: moved, deleted, or on a disk that is not there."""
+        return not self.path.exists()
+
     def changed(self) -> bool:
-        """Whether the photo's file has another content than when it was opened, or is gone."""
+        """Whether the photo's file has another content than when it was opened. One that is gone has none."""
         try:
             return stamp(self.path) != self._stamp and digest_of(self.path) != self.digest
         except (OSError, InputError):
-            return True
+            return not self.missing
 
     # For the network
 

@@ -185,6 +185,8 @@ class Saving:
         return (path.parent if self._out is None else self._out.absolute()) / f"{path.stem}_{product}.png"
 
     def _check_unchanged(self, photo: Photo, word: str, *, overwrite: bool) -> None:
+        if photo.missing:
+            raise InputError(f"{photo.path.name} was moved or deleted; put it back, and save again")
         if photo.changed():
             self._tell("changed", word, file="photo")
             raise InputError(f"{photo.path.name} changed on the disk since it was opened; reload the page")

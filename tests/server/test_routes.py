@@ -440,3 +440,17 @@ def test_a_trimap_that_is_gone_after_it_was_laid_leaves_the_paint_as_it_is(photo
     assert answer.status == 400
     assert "typo.png cannot be read" in answer.error
     page.close()
+
+
+def test_a_photo_that_is_deleted_while_it_is_open_stays_open(page: Page, photo: Path, tmp_path: Path) -> None:
+    page.open()
+    page.operate(1, "stroke", **STROKE)
+    photo.rename(tmp_path / "moved.png")
+    facts = page.open(tab="one")
+    assert (facts["painted"], facts["readonly"]) == (1, False)
+    assert page.get(f"/app/photos/{page.word}/tiles/photo/0/0/0").status == 200
+    answer = page.post(f"/app/photos/{page.word}/save", {"products": ["trimap"]})
+    assert (answer.status, answer.error) == (400, "photo.png was moved or deleted; put it back, and save again")
+    (tmp_path / "moved.png").rename(photo)
+    assert page.post(f"/app/photos/{page.word}/save", {"products": ["trimap"]}).status == 202
+    page.wait_for("saved")

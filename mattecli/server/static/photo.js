@@ -43,6 +43,8 @@ export class OpenPhoto {
     this._left = null;
     /** Counts what the server tells of the photo. An older answer counts no more. */
     this.heard = 0;
+    /** What the server refused last with, as it was said. */
+    this.refusal = "";
     this.viewer = viewer;
     this.id = fact.id;
     this.queue = new OperationQueue({
@@ -56,7 +58,7 @@ export class OpenPhoto {
         this.sync(now);
         return now.readonly ? null : now.sequence;
       },
-      changed: () => this.store.set({ unsent: this.queue?.unsent ?? 0, online: this.queue?.online ?? true }),
+      changed: () => this.store.set({ unsent: this.queue?.unsent ?? 0, online: this.queue?.online ?? true, stuck: this.queue?.stuck ?? false }),
     });
     this.scene = new Scene({
       levels: fact.levels,
@@ -72,7 +74,7 @@ export class OpenPhoto {
     store.set({ begun: fact.painted ? (begun.source ?? null) : null });
     this._show(fact);
     const { going } = fact;
-    store.set({ unsent: 0, online: true });
+    store.set({ unsent: 0, online: true, stuck: false });
     for (const event of going?.ended ?? []) {
       if (saves.awaits(event.save) && saves.end(event)) ended(this, event, ""); // it was saved, left and opened again
     }

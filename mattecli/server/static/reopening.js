@@ -84,7 +84,11 @@ export async function takeOver(photo) {
 export async function reopened(photo, take = false) {
   for (let takes = take; ; takes = false) {
     const before = known(photo);
-    const fact = await found(photo, takes);
+    const fact = await found(photo, takes).catch((error) => {
+      if (error instanceof Refusal) sayOnce(photo, sentence(error.message));
+      throw error;
+    });
+    photo.refusal = "";
     if (photo.closed) {
       if (!photo.isBack) await photo.api.close(photo.id); // else no other tab may paint it
       return null;
@@ -97,6 +101,16 @@ export async function reopened(photo, take = false) {
     photo.anew(photo.id, text);
     throw new Error(text);
   }
+}
+
+/**
+ * Says why the server refuses: once, for it is asked every few seconds.
+ * @param {OpenPhoto} photo
+ * @param {string} text
+ */
+function sayOnce(photo, text) {
+  if (text !== photo.refusal) photo.say(text, "bad");
+  photo.refusal = text;
 }
 
 /**
@@ -130,7 +144,6 @@ async function found(photo, take) {
       }
       await photo.api.close(id);
     }
-    photo.say(`The server was started anew without ${photo.name}. Start it again with this photo.`, "bad");
-    throw error;
+    throw new Refusal(`The server was started anew without ${photo.name}. Start it again with this photo.`, 404);
   }
 }

@@ -36,6 +36,7 @@
  * @property {import("./api.js").Band} band
  * @property {number} unsent
  * @property {boolean} online
+ * @property {boolean} stuck whether the server answers and cannot take what is unsent
  * @property {Matte | null} matte
  * @property {Run | null} run
  * @property {number | null} estimate seconds of an exact run
@@ -60,7 +61,7 @@ export function initialFields() {
     session: null, photo: null, tool: "box", label: 255, eraser: false, size: 40, pressure: false, over: [0, 128, 255],
     likeness: null, view: "photo", wipe: null, wipeAt: 0.5, bare: false, overlay: "tint", strength: 0.4, gamma: 1, exposure: 0,
     behind: "checker", scale: 1, painted: 0, undoable: 0, redoable: 0, band: { inside: 0, outside: 0, reach: 0 },
-    unsent: 0, online: true, matte: null, run: null, estimate: null, automatic: true, refining: true, box: null, begun: null,
+    unsent: 0, online: true, stuck: false, matte: null, run: null, estimate: null, automatic: true, refining: true, box: null, begun: null,
     proposing: null, hasBase: false, finish: {}, saved: null, saving: null, findings: null, finding: -1, seen: [], message: null,
   };
 }

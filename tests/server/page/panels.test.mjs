@@ -5,6 +5,7 @@ import { beginPanel } from "../../../mattecli/server/static/panels/begin.js";
 import { retitle } from "../../../mattecli/server/static/panels/elements.js";
 import { finishPanel } from "../../../mattecli/server/static/panels/finish.js";
 import { judgePanel } from "../../../mattecli/server/static/panels/matte.js";
+import { fillStatus } from "../../../mattecli/server/static/panels/status.js";
 import { fillToolbar } from "../../../mattecli/server/static/panels/toolbar.js";
 import { fillTop } from "../../../mattecli/server/static/panels/top.js";
 import { Store, initialFields } from "../../../mattecli/server/static/state.js";
@@ -91,4 +92,16 @@ test("a slider stays under the pointer that drags it, and a drag back to where i
   inside.send("change");
   await new Promise((done) => setTimeout(done, 5));
   assert.deepEqual(bands.at(-1), [{ inside: 12, outside: 4 }, true]);
+});
+
+test("the state line says why changes are not sent", async () => {
+  const { known } = documentWith("status", "name", "toast", "live");
+  const store = new Store({ ...initialFields(), photo: { readonly: false }, unsent: 2, online: false });
+  fillStatus(store);
+  for (const [fields, why] of [[{ stuck: false }, "the server does not answer"], [{ stuck: true }, "the server cannot open the photo"], [{ photo: { readonly: true } }, "the photo is open elsewhere"]]) {
+    store.set(fields);
+    await told();
+    assert.match(known.status.textContent, new RegExp(`2 unsent: ${why}`));
+  }
+  store.set({ photo: null }); // no timer goes on
 });

@@ -21,6 +21,17 @@ afterEach(() => {
 
 const going = (fields) => ({ run: null, proposing: null, saving: null, ended: [], ...fields });
 
+test("why the server cannot open the photo again is said once, and the strokes wait for that", async () => {
+  const refused = () => Promise.reject(new Refusal("a.jpg cannot be read; check its permissions", 400));
+  const { photo, store } = openedHere({ answers: { open: refused, operate: () => Promise.reject(new Refusal("the photo is not open", 404)) } });
+  await assert.rejects(resync(photo));
+  assert.equal(store.now.message.text, "a.jpg cannot be read; check its permissions.");
+  store.set({ message: null });
+  photo.paint(stroke);
+  await settled();
+  assert.deepEqual([store.now.unsent, store.now.online, store.now.stuck, store.now.message], [1, false, true, null]);
+});
+
 test("what a tab missed while it was hidden is told when it is seen again", async () => {
   const ended = [
     { type: "saved", photo: "a", save: "s", files: [{ product: "alpha", name: "a_alpha.png" }], sequence: 4, approved: false },

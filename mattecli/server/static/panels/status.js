@@ -10,7 +10,7 @@ export function fillStatus(store) {
   const state = make("span");
   byId("status").append(state, facts);
   let timer = 0;
-  store.watch(["painted", "matte", "saved", "unsent", "online", "photo", "run", "proposing"], (now) => {
+  store.watch(["painted", "matte", "saved", "unsent", "online", "stuck", "photo", "run", "proposing"], (now) => {
     const parts = partsOf(now);
     state.replaceChildren(...parts.flatMap((part, i) => (i ? [" · ", part] : [part])));
     clearTimeout(timer);
@@ -30,7 +30,7 @@ export function fillStatus(store) {
  * @param {Readonly<import("../state.js").Fields>} now
  * @returns {HTMLElement[]}
  */
-function partsOf({ painted, matte, saved, unsent, online, photo, run, proposing }) {
+function partsOf({ painted, matte, saved, unsent, online, stuck, photo, run, proposing }) {
   if (!photo) return [make("span", {}, "Opening…")];
   const parts = [make("span", {}, painted ? `Painted ${painted}` : "Nothing painted")];
   if (matte) {
@@ -43,9 +43,9 @@ function partsOf({ painted, matte, saved, unsent, online, photo, run, proposing 
   parts.push(make("span", { className: saved === painted && saved ? "good" : "" }, saved === null ? "not saved" : `saved ${saved}`));
   if (proposing) parts.push(make("b", {}, "proposing"));
   if (run) parts.push(make("b", {}, run.kind === "exact" ? "computing the exact matte" : "computing a preview"));
-  const why = photo.readonly ? "the photo is open elsewhere" : "the server does not answer";
+  const why = photo.readonly ? "the photo is open elsewhere" : stuck ? "the server cannot open the photo" : "the server does not answer";
   if (unsent && !online) parts.push(make("b", { className: "bad" }, `${unsent} unsent: ${why}`));
-  else if (!online && !photo.readonly) parts.push(make("b", { className: "bad" }, "the server does not answer"));
+  else if (!online && !photo.readonly) parts.push(make("b", { className: "bad" }, why));
   return parts;
 }
 
