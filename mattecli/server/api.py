@@ -7,11 +7,13 @@ import re
 import tempfile
 import time
 import zipfile
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from html import escape
 from pathlib import Path
 from typing import Annotated, Any
 
+from anyio.to_thread import current_default_thread_limiter
 from fastapi import FastAPI, File, Form, Response, UploadFile
 from fastapi.responses import HTMLResponse
 
@@ -44,7 +46,14 @@ def api_app(
 
     `most_bytes` is the most that a request may have, `weights` the name of the network's weights.
     """
-    app = FastAPI(title="matte", version=__version__, docs_url=None, redoc_url=None, openapi_url="/openapi.json")
+    app = FastAPI(
+        title="matte",
+        version=__version__,
+        docs_url=None,
+        redoc_url=None,
+        openapi_url="/openapi.json",
+        lifespan=_threads(requests.most),
+    )
     add_errors(app)
     _add_facts(app, weights)
     _add_matte(app, requests)
@@ -52,13 +61,24 @@ def api_app(
     return Logged(Key(limited, token=token, open_paths=("/v1/health",)), log)
 
 
+def _threads(most: int) -> Callable[[FastAPI], Any]:
+    """Has a thread for each request that is carried out or waits, and the usual number for what else is asked."""
+
+    @asynccontextmanager
+    async def run(_: FastAPI) -> AsyncIterator[None]:
+        current_default_thread_limiter().total_tokens += most
+        yield
+
+    return run
+
+
 def _add_facts(app: FastAPI, weights: str) -> None:
     @app.get("/v1/health", summary="Whether the server answers")
-    def health() -> dict[str, str]:
+    async def health() -> dict[str, str]:
         return {"status": "ok"}
 
     @app.get("/v1/version", summary="The versions of matte and of the weights")
-    def version() -> dict[str, str]:
+    async def version() -> dict[str, str]:
         return {"version": __version__, "weights": weights}
 
     @app.get("/docs", include_in_schema=False)

@@ -89,7 +89,8 @@ class Requests:
     """Carries out requests with one model, one at a time; up to `queue` others wait. Safe to use from threads."""
 
     def __init__(self, model: Model, *, queue: int = 4, reading: ReadOptions | None = None) -> None:
-        self._models, self._most = Models(model), queue + 1
+        self._models = Models(model)
+        self.most = queue + 1  # requests that are carried out or wait
         self._reading = reading or ReadOptions()
         self._one, self._counting = threading.Lock(), threading.Lock()
         self._taken = 0
@@ -103,7 +104,7 @@ class Requests:
     def place(self) -> Iterator[None]:
         """A place in the queue. Raises `BusyError` where it is full."""
         with self._counting:
-            if self._taken >= self._most:
+            if self._taken >= self.most:
                 usual = sum(self._seconds) / len(self._seconds) if self._seconds else 1.0
                 raise BusyError(
                     f"{self._taken} requests are carried out or wait, which is all that this server takes on; ask "

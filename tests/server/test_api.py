@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 import errno
 import io
 import tempfile
@@ -22,7 +23,7 @@ from mattecli.server import requests
 from mattecli.server.api import api_app
 from mattecli.server.requests import Request, Requests
 from tests.conftest import RunMatte
-from tests.server.web import Answer, ask
+from tests.server.web import Answer, ask, asking, running
 from tests.support.pictures import disc, noise
 
 SIZE = (128, 160)
@@ -314,3 +315,29 @@ def test_the_temporary_files_of_a_request_are_gone_after_it(
     assert api.matte(BOTH).status == 200
     assert api.matte({"image": ("cat.png", b"nothing")}).status == 400
     assert list(tmp_path.iterdir()) == []
+
+
+def test_health_is_answered_while_the_whole_queue_waits(shipped_model: Model, monkeypatch: pytest.MonkeyPatch) -> None:
+    api = Api(shipped_model, queue=59)
+    waiting, go_on = threading.Semaphore(0), threading.Event()
+
+    def outputs(_: Request, folder: Path, **__: Any) -> list[Path]:
+        waiting.release()
+        assert go_on.wait(60)
+        (folder / "made.png").write_bytes(PHOTO)
+        return [folder / "made.png"]
+
+    monkeypatch.setattr(api.requests, "outputs", outputs)
+    own, chunks = form(BOTH)
+
+    async def asked() -> list[Answer]:
+        async with running(api.app):
+            matte = {"headers": {**HOST, **own}, "chunks": chunks}
+            mattes = [asyncio.create_task(asking(api.app, "POST", "/v1/matte", **matte)) for _ in range(60)]
+            health = await asyncio.wait_for(asking(api.app, "GET", "/v1/health", headers=HOST), 60)
+            begun = await asyncio.to_thread(lambda: all(waiting.acquire(timeout=60) for _ in range(60)))
+            go_on.set()
+            assert begun
+            return [health, *(await asyncio.gather(*mattes))]
+
+    assert {answer.status for answer in asyncio.run(asked())} == {200}

@@ -6,7 +6,8 @@ import asyncio
 import json
 import struct
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -44,7 +45,12 @@ class Answer(NamedTuple):
         return str(self.json["error"])
 
 
-def ask(
+def ask(app: App, method: str, target: str, **how: Any) -> Answer:
+    """One request, as `asking` makes it."""
+    return asyncio.run(asking(app, method, target, **how))
+
+
+async def asking(
     app: App,
     method: str,
     target: str,
@@ -52,7 +58,10 @@ def ask(
     headers: dict[str, str] | None = None,
     chunks: Iterable[bytes] = (b"",),
 ) -> Answer:
-    """One request. `chunks` are the parts in which the body arrives; they are only made as far as they are read."""
+    """One request. `chunks` are the parts in which the body arrives; they are only made as far as they are read.
+
+    An empty part ends the body, and the client waits for the answer. Without one it goes away after the last part.
+    """
     path, _, query = target.partition("?")
     scope = {
         "type": "http",
@@ -69,20 +78,46 @@ def ask(
         "server": ("127.0.0.1", PORT),
     }
     parts, sent = iter(chunks), []
+    whole = False
 
     async def receive() -> dict[str, Any]:
+        nonlocal whole
+        if whole:
+            await asyncio.Event().wait()
         part = next(parts, None)
         if part is None:
             return {"type": "http.disconnect"}
+        whole = part == b""
         return {"type": "http.request", "body": part, "more_body": part != b""}
 
     async def send(message: Any) -> None:
         sent.append(message)
 
-    asyncio.run(app(scope, receive, send))  # type: ignore[arg-type]
+    await app(scope, receive, send)  # type: ignore[arg-type]
     start = sent[0]
     headers_given = {name.decode().lower(): value.decode("latin-1") for name, value in start["headers"]}
     return Answer(start["status"], headers_given, b"".join(message.get("body", b"") for message in sent[1:]))
+
+
+@asynccontextmanager
+async def running(app: App) -> AsyncIterator[None]:
+    """What a server tells an application at its start and its end."""
+    told: asyncio.Queue[str] = asyncio.Queue()
+    heard: asyncio.Queue[str] = asyncio.Queue()
+
+    async def receive() -> dict[str, Any]:
+        return {"type": await told.get()}
+
+    async def send(message: Any) -> None:
+        await heard.put(message["type"])
+
+    work = asyncio.create_task(app({"type": "lifespan", "asgi": {"version": "3.0"}}, receive, send))  # type: ignore[arg-type]
+    for step in ("startup", "shutdown"):
+        await told.put(f"lifespan.{step}")
+        assert await heard.get() == f"lifespan.{step}.complete"
+        if step == "startup":
+            yield
+    await work
 
 
 @dataclass
