@@ -8,7 +8,7 @@ import tempfile
 import time
 import zipfile
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager
 from html import escape
 from pathlib import Path
 from typing import Annotated, Any
@@ -20,8 +20,9 @@ from fastapi.responses import HTMLResponse
 from mattecli._version import __version__
 from mattecli.errors import InputError
 from mattecli.server.errors import add_errors
+from mattecli.server.refusals import BusyError
 from mattecli.server.requests import Request, Requests
-from mattecli.server.security import App, Key, Limited, Message, Receive, Scope, Send
+from mattecli.server.security import App, Key, Limited, Message, Receive, Scope, Send, refuse
 
 Log = Callable[[str], None]
 MEDIA = {
@@ -35,6 +36,7 @@ MEDIA = {
     ".exr": "image/x-exr",
     ".psd": "image/vnd.adobe.photoshop",
 }
+_MATTE = "/v1/matte"
 _BYTES = "application/octet-stream"
 _LONGEST_NAME = 100  # bytes that are kept of the name of an upload
 
@@ -57,7 +59,7 @@ def api_app(
     add_errors(app)
     _add_facts(app, weights)
     _add_matte(app, requests)
-    limited = Limited(app, limit=lambda _: most_bytes)
+    limited = Limited(Places(app, requests), limit=lambda _: most_bytes)
     return Logged(Key(limited, token=token, open_paths=("/v1/health",)), log)
 
 
@@ -88,7 +90,7 @@ def _add_facts(app: FastAPI, weights: str) -> None:
 
 def _add_matte(app: FastAPI, requests: Requests) -> None:
     @app.post(
-        "/v1/matte",
+        _MATTE,
         summary="The matte of a photo, or what is made with it",
         response_class=Response,
         responses={
@@ -112,7 +114,7 @@ def _add_matte(app: FastAPI, requests: Requests) -> None:
             str | None, Form(max_length=64, description="Of a composite: a colour, or transparent")
         ] = None,
     ) -> Response:
-        with requests.place(), tempfile.TemporaryDirectory() as name:
+        with tempfile.TemporaryDirectory() as name:
             folder = Path(name)
             uploads = {"image": image, "trimap": trimap, "mask": mask}
             files = {kind: _stored(file, folder / kind) for kind, file in uploads.items() if file is not None}
@@ -174,6 +176,34 @@ def _fields(schema: dict[str, Any], what: dict[str, Any]) -> str:
         for name, field in body["properties"].items()
     ]
     return f"<p>Fields of the form (multipart/form-data):<ul>{''.join(lines)}</ul>"
+
+
+class Places:
+    """Gives each request for a matte its place in the queue before its body is read, and answers 429 without one.
+
+    So no more bodies are stored than the queue is long. The place is free once the answer begins.
+    """
+
+    def __init__(self, app: App, requests: Requests) -> None:
+        self._app, self._requests = app, requests
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handle a request."""
+        if scope["type"] != "http" or (scope["method"], scope["path"]) != ("POST", _MATTE):
+            await self._app(scope, receive, send)
+            return
+        with ExitStack() as stack:
+            try:
+                stack.enter_context(self._requests.place())
+            except BusyError as error:
+                await refuse(send, 429, str(error), [(b"retry-after", str(error.after).encode())])
+                return
+
+            async def answered(message: Message) -> None:
+                stack.close()  # a client that reads slowly keeps no place
+                await send(message)
+
+            await self._app(scope, receive, answered)
 
 
 class Logged:

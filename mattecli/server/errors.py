@@ -10,7 +10,7 @@ from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
 from mattecli.errors import DeviceError, MatteError, WeightsError
-from mattecli.server.refusals import BusyError, MissingError, OrderError, ReadOnlyError, StaleError
+from mattecli.server.refusals import MissingError, OrderError, ReadOnlyError, StaleError
 from mattecli.system.files import as_text, remedy_of
 
 _STATUSES: dict[type[MatteError], int] = {
@@ -18,7 +18,6 @@ _STATUSES: dict[type[MatteError], int] = {
     ReadOnlyError: 403,
     OrderError: 409,
     StaleError: 409,
-    BusyError: 429,
     DeviceError: 500,
     WeightsError: 500,
 }
@@ -30,13 +29,10 @@ def add_errors(app: FastAPI) -> None:
     @app.exception_handler(MatteError)
     async def sentence(_: Request, error: MatteError) -> Response:
         facts: dict[str, Any] = {"error": as_text(str(error)).replace("`", "")}
-        headers = {}
         if isinstance(error, OrderError):
             facts["expected"] = error.expected
-        if isinstance(error, BusyError):
-            headers["Retry-After"] = str(error.after)
         status = next((status for kind, status in _STATUSES.items() if isinstance(error, kind)), 400)
-        return JSONResponse(facts, status, headers)
+        return JSONResponse(facts, status)
 
     @app.exception_handler(RequestValidationError)
     async def malformed(_: Request, error: RequestValidationError) -> Response:

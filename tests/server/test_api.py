@@ -7,6 +7,7 @@ import tempfile
 import threading
 import time
 import zipfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -341,3 +342,18 @@ def test_health_is_answered_while_the_whole_queue_waits(shipped_model: Model, mo
             return [health, *(await asyncio.gather(*mattes))]
 
     assert {answer.status for answer in asyncio.run(asked())} == {200}
+
+
+def test_a_full_queue_reads_no_body(shipped_model: Model) -> None:
+    api = Api(shipped_model, queue=0)
+    own, _ = form(BOTH)
+    read: list[int] = []
+
+    def parts() -> Iterator[bytes]:
+        for number in range(9):
+            read.append(number)
+            yield b"x" * 1000
+
+    with api.requests.place():
+        answer = ask(api.app, "POST", "/v1/matte", headers={**HOST, **own}, chunks=parts())
+    assert (answer.status, read) == (429, [])
