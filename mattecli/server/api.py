@@ -38,6 +38,7 @@ MEDIA = {
 }
 _MATTE = "/v1/matte"
 _BYTES = "application/octet-stream"
+_PATIENCE = 30.0  # seconds without a byte after which a body is given up: its request keeps others from the queue
 _LONGEST_NAME = 100  # bytes that are kept of the name of an upload
 
 
@@ -59,7 +60,7 @@ def api_app(
     add_errors(app)
     _add_facts(app, weights)
     _add_matte(app, requests)
-    limited = Limited(Places(app, requests), limit=lambda _: most_bytes)
+    limited = Limited(Places(app, requests), limit=lambda _: most_bytes, patience=_PATIENCE)
     return Logged(Key(limited, token=token, open_paths=("/v1/health",)), log)
 
 
@@ -97,6 +98,7 @@ def _add_matte(app: FastAPI, requests: Requests) -> None:
             200: {"content": {_BYTES: {}}, "description": "The picture; a zip archive of several"},
             400: {"description": "What is wrong with the request, in a sentence"},
             401: {"description": "The token is missing or wrong"},
+            408: {"description": "The rest of the request did not come"},
             413: {"description": "The request is too large"},
             429: {"description": "The queue is full; the header Retry-After says when to ask again"},
         },

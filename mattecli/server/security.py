@@ -6,6 +6,7 @@ that only the start-up token gives, and a header token where it changes somethin
 
 from __future__ import annotations
 
+import asyncio
 import hmac
 import json
 import re
@@ -59,18 +60,20 @@ class RefusedError(Exception):
 class Limited:
     """Counts the bytes of bodies while they arrive, and answers 413 where they are too many.
 
-    `limit` gives the most bytes of a request by its scope. Nothing that the app answers after that is sent.
+    `limit` gives the most bytes of a request by its scope. A body of which nothing comes for `patience` seconds is
+    answered with 408. Nothing that the app answers after that is sent.
     """
 
-    def __init__(self, app: App, *, limit: Callable[[Scope], int]) -> None:
-        self._app, self._limit = app, limit
+    def __init__(self, app: App, *, limit: Callable[[Scope], int], patience: float | None = None) -> None:
+        self._app, self._limit, self._patience = app, limit, patience
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle a request."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        most, count, over, begun = self._limit(scope), 0, False, False
+        most, count, whole, begun = self._limit(scope), 0, False, False
+        refusal: tuple[int, str] | None = None
         sentence = f"the request has more than {most} bytes; send less"
         declared = header(scope, b"content-length")
         if declared is not None and (not declared.isdecimal() or int(declared) > most):
@@ -78,27 +81,33 @@ class Limited:
             return
 
         async def counted() -> Message:
-            nonlocal count, over
-            message = await receive()
+            nonlocal count, whole, refusal
+            try:
+                message = await asyncio.wait_for(receive(), None if whole else self._patience)
+            except TimeoutError:
+                refusal = (408, f"nothing of the request came for {self._patience:g} seconds; send it again")
+                return {"type": "http.disconnect"}
             count += len(message.get("body", b""))
+            whole = not message.get("more_body", False)
             if count > most:
-                over = True
+                refusal = (413, sentence)
                 return {"type": "http.disconnect"}
             return message
 
         async def answered(message: Message) -> None:
             nonlocal begun
-            if not over:
+            if refusal is None:
                 begun = True
                 await send(message)
 
         try:
             await self._app(scope, counted, answered)
         except Exception:
-            if not over:
+            if refusal is None:
                 raise
-        if over and not begun:
-            await refuse(send, 413, sentence)
+        if refusal is not None and not begun:
+            status, sentence = refusal
+            await refuse(send, status, sentence, [(b"connection", b"close")] if status == 408 else [])
 
 
 class Gate(ABC):

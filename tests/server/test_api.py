@@ -23,6 +23,7 @@ from mattecli.server import api as module
 from mattecli.server import requests
 from mattecli.server.api import api_app
 from mattecli.server.requests import Request, Requests
+from mattecli.server.security import Limited, Receive, Send
 from tests.conftest import RunMatte
 from tests.server.web import Answer, ask, asking, running
 from tests.support.pictures import disc, noise
@@ -357,3 +358,27 @@ def test_a_full_queue_reads_no_body(shipped_model: Model) -> None:
     with api.requests.place():
         answer = ask(api.app, "POST", "/v1/matte", headers={**HOST, **own}, chunks=parts())
     assert (answer.status, read) == (429, [])
+
+
+def test_a_body_that_does_not_go_on_is_given_up() -> None:
+    async def app(_: Any, receive: Receive, __: Send) -> None:
+        while (await receive())["type"] == "http.request":
+            pass
+        raise ConnectionError("the client has gone")
+
+    async def stalls() -> dict[str, Any]:
+        if not begun:
+            begun.append(True)
+            return {"type": "http.request", "body": b"x", "more_body": True}
+        await asyncio.Event().wait()
+        raise AssertionError("it never goes on")
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    begun: list[bool] = []
+    sent: list[Any] = []
+    scope = {"type": "http", "method": "POST", "path": "/", "headers": []}
+    asyncio.run(Limited(app, limit=lambda _: 100, patience=0.05)(scope, stalls, send))  # type: ignore[arg-type]
+    assert (sent[0]["status"], (b"connection", b"close") in sent[0]["headers"]) == (408, True)
+    assert b"nothing of the request came for 0.05 seconds" in sent[1]["body"]
