@@ -13,8 +13,10 @@ from html import escape
 from pathlib import Path
 from typing import Annotated, Any
 
+from anyio import from_thread
 from anyio.to_thread import current_default_thread_limiter
 from fastapi import FastAPI, File, Form, Response, UploadFile
+from fastapi import Request as Connection
 from fastapi.responses import HTMLResponse
 
 from mattecli._version import __version__
@@ -104,6 +106,7 @@ def _add_matte(app: FastAPI, requests: Requests) -> None:
         },
     )
     def matte(
+        connection: Connection,
         image: Annotated[UploadFile, File(description="The photo")],
         trimap: Annotated[UploadFile | None, File(description="White, black, and grey where unknown")] = None,
         mask: Annotated[UploadFile | None, File(description="A mask, a rough matte or a cut-out")] = None,
@@ -120,7 +123,14 @@ def _add_matte(app: FastAPI, requests: Requests) -> None:
             folder = Path(name)
             uploads = {"image": image, "trimap": trimap, "mask": mask}
             files = {kind: _stored(file, folder / kind) for kind, file in uploads.items() if file is not None}
-            request = Request(**files, box=box, what=what, form=format, background=background)
+            request = Request(
+                **files,
+                box=box,
+                what=what,
+                form=format,
+                background=background,
+                gone=lambda: from_thread.run(connection.is_disconnected),
+            )
             made = folder / "made"
             made.mkdir()
             return _answer(requests.outputs(request, made))

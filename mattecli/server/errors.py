@@ -10,7 +10,7 @@ from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
 from mattecli.errors import DeviceError, MatteError, WeightsError
-from mattecli.server.refusals import MissingError, OrderError, ReadOnlyError, StaleError
+from mattecli.server.refusals import GoneError, MissingError, OrderError, ReadOnlyError, StaleError
 from mattecli.system.files import as_text, remedy_of
 
 _STATUSES: dict[type[MatteError], int] = {
@@ -18,6 +18,7 @@ _STATUSES: dict[type[MatteError], int] = {
     ReadOnlyError: 403,
     OrderError: 409,
     StaleError: 409,
+    GoneError: 499,  # for the log: nobody reads it
     DeviceError: 500,
     WeightsError: 500,
 }

@@ -23,6 +23,10 @@ class StaleError(UsageError):
     """Something that must be made anew first."""
 
 
+class GoneError(UsageError):
+    """A request whose client does not wait for the answer any more."""
+
+
 class BusyError(UsageError):
     """More is asked for at once than this server takes on; `after` is when to ask again, in seconds."""
 

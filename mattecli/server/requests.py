@@ -7,9 +7,9 @@ import re
 import threading
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -23,7 +23,7 @@ from mattecli.imaging.view import network_view
 from mattecli.inference.model import Model
 from mattecli.server.finish import Finish
 from mattecli.server.models import Models
-from mattecli.server.refusals import BusyError
+from mattecli.server.refusals import BusyError, GoneError
 from mattecli.trimaps.recipe import MaskRecipe
 from mattecli.trimaps.segmentation import prepare_photo, segment
 from mattecli.trimaps.strokes import parse_box
@@ -39,7 +39,8 @@ _REMEMBERED = 20  # requests whose time tells how long the next ones take
 class Request:
     """Uploaded files and what is to be made of them. `what` and `box` are as on the command line.
 
-    `form` is the format of products that name none. `background` is a colour or `transparent`.
+    `form` is the format of products that name none. `background` is a colour or `transparent`. `gone` says whether the
+    client waits for the answer no longer.
     """
 
     image: Path
@@ -49,6 +50,7 @@ class Request:
     what: str = "alpha"
     form: str = "png"
     background: str | None = None
+    gone: Callable[[], bool] = field(default=lambda: False, compare=False)
 
     def check(self) -> None:
         """Raise `UsageError` for values that cannot be meant, before anything is read."""
@@ -121,10 +123,13 @@ class Requests:
     def outputs(self, request: Request, folder: Path) -> list[Path]:
         """The files that were made of a request, in a folder that exists. Waits for the requests before it.
 
-        Raises what `run_job` raises; names of files stand in the messages without their folders.
+        Raises `GoneError` where the client has gone meanwhile, and what `run_job` raises; names of files stand in the
+        messages without their folders.
         """
         request.check()
         with self._one:
+            if request.gone():
+                raise GoneError("the client has gone")
             began = time.perf_counter()
             job, options = request.job(folder)
             # As on the command line: a trimap that the network helps to find is made in fp32, and its alpha is, too.

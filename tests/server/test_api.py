@@ -382,3 +382,11 @@ def test_a_body_that_does_not_go_on_is_given_up() -> None:
     asyncio.run(Limited(app, limit=lambda _: 100, patience=0.05)(scope, stalls, send))  # type: ignore[arg-type]
     assert (sent[0]["status"], (b"connection", b"close") in sent[0]["headers"]) == (408, True)
     assert b"nothing of the request came for 0.05 seconds" in sent[1]["body"]
+
+
+def test_a_request_whose_client_has_gone_is_not_carried_out(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("mattecli.server.requests.run_job", lambda *_, **__: 1 // 0)
+    own, chunks = form(BOTH)
+    answer = ask(api.app, "POST", "/v1/matte", headers={**HOST, **own}, chunks=[*chunks, None])
+    assert answer.status == 499
+    assert " 499 " in api.lines[0]

@@ -27,6 +27,7 @@ from mattecli.server.state import States
 from tests.server.processes import obedient
 
 PORT = 8765
+_END = object()
 
 
 class Answer(NamedTuple):
@@ -56,11 +57,12 @@ async def asking(
     target: str,
     *,
     headers: dict[str, str] | None = None,
-    chunks: Iterable[bytes] = (b"",),
+    chunks: Iterable[bytes | None] = (b"",),
 ) -> Answer:
     """One request. `chunks` are the parts in which the body arrives; they are only made as far as they are read.
 
-    An empty part ends the body, and the client waits for the answer. Without one it goes away after the last part.
+    An empty part ends the body, and the client waits for the answer; or with None after it, it goes away. Without an
+    empty part it goes away after the last one.
     """
     path, _, query = target.partition("?")
     scope = {
@@ -82,10 +84,10 @@ async def asking(
 
     async def receive() -> dict[str, Any]:
         nonlocal whole
-        if whole:
+        part = next(parts, _END)
+        if part is _END and whole:
             await asyncio.Event().wait()
-        part = next(parts, None)
-        if part is None:
+        if part is None or part is _END:
             return {"type": "http.disconnect"}
         whole = part == b""
         return {"type": "http.request", "body": part, "more_body": part != b""}
