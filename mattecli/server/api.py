@@ -15,12 +15,12 @@ from typing import Annotated, Any
 
 from anyio import from_thread
 from anyio.to_thread import current_default_thread_limiter
-from fastapi import FastAPI, File, Form, Response, UploadFile
+from fastapi import Depends, FastAPI, File, Form, Response, UploadFile
 from fastapi import Request as Connection
 from fastapi.responses import HTMLResponse
 
 from mattecli._version import __version__
-from mattecli.errors import InputError
+from mattecli.errors import InputError, UsageError
 from mattecli.server.errors import add_errors
 from mattecli.server.refusals import BusyError
 from mattecli.server.requests import Request, Requests
@@ -40,6 +40,7 @@ MEDIA = {
 }
 _MATTE = "/v1/matte"
 _BYTES = "application/octet-stream"
+_FIELDS = ("image", "trimap", "mask", "box", "what", "format", "background")
 _PATIENCE = 30.0  # seconds without a byte after which a body is given up: its request keeps others from the queue
 _LONGEST_NAME = 100  # bytes that are kept of the name of an upload
 
@@ -91,11 +92,20 @@ def _add_facts(app: FastAPI, weights: str) -> None:
         return HTMLResponse(_page(app.openapi()))
 
 
+async def _check_fields(connection: Connection) -> None:
+    """Raise `UsageError` for a field of the form that there is not, rather than leave out what it asks for."""
+    unknown = [name for name in await connection.form() if name not in _FIELDS]
+    if unknown:
+        fields = f"{', '.join(_FIELDS[:-1])} and {_FIELDS[-1]}"
+        raise UsageError(f"there is no field {unknown[0][:_LONGEST_NAME]!r}; the fields are {fields}")
+
+
 def _add_matte(app: FastAPI, requests: Requests) -> None:
     @app.post(
         _MATTE,
         summary="The matte of a photo, or what is made with it",
         response_class=Response,
+        dependencies=[Depends(_check_fields)],
         responses={
             200: {"content": {_BYTES: {}}, "description": "The picture; a zip archive of several"},
             400: {"description": "What is wrong with the request, in a sentence"},

@@ -390,3 +390,12 @@ def test_a_request_whose_client_has_gone_is_not_carried_out(api: Api, monkeypatc
     answer = ask(api.app, "POST", "/v1/matte", headers={**HOST, **own}, chunks=[*chunks, None])
     assert answer.status == 499
     assert " 499 " in api.lines[0]
+
+
+def test_a_field_that_there_is_not_is_refused_by_name(api: Api) -> None:
+    answer = api.matte(BOTH, bits="16")
+    assert answer.status == 400
+    assert answer.error.startswith("there is no field 'bits'; the fields are image, trimap, mask, box, what, format")
+    body = api.get("/openapi.json").json["components"]["schemas"]
+    (fields,) = [schema["properties"] for name, schema in body.items() if name.startswith("Body")]
+    assert all(name in answer.error for name in fields)
