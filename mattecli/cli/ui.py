@@ -15,6 +15,7 @@ from mattecli.cli.terminal import Terminal
 from mattecli.errors import DeviceError, InputError, UsageError
 
 if TYPE_CHECKING:
+    from mattecli.imaging.options import ReadOptions
     from mattecli.server.batches import Batch
     from mattecli.server.start import Meaning, Start
 
@@ -98,7 +99,8 @@ def ui(
     for name in names:
         if str(name) == "-" or not name.exists():
             raise InputError(f"{name} does not exist; name a photo or a folder of photos")
-    start = _start(choices, names, snap=model.snap)
+    options = reading.read_options(model)
+    start = _start(choices, names, options, snap=model.snap)
 
     from mattecli.system.files import make_folder
 
@@ -114,15 +116,15 @@ def ui(
         if not choices.no_browser:
             webbrowser.open(address)
 
-    options = PageOptions(
+    page = PageOptions(
         start=start,
-        batch=_batch(choices, snap=model.snap),
+        batch=_batch(choices, options, snap=model.snap),
         out=choices.out_dir,
         port=choices.port,
-        reading=reading.read_options(model),
+        reading=options,
         run=model.run_options(),
     )
-    serve_page(names, options=options, on_ready=ready)
+    serve_page(names, options=page, on_ready=ready)
 
 
 def check_server(command: str) -> None:
@@ -149,16 +151,16 @@ def _check_names(choices: PageChoices, names: list[Path]) -> None:
         raise UsageError(f"{names[0]} and --report both name photos; leave one of them out")
 
 
-def _batch(choices: PageChoices, *, snap: int) -> Batch | None:
+def _batch(choices: PageChoices, reading: ReadOptions, *, snap: int) -> Batch | None:
     """The photos of a report that need a hand."""
     if choices.report is None:
         return None
     from mattecli.server.batches import Batch
 
-    return Batch(choices.report, choices.worst or WORST, snap=snap)
+    return Batch(choices.report, choices.worst or WORST, snap=snap, reading=reading)
 
 
-def _start(choices: PageChoices, names: list[Path], *, snap: int) -> Start | None:
+def _start(choices: PageChoices, names: list[Path], reading: ReadOptions, *, snap: int) -> Start | None:
     """What the paint of the photo lies on. Raises UsageError for two of them, and for several photos."""
     given = {what: file for what in ("trimap", "mask", "matte") if (file := getattr(choices, what)) is not None}
     if not given:
@@ -172,4 +174,4 @@ def _start(choices: PageChoices, names: list[Path], *, snap: int) -> Start | Non
     from mattecli.server.start import Start
 
     ((what, file),) = given.items()
-    return Start(cast("Meaning", what), Path(file), snap)
+    return Start(cast("Meaning", what), Path(file), snap, reading=reading)

@@ -21,6 +21,7 @@ from mattecli.batch.report import ReportLine, read_report, worst_lines
 from mattecli.errors import InputError
 from mattecli.geometry import Box
 from mattecli.imaging.choices import Bits
+from mattecli.imaging.options import ReadOptions
 from mattecli.imaging.read import read_alpha, read_values
 from mattecli.server.mattes import GIVEN, Found
 from mattecli.server.photo import Photo, painted
@@ -34,10 +35,11 @@ from mattecli.work.outputs import OutputOptions
 class Batch:
     """The `number` photos of a report that need a hand most, the worst first. Safe to use from threads.
 
-    `snap` is as in `read_trimap`. Raises InputError for a report that cannot be read or names no such photo.
+    `snap` is as in `read_trimap`, `reading` as in `Start`. Raises InputError for a report that cannot be read or names
+    no such photo.
     """
 
-    def __init__(self, report: Path, number: int, *, snap: int = 0) -> None:
+    def __init__(self, report: Path, number: int, *, snap: int = 0, reading: ReadOptions | None = None) -> None:
         self.name = report.name
         journals: dict[Path, Journal] = {}
         self._entries: dict[Path, _Entry] = {}
@@ -49,8 +51,9 @@ class Batch:
         if not self._entries:
             raise InputError(f"{report} names no photo that needs a hand; see `matte report {report} --worst {number}`")
         self.photos = list(self._entries)
+        limits = reading or ReadOptions()
         self.starts: dict[Path, Start] = {
-            path: start for path, entry in self._entries.items() if (start := entry.start(snap)) is not None
+            path: start for path, entry in self._entries.items() if (start := entry.start(snap, limits)) is not None
         }
 
     def approved(self, path: Path) -> bool:
@@ -134,7 +137,7 @@ class _Entry:
         dtype = read_values(alpha).dtype
         return "float" if dtype.kind == "f" else 16 if dtype == np.uint16 else 8
 
-    def start(self, snap: int) -> BatchStart | None:
+    def start(self, snap: int, reading: ReadOptions) -> BatchStart | None:
         """What the paint of the photo begins with."""
         files: list[tuple[Any, Callable[[], Path | None]]] = [
             ("kept", lambda: self.kept),
@@ -144,7 +147,7 @@ class _Entry:
         ]
         for what, find in files:
             if (file := find()) is not None and file.is_file():
-                return BatchStart(what, file, snap, entry=self)
+                return BatchStart(what, file, snap, reading=reading, entry=self)
         return None
 
     def _file(self, key: str) -> Path | None:

@@ -15,6 +15,7 @@ from fastapi import Depends, FastAPI, Header, Query, Request, Response
 from fastapi.concurrency import run_in_threadpool
 
 from mattecli._version import __version__
+from mattecli.imaging.options import ReadOptions
 from mattecli.server.bodies import Chosen, Matting, Opening, Operated, Pointer, Proposing, Saved, Tiles
 from mattecli.server.errors import add_errors
 from mattecli.server.events import Events
@@ -215,7 +216,7 @@ def _add_runs(app: FastAPI, sessions: Sessions, runs: Runs) -> None:
         def proposed() -> dict[str, str]:
             with sessions.using(word, tab=tab, write=True) as photo:
                 most = 4 * photo.height * photo.width  # another size is named; a bomb is not decoded
-                trimap = trimap_from(content, photo, most=most)
+                trimap = trimap_from(content, photo, options=ReadOptions(max_pixels=most))
                 return {"proposal": runs.propose(word, "trimap", trimap=trimap)}
 
         return await run_in_threadpool(proposed)

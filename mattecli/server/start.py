@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
@@ -25,11 +25,12 @@ Meaning = Literal["trimap", "mask", "matte"]
 
 @dataclass(frozen=True)
 class Start:
-    """A file that the paint of a photo lies on, and what it is."""
+    """A file that the paint of a photo lies on, and what it is. Of `reading` only the limits are for it."""
 
     what: Meaning | Literal["kept"]
     file: Path
     snap: int = 0  # as in `read_trimap`
+    reading: ReadOptions = field(default_factory=ReadOptions, kw_only=True)
 
     def changed(self, photo: Photo) -> bool:
         """Whether the file changed since it was laid under the paint of a photo. One that is gone did not."""
@@ -69,7 +70,8 @@ class Start:
     def trimap(self, photo: Photo) -> NDArray[np.uint8]:
         """The trimap of the file, uint8 (H, W) of 0, 128 and 255."""
         what = None if self.what == "kept" else self.what
-        return trimap_from(self.file, photo, what=what, name=str(self.file), snap=self.snap)
+        limits = ReadOptions(max_pixels=self.reading.max_pixels, max_memory=self.reading.max_memory)
+        return trimap_from(self.file, photo, what=what, name=str(self.file), options=limits, snap=self.snap)
 
     def _lay(self, photo: Photo, trimap: NDArray[np.uint8], digest: str) -> None:
         base = measured(trimap)
@@ -83,17 +85,16 @@ def trimap_from(
     *,
     what: Meaning | None = None,
     name: str = "the picture",
-    most: int | None = None,
+    options: ReadOptions | None = None,
     snap: int = 0,
 ) -> NDArray[np.uint8]:
     """The trimap, uint8 (H, W) of 0, 128 and 255, of a photo from a file or its content.
 
     `what` says what the picture is. Without it, a picture with few greys of a trimap's kind is one, and any other is a
-    mask, a matte or a cut-out. `most` is the greatest number of pixels that is decoded. Raises `InputError`.
+    mask, a matte or a cut-out. Raises `InputError`.
     """
     size, photo_name = (photo.width, photo.height), photo.path.name
-    options = ReadOptions() if most is None else ReadOptions(max_pixels=most)
-    values = read_values(source, options=options)
+    values = read_values(source, options=options or ReadOptions())
     if what is None:
         what = "trimap" if _is_trimap(values) else "mask"
     if what == "trimap":

@@ -12,6 +12,7 @@ import PIL.Image
 import psutil
 import pytest
 
+from mattecli.imaging.options import ReadOptions
 from mattecli.server import sessions
 from mattecli.server.sessions import photos_at
 from mattecli.server.start import Start
@@ -454,3 +455,13 @@ def test_a_photo_that_is_deleted_while_it_is_open_stays_open(page: Page, photo: 
     (tmp_path / "moved.png").rename(photo)
     assert page.post(f"/app/photos/{page.word}/save", {"products": ["trimap"]}).status == 202
     page.wait_for("saved")
+
+
+def test_the_limits_of_reading_are_those_of_the_trimap_at_the_start_too(photo: Path, tmp_path: Path) -> None:
+    PIL.Image.fromarray(np.full(SIZE, 255, np.uint8)).save(tmp_path / "trimap.png")
+    start = Start("trimap", tmp_path / "trimap.png", reading=ReadOptions(max_pixels=1000))
+    page = page_for(photo, folder=tmp_path, start=start)
+    answer = page.post(f"/app/photos/{page.word}/open", {"tab": "one"})
+    assert answer.status == 400
+    assert "more than 1000 pixels" in answer.error
+    page.close()
