@@ -136,7 +136,7 @@ class Sessions:
             if entry.writer == tab:
                 entry.writer = None
             entry.closed = self._clock()
-        if any(other.tabs for other in list(self._entries.values())):  # else the page may only be loaded again
+        if any(self._is_shown(other) for other in list(self._entries.values())):  # else the page may be loaded again
             self._evict()
 
     def thumbnail(self, word: str) -> bytes:
@@ -263,13 +263,21 @@ class Sessions:
     def _gone(self, tab: str) -> bool:
         return not self._listens(tab) and self._clock() - self._heard.get(tab, -SILENT) >= SILENT
 
+    def _is_shown(self, entry: _Entry) -> bool:
+        """Whether a tab shows a photo. Tabs that are gone, as after a crash of the browser, said no word of it."""
+        return any(not self._gone(tab) for tab in list(entry.tabs))
+
+    def _is_left(self, entry: _Entry) -> bool:
+        """Whether a photo is in memory and nothing needs it there."""
+        return entry.photo is not None and not entry.used and not self._is_shown(entry)
+
     def _evict(self) -> None:
         """Let go of closed photos, the oldest first, as far as they are over the limit together."""
         closed = []
         for entry in list(self._entries.values()):
             if entry.lock.acquire(blocking=False):  # one that is busy is not closed
                 try:
-                    if entry.photo is not None and not entry.tabs and not entry.used:
+                    if self._is_left(entry):
                         closed.append(entry)
                 finally:
                     entry.lock.release()
@@ -279,9 +287,10 @@ class Sessions:
             if held <= CLOSED_BYTES:
                 return
             with entry.lock:
-                if entry.photo is not None and not entry.tabs and not entry.used:
+                if entry.photo is not None and self._is_left(entry):
                     held -= entry.photo.nbytes
                     self._let_go(entry)
+                    entry.writer = None  # as where its file changed
 
     def _let_go(self, entry: _Entry) -> None:
         if entry.photo is not None:

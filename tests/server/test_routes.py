@@ -465,3 +465,20 @@ def test_the_limits_of_reading_are_those_of_the_trimap_at_the_start_too(photo: P
     assert answer.status == 400
     assert "more than 1000 pixels" in answer.error
     page.close()
+
+
+def test_a_photo_of_a_tab_that_is_gone_for_long_is_let_go(
+    photo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sessions, "CLOSED_BYTES", 0)
+    PIL.Image.fromarray(np.zeros((20, 30, 3), np.uint8)).save(tmp_path / "small.png")
+    now = [0.0]
+    page = page_for(photo, tmp_path / "small.png", folder=tmp_path, clock=lambda: now[0])
+    page.open(tab="crashed")
+    other = page.get("/app/session").json["photos"][1]["id"]
+    for time, status in ((89, 200), (90, 404)):
+        now[0] = time
+        page.post(f"/app/photos/{other}/open", {"tab": "one"})
+        assert page.get(f"/app/photos/{page.word}/tiles/photo/0/0/0").status == status
+        page.post(f"/app/photos/{other}/close", {"tab": "one"})
+    page.close()
