@@ -17,7 +17,9 @@ export function react(photo, event, goOn) {
   if (isOther && event.save) return ended(photo, event, name);
   if (isOther || (event.type === "taken" && event.tab === photo.api.tab)) return;
   if (event.type !== "progress") photo.heard += 1;
-  REACTIONS[event.type]?.(photo, event, goOn);
+  const { saving } = photo.store.now;
+  const isOwn = name !== undefined || saving === "…" || saving === event.save; // that is, its save
+  REACTIONS[event.type]?.(photo, event, goOn, isOwn);
 }
 
 /**
@@ -41,7 +43,7 @@ function saved(files, approved) {
   return `${approved ? "Approved. " : ""}${names.length ? `Saved ${names.join(", ")}.` : ""}`.trim();
 }
 
-/** @type {Record<string, (photo: OpenPhoto, event: ServerEvent, goOn: () => void) => void>} */
+/** @type {Record<string, (photo: OpenPhoto, event: ServerEvent, goOn: () => void, isOwn: boolean) => void>} */
 const REACTIONS = {
   proposal(photo, event) {
     photo.proposals.told(event);
@@ -69,7 +71,8 @@ const REACTIONS = {
     if (matte.sequence !== painted && fact) photo.mattes.soon();
   },
 
-  failed(photo, { run, save, error, cancelled }) {
+  failed(photo, { run, save, error, cancelled }, _, isOwn) {
+    if (save && !isOwn) return;
     if (run) photo.mattes.ended(run);
     if (run && photo.store.now.run?.run === run) photo.store.set({ run: null });
     if (cancelled) return;
@@ -79,9 +82,10 @@ const REACTIONS = {
     photo.store.set({ saving: null });
   },
 
-  saved(photo, { files, sequence, approved }, goOn) {
-    photo.store.set({ saving: null });
+  saved(photo, { files, sequence, approved }, goOn, isOwn) {
     photo.store.set({ saved: sequence });
+    if (!isOwn) return; // another tab saved it
+    photo.store.set({ saving: null });
     photo.say(saved(files, approved), "good");
     const goesOn = photo.mattes.accepting;
     photo.mattes.accepting = false;

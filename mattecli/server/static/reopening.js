@@ -26,7 +26,7 @@ export async function resync(photo, goOn = () => {}) {
       : run !== null && run.run === (event.matte?.run ?? event.run);
     if (isAwaited) react(photo, event, goOn);
   }
-  if (fact.readonly) Object.assign(going, { run: null, proposing: null, saving: null });
+  if (fact.readonly) Object.assign(going, { run: null, proposing: null, saving: going.saving === saving ? saving : null });
   const { now } = photo.store;
   if (now.run === run) photo.store.set({ run: going.run });
   if (now.proposing === proposing && proposing !== "…") photo.store.set({ proposing: photo.proposals.adopted(going.proposing) });
@@ -68,8 +68,10 @@ export async function takeOver(photo) {
     if (!fact) return;
     if (!fact.readonly) photo.queue.renumber(fact.sequence); // the other tab has used its numbers
     photo.sync(fact);
-    if (fact.readonly) photo.refuse();
-    else photo.say("You paint here now. The other tab is read-only.", "good");
+    if (fact.readonly) return photo.refuse();
+    const { run = null, proposing = null, saving = null } = fact.going ?? {};
+    photo.store.set({ run, saving, proposing: photo.proposals.adopted(proposing) }); // of the other tab
+    photo.say("You paint here now. The other tab is read-only.", "good");
   } catch (error) {
     photo.say(sentence(/** @type {Error} */ (error).message), "bad");
   }

@@ -669,3 +669,35 @@ test("how a save ended while its photo was left is told also where that photo is
   openedHere({ store, saves: b.photo.saves, fact: factOf({ going: going({ ended: [failed] }) }) });
   assert.equal(store.now.message, null, "it is told once");
 });
+
+test("the save of another tab ends no wait of this one", async () => {
+  const { photo, store } = openedHere({ answers: { save: async () => ({ save: "own" }) } });
+  await photo.mattes.accept();
+  let went = 0;
+  react(photo, { ...saved, save: "other" }, () => went++);
+  react(photo, { ...failed, save: "another" }, () => went++);
+  assert.deepEqual([store.now.saving, store.now.saved, store.now.message, went], ["own", 4, null, 0]);
+  react(photo, { ...saved, save: "own" }, () => went++);
+  assert.deepEqual([store.now.saving, store.now.message.text, went], [null, "Saved a_alpha.png.", 1]);
+});
+
+test("who takes a photo over takes over what goes on for it, too", async () => {
+  const run = { run: 9, kind: "exact", share: 0.5, left: 12 };
+  const readonly = factOf({ readonly: true, takeable: true });
+  const fact = factOf({ going: going({ run, saving: "s", proposing: "p" }) });
+  const { photo, store } = openedHere({ fact: readonly, answers: { open: async () => fact, cancel: async () => ({}) } });
+  await photo.takeOver();
+  assert.deepEqual([store.now.run, store.now.saving, store.now.proposing], [run, "s", "p"]);
+  react(photo, saved, () => {});
+  assert.equal(store.now.saving, null);
+});
+
+test("a save that goes on when another tab takes the photo over is not told to be lost", async () => {
+  const fact = factOf({ readonly: true, takeable: true, going: going({ saving: "s" }) });
+  const { photo, store } = openedHere({ answers: { save: async () => ({ save: "s" }), open: async () => fact } });
+  await photo.mattes.save({ products: ["trimap"] });
+  await resync(photo);
+  assert.deepEqual([store.now.saving, store.now.message], ["s", null]);
+  react(photo, saved, () => {});
+  assert.equal(store.now.message.text, "Saved a_alpha.png.");
+});
