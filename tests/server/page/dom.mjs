@@ -87,6 +87,10 @@ class Part {
     return null;
   }
 
+  querySelectorAll(selectors) {
+    return this.all((one) => one.matches(selectors));
+  }
+
   scrollIntoView() {}
 
   getContext() {

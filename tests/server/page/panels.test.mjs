@@ -105,3 +105,39 @@ test("the state line says why changes are not sent", async () => {
   }
   store.set({ photo: null }); // no timer goes on
 });
+
+test("links and places that are made anew keep the keyboard's focus", async () => {
+  const { known } = documentWith("picture");
+  const matte = { run: 1, kind: "exact", sequence: 4, box: null };
+  const finding = (text) => ({ kind: "hole", text, x: 5, y: 5, size: 9, box: [0, 0, 9, 9] });
+  const store = new Store({ ...initialFields(), photo: { readonly: false }, painted: 4, matte, findings: [finding("one"), finding("two")] });
+  const photo = { id: "a", api: { downloadAddress: () => "/" } };
+  const { element } = finishPanel(store, () => {}, () => photo);
+  const judge = judgePanel(store, () => {}, () => {});
+  element.all((one) => one.tagName === "A")[1].focus();
+  store.set({ saved: 4 });
+  await told();
+  assert.equal(document.activeElement, element.all((one) => one.tagName === "A")[1]);
+  named(judge, "2. Two").focus();
+  store.set({ findings: [finding("three")] });
+  await told();
+  assert.equal(document.activeElement, named(judge, "1. Three"));
+  store.set({ findings: [] });
+  await told();
+  assert.equal(document.activeElement, known.picture);
+});
+
+test("the state is read out again only where it is another one", async (context) => {
+  context.mock.timers.enable({ apis: ["setTimeout"] });
+  const { known } = documentWith("status", "name", "toast", "live");
+  const store = new Store({ ...initialFields(), photo: { readonly: true }, painted: 4 });
+  const heard = [];
+  Object.defineProperty(known.live, "textContent", { set: (text) => heard.push(text) });
+  fillStatus(store);
+  for (const painted of [4, 4, 5]) {
+    store.set({ photo: { readonly: true }, painted });
+    await told();
+    context.mock.timers.tick(1000);
+  }
+  assert.deepEqual(heard.map((text) => text.split(" · ")[0]), ["Painted 4", "Painted 5"]);
+});

@@ -56,6 +56,21 @@ export function actionButton(text, action, act, properties = {}) {
   return made;
 }
 
+/**
+ * Replaces what is within an element. The keyboard's focus goes to the link or button that comes in the place of the one
+ * that had it, or to the picture.
+ * @param {HTMLElement} element
+ * @param {() => void} replace
+ */
+export function keepFocus(element, replace) {
+  const controls = () => /** @type {HTMLElement[]} */ ([...element.querySelectorAll("a, button")]);
+  const at = controls().findIndex((one) => one === document.activeElement);
+  replace();
+  if (at < 0) return;
+  const now = controls();
+  (now[Math.min(at, now.length - 1)] ?? byId("picture")).focus({ preventScroll: true });
+}
+
 /** The photos are those of a batch's report, where some keys do something else: the tooltips name the others. */
 export function retitle() {
   for (const one of /** @type {NodeListOf<HTMLElement>} */ (document.querySelectorAll("[data-tip]"))) {

@@ -1,5 +1,5 @@
 /** The last step: edges, colours, files. */
-import { actionButton, button, check, choice, make, slider, step } from "./elements.js";
+import { actionButton, button, check, choice, keepFocus, make, slider, step } from "./elements.js";
 import { TIPS } from "./tips.js";
 
 /**
@@ -81,7 +81,8 @@ export function finishPanel(store, act, photo) {
     const set = Object.keys(edges).length;
     summary.textContent = `Edges, colours, download${set ? ` (${set} set)` : ""}`;
     boxes[3].element.title = background ? `The subject on ${background}` : "Choose a colour in the view Cut-out first";
-    downloads.replaceChildren(...(made && fact ? links(photo(), [...ticked], options()) : ["Download: after the exact matte."]));
+    const files = made && fact ? links(photo(), [...ticked], options()) : ["Download: after the exact matte."];
+    keepFocus(downloads, () => downloads.replaceChildren(...files));
   };
   store.watch(["session"], ({ session }) => {
     if (!session?.report) return;

@@ -1,7 +1,7 @@
 /** The matte: made, waited for and judged. */
 import { isSeen, left } from "../findings.js";
 import { sentence } from "../sentence.js";
-import { actionButton, button, check, duration, make, step } from "./elements.js";
+import { actionButton, button, check, duration, keepFocus, make, step } from "./elements.js";
 
 /**
  * @typedef {import("../state.js").Store<import("../state.js").Fields>} PageStore
@@ -78,7 +78,8 @@ export function judgePanel(store, act, goTo) {
     steps.hidden = list.hidden = !findings?.length;
     if (findings !== listed) {
       listed = findings;
-      list.replaceChildren(...(findings ?? []).map((one, i) => make("li", {}, button(`${i + 1}. ${sentence(one.text).slice(0, -1)}`, () => goTo(i), { title: sentence(one.text) }))));
+      const places = (findings ?? []).map((one, i) => make("li", {}, button(`${i + 1}. ${sentence(one.text).slice(0, -1)}`, () => goTo(i), { title: sentence(one.text) })));
+      keepFocus(list, () => list.replaceChildren(...places));
     }
     [...list.children].forEach((item, i) => {
       const one = /** @type {HTMLButtonElement} */ (item.firstElementChild);

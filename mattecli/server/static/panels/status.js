@@ -10,11 +10,14 @@ export function fillStatus(store) {
   const state = make("span");
   byId("status").append(state, facts);
   let timer = 0;
+  let read = ""; // what of it was read out last
   store.watch(["painted", "matte", "saved", "unsent", "online", "stuck", "photo", "run", "proposing"], (now) => {
     const parts = partsOf(now);
     state.replaceChildren(...parts.flatMap((part, i) => (i ? [" · ", part] : [part])));
     clearTimeout(timer);
-    timer = setTimeout(() => tell(state.textContent ?? ""), CALM);
+    const text = state.textContent ?? "";
+    if (text === read) return; // a read-only tab asks for the same every few seconds
+    timer = setTimeout(() => tell((read = text)), CALM);
   });
   store.watch(["photo"], ({ photo }) => {
     byId("name").textContent = photo?.name ?? "matte";
