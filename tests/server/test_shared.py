@@ -41,5 +41,5 @@ def test_what_a_killed_process_left_on_the_disk_is_swept(tmp_path: Path, monkeyp
     place: Place = Shared((2, 2), np.uint8, folder=tmp_path).place
     assert sweep(tmp_path) == 0  # its process lives
     parts = Path(place.path).name.split("-")
-    Path(place.path).rename(tmp_path / "-".join([parts[0], parts[1], "999999999", parts[3]]))
+    Path(place.path).rename(tmp_path / "-".join([*parts[:2], "999999999", *parts[3:]]))
     assert sweep(tmp_path) == 1
