@@ -126,7 +126,7 @@ def test_only_models_whose_licence_is_known_and_that_stay_on_this_machine_are_ta
 def test_without_rembg_one_sentence_names_the_extra_and_the_other_ways(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "rembg", None)
     with pytest.raises(
-        DeviceError, match=r"`auto` needs rembg, .*; pip install 'mattecli\[auto\]', or mark the"
+        DeviceError, match=r'`auto` needs rembg, .*; pip install "mattecli\[auto\]", or mark the'
     ) as told:
         open_model()
     assert "give a mask" in str(told.value)
