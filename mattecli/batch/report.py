@@ -207,10 +207,10 @@ def _by_photo(run: Run) -> dict[_Photo, list[ReportLine]]:
 
 def _resumes(later: Run, run: Run) -> bool:
     """Whether a report is of the same photos as one of a stopped run, and not only of those that had failed there."""
-    before, after = _by_photo(run), _by_photo(later)
-    if not (run.stopped and before and before.keys() <= after.keys()):
+    if not run.stopped or len(later.lines) + later.left < len(run.lines) + run.left:
         return False
-    if len(later.lines) + later.left < len(run.lines) + run.left:
+    before, after = _by_photo(run), _by_photo(later)
+    if not (before and before.keys() <= after.keys()):
         return False
     return len(after) > len(before) or run.count(Failed.status) < len(run.lines)
 

@@ -278,14 +278,15 @@ def make_one(
     inputs = [name for name in (mask, files.image, files.core, files.garbage, strokes) if name is not None]
     for written in [target] if files.preview is None else [target, files.preview]:
         check_output(written, overwrite=overwrite, bits=8 if written == target else None, inputs=inputs)
-    plain = dataclasses.replace(reading, layer=None, input_space="auto")  # which are the photo's
-    matte = read_alpha(mask, options=plain)
+    matte = read_alpha(mask, options=reading.limits)
     photo = None if files.image is None else _photo(files.image, matte.shape[::-1], label(mask), reading)
     making = Making(recipe=recipe, strokes=strokes, core=files.core, garbage=files.garbage)
     made = making.of_matte(matte, photo, name=label(mask), photo_name=str(files.image), on_note=terminal.warn)
     write_image(target, Image(made), overwrite=overwrite)
     if files.preview is not None:
-        _write_preview(files.preview, photo or read_image(mask, options=plain), made, terminal, overwrite=overwrite)
+        _write_preview(
+            files.preview, photo or read_image(mask, options=reading.limits), made, terminal, overwrite=overwrite
+        )
     height, width = made.shape
     parts = shares(made)
     _report("standard output" if target == "-" else target, (width, height), parts, terminal)

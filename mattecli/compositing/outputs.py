@@ -177,9 +177,7 @@ def read_background(text: str, *, reading: ReadOptions | None = None) -> Image |
         )
     from mattecli.imaging.read import read_image
 
-    reading = reading or ReadOptions()
-    budget = ReadOptions(max_pixels=reading.max_pixels, max_memory=reading.max_memory)
-    picture = read_image(text, options=budget)
+    picture = read_image(text, options=(reading or ReadOptions()).limits)
     if picture.transparent:
         raise InputError(f"{text} is transparent in places, where a background has no colour; flatten it on one first")
     return picture

@@ -23,6 +23,11 @@ class ReadOptions:
     input_space: str = "auto"
     layer: str | None = None
 
+    @property
+    def limits(self) -> ReadOptions:
+        """The same limits for another file than the photo, whose space and layer the others are."""
+        return ReadOptions(max_pixels=self.max_pixels, max_memory=self.max_memory)
+
 
 @dataclass(frozen=True, kw_only=True)
 class WriteOptions:

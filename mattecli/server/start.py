@@ -70,8 +70,8 @@ class Start:
     def trimap(self, photo: Photo) -> NDArray[np.uint8]:
         """The trimap of the file, uint8 (H, W) of 0, 128 and 255."""
         what = None if self.what == "kept" else self.what
-        limits = ReadOptions(max_pixels=self.reading.max_pixels, max_memory=self.reading.max_memory)
-        return trimap_from(self.file, photo, what=what, name=str(self.file), options=limits, snap=self.snap)
+        options = self.reading.limits
+        return trimap_from(self.file, photo, what=what, name=str(self.file), options=options, snap=self.snap)
 
     def _lay(self, photo: Photo, trimap: NDArray[np.uint8], digest: str) -> None:
         base = measured(trimap)

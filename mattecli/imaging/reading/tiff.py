@@ -28,7 +28,7 @@ _NAMES |= {33003: "JPEG 2000", 33005: "JPEG 2000", 34676: "SGILog", 34677: "SGIL
 _FLOATS = (16, 32)
 _MODELS: dict[int, tuple[Model, int]] = {0: ("grey", 1), 1: ("grey", 1), 2: ("rgb", 3), 3: ("rgb", 1), 5: ("cmyk", 4)}
 _MODELS |= {6: ("rgb", 3), 8: ("lab", 3), 9: ("lab", 3)}
-_MOST_PAGES = 32  # that are searched for one that is no smaller copy
+_MOST_PAGES = 32  # that are looked at, to find one that is not a smaller copy
 _TILE = 2**24  # pixels of the largest tile beyond the picture's own size
 
 
