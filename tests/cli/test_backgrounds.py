@@ -157,19 +157,24 @@ def test_a_delivery_and_a_composite_of_one_name_are_refused(folders: Folders, ru
     assert "two outputs are called composite_red; give the background or the delivery another name" in err
 
 
+def _command(name: str, folders: Folders) -> tuple[object, ...]:
+    """A command that makes one composite of a photo, or one of each, but for the background."""
+    photos, trimaps, out = folders
+    arguments = {
+        "predict": (photos / "a.png", "-t", trimaps / "a.png", "-o", "a.webp"),
+        "composite": (photos / "a.png", trimaps / "a.png", "-o", "a.webp"),
+        "batch": (photos, "-t", trimaps, out),
+    }
+    return name, *arguments[name]
+
+
 @pytest.mark.parametrize("command", ["predict", "composite", "batch"])
 def test_what_is_converted_or_left_out_of_a_background_is_told(
     folders: Folders, run_matte: RunMatte, command: str
 ) -> None:
-    photos, trimaps, out = folders
     pages = [PIL.Image.new("CMYK", (30, 20), (10, 20, 30, 0)), PIL.Image.new("CMYK", (30, 20))]
     pages[0].save("inks.tif", save_all=True, append_images=pages[1:])
-    arguments = {
-        "predict": (photos / "a.png", "-t", trimaps / "a.png", "-o", "a.webp"),
-        "composite": (photos / "a.png", trimaps / "a.png", "-o", "a.webp"),
-        "batch": (photos, "-t", trimaps, out, "--verbose"),
-    }
-    code, _, err = run_matte(command, *arguments[command], "-b", "inks.tif")
+    code, _, err = run_matte(*_command(command, folders), "-b", "inks.tif", "--verbose")
     assert code == 0, err
     assert "inks.tif: it is CMYK and was converted to sRGB" in err
     assert "inks.tif: only its first page is read" in err
@@ -179,14 +184,8 @@ def test_what_is_converted_or_left_out_of_a_background_is_told(
 def test_backgrounds_have_no_more_pixels_than_photos_may_have(
     folders: Folders, run_matte: RunMatte, command: str
 ) -> None:
-    photos, trimaps, out = folders
-    size = read_image(photos / "a.png").size
+    size = read_image(folders[0] / "a.png").size
     write_image("wide.png", Image(np.zeros((size[1], size[0] + 1, 3), np.uint8)))
-    arguments = {
-        "predict": (photos / "a.png", "-t", trimaps / "a.png", "-o", "a.webp"),
-        "composite": (photos / "a.png", trimaps / "a.png", "-o", "a.webp"),
-        "batch": (photos, "-t", trimaps, out),
-    }
-    code, _, err = run_matte(command, *arguments[command], "-b", "wide.png", "--max-pixels", size[0] * size[1])
+    code, _, err = run_matte(*_command(command, folders), "-b", "wide.png", "--max-pixels", size[0] * size[1])
     assert code == 3
     assert f"wide.png has more than {size[0] * size[1]} pixels" in err
