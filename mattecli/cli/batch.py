@@ -14,7 +14,7 @@ from mattecli.cli.colour_options import ColourChoices, check_colours
 from mattecli.cli.finishing_options import EdgeChoices, PlacementChoices, finishing
 from mattecli.cli.folder_run import check_report_of_shard, narrowed, run_folder
 from mattecli.cli.mask_options import MaskOptions
-from mattecli.cli.options import Json, ModelOptions, Overwrite, ReadChoices
+from mattecli.cli.options import Json, ModelOptions, ReadChoices
 from mattecli.cli.output_options import OutputChoices, WriteChoices, check_pictures
 from mattecli.cli.presets import Preset, typed
 from mattecli.cli.targets import Composites, check_fit, check_places
@@ -51,7 +51,10 @@ def batch(
     colours: ColourChoices,
     alphas: AlphaChoices,
     how: RunChoices,
-    overwrite: Overwrite = False,
+    overwrite: Annotated[
+        bool,
+        typer.Option("--overwrite", help="Also replace files that no batch made. --redo makes finished photos anew."),
+    ] = False,
     as_json: Json = False,
     terminal: Terminal,
 ) -> None:
@@ -64,10 +67,10 @@ def batch(
     \b
     Examples:
       matte batch photos/ mattes/ --trimaps trimaps/
-      matte batch photos/ cutouts/ --trimaps 'photos/{dir}/{stem}_trimap.png' --what cutout --report run.jsonl
+      matte batch photos/ cutouts/ --trimaps "photos/{dir}/{stem}_trimap.png" --what cutout --report run.jsonl
       matte batch photos/ mattes/ --masks masks/
       matte batch photos/ cutouts/ --key auto --garbages garbages/ --what cutout
-      matte batch photos/ mattes/ --auto
+      matte batch photos/ shop/ --auto --what alpha,cutout,composite -b beach.jpg
       matte batch mattes/ --manifest pairs.csv --what alpha,composite -b white
       matte batch photos/ shop/ --trimaps trimaps/ -b white -b studio.jpg
       matte batch photos/ mattes/ --trimaps trimaps/ --shard 3/16

@@ -88,7 +88,7 @@ class PairOptions:
             "-t",
             metavar="DIR|PATTERN",
             help="Folder of trimaps: for cat.jpg it holds cat.png or cat_trimap.png, for sub/cat.jpg sub/cat.png. Or a "
-            "pattern such as 'masks/{dir}/{stem}.png': {dir} is the photo's folder below IMAGES, {stem} its name "
+            'pattern such as "masks/{dir}/{stem}.png": {dir} is the photo\'s folder below IMAGES, {stem} its name '
             "without suffix, {name} with it.",
         ),
     ] = None
@@ -178,8 +178,10 @@ class AlphaChoices:
         bool,
         typer.Option(
             "--keep-alpha",
-            help="Keep each alpha in OUT/.matte, so that a later run with other outputs or backgrounds need not find "
-            "it again. Alphas that are kept are taken with or without this option.",
+            help="Keep each alpha in OUT/.matte, so that a later run into the same folder, with other outputs or "
+            "backgrounds, need not find it again. Photos that are done already are skipped, and nothing is kept of "
+            "them. Without --precision the network computes in fp32. Alphas that are kept are taken with or without "
+            "this option.",
         ),
     ] = False
     prune_alpha: Annotated[
@@ -197,7 +199,13 @@ class RunChoices:
     """How the run goes: what is done again, when it stops, what it reports, and where it runs."""
 
     panel: ClassVar[str] = "Run"
-    redo: Annotated[bool, typer.Option("--redo", help="Make again what is done already.")] = False
+    redo: Annotated[
+        bool,
+        typer.Option(
+            "--redo",
+            help="Make again what is done already, alphas that were approved included: their approval is gone then.",
+        ),
+    ] = False
     compare: Annotated[
         Literal["time", "content"],
         typer.Option(
@@ -226,7 +234,10 @@ class RunChoices:
         ),
     ] = None
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Only show what would be done, how long it takes, and the memory.")
+        bool,
+        typer.Option(
+            "--dry-run", help="Only show what would be done, how long the network takes at most, and the memory."
+        ),
     ] = False
     engine: Annotated[
         Literal["local", "ray"],

@@ -178,7 +178,7 @@ def check_colours(choices: ColourChoices, kinds: Collection[Kind], *, linear: bo
     if given and not set(kinds) - {"alpha"}:
         raise UsageError(
             f"{' and '.join(given)} would do nothing, because only an alpha is written, which has no colours; add "
-            "--cutout, --foreground or -b, or leave it out"
+            "--what cutout or -b, or leave it out"
         )
     details = ("strength", "reach", "restore")
     of_despill = [f"--despill-{name}" for name in details if getattr(choices, f"despill_{name}") is not None]
@@ -186,7 +186,8 @@ def check_colours(choices: ColourChoices, kinds: Collection[Kind], *, linear: bo
         raise UsageError(f"{' and '.join(of_despill)} would do nothing without --despill; add it, or leave it out")
     if choices.cutout_for is not None and not clear:
         raise UsageError(
-            "--cutout-for would do nothing, because no transparent output is written; add --cutout, or leave it out"
+            "--cutout-for would do nothing, because no transparent output is written; add -b transparent, or leave "
+            "it out"
         )
     if choices.cutout_for is not None and not linear:
         raise UsageError("--cutout-for is for colours that are estimated in light; add --linear, or leave it out")

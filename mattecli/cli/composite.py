@@ -59,7 +59,7 @@ def composite(
         typer.Argument(
             metavar="ALPHA",
             help="Its alpha matte, of the same size; `-` reads standard input. For a folder of photos a folder of "
-            "alphas, with cat.png or cat_alpha.png for cat.jpg, or a pattern such as 'alphas/{dir}/{stem}.png'.",
+            'alphas, with cat.png or cat_alpha.png for cat.jpg, or a pattern such as "alphas/{dir}/{stem}.png".',
         ),
     ],
     *,
@@ -81,14 +81,14 @@ def composite(
     The old background is first removed from the colours of hair and other
     half-transparent places, so that no halo stays. The result keeps the photo's
     depth, colour profile and resolution. Over transparent it is a cut-out
-    (RGBA, straight alpha). Give -b several times with --out-dir for several
+    (RGBA, its colours not multiplied by alpha). Give -b several times with --out-dir for several
     backgrounds. A folder of photos is done as `matte batch` does one: it resumes,
     and a photo that fails is named and does not end the run.
 
     \b
     Examples:
       matte composite photo.jpg photo_alpha.png -b beach.jpg -o out.jpg
-      matte composite photo.jpg photo_alpha.png -b '#00b140'
+      matte composite photo.jpg photo_alpha.png -b "#00b140"
       matte composite photo.jpg photo_alpha.png -b transparent -o cutout.png
       matte composite photo.jpg photo_alpha.png -b white -b beach.jpg --out-dir out/
       matte composite photo.jpg photo_alpha.png -b white --canvas 2000x2000 --fill 85%

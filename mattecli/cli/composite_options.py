@@ -13,7 +13,6 @@ from mattecli.cli.output_options import FitOption, LinearOption, OutputSpace
 from mattecli.cli.presets import PresetOption
 from mattecli.cli.targets import (
     BACKGROUND,
-    OutputFolder,
     check_fit,
     check_streams,
     different,
@@ -38,7 +37,15 @@ class CompositeOptions:
         str | None,
         output_file("File to write, such as out.jpg; `-` writes to standard output.", default="PHOTO_composite.png"),
     ] = None
-    out_dir: OutputFolder = None
+    out_dir: Annotated[
+        Path | None,
+        typer.Option(
+            "--out-dir",
+            metavar="DIR",
+            help="Folder for the outputs; it is made if it does not exist. A folder of photos, a preset with "
+            "\\[\\[deliver]] and several -b need it.",
+        ),
+    ] = None
     trimap: Annotated[
         str | None,
         typer.Option(

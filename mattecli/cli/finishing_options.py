@@ -146,7 +146,7 @@ class EdgeChoices:
             "--feather",
             parser=parse_edge_length,
             metavar="LENGTH",
-            help="Soften the edge inwards by a blur of this sigma, so that no halo comes back.",
+            help="Soften the edge inwards, so that no halo comes back; LENGTH is the sigma of the blur.",
         ),
     ] = 0.0
     feather_both: Annotated[

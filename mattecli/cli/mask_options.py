@@ -68,7 +68,8 @@ ResizeOption = Annotated[
     bool,
     typer.Option(
         "--resize-trimap",
-        help="Take a trimap of another size, such as a proxy's, and bring it to the photo's; its aspect must fit.",
+        help="Take a trimap of another size, such as one of a small copy, and bring it to the photo's; its aspect "
+        "ratio must fit.",
     ),
 ]
 

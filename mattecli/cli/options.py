@@ -164,7 +164,7 @@ class ModelOptions:
             "--precision",
             metavar="PRECISION",
             help="Arithmetic of the network: fp32 (exact), bf16 or fp16 (faster on some hardware, alpha differs a "
-            "little), or auto: bf16 on processors that have it if all outputs have 8 bits, else fp32.",
+            "little), or auto: bf16 on Linux, on processors that have it, if all outputs have 8 bits; else fp32.",
         ),
     ] = "auto"
     tile: Annotated[
@@ -204,8 +204,8 @@ class ModelOptions:
             "--network-exposure",
             parser=parse_stops,
             metavar="STOPS",
-            help="Brighten what the network sees by so many stops, for a plate that is too dark for it. The outputs do "
-            "not change.",
+            help="Brighten what the network sees by so many stops, for a film frame (plate) that is too dark for it. "
+            "The colours of the outputs do not change.",
         ),
     ] = 0.0
     coarse_to_fine: Annotated[

@@ -178,7 +178,9 @@ class WriteChoices:
     ] = False
     straight: Annotated[
         bool,
-        typer.Option("--straight", help="Do not multiply colours by alpha in EXR, as the format demands otherwise."),
+        typer.Option(
+            "--straight", help="Do not multiply colours by alpha in EXR, though programs that read EXR expect that."
+        ),
     ] = False
 
     def write_options(self) -> WriteOptions:

@@ -100,8 +100,8 @@ class PredictOptions:
         bool,
         typer.Option(
             "--cutout",
-            help="Write an RGBA cut-out (straight alpha), free of the old background's colours, instead of the alpha "
-            "matte.",
+            help="Write a cut-out (RGBA, colours not multiplied by alpha), free of the old background's colours, "
+            "instead of the alpha matte.",
         ),
     ] = False
     foreground: Annotated[

@@ -48,7 +48,7 @@ class ReportOptions:
             parser=whole_number(1),
             metavar="N",
             help="Print a CSV list of the N photos that need a look most, with the reasons, "
-            "which --manifest of `matte batch` takes, too.",
+            "which --manifest of `matte batch` takes, too, if the run had --trimaps.",
         ),
     ] = None
     output: Annotated[

@@ -30,12 +30,16 @@ KeyOption = Annotated[
         "--key",
         metavar="auto|COLOUR",
         help="The photo shows the subject in front of a screen: auto (search for a green or blue one), green, "
-        "blue, or the screen's colour, such as '#00b140'.",
+        'blue, or the screen\'s colour, such as "#00b140".',
     ),
 ]
 AutoOption = Annotated[
     bool,
-    typer.Option("--auto", help='Find the subject with a model of rembg; needs `pip install "mattecli\\[auto]"`.'),
+    typer.Option(
+        "--auto",
+        help='Find the subject with a model of rembg; needs `pip install "mattecli\\[auto]"`. A batch downloads no '
+        "model: run `matte trimap photo.jpg --auto --download` once before.",
+    ),
 ]
 AutoModelOption = Annotated[
     str | None,

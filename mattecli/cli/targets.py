@@ -21,7 +21,7 @@ BACKGROUND = typer.Option(  # `matte composite` cannot do without, other command
     "--background",
     "-b",
     metavar="BACKGROUND",
-    help="Background of the composite: a picture's file, a colour such as '#00b140' or white, or transparent; for a "
+    help='Background of the composite: a picture\'s file, a colour such as "#00b140" or white, or transparent; for a '
     "folder of photos also a folder or a pattern with one for each. Several -b make a composite for each, with its "
     "name in the file's.",
 )

@@ -335,10 +335,10 @@ def _target(mask: str, files: TrimapFiles, *, as_json: bool) -> str:
     if image == "-" and files.mask_file is not None:
         raise UsageError("with --mask the photo cannot come from standard input; name its file")
     if "-" in (image, preview):
-        raise UsageError("--image and --preview take no -; only MASK and -o can be standard input and output")
+        raise UsageError("--photo and --preview take no -; only MASK and -o can be standard input and output")
     if preview is not None and image is None and is_pipe(mask):
         come = "standard input" if mask == "-" else "a pipe"
-        raise UsageError(f"--preview shows a photo and the mask comes from {come}; name the photo with --image")
+        raise UsageError(f"--preview shows a photo and the mask comes from {come}; name the photo with --photo")
     target = output or str(_beside(mask))
     if preview is not None and same_file(preview, target):
         raise UsageError(f"{target} cannot hold both the trimap and its preview; name two files")

@@ -230,7 +230,7 @@ def _session_class(name: str) -> Any:
     from rembg.sessions import sessions
 
     if name not in sessions:
-        raise DeviceError(f'this version of rembg does not know {name}; pip install --upgrade "mattecli[auto]"')
+        raise DeviceError(f"this version of rembg does not know {name}; pip install --upgrade rembg")
     return sessions[name]
 
 
