@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from mattecli.training.data.foregrounds.canvas import Canvas, coverage
+from mattecli.training.data.foregrounds.canvas import Canvas, coverage, faded, line
 
 SIZE = 64
 
@@ -45,3 +45,31 @@ def test_a_polygon_is_an_eighth_of_a_pixel_too_large_on_each_side() -> None:
     canvas.polygon(square, (1.0, 1.0, 1.0))
     for drawn in (canvas.picture()[..., 3], coverage(SIZE, [square])):
         assert drawn.sum() == pytest.approx(10.25**2, rel=0.005)
+
+
+@pytest.mark.parametrize("degrees", [0, 20, 45, 90])
+@pytest.mark.parametrize("width", [0.3, 0.7, 1.0, 1.6, 4.0])
+def test_a_line_covers_what_its_width_says_wherever_it_lies(width: float, degrees: float) -> None:
+    y, x = np.mgrid[:SIZE, :SIZE].astype(np.float32)
+    angle = np.radians(degrees)
+    areas = []
+    for shift in np.linspace(0, 1, 9):
+        distance = np.abs(np.cos(angle) * (x - 32 - shift) + np.sin(angle) * (y - 32 - shift)).astype(np.float32)
+        covered = line(distance, np.float32(width / 2))
+        assert covered.min() >= 0
+        assert covered.max() <= 1
+        areas.append(covered[8:-8, 8:-8].sum() / 48 * max(np.cos(angle), np.sin(angle)))
+    assert np.mean(areas) == pytest.approx(width, rel=0.05)
+    assert np.max(areas) - np.min(areas) < 0.12 * max(width, 1)
+
+
+def test_strands_that_lie_together_let_less_light_through_than_one() -> None:
+    size = 5 * SIZE
+    picture = np.zeros((size, size, 4), np.float32)
+    picture[:, 50] = 1  # one strand
+    picture[:, 150:250] = 1  # many
+    shown = faded(picture, np.full((size, size), np.float32(0.4)))
+    assert shown[160, 50, 3] < 0.5
+    assert shown[160, 200, 3] > 0.98
+    np.testing.assert_array_equal(shown[..., 0], shown[..., 3])
+    assert not shown[:, 300:].any()

@@ -15,6 +15,7 @@ _FINE = 4  # pixels of the drawing to one of the picture, on each side
 # strokes are too wide by this many pixels, and slanted ones by less.
 _BORDER = 1 / _FINE
 _SHIFT = 4  # binary places of a coordinate handed to OpenCV
+_DEEP = 2.5  # standard deviation of the window that says how many strands lie together, in pixels of a 640 picture
 _FAR = 32000 / _FINE  # pixels; OpenCV's fixed point ends at 32767
 
 
@@ -92,16 +93,54 @@ def coverage(size: int, shapes: list[Points], *, holes: bool = False) -> Field:
 
 def edge(inside: Field) -> Field:
     """The coverage (H, W) by the region where a field is above 0, with an edge one pixel wide whatever its slope."""
-    dy, dx = np.gradient(inside)
-    slope = np.abs(dx) + np.abs(dy) + np.float32(1e-4)
-    covered: Field = np.clip(inside / slope + np.float32(0.5), 0, 1)
+    covered: Field = np.clip(inside / _slope(inside) + np.float32(0.5), 0, 1)
     return covered
+
+
+def line(distance: Field, half: Field | np.float32) -> Field:
+    """The coverage (H, W) by lines, also by those thinner than a pixel.
+
+    `distance` (H, W) is that from the middle of the nearest line, 0 or more, and `half` half a line's width, in the
+    same unit, which may be any.
+    """
+    slope = _slope(distance)
+    near = np.clip((half - distance) / slope + np.float32(0.5), 0, 1)
+    far = np.clip((half + distance) / slope + np.float32(0.5), 0, 1)  # the line's other edge
+    covered: Field = near + far - 1
+    return covered
+
+
+def _slope(field: Field) -> Field:
+    """How much a field (H, W) changes from pixel to pixel, in x and y together.
+
+    Of the differences on both sides the greater one counts: across the middle of a thin line they cancel out.
+    """
+    slope = np.full_like(field, 1e-4)
+    for axis in (0, 1):
+        steps = np.abs(np.diff(field, axis=axis))
+        before, after = np.pad(steps, _ends(axis, 1, 0)), np.pad(steps, _ends(axis, 0, 1))
+        slope += np.maximum(before, after)
+    return slope
+
+
+def _ends(axis: int, before: int, after: int) -> list[tuple[int, int]]:
+    return [(before, after) if k == axis else (0, 0) for k in range(2)]
 
 
 def scaled(picture: Field, factor: Field) -> Field:
     """All channels of (H, W, C) times a field (H, W). This is much faster than broadcasting over a short axis."""
     spread = cv2.merge([factor] * picture.shape[2])
     return cv2.multiply(picture, spread, dst=spread)  # a new array would cost as much as the product
+
+
+def faded(picture: Premultiplied, opacity: Field) -> Premultiplied:
+    """Strands that let light through: single ones have this opacity (H, W), and where many lie together it grows to 1.
+
+    A canvas draws strands opaque, so what covers all of a pixel's neighbourhood is several strands deep.
+    """
+    size = picture.shape[0]
+    depth = np.square(cv2.GaussianBlur(cv2.extractChannel(picture, 3), (0, 0), _DEEP * size / 640))
+    return scaled(picture, opacity + (1 - opacity) * depth)
 
 
 def premultiplied(colour: Field, alpha: Field) -> Premultiplied:

@@ -10,6 +10,7 @@ from mattecli.training.data.foregrounds.canvas import (
     coverage,
     edge,
     finish,
+    line,
     over,
     premultiplied,
     scaled,
@@ -49,7 +50,7 @@ def make_net(parameters: Parameters, size: int, photos: Photos) -> Foreground:
     thick = np.float32(parameters["wire"] / 2) * (
         1 + np.float32(parameters["rough"]) * fractal(rng, size, cells=40, octaves=2)
     )
-    drawn = edge(thick - distance)
+    drawn = line(distance, thick)
     outline, rim = _outline(rng, parameters, size)
     drawn *= outline
     tones = texture(parameters["look"], size, photos)
@@ -96,7 +97,7 @@ def make_lace(parameters: Parameters, size: int, photos: Photos) -> Foreground:
     rng = generator(parameters["seed"])
     u, v = _bent(rng, size, parameters)
     uneven = 1 + np.float32(parameters["rough"]) * fractal(rng, size, cells=50, octaves=2)
-    mesh = edge(np.float32(parameters["wire"] / 2) * uneven - wires(u, v, parameters["mesh"]))
+    mesh = line(wires(u, v, parameters["mesh"]), np.float32(parameters["wire"] / 2) * uneven)
     share = np.float32(parameters["period"] / parameters["motif"])
     across, y = u * share, v * share  # cells of the motif
     row: Field = np.floor(y)
@@ -111,7 +112,8 @@ def make_lace(parameters: Parameters, size: int, photos: Photos) -> Foreground:
         1 + np.float32(0.15) * fractal(rng, size, cells=90, octaves=2), 0, 1.2
     )
     alpha = np.maximum(
-        np.maximum(mesh * thread, motif * np.minimum(thread * np.float32(1.1), 1)), edge(0.05 - np.abs(flower))
+        np.maximum(mesh * thread, motif * np.minimum(thread * np.float32(1.1), 1)),
+        line(np.abs(flower), np.float32(0.05)),
     )
     hem = _hem(rng, parameters, size, x)
     alpha = np.clip(alpha, 0, 1) * hem[0]
@@ -191,7 +193,7 @@ def _drape(rng: np.random.Generator, parameters: Parameters, size: int) -> tuple
     low = np.float32(0.5 + 0.6 * rng.random()) + np.float32(0.025) * folds - down
     side = np.minimum(half - across, across + half)
     inside = np.minimum(low, side)
-    return folds, edge(inside), edge(np.float32(0.012) - np.abs(low - np.float32(0.012)))
+    return folds, edge(inside), line(np.abs(low - np.float32(0.012)), np.float32(0.012))
 
 
 def _bent(rng: np.random.Generator, size: int, parameters: Parameters) -> tuple[Field, Field]:
@@ -239,5 +241,5 @@ def _hem(rng: np.random.Generator, parameters: Parameters, size: int, x: Field) 
     low = np.float32(1.25 - parameters["hem"] + 0.1 * rng.random()) + scallop - down
     side = across - np.float32(parameters["sides"]) + np.float32(0.15) * (down - np.float32(0.5))
     inside = np.minimum(low, side)
-    cord = np.float32(0.008 + 0.008 * rng.random()) - np.abs(inside - np.float32(0.012))
-    return edge(inside), edge(cord)
+    half = np.float32(0.008 + 0.008 * rng.random())
+    return edge(inside), line(np.abs(inside - np.float32(0.012)), half)

@@ -12,7 +12,17 @@ from mattecli.training.data.foregrounds.bodies import (
     inner_points,
     paint_body,
 )
-from mattecli.training.data.foregrounds.canvas import Canvas, Foreground, blur, coverage, finish, over, scaled, tint
+from mattecli.training.data.foregrounds.canvas import (
+    Canvas,
+    Foreground,
+    blur,
+    coverage,
+    faded,
+    finish,
+    over,
+    straight,
+    tint,
+)
 from mattecli.training.data.foregrounds.colour import Photos, base_colour, draw_look, strand_colours, texture
 from mattecli.training.data.foregrounds.noise import Field, Parameters, fractal
 from mattecli.training.data.foregrounds.strands import curl, curves, lit, taper
@@ -61,13 +71,13 @@ def make_fur(parameters: Parameters, size: int, photos: Photos) -> Foreground:
     roots, normals = contour(mass)
     if len(roots) == 0:
         return finish(body, "fur")
-    coat = np.ascontiguousarray(body[..., :3])
+    coat = straight(body)
     lie = flow(rng, size, angle=parameters["lie"], stray=0.8)
     behind, front = Canvas(size), Canvas(size)
     _edge(behind, rng, parameters, roots, normals, coat, lie, thin=0.6, long=1.35)
     _inside(front, rng, parameters, mass, coat, lie)
     _edge(front, rng, parameters, roots, normals, coat, lie, thin=1.0, long=1.0)
-    down = scaled(behind.picture(), _veiled(rng, size, parameters["down"]))
+    down = faded(behind.picture(), _veiled(rng, size, parameters["down"]))
     picture = over(front.picture(), over(body, blur(down, 0.6 * size / 640)))
     return finish(blur(lit(picture, rng, mass, parameters["rim"]), parameters["blur"] * size / 640), "fur")
 
@@ -80,7 +90,7 @@ def make_plush(parameters: Parameters, size: int, photos: Photos) -> Foreground:
     roots, normals = contour(alpha)
     if len(roots) == 0:
         return finish(body, "plush")
-    coat = np.ascontiguousarray(body[..., :3])
+    coat = straight(body)
     lie = flow(rng, size, angle=parameters["lie"], stray=0.8)
     nap, front, behind = Canvas(size), Canvas(size), Canvas(size)
     if parameters["nap"] > 0.001:
@@ -94,7 +104,7 @@ def make_plush(parameters: Parameters, size: int, photos: Photos) -> Foreground:
         tuft = parameters | {"density": 1.6 * parameters["density"]}
         _edge(behind, rng, tuft, roots[near], normals[near], coat, lie, thin=0.6, long=1.25)
         _edge(front, rng, tuft, roots[near], normals[near], coat, lie, thin=1.0, long=1.0)
-    picture = over(nap.picture(), over(body, scaled(behind.picture(), _veiled(rng, size, parameters["down"]))))
+    picture = over(nap.picture(), over(body, faded(behind.picture(), _veiled(rng, size, parameters["down"]))))
     picture = over(front.picture(), picture)
     return finish(blur(lit(picture, rng, alpha, parameters["rim"]), parameters["blur"] * size / 640), "plush")
 
@@ -159,7 +169,7 @@ def make_fringe(parameters: Parameters, size: int, photos: Photos) -> Foreground
     sheet[..., :3] *= texture(parameters["cloth"], size, photos)
     twist = 1 + np.float32(0.25) * fractal(rng, size, cells=60, octaves=3)
     threads = tint(yarn.picture(), twist)
-    picture = over(sheet, over(threads, scaled(fuzz.picture(), np.full((size, size), np.float32(0.5)))))
+    picture = over(sheet, over(threads, faded(fuzz.picture(), np.full((size, size), np.float32(0.5)))))
     return finish(blur(_mottled(picture, rng), parameters["blur"] * pixel), "fringe")
 
 

@@ -12,6 +12,7 @@ from mattecli.training.data.foregrounds.canvas import (
     blur,
     edge,
     finish,
+    line,
     over,
     scaled,
 )
@@ -181,7 +182,7 @@ def _painted(wall: _Wall, parameters: Parameters, tones: Field, size: int) -> Pr
     """A wall in its colours: wires are lit as if they were round, from the side that `light` says."""
     distance = wires(wall.u, wall.v, parameters["pattern"])
     thick = np.minimum(wall.thick, _CLOSED)
-    alpha = np.maximum(edge(thick - distance) * wall.inside, wall.closed)
+    alpha = np.maximum(line(distance, thick) * wall.inside, wall.closed)
     dy, dx = np.gradient(distance)
     slant = np.clip(distance / np.maximum(thick, 1e-3), 0, 1) / np.maximum(np.hypot(dx, dy), 1e-6)
     facing = (np.float32(np.cos(parameters["light"])) * dx + np.float32(np.sin(parameters["light"])) * dy) * slant

@@ -19,9 +19,9 @@ from mattecli.training.data.foregrounds.canvas import (
     Premultiplied,
     blur,
     coverage,
+    faded,
     finish,
     over,
-    scaled,
     tint,
 )
 from mattecli.training.data.foregrounds.colour import Photos, base_colour, strand_colours
@@ -257,9 +257,9 @@ def _inner_strands(
 
 
 def _faded(picture: Premultiplied, rng: np.random.Generator, level: float) -> Premultiplied:
-    """The picture with an opacity around `level` that varies, as density does in thin hair."""
+    """The picture with an opacity of single strands around `level` that varies, as density does in thin hair."""
     field = fractal(rng, picture.shape[0], cells=4, octaves=3)
-    return scaled(picture, np.clip(np.float32(level) * (1 + np.float32(0.6) * field), 0.05, 1))
+    return faded(picture, np.clip(np.float32(level) * (1 + np.float32(0.6) * field), 0.05, 1))
 
 
 def lit(picture: Premultiplied, rng: np.random.Generator, mass: Field, rim: float) -> Premultiplied:
