@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from functools import cache
-from typing import Any, TypeVar
+from typing import Any
 
 import cv2
 import numpy as np
@@ -16,10 +16,11 @@ from mattecli.training.data.config import DataConfig
 from mattecli.training.data.random import Draw, generator
 
 Bytes = NDArray[np.uint8]
-Plane = TypeVar("Plane", NDArray[np.uint8], NDArray[np.float32])
+Plane = NDArray[np.float32]
 Gains = tuple[float, float, float]  # of red, green and blue light
 
 _GRAINS = (0.0, 0.0, 0.6, 1.0)  # only a few, because each has its tile in memory
+_SHARPENED = 1.2  # standard deviation of the blur that sharpening takes away, pixels
 _LUMA = np.array([0.299, 0.587, 0.114])
 
 
@@ -42,7 +43,7 @@ class Degradation:
     blur: float  # standard deviation in pixels; the alpha is blurred too
     resample: float  # shrunk by this factor and enlarged again, the alpha too
     grade: Jitter | None
-    sharpen: float  # amount of unsharp masking
+    sharpen: float  # amount of unsharp masking; the alpha is sharpened too
     read_noise: float  # standard deviation, of 255, in the middle of the range; more in the dark
     shot_noise: float  # a 128th of the variance, of 255², at any brightness
     grain: float  # size in pixels: demosaicking and denoising leave coarse noise
@@ -122,23 +123,21 @@ def degrade(
 ) -> tuple[Bytes, Bytes]:
     """Damage a composite (H, W, 3) as a camera and its file would, and give the alpha (H, W) that is then true.
 
-    Blur and resampling change both. Noise, tones and JPEG change only the picture. A composite mixed in linear light to
-    a power is also blurred and resampled in it: only then does the changed alpha mix the colours to the new picture.
+    Blur, resampling and sharpening change both: a strand that sharpening makes to look denser has the alpha of a denser
+    one. Noise, tones and JPEG change only the picture. A composite mixed in linear light to a power is also blurred and
+    sharpened in it: only then does the changed alpha mix the colours to the new picture.
     """
     if degradation is None:
         return image, alpha
-    if degradation.blur or degradation.resample:
+    if _has_lens(degradation):
         image = (
             to_bytes(_through_lens(to_light(image, power), degradation), power)
             if linear
-            else _bytes(_through_lens(image, degradation))
+            else _rounded(_through_lens(image.astype(np.float32), degradation))
         )
         alpha = alpha_behind_lens(alpha, degradation)
     if degradation.grade:
         image = apply_jitter(image, degradation.grade)
-    if degradation.sharpen:
-        smooth = cv2.GaussianBlur(image, (0, 0), 1.2)
-        image = _bytes(cv2.addWeighted(image, 1 + degradation.sharpen, smooth, -degradation.sharpen, 0))
     if degradation.read_noise:
         image = _with_noise(image, degradation)
     if degradation.jpeg:
@@ -148,9 +147,13 @@ def degrade(
 
 def alpha_behind_lens(alpha: Bytes, degradation: Degradation | None) -> Bytes:
     """The alpha (H, W) that is true of a damaged composite."""
-    if degradation is None or not (degradation.blur or degradation.resample):
+    if degradation is None or not _has_lens(degradation):
         return alpha
-    return _bytes(_through_lens(alpha, degradation))
+    return _rounded(_through_lens(alpha.astype(np.float32), degradation))
+
+
+def _has_lens(degradation: Degradation) -> bool:
+    return bool(degradation.blur or degradation.resample or degradation.sharpen)
 
 
 def _colour_matrix(jitter: Jitter) -> NDArray[np.float32]:
@@ -167,14 +170,17 @@ def _colour_matrix(jitter: Jitter) -> NDArray[np.float32]:
 
 
 def _through_lens(plane: Plane, degradation: Degradation) -> Plane:
-    """Blur a plane (H, W) or (H, W, 3) of bytes or float32, then shrink and enlarge it."""
+    """Blur a plane (H, W) or (H, W, 3) of float32, then shrink and enlarge it, then sharpen it."""
     if degradation.blur:
-        plane = cv2.GaussianBlur(plane, (0, 0), degradation.blur)  # type: ignore[assignment]
+        plane = np.asarray(cv2.GaussianBlur(plane, (0, 0), degradation.blur), np.float32)
     if degradation.resample:
         height, width = plane.shape[:2]
         small = (max(2, round(width * degradation.resample)), max(2, round(height * degradation.resample)))
         shrunk = cv2.resize(plane, small, interpolation=cv2.INTER_AREA)
-        plane = cv2.resize(shrunk, (width, height), interpolation=cv2.INTER_CUBIC)  # type: ignore[assignment]
+        plane = np.asarray(cv2.resize(shrunk, (width, height), interpolation=cv2.INTER_CUBIC), np.float32)
+    if degradation.sharpen:
+        smooth = cv2.GaussianBlur(plane, (0, 0), _SHARPENED)
+        plane = plane + np.float32(degradation.sharpen) * (plane - np.asarray(smooth, np.float32))
     return plane
 
 
@@ -242,6 +248,10 @@ def _through_jpeg(image: Bytes, quality: int) -> Bytes:
     # OpenCV's codec, not mattecli.imaging: this is damage in memory, not a file
     coded = cv2.imencode(".jpg", image[:, :, ::-1], [cv2.IMWRITE_JPEG_QUALITY, quality])[1]
     return _bytes(cv2.imdecode(coded, cv2.IMREAD_COLOR))[:, :, ::-1]
+
+
+def _rounded(plane: Plane) -> Bytes:
+    return _bytes(np.rint(np.clip(plane, 0, 255)).astype(np.uint8))
 
 
 def _bytes(array: object) -> Bytes:

@@ -36,6 +36,7 @@ class DataConfig(Settings):
 
     # Folders
     photos: Folders = ()  # photographs: backgrounds and textures
+    photo_weights: Mapping[str, Weight] = {}  # how often a photograph is a background, by the start of its name; else 1
     foregrounds: Folders = ()  # cut-outs: RGBA files, or NAME_photo + NAME_alpha whose photo still has its background
     own: Folders = ()  # folders with fg/, alpha/ and bg/, or with RGBA cut-outs in fg/
     cache: FolderName = ""  # for decoded photos and ready foregrounds, shared by workers and runs; "": in memory
@@ -54,6 +55,7 @@ class DataConfig(Settings):
     # Geometry
     zoom: _ZoomRange = (0.6, 2.0)  # source pixels to a crop pixel
     whole: Share = 0.25  # probability that the whole foreground is fitted into the crop
+    opaque: Share = 0.0  # probability that a crop is looked for where some of the foreground is opaque
     rotation: Annotated[float, Field(ge=0, le=180)] = 25.0  # standard deviation, degrees
     shear: Annotated[float, Field(ge=0, le=2)] = 0.12  # standard deviation
     flip: Share = 0.5

@@ -53,6 +53,7 @@ _FLAGS = {"linear": cv2.INTER_LINEAR, "cubic": cv2.INTER_CUBIC, "lanczos": cv2.I
 _POWERS = tuple(round(1 / exponent, 4) for exponent in (1.2, 1.4, 1.6, 1.8, 2.0))
 _CELLS = 32  # a side of the coarse map that crops are centred by
 _ENOUGH_SOFT = 0.006  # share of a crop's pixels, below which another centre is tried
+_ENOUGH_OPAQUE = 0.02
 
 
 @dataclass(frozen=True)
@@ -109,12 +110,13 @@ class Scene:
     own_light: tuple[Gains, Gains] | None = None  # of foreground and background
     unmoved_channel: int = -1  # which does not move to the background's colours; -1: the mean colour moves
     behind: ThingBehind | None = None
+    opaque: bool = False  # crops with opaque foreground are looked for: trimaps that people draw have some white
 
     def as_json(self) -> str:
         """The scene as one line of JSON, the same on every machine."""
         values = {_NAMES_IN_JSON.get(name, name): value for name, value in asdict(self).items()}
-        unlogged = {"power": 1.0, "own_light": None, "unmoved_channel": -1, "behind": None}  # by 0.1.0
-        values = {name: value for name, value in values.items() if value != unlogged.get(name, ...)}
+        unlogged = {"power": 1.0, "own_light": None, "unmoved_channel": -1, "behind": None, "opaque": False}
+        values = {name: value for name, value in values.items() if value != unlogged.get(name, ...)}  # as 0.1.0
         return json.dumps(values, separators=(",", ":"))
 
 
@@ -163,6 +165,7 @@ def draw_scene(config: DataConfig, seed: int, number: int) -> Scene:
         own_light=gains if has_own_light else None,
         unmoved_channel=channel if scene.near and by_channel else -1,
         behind=thing if is_behind else None,
+        opaque=draw.chance(config.opaque),
     )
 
 
@@ -172,7 +175,8 @@ def render_scene(scene: Scene, sources: Sources, size: int) -> Sample:
     A thing behind is left out where the trimap does not know both foreground and background: then nothing would say
     which of the two is meant.
     """
-    foreground, alpha = merge_layers([_render_layer(layer, sources, size) for layer in scene.layers])
+    rendered = [_render_layer(layer, sources, size, opaque=scene.opaque) for layer in scene.layers]
+    foreground, alpha = merge_layers(rendered, linear=scene.linear, power=scene.power)
     alpha = settle_alpha(alpha)
     trimap = render_trimap(alpha_behind_lens(alpha, scene.degradation), scene.trimap)
     background = render_background(scene.background, sources, size)
@@ -213,14 +217,14 @@ def _draw_layer(draw: Draw, config: DataConfig) -> ForegroundLayer:
     )
 
 
-def _render_layer(layer: ForegroundLayer, sources: Sources, size: int) -> tuple[Bytes, Bytes]:
+def _render_layer(layer: ForegroundLayer, sources: Sources, size: int, *, opaque: bool = False) -> tuple[Bytes, Bytes]:
     """Colours (S, S, 3) and alpha (S, S) of a layer in the crop."""
     if layer.origin == "procedural":
         source = sources.procedural(layer.number)
     else:
         source = sources.cutout(layer.origin, layer.group, layer.pick)
     grey = layer.origin != "procedural" and _without_colours(source)
-    rgba = _seen(source, layer.view, size)
+    rgba = _seen(source, layer.view, size, opaque=opaque)
     colour, alpha = cv2.cvtColor(rgba, cv2.COLOR_RGBA2RGB), cv2.extractChannel(rgba, 3)
     if grey:
         colour = _tinted(_bytes(colour), layer.tint)
@@ -241,8 +245,11 @@ def _put_behind(background: Bytes, behind: ThingBehind, sources: Sources, *, lin
     return composite_bytes(colour, alpha, background, linear=linear, power=power)
 
 
-def _seen(source: Bytes, view: View, size: int) -> Bytes:
-    """The source (h, w, 4) as the view shows it, (S, S, 4), placed so that soft pixels lie in the crop."""
+def _seen(source: Bytes, view: View, size: int, *, opaque: bool) -> Bytes:
+    """The source (h, w, 4) as the view shows it, (S, S, 4), placed so that soft pixels lie in the crop.
+
+    With `opaque` opaque ones should, too, which may not succeed.
+    """
     height, width = source.shape[:2]
     # A foreground that ends inside its picture goes on as nothing. One that the border cuts goes on mirrored, because a
     # straight edge there would be false. Little of the mirror image shows: the crop is not larger than the picture.
@@ -250,8 +257,10 @@ def _seen(source: Bytes, view: View, size: int) -> Bytes:
     zoom = max(height, width) / (size * view.whole) if view.whole else view.zoom
     if not inside:
         zoom = min(zoom, min(height, width) / size)
-    if zoom > 1.4:  # shrink first by averages, because the warp below looks only at neighbours
-        small = (max(8, round(width / zoom)), max(8, round(height / zoom)))
+    # The warp looks only at neighbours, so what is made smaller is averaged: by up to two behind it, else before, too.
+    fine = 2 if zoom > 1 else 1
+    if zoom > 1.4 * fine:
+        small = (max(8, round(width * fine / zoom)), max(8, round(height * fine / zoom)))
         source = _bytes(cv2.resize(source, small, interpolation=cv2.INTER_AREA))
         zoom *= min(small[0] / width, small[1] / height)
     centres = _soft_points(_bytes(cv2.extractChannel(source, 3)))
@@ -260,9 +269,11 @@ def _seen(source: Bytes, view: View, size: int) -> Bytes:
     rgba = source
     for share in view.centres:
         centre = centres[int(share * len(centres))]
-        matrix = _placement(view, zoom, centre, source.shape, size)
-        rgba = _bytes(cv2.warpAffine(source, matrix, (size, size), flags=flags, borderMode=border))
-        if _soft_share(rgba) >= _ENOUGH_SOFT:
+        matrix = _placement(view, zoom / fine, centre, source.shape, size * fine)
+        rgba = _bytes(cv2.warpAffine(source, matrix, (size * fine, size * fine), flags=flags, borderMode=border))
+        if fine > 1:
+            rgba = _bytes(cv2.resize(rgba, (size, size), interpolation=cv2.INTER_AREA))
+        if _holds_enough(rgba, opaque=opaque):
             break
     return rgba
 
@@ -300,9 +311,12 @@ def _placement(
     return np.column_stack([linear, corner])
 
 
-def _soft_share(rgba: Bytes) -> float:
+def _holds_enough(rgba: Bytes, *, opaque: bool) -> bool:
+    """Whether a crop (S, S, 4) has soft pixels and, if asked for, opaque ones."""
     alpha = cv2.extractChannel(rgba, 3)
-    return cv2.countNonZero(cv2.inRange(alpha, 3, 252)) / alpha.size
+    soft = cv2.countNonZero(cv2.inRange(alpha, np.array(3), np.array(252)))
+    full = cv2.countNonZero(cv2.inRange(alpha, np.array(253), np.array(255)))
+    return soft >= _ENOUGH_SOFT * alpha.size and (full >= _ENOUGH_OPAQUE * alpha.size or not opaque)
 
 
 def _without_colours(source: Bytes) -> bool:
@@ -319,14 +333,17 @@ def _tinted(colour: Bytes, tint: tuple[Colour, Colour]) -> Bytes:
     return _bytes(cv2.LUT(colour, np.round(ramp * 255).astype(np.uint8).reshape(1, 256, 3)))
 
 
-def merge_layers(layers: list[tuple[Bytes, Bytes]]) -> tuple[Bytes, Bytes]:
-    """Front over back: α = 1 − (1 − α₁)(1 − α₂), and the colours that give the same picture."""
+def merge_layers(layers: list[tuple[Bytes, Bytes]], *, linear: bool = False, power: float = 1.0) -> tuple[Bytes, Bytes]:
+    """Front over back: α = 1 − (1 − α₁)(1 − α₂), and the colours that give the same picture.
+
+    `linear` and `power` are as in `composite_bytes`.
+    """
     (colour, alpha), *behind = layers
     for colour_behind, alpha_behind in behind:
         front, back = alpha.astype(np.float32) / 255, alpha_behind.astype(np.float32) / 255
         both = 1 - (1 - front) * (1 - back)
         share = np.where(both > 0, front / np.maximum(both, 1e-4), np.float32(0.5))  # of the front's colour
-        colour = _bytes(cv2.blendLinear(colour, colour_behind, share, 1 - share))
+        colour = _blended(colour, colour_behind, share, linear=linear, power=power)
         alpha = np.round(both * 255).astype(np.uint8)
     return colour, alpha
 
@@ -387,9 +404,14 @@ def composite_bytes(foreground: Bytes, alpha: Bytes, background: Bytes, *, linea
     This is `mattecli.compositing.composite.composite` for bytes in one pass, ten times as fast.
     """
     weight = alpha.astype(np.float32) * np.float32(1 / 255)
+    return _blended(foreground, background, weight, linear=linear, power=power)
+
+
+def _blended(first: Bytes, second: Bytes, share: NDArray[np.float32], *, linear: bool, power: float) -> Bytes:
+    """A share (H, W) of the first picture and the rest of the second."""
     if not linear:
-        return _bytes(cv2.blendLinear(foreground, background, weight, 1 - weight))
-    light = cv2.blendLinear(to_light(foreground, power), to_light(background, power), weight, 1 - weight)
+        return _bytes(cv2.blendLinear(first, second, share, 1 - share))
+    light = cv2.blendLinear(to_light(first, power), to_light(second, power), share, 1 - share)
     return to_bytes(np.asarray(light, np.float32), power)
 
 

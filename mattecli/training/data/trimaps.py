@@ -91,7 +91,7 @@ def render_trimap(alpha: Bytes, shape: TrimapShape) -> Bytes:
             inside = _dense(alpha, scale)
         known = _deeper(_bytes(inside), reach * scale * width + shape.brush * scale)
         if shape.brush:
-            known = _nearer(known, shape.brush * scale)
+            known = _nearer(known, shape.brush * scale) & _bytes(inside)
         trimap[known > 0] = value
     if shape.solid and not unknown(trimap).any():
         return render_trimap(alpha, replace(shape, solid=False))

@@ -293,6 +293,19 @@ def test_merged_layers_give_the_picture_of_one_composited_after_the_other() -> N
     assert np.abs(made - expected).max() <= 2
 
 
+@pytest.mark.parametrize("power", [1.0, 0.5])
+def test_layers_merge_in_the_light_that_the_scene_is_mixed_in(power: float) -> None:
+    front, behind, background = (np.full((64, 64, 3), value, np.uint8) for value in ((250, 20, 90), (20, 240, 30), 60))
+    half = disc(64, 64, softness=20)
+    how: dict[str, Any] = {"linear": True, "power": power}
+    colour, alpha = merge_layers([(front, half), (behind, np.full_like(half, 200))], **how)
+    merged = composite_bytes(colour, alpha, background, **how)
+    one_by_one = composite_bytes(
+        front, half, composite_bytes(behind, np.full_like(half, 200), background, **how), **how
+    )
+    assert np.abs(merged.astype(int) - one_by_one).max() <= 3
+
+
 def test_moved_colours_close_in_on_the_backgrounds_mean() -> None:
     alpha = np.full((80, 100), 200, np.uint8)
     foreground, background = noise(1) // 4, noise(2) // 4 + 150
@@ -309,6 +322,30 @@ def test_crops_show_the_soft_region_however_small_it_is(tmp_path: Path) -> None:
     for n in range(25):
         sample = render_scene(draw_scene(config, 0, n), sources, 96)
         assert ((sample.alpha > 0) & (sample.alpha < 255)).mean() > 0.003
+
+
+def test_crops_with_opaque_foreground_are_found_where_they_are_asked_for(tmp_path: Path) -> None:
+    alpha = np.full((300, 300), 120, np.uint8)
+    alpha[:, :60] = 255
+    pixels = np.dstack([noise(0, 300, 300), alpha])
+    shares = {}
+    for opaque in (0, 1):
+        config, sources = own_only(tmp_path / str(opaque), pixels, opaque=opaque, zoom=[1.0, 1.0], whole=0, rotation=0)
+        crops = [render_scene(draw_scene(config, 5, n), sources, 64).alpha for n in range(60)]
+        shares[opaque] = sum(bool((crop == 255).mean() > 0.02) for crop in crops) / len(crops)
+    assert shares[1] > 1.5 * shares[0] > 0
+
+
+def test_a_picture_that_is_made_smaller_is_averaged(tmp_path: Path) -> None:
+    stripes = np.zeros((400, 400), np.uint8)
+    stripes[:, ::2] = 128
+    config, sources = own_only(
+        tmp_path, np.dstack([noise(0, 400, 400), stripes]), zoom=[1.3, 1.3], whole=0, rotation=0, shear=0
+    )
+    for n in range(6):
+        alpha = render_scene(draw_scene(config, 0, n), sources, 64).alpha
+        assert abs(alpha.mean() - 64) < 2
+        assert alpha.std() < 32  # of 64; neighbours alone would leave more than 37
 
 
 def test_what_a_pictures_border_cuts_goes_on_and_what_ends_inside_does_not(tmp_path: Path) -> None:
@@ -358,24 +395,34 @@ def test_the_alpha_follows_the_lens_and_not_the_file() -> None:
         assert ((moved > 5) & (moved < 250)).sum() > 1.5 * ((alpha > 5) & (alpha < 250)).sum()
         assert (image != picture).any()
     grade = Jitter(1, 1.2, 10, 1, 0, (1.1, 1, 0.9))
-    for change in ({"jpeg": 50}, {"read_noise": 4.0}, {"sharpen": 1.0}, {"grade": grade}):
+    for change in ({"jpeg": 50}, {"read_noise": 4.0}, {"grade": grade}):
         image, same = degrade(picture, alpha, replace(CLEAN, **change), linear=False)
         assert (image != picture).any()
         np.testing.assert_array_equal(same, alpha)
 
 
 @pytest.mark.parametrize("linear", [False, True])
-@pytest.mark.parametrize("change", [{"blur": 1.5}, {"resample": 0.6}, {"blur": 0.8, "resample": 0.5}])
-def test_a_lens_blurs_the_picture_as_it_was_mixed(change: dict[str, float], linear: bool) -> None:
+@pytest.mark.parametrize(
+    "change", [{"blur": 1.5}, {"resample": 0.6}, {"sharpen": 0.7}, {"blur": 0.8, "resample": 0.5, "sharpen": 1.0}]
+)
+def test_a_lens_changes_the_picture_as_it_was_mixed(change: dict[str, float], linear: bool) -> None:
     dark, bright = (np.full((96, 96, 3), value, np.uint8) for value in ((30, 10, 50), (240, 255, 200)))
     sharp = disc(96, 96, softness=2)
     picture = composite_bytes(bright, sharp, dark, linear=linear)
     seen, alpha = degrade(picture, sharp, replace(CLEAN, **change), linear=linear)
     expected = composite_bytes(bright, alpha, dark, linear=linear)
-    assert ((alpha > 0) & (alpha < 255)).sum() > 200
+    assert (alpha != sharp).sum() > 100
     # Where the alpha is cut at 0 and 255 the picture may overshoot, and dark light has few levels.
     inside = (alpha > 12) & (alpha < 243)
     assert np.abs(seen.astype(int) - expected)[inside].max() <= 3
+
+
+def test_a_strand_that_sharpening_makes_denser_has_the_alpha_of_a_denser_one() -> None:
+    alpha = np.zeros((64, 64), np.uint8)
+    alpha[:, 32] = 128
+    _, sharpened = degrade(np.zeros((64, 64, 3), np.uint8), alpha, replace(CLEAN, sharpen=1.0), linear=False)
+    assert (sharpened[:, 32] > 190).all()
+    assert not sharpened[:, :32].any()
 
 
 def test_an_alpha_is_settled_once_so_that_it_is_the_one_in_the_picture(tmp_path: Path) -> None:
