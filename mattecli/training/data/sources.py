@@ -20,7 +20,7 @@ from mattecli.errors import InputError, UsageError
 from mattecli.imaging.image import SUFFIXES
 from mattecli.imaging.read import read_alpha, read_image
 from mattecli.system.folders import as_read, pictures_in
-from mattecli.training.data import foregrounds
+from mattecli.training.data import foregrounds, random
 from mattecli.training.data.cache import Cache, file_stamp, key_of
 from mattecli.training.data.config import DataConfig
 from mattecli.training.data.foregrounds.canvas import premultiplied, straight
@@ -29,7 +29,7 @@ from mattecli.training.data.random import Draw, name_at
 Bytes = NDArray[np.uint8]
 
 _BANK_SEED = 1_000_003  # foreground k is the same for every training seed, so one cache serves all runs
-_VERSION = 3  # of how cut-outs are prepared; part of their cache key
+_VERSION = 4  # of how cut-outs are prepared; part of their cache key
 _FAINT = 24  # of 255
 _SMALLEST = 8  # pixels of a cut-out's shorter side
 _PARTNERS = {"photo": "alpha", "alpha": "photo"}  # endings of a pair's names
@@ -52,7 +52,7 @@ class Sources:
 
     Raises InputError for a folder that is missing or without pictures, a cut-out without its alpha, and two pictures of
     one name; when a picture is read, for one that is damaged or whose colours and alpha differ in size. Raises
-    UsageError for weights in `kinds` or `groups` that name nothing or leave nothing.
+    UsageError for weights in `kinds`, `groups` or `photo_weights` that name nothing or leave nothing.
     """
 
     def __init__(self, config: DataConfig) -> None:
@@ -63,14 +63,19 @@ class Sources:
         own = [_own_folder(Path(folder)) for folder in config.own]
         self.own = [files for pairs, _ in own for files in pairs]
         self.photos += [path for _, backgrounds in own for path in backgrounds]
+        self._shares = np.cumsum(_photo_weights(config.photo_weights, [path.stem for path in self.photos]))
         self._cache = Cache(config.cache or None)
         self._textures = _Textures(self)
         self._kinds = _weights({**foregrounds.DEFAULT_WEIGHTS, **config.kinds}, foregrounds.KINDS, "data.kinds")
         self._groups = _weights(config.groups, tuple(self.cutouts), "data.groups")
 
     def photo(self, share: float) -> Bytes:
-        """The photograph (H, W, 3) at this share, in [0, 1), of the list."""
-        path = self.photos[int(share * len(self.photos))]
+        """The photograph (H, W, 3) at this share, in [0, 1), of the list, in which each counts by its weight."""
+        return self.photo_at(int(np.searchsorted(self._shares, share * self._shares[-1], side="right")))
+
+    def photo_at(self, index: int) -> Bytes:
+        """The photograph (H, W, 3) at this place of the list."""
+        path = self.photos[index]
         side = self._config.largest_side
         return self._cache.array(key_of("photo", file_stamp(path), side), lambda: _limited(_read_colours(path), side))
 
@@ -121,7 +126,7 @@ def prepare_cutout(files: CutoutFiles, *, largest_side: int) -> Bytes:
         raise InputError(f"{name} has an alpha of 0 everywhere; remove it from the folder")
     if files.holds_background:
         colour, alpha = _limited(colour, largest_side), _limited(alpha, largest_side)
-        estimated = estimate_foreground(colour, alpha.astype(np.float32) / 255)
+        estimated = estimate_foreground(colour, alpha.astype(np.float32) / 255, linear=True)
         colour = np.round(estimated * 255).astype(np.uint8)
     colour, alpha = spread_colours(colour, alpha), _closed(alpha)
     if _is_binary(alpha):
@@ -164,15 +169,15 @@ class _Textures(Sequence[Bytes]):
             return [self[i] for i in range(*index.indices(len(self)))]
         if not -len(self) <= index < len(self):
             raise IndexError(index)
-        return self._sources.photo((index % len(self) + 0.5) / len(self))
+        return self._sources.photo_at(index % len(self))
 
 
 @cache
 def _makers_digest() -> str:
     """A digest of the code that makes foregrounds, so that a cache gives none of an older version."""
     folder = Path(foregrounds.__file__).parent
-    digest = hashlib.sha256()
-    for path in sorted(folder.glob("*.py")):
+    digest = hashlib.sha256(cv2.__version__.encode())
+    for path in [*sorted(folder.glob("*.py")), Path(random.__file__)]:
         digest.update(path.read_bytes())
     return digest.hexdigest()
 
@@ -189,6 +194,28 @@ def _weights(given: Mapping[str, float], names: tuple[str, ...], setting: str) -
     if names and (min(filled.values()) < 0 or not any(filled.values())):
         raise UsageError(f"{setting} needs weights of 0 or more, and one above 0; raise one of {', '.join(names)}")
     return filled
+
+
+def _photo_weights(given: Mapping[str, float], names: Sequence[str]) -> list[float]:
+    """The weight of each name: that of the longest start that it has, or 1."""
+    for start in given:
+        if not any(_begins(name, start) for name in names):
+            raise UsageError(f"data.photo_weights names {start}, but no photograph's name begins so; correct the name")
+    weights = [_longest(given, name) for name in names]
+    filled = [1.0 if start is None else float(given[start]) for start in weights]
+    if names and not any(filled):
+        raise UsageError("data.photo_weights leaves no photograph; raise one of its weights")
+    return filled
+
+
+def _longest(starts: Iterable[str], name: str) -> str | None:
+    """The longest of the starts that a name begins with."""
+    return max((start for start in starts if _begins(name, start)), key=len, default=None)
+
+
+def _begins(name: str, start: str) -> bool:
+    """Whether a name begins with a start, which ends where a word or number of the name ends."""
+    return re.match(rf"{re.escape(start)}(?![^\W_])", name) is not None
 
 
 def all_pictures(folder: Path) -> list[Path]:
@@ -269,11 +296,10 @@ def _grouped(cutouts: list[CutoutFiles], starts: tuple[str, ...]) -> dict[str, l
     A name that begins with one of `starts` is in the group of the longest such start instead. A start ends where a word
     or number of the name ends: render_1 does not take render_10.
     """
-    longest_first = sorted(starts, key=len, reverse=True)
     groups: dict[str, list[CutoutFiles]] = {}
     for files in cutouts:
         name = files.colour.stem
-        start = next((s for s in longest_first if re.match(rf"{re.escape(s)}(?![^\W_])", name)), None)
+        start = _longest(starts, name)
         word = re.match(r"[^\W\d_]*", name)
         groups.setdefault(start or (word[0] if word else "") or "other", []).append(files)
     return groups

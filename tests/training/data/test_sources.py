@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from mattecli.errors import InputError, UsageError
+from mattecli.imaging.colour import decode_srgb, encode_srgb
 from mattecli.imaging.image import Image
 from mattecli.imaging.write import write_image
 from mattecli.training.data.cache import file_stamp
@@ -68,7 +69,8 @@ def test_a_pair_whose_photo_holds_its_background_loses_that_background(tmp_path:
     alpha = disc(radius=25, softness=20)
     weight = alpha[:, :, None] / 255
     red, green = np.array([220, 30, 30]), np.array([20, 200, 40])
-    photo = write(tmp_path / "x_photo.png", np.round(weight * red + (1 - weight) * green).astype(np.uint8))
+    light = weight * decode_srgb(red / 255) + (1 - weight) * decode_srgb(green / 255)
+    photo = write(tmp_path / "x_photo.png", np.round(encode_srgb(light) * 255).astype(np.uint8))  # as a lens mixes
     ready = prepare_cutout(
         CutoutFiles(photo, write(tmp_path / "x_alpha.png", alpha), holds_background=True), largest_side=512
     )
@@ -316,3 +318,24 @@ def test_the_cache_tells_foregrounds_apart_by_the_size_of_the_photos_that_they_s
     large, small, fresh = made(cache, 300), made(cache, 64), made("", 64)
     assert not all(np.array_equal(*both) for both in zip(large, fresh, strict=True))  # some show the photo
     assert all(np.array_equal(*both) for both in zip(small, fresh, strict=True))
+
+
+def test_photographs_come_as_often_as_their_weights_say(tmp_path: Path) -> None:
+    for number, name in enumerate(("cloth_1", "cloth_2", "clothing_1", "clic_1")):
+        write(tmp_path / f"{name}.png", np.full((16, 16, 3), 50 * number, np.uint8))
+
+    def counts(weights: dict[str, float]) -> list[int]:
+        sources = Sources(DataConfig(photos=(str(tmp_path),), photo_weights=weights))
+        names = [path.stem for path in sources.photos]
+        values = [int(sources.photo(share)[0, 0, 0]) // 50 for share in (np.arange(120) + 0.5) / 120]
+        return [values.count(("cloth_1", "cloth_2", "clothing_1", "clic_1").index(name)) for name in sorted(names)]
+
+    assert counts({}) == [30, 30, 30, 30]
+    assert counts({"cloth": 0.5, "clic": 3}) == [72, 12, 12, 24]
+    assert counts({"cloth": 0, "cloth_2": 1, "clic": 0}) == [0, 0, 60, 60]
+    for weights, fault in (
+        ({"kodak": 2.0}, "names kodak"),
+        (dict.fromkeys(("cloth", "clothing", "clic"), 0.0), "leaves"),
+    ):
+        with pytest.raises(UsageError, match=fault):
+            Sources(DataConfig(photos=(str(tmp_path),), photo_weights=weights))
