@@ -146,11 +146,14 @@ def _loader(trial: Trial, config: TrainConfig) -> BatchLoader:
 
 
 def _one_then_other(one: BatchLoader, other: BatchLoader, batches: int) -> BatchLoader:
-    def loader(*, start: int, **plan: Any) -> Iterator[Mapping[str, Tensor]]:
-        batch = one(start=start, **plan)
+    """A loader that takes the batches below number `batches` from `one`, and the rest from `other`."""
+
+    def loader(*, start: int, first: int, **plan: Any) -> Iterator[Mapping[str, Tensor]]:
+        batch = one(start=start, first=first, **plan)
         for _ in range(start, batches):
             yield next(batch)
-        yield from other(start=max(start, batches), **plan)
+        taken = plan["world_size"] * sum(map(plan["batch"], range(start, batches)))
+        yield from other(start=max(start, batches), first=first + taken, **plan)
 
     return loader
 
