@@ -9,8 +9,8 @@ For a card that is lent for a quarter of an hour. `--prepare` runs the operators
 forward and backward, in processes of their own; kernels.json has the errors. Training uses the kernels only if they are
 as near to float32 as the plain operators. Then it trains a few steps, so that the compiled network lies in PyTorch's
 cache: compiling takes 80 seconds, and 15 from there. If the batch does not fit into the card's memory, or compiling
-fails, it tries a smaller batch, then no compiling. Training begins with what worked, and tries the rest likewise.
-Meanwhile other processes draw the foregrounds into the cache, and go on after the call (fill.log).
+fails, it tries a smaller batch, then no compiling. Training begins with what worked, and tries the rest likewise until
+it has saved. Meanwhile other processes draw the foregrounds into the cache, and go on after the call (fill.log).
 
 The schedule has `--total` minutes. A call ends `--minutes` after its start. OUT gets log.jsonl, train.log and the
 averaged weights of a save as ema_STEP.safetensors: judge all, for the last ones need not be the best. card.toml has the
@@ -40,6 +40,7 @@ from safetensors import safe_open
 from mattecli.system.process import prepare_process
 from mattecli.training.config import read_config
 from mattecli.training.data.sources import Sources
+from mattecli.training.state import STATE
 
 SETTINGS = Path(__file__).with_suffix(".toml")
 OPERATORS = ("downsample", "upsample", "correlate_pair")
@@ -346,6 +347,9 @@ def main() -> int:
         limits = ["--max-minutes", f"{options.total:.2f}", "--pause-after", f"{left():.2f}"]
         code = train([str(config), "--run", str(options.run), *limits], options.out, options.run)
         if code not in RETRIED_CODES:
+            break
+        if (options.run / STATE).exists():
+            print(f"{options.run} has the steps up to its last save; go on with --resume", flush=True)
             break
     return code
 

@@ -12,6 +12,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
+from experiments import card
 from experiments.card import SWITCH, Attempt, _prepared, attempts, compared, copy_average, settings
 from mattecli.training.config import config_of
 
@@ -73,3 +74,32 @@ def test_the_settings_are_those_of_a_training_run(tmp_path: Path) -> None:
     config = config_of(settings(options, Attempt(12, 2, compiled=False)), tmp_path)  # type: ignore[arg-type]
     assert (config.run.seed, config.crops[0].batch, config.crops[0].accumulate) == (5, 12, 2)
     assert not config.precision.compile
+
+
+Commands = list[list[str]]
+
+
+def called(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, *options: str, saves: int = 9) -> tuple[int, Commands]:
+    """The exit code of a call whose trainings all end with 5, and their commands. From number `saves` on they save."""
+    commands: Commands = []
+
+    def train(command: list[str], out: Path, run: Path) -> int:
+        commands.append(command)
+        if len(commands) >= saves:
+            run.mkdir(parents=True)
+            (run / "state.pt").touch()
+        return 5
+
+    monkeypatch.setattr(card, "train", train)
+    monkeypatch.setattr(card, "kernels_are_right", lambda _: False)
+    monkeypatch.setenv(SWITCH, "")
+    places = [str(tmp_path / "out"), "--photos", ".", "--foregrounds", ".", "--run", str(tmp_path / "card")]
+    monkeypatch.setattr("sys.argv", ["card.py", *places, *options])
+    return card.main(), commands
+
+
+def test_a_smaller_batch_is_tried_until_a_run_has_saved(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert len(called(monkeypatch, tmp_path / "never")[1]) == 4
+    code, commands = called(monkeypatch, tmp_path / "late", saves=2)
+    assert (code, len(commands)) == (5, 2)
+    assert (tmp_path / "late" / "card" / "state.pt").exists()
