@@ -48,6 +48,8 @@ CHECK_SECONDS = 90
 PREPARED_STEPS = 5
 WORKER_BYTES = 400_000_000  # of shared memory that a worker's batches take
 SWITCH = "MATTECLI_FUSED"
+STARTING = 0.25  # minutes of a call before `--pause-after` counts: imports, CUDA's start, the lists of pictures
+LEAST = 0.3  # minutes that a training is worth
 RETRIED_CODES = (1, 5)  # a failure of the compiler, or of memory: a smaller batch may do
 
 
@@ -323,7 +325,7 @@ def main() -> int:
     if options.fill:
         fill(options.out)
         return 0
-    end = time.monotonic() + 60 * options.minutes
+    end = time.monotonic() + 60 * (options.minutes - STARTING)
     options.out.mkdir(parents=True, exist_ok=True)
     os.environ["PYTHONUNBUFFERED"] = "1"
     if options.prepare:
@@ -334,12 +336,17 @@ def main() -> int:
     def left() -> float:
         return (end - time.monotonic()) / 60
 
+    if left() < LEAST:
+        print(
+            f"{max(0.0, left()):.1f} minutes are left to train in, less than {LEAST}; give more --minutes", flush=True
+        )
+        return 1
     if options.resume:
         command = [str(options.run / "config.toml"), "--run", str(options.run), "--resume"]
         return train([*command, "--pause-after", f"{left():.2f}"], options.out, options.run)
     code = 1
     for attempt in tries:
-        if left() < 0.3:
+        if left() < LEAST:
             break
         shutil.rmtree(options.run, ignore_errors=True)
         config = _write_config(options, attempt)

@@ -103,3 +103,15 @@ def test_a_smaller_batch_is_tried_until_a_run_has_saved(tmp_path: Path, monkeypa
     code, commands = called(monkeypatch, tmp_path / "late", saves=2)
     assert (code, len(commands)) == (5, 2)
     assert (tmp_path / "late" / "card" / "state.pt").exists()
+
+
+@pytest.mark.parametrize("options", [(), ("--resume",)])
+def test_a_training_ends_in_time_or_does_not_begin(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, options: tuple[str, ...]
+) -> None:
+    for minutes, expected in ((9.0, 8.75), (0.2, None)):
+        code, commands = called(monkeypatch, tmp_path / str(minutes), *options, "--minutes", str(minutes))
+        if expected is None:
+            assert (code, commands) == (1, [])
+        else:
+            assert float(commands[0][-1]) == pytest.approx(expected, abs=0.02)
