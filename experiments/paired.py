@@ -58,6 +58,7 @@ from mattecli.training.losses import SOFT
 from mattecli.training.state import STATE
 from mattecli.trimaps.check import unknown
 from mattecli.trimaps.pairs import read_trimap
+from mattecli.weights import Checkpoint
 
 Tables = dict[str, Any]
 
@@ -208,7 +209,10 @@ def run_config(trials: Trials, change: Tables, options: argparse.Namespace, fold
 
 
 def judge(trials: Trials, options: argparse.Namespace) -> None:
-    """Write the errors of the start and of each finished run that has none yet, on crops and with --validation."""
+    """Write the errors of the start and of each finished run, on crops and with --validation.
+
+    What was judged with the same weights and validation folder is left as it is.
+    """
     checkpoints = {START: options.start}
     for variant in trials.variants:
         if finished(options.out / variant.folder):
@@ -220,11 +224,13 @@ def judge(trials: Trials, options: argparse.Namespace) -> None:
             continue
         path = _judged_file(options.out, name)
         found = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
-        if "error" not in found:
+        sha256 = Checkpoint(weights).sha256
+        if found.get("weights") != sha256:  # also in a file of before they were noted
             crops = crops or list(_crops(trials, options))
-            found |= _errors(crops, weights)
-        if options.validation and "validation" not in found:
-            found["validation"] = _validation(options.validation, weights)
+            found = {"weights": sha256} | _errors(crops, weights)
+        folder = str(options.validation.resolve()) if options.validation else None
+        if options.validation and found.get("folder") != folder:
+            found |= {"folder": folder, "validation": _validation(options.validation, weights)}
         path.write_text(json.dumps(found) + "\n", encoding="utf-8")
         print(f"{time.strftime('%H:%M')} judged {name}", file=sys.stderr, flush=True)
 
@@ -300,8 +306,9 @@ def read_judged(trials: Trials, out: Path) -> dict[str, tuple[str, Tables]]:
         for name, against in names.items()
         if _judged_file(out, name).exists()
     }
-    if len({facts["crops"] for _, facts in found.values()}) > 1:
-        sys.exit(f"{out / 'judged'} holds errors on different crops; delete the older files and judge again")
+    for key, what in (("crops", "crops"), ("folder", "validation folders")):
+        if len({facts[key] for _, facts in found.values() if key in facts}) > 1:
+            sys.exit(f"{out / 'judged'} holds errors on different {what}; delete the older files and judge again")
     return found
 
 

@@ -1,14 +1,17 @@
 """What `experiments/paired.py` says of two runs whose errors are known."""
 
 import argparse
+import json
 from pathlib import Path
 
 import pytest
 
+from experiments import paired
 from experiments.paired import (
     START,
     change,
     is_encoders,
+    judge,
     read_judged,
     read_trials,
     run_config,
@@ -75,6 +78,48 @@ def test_errors_on_different_crops_are_not_compared(tmp_path: Path) -> None:
     (tmp_path / "judged/base.json").write_text(facts("b", 1.0, 4.0))
     with pytest.raises(SystemExit, match="different crops"):
         read_judged(read_trials(TRIALS), tmp_path)
+
+
+def test_validations_on_different_folders_are_not_compared(tmp_path: Path) -> None:
+    (tmp_path / "judged").mkdir()
+    for name, folder in (("start", "v"), ("base", "w")):
+        text = json.dumps(json.loads(facts("a", 2.0, 4.0)) | {"folder": folder, "validation": {"trimap": {"cat": 1.0}}})
+        (tmp_path / f"judged/{name}.json").write_text(text)
+    with pytest.raises(SystemExit, match="different validation folders"):
+        read_judged(read_trials(TRIALS), tmp_path)
+
+
+def test_what_other_weights_or_another_validation_folder_gave_is_judged_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[str] = []
+
+    def errors(*_: object) -> dict[str, object]:
+        made.append("crops")
+        return json.loads(facts("a", 2.0, 4.0))  # type: ignore[no-any-return]
+
+    def validation(folder: Path, _: Path) -> dict[str, dict[str, float]]:
+        made.append(folder.name)
+        return {"trimap": {"cat": 1.0}}
+
+    for name, stand_in in (("_crops", lambda *_: []), ("_errors", errors), ("_validation", validation)):
+        monkeypatch.setattr(paired, name, stand_in)
+    trials, given = read_trials(TRIALS), options(tmp_path)
+    (tmp_path / "judged").mkdir()
+    (tmp_path / "judged/start.json").write_text(facts("a", 1.0, 1.0))  # of a version that did not note the weights
+    for weights, folder, expected in (
+        (b"1", "v", ["crops", "v"]),
+        (b"1", "v", []),
+        (b"1", "w", ["w"]),
+        (b"1", None, []),
+        (b"2", "w", ["crops", "w"]),
+    ):
+        given.start.write_bytes(weights)
+        given.validation, given.only = folder and tmp_path / folder, []
+        made.clear()
+        judge(trials, given)
+        assert made == expected, (weights, folder)
+    assert list(read_judged(trials, tmp_path)) == [START]
 
 
 def test_fresh_decoders_share_the_encoder_of_the_start_and_their_random_weights(tmp_path: Path) -> None:
