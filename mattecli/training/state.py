@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from mattecli.errors import InputError, UsageError, WeightsError
 from mattecli.network.checkpoint import save_a2u
+from mattecli.spec import TAPS
 from mattecli.system.files import remedy_of, whole_file
 from mattecli.training.config import TrainConfig
 from mattecli.training.distributed import Processes
@@ -98,6 +99,7 @@ def load_state(
     """
     content = _read(path)
     try:
+        _check_upsampling(network, content["network"])
         network.load_state_dict(content["network"])
         average.load_state_dict(content["average"])
         optimizers.load_state_dict(content["optimizers"])
@@ -175,6 +177,13 @@ def check_resumed(config: TrainConfig, state: RunState) -> None:
             f"the run in {folder} has done {state.step} steps in {state.seconds / 60:.1f} minutes already, so its "
             "learning rate would have no time to fall; give more steps or minutes, counted over all sessions together"
         )
+
+
+def _check_upsampling(network: nn.Module, state: Mapping[str, Tensor]) -> None:
+    """Raise ValueError for a state of another upsampling whose tensors have the same names and shapes."""
+    ours, theirs = network.state_dict().get(TAPS), state.get(TAPS)
+    if ours is not None and theirs is not None and ours.tolist() != theirs.tolist():
+        raise ValueError(f"it upsamples by the weights {theirs.tolist()}, the config by {ours.tolist()}")
 
 
 def _generators(device: torch.device) -> Tensor:

@@ -82,6 +82,16 @@ def test_a_state_of_another_network_or_optimizer_is_a_weights_error(tmp_path: Pa
         load_state(path, **parts(name="muon"))  # type: ignore[arg-type]
 
 
+def test_a_state_of_another_upsampling_is_a_weights_error(tmp_path: Path) -> None:
+    networks = {name: A2UNet(upsampling=name) for name in ("nearest", "bilinear")}  # type: ignore[arg-type]
+    target = parts() | {"optimizers": Optimizers(networks["nearest"], OptimizerConfig())}
+    path = tmp_path / "state.pt"
+    save_state(path, run_state=RunState(), **target | {"network": networks["nearest"]})  # type: ignore[arg-type]
+    load_state(path, **target | {"network": A2UNet(upsampling="nearest")})  # type: ignore[arg-type]
+    with pytest.raises(WeightsError, match=r"another network .*\[1\.0, 0\.0\].*\[0\.75, 0\.25\]"):
+        load_state(path, **target | {"network": networks["bilinear"]})  # type: ignore[arg-type]
+
+
 def test_a_lower_learning_rate_counts_on_resuming(tmp_path: Path) -> None:
     target = parts()
     lower = Optimizers(target["network"], OptimizerConfig(lr=1e-5))  # type: ignore[arg-type]
