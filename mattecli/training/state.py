@@ -141,13 +141,15 @@ def check_new(folder: Path, *, resume: bool) -> None:
     found = [name for name in (LOG, *WEIGHTS) if (folder / name).exists()]
     if not found:
         return
-    if resume and LOG in found and not any(line.get("kind") == "saved" for line in read_log(folder / LOG)):
+    unsaved = LOG in found and not any(line.get("kind") == "saved" for line in read_log(folder / LOG))
+    if resume and unsaved:
         return
     weights = next((name for name in WEIGHTS if name in found), None)
     start = f", beginning with its weights by --start {folder / weights}" if weights else ""
+    again = "add --resume to begin it again, " if unsaved else ""
     raise InputError(
-        f"{folder} holds an older run ({', '.join(found)}) but no state to resume it from; choose another folder with "
-        f"--run{start}, or move the old files away"
+        f"{folder} holds an older run ({', '.join(found)}) but no state to resume it from; {again}choose another "
+        f"folder with --run{start}, or move the old files away"
     )
 
 

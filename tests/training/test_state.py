@@ -13,7 +13,7 @@ from mattecli.training.config import OptimizerConfig
 from mattecli.training.distributed import Processes
 from mattecli.training.log import RunLog
 from mattecli.training.optimizers import Muon, Optimizers, orthogonal
-from mattecli.training.state import RunState, load_state, save_state, save_weights
+from mattecli.training.state import RunState, check_new, load_state, save_state, save_weights
 from tests.support.disk import full_disk
 from tests.support.toy import toy_network
 
@@ -64,6 +64,18 @@ def test_what_a_killed_process_left_of_a_state_is_swept_away(tmp_path: Path, mon
     left.write_bytes(b"half a state")
     RunLog(tmp_path, writer=True, report=lambda _: None).open(0)
     assert [path.name for path in tmp_path.iterdir()] == ["log.jsonl"]
+
+
+def test_a_run_that_never_saved_is_begun_again_with_resume(tmp_path: Path) -> None:
+    log = tmp_path / "log.jsonl"
+    log.write_text('{"kind": "session"}\n')
+    check_new(tmp_path, resume=True)
+    with pytest.raises(InputError, match="; add --resume to begin it again, choose another folder"):
+        check_new(tmp_path, resume=False)
+    log.write_text('{"kind": "session"}\n{"kind": "saved"}\n')
+    for resume in (False, True):
+        with pytest.raises(InputError, match="resume it from; choose another folder"):
+            check_new(tmp_path, resume=resume)
 
 
 def test_a_damaged_state_is_a_weights_error(tmp_path: Path) -> None:
