@@ -12,6 +12,7 @@ import argparse
 from pathlib import Path
 
 from mattecli.network.checkpoint import read_state_dict, save_a2u
+from mattecli.spec import TAPS
 
 
 def main() -> None:
@@ -27,8 +28,10 @@ def main() -> None:
         parser.error(f"{len(shares)} shares for {len(states)} checkpoints; give one for each checkpoint")
     if sum(shares) == 0:
         parser.error("the shares add up to 0; give at least one above 0")
-    shapes = [{name: tensor.shape for name, tensor in state.items()} for state in states]
-    if any(other != shapes[0] for other in shapes):
+    networks = [
+        {name: tensor.tolist() if name == TAPS else tensor.shape for name, tensor in state.items()} for state in states
+    ]
+    if any(other != networks[0] for other in networks):
         parser.error("the checkpoints differ in variant or upsampling; give those of one network")
     pairs = list(zip(shares, states, strict=True))
     mean = {name: sum(w * state[name].double() for w, state in pairs) / sum(shares) for name in states[0]}

@@ -1,6 +1,12 @@
+from pathlib import Path
+
+import pytest
 import torch
 from torch import nn
 
+from benchmarks.average import main
+from mattecli.network.a2u import A2UNet
+from mattecli.network.checkpoint import load_a2u, save_a2u
 from mattecli.training.average import Average, FiniteBuffers
 
 
@@ -43,3 +49,22 @@ def test_only_buffers_that_are_not_finite_get_the_values_that_were_kept() -> Non
     buffers.restore()
     assert net[1].running_mean.tolist() == [0.5] * 3
     assert net[1].running_var.tolist() == [7.0] * 3
+
+
+def test_checkpoints_are_averaged_where_they_upsample_alike(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    paths = {}
+    for name in ("nearest", "bilinear"):
+        paths[name] = tmp_path / f"{name}.safetensors"
+        save_a2u(A2UNet(upsampling=name), paths[name])  # type: ignore[arg-type]
+    mean = tmp_path / "mean.safetensors"
+    monkeypatch.setattr("sys.argv", ["average.py", *map(str, (mean, paths["nearest"], paths["nearest"]))])
+    main()
+    assert load_a2u(mean).upsampling == "nearest"
+    mean.unlink()
+    monkeypatch.setattr("sys.argv", ["average.py", *map(str, (mean, paths["nearest"], paths["bilinear"]))])
+    with pytest.raises(SystemExit):
+        main()
+    assert "differ in variant or upsampling" in capsys.readouterr().err
+    assert not mean.exists()
