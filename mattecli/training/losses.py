@@ -19,7 +19,7 @@ SAD.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 
 import torch
@@ -27,12 +27,13 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from mattecli.spec import MEAN, STD
-from mattecli.training.config import LossConfig, TrainConfig
+from mattecli.training.config import CropStage, LossConfig, TrainConfig
 from mattecli.training.distributed import Processes, no_sync
 from mattecli.trimaps.check import unknown
 
 LEVELS = 5  # of the Laplacian pyramid
 SOFT = 0.02  # an alpha more than this away from 0 and from 1 is soft
+_OTHER_VARIANTS = 8  # of the compiled network, as without a synchronisation of processes; PyTorch's own limit
 _FLOOR = 0.01  # of all pixels at once: the smallest Σ w to divide by, or a few pixels would make the whole step
 
 
@@ -161,6 +162,7 @@ class Gradients:
         self._wrapped = processes.wrap(network, device)
         self._model = self._wrapped
         if config.precision.compile:
+            _allow_variants(config.crops)
             self._model = torch.compile(self._model, dynamic=False)  # type: ignore[assignment]
         self._mean = 255 * torch.tensor(MEAN, device=device)[:, None, None]
         self._std = 255 * torch.tensor(STD, device=device)[:, None, None]
@@ -198,3 +200,15 @@ class Gradients:
             foreground=batch["foreground"] / 255,
             background=batch["background"] / 255,
         )
+
+
+def _allow_variants(crops: Sequence[CropStage]) -> None:
+    """Let PyTorch compile the network for each size and batch, with learning and with frozen norms.
+
+    From the ninth variant on it would run uncompiled, with a warning of PyTorch's alone.
+    """
+    from torch._dynamo import config  # takes a second, which only compiling needs
+
+    shapes = {(size, stage.batch) for stage in crops for size in stage.size}
+    config.cache_size_limit = max(config.cache_size_limit, 2 * len(shapes) + _OTHER_VARIANTS)
+    config.accumulated_cache_size_limit = max(config.accumulated_cache_size_limit, config.cache_size_limit)

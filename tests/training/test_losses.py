@@ -1,4 +1,5 @@
 import shutil
+from functools import partial
 from typing import Any
 
 import cv2
@@ -7,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from mattecli.training.config import LossConfig, PrecisionConfig, TrainConfig
+from mattecli.training.config import CropStage, LossConfig, PrecisionConfig, TrainConfig
 from mattecli.training.distributed import Processes
 from mattecli.training.losses import Gradients, laplacian_pyramid, matting_losses
 
@@ -174,3 +175,30 @@ def test_a_compiled_network_gets_the_gradients_of_a_plain_one() -> None:
         losses = Gradients(network, config, torch.device("cpu"), Processes()).add(batch, at_once=1)
         found.append((losses["loss"], network.weight.grad))
     torch.testing.assert_close(found[1], found[0])
+
+
+def test_each_size_and_batch_is_compiled_with_norms_that_learn_and_frozen_ones(monkeypatch: pytest.MonkeyPatch) -> None:
+    compiled: list[Any] = []
+
+    def backend(graph: Any, _: Any) -> Any:
+        compiled.append(graph)
+        return graph
+
+    monkeypatch.setattr(torch, "compile", partial(torch.compile, backend=backend))
+    monkeypatch.setattr("torch._dynamo.config.cache_size_limit", 8)  # PyTorch's own, and put back afterwards
+    torch._dynamo.reset()
+    network = nn.Sequential(nn.Conv2d(4, 1, 3, padding=1), nn.BatchNorm2d(1))
+    sizes = tuple(range(16, 16 * 13, 16))
+    config = TrainConfig(
+        precision=PrecisionConfig(dtype="fp32", compile=True),
+        crops=(CropStage(until=0.5, size=sizes[:6], batch=2), CropStage(size=sizes[6:], batch=3)),
+    )
+    gradients = Gradients(network, config, torch.device("cpu"), Processes())
+    for _ in range(2):
+        for stage in config.crops:
+            for size in stage.size:
+                planes = torch.full((stage.batch, 3, size, size), 128, dtype=torch.uint8)
+                batch = dict.fromkeys(("image", "foreground", "background"), planes)
+                gradients.add(batch | {"trimap": planes[:, :1], "alpha": planes[:, :1]}, at_once=stage.batch)
+        network.eval()
+    assert len(compiled) == 2 * len(sizes)
