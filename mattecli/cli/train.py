@@ -14,7 +14,7 @@ import typer
 from mattecli.cli.options import Device
 from mattecli.cli.progress import Bar, interruptible, progress_bar
 from mattecli.cli.terminal import Terminal
-from mattecli.errors import UsageError
+from mattecli.errors import MatteError, UsageError
 
 if TYPE_CHECKING:
     import torch
@@ -116,6 +116,8 @@ def train(
     with joined_processes(device) as processes:
         if not processes.first:
             terminal = dataclasses.replace(terminal, quiet=True)
+        if options.resume:
+            settings = _with_own_start(settings, terminal)
         _say_beginning(settings, str(device), terminal, resume=options.resume)
         keep = _config_keeper(config, settings, changed=settings != read)
         ending, code = _train(config, settings, options, device, processes, terminal, keep=keep)
@@ -182,6 +184,30 @@ def _check_start(path: Path, settings: TrainConfig, options: TrainOptions) -> No
     folder = settings.run.folder
     if options.start is not None and (folder / STATE).exists() and same_file(path, folder / CONFIG):
         raise UsageError(f"--start would do nothing, because the run in {folder} has begun; leave it out")
+
+
+def _with_own_start(settings: TrainConfig, terminal: Terminal) -> TrainConfig:
+    """The settings of a run that goes on, with the checkpoint that it began with in place of another one."""
+    from mattecli.system.files import same_file
+    from mattecli.training.config import CONFIG, read_config
+    from mattecli.training.state import STATE
+
+    folder, given = settings.run.folder, settings.run.start
+    if not (folder / STATE).exists():
+        return settings
+    try:
+        began = read_config(folder / CONFIG).run.start
+    except MatteError:  # it is gone or not of this version, and will be written anew
+        return settings
+    if given == began or (given and began and same_file(given, began)):
+        return settings
+    if given:
+        weights = began or "random weights"
+        terminal.warn(
+            f"{given} is not used, because the run in {folder} has begun with {weights}; to use it, choose another "
+            "folder with --run"
+        )
+    return settings.replace(run=settings.run.replace(start=began))
 
 
 def _with_file_named(path: Path, build: Callable[..., T], *arguments: Any) -> T:

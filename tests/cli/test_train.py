@@ -281,6 +281,30 @@ def test_a_run_that_has_begun_takes_no_other_start(config: Path, run_matte: RunM
 
 
 @pytest.mark.usefixtures("toy")
+def test_a_run_keeps_its_start_where_it_goes_on_with_another_config(config: Path, run_matte: RunMatte) -> None:
+    began, other = (config.with_name(f"{name}.safetensors") for name in ("began", "other"))
+    command = ("train", config, "--device", "cpu", "--pause-after", 0, "--start")
+    assert run_matte(*command, began)[0] == 0
+    for given, warned in ((began, False), (other, True)):
+        code, _, err = run_matte(*command, given, "--resume")
+        assert (code, f"warning: {given} is not used" in err) == (0, warned), err
+        assert str(began) in err or not warned
+        assert read_config(config.parent / "run" / "config.toml").run.start == began
+    assert run_matte("train", config, "--device", "cpu", "--resume")[0] == 0
+    assert read_config(config.parent / "run" / "config.toml").run.start == began
+
+
+@pytest.mark.usefixtures("toy")
+def test_a_spoilt_config_of_a_run_is_written_anew_when_it_goes_on(config: Path, run_matte: RunMatte) -> None:
+    assert run_matte("train", config, "--device", "cpu", "--pause-after", 0)[0] == 0
+    kept = config.parent / "run" / "config.toml"
+    for spoil in (kept.unlink, lambda: kept.write_text("[run")):
+        spoil()
+        assert run_matte("train", config, "--device", "cpu", "--pause-after", 0, "--resume")[0] == 0
+        assert read_config(kept) == read_config(config)
+
+
+@pytest.mark.usefixtures("toy")
 def test_quiet_says_nothing(config: Path, run_matte: RunMatte) -> None:
     assert run_matte("train", config, "--device", "cpu", "--quiet") == (0, "", "")
 
