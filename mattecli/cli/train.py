@@ -118,10 +118,11 @@ def train(
             terminal = dataclasses.replace(terminal, quiet=True)
         if options.resume:
             settings = _with_own_start(settings, terminal)
+            _warn_of_other_processes(settings.run.folder, processes, terminal)
         _say_beginning(settings, str(device), terminal, resume=options.resume)
         keep = _config_keeper(config, settings, changed=settings != read)
         ending, code = _train(config, settings, options, device, processes, terminal, keep=keep)
-    _say_ending(ending, settings.run.folder, terminal)
+    _say_ending(ending, settings.run.folder, terminal, processes.world_size)
     if ending == "interrupted":
         raise typer.Exit(code)
 
@@ -232,14 +233,36 @@ def _say_beginning(config: TrainConfig, device: str, terminal: Terminal, *, resu
         terminal.warn("no folder in [validation]: the run will not measure how good the network is on whole pictures")
 
 
-def _say_ending(ending: Ending, folder: Path, terminal: Terminal) -> None:
+def _warn_of_other_processes(folder: Path, processes: Processes, terminal: Terminal) -> None:
+    """Warn where another number of processes than now saved the state in the folder."""
+    from mattecli.training.state import STATE, saving_processes
+
+    if not processes.first or not (folder / STATE).exists():
+        return
+    before, now = saving_processes(folder / STATE), processes.world_size
+    if before != now:
+        saved = f"{before} process{'es' if before > 1 else ''}"
+        terminal.warn(
+            f"the run in {folder} was saved by {saved} and goes on with {now}, so each step takes another number of "
+            f"crops, and random numbers differ; `{_resuming(folder, before)}` goes on as before"
+        )
+
+
+def _resuming(folder: Path, processes: int) -> str:
+    """The command that goes on with the run in a folder in so many processes."""
     from mattecli.training.config import CONFIG
+
+    command = "matte" if processes == 1 else f"torchrun --nproc-per-node {processes} -m mattecli"
+    return f"{command} train {folder / CONFIG} --resume"
+
+
+def _say_ending(ending: Ending, folder: Path, terminal: Terminal, processes: int) -> None:
     from mattecli.training.log import LOG
 
     if ending == "finished":
         terminal.say(f"finished: {folder / 'ema.safetensors'} has the averaged weights, {folder / LOG} the figures")
     else:
-        terminal.say(f"{ending}: saved to {folder}; go on with `matte train {folder / CONFIG} --resume`")
+        terminal.say(f"{ending}: saved to {folder}; go on with `{_resuming(folder, processes)}`")
 
 
 def _config_keeper(path: Path, config: TrainConfig, *, changed: bool) -> Callable[[dict[str, Any]], None]:

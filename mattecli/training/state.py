@@ -116,6 +116,11 @@ def load_state(
     return found, generators[processes.rank] if same else None
 
 
+def saving_processes(path: Path) -> int:
+    """How many processes saved a state. Raises WeightsError for a file that is damaged."""
+    return len(_read(path).get("generators", ()))
+
+
 def set_generators(state: Tensor, device: torch.device) -> None:
     """Set PyTorch's random generators to a state that `load_state` gave."""
     host = torch.get_rng_state().numel()

@@ -12,6 +12,8 @@ import pytest
 import torch
 from torch import nn
 
+from mattecli.cli.terminal import Terminal
+from mattecli.cli.train import _say_ending
 from mattecli.training import build, distributed
 from mattecli.training.config import TrainConfig, read_config
 from mattecli.training.distributed import Processes
@@ -247,6 +249,24 @@ def test_pause_after_says_how_to_go_on(config: Path, run_matte: RunMatte) -> Non
     code, _, err = run_matte("train", config, "--device", "cpu", "--resume")
     assert code == 0
     assert "going on with" in err
+
+
+def test_a_run_of_several_processes_goes_on_by_torchrun(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for count, command in ((1, "`matte train "), (4, "`torchrun --nproc-per-node 4 -m mattecli train ")):
+        _say_ending("paused", tmp_path, Terminal(), count)
+        assert f"go on with {command}{tmp_path / 'config.toml'} --resume`" in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("toy")
+def test_a_run_that_goes_on_with_fewer_processes_says_so(config: Path, run_matte: RunMatte) -> None:
+    assert run_matte("train", config, "--device", "cpu", "--pause-after", 0)[0] == 0
+    path = config.parent / "run" / "state.pt"
+    state = torch.load(path, weights_only=True)
+    torch.save(state | {"generators": state["generators"] * 2}, path)
+    for warned in (True, False):
+        code, _, err = run_matte("train", config, "--device", "cpu", "--resume", "--pause-after", 0)
+        assert (code, "was saved by 2 processes and goes on with 1" in err) == (0, warned)
+        assert ("`torchrun --nproc-per-node 2 -m mattecli train " in err) == warned
 
 
 @pytest.mark.usefixtures("toy")
