@@ -37,14 +37,22 @@ def saved(tmp_path: Path) -> Path:
     return path
 
 
-def test_a_state_comes_back_whole(tmp_path: Path) -> None:
-    before, target = parts(), parts(seed=5)
-    found, generators = load_state(saved(tmp_path), **target)  # type: ignore[arg-type]
+@pytest.mark.parametrize("name", ["adamw", "muon"])
+def test_a_state_comes_back_whole(tmp_path: Path, name: str) -> None:
+    before, target = parts(name=name), parts(seed=5, name=name)
+    for parameter in before["network"].parameters():  # type: ignore[attr-defined]
+        parameter.grad = torch.rand_like(parameter)
+    before["optimizers"].set_factor(1.0)  # type: ignore[attr-defined]
+    before["optimizers"].step(bad=torch.zeros(()))  # type: ignore[attr-defined]
+    path = tmp_path / "state.pt"
+    save_state(path, run_state=RunState(step=7, crop_starts=[(0, 0), (5, 1)]), **before)  # type: ignore[arg-type]
+    found, generators = load_state(path, **target)  # type: ignore[arg-type]
     assert (found.step, found.crop_starts, found.best) == (7, [(0, 0), (5, 1)], float("inf"))
     assert generators is not None
-    for name in ("network", "average"):
-        for key, tensor in before[name].state_dict().items():  # type: ignore[attr-defined]
-            assert torch.equal(tensor, target[name].state_dict()[key])  # type: ignore[attr-defined]
+    for key in ("network", "average", "optimizers"):
+        states = [kept[key].state_dict() for kept in (target, before)]  # type: ignore[attr-defined]
+        torch.testing.assert_close(*states, rtol=0, atol=0)
+    assert len(before["optimizers"].parts[0].state) > 0  # type: ignore[attr-defined]
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no limit on the size of files there")
