@@ -1,6 +1,7 @@
 import itertools
 import json
 import os
+import shutil
 import socket
 import sys
 from collections.abc import Callable, Iterator
@@ -421,12 +422,43 @@ def train_one_process(rank: int, folder: str, port: int) -> None:
             run(config, toy_network(norm=False), processes=processes)
 
 
+def train_and_resume(rank: int, folder: str, port: int) -> None:
+    os.environ |= {"RANK": str(rank), "WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
+    torch.set_num_threads(1)
+    with joined_processes(CPU) as processes:
+        once, parts = (toy_config(Path(folder) / name) for name in ("once", "parts"))
+        run(once, processes=processes)
+        stops = after(3) if rank else lambda: False  # one is told to stop, and both stop
+        assert run(parts, processes=processes, should_stop=stops)[0] == "interrupted"
+        if processes.first:
+            shutil.copytree(parts.run.folder, Path(folder) / "fewer")
+        processes.agree(0.0)  # waits for the first, which writes the state
+        assert run(parts, toy_network(seed=9), processes=processes, resume=True)[0] == "finished"
+
+
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
-def test_two_processes_equal_one_with_the_double_batch_also_where_they_accumulate(tmp_path: Path) -> None:
+def test_two_processes_resume_bit_by_bit_and_another_number_goes_on(tmp_path: Path) -> None:
+    spawn_two(train_and_resume, tmp_path)
+    whole, resumed = (torch.load(tmp_path / name / "state.pt", weights_only=True) for name in ("once", "parts"))
+    for part in ("network", "average", "optimizers", "generators"):
+        torch.testing.assert_close(resumed[part], whole[part], rtol=0, atol=0)
+    assert len(whole["generators"]) == 2
+    assert run(toy_config(tmp_path / "fewer"), toy_network(seed=9), resume=True)[0] == "finished"
+    alone = torch.load(tmp_path / "fewer" / "state.pt", weights_only=True)
+    assert (len(alone["generators"]), alone["position"]["samples"]) == (1, 3 * 4 + 3 * 2)
+
+
+def spawn_two(function: Callable[[int, str, int], None], folder: Path) -> None:
+    """Call a function in two processes, with their rank, the folder and a free port."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    torch.multiprocessing.spawn(train_one_process, (str(tmp_path), port), nprocs=2)  # type: ignore[no-untyped-call]
+    torch.multiprocessing.spawn(function, (str(folder), port), nprocs=2)  # type: ignore[no-untyped-call]
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_two_processes_equal_one_with_the_double_batch_also_where_they_accumulate(tmp_path: Path) -> None:
+    spawn_two(train_one_process, tmp_path)
     for passes in (1, 2):
         crops = (CropStage(size=(16,), batch=2 * passes),)
         run(toy_config(tmp_path / f"one-{passes}", crops=crops), toy_network(norm=False))
