@@ -135,7 +135,7 @@ def test_pipes_at_both_ends(mask: Path, run_matte: RunMatte, monkeypatch: pytest
         (["-"], 2, "error: the mask comes from standard input and gives the trimap no name; name a file with -o"),
         (["mask.png", "-o", "-", "--json"], 2, "error: -o - and --json both write to standard output; name a file"),
         (["-", "--mask", "mask.png"], 2, "error: with --mask the photo cannot come from standard input; name its file"),
-        (["mask.png", "--image", "-"], 2, "error: --image and --preview take no -; only MASK and -o can be standard"),
+        (["mask.png", "--image", "-"], 2, "error: --photo and --preview take no -; only MASK and -o can be standard"),
         (["-", "-o", "t.png", "--preview", "p.png"], 2, "error: --preview shows a photo and the mask comes from"),
         (["mask.png", "-o", "t.png", "--preview", "t.png"], 2, "error: t.png cannot hold both the trimap and its"),
         (
