@@ -83,10 +83,8 @@ def joined_processes(device: torch.device) -> Iterator[Processes]:
         raise DeviceError(
             f"the {world_size} processes cannot reach each other ({error}); start them with torchrun"
         ) from error
-    try:
-        yield Processes(dist.get_rank(), world_size, dist.new_group(backend="gloo", timeout=TIMEOUT))
-    finally:
-        dist.destroy_process_group()
+    yield Processes(dist.get_rank(), world_size, dist.new_group(backend="gloo", timeout=TIMEOUT))
+    dist.destroy_process_group()  # not after an error: it waits for the others, and they may wait for this process
 
 
 def training_device(name: str) -> torch.device:

@@ -1,7 +1,8 @@
 import pytest
 import torch
+import torch.distributed as dist
 
-from mattecli.errors import DeviceError
+from mattecli.errors import DeviceError, InputError
 from mattecli.training.distributed import Processes, joined_processes, training_device
 
 
@@ -27,6 +28,21 @@ def test_processes_that_do_not_find_each_other_are_a_device_error(monkeypatch: p
         joined_processes(torch.device("cpu")),
     ):
         raise AssertionError("joined without an address")
+
+
+def test_a_process_that_fails_leaves_without_waiting_for_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    left = []
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    monkeypatch.setattr(dist, "init_process_group", lambda *_, **__: None)
+    monkeypatch.setattr(dist, "new_group", lambda **_: None)
+    monkeypatch.setattr(dist, "get_rank", lambda: 1)
+    monkeypatch.setattr(dist, "destroy_process_group", lambda: left.append("together"))
+    with pytest.raises(InputError, match="full"), joined_processes(torch.device("cpu")):
+        raise InputError("the disk is full")
+    assert left == []
+    with joined_processes(torch.device("cpu")) as processes:
+        assert processes.rank == 1
+    assert left == ["together"]
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
