@@ -13,7 +13,7 @@ import torch.distributed as dist
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
-from mattecli.errors import DeviceError
+from mattecli.errors import DeviceError, UsageError
 
 # The others wait while the first process validates and saves. PyTorch would give up after 10 minutes (NCCL) or 30
 # (Gloo). A process that dies needs no shorter limit: torchrun ends the others.
@@ -90,7 +90,8 @@ def joined_processes(device: torch.device) -> Iterator[Processes]:
 def training_device(name: str) -> torch.device:
     """The device that `auto`, `cpu`, `cuda` or `cuda:N` names; under torchrun `cuda` is the GPU of the local rank.
 
-    Raises DeviceError for a device that does not exist here.
+    Raises DeviceError for a device that does not exist here, also where torchrun started more processes than there are
+    GPUs, and UsageError for `cuda:N` where it started several, which need a GPU each.
     """
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
@@ -103,9 +104,16 @@ def training_device(name: str) -> torch.device:
         fact = "no GPU or driver was found" if built else "this PyTorch was built without CUDA"
         remedy = "check nvidia-smi" if built else "install a CUDA build of PyTorch"
         raise DeviceError(f"--device {name} cannot be used: {fact}; {remedy}, or train with --device cpu")
-    number = name.partition(":")[2] or os.environ.get("LOCAL_RANK", "0")
-    if not number.isdigit() or int(number) >= torch.cuda.device_count():
+    number, count = name.partition(":")[2], torch.cuda.device_count()
+    here = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))  # processes that torchrun started on this machine
+    if number and here > 1:
+        raise UsageError(f"--device {name} names one GPU, but each of the {here} processes needs its own; leave it out")
+    if not number and here > count:
         raise DeviceError(
-            f"--device {name} does not exist: PyTorch sees {torch.cuda.device_count()} GPUs; choose one of them"
+            f"PyTorch sees {count} GPUs here, too few for {here} processes; give torchrun --nproc-per-node {count}, "
+            "or train with --device cpu"
         )
+    number = number or os.environ.get("LOCAL_RANK", "0")
+    if not number.isdigit() or int(number) >= count:
+        raise DeviceError(f"--device {name} does not exist: PyTorch sees {count} GPUs; choose one of them")
     return torch.device("cuda", int(number))

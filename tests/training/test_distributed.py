@@ -2,7 +2,7 @@ import pytest
 import torch
 import torch.distributed as dist
 
-from mattecli.errors import DeviceError, InputError
+from mattecli.errors import DeviceError, InputError, UsageError
 from mattecli.training.distributed import Processes, joined_processes, training_device
 
 
@@ -54,3 +54,33 @@ def test_cuda_without_a_gpu_is_a_device_error() -> None:
 def test_a_device_that_training_does_not_know_is_named() -> None:
     with pytest.raises(DeviceError, match="--device mps is not known to training; choose auto, cpu"):
         training_device("mps")
+
+
+@pytest.fixture
+def two_gpus(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    for name in ("LOCAL_RANK", "LOCAL_WORLD_SIZE"):
+        monkeypatch.delenv(name, raising=False)
+    return monkeypatch
+
+
+def test_each_process_takes_the_gpu_of_its_local_rank(two_gpus: pytest.MonkeyPatch) -> None:
+    assert training_device("cuda:1") == torch.device("cuda", 1)
+    for name, value in (("LOCAL_WORLD_SIZE", "2"), ("LOCAL_RANK", "1")):
+        two_gpus.setenv(name, value)
+    assert training_device("auto") == training_device("cuda") == torch.device("cuda", 1)
+
+
+def test_one_gpu_for_several_processes_is_refused(two_gpus: pytest.MonkeyPatch) -> None:
+    two_gpus.setenv("LOCAL_WORLD_SIZE", "2")
+    with pytest.raises(UsageError, match=r"--device cuda:1 names one GPU, but each of the 2 processes needs its own"):
+        training_device("cuda:1")
+
+
+@pytest.mark.parametrize("name", ["auto", "cuda"])
+def test_more_processes_than_gpus_are_refused(two_gpus: pytest.MonkeyPatch, name: str) -> None:
+    for key, value in (("LOCAL_WORLD_SIZE", "3"), ("LOCAL_RANK", "2")):
+        two_gpus.setenv(key, value)
+    with pytest.raises(DeviceError, match=r"sees 2 GPUs here, too few for 3 processes; .*--nproc-per-node 2"):
+        training_device(name)
