@@ -144,7 +144,7 @@ class TorchBackend:
         except torch.OutOfMemoryError as error:
             raise OutOfMemoryError(f"{self.device} ran out of memory") from error
         except RuntimeError as error:
-            if "DefaultCPUAllocator" in str(error):  # PyTorch's words where the process has a memory limit
+            if ran_out_of_memory(error):
                 raise OutOfMemoryError("the memory ran out") from error
             ours = isinstance(error, NotImplementedError)  # an operation that no card has
             if self._device.type == "cuda" and not ours and (found := card_error(error, self.device)) is not None:
@@ -157,6 +157,11 @@ class TorchBackend:
             cached = torch.cuda.memory_reserved(self._device) - torch.cuda.memory_allocated(self._device)
             return int(torch.cuda.mem_get_info(self._device)[0]) + cached
         return memory.free_bytes() + arena.shared.spare_bytes()
+
+
+def ran_out_of_memory(error: Exception) -> bool:
+    """Whether PyTorch says so: of a card, or of a process on the CPU that has a memory limit."""
+    return isinstance(error, torch.OutOfMemoryError) or "DefaultCPUAllocator" in str(error)
 
 
 def card_error(error: RuntimeError, device: str) -> DeviceError | None:

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from mattecli.errors import DeviceError, MatteError, UsageError
+from mattecli.inference.torch_backend import ran_out_of_memory
 from mattecli.system.process import keep_freed_memory
 from mattecli.training.average import Average, FiniteBuffers
 from mattecli.training.config import TrainConfig
@@ -82,13 +83,11 @@ def train(
     """
     if device.type == "cpu":
         keep_freed_memory()
-    try:
+    with _named_exhaustion(device):
         run = _Run(config, network, device, processes or Processes(), validation, report, clock, curves)
         if validation is not None:
             validation.check_memory(device)
         generators = run.open_folder(resume=resume)
-    except torch.OutOfMemoryError as error:
-        raise DeviceError(f"{device} ran out of memory before the first step; free some of it") from error
     if run.state.progress >= 1:
         return "finished" if run.validate_late(should_stop) else "interrupted"
     with _translated_errors(run):
@@ -118,16 +117,28 @@ def train(
 
 
 @contextmanager
+def _named_exhaustion(device: torch.device) -> Iterator[None]:
+    """Turn what PyTorch raises when memory runs out before the first step into our error."""
+    try:
+        yield
+    except RuntimeError as error:
+        if not ran_out_of_memory(error):
+            raise
+        raise DeviceError(f"{device} ran out of memory before the first step; free some of it") from error
+
+
+@contextmanager
 def _translated_errors(run: _Run) -> Iterator[None]:
     """Turn what PyTorch raises when memory runs out, here or in a data worker, into our errors."""
     try:
         yield
-    except torch.OutOfMemoryError as error:
-        raise DeviceError(
-            f"{run.device} ran out of memory at crops of {run.plan.size(run.state.step)} pixels, "
-            f"{run.plan.stage(run.state.step).batch} at a time; lower batch (and raise accumulate) or size in [[crops]]"
-        ) from error
     except RuntimeError as error:
+        if ran_out_of_memory(error):
+            raise DeviceError(
+                f"{run.device} ran out of memory at crops of {run.plan.size(run.state.step)} pixels, "
+                f"{run.plan.stage(run.state.step).batch} at a time; lower batch (and raise accumulate) or size in "
+                "[[crops]]"
+            ) from error
         if "DataLoader worker" not in str(error) or str(error).startswith("Caught"):  # the worker lives: a bug in it
             raise
         raise DeviceError(

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from mattecli.errors import InputError, UsageError, WeightsError
+from mattecli.inference.torch_backend import ran_out_of_memory
 from mattecli.network.checkpoint import save_a2u
 from mattecli.spec import TAPS
 from mattecli.system.files import remedy_of, whole_file
@@ -105,9 +106,9 @@ def load_state(
         optimizers.load_state_dict(content["optimizers"])
         found = RunState.from_file(content["position"])
         generators = content["generators"]
-    except torch.OutOfMemoryError:  # a RuntimeError
-        raise
     except (KeyError, TypeError, ValueError, RuntimeError) as error:
+        if ran_out_of_memory(error):
+            raise
         raise WeightsError(
             f"{path} is the state of another network or optimizer ({_first_line(error)}); resume with the config that "
             "began the run, or begin a new one in another folder with --run"
@@ -213,6 +214,8 @@ def _read(path: Path) -> Mapping[str, Any]:
     except FileNotFoundError as error:
         raise InputError(f"{path} does not exist, so there is nothing to resume; start without --resume") from error
     except (pickle.UnpicklingError, RuntimeError, EOFError, OSError, ValueError, KeyError) as error:
+        if ran_out_of_memory(error):
+            raise
         raise WeightsError(f"{path} is damaged or not the state of a run; start again from ema.safetensors") from error
     if not isinstance(content, dict) or content.get("format") != _FORMAT:
         raise WeightsError(

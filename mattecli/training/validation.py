@@ -19,7 +19,7 @@ from mattecli.evaluation.metrics import Scores, score
 from mattecli.imaging.image import SUFFIXES
 from mattecli.imaging.read import read_alpha, read_image, read_size
 from mattecli.imaging.view import network_view
-from mattecli.inference.torch_backend import FIXED_BYTES, TILE_VALUES, true_fp32
+from mattecli.inference.torch_backend import FIXED_BYTES, TILE_VALUES, ran_out_of_memory, true_fp32
 from mattecli.network.inputs import network_input
 from mattecli.spec import STRIDE
 from mattecli.system.folders import pictures_in
@@ -151,7 +151,9 @@ class ValidationSet:
     def _alpha(self, name: str, *arguments: Any, channels_last: bool) -> NDArray[np.float32]:
         try:
             return predict(*arguments, channels_last=channels_last)
-        except torch.OutOfMemoryError as error:
+        except RuntimeError as error:
+            if not ran_out_of_memory(error):
+                raise
             width, height = self._sizes[name]
             raise DeviceError(
                 f"the memory ran out in validating {self.images[name]}, {width}×{height} pixels; shrink it with its "

@@ -18,6 +18,12 @@ from mattecli.training.config import (
     ValidationConfig,
 )
 
+# What PyTorch raises where memory runs out: on a card, and in a process with a limit.
+EXHAUSTED = (
+    torch.OutOfMemoryError("CUDA out of memory"),
+    RuntimeError("[enforce fail at alloc_cpu.cpp:127] err == 0. DefaultCPUAllocator: can't allocate memory"),
+)
+
 
 def toy_network(seed: int = 0, *, norm: bool = True) -> nn.Module:
     """Two convolutions, with a batch norm and dropout between."""

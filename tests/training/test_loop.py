@@ -26,7 +26,7 @@ from mattecli.training.distributed import joined_processes
 from mattecli.training.loop import train
 from mattecli.training.optimizers import Optimizers
 from mattecli.training.validation import Figures, ValidationResult
-from tests.support.toy import toy_config, toy_loader, toy_network, toy_sample
+from tests.support.toy import EXHAUSTED, toy_config, toy_loader, toy_network, toy_sample
 
 CPU = torch.device("cpu")
 
@@ -578,12 +578,28 @@ def no_space(*_: Any, **__: Any) -> None:
     raise InputError("no space")
 
 
-def test_a_card_that_is_full_when_a_run_is_resumed_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("error", EXHAUSTED)
+@pytest.mark.parametrize("place", [(Optimizers, "load_state_dict"), (torch, "load")])
+def test_memory_that_is_full_when_a_run_is_resumed_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: tuple[Any, str], error: RuntimeError
+) -> None:
     assert run(toy_config(tmp_path), should_stop=after(2))[0] == "interrupted"
 
-    def full(*_: Any) -> None:
-        raise torch.OutOfMemoryError("CUDA out of memory")
+    def full(*_: Any, **__: Any) -> None:
+        raise error
 
-    monkeypatch.setattr(Optimizers, "load_state_dict", full)
+    monkeypatch.setattr(*place, full)
     with pytest.raises(DeviceError, match="cpu ran out of memory before the first step"):
         run(toy_config(tmp_path), resume=True)
+
+
+@pytest.mark.parametrize("error", EXHAUSTED)
+def test_memory_that_runs_out_in_a_step_is_a_device_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: RuntimeError
+) -> None:
+    def full(*_: Any, **__: Any) -> None:
+        raise error
+
+    monkeypatch.setattr(Optimizers, "step", full)
+    with pytest.raises(DeviceError, match=r"cpu ran out of memory at crops of 16 pixels, 2 at a time; lower batch"):
+        run(toy_config(tmp_path))

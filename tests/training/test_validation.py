@@ -15,7 +15,7 @@ from mattecli.training import validation
 from mattecli.training.loop import train
 from mattecli.training.validation import ValidationSet, predict
 from tests.support.pictures import disc, noise, write
-from tests.support.toy import toy_config, toy_loader
+from tests.support.toy import EXHAUSTED, toy_config, toy_loader
 
 CPU = torch.device("cpu")
 
@@ -124,10 +124,11 @@ def test_a_picture_too_large_for_the_memory_is_named_before_training(
     assert not free
 
 
-def test_memory_that_runs_out_in_a_validation_is_a_device_error(tmp_path: Path) -> None:
+@pytest.mark.parametrize("error", EXHAUSTED)
+def test_memory_that_runs_out_in_a_validation_is_a_device_error(tmp_path: Path, error: RuntimeError) -> None:
     class Hungry(Constant):
         def forward(self, _: Tensor) -> Tensor:
-            raise torch.OutOfMemoryError("CUDA out of memory")
+            raise error
 
     with pytest.raises(DeviceError, match=r"in validating .*a\.jpg, 100×80 pixels"):
         ValidationSet(folder(tmp_path)).validate(Hungry(1.0), CPU)
