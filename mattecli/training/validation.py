@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,6 +27,8 @@ from mattecli.system.memory import free_bytes, show_bytes
 from mattecli.training.data.sources import by_name
 from mattecli.trimaps.check import check_size, unknown
 from mattecli.trimaps.pairs import read_trimap
+
+_PENDING = 32  # pictures that may wait for their figures at once
 
 
 @dataclass(frozen=True)
@@ -134,7 +136,8 @@ class ValidationSet:
         found: dict[str, list[Future[Scores]]] = {name: [] for name in self.trimaps}
         crops: list[Row] = []
         shown = set(list(self.images)[:: max(1, len(self.images) // rows)][:rows]) if rows else set()
-        with ThreadPoolExecutor() as pool:  # the figures take longer than a GPU takes for the alpha
+        pool = ThreadPoolExecutor()  # the figures take longer than a GPU takes for the alpha
+        try:
             for name in self.images:
                 image = network_view(read_image(self.images[name]))
                 truth = read_alpha(self.alphas[name])
@@ -143,10 +146,13 @@ class ValidationSet:
                         return None
                     trimap = read_trimap(files[name])
                     alpha = self._alpha(name, network, image, trimap, device, channels_last=channels_last)
+                    _wait_for_room(found)
                     found[kind].append(pool.submit(score, alpha, truth, trimap))
                     if name in shown and kind == next(iter(self.trimaps)):
                         crops.append(_crop(image, trimap, alpha, truth))
             return ValidationResult(tuple(_means(kind, futures) for kind, futures in found.items()), tuple(crops))
+        finally:
+            pool.shutdown(cancel_futures=True)  # nobody asks for figures that are left
 
     def _alpha(self, name: str, *arguments: Any, channels_last: bool) -> NDArray[np.float32]:
         try:
@@ -196,6 +202,13 @@ def _pictures(folder: Path) -> dict[str, Path]:
     if not files:
         raise InputError(f"{folder} holds no pictures; put some there or leave [validation] folder out")
     return files
+
+
+def _wait_for_room(found: Mapping[str, Sequence[Future[Scores]]]) -> None:
+    """Wait until so few pictures are without their figures that memory holds another."""
+    pending = [future for futures in found.values() for future in futures if not future.done()]
+    if len(pending) >= _PENDING:
+        wait(pending, return_when=FIRST_COMPLETED)
 
 
 def _means(kind: str, futures: Sequence[Future[Scores]]) -> Figures:

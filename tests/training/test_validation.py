@@ -1,4 +1,9 @@
+import itertools
+import time
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -7,6 +12,7 @@ from torch import Tensor, nn
 
 from mattecli.errors import DeviceError, InputError
 from mattecli.evaluation.evaluate import evaluate, find_cases
+from mattecli.evaluation.metrics import Scores, score
 from mattecli.inference.model import Model
 from mattecli.inference.options import RunOptions
 from mattecli.network.a2u import A2UNet
@@ -171,6 +177,44 @@ def test_the_figures_are_those_of_evaluate(tmp_path: Path) -> None:
 
 def test_it_stops_when_asked(tmp_path: Path) -> None:
     assert ValidationSet(folder(tmp_path)).validate(Constant(1.0), CPU, should_stop=lambda: True) is None
+
+
+def slow_score(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Makes one thread score, and each score take 0.3 s. Gives a list with an entry for each that is done."""
+    scored: list[int] = []
+
+    def slow(*arguments: Any) -> Scores:
+        time.sleep(0.3)
+        scored.append(1)
+        return score(*arguments)
+
+    monkeypatch.setattr(validation, "ThreadPoolExecutor", partial(ThreadPoolExecutor, 1))
+    monkeypatch.setattr(validation, "score", slow)
+    return scored
+
+
+def test_when_it_stops_figures_that_nobody_asks_for_are_not_computed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scored, asked = slow_score(monkeypatch), itertools.count(1)
+    result = ValidationSet(folder(tmp_path)).validate(Constant(1.0), CPU, should_stop=lambda: next(asked) == 4)
+    assert result is None
+    assert len(scored) < 3
+
+
+def test_only_so_many_pictures_wait_for_their_figures(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    scored = slow_score(monkeypatch)
+    waiting: list[int] = []
+    monkeypatch.setattr(validation, "_PENDING", 2)
+
+    class Counting(Constant):
+        def forward(self, x: Tensor) -> Tensor:
+            waiting.append(len(waiting) - len(scored))
+            return super().forward(x)
+
+    assert ValidationSet(folder(tmp_path)).validate(Counting(1.0), CPU) is not None
+    assert len(waiting) == 4
+    assert max(waiting) <= 2
 
 
 def test_the_run_keeps_the_weights_with_the_lowest_mean_sad(tmp_path: Path) -> None:
