@@ -61,7 +61,10 @@ class RunLog:
         self.report(line)
 
     def draw_curves(self) -> str | None:
-        """Draw the curves of the whole log. Without matplotlib draw nothing and return a sentence that says so."""
+        """Draw the curves of the whole log.
+
+        Where matplotlib is missing or the file cannot be written, draw nothing and return a sentence that says so.
+        """
         if not self.writer:
             return None
         try:
@@ -70,6 +73,8 @@ class RunLog:
             if (error.name or "").partition(".")[0] != "matplotlib":
                 raise
             return NO_MATPLOTLIB
+        except InputError as error:
+            return str(error)
         return None
 
 

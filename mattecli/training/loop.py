@@ -397,7 +397,7 @@ class _Run:
         self.meter.pause()
 
     def draw_curves(self) -> None:
-        """Draw the curves of the log; without matplotlib, log one note a session instead."""
+        """Draw the curves of the log; where that is not possible, log one note a session instead."""
         reason = self.log.draw_curves() if self.curves else None
         if reason and not self.said_no_curves:
             self._log("note", text=reason)

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mattecli.errors import InputError
-from mattecli.system.files import whole_file
+from mattecli.system.files import remedy_of, whole_file
 from mattecli.training.data.scenes import Sample
 from mattecli.training.validation import Row
 
@@ -151,4 +151,4 @@ def _write(path: Path, content: bytes) -> None:
         with whole_file(path) as file:
             file.write(content)
     except OSError as error:
-        raise InputError(f"{path} cannot be written ({error}); choose a run folder that is writable") from error
+        raise InputError(f"{path} cannot be written ({error.strerror}); {remedy_of(error)}") from error

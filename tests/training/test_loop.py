@@ -1,6 +1,7 @@
 import itertools
 import json
 import os
+import re
 import shutil
 import socket
 import sys
@@ -348,6 +349,13 @@ def test_without_matplotlib_a_run_says_once_that_it_draws_no_curves(
     assert not (tmp_path / "curves.png").exists()
     (note,) = log(tmp_path, "note")
     assert note["text"].endswith('matplotlib is not installed; pip install "mattecli[training]"')
+
+
+def test_curves_that_cannot_be_written_do_not_end_a_run(tmp_path: Path) -> None:
+    (tmp_path / "curves.png").mkdir()
+    assert run(toy_config(tmp_path, run__save_every=2), curves=True)[0] == "finished"
+    (note,) = log(tmp_path, "note")
+    assert re.search(r"curves\.png cannot be written \(.*\); check that its disk and its folder can be", note["text"])
 
 
 def test_a_dead_data_worker_is_a_device_error(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import cv2
@@ -11,6 +12,8 @@ import pytest
 from mattecli.errors import InputError
 from mattecli.training.data.scenes import Sample
 from mattecli.training.plots import Panel, Series, contact_sheet, draw_curves, draw_panels, draw_samples
+from mattecli.training.validation import Row
+from tests.support.disk import full_disk
 
 
 def draw(panels: list[Panel], path: Path) -> np.ndarray:
@@ -53,6 +56,13 @@ def test_a_picture_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(InputError, match=r"file/c\.png cannot be written"):
         draw_panels([Panel("one", {"a": [(0.0, 1.0)]})], tmp_path / "file" / "c.png")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no limit on the size of files there")
+def test_a_picture_that_a_full_disk_has_no_room_for_says_to_free_some(tmp_path: Path) -> None:
+    row = Row(*(np.zeros((64, 64, *more), np.uint8) for more in ((3,), ())), *(np.eye(64, dtype=np.float32),) * 2)
+    with full_disk(100), pytest.raises(InputError, match=r"sheet\.png cannot be written \(File too large\); free some"):
+        draw_samples([row], tmp_path / "sheet.png")
 
 
 def test_a_contact_sheet_fills_its_last_row_with_grey() -> None:
