@@ -210,7 +210,8 @@ def table(done: Mapping[Trial, list[LogLine]]) -> str:
 
 
 def _last_quarter(steps: list[LogLine]) -> float:
-    return float(np.mean([line["losses"]["alpha"] for line in steps if line["step"] > 0.75 * steps[-1]["step"]]))
+    losses = [line["losses"]["alpha"] for line in steps if line["step"] > 0.75 * steps[-1]["step"]]
+    return float(np.mean([loss for loss in losses if loss is not None]))  # None: all steps were left out
 
 
 def _panels(done: Mapping[Trial, list[LogLine]]) -> list[Panel]:
@@ -236,7 +237,7 @@ def _seed(log: list[LogLine]) -> int:
 
 def _curve(log: list[LogLine], width: int = 5) -> Curve:
     """Steps and losses, as means over `width` lines of the log, without the first ones, which are high."""
-    steps = [line for line in log if line["kind"] == "step"]
+    steps = [line for line in log if line["kind"] == "step" and line["norm"] is not None]
     width = min(width, len(steps))
     losses = np.convolve([line["losses"]["alpha"] for line in steps], np.ones(width) / width, mode="valid")
     return [(line["step"], float(loss)) for line, loss in zip(steps[width - 1 :], losses, strict=True)]

@@ -296,8 +296,10 @@ def _show_line(line: dict[str, Any], terminal: Terminal, bar: Bar) -> None:
 
 def _facts(line: dict[str, Any]) -> str:
     skipped = f", {line['skipped']} steps skipped" if line["skipped"] else ""
+    mean = line["losses"]["loss"]  # None: all steps were skipped
+    loss = "unknown" if mean is None else f"{mean:.4f}"
     return (
-        f"loss {line['losses']['loss']:.4f}, {line['crops_per_second']:.1f} crops/s of {line['size']}, "
+        f"loss {loss}, {line['crops_per_second']:.1f} crops/s of {line['size']}, "
         f"waiting for data {line['waiting']:.0%}, lr {line['lr']:.2e}{skipped}"
     )
 

@@ -159,15 +159,15 @@ class Meter:
         """Means since the last reading, or None when there was no step; then begin again.
 
         Keys: losses (a dict of means), norm, crops_per_second, pixels_per_second, waiting (a share), skipped (steps),
-        streak (most skipped steps in a row).
+        streak (most skipped steps in a row). Losses and norm are None where all steps were skipped.
         """
         if self._sums is None:
             return None
         *values, skipped, streak = self._sums.tolist()  # waits for the device
         seconds = max(time.perf_counter() - self._started, 1e-9)
         waited = sum(end.elapsed_time(start) for end, start in self._gaps) / 1000 if self._cuda else self._waited
-        good = max(1.0, self._steps - skipped)
-        means = [value / good for value in values]
+        good = self._steps - skipped
+        means = [value / good if good else None for value in values]
         line = {
             "losses": dict(zip(self._names, means[:-1], strict=True)),
             "norm": means[-1],

@@ -45,7 +45,7 @@ def draw_curves(log: Sequence[Mapping[str, Any]], path: Path) -> None:
     `log` holds the lines of log.jsonl. Raises ModuleNotFoundError without matplotlib and InputError for a file that
     cannot be written.
     """
-    steps = [line for line in log if line.get("kind") == "step"]
+    steps = [line for line in log if line.get("kind") == "step" and line["norm"] is not None]  # not all left out
     validations = [line for line in log if line.get("kind") == "validation"]
     losses: Series = {}
     for line in steps:

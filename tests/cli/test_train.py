@@ -234,6 +234,25 @@ def test_a_second_run_needs_resume(config: Path, run_matte: RunMatte) -> None:
     assert run_matte("train", config, "--device", "cpu", "--resume")[0] == 0
 
 
+class Diverged(nn.Sequential):
+    """Has no finite output in training."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        y: torch.Tensor = super().forward(x)
+        return y * float("nan") if self.training else y
+
+
+def test_steps_that_were_all_left_out_have_no_loss(
+    config: Path, run_matte: RunMatte, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(build, "build_network", lambda _: Diverged(toy_network()))
+    monkeypatch.setattr(build, "build_loader", lambda *_: toy_loader)
+    code, _, err = run_matte("train", config, "--device", "cpu")
+    assert code == 0, err
+    assert "step 2 (50.0%): loss unknown, " in err
+    assert ", 2 steps skipped" in err
+
+
 @pytest.mark.usefixtures("toy")
 def test_both_limits_of_a_run_are_said(config: Path, run_matte: RunMatte) -> None:
     code, _, err = run_matte("train", config, "--device", "cpu", "--pause-after", 0, "--max-minutes", 60)

@@ -306,6 +306,8 @@ def test_a_step_without_a_finite_gradient_is_left_out(tmp_path: Path, optimizer:
     assert ending == "finished"
     assert all(bool(tensor.isfinite().all()) for tensor in network.state_dict().values())
     assert [line["skipped"] for line in log(tmp_path)] == [0, 0, 1, 0, 0, 0]
+    assert [number for number, line in enumerate(log(tmp_path)) if line["norm"] is None] == [2]
+    assert set(log(tmp_path)[2]["losses"].values()) == {None}
     state = torch.load(tmp_path / "state.pt", weights_only=True)
     assert state["position"]["skipped"] == 1
     assert all(bool(tensor.isfinite().all()) for tensor in state["average"].values())

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from mattecli.errors import InputError
+from mattecli.training import plots
 from mattecli.training.data.scenes import Sample
 from mattecli.training.plots import Panel, Series, contact_sheet, draw_curves, draw_panels, draw_samples
 from mattecli.training.validation import Row
@@ -50,6 +51,20 @@ def test_curves_of_a_log_survive_values_that_are_not_finite(tmp_path: Path) -> N
     log = [step | {"step": 2}, step | {"step": 4, "norm": 1.0, "losses": {"loss": 0.5}}]
     draw_curves([*log, {"kind": "validation", "step": 4, "figures": figures}, {"kind": "note"}], tmp_path / "c.png")
     assert cv2.imread(str(tmp_path / "c.png")) is not None
+
+
+def test_an_interval_whose_steps_were_all_left_out_is_not_in_the_curves(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drawn: list[Panel] = []
+    monkeypatch.setattr(plots, "draw_panels", lambda panels, _: drawn.extend(panels))
+    step = {"kind": "step", "lr": 0.1, "norm": 1.0, "losses": {"loss": 0.5}}
+    draw_curves([step | {"step": 2, "norm": None, "losses": {"loss": None}}, step | {"step": 4}], tmp_path / "c.png")
+    assert [panel.series for panel in drawn if panel.series] == [
+        {"loss": [(4, 0.5)]},
+        {"lr": [(4, 0.1)]},
+        {"norm": [(4, 1.0)]},
+    ]
 
 
 def test_a_picture_that_cannot_be_written_is_named(tmp_path: Path) -> None:
