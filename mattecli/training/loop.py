@@ -197,7 +197,6 @@ class _Run:
         self.began = self.session_began = 0.0  # until the clock starts
         self.saved = self.clock()
         self.save_is_due = False
-        self.reserve = {"validation": 0.0, "save": 0.0}  # seconds that each takes at the end of the run
         self.said_no_curves = False
 
     def open_folder(self, *, resume: bool) -> Tensor | None:
@@ -280,7 +279,8 @@ class _Run:
         """Agree with the other processes on the progress, the crops to come, and whether and how the session ends."""
         now = self.clock()
         self.state.seconds = now - self.began
-        here = self.state.schedule.progress(self.state.step, self.state.seconds, reserve=sum(self.reserve.values()))
+        reserve = sum(self.state.reserve.values())
+        here = self.state.schedule.progress(self.state.step, self.state.seconds, reserve=reserve)
         pause = pause_minutes is not None and now - self.session_began >= pause_minutes * 60
         late = now - self.saved > self.config.run.save_minutes * 60
         progress, stops, pauses, lates = self.processes.agree(max(self.state.progress, here), stop, pause, late)
@@ -345,7 +345,7 @@ class _Run:
                 draw_samples(self._batch_rows(batch), samples)
             else:
                 judged = self._judge(self.validation, samples, should_stop)
-        self.reserve["validation"] = self.clock() - began
+        self.state.reserve["validation"] = self.clock() - began
         self.meter.pause()
         return judged
 
@@ -391,7 +391,7 @@ class _Run:
             save_weights(self.network.state_dict(), self.folder / "weights.safetensors", step=self.state.step)
             save_weights(self.average.network.state_dict(), self.folder / "ema.safetensors", step=self.state.step)
         self.saved = self.clock()
-        self.reserve["save"] = self.saved - began
+        self.state.reserve["save"] = self.saved - began
         self._log("saved")
         self.draw_curves()
         self.meter.pause()

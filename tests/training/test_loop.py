@@ -163,6 +163,39 @@ def test_the_run_ends_in_the_time_given_with_the_schedule_done(tmp_path: Path) -
     assert {line["size"] for line in lines} == {16, 32}
 
 
+class Clock:
+    """Goes on by 0.1 s each time it is looked at, and by 10 s in a validation, which is its other task."""
+
+    fingerprint = ""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        self.now += 0.1
+        return self.now
+
+    def check_memory(self, _: torch.device) -> None: ...
+
+    def validate(self, *_: Any, **__: Any) -> ValidationResult:
+        self.now += 10
+        return ValidationResult((Figures("tight", 1.0, 2.0, 3.0, 4.0),), ())
+
+
+def test_a_resumed_run_goes_on_at_once_and_ends_in_the_time_given(tmp_path: Path) -> None:
+    times = {"run__steps": 10**6, "run__minutes": 1.0, "run__log_every": 1, "run__save_every": 20}
+    config = toy_config(tmp_path, validation__every=20, validation__at_start=False, **times)
+    clock = Clock()
+    options = {"clock": clock, "validation": clock}
+    assert run(config, should_stop=after(45), **options)[0] == "interrupted"
+    assert (
+        run(config.replace(validation=config.validation.replace(every=10**6)), resume=True, **options)[0] == "finished"
+    )
+    progress = [line["progress"] for line in log(tmp_path)]
+    assert all(earlier < later for earlier, later in itertools.pairwise(progress))
+    assert log(tmp_path, "saved")[-1]["seconds"] <= 61
+
+
 def test_a_run_saves_at_least_as_often_as_minutes_are_given(tmp_path: Path) -> None:
     run(toy_config(tmp_path, run__save_minutes=0.5), clock=ticking(seconds=10))
     assert len(log(tmp_path, "saved")) > 1
