@@ -364,6 +364,11 @@ class _Run:
         )
         if result is None:
             return False
+        if self.state.judged_on not in ("", validation.fingerprint):
+            self.state.best = math.inf
+            text = "the validation pictures are others than before, so the best SAD so far counts no longer"
+            self._log("note", text=text)
+        self.state.judged_on = validation.fingerprint
         best = result.sad < self.state.best
         self.state.best = min(self.state.best, result.sad)
         draw_samples(result.rows, samples)

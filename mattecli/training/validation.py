@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
@@ -22,6 +23,7 @@ from mattecli.imaging.view import network_view
 from mattecli.inference.torch_backend import FIXED_BYTES, TILE_VALUES, ran_out_of_memory, true_fp32
 from mattecli.network.inputs import network_input
 from mattecli.spec import STRIDE
+from mattecli.system.files import stat_of
 from mattecli.system.folders import pictures_in
 from mattecli.system.memory import free_bytes, show_bytes
 from mattecli.training.data.sources import by_name
@@ -86,6 +88,7 @@ class ValidationSet:
                     raise InputError(f"{image} has no {partner}/{name}; add it, or remove the photo from the folder")
         with ThreadPoolExecutor() as pool:
             self._sizes = dict(zip(self.images, pool.map(self._checked_size, self.images), strict=True))
+        self.fingerprint = self._fingerprint()
 
     def check_memory(self, device: torch.device) -> None:
         """Raise DeviceError for a picture that does not fit into the free memory as a whole.
@@ -103,6 +106,12 @@ class ValidationSet:
                 f"validation, but only {show_bytes(free)} are free on {device}; shrink it with its alpha and trimaps, "
                 f"or take it out of {self.folder}"
             )
+
+    def _fingerprint(self) -> str:
+        """A digest of the names and lengths of the files, which is the same where the folder is moved."""
+        files = (path for folder in (self.images, self.alphas, *self.trimaps.values()) for path in folder.values())
+        lines = (f"{path.parent.name}/{path.name} {stat_of(path).st_size}\n" for path in files)
+        return hashlib.sha256("".join(lines).encode(errors="surrogateescape")).hexdigest()
 
     def _checked_size(self, name: str) -> tuple[int, int]:
         """Width and height of a photo whose partners fit it."""

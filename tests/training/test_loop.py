@@ -586,6 +586,7 @@ class Interrupted:
     """A validation that Ctrl-C ends, as long as it is asked for."""
 
     asked = True
+    fingerprint = ""
 
     def check_memory(self, _: torch.device) -> None: ...
 

@@ -1,4 +1,5 @@
 import itertools
+import shutil
 import time
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -18,6 +19,7 @@ from mattecli.inference.options import RunOptions
 from mattecli.network.a2u import A2UNet
 from mattecli.network.checkpoint import save_a2u
 from mattecli.training import validation
+from mattecli.training.log import read_log
 from mattecli.training.loop import train
 from mattecli.training.validation import ValidationSet, predict
 from tests.support.pictures import disc, noise, write
@@ -215,6 +217,24 @@ def test_only_so_many_pictures_wait_for_their_figures(tmp_path: Path, monkeypatc
     assert ValidationSet(folder(tmp_path)).validate(Counting(1.0), CPU) is not None
     assert len(waiting) == 4
     assert max(waiting) <= 2
+
+
+@pytest.mark.parametrize("changed", [True, False])
+def test_a_best_sad_on_other_pictures_does_not_count_when_a_run_is_resumed(tmp_path: Path, changed: bool) -> None:
+    config = toy_config(tmp_path / "run", validation__every=2, ema__decay=0.0)
+    options: dict[str, Any] = {"loader": toy_loader, "device": CPU, "curves": False}
+    easy, hard = folder(tmp_path / "easy"), folder(tmp_path / "hard")
+    for name in ("a", "b"):
+        write(easy / "alpha" / f"{name}.png", np.zeros((80, 100), np.uint8))
+        if not changed:
+            shutil.copy(easy / "alpha" / f"{name}.png", hard / "alpha")
+    train(config, network=Constant(0.0), validation=ValidationSet(easy), pause_minutes=0.0, **options)
+    train(config, network=Constant(0.0), validation=ValidationSet(hard), resume=True, **options)
+    lines = read_log(tmp_path / "run" / "log.jsonl")
+    judged = [(line["step"], line["best"]) for line in lines if line["kind"] == "validation"]
+    notes = [line["text"] for line in lines if line["kind"] == "note"]
+    assert judged[:2] == [(0, True), (2, changed)]
+    assert [note.startswith("the validation pictures are others") for note in notes] == [True] * changed
 
 
 def test_the_run_keeps_the_weights_with_the_lowest_mean_sad(tmp_path: Path) -> None:
