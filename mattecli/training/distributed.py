@@ -13,11 +13,13 @@ import torch.distributed as dist
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
-from mattecli.errors import DeviceError, UsageError
+from mattecli.errors import DeviceError, MatteError, UsageError
 
 # The others wait while the first process validates and saves. PyTorch would give up after 10 minutes (NCCL) or 30
 # (Gloo). A process that dies needs no shorter limit: torchrun ends the others.
 TIMEOUT = timedelta(hours=12)
+# In the words of Gloo, NCCL and sockets where another process has ended.
+_MARKS_OF_AN_END = ("gloo/transport", "ncclRemoteError", "by peer")
 
 
 @dataclass(frozen=True)
@@ -70,7 +72,10 @@ def no_sync(network: nn.Module) -> AbstractContextManager[None]:
 
 @contextmanager
 def joined_processes(device: torch.device) -> Iterator[Processes]:
-    """Join the processes that torchrun started (it sets RANK and WORLD_SIZE); without torchrun, train alone."""
+    """Join the processes that torchrun started (it sets RANK and WORLD_SIZE); without torchrun, train alone.
+
+    Raises DeviceError where they cannot reach each other, or where, inside, another one has ended.
+    """
     world_size = int(os.environ.get("WORLD_SIZE", "1"))
     if world_size == 1:
         yield Processes()
@@ -83,7 +88,12 @@ def joined_processes(device: torch.device) -> Iterator[Processes]:
         raise DeviceError(
             f"the {world_size} processes cannot reach each other ({error}); start them with torchrun"
         ) from error
-    yield Processes(dist.get_rank(), world_size, dist.new_group(backend="gloo", timeout=TIMEOUT))
+    try:
+        yield Processes(dist.get_rank(), world_size, dist.new_group(backend="gloo", timeout=TIMEOUT))
+    except RuntimeError as error:
+        if isinstance(error, MatteError) or not any(mark in str(error) for mark in _MARKS_OF_AN_END):
+            raise
+        raise DeviceError(f"another of the {world_size} processes has ended; see its message") from error
     dist.destroy_process_group()  # not after an error: it waits for the others, and they may wait for this process
 
 

@@ -30,13 +30,42 @@ def test_processes_that_do_not_find_each_other_are_a_device_error(monkeypatch: p
         raise AssertionError("joined without an address")
 
 
-def test_a_process_that_fails_leaves_without_waiting_for_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
-    left = []
+@pytest.fixture
+def left(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The second of two processes, without a first. Gets an entry when it waits for the other to leave with it."""
+    left: list[str] = []
     monkeypatch.setenv("WORLD_SIZE", "2")
     monkeypatch.setattr(dist, "init_process_group", lambda *_, **__: None)
     monkeypatch.setattr(dist, "new_group", lambda **_: None)
     monkeypatch.setattr(dist, "get_rank", lambda: 1)
     monkeypatch.setattr(dist, "destroy_process_group", lambda: left.append("together"))
+    return left
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        RuntimeError("[third_party/gloo/gloo/transport/tcp/pair.cc:537] Connection closed by peer\nmore"),
+        dist.DistBackendError("NCCL error in: work.cpp\nncclRemoteError: a remote process exiting"),
+    ],
+)
+@pytest.mark.usefixtures("left")
+def test_the_end_of_another_process_is_told_as_such(error: RuntimeError) -> None:
+    with (
+        pytest.raises(DeviceError, match=r"another of the 2 processes has ended; see its message$"),
+        joined_processes(torch.device("cpu")),
+    ):
+        raise error
+
+
+@pytest.mark.usefixtures("left")
+def test_another_error_beside_other_processes_stays_what_it_is() -> None:
+    with pytest.raises(RuntimeError, match="a bug") as caught, joined_processes(torch.device("cpu")):
+        raise RuntimeError("a bug")
+    assert not isinstance(caught.value, DeviceError)
+
+
+def test_a_process_that_fails_leaves_without_waiting_for_the_others(left: list[str]) -> None:
     with pytest.raises(InputError, match="full"), joined_processes(torch.device("cpu")):
         raise InputError("the disk is full")
     assert left == []
