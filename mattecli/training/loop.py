@@ -261,19 +261,21 @@ class _Run:
         return self.processes.world_size * self.plan.stage(step).step_batch
 
     def next_batch(self, batches: Iterator[Batch], should_stop: Callable[[], bool]) -> Batch | None:
-        """The next batch. Where it fails, a process that trains alone saves first, so that no step is lost.
+        """The next batch. Where it fails, here or in another process, all save first, so that no step is lost.
 
         None if it failed after `should_stop`: what asked to stop may have ended the workers as well.
         """
+        batch, failure = None, None
         try:
-            return next(batches)
-        except Exception:
-            if self.processes.world_size > 1:  # a save takes all of them
-                raise
+            batch = next(batches)
+        except Exception as error:
+            failure = error
+        failed, stop = self.processes.agree(failure is not None, failure is not None and should_stop())
+        if failed:
             self.save()
-            if should_stop():
-                return None
-            raise
+            if not stop:
+                raise failure or DeviceError("another process of this training has failed; see its message")
+        return batch if not failed else None
 
     def agree(self, *, stop: bool, pause_minutes: float | None) -> Ending | None:
         """Agree with the other processes on the progress, the crops to come, and whether and how the session ends."""

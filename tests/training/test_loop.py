@@ -5,6 +5,7 @@ import re
 import shutil
 import socket
 import sys
+import time
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -465,6 +466,57 @@ def train_one_process(rank: int, folder: str, port: int) -> None:
             run(config, toy_network(norm=False), processes=processes)
 
 
+def in_two_processes(task: Callable[[int, str, int], None], folder: Path) -> None:
+    """Call the task in two processes, with its rank, the folder, and the port where they find each other."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    both = torch.multiprocessing.spawn(task, (str(folder), port), nprocs=2, join=False)  # type: ignore[no-untyped-call]
+    end = time.monotonic() + 120
+    while not both.join(timeout=max(0.0, end - time.monotonic())):
+        if time.monotonic() > end:
+            for process in both.processes:
+                process.kill()
+            pytest.fail("the processes wait for one another")
+
+
+def fail_in_one_process(rank: int, folder: str, port: int) -> None:
+    os.environ |= {"RANK": str(rank), "WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
+    torch.set_num_threads(1)
+    with joined_processes(CPU) as processes:
+        for name in ("once", "failed", "stopped"):
+            config = toy_config(Path(folder) / name)
+            options: dict[str, Any] = {"processes": processes}
+            if rank == 1 and name != "once":
+                options["loader"] = failing_after(3, InputError("a.png is damaged"))
+            if rank == 1 and name == "stopped":
+                options["should_stop"] = after(4)  # asked after each of 3 steps and again after the batch failed
+            try:
+                ending = run(config, **options)[0]
+            except MatteError as error:
+                ending = f"{type(error).__name__}: {error}"
+            (Path(folder) / f"{name}-{rank}.txt").write_text(ending)
+        run(toy_config(Path(folder) / "failed"), toy_network(seed=9), processes=processes, resume=True)
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_where_one_of_two_processes_fails_both_save_and_go_on_later_bit_by_bit(tmp_path: Path) -> None:
+    in_two_processes(fail_in_one_process, tmp_path)
+    endings = {path.stem: path.read_text() for path in tmp_path.glob("*.txt")}
+    assert endings == {
+        "once-0": "finished",
+        "once-1": "finished",
+        "stopped-0": "interrupted",
+        "stopped-1": "interrupted",
+        "failed-0": "DeviceError: another process of this training has failed; see its message",
+        "failed-1": "InputError: a.png is damaged",
+    }
+    assert [line["step"] for line in log(tmp_path / "stopped", "saved")] == [3]
+    assert [line["step"] for line in log(tmp_path / "failed", "saved")] == [3, 6]
+    once, failed = ((tmp_path / name / "ema.safetensors").read_bytes() for name in ("once", "failed"))
+    assert once == failed
+
+
 def train_and_resume(rank: int, folder: str, port: int) -> None:
     os.environ |= {"RANK": str(rank), "WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
     torch.set_num_threads(1)
@@ -481,7 +533,7 @@ def train_and_resume(rank: int, folder: str, port: int) -> None:
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 def test_two_processes_resume_bit_by_bit_and_another_number_goes_on(tmp_path: Path) -> None:
-    spawn_two(train_and_resume, tmp_path)
+    in_two_processes(train_and_resume, tmp_path)
     whole, resumed = (torch.load(tmp_path / name / "state.pt", weights_only=True) for name in ("once", "parts"))
     for part in ("network", "average", "optimizers", "generators"):
         torch.testing.assert_close(resumed[part], whole[part], rtol=0, atol=0)
@@ -491,17 +543,9 @@ def test_two_processes_resume_bit_by_bit_and_another_number_goes_on(tmp_path: Pa
     assert (len(alone["generators"]), alone["position"]["samples"]) == (1, 3 * 4 + 3 * 2)
 
 
-def spawn_two(function: Callable[[int, str, int], None], folder: Path) -> None:
-    """Call a function in two processes, with their rank, the folder and a free port."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    torch.multiprocessing.spawn(function, (str(folder), port), nprocs=2)  # type: ignore[no-untyped-call]
-
-
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 def test_two_processes_equal_one_with_the_double_batch_also_where_they_accumulate(tmp_path: Path) -> None:
-    spawn_two(train_one_process, tmp_path)
+    in_two_processes(train_one_process, tmp_path)
     for passes in (1, 2):
         crops = (CropStage(size=(16,), batch=2 * passes),)
         run(toy_config(tmp_path / f"one-{passes}", crops=crops), toy_network(norm=False))
