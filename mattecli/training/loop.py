@@ -103,11 +103,11 @@ def train(
             ending = run.agree(stop=should_stop(), pause_minutes=pause_minutes)
             if run.state.step % config.run.log_every == 0:
                 run.log_interval()
-            if run.state.step % config.validation.every == 0 or ending == "finished":
-                judged = run.validate(batch, should_stop)
-                ending = ending if judged or ending != "finished" else "interrupted"
             if ending is not None or run.save_is_due:
                 run.save()
+            if run.state.step % config.validation.every == 0 or ending == "finished":
+                judged = run.validate(batch, should_stop, last=ending is not None)
+                ending = ending if judged or ending != "finished" else "interrupted"
             if ending is not None:
                 return ending
             following = run.next_batch(batches, should_stop)
@@ -162,6 +162,11 @@ def _set_generators(state: Tensor | None, device: torch.device, *, seed: int) ->
         torch.manual_seed(seed)
     else:
         set_generators(state, device)
+
+
+def _told(failure: Exception | None) -> Exception:
+    """The failure of this process; None stands for that of another one."""
+    return failure or DeviceError("another process of this training has failed; see its message")
 
 
 class _Run:
@@ -271,17 +276,18 @@ class _Run:
         except Exception as error:
             failure = error
         failed, stop = self.processes.agree(failure is not None, failure is not None and should_stop())
-        if failed:
-            self.save()
-            if not stop:
-                raise failure or DeviceError("another process of this training has failed; see its message")
-        return batch if not failed else None
+        if not failed:
+            return batch
+        self.save()
+        if stop:
+            return None
+        raise _told(failure)
 
     def agree(self, *, stop: bool, pause_minutes: float | None) -> Ending | None:
         """Agree with the other processes on the progress, the crops to come, and whether and how the session ends."""
         now = self.clock()
         self.state.seconds = now - self.began
-        reserve = sum(self.state.reserve.values())
+        reserve = sum(self.state.reserve.values()) + self.state.reserve["save"]  # one before and one after a validation
         here = self.state.schedule.progress(self.state.step, self.state.seconds, reserve=reserve)
         pause = pause_minutes is not None and now - self.session_began >= pause_minutes * 60
         late = now - self.saved > self.config.run.save_minutes * 60
@@ -333,23 +339,37 @@ class _Run:
                 f"last save in {self.folder} with --resume and a lower lr, with clip, or with dtype fp32"
             )
 
-    def validate(self, batch: Batch, should_stop: Callable[[], bool]) -> bool:
+    def validate(self, batch: Batch, should_stop: Callable[[], bool], *, last: bool = False) -> bool:
         """Log figures and draw pictures of the averaged weights. Save the weights when they are the best so far.
 
-        False if it was interrupted.
+        False if it was interrupted. Where it fails, the state is saved first. So it is after the `last` of a session,
+        which was saved before it as well.
         """
         self.log_interval()
         began = self.clock()
-        judged = True
+        judged, failure = True, None
         if self.processes.first:
-            samples = self.folder / "samples" / f"step-{self.state.step:07d}.png"
-            if self.validation is None:
-                draw_samples(self._batch_rows(batch), samples)
-            else:
-                judged = self._judge(self.validation, samples, should_stop)
+            try:
+                judged = self._validate_here(batch, should_stop)
+            except Exception as error:
+                failure = error
+        figures = judged and self.validation is not None
+        failed, missed, changed = self.processes.agree(failure is not None, not judged, figures)
+        if failed:
+            self.save()
+            raise _told(failure)
         self.state.reserve["validation"] = self.clock() - began
+        if last and changed:
+            self.save()
         self.meter.pause()
-        return judged
+        return not missed
+
+    def _validate_here(self, batch: Batch, should_stop: Callable[[], bool]) -> bool:
+        samples = self.folder / "samples" / f"step-{self.state.step:07d}.png"
+        if self.validation is not None:
+            return self._judge(self.validation, samples, should_stop)
+        draw_samples(self._batch_rows(batch), samples)
+        return True
 
     def validate_late(self, should_stop: Callable[[], bool]) -> bool:
         """The validation at the end of the schedule, if it was interrupted; False if it is so again."""

@@ -638,6 +638,40 @@ class Interrupted:
         return None if self.asked else ValidationResult((Figures("tight", 1.0, 2.0, 3.0, 4.0),), ())
 
 
+class Looking(Interrupted):
+    """A validation that notes which step of the run is saved when it begins, and fails as long as it is asked to."""
+
+    def __init__(self, state: Path, *, fails: bool = False) -> None:
+        self.state, self.asked, self.saved = state, False, list[int]()
+        self.fails = fails
+
+    def validate(self, *_: Any, **__: Any) -> ValidationResult | None:
+        saved = self.state.exists() and torch.load(self.state, weights_only=True)["position"]["step"]
+        self.saved.append(int(saved))
+        if self.fails:
+            raise InputError("a.png is damaged")
+        return super().validate()
+
+
+def test_where_a_session_ends_it_is_saved_before_and_after_its_validation(tmp_path: Path) -> None:
+    validation = Looking(tmp_path / "state.pt")
+    config = toy_config(tmp_path, validation__every=2, validation__at_start=False)
+    for _ in range(2):
+        assert run(config, validation=validation, pause_minutes=0.0, resume=True)[0] == "paused"
+    assert validation.saved == [2]
+    assert torch.load(tmp_path / "state.pt", weights_only=True)["position"]["best"] == 1.0
+    assert run(config, validation=validation, resume=True)[0] == "finished"
+    assert validation.saved == [2, 2, 6]
+    assert [line["step"] for line in log(tmp_path, "saved")] == [1, 2, 2, 6, 6]
+
+
+def test_where_a_validation_fails_the_steps_before_it_are_saved(tmp_path: Path) -> None:
+    config = toy_config(tmp_path, validation__every=3, validation__at_start=False)
+    with pytest.raises(InputError, match="damaged"):
+        run(config, validation=Looking(tmp_path / "state.pt", fails=True))
+    assert [line["step"] for line in log(tmp_path, "saved")] == [3]
+
+
 def test_the_last_validation_is_made_up_for_where_it_was_interrupted(tmp_path: Path) -> None:
     validation = Interrupted()
     for resume in (False, True):
