@@ -95,8 +95,8 @@ def train(
         batch = next(batches)
         # Not earlier: loading data draws from PyTorch's generator once, which a resumed run must not notice.
         _set_generators(generators, device, seed=config.run.seed + run.processes.rank)
-        if run.state.step == 0 and config.validation.at_start:
-            run.validate(batch, should_stop)
+        if run.lacks_validation() and not run.validate(batch, should_stop):
+            return "interrupted"
         run.meter.pause()
         while True:
             run.step(batch)
@@ -105,9 +105,8 @@ def train(
                 run.log_interval()
             if ending is not None or run.save_is_due:
                 run.save()
-            if run.state.step % config.validation.every == 0 or ending == "finished":
-                judged = run.validate(batch, should_stop, last=ending is not None)
-                ending = ending if judged or ending != "finished" else "interrupted"
+            if run.lacks_validation(ending) and not run.validate(batch, should_stop, last=ending is not None):
+                ending = "interrupted"
             if ending is not None:
                 return ending
             following = run.next_batch(batches, should_stop)
@@ -200,7 +199,7 @@ class _Run:
         self.frozen = False
         self.factor = 0.0  # of the learning rates, at the last step
         self.began = self.session_began = 0.0  # until the clock starts
-        self.saved = self.clock()
+        self.saved, self.saved_step = self.clock(), -1  # none yet in this session
         self.save_is_due = False
         self.said_no_curves = False
 
@@ -225,6 +224,8 @@ class _Run:
                 device=self.device,
             )
             check_resumed(self.config, self.state)
+            if self.state.validated is None and self._is_validated_by_log():
+                self.state.validated = self.state.step
             self.buffers.keep()
             self.state.schedule = self.state.schedule.with_limits(
                 self.config.run.steps,
@@ -339,11 +340,17 @@ class _Run:
                 f"last save in {self.folder} with --resume and a lower lr, with clip, or with dtype fp32"
             )
 
+    def lacks_validation(self, ending: Ending | None = None) -> bool:
+        """Whether a validation is due at this step and not made yet; none is made where the session is interrupted."""
+        step, settings = self.state.step, self.config.validation
+        due = settings.at_start if step == 0 else step % settings.every == 0 or ending == "finished"
+        return due and ending != "interrupted" and self.state.validated != step
+
     def validate(self, batch: Batch, should_stop: Callable[[], bool], *, last: bool = False) -> bool:
         """Log figures and draw pictures of the averaged weights. Save the weights when they are the best so far.
 
-        False if it was interrupted. Where it fails, the state is saved first. So it is after the `last` of a session,
-        which was saved before it as well.
+        False if it was interrupted. The state is saved where it was interrupted or failed, for the resumed run to make
+        up for it, and after the `last` of a session, which was saved before it as well.
         """
         self.log_interval()
         began = self.clock()
@@ -358,11 +365,16 @@ class _Run:
         if failed:
             self.save()
             raise _told(failure)
+        if missed:
+            if self.saved_step != self.state.step:
+                self.save()
+            return False
         self.state.reserve["validation"] = self.clock() - began
+        self.state.validated = self.state.step
         if last and changed:
             self.save()
         self.meter.pause()
-        return not missed
+        return True
 
     def _validate_here(self, batch: Batch, should_stop: Callable[[], bool]) -> bool:
         samples = self.folder / "samples" / f"step-{self.state.step:07d}.png"
@@ -375,9 +387,13 @@ class _Run:
         """The validation at the end of the schedule, if it was interrupted; False if it is so again."""
         if self.validation is None or not self.processes.first:
             return True
-        done = [line["step"] for line in read_log(self.folder / LOG) if line["kind"] == "validation"]
         samples = self.folder / "samples" / f"step-{self.state.step:07d}.png"
-        return self.state.step in done or self._judge(self.validation, samples, should_stop)
+        return self._is_validated_by_log() or self._judge(self.validation, samples, should_stop)
+
+    def _is_validated_by_log(self) -> bool:
+        path = self.folder / LOG
+        lines = read_log(path) if path.exists() else []
+        return any(line["kind"] == "validation" and line["step"] == self.state.step for line in lines)
 
     def _judge(self, validation: ValidationSet, samples: Path, should_stop: Callable[[], bool]) -> bool:
         channels_last = self.config.precision.channels_last
@@ -417,7 +433,7 @@ class _Run:
         if self.processes.first:
             save_weights(self.network.state_dict(), self.folder / "weights.safetensors", step=self.state.step)
             save_weights(self.average.network.state_dict(), self.folder / "ema.safetensors", step=self.state.step)
-        self.saved = self.clock()
+        self.saved, self.saved_step = self.clock(), self.state.step
         self.state.reserve["save"] = self.saved - began
         self._log("saved")
         self.draw_curves()

@@ -38,6 +38,7 @@ class RunState:
     skipped: int = 0  # steps left out because their gradient was not finite
     best: float = float("inf")  # lowest mean SAD on the validation pictures
     judged_on: str = ""  # the fingerprint of these pictures; none yet, or by an older version
+    validated: int | None = None  # the step of the last validation; None: there was none, or an older version saved it
     reserve: dict[str, float] = field(default_factory=lambda: {"validation": 0.0, "save": 0.0})  # seconds for the end
     crop_starts: list[tuple[int, int]] = field(default_factory=list)  # the decisions of CropPlan
     schedule: Schedule = field(default_factory=lambda: Schedule(1))

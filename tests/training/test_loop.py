@@ -653,6 +653,47 @@ class Looking(Interrupted):
         return super().validate()
 
 
+class InterruptedAt(Interrupted):
+    """A validation that Ctrl-C ends when it is asked for the so-manieth time."""
+
+    def __init__(self, number: int) -> None:
+        self.left = number
+
+    def validate(self, *_: Any, **__: Any) -> ValidationResult | None:
+        self.left -= 1
+        self.asked = self.left == 0
+        return super().validate()
+
+
+@pytest.mark.parametrize(
+    ("number", "steps", "step"),
+    [(1, 9, 0), (3, 9, 4), (9, 4, 4)],  # the last one ends just before the validation
+)
+def test_a_validation_that_was_interrupted_is_made_up_for_before_the_next_step(
+    tmp_path: Path, number: int, steps: int, step: int
+) -> None:
+    once, parts = (toy_config(tmp_path / name, validation__every=2) for name in ("once", "parts"))
+    assert run(once, validation=InterruptedAt(9))[0] == "finished"
+    assert run(parts, validation=InterruptedAt(number), should_stop=after(steps))[0] == "interrupted"
+    assert [line["step"] for line in log(parts.run.folder, "saved")] == [step]
+    assert run(parts, toy_network(seed=9), validation=InterruptedAt(9), resume=True)[0] == "finished"
+    for config in (once, parts):
+        assert [line["step"] for line in log(config.run.folder, "validation")] == [0, 2, 4, 6]
+    assert (tmp_path / "once" / "ema.safetensors").read_bytes() == (tmp_path / "parts" / "ema.safetensors").read_bytes()
+
+
+def test_a_validation_that_an_older_version_made_is_not_made_again(tmp_path: Path) -> None:
+    config = toy_config(tmp_path, validation__every=2, validation__at_start=False)
+    for _ in range(2):
+        run(config, validation=InterruptedAt(9), pause_minutes=0.0, resume=True)
+    state = torch.load(tmp_path / "state.pt", weights_only=True)
+    for name in ("validated", "judged_on", "reserve"):
+        del state["position"][name]
+    torch.save(state, tmp_path / "state.pt")
+    assert run(config, validation=InterruptedAt(9), resume=True)[0] == "finished"
+    assert [line["step"] for line in log(tmp_path, "validation")] == [2, 4, 6]
+
+
 def test_where_a_session_ends_it_is_saved_before_and_after_its_validation(tmp_path: Path) -> None:
     validation = Looking(tmp_path / "state.pt")
     config = toy_config(tmp_path, validation__every=2, validation__at_start=False)
@@ -673,26 +714,26 @@ def test_where_a_validation_fails_the_steps_before_it_are_saved(tmp_path: Path) 
 
 
 def test_the_last_validation_is_made_up_for_where_it_was_interrupted(tmp_path: Path) -> None:
-    validation = Interrupted()
+    validation, config = Interrupted(), toy_config(tmp_path, validation__at_start=False)
     for resume in (False, True):
-        assert run(toy_config(tmp_path), validation=validation, resume=resume)[0] == "interrupted"
+        assert run(config, validation=validation, resume=resume)[0] == "interrupted"
         assert log(tmp_path, "validation") == []
     validation.asked = False
     for _ in range(2):
-        assert run(toy_config(tmp_path), validation=validation, resume=True)[0] == "finished"
+        assert run(config, validation=validation, resume=True)[0] == "finished"
     assert [line["step"] for line in log(tmp_path, "validation")] == [6]
     assert (tmp_path / "best.safetensors").exists()
 
 
 def test_a_validation_is_logged_after_what_it_stands_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    validation = Interrupted()
-    run(toy_config(tmp_path), validation=validation)
+    validation, config = Interrupted(), toy_config(tmp_path, validation__at_start=False)
+    run(config, validation=validation)
     validation.asked = False
     with monkeypatch.context() as patched:
         patched.setattr(loop, "save_weights", no_space)
         with pytest.raises(InputError, match="no space"):
-            run(toy_config(tmp_path), validation=validation, resume=True)
-    assert run(toy_config(tmp_path), validation=validation, resume=True)[0] == "finished"
+            run(config, validation=validation, resume=True)
+    assert run(config, validation=validation, resume=True)[0] == "finished"
     assert (tmp_path / "best.safetensors").exists()
 
 
