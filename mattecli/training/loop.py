@@ -408,10 +408,10 @@ class _Run:
             self._log("note", text=text)
         self.state.judged_on = validation.fingerprint
         best = result.sad < self.state.best
-        self.state.best = min(self.state.best, result.sad)
         draw_samples(result.rows, samples)
         if best:
             save_weights(self.average.network.state_dict(), self.folder / "best.safetensors", step=self.state.step)
+            self.state.best = result.sad
         self._log("validation", figures=result.figures, sad=result.sad, best=best)  # after all that it stands for
         self.draw_curves()
         return True

@@ -27,6 +27,7 @@ from mattecli.training.config import CropStage, LossConfig, TrainConfig
 from mattecli.training.distributed import joined_processes
 from mattecli.training.loop import train
 from mattecli.training.optimizers import Optimizers
+from mattecli.training.state import save_weights
 from mattecli.training.validation import Figures, ValidationResult
 from tests.support.toy import EXHAUSTED, toy_config, toy_loader, toy_network, toy_sample
 
@@ -734,6 +735,25 @@ def test_a_validation_is_logged_after_what_it_stands_for(tmp_path: Path, monkeyp
         with pytest.raises(InputError, match="no space"):
             run(config, validation=validation, resume=True)
     assert run(config, validation=validation, resume=True)[0] == "finished"
+    assert (tmp_path / "best.safetensors").exists()
+
+
+def test_a_best_that_could_not_be_written_is_written_when_the_run_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    validation, config = InterruptedAt(9), toy_config(tmp_path, validation__every=3, validation__at_start=False)
+
+    def full(*arguments: Any, **options: Any) -> None:
+        if arguments[1].name == "best.safetensors":
+            no_space()
+        save_weights(*arguments, **options)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(loop, "save_weights", full)
+        with pytest.raises(InputError, match="no space"):
+            run(config, validation=validation)
+    assert torch.load(tmp_path / "state.pt", weights_only=True)["position"]["step"] == 3
+    run(config, validation=validation, resume=True, pause_minutes=0.0)
     assert (tmp_path / "best.safetensors").exists()
 
 
