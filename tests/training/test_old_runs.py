@@ -53,7 +53,10 @@ def test_the_log_of_a_new_run_has_the_keys_of_an_old_one(tmp_path: Path) -> None
     assert logged.keys() == config.keys()
     added = {
         "run": {"dropout": 0.5},
-        "data": {"solid": 0.0, "between": 0.0, "near_by_channel": 0.0, "own_light": 0.0, "things_behind": 0.0},
+        "data": {
+            **dict.fromkeys(("solid", "between", "near_by_channel", "own_light", "things_behind", "opaque"), 0.0),
+            "photo_weights": {},
+        },
         "loss": {"soft": 1.0, "overshoot": 1.0, "mean": "pictures"},
     }  # since 0.1.0
     assert logged == config | {table: config[table] | keys for table, keys in added.items()}
