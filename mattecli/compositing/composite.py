@@ -8,10 +8,13 @@ background along as a dark or light halo. So `estimate_foreground` comes before 
 
 from __future__ import annotations
 
-from typing import Any, cast, get_args
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, cast, get_args, overload
 
 import cv2
 import numpy as np
+import PIL.Image
 from numpy.typing import NDArray
 
 from mattecli.compositing.arrays import Floats, checked_alpha, checked_colour, size_of, strips
@@ -135,17 +138,46 @@ def cutout(image: Given, alpha: Given, *, foreground: Given | None = None, linea
     return result
 
 
+@overload
+def fit_background(
+    background: NDArray[Any], width: int, height: int, *, fit: Fit = "cover", around: Colour | None = None
+) -> NDArray[Any]: ...
+
+
+@overload
+def fit_background(
+    background: PIL.Image.Image | Image | str | Path | bytes,
+    width: int,
+    height: int,
+    *,
+    fit: Fit = "cover",
+    around: Colour | None = None,
+) -> Image: ...
+
+
 def fit_background(
     background: Given, width: int, height: int, *, fit: Fit = "cover", around: Colour | None = None
-) -> NDArray[Any]:
+) -> NDArray[Any] | Image:
     """Fit a background picture (h, w, 3) to (height, width, 3), with the same type.
+
+    An array gives an array. A file, an `Image` or a PIL image gives an `Image`, because it has a colour space, by which
+    `composite` converts it.
 
     `cover` fills the frame and crops the picture. `contain` shows the whole picture in the middle; around it is the
     colour `around`, or a blurred copy of the picture. `stretch` changes the proportions. `tile` repeats the picture at
     its own size from the top left corner. Raises `UsageError` for another word or an empty size, `InputError` for
     another shape or type.
     """
-    picture = given_picture(background, "the background")
+    if isinstance(background, np.ndarray):
+        return _fitted(given_picture(background, "the background"), width, height, fit, around)
+    picture = given_photo(background, "the background")
+    pixels = _fitted(picture.pixels, width, height, fit, around)
+    if pixels.shape == picture.pixels.shape:
+        return replace(picture, pixels=pixels)
+    return replace(picture, pixels=pixels, metadata=replace(picture.metadata, windows=None, reframed=True), glow=None)
+
+
+def _fitted(picture: NDArray[Any], width: int, height: int, fit: Fit, around: Colour | None) -> NDArray[Any]:
     if width < 1 or height < 1:
         raise UsageError(f"a background cannot be fitted to {width}×{height} pixels; give 1 or more each way")
     if picture.shape[:2] == (height, width):

@@ -133,9 +133,8 @@ def _fitted(background: Image, photo: Image, size: tuple[int, ...], fit: Fit, ar
         red, green, blue = (float(value) for value in np.clip(colour, 0, 1))
         around = (red, green, blue)
     width, height = windows.display[2:] if windows else size
-    shown = replace(background, pixels=pixels)
-    pixels = compositing.fit_background(shown, width, height, fit=fit, around=around)
-    return replace(shown, pixels=moved(pixels, windows.display, windows.data) if windows else pixels)
+    shown = compositing.fit_background(replace(background, pixels=pixels), width, height, fit=fit, around=around)
+    return replace(shown, pixels=moved(shown.pixels, windows.display, windows.data)) if windows else shown
 
 
 def _windows(picture: Image) -> Windows | None:

@@ -326,7 +326,7 @@ def test_infinity_in_a_background_is_65504_once_it_is_resized() -> None:
     picture = np.ones((8, 8, 3), np.float32)
     picture[3, 3] = np.inf, -np.inf, np.nan
     fitted = fit_background(Image(picture, linear().icc), 4, 4, fit="stretch")
-    assert fitted[1, 1] == pytest.approx([(3 + 65504) / 4, 0.75, 0.75])
+    assert fitted.pixels[1, 1] == pytest.approx([(3 + 65504) / 4, 0.75, 0.75])
 
 
 def test_a_half_precision_background_is_fitted_as_a_single_precision_one() -> None:

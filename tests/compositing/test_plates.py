@@ -1,5 +1,7 @@
 """Scene-linear plates and colour spaces in compositing."""
 
+import io
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +24,7 @@ from mattecli.imaging.options import WriteOptions
 from mattecli.imaging.products import depths, parse_products
 from mattecli.imaging.read import read_image
 from mattecli.imaging.space import Space
-from mattecli.imaging.write import check_format
+from mattecli.imaging.write import check_format, write_image
 from mattecli.work.job import Inputs, find_notes
 from mattecli.work.outcome import Job
 from mattecli.work.outputs import OutputOptions
@@ -135,7 +137,20 @@ def test_arrays_out_of_range_stay_refused() -> None:
 
 def test_a_background_of_light_is_fitted_without_losing_its_highlights() -> None:
     fitted = fit_background(plate(7.5, size=(20, 30)), 11, 9)
-    np.testing.assert_allclose(fitted, 7.5, rtol=1e-6)
+    np.testing.assert_allclose(fitted.pixels, 7.5, rtol=1e-6)
+
+
+def test_a_fitted_file_or_image_keeps_its_colour_space(tmp_path: Path) -> None:
+    green = Image(np.full((8, 8, 3), (40, 200, 40), np.uint8), space_named("p3").icc)
+    write_image(tmp_path / "green.png", green)
+    nothing = np.zeros((4, 4), np.float32)
+    expected = composite(plate(0, size=(4, 4)), nothing, replace(green, pixels=green.pixels[:4, :4]))
+    encoded = (tmp_path / "green.png").read_bytes()
+    for given in (green, tmp_path / "green.png", encoded, PIL.Image.open(io.BytesIO(encoded))):
+        fitted = fit_background(given, 4, 4)
+        np.testing.assert_array_equal(composite(plate(0, size=(4, 4)), nothing, fitted), expected)
+    light = fit_background(plate(7.5), 4, 4)
+    np.testing.assert_array_equal(composite(plate(0, size=(4, 4)), nothing, light), np.float32(7.5))
 
 
 def test_values_that_are_odd_are_counted() -> None:

@@ -136,6 +136,13 @@ def each_given(row: str, values: Bytes) -> list[tuple[Any, Bytes]]:
     return form(np.dstack([values] * 3) if colour else values)
 
 
+def fitted(background: Any) -> NDArray[Any]:
+    """The pixels that `fit_background` gives: an array's as one, all else's in an `Image`."""
+    result = mattecli.fit_background(background, SIDE, 2 * SIDE)
+    assert isinstance(result, np.ndarray) == isinstance(background, np.ndarray)
+    return result if isinstance(result, np.ndarray) else result.pixels
+
+
 def check(cell: str, call: Callable[[Any], Any], given: Any, expected: Any) -> None:
     """That a call gives these values, or is refused with the cell's sentence."""
     pattern = sentence(cell)
@@ -163,7 +170,7 @@ def test_what_is_given_as_a_picture(row: str, in_folder: Path, model: mattecli.M
             (lambda given: mattecli.composite(RGB, OPAQUE * 0, given), expected / 255),
             (lambda given: mattecli.cutout(given, OPAQUE)[..., :3], expected / 255),
             (lambda given: mattecli.cutout(RGB, OPAQUE, foreground=given)[..., :3], expected / 255),
-            (lambda given: mattecli.fit_background(given, SIDE, 2 * SIDE).shape, (2 * SIDE, SIDE, 3)),
+            (lambda given: fitted(given).shape, (2 * SIDE, SIDE, 3)),
             (lambda given: model.predict(given, CODES), alpha),
             (lambda given: mattecli.predict_alpha(given, CODES, model), alpha),
         ):
