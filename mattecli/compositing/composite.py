@@ -124,8 +124,12 @@ def cutout(image: Given, alpha: Given, *, foreground: Given | None = None, linea
 
     The foreground's colours are estimated from the photo and the alpha by `estimate_foreground`, which explains
     `linear`. If you have them already, give them as `foreground`, (H, W, 3); then the photo is not used. Errors are
-    those of `composite`.
+    those of `composite`, and `UsageError` for `linear` with `foreground`.
     """
+    if linear and foreground is not None:
+        raise UsageError(
+            "`linear` says how colours are estimated, and `foreground` gives them; leave one of the two out"
+        )
     if foreground is None:
         colours: NDArray[Any] = estimate_foreground(image, alpha, linear=linear)
     else:
@@ -164,22 +168,29 @@ def fit_background(
     `composite` converts it.
 
     `cover` fills the frame and crops the picture. `contain` shows the whole picture in the middle; around it is the
-    colour `around`, or a blurred copy of the picture. `stretch` changes the proportions. `tile` repeats the picture at
-    its own size from the top left corner. Raises `UsageError` for another word or an empty size, `InputError` for
-    another shape or type.
+    colour `around` (three floats in [0, 1], of sRGB), or a blurred copy of the picture. `stretch` changes the
+    proportions. `tile` repeats the picture at its own size from the top left corner. Raises `UsageError` for another
+    word, an empty size, or `around` without `contain`, `InputError` for another shape or type.
     """
+    if fit not in get_args(Fit):
+        raise UsageError(f"`fit` must be one of {', '.join(get_args(Fit))}, not {fit!r}")
+    if around is not None and fit != "contain":
+        raise UsageError(f"`around` colours what `fit=contain` leaves free, but the fit is {fit}; leave it out")
+    if width < 1 or height < 1:
+        raise UsageError(f"a background cannot be fitted to {width}×{height} pixels; give 1 or more each way")
+    colour = None if around is None else checked_colour(around)
     if isinstance(background, np.ndarray):
-        return _fitted(given_picture(background, "the background"), width, height, fit, around)
+        return _fitted(given_picture(background, "the background"), width, height, fit, colour)
     picture = given_photo(background, "the background")
-    pixels = _fitted(picture.pixels, width, height, fit, around)
+    if colour is not None:
+        colour = np.clip(colour_in(colour, picture.space), 0, 1)
+    pixels = _fitted(picture.pixels, width, height, fit, colour)
     if pixels.shape == picture.pixels.shape:
         return replace(picture, pixels=pixels)
     return replace(picture, pixels=pixels, metadata=replace(picture.metadata, windows=None, reframed=True), glow=None)
 
 
-def _fitted(picture: NDArray[Any], width: int, height: int, fit: Fit, around: Colour | None) -> NDArray[Any]:
-    if width < 1 or height < 1:
-        raise UsageError(f"a background cannot be fitted to {width}×{height} pixels; give 1 or more each way")
+def _fitted(picture: NDArray[Any], width: int, height: int, fit: Fit, around: Floats | None) -> NDArray[Any]:
     if picture.shape[:2] == (height, width):
         return picture
     if fit == "cover":
@@ -188,9 +199,7 @@ def _fitted(picture: NDArray[Any], width: int, height: int, fit: Fit, around: Co
         return _contain(picture, width, height, around)
     if fit == "stretch":
         return _resize(picture, width, height)
-    if fit == "tile":
-        return _tile(picture, width, height)
-    raise UsageError(f"`fit` must be one of {', '.join(get_args(Fit))}, not {fit!r}")
+    return _tile(picture, width, height)
 
 
 def _cover(picture: NDArray[Any], width: int, height: int) -> NDArray[Any]:
@@ -201,7 +210,7 @@ def _cover(picture: NDArray[Any], width: int, height: int) -> NDArray[Any]:
     return _resize(picture[top : top + crop_h, left : left + crop_w], width, height)
 
 
-def _contain(picture: NDArray[Any], width: int, height: int, around: Colour | None) -> NDArray[Any]:
+def _contain(picture: NDArray[Any], width: int, height: int, around: Floats | None) -> NDArray[Any]:
     h, w = picture.shape[:2]
     scale = min(width / w, height / h)
     new_w, new_h = min(width, max(1, round(w * scale))), min(height, max(1, round(h * scale)))
@@ -212,8 +221,8 @@ def _contain(picture: NDArray[Any], width: int, height: int, around: Colour | No
         frame = _resize(hint, width, height)
     else:
         frame = np.empty((height, width, 3), picture.dtype)
-        full, colour = full_scale(picture, "the background"), checked_colour(around)
-        frame[:] = np.rint(colour * full) if full > 1 else colour
+        full = full_scale(picture, "the background")
+        frame[:] = np.rint(around * full) if full > 1 else around
     top, left = (height - new_h) // 2, (width - new_w) // 2
     frame[top : top + new_h, left : left + new_w] = _resize(picture, new_w, new_h)
     return frame

@@ -44,8 +44,8 @@ def estimate_foreground(
 
     With `choke`, in pixels, the colours are estimated as if alpha were eroded by a disc of that radius: colours from
     inside replace those of the rim. `decontaminate` is a percentage: less than 100 mixes the estimate with the photo's
-    own colours, 0 gives the photo. Raises `InputError` for other shapes, types and ranges, `UsageError` for a negative
-    choke or another percentage.
+    own colours, 0 gives the photo, whatever `choke` is. Raises `InputError` for other shapes, types and ranges,
+    `UsageError` for a negative choke or another percentage.
 
     The cost is that of Germer et al., "Fast Multi-Level Foreground Estimation" (ICPR 2020), in F and B:
 

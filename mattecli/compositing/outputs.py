@@ -115,8 +115,6 @@ def _fitted(background: Image, photo: Image, size: tuple[int, ...], fit: Fit, ar
     What shows of an OpenEXR plate is its display window, so that is what the background is fitted to. A background of
     the same display window lies where its own data window says.
     """
-    import numpy as np
-
     from mattecli.compositing import composite as compositing
     from mattecli.imaging.windows import from_corner, moved
 
@@ -128,10 +126,6 @@ def _fitted(background: Image, photo: Image, size: tuple[int, ...], fit: Fit, ar
         return background
     if own:
         pixels = moved(pixels, own.data, own.display)
-    if around is not None:
-        colour = compositing.colour_in(np.array(around, np.float32), background.space)
-        red, green, blue = (float(value) for value in np.clip(colour, 0, 1))
-        around = (red, green, blue)
     width, height = windows.display[2:] if windows else size
     shown = compositing.fit_background(replace(background, pixels=pixels), width, height, fit=fit, around=around)
     return replace(shown, pixels=moved(shown.pixels, windows.display, windows.data)) if windows else shown

@@ -13,7 +13,7 @@ from mattecli.compositing.composite import composite, cutout, fit_background
 from mattecli.compositing.foreground import estimate_foreground
 from mattecli.errors import InputError, UsageError
 from mattecli.imaging.choices import Fit
-from mattecli.imaging.colour import decode_srgb, encode_srgb, linear
+from mattecli.imaging.colour import decode_srgb, encode_srgb, linear, space_named
 from mattecli.imaging.image import Image
 
 Floats = NDArray[np.float32]
@@ -309,7 +309,7 @@ def test_tile_repeats_from_the_top_left_corner() -> None:
 def test_a_background_of_any_size_and_depth_fits(dtype: type, fit: Fit, size: tuple[int, int]) -> None:
     full = 1 if dtype is np.float32 else np.iinfo(dtype).max
     picture: NDArray[Any] = np.full((11, 13, 3), full, dtype)
-    fitted = fit_background(picture, *size, fit=fit, around=(1.0, 1.0, 1.0))
+    fitted = fit_background(picture, *size, fit=fit, around=(1.0, 1.0, 1.0) if fit == "contain" else None)
     assert fitted.shape == (size[1], size[0], 3)
     assert fitted.dtype == dtype
     np.testing.assert_allclose(fitted, full, rtol=1e-6)
@@ -340,7 +340,27 @@ def test_a_half_precision_background_is_fitted_as_a_single_precision_one() -> No
 
 def test_an_unknown_fit_is_refused_with_those_there_are() -> None:
     with pytest.raises(UsageError, match="`fit` must be one of cover, contain, stretch, tile, not 'fill'"):
-        fit_background(columns(4, 4), 8, 8, fit="fill")  # type: ignore[arg-type]
+        fit_background(columns(4, 4), 8, 8, fit="fill")  # type: ignore[call-overload]
+    with pytest.raises(UsageError, match="not 'fill'"):  # also where nothing needs to be fitted
+        fit_background(columns(4, 4), 4, 4, fit="fill")  # type: ignore[call-overload]
+
+
+@pytest.mark.parametrize("fit", ["cover", "stretch", "tile"])
+def test_a_colour_around_a_picture_that_leaves_nothing_free_is_refused(fit: Fit) -> None:
+    with pytest.raises(UsageError, match=f"`around` colours what `fit=contain` leaves free, but the fit is {fit}"):
+        fit_background(columns(4, 4), 8, 8, fit=fit, around=(0.0, 0.0, 1.0))
+
+
+def test_the_colour_around_a_picture_is_srgb_in_the_picture_s_space() -> None:
+    wide = Image(columns(40, 20), space_named("p3").icc)
+    fitted = fit_background(wide, 40, 40, fit="contain", around=(0.0, 1.0, 0.0))
+    assert np.abs(fitted.pixels[0, 0] - np.float32([117, 251, 76])).max() <= 1
+    np.testing.assert_array_equal(fitted.pixels[10:30], columns(40, 20))
+
+
+def test_light_for_an_estimate_is_refused_where_the_colours_are_given() -> None:
+    with pytest.raises(UsageError, match="`linear` says how colours are estimated, and `foreground` gives them"):
+        cutout(GOOD, MATTE, foreground=GOOD, linear=True)
 
 
 @pytest.mark.parametrize(

@@ -263,7 +263,7 @@ REFUSED: dict[str, Callable[[], object]] = {
     "estimate_foreground": lambda: mattecli.estimate_foreground(RGB, SMALL),
     "composite": lambda: mattecli.composite(RGB, OPAQUE, SMALL),
     "cutout": lambda: mattecli.cutout(RGB, SMALL),
-    "fit_background": lambda: mattecli.fit_background(RGB, 8, 8, fit="fill"),  # type: ignore[arg-type]
+    "fit_background": lambda: mattecli.fit_background(RGB, 8, 8, fit="fill"),  # type: ignore[call-overload]
     "score": lambda: mattecli.score(GREY, GREY, SMALL),
 }
 FUNCTIONS = {row.strip("`"): cells for row, cells in table("Functions").items()}
