@@ -18,7 +18,7 @@ from mattecli.inference import arena, tiling
 from mattecli.inference.backend import Backend, begin_import, load_backend
 from mattecli.inference.coarse import Draft, draft
 from mattecli.inference.options import RunOptions
-from mattecli.inference.plan import SMALLEST_TILE, Plan, Tile, check_limit, estimate, plan, plan_on_host
+from mattecli.inference.plan import SMALLEST_TILE, Plan, Tile, check_limit, check_tile, estimate, plan, plan_on_host
 from mattecli.inference.tiling import Progress, Statistics
 from mattecli.network.inputs import Picture
 from mattecli.spec import STRIDE
@@ -33,12 +33,13 @@ class Model:
     Nothing is loaded before it is needed. A pickled model takes its options along, not its weights, and loads anew
     where it runs; one that was given a backend cannot be pickled. Several threads may load and use one model.
 
-    Raises UsageError for a `snap` or `max_memory` that cannot be meant.
+    Raises UsageError for a `snap`, `tile` or `max_memory` that cannot be meant.
     """
 
     def __init__(self, options: RunOptions | None = None, *, backend: Backend | None = None) -> None:
         self.options = options or RunOptions()
         check_snap(self.options.snap)
+        check_tile(self.options.tile)
         check_limit(self.options.max_memory)
         self._loading = threading.Lock()
         self._backend = backend

@@ -145,6 +145,12 @@ def check_limit(max_memory: object) -> None:
         raise UsageError(f"`max_memory` must be a number of bytes above 0, not {max_memory!r}")
 
 
+def check_tile(tile: object) -> None:
+    """Raise UsageError for a `tile` that is not one of `Tile`."""
+    if not (isinstance(tile, str) and tile in ("auto", "off")):
+        _side(tile)
+
+
 def _free(backend: Backend) -> tuple[int, int]:
     """Bytes that are free on the device and on the host."""
     return backend.free_bytes(), _free_on_host()

@@ -336,6 +336,8 @@ def test_predict_alpha_takes_a_model_or_a_backend_in_third_place_or_by_name(mode
         ("device", torch.device("cpu"), "`device` must be the text auto, cpu, cuda or cuda:N, not device"),
         ("max_memory", "4G", "`max_memory` must be a number of bytes above 0, not '4G'"),
         ("max_memory", -5, "`max_memory` must be a number of bytes above 0, not -5"),
+        ("tile", 100, "`tile` must be auto, off or a multiple of 16 from 64 up, not 100"),
+        ("tile", "large", "`tile` must be auto, off or a multiple of 16 from 64 up, not large"),
         ("snap", 300, "`snap` must be a whole number from 0 to 100, not 300"),
         ("snap", -3, "`snap` must be a whole number from 0 to 100, not -3"),
         ("snap", 1.5, "`snap` must be a whole number from 0 to 100, not 1.5"),
@@ -350,6 +352,8 @@ def test_options_that_cannot_be_meant_are_refused_when_a_model_is_loaded(option:
 def test_the_same_options_are_refused_where_they_are_given_otherwise(model: mattecli.Model) -> None:
     with pytest.raises(mattecli.UsageError, match="`max_memory` must be a number of bytes above 0, not 0"):
         mattecli.predict_alpha(RGB, CODES, model, max_memory=0)
+    with pytest.raises(mattecli.UsageError, match="`tile` must be auto, off or a multiple of 16 from 64 up, not 100"):
+        mattecli.Predictor(tile=100)
     with pytest.raises(mattecli.UsageError, match="`snap` must be a whole number from 0 to 100, not 101"):
         mattecli.read_trimap(file_of(CODES), snap=101)
     with pytest.raises(mattecli.UsageError, match="`threads` must be a whole number from 1 up, not 0"):
