@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mattecli.errors import InputError, MatteError
+from mattecli.errors import DeviceError, InputError
 from mattecli.imaging.reading.open import Source
 from mattecli.inference.model import Model
 from mattecli.inference.options import RunOptions
@@ -22,7 +22,8 @@ class Predictor:
 
     A row holds `image` and `trimap`, each a path or the bytes of a file; whatever else it holds is handed on. The row
     that comes back has `alpha`, float32 (H, W) in [0, 1], and `error`: one of the two is None. Errors that mean no file
-    could be matted (WeightsError, a missing device) are raised, at the first row.
+    could be matted are raised: UsageError here or at the first row, WeightsError and a missing device at the first row.
+    A device that fails later is the row's error, because one photo may have brought it about.
 
         ray.data.from_items(rows).map(mattecli.Predictor, fn_constructor_kwargs={"device": "cuda"}, concurrency=2)
 
@@ -45,7 +46,7 @@ class Predictor:
             trimap = _source(row, "trimap")
             pair = read_pair(image, trimap, snap=options.snap, exposure=options.network_exposure)
             alpha = self.model.predict(pair.view, pair.trimap, name=source_name(image, "the image"))
-        except MatteError as error:
+        except (InputError, DeviceError) as error:
             return {**row, "alpha": None, "error": str(error)}
         return {**row, "alpha": alpha, "error": None}
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import mattecli
-from mattecli.errors import InputError, WeightsError
+from mattecli.errors import InputError, UsageError, WeightsError
 from mattecli.imaging.read import read_image
 from mattecli.trimaps.pairs import pair_size, read_pair, read_trimap, trimap_note
 from tests.support.batches import SIDE, write_photo, write_trimap
@@ -69,6 +69,17 @@ def test_too_little_memory_is_a_rows_reason_and_names_the_file(pair: tuple[Path,
 def test_what_concerns_every_row_is_raised(pair: tuple[Path, Path]) -> None:
     with pytest.raises(WeightsError, match="nowhere"):
         mattecli.Predictor("nowhere.safetensors")({"image": str(pair[0]), "trimap": str(pair[1])})
+
+
+def test_an_option_that_turns_out_wrong_at_a_row_is_raised(
+    predictor: mattecli.Predictor, pair: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise UsageError("`tile` must be another")
+
+    monkeypatch.setattr(predictor.model, "predict", refuse)
+    with pytest.raises(UsageError, match="`tile` must be another"):
+        predictor({"image": str(pair[0]), "trimap": str(pair[1])})
 
 
 def test_a_predictor_travels_light_and_works_in_another_process(
