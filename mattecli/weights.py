@@ -97,9 +97,11 @@ def shipped() -> list[Checkpoint]:
 def find_checkpoint(name: str | Path | None = None) -> Checkpoint:
     """The bundled checkpoint of that name, or the file at that path; the default checkpoint for None.
 
-    Raises WeightsError when there is neither, or when a bundled file is damaged.
+    Raises WeightsError when there is neither, for an empty name, or when a bundled file is damaged.
     """
-    wanted = str(name or DEFAULT)
+    if name == "":
+        raise WeightsError("the name of the weights is empty; name a file or a bundled checkpoint, or leave it out")
+    wanted = str(DEFAULT if name is None else name)
     known, missing = _known()
     try:
         bundled = next((each for each in known if wanted == each.name or same_file(wanted, each.path)), None)

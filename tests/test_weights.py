@@ -43,6 +43,11 @@ def test_an_unknown_name_is_answered_with_the_known_ones() -> None:
         weights.find_checkpoint("a3u")
 
 
+def test_an_empty_name_is_refused_and_not_the_default() -> None:
+    with pytest.raises(WeightsError, match="the name of the weights is empty; name a file or a bundled checkpoint"):
+        weights.find_checkpoint("")
+
+
 def test_a_file_of_ones_own_needs_no_bundled_checkpoints(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     mine = tmp_path / "mine.safetensors"
     mine.write_bytes(b"anything")

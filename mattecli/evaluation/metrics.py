@@ -43,7 +43,7 @@ class Scores:
 def score(prediction: NDArray[np.generic], truth: NDArray[np.generic], trimap: NDArray[np.uint8]) -> Scores:
     """All four errors of a matte.
 
-    Raises `InputError` when shapes differ or hold nothing, a matte isn't (H, W), a float one holds NaN
+    Raises `InputError` when one is no array, shapes differ or hold nothing, a matte isn't (H, W), a float one holds NaN
     or another scale than 0 to 1, or the trimap isn't uint8.
     """
     p, g, unknown = _checked(prediction, truth, trimap)
@@ -97,6 +97,9 @@ def quantise(alpha: NDArray[np.generic]) -> Gray:
 def _checked(
     prediction: NDArray[np.generic], truth: NDArray[np.generic], trimap: NDArray[np.uint8]
 ) -> tuple[Gray, Gray, Mask]:
+    for name, given in (("prediction", prediction), ("truth", truth), ("trimap", trimap)):
+        if not isinstance(given, np.ndarray):
+            raise InputError(f"the {name} is a {type(given).__name__}; give a NumPy array")
     if trimap.ndim != 2 or not prediction.shape == truth.shape == trimap.shape:
         shapes = ", ".join("×".join(map(str, array.shape)) for array in (prediction, truth, trimap))
         raise InputError(f"prediction, truth and trimap have shapes {shapes}; all three must be the same (H, W)")

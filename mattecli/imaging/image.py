@@ -51,6 +51,8 @@ class Image:
     glow: NDArray[np.bool_] | None = None
 
     def __post_init__(self) -> None:
+        if not isinstance(self.pixels, np.ndarray):
+            raise InputError(f"the picture is a {type(self.pixels).__name__}; give a NumPy array")
         shape = self.pixels.shape
         if 0 in shape or not (len(shape) == 2 or (len(shape) == 3 and shape[2] in (3, 4))):
             raise InputError(f"the picture has shape {shape}; give height × width, with 3 or 4 channels or none")

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, SupportsFloat
 
 import numpy as np
 from numpy.typing import NDArray
 
+from mattecli.errors import UsageError
 from mattecli.imaging.colour.convert import bands, convert
 from mattecli.imaging.colour.encodings import Encoding, Floats, TableEncoding, encoding_of
 from mattecli.imaging.colour.spaces import same_space
@@ -36,6 +37,12 @@ class View:
         return convert(
             pixels, self.space, SRGB, depth=8 if pixels.dtype == np.uint8 else 16, gain=self.gain, tone=self.tone
         )
+
+
+def check_exposure(exposure: object) -> None:
+    """Raise UsageError for a `network_exposure` that is not a number of stops from -10 to 10."""
+    if not (isinstance(exposure, SupportsFloat) and -10 <= float(exposure) <= 10):
+        raise UsageError(f"`network_exposure` must be a number of stops from -10 to 10, not {exposure!r}")
 
 
 def view_of(image: Image, *, exposure: float = 0.0) -> View:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from mattecli.errors import DeviceError, OutOfMemoryError, UsageError
 from mattecli.imaging.given import Given, given_name, given_photo
-from mattecli.imaging.view import network_view
+from mattecli.imaging.view import check_exposure, network_view
 from mattecli.inference import arena, tiling
 from mattecli.inference.backend import Backend, begin_import, load_backend
 from mattecli.inference.coarse import Draft, draft
@@ -33,7 +33,7 @@ class Model:
     Nothing is loaded before it is needed. A pickled model takes its options along, not its weights, and loads anew
     where it runs; one that was given a backend cannot be pickled. Several threads may load and use one model.
 
-    Raises UsageError for a `snap`, `tile` or `max_memory` that cannot be meant.
+    Raises UsageError for a `snap`, `tile`, `max_memory` or `network_exposure` that cannot be meant.
     """
 
     def __init__(self, options: RunOptions | None = None, *, backend: Backend | None = None) -> None:
@@ -41,6 +41,7 @@ class Model:
         check_snap(self.options.snap)
         check_tile(self.options.tile)
         check_limit(self.options.max_memory)
+        check_exposure(self.options.network_exposure)
         self._loading = threading.Lock()
         self._backend = backend
         self._given = backend is not None
@@ -289,7 +290,8 @@ def _chosen(model: Model | Backend | None, backend: Backend | None) -> Model:
     if isinstance(runs, Model):
         return runs
     if not hasattr(runs, "free_bytes"):
-        raise UsageError(f"`model` is a {type(runs).__name__}; give what load_model or load_backend returns")
+        name = "backend" if model is None else "model"
+        raise UsageError(f"`{name}` is a {type(runs).__name__}; give what load_model or load_backend returns")
     return Model(RunOptions(coarse_to_fine=False), backend=runs)
 
 

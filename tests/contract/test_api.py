@@ -360,6 +360,27 @@ def test_the_same_options_are_refused_where_they_are_given_otherwise(model: matt
         mattecli.load_backend(threads=0)
 
 
+@pytest.mark.parametrize("stops", ["2", 2000, -11, float("nan"), None])
+def test_an_exposure_that_cannot_be_meant_is_refused_when_a_model_is_made(stops: Any) -> None:
+    with pytest.raises(mattecli.UsageError, match=f"^`network_exposure` must be .* from -10 to 10, not {stops!r}$"):
+        mattecli.Model(mattecli.RunOptions(network_exposure=stops))
+
+
+def test_what_is_no_backend_is_named_as_it_was_given() -> None:
+    with pytest.raises(mattecli.UsageError, match=r"^`backend` is a str; give what load_model or load_backend returns"):
+        mattecli.predict_alpha(RGB, CODES, backend="onnx")  # type: ignore[arg-type]
+
+
+def test_what_takes_arrays_alone_says_so() -> None:
+    with pytest.raises(mattecli.InputError, match=r"^the picture is a list; give a NumPy array"):
+        mattecli.Image([[0]])  # type: ignore[arg-type]
+    grey: list[Any] = [GREY] * 3
+    for place, name in enumerate(("prediction", "truth", "trimap")):
+        for given in (GREY.tolist(), PIL.Image.fromarray(GREY)):
+            with pytest.raises(mattecli.InputError, match=f"^the {name} is a .*; give a NumPy array"):
+                mattecli.score(*grey[:place], given, *grey[place + 1 :])
+
+
 def test_numbers_of_numpy_are_numbers(model: mattecli.Model) -> None:
     options = mattecli.RunOptions(tile=np.int64(64), max_memory=np.int64(2**40), snap=np.uint8(5))  # type: ignore[arg-type]
     alpha = mattecli.Model(options, backend=model.backend).predict(RGB, CODES)
