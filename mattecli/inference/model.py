@@ -23,7 +23,7 @@ from mattecli.inference.tiling import Progress, Statistics
 from mattecli.network.inputs import Picture
 from mattecli.spec import STRIDE
 from mattecli.trimaps.check import check_size, check_snap
-from mattecli.trimaps.pairs import given_trimap
+from mattecli.trimaps.pairs import given_trimap, over_data_window
 from mattecli.weights import find_checkpoint
 
 
@@ -98,7 +98,9 @@ class Model:
         network sees it as it is. Anything else it sees in sRGB, whatever its own colour space is, and brighter by the
         option `network_exposure` (`network_view`). `trimap` (H, W) is 0 for background, 255 for foreground, and unknown
         everywhere else. Both may also be a PIL image, a file's name or bytes, or other kinds of array: see docs/api.md.
-        Known pixels get the trimap's value exactly. A trimap without unknown pixels is its own matte and needs no run.
+        The pixels of an OpenEXR plate are those of its data window; a trimap of the display window's size is extended
+        at its edges, or cut, to that, and the alpha has that size. Known pixels get the trimap's value exactly. A
+        trimap without unknown pixels is its own matte and needs no run.
 
         The network runs in tiles, which changes nothing but time and memory: see `plan`. `name` stands in messages.
         `on_plan` is called with what is about to run; should the device run out of memory all the same, an `auto` tile
@@ -336,6 +338,9 @@ def _checked(
     photo = network_view(picture, exposure=0.0 if isinstance(image, np.ndarray) else exposure)
     # OpenCV, which makes the copy of a large photo, takes the bytes of another order as they stand.
     photo = photo.astype(np.float32 if photo.dtype.kind == "f" else photo.dtype.newbyteorder("="), copy=False)
+    windows = picture.metadata.windows
+    if codes.shape != photo.shape[:2] and windows is not None and windows.data[2:] == picture.size:
+        codes = over_data_window(codes, windows)
     sizes = [(array.shape[1], array.shape[0]) for array in (codes, photo)]
     check_size(*sizes, name=given_name(trimap, "the trimap"), image_name=name)
     return photo, codes

@@ -14,6 +14,8 @@ from numpy.typing import NDArray
 
 from mattecli.errors import DeviceError, InputError, OutOfMemoryError, UsageError, WeightsError
 from mattecli.geometry import Box
+from mattecli.imaging.image import Image
+from mattecli.imaging.metadata import Metadata, Windows
 from mattecli.inference import arena, torch_backend
 from mattecli.inference.costs import Costs
 from mattecli.inference.model import Model, predict_alpha
@@ -106,6 +108,16 @@ def test_a_trimap_without_unknown_pixels_needs_no_run(raw: list[Any]) -> None:
     trimap = np.array([[0, 255], [255, 0]], np.uint8)
     assert raw == []  # the first run would find nothing to give
     assert predict_alpha(picture(2, 2), trimap, Fake(free=0)).tolist() == [[0, 1], [1, 0]]
+
+
+def test_a_trimap_of_a_plates_display_window_is_brought_to_its_data_window() -> None:
+    plate = Image(picture(5, 6), metadata=Metadata(windows=Windows(data=(-1, -2, 6, 5), display=(0, 0, 3, 2))))
+    shown = np.array([[0, 0, 255], [255, 255, 0]], np.uint8)
+    whole = np.pad(shown, ((2, 1), (1, 2)), mode="edge")
+    for trimap in (shown, whole):
+        np.testing.assert_array_equal(predict_alpha(plate, trimap, Fake()), whole / 255)
+    with pytest.raises(InputError, match="the trimap is 3×2 but the image is 5×5"):
+        predict_alpha(replace(plate, pixels=plate.pixels[:, 1:]), shown, Fake())
 
 
 def test_padding_mirrors_up_to_a_multiple_of_16_without_the_edge() -> None:
