@@ -18,6 +18,7 @@ import psutil
 from numpy.typing import NDArray
 
 from mattecli.errors import OutOfMemoryError
+from mattecli.system import memory
 
 CHUNK = 2**20  # bytes; a block consists of whole chunks
 # Older Pythons have no name for this flag. Without it the region counts as promised memory. A `fork` promises it once
@@ -140,6 +141,7 @@ class Arena:
 
 # The arena of this process. All backends share it, so that a process has one region at most.
 shared = Arena()
+memory.releasers.append(shared.give_back)
 
 
 def _runs(flags: NDArray[np.bool_]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:

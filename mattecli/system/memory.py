@@ -20,6 +20,10 @@ SLACK = 128 * 2**20
 DEFAULT_BUDGET = (2**30, 60)
 
 
+# Each frees at least so many bytes of memory that is only kept for later use. Rooms above this one add theirs.
+releasers: list[Callable[[int], None]] = []
+
+
 def free_bytes(cgroup: Path = CGROUP, own: Path = OWN_CGROUPS) -> int:
     """Bytes of RAM that this process may still take: the machine's free memory, or what its container or job allows.
 
@@ -31,11 +35,17 @@ def free_bytes(cgroup: Path = CGROUP, own: Path = OWN_CGROUPS) -> int:
 
 
 def free_bytes_for(needed: int) -> int:
-    """`free_bytes`, before which freed memory is given back that this process keeps, if `needed` bytes ask for it."""
+    """`free_bytes`, before which freed memory is given back that this process keeps, if `needed` bytes ask for it.
+
+    That of the C library goes first, then that of the `releasers`, which is kept for the maps of the next photo.
+    """
     free = free_bytes()
     if needed <= free:
         return free
     give_back_freed_memory()
+    for release in releasers:
+        if needed > (free := free_bytes()):
+            release(needed - free)
     return free_bytes()
 
 

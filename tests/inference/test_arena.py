@@ -13,8 +13,10 @@ from pathlib import Path
 import psutil
 import pytest
 
-from mattecli.errors import OutOfMemoryError
-from mattecli.inference.arena import Arena, reserve_region
+from mattecli.errors import DeviceError, OutOfMemoryError
+from mattecli.imaging.reading.limits import check_room
+from mattecli.inference.arena import Arena, reserve_region, shared
+from tests.support.memory import free_memory
 
 MIB = 2**20
 needs_region = pytest.mark.skipif(sys.platform != "linux", reason="only Linux is known to give zeros again")
@@ -93,6 +95,16 @@ def test_what_is_given_back_is_no_longer_held_and_is_zero_again() -> None:
     assert memory.spare_bytes() == 0
     assert kept.all()
     assert not memory.take(100 * MIB).any()
+
+
+@needs_region
+def test_what_is_kept_for_later_maps_is_given_back_before_a_file_is_refused() -> None:
+    block = shared.take(3 * MIB)
+    del block
+    assert shared.spare_bytes() >= 3 * MIB
+    with free_memory(0), pytest.raises(DeviceError, match="only 0 MiB are free"):
+        check_room(2**40, 100, 100, "photo.png")
+    assert shared.spare_bytes() == 0
 
 
 @needs_region

@@ -160,3 +160,20 @@ def test_freed_memory_is_given_back_before_too_little_is_free(monkeypatch: pytes
     assert memory.free_bytes_for(500) == 500
     assert memory.free_bytes_for(501) == 1000
     assert not kept
+
+
+def test_memory_that_is_kept_for_later_maps_is_given_back_before_too_little_is_free(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    kept, asked = [500], list[int]()
+
+    def release(size: int) -> None:
+        asked.append(size)
+        kept[0] -= size
+
+    monkeypatch.setattr(memory, "free_bytes", lambda: 1000 - sum(kept))
+    monkeypatch.setattr(memory, "give_back_freed_memory", lambda: None)
+    monkeypatch.setattr(memory, "releasers", [release])
+    assert memory.free_bytes_for(500) == 500
+    assert memory.free_bytes_for(600) == 600
+    assert asked == [100]
