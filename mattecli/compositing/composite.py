@@ -120,7 +120,7 @@ def _is_row(background: object) -> bool:
 
 
 def cutout(image: Given, alpha: Given, *, foreground: Given | None = None, linear: bool = False) -> Floats:
-    """A photo's foreground on a transparent background: straight RGBA (H, W, 4) in [0, 1].
+    """A photo's foreground on a transparent background: straight RGBA (H, W, 4), white is 1.
 
     The foreground's colours are estimated from the photo and the alpha by `estimate_foreground`, which explains
     `linear`. If you have them already, give them as `foreground`, (H, W, 3); then the photo is not used. Errors are
@@ -162,7 +162,7 @@ def fit_background(
 def fit_background(
     background: Given, width: int, height: int, *, fit: Fit = "cover", around: Colour | None = None
 ) -> NDArray[Any] | Image:
-    """Fit a background picture (h, w, 3) to (height, width, 3), with the same type.
+    """Fit a background picture (h, w, 3) to (height, width, 3), with the same type, as a copy in any case.
 
     An array gives an array. A file, an `Image` or a PIL image gives an `Image`, because it has a colour space, by which
     `composite` converts it.
@@ -191,8 +191,9 @@ def fit_background(
 
 
 def _fitted(picture: NDArray[Any], width: int, height: int, fit: Fit, around: Floats | None) -> NDArray[Any]:
+    picture = picture.astype(picture.dtype.newbyteorder("="), copy=False)  # OpenCV takes other bytes as they stand
     if picture.shape[:2] == (height, width):
-        return picture
+        return picture.copy()
     if fit == "cover":
         return _cover(picture, width, height)
     if fit == "contain":

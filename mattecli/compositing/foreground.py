@@ -65,7 +65,7 @@ def estimate_foreground(
     picture = given_photo(image, "the image")
     photo, matte = picture.pixels, checked_alpha(alpha, picture.pixels)
     if decontaminate == 0:
-        return as_float(photo)
+        return photo.copy() if photo.dtype == np.float32 else as_float(photo)
     matte = _choked(matte, choke)
     curve = mixing(picture.space) if linear else None
     colours = _of_any_range(photo, matte) if curve is None else _in_light(photo, matte, curve)

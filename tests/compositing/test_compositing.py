@@ -345,6 +345,27 @@ def test_an_unknown_fit_is_refused_with_those_there_are() -> None:
         fit_background(columns(4, 4), 4, 4, fit="fill")  # type: ignore[call-overload]
 
 
+@pytest.mark.parametrize("fit", get_args(Fit))
+@pytest.mark.parametrize("dtype", [">u2", ">f4", ">f8"])
+def test_a_background_in_another_machines_byte_order_is_fitted_like_any_other(fit: Fit, dtype: str) -> None:
+    picture = np.random.default_rng(0).integers(0, 2, (30, 40, 3)).astype(dtype)
+    native = picture.astype(picture.dtype.newbyteorder("="))
+    np.testing.assert_array_equal(fit_background(picture, 25, 35, fit=fit), fit_background(native, 25, 35, fit=fit))
+
+
+def test_results_that_equal_what_was_given_are_copies() -> None:
+    given = np.full((4, 5, 3), 0.5, np.float32)
+    own = given.copy()
+    for result in (
+        fit_background(given, 5, 4),
+        fit_background(Image(given), 5, 4).pixels,
+        estimate_foreground(given, MATTE, decontaminate=0),
+    ):
+        np.testing.assert_array_equal(result, own)
+        result[:] = 0
+        np.testing.assert_array_equal(given, own)
+
+
 @pytest.mark.parametrize("fit", ["cover", "stretch", "tile"])
 def test_a_colour_around_a_picture_that_leaves_nothing_free_is_refused(fit: Fit) -> None:
     with pytest.raises(UsageError, match=f"`around` colours what `fit=contain` leaves free, but the fit is {fit}"):
