@@ -248,6 +248,7 @@ def drop_default_model() -> None:
     """Let go of the default model and the memory that it takes; the next `predict_alpha` loads it again.
 
     The memory that maps of any model's runs on the CPU took, and that is kept for later runs, is given back, too.
+    A card's memory is free for PyTorch then; other programs get it after `torch.cuda.empty_cache()`.
     """
     global _default
     with _choosing:
