@@ -105,7 +105,8 @@ class Model:
         The network runs in tiles, which changes nothing but time and memory: see `plan`. `name` stands in messages.
         `on_plan` is called with what is about to run; should the device run out of memory all the same, an `auto` tile
         is halved, in the end maps go to the host's memory, and `on_plan` is called again. `progress` is called with the
-        pass, its tiles done and all of them.
+        pass, its tiles done and all of them; `mattecli.inference.tiling.PASSES` has the passes in their order. What
+        `progress` raises ends the run and reaches the caller: that is the way to cancel one.
 
         With the option `coarse_to_fine` the network runs on what a `draft` leaves unknown, whose coarse structure then
         corrects the alpha. `on_draft` is called if a copy was matted for that. With `statistics`, those of
