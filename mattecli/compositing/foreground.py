@@ -43,8 +43,9 @@ def estimate_foreground(
     leave [0, 1].
 
     With `choke`, in pixels, the colours are estimated as if alpha were eroded by a disc of that radius: colours from
-    inside replace those of the rim. `decontaminate` is a percentage: less than 100 mixes the estimate with the photo's
-    own colours, 0 gives the photo, whatever `choke` is. Raises `InputError` for other shapes, types and ranges,
+    inside replace those of the rim. It is the command line's `--colour-choke`, which leaves the alpha as it is;
+    `--choke` moves the edge of the matte. `decontaminate` is a percentage: less than 100 mixes the estimate with the
+    photo's own colours, 0 gives the photo, whatever `choke` is. Raises `InputError` for other shapes, types and ranges,
     `UsageError` for a negative choke or another percentage.
 
     The cost is that of Germer et al., "Fast Multi-Level Foreground Estimation" (ICPR 2020), in F and B:
