@@ -20,6 +20,10 @@ class RunOptions:
     it is. `threads` is how many the CPU takes: None is one for each physical core, within the quota of a container.
     `coarse_to_fine` mattes a small copy first, of photos of over 4 megapixels with a wide unknown part; without it the
     network runs once.
+
+    Three of them mean less here than on the command line. `max_memory` is a number of bytes, not a text such as 8G.
+    `precision` auto is always fp32, since nothing is known of the outputs; `matte` takes bf16 for those of 8 bits on
+    processors that have it. `threads` is for the network alone, not for reading, estimates and writing.
     """
 
     weights: str | Path | None = None
