@@ -1,5 +1,6 @@
 """Reading: every kind of file becomes the arrays that were promised, and damaged files become one sentence."""
 
+import errno
 import io
 import os
 import struct
@@ -560,6 +561,7 @@ def test_missing_folder_empty_and_foreign_files_each_have_their_sentence(tmp_pat
         "empty.png": r"empty\.png is empty \(0 bytes\); export or copy it again$",
         "notes.png": r"notes\.png is not an image that can be read; use PNG",
         "nul\0.png": r"cannot be opened|does not exist",
+        "long" * 100: r"cannot be opened \(File name too long\)|does not exist",
     }.items():
         with pytest.raises(InputError, match=sentence):
             read(tmp_path / name)
@@ -570,6 +572,23 @@ def test_a_locked_file_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     lock(tmp_path / "locked.png", 0, monkeypatch)
     with pytest.raises(InputError, match=r"locked\.png cannot be opened \(Permission denied\)"):
         read_image(tmp_path / "locked.png")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the file is Linux's")
+def test_a_file_that_opens_but_cannot_be_read_is_named() -> None:
+    with pytest.raises(InputError, match=r"/proc/self/mem cannot be read \(Input/output error\)"):
+        read_image("/proc/self/mem")
+
+
+def test_a_file_below_a_locked_folder_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(path: Path, *_: object, **__: object) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied", str(path))
+
+    monkeypatch.setattr(Path, "stat", refuse)
+    monkeypatch.setattr(Path, "open", refuse)
+    for read in (read_image, read_size):
+        with pytest.raises(InputError, match=r"a\.png cannot be opened \(Permission denied\)"):
+            read(tmp_path / "a.png")
 
 
 def test_heic_without_the_plug_in_names_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

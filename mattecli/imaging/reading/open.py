@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import os
+import stat
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -28,7 +30,12 @@ def label(source: Source) -> str:
 
 def is_pipe(source: Source) -> bool:
     """Whether this can be read only once: standard input, a shell's `<(…)`, a named pipe."""
-    return isinstance(source, (str, Path)) and (str(source) == "-" or Path(source).is_fifo())
+    if not isinstance(source, (str, Path)) or str(source) == "-":
+        return isinstance(source, (str, Path))
+    try:
+        return stat.S_ISFIFO(Path(source).stat().st_mode)
+    except (OSError, ValueError):  # opening it says what is wrong
+        return False
 
 
 @contextmanager
@@ -40,9 +47,10 @@ def opened(source: Source) -> Iterator[tuple[BinaryIO, bytes]]:
     else:
         handle = _stdin() if str(source) == "-" else _file(Path(source))
     with handle:
-        if not handle.seekable():  # a pipe: <(…) in a shell, a FIFO
-            handle = io.BytesIO(handle.read())
-        head = handle.read(HEAD)
+        with _read_errors(source):
+            if not handle.seekable():  # a pipe: <(…) in a shell, a FIFO
+                handle = io.BytesIO(handle.read())
+            head = handle.read(HEAD)
         if not head:
             remedy = "pipe an image into it" if label(source) == "standard input" else "export or copy it again"
             raise InputError(f"{label(source)} is empty (0 bytes); {remedy}")
@@ -58,11 +66,21 @@ def _check_source(source: object) -> None:
 def _stdin() -> BinaryIO:
     if sys.stdin.isatty():
         raise InputError("- reads an image from standard input, but that is a terminal; pipe an image into it")
-    return io.BytesIO(sys.stdin.buffer.read())
+    with _read_errors("-"):
+        return io.BytesIO(sys.stdin.buffer.read())
+
+
+@contextmanager
+def _read_errors(source: Source) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        reason = error.strerror or error
+        raise InputError(f"{label(source)} cannot be read ({reason}); check its disk, or copy it again") from error
 
 
 def _file(path: Path) -> BinaryIO:
-    if path.is_dir():
+    if os.path.isdir(path):  # noqa: PTH112 - Path's raises
         raise InputError(f"{path} is a folder; name an image file in it")
     try:
         return path.open("rb")
