@@ -10,7 +10,7 @@ from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
 from mattecli.errors import DeviceError, MatteError, WeightsError
-from mattecli.server.refusals import GoneError, MissingError, OrderError, ReadOnlyError, StaleError
+from mattecli.server.refusals import DiskError, GoneError, MissingError, OrderError, ReadOnlyError, StaleError
 from mattecli.system.files import as_text, remedy_of
 
 _STATUSES: dict[type[MatteError], int] = {
@@ -20,6 +20,7 @@ _STATUSES: dict[type[MatteError], int] = {
     StaleError: 409,
     GoneError: 499,  # for the log: nobody reads it
     DeviceError: 500,
+    DiskError: 500,
     WeightsError: 500,
 }
 

@@ -1,6 +1,6 @@
 """Errors that only requests to the server can have."""
 
-from mattecli.errors import InputError, UsageError
+from mattecli.errors import InputError, MatteError, UsageError
 
 
 class MissingError(InputError):
@@ -25,6 +25,10 @@ class StaleError(UsageError):
 
 class GoneError(UsageError):
     """A request whose client does not wait for the answer any more."""
+
+
+class DiskError(MatteError):
+    """A full disk of the server, which is no fault of the request."""
 
 
 class BusyError(UsageError):

@@ -23,7 +23,8 @@ from mattecli.imaging.view import network_view
 from mattecli.inference.model import Model
 from mattecli.server.finish import Finish
 from mattecli.server.models import Models
-from mattecli.server.refusals import BusyError, GoneError
+from mattecli.server.refusals import BusyError, DiskError, GoneError
+from mattecli.system.files import met_full_disk
 from mattecli.trimaps.recipe import MaskRecipe
 from mattecli.trimaps.segmentation import prepare_photo, segment
 from mattecli.trimaps.strokes import parse_box
@@ -123,8 +124,8 @@ class Requests:
     def outputs(self, request: Request, folder: Path) -> list[Path]:
         """The files that were made of a request, in a folder that exists. Waits for the requests before it.
 
-        Raises `GoneError` where the client has gone meanwhile, and what `run_job` raises; names of files stand in the
-        messages without their folders.
+        Raises `GoneError` where the client has gone meanwhile, `DiskError` where the disk is full, and what `run_job`
+        raises; names of files stand in the messages without their folders.
         """
         request.check()
         with self._one:
@@ -144,7 +145,8 @@ class Requests:
                     make_trimap=None if request.box is None else lambda photo, _: self._boxed(photo, request),
                 )
             except MatteError as error:
-                raise type(error)(_bare(str(error), request.image.parent.parent)) from error
+                kind = DiskError if met_full_disk(error) else type(error)
+                raise kind(_bare(str(error), request.image.parent.parent)) from error
             self._seconds.append(time.perf_counter() - began)
         return [Path(output) for output in job.outputs.values()]
 

@@ -3,6 +3,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import io
+import os
 import tempfile
 import threading
 import time
@@ -308,6 +309,18 @@ def test_a_lack_of_memory_or_space_is_a_sentence(
     assert (answer.status, answer.headers["content-type"]) == (500, "application/json")
     assert sentence in answer.error
     assert "secret" not in answer.error
+
+
+def test_a_disk_that_is_full_when_outputs_are_written_is_no_fault_of_the_request(
+    api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(_: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    answer = api.matte(BOTH)
+    assert (answer.status, answer.headers["content-type"]) == (500, "application/json")
+    assert answer.error.startswith("made/cat_alpha.png cannot be written (No space left on device)")
 
 
 def test_the_temporary_files_of_a_request_are_gone_after_it(
