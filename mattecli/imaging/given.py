@@ -47,7 +47,7 @@ def given_photo(given: Given, name: str) -> Image:
     if isinstance(given, Image):
         return _photo(given, name)
     if isinstance(given, (str, Path, bytes)):
-        return _photo(read_image(given), name)
+        return _photo(read_image(given, name=name), name)
     if isinstance(given, PIL.Image.Image):
         decoded = _from_pillow(given, name)
         space = space_of(decoded.tags, floating=False, format="")
@@ -97,7 +97,7 @@ def given_levels(given: Given, name: str) -> NDArray[Any]:
     elif isinstance(given, PIL.Image.Image):
         levels = matte_of(in_range(normal(_from_pillow(given, name).pixels, name), name), name)
     elif isinstance(given, (str, Path, bytes)):
-        return read_alpha(given)
+        return read_alpha(given, name=name)
     else:
         raise _foreign(given, name)
     if levels.ndim != 2 or levels.size == 0:
@@ -118,7 +118,7 @@ def given_values(given: Given, name: str) -> NDArray[Any]:
     if isinstance(given, PIL.Image.Image):
         return in_range(normal(_from_pillow(given, name).pixels, name), name)
     if isinstance(given, (str, Path, bytes)):
-        return read_values(given)
+        return read_values(given, name=given_name(given, name))
     raise _foreign(given, name)
 
 

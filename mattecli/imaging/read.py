@@ -24,25 +24,28 @@ from mattecli.imaging.reading.open import Source, is_pipe, label, opened
 from mattecli.imaging.space import SRGB, Space
 
 
-def read_image(source: Source, *, keep_alpha: bool = False, options: ReadOptions = DEFAULT) -> Image:
+def read_image(
+    source: Source, *, keep_alpha: bool = False, options: ReadOptions = DEFAULT, name: str | None = None
+) -> Image:
     """Read a photo as RGB (H, W, 3); with `keep_alpha`, as RGBA (H, W, 4) if the file has an alpha channel.
 
     Depths stay, except in AVIF, which becomes 8 bits; 10 and 12 bits become 16. Values stay as they are stored, and
     `Image.space` says what they mean; CMYK and Lab are converted to sRGB with their profile, whatever space `options`
     ask for. Floats may lie outside of 0 to 1, but those of .npy only in a space that is named. `Image.notes` says what
-    the user should know, such as pages that were not read.
+    the user should know, such as pages that were not read. `name` stands in messages in place of the file's.
     """
-    decoded = decode(source, options)
-    pixels, transparent = normal(decoded.pixels, label(source)), False
+    name = name or label(source)
+    decoded = decode(source, options, name=name)
+    pixels, transparent = normal(decoded.pixels, name), False
     if decoded.format == "NumPy" and pixels.dtype.kind == "f" and options.input_space.lower() == "auto":
-        _check_floats(pixels, label(source), "scale them to the range 0 to 1, or add `input_space=linear` for light")
+        _check_floats(pixels, name, "scale them to the range 0 to 1, or add `input_space=linear` for light")
     glow = _glow(pixels) if decoded.premultiplied else None
     if pixels.ndim == 2:
         pixels = np.repeat(pixels[..., None], 3, axis=2)
     elif pixels.shape[2] == 4 and not keep_alpha:
-        transparent = bool(pixels[..., 3].min() < full_scale(pixels, label(source)))
+        transparent = bool(pixels[..., 3].min() < full_scale(pixels, name))
         pixels = np.ascontiguousarray(pixels[..., :3])
-    space, notes = _space(decoded, source, options)
+    space, notes = _space(decoded, name, options)
     return Image(
         pixels,
         space.icc,
@@ -51,7 +54,7 @@ def read_image(source: Source, *, keep_alpha: bool = False, options: ReadOptions
         space.cicp,
         space.name,
         decoded.metadata,
-        tuple(f"{label(source)}: {note}" for note in (*decoded.notes, *notes)),
+        tuple(f"{name}: {note}" for note in (*decoded.notes, *notes)),
         glow,
     )
 
@@ -67,7 +70,7 @@ def _glow(pixels: NDArray[Any]) -> NDArray[np.bool_] | None:
 _NOT_USED = "the input space that was asked for does not count, because its colours were converted"
 
 
-def _space(decoded: Decoded, source: Source, options: ReadOptions) -> tuple[Space, tuple[str, ...]]:
+def _space(decoded: Decoded, name: str, options: ReadOptions) -> tuple[Space, tuple[str, ...]]:
     """The space of the pixels, and what the user should know of it."""
     if decoded.converted:
         unused = options.input_space.lower() != "auto" and not same_space(space_named(options.input_space), SRGB)
@@ -76,18 +79,18 @@ def _space(decoded: Decoded, source: Source, options: ReadOptions) -> tuple[Spac
     try:
         return space_of(decoded.tags, floating=floating, format=decoded.format, input_space=options.input_space), ()
     except InputError as error:  # it knows the format, and not the file
-        raise InputError(f"{label(source)} {str(error).removeprefix('it ')}") from error
+        raise InputError(f"{name} {str(error).removeprefix('it ')}") from error
 
 
-def read_alpha(source: Source, *, options: ReadOptions = DEFAULT) -> NDArray[np.float32]:
+def read_alpha(source: Source, *, options: ReadOptions = DEFAULT, name: str | None = None) -> NDArray[np.float32]:
     """Read a matte or mask as float32 (H, W) from 0 to 1. The file may have 8 or 16 bits or floats (.npy, .tif, .exr).
 
     If the file has an alpha channel that varies (a cut-out), that channel is the matte; otherwise the grey values are.
     Values beside the matte may be any, such as highlights in the colours of an OpenEXR cut-out. Raises `InputError` for
-    a colour picture.
+    a colour picture. `name` stands in messages in place of the file's.
     """
-    name = label(source)
-    matte = in_range(matte_of(normal(decode(source, options).pixels, name), name), name)
+    name = name or label(source)
+    matte = in_range(matte_of(normal(decode(source, options, name=name).pixels, name), name), name)
     return np.ascontiguousarray(to_depth(matte, 32))
 
 
@@ -100,17 +103,21 @@ def matte_of(pixels: NDArray[Any], name: str) -> NDArray[Any]:
     return _grey(pixels[..., :3], name)
 
 
-def read_values(source: Source, *, options: ReadOptions = DEFAULT) -> NDArray[Any]:
-    """The values of a file, without colour conversion: (H, W), RGB (H, W, 3) or RGBA (H, W, 4); floats from 0 to 1."""
-    return in_range(normal(decode(source, options).pixels, label(source)), label(source))
+def read_values(source: Source, *, options: ReadOptions = DEFAULT, name: str | None = None) -> NDArray[Any]:
+    """The values of a file, without colour conversion: (H, W), RGB (H, W, 3) or RGBA (H, W, 4); floats from 0 to 1.
+
+    `name` stands in messages in place of the file's.
+    """
+    name = name or label(source)
+    return in_range(normal(decode(source, options, name=name).pixels, name), name)
 
 
-def read_size(source: Source, *, options: ReadOptions = DEFAULT) -> tuple[int, int]:
-    """Width and height of the upright picture, without decoding it.
+def read_size(source: Source, *, options: ReadOptions = DEFAULT, name: str | None = None) -> tuple[int, int]:
+    """Width and height of the upright picture, without decoding it. `name` stands in messages in place of the file's.
 
     Raises `InputError` for a pipe, because it can be read only once.
     """
-    return decode_size(source, options)
+    return decode_size(source, options, name=name)
 
 
 def has_windows(source: Source) -> bool:

@@ -63,10 +63,10 @@ def pair_size(
     With `resize` its aspect alone must fit; False makes the message name `resize_trimap`. The trimap of an OpenEXR
     plate may have another size, which `read_pair` compares with the display window.
     """
-    size = read_size(photo, options=reading or ReadOptions())
+    size = read_size(photo, options=reading or ReadOptions(), name=given_name(photo, "the image"))
     if not has_windows(photo):
         names = {"name": source_name(trimap, f"the {what}"), "image_name": source_name(photo, "the image")}
-        found = read_size(trimap, options=_no_layer(reading))
+        found = read_size(trimap, options=_no_layer(reading), name=given_name(trimap, f"the {what}"))
         if resize:
             check_aspect(found, size, **names)
         else:
@@ -96,10 +96,11 @@ def read_pair(
     """
     if not any(map(is_pipe, (photo, trimap))):
         pair_size(photo, trimap, reading=reading, resize=resize)
-    picture = read_image(photo, options=reading or ReadOptions())
-    values = read_values(trimap, options=_no_layer(reading))
+    trimap_name = given_name(trimap, "the trimap")
+    picture = read_image(photo, options=reading or ReadOptions(), name=given_name(photo, "the image"))
+    values = read_values(trimap, options=_no_layer(reading), name=trimap_name)
     values = over_data_window(values, picture.metadata.windows)
-    known = from_values(values, snap=snap, name=label(trimap))
+    known = from_values(values, snap=snap, name=trimap_name)
     names = {"name": source_name(trimap, "the trimap"), "image_name": source_name(photo, "the image")}
     if resize and known.shape[::-1] != picture.size:
         windows = picture.metadata.windows

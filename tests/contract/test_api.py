@@ -246,6 +246,21 @@ def test_files_are_named_in_messages(in_folder: Path, model: mattecli.Model) -> 
         model.predict("photo.png", "trimap.png")
 
 
+def test_bytes_go_by_the_name_of_their_parameter(model: mattecli.Model) -> None:
+    with pytest.raises(mattecli.InputError, match=r"^the image is truncated or damaged"):
+        model.predict(file_of(RGB)[:500], CODES)
+    with pytest.raises(mattecli.InputError, match=r"^cat is truncated or damaged"):
+        model.predict(file_of(RGB)[:500], CODES, name="cat")
+    with pytest.raises(mattecli.InputError, match=r"^the trimap is empty"):
+        model.predict(RGB, b"")
+    with pytest.raises(mattecli.InputError, match=r"^the alpha is a colour picture"):
+        mattecli.cutout(RGB, file_of(RGB))
+    with pytest.raises(mattecli.InputError, match=r"^the picture in memory is not an image"):
+        mattecli.read_image(b"nothing")
+    with pytest.raises(mattecli.InputError, match=r"^cat is not an image"):
+        mattecli.read_image(b"nothing", name="cat")
+
+
 # --- functions --------------------------------------------------------------------------------------------------------
 
 SMALL = np.zeros((8, 8), np.uint8)

@@ -48,8 +48,8 @@ def test_a_row_that_cannot_be_matted_has_its_reason(
     small = write_trimap(tmp_path / "small.png", width=SIDE - 1)
     for row, told in [
         ({"image": "gone.png", "trimap": str(trimap)}, "gone.png does not exist"),
-        ({"image": photo.read_bytes()[:100], "trimap": trimap}, "the picture in memory is truncated or damaged"),
-        ({"image": b"", "trimap": trimap}, "the picture in memory is empty (0 bytes)"),
+        ({"image": photo.read_bytes()[:100], "trimap": trimap}, "the image is truncated or damaged"),
+        ({"image": b"", "trimap": trimap}, "the image is empty (0 bytes)"),
         ({"image": str(photo), "trimap": str(small)}, "small.png is 31×32 but"),
         ({"image": photo.read_bytes(), "trimap": small.read_bytes()}, "the trimap is 31×32 but the image is 32×32"),
         ({"image": str(photo)}, "the row's 'trimap' is NoneType; give the path of a file, or its bytes"),

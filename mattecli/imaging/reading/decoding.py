@@ -17,14 +17,14 @@ from mattecli.imaging.reading.pillow import pillow_size, read_with_pillow
 from mattecli.imaging.reading.rasters import npy_array, npy_header, pnm_size
 
 
-def decode(source: Source, options: ReadOptions = DEFAULT) -> Decoded:
-    """Read one image: a file, standard input for "-", or bytes.
+def decode(source: Source, options: ReadOptions = DEFAULT, *, name: str | None = None) -> Decoded:
+    """Read one image: a file, standard input for "-", or bytes. `name` stands in messages in place of the file's.
 
     Raises InputError for what cannot be read or has too many pixels, DeviceError where memory is too small for it.
     """
-    name = label(source)
-    with opened(source) as (handle, head), translated(source, options):
-        form = _format(handle, head, source, options)
+    name = name or label(source)
+    with opened(source, name) as (handle, head), translated(name, options):
+        form = _format(handle, head, name, options)
         if form.reader == "numpy":
             return _numpy(handle, name, options)
         if form.reader != "openimageio":
@@ -33,13 +33,13 @@ def decode(source: Source, options: ReadOptions = DEFAULT) -> Decoded:
         return read_apart(form, handle, content_of(handle) if at_hand else Path(str(source)), name, options)
 
 
-def decode_size(source: Source, options: ReadOptions = DEFAULT) -> tuple[int, int]:
+def decode_size(source: Source, options: ReadOptions = DEFAULT, *, name: str | None = None) -> tuple[int, int]:
     """Width and height of the upright picture, from its header. Raises InputError, for a pipe too."""
-    name = label(source)
+    name = name or label(source)
     if is_pipe(source):
         raise InputError(f"{name} is a pipe and can be read only once; read the image and take its size")
-    with opened(source) as (handle, head), translated(source, options):
-        form = _format(handle, head, source, options)
+    with opened(source, name) as (handle, head), translated(name, options):
+        form = _format(handle, head, name, options)
         width, height = _size(form, handle, name, options)
         check_pixels(width, height, name, options)
         return width, height
@@ -56,15 +56,15 @@ def _size(form: Format, handle: BinaryIO, name: str, options: ReadOptions) -> tu
     return shape[1], shape[0]
 
 
-def _format(handle: BinaryIO, head: bytes, source: Source, options: ReadOptions) -> Format:
+def _format(handle: BinaryIO, head: bytes, name: str, options: ReadOptions) -> Format:
     """The format of a file. Raises InputError for one that is not read, or that has no layers though one is asked."""
     form = formats.identify(head)
     if form is None:
-        raise not_read(source, head)
+        raise not_read(name, head)
     if form is formats.PNM and head[:2] in (b"P3", b"P6") and pnm_size(handle)[2] > 255:
         form = formats.PNM_16  # Pillow would round it to 8 bits
     if options.layer is not None and form is not formats.EXR:
-        raise InputError(f"{label(source)} is {form.name}, which has no layers; leave out `layer`")
+        raise InputError(f"{name} is {form.name}, which has no layers; leave out `layer`")
     return form
 
 

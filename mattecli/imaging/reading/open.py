@@ -39,21 +39,22 @@ def is_pipe(source: Source) -> bool:
 
 
 @contextmanager
-def opened(source: Source) -> Iterator[tuple[BinaryIO, bytes]]:
-    """A seekable handle at its start, and the bytes that tell its format."""
+def opened(source: Source, name: str | None = None) -> Iterator[tuple[BinaryIO, bytes]]:
+    """A seekable handle at its start, and the bytes that tell its format. `name` stands in messages."""
     _check_source(source)
+    name = name or label(source)
     if isinstance(source, bytes):
         handle: BinaryIO = io.BytesIO(source)
     else:
-        handle = _stdin() if str(source) == "-" else _file(Path(source))
+        handle = _stdin() if str(source) == "-" else _file(Path(source), name)
     with handle:
-        with _read_errors(source):
+        with _read_errors(name):
             if not handle.seekable():  # a pipe: <(…) in a shell, a FIFO
                 handle = io.BytesIO(handle.read())
             head = handle.read(HEAD)
         if not head:
             remedy = "pipe an image into it" if label(source) == "standard input" else "export or copy it again"
-            raise InputError(f"{label(source)} is empty (0 bytes); {remedy}")
+            raise InputError(f"{name} is empty (0 bytes); {remedy}")
         handle.seek(0)
         yield handle, head
 
@@ -66,52 +67,50 @@ def _check_source(source: object) -> None:
 def _stdin() -> BinaryIO:
     if sys.stdin.isatty():
         raise InputError("- reads an image from standard input, but that is a terminal; pipe an image into it")
-    with _read_errors("-"):
+    with _read_errors("standard input"):
         return io.BytesIO(sys.stdin.buffer.read())
 
 
 @contextmanager
-def _read_errors(source: Source) -> Iterator[None]:
+def _read_errors(name: str) -> Iterator[None]:
     try:
         yield
     except OSError as error:
         reason = error.strerror or error
-        raise InputError(f"{label(source)} cannot be read ({reason}); check its disk, or copy it again") from error
+        raise InputError(f"{name} cannot be read ({reason}); check its disk, or copy it again") from error
 
 
-def _file(path: Path) -> BinaryIO:
+def _file(path: Path, name: str) -> BinaryIO:
     if os.path.isdir(path):  # noqa: PTH112 - Path's raises
-        raise InputError(f"{path} is a folder; name an image file in it")
+        raise InputError(f"{name} is a folder; name an image file in it")
     try:
         return path.open("rb")
     except FileNotFoundError as error:
-        raise InputError(f"{path} does not exist; check its name and folder") from error
+        raise InputError(f"{name} does not exist; check its name and folder") from error
     except (OSError, ValueError) as error:  # ValueError: a NUL in the name
         reason = getattr(error, "strerror", None) or error
-        raise InputError(f"{path} cannot be opened ({reason}); check its name and its permissions") from error
+        raise InputError(f"{name} cannot be opened ({reason}); check its name and its permissions") from error
 
 
 @contextmanager
-def translated(source: Source, options: ReadOptions = DEFAULT) -> Iterator[None]:
+def translated(name: str, options: ReadOptions = DEFAULT) -> Iterator[None]:
     """Turn any exception of a decoder into an `InputError` of one sentence."""
     try:
         yield
     except (MatteError, MemoryError):
         raise
     except PIL.UnidentifiedImageError as error:
-        raise InputError(f"{label(source)} is truncated or damaged; export or copy it again") from error
+        raise InputError(f"{name} is truncated or damaged; export or copy it again") from error
     except (PIL.Image.DecompressionBombError, PIL.Image.DecompressionBombWarning) as error:  # a warning made an error
-        raise too_large(label(source), options) from error
+        raise too_large(name, options) from error
     except Exception as error:  # damaged files make decoders raise all kinds of exceptions
         reason = " ".join(str(error).split()) or type(error).__name__
-        raise InputError(f"{label(source)} is truncated or damaged ({reason}); export or copy it again") from error
+        raise InputError(f"{name} is truncated or damaged ({reason}); export or copy it again") from error
 
 
-def not_read(source: Source, head: bytes) -> InputError:
+def not_read(name: str, head: bytes) -> InputError:
     """What is raised for a file that is of no format that is read here."""
     what = describe_other(head)
     if what is not None:
-        return InputError(f"{label(source)} is {what}")
-    return InputError(
-        f"{label(source)} is not an image that can be read; use PNG, JPEG, WebP, TIFF, BMP, AVIF or OpenEXR"
-    )
+        return InputError(f"{name} is {what}")
+    return InputError(f"{name} is not an image that can be read; use PNG, JPEG, WebP, TIFF, BMP, AVIF or OpenEXR")
