@@ -50,8 +50,7 @@ def given_photo(given: Given, name: str) -> Image:
         return _photo(read_image(given, name=name), name)
     if isinstance(given, PIL.Image.Image):
         decoded = _from_pillow(given, name)
-        space = space_of(decoded.tags, floating=False, format="")
-        return Image(_rgb(decoded.pixels, name, hides=False), space.icc)
+        return Image(_rgb(decoded.pixels, name, hides=False), _icc(decoded))
     if not isinstance(given, np.ndarray):
         raise _foreign(given, name)
     return Image(given_picture(given, name))
@@ -120,6 +119,19 @@ def given_values(given: Given, name: str) -> NDArray[Any]:
     if isinstance(given, (str, Path, bytes)):
         return read_values(given, name=given_name(given, name))
     raise _foreign(given, name)
+
+
+def given_image(given: Given, name: str) -> Image:
+    """The values of `given_values`; colours of a PIL image are in the space of its ICC profile."""
+    if not isinstance(given, PIL.Image.Image):
+        return given if isinstance(given, Image) else Image(given_values(given, name))
+    decoded = _from_pillow(given, name)
+    pixels = in_range(normal(decoded.pixels, name), name)
+    return Image(pixels, _icc(decoded) if pixels.ndim == 3 else None)
+
+
+def _icc(decoded: Decoded) -> bytes | None:
+    return space_of(decoded.tags, floating=False, format="").icc
 
 
 def _flat(pixels: NDArray[Any]) -> NDArray[Any]:

@@ -14,7 +14,7 @@ import PIL.Image
 from numpy.typing import NDArray
 
 from mattecli.errors import InputError, MatteError, UsageError
-from mattecli.imaging.given import Given, given_levels, given_values
+from mattecli.imaging.given import Given, given_image, given_levels
 from mattecli.imaging.image import Image, to_depth
 from mattecli.imaging.options import Depth, WriteOptions
 from mattecli.imaging.writing.encoding import FORMATS, Format
@@ -37,7 +37,8 @@ def write_image(
     """Write a picture in the format its suffix names ("-": PNG on stdout), whole or not at all.
 
     `image` is an `Image`, which brings profile, resolution and metadata along, or its pixels alone: an array as `Image`
-    takes it, or a PIL image. What the format can hold of these is written; docs/files.md has the table.
+    takes it, or a PIL image, of which the ICC profile counts. What the format can hold of these is written;
+    docs/files.md has the table.
 
     PNG and JPEG XL hold 8 and 16 bits, TIFF also floats, and JPEG, WebP, AVIF and BMP 8 bits. A deeper picture is
     rounded to the greatest depth of the format, or to `options.bits`. Floats must lie in [0, 1] unless the file holds
@@ -48,7 +49,7 @@ def write_image(
     UsageError.
     """
     options = options or WriteOptions()
-    picture = image if isinstance(image, Image) else Image(given_values(image, "the picture"))
+    picture = given_image(image, "the picture")
     form = check_output(target, overwrite=overwrite, alpha=_has_alpha(picture.pixels), options=options)
     if form.half and options.bits is None:
         options = replace(options, bits="half" if picture.depth == 8 else "float")

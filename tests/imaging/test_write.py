@@ -17,6 +17,7 @@ import pytest
 import tifffile
 
 from mattecli.errors import InputError, UsageError
+from mattecli.imaging.colour.icc import P3_PROFILE
 from mattecli.imaging.image import Image, to_depth
 from mattecli.imaging.options import WriteOptions
 from mattecli.imaging.read import read_alpha, read_image
@@ -48,6 +49,18 @@ def test_pixels_profile_and_resolution_survive(tmp_path: Path, suffix: str, chan
     assert np.array_equal(again.pixels, np.repeat(pixels, 3, axis=2) if channels == 1 else pixels)
     assert again.icc == image.icc
     assert again.resolution == pytest.approx((300, 240), abs=0.02)  # PNG counts in whole pixels a metre
+
+
+@pytest.mark.parametrize("mode", ["RGB", "RGBA", "L", "CMYK"])
+def test_the_profile_of_a_pil_image_is_kept_for_colours(tmp_path: Path, mode: str) -> None:
+    profile = P3_PROFILE
+    picture = PIL.Image.fromarray(noise(8, 8, 3)).convert(mode)
+    picture.info["icc_profile"] = profile
+    write_image(tmp_path / "a.png", picture)
+    with PIL.Image.open(tmp_path / "a.png") as again:
+        assert again.info.get("icc_profile") == (profile if mode.startswith("RGB") else None)
+        if mode != "CMYK":
+            np.testing.assert_array_equal(np.asarray(again), np.asarray(picture))
 
 
 @pytest.mark.parametrize("suffix", [".png", ".tif", ".jpg", ".webp", ".avif"])
