@@ -22,10 +22,12 @@ _HOMES = {
     "MatteError": "mattecli.errors",
     "Model": "mattecli.inference.model",
     "Predictor": "mattecli.inference.rows",
+    "ReadOptions": "mattecli.imaging.options",
     "RunOptions": "mattecli.inference.options",
     "Scores": "mattecli.evaluation.metrics",
     "UsageError": "mattecli.errors",
     "WeightsError": "mattecli.errors",
+    "WriteOptions": "mattecli.imaging.options",
     "composite": "mattecli.compositing.composite",
     "cutout": "mattecli.compositing.composite",
     "drop_default_model": "mattecli.inference.model",
@@ -49,6 +51,7 @@ if TYPE_CHECKING:
     from mattecli.errors import DeviceError, InputError, MatteError, UsageError, WeightsError
     from mattecli.evaluation.metrics import Scores, score
     from mattecli.imaging.image import Image
+    from mattecli.imaging.options import ReadOptions, WriteOptions
     from mattecli.imaging.read import read_alpha, read_image
     from mattecli.imaging.write import write_alpha, write_image
     from mattecli.inference.backend import Backend, load_backend
@@ -66,10 +69,12 @@ __all__ = [
     "MatteError",
     "Model",
     "Predictor",
+    "ReadOptions",
     "RunOptions",
     "Scores",
     "UsageError",
     "WeightsError",
+    "WriteOptions",
     "composite",
     "cutout",
     "drop_default_model",

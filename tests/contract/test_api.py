@@ -289,6 +289,23 @@ def test_the_table_has_a_row_for_each_public_function() -> None:
     assert set(FUNCTIONS) == public | {"Model.predict"}
 
 
+def test_the_table_has_a_row_for_each_public_class() -> None:
+    values = {name: getattr(mattecli, name) for name in mattecli.__all__}
+    classes = {name for name, value in values.items() if isinstance(value, type) and not issubclass(value, Exception)}
+    assert {row.strip("`") for row in table("Classes")} == classes
+
+
+def test_metadata_stays_out_of_a_file_if_that_is_asked_for(in_folder: Path) -> None:
+    exif = PIL.Image.Exif()
+    exif[0x010F] = "a camera"
+    PIL.Image.fromarray(RGB).save("photo.jpg", exif=exif)
+    photo = mattecli.read_image("photo.jpg", options=mattecli.ReadOptions(max_pixels=SIDE * SIDE))
+    mattecli.write_image("with.png", photo)
+    mattecli.write_image("without.png", photo, options=mattecli.WriteOptions(metadata=False))
+    assert mattecli.read_image("with.png").metadata.exif
+    assert not mattecli.read_image("without.png").metadata.exif
+
+
 @pytest.mark.parametrize("name", FUNCTIONS)
 def test_each_function_refuses_with_its_sentence(name: str) -> None:
     pattern = sentence(FUNCTIONS[name]["refuses, for example"])
