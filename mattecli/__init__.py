@@ -16,17 +16,26 @@ from mattecli._version import __version__ as __version__
 
 _HOMES = {
     "Backend": "mattecli.inference.backend",
+    "Colour": "mattecli.imaging.choices",
+    "Depth": "mattecli.imaging.options",
     "DeviceError": "mattecli.errors",
+    "Draft": "mattecli.inference.coarse",
+    "Fit": "mattecli.imaging.choices",
+    "Given": "mattecli.imaging.given",
     "Image": "mattecli.imaging.image",
     "InputError": "mattecli.errors",
     "MatteError": "mattecli.errors",
     "Model": "mattecli.inference.model",
+    "Plan": "mattecli.inference.plan",
     "Predictor": "mattecli.inference.rows",
+    "Progress": "mattecli.inference.tiling",
     "ReadOptions": "mattecli.imaging.options",
     "RunOptions": "mattecli.inference.options",
     "Scores": "mattecli.evaluation.metrics",
+    "Tile": "mattecli.inference.plan",
     "UsageError": "mattecli.errors",
     "WeightsError": "mattecli.errors",
+    "Width": "mattecli.trimaps.widths",
     "WriteOptions": "mattecli.imaging.options",
     "composite": "mattecli.compositing.composite",
     "cutout": "mattecli.compositing.composite",
@@ -50,30 +59,45 @@ if TYPE_CHECKING:
     from mattecli.compositing.foreground import estimate_foreground
     from mattecli.errors import DeviceError, InputError, MatteError, UsageError, WeightsError
     from mattecli.evaluation.metrics import Scores, score
+    from mattecli.imaging.choices import Colour, Fit
+    from mattecli.imaging.given import Given
     from mattecli.imaging.image import Image
-    from mattecli.imaging.options import ReadOptions, WriteOptions
+    from mattecli.imaging.options import Depth, ReadOptions, WriteOptions
     from mattecli.imaging.read import read_alpha, read_image
     from mattecli.imaging.write import write_alpha, write_image
     from mattecli.inference.backend import Backend, load_backend
+    from mattecli.inference.coarse import Draft
     from mattecli.inference.model import Model, drop_default_model, load_model, predict_alpha
     from mattecli.inference.options import RunOptions
+    from mattecli.inference.plan import Plan, Tile
     from mattecli.inference.rows import Predictor
+    from mattecli.inference.tiling import Progress
     from mattecli.trimaps.make import make_trimap
     from mattecli.trimaps.pairs import read_trimap
+    from mattecli.trimaps.widths import Width
 
 __all__ = [
     "Backend",
+    "Colour",
+    "Depth",
     "DeviceError",
+    "Draft",
+    "Fit",
+    "Given",
     "Image",
     "InputError",
     "MatteError",
     "Model",
+    "Plan",
     "Predictor",
+    "Progress",
     "ReadOptions",
     "RunOptions",
     "Scores",
+    "Tile",
     "UsageError",
     "WeightsError",
+    "Width",
     "WriteOptions",
     "composite",
     "cutout",

@@ -281,6 +281,9 @@ REFUSED: dict[str, Callable[[], object]] = {
     "fit_background": lambda: mattecli.fit_background(RGB, 8, 8, fit="fill"),  # type: ignore[call-overload]
     "score": lambda: mattecli.score(GREY, GREY, SMALL),
 }
+OF_PARAMETERS = {"Colour", "Depth", "Fit", "Given", "Progress", "Tile", "Width"}  # which are not classes
+FOREIGN = {"Any", "Callable", "Image", "NDArray", "None", "PIL", "Path"}
+WRITTEN_OUT = {"Floats", "Note", "Quality", "Ready", "Source", "Statistics"}  # short, or only for the server
 FUNCTIONS = {row.strip("`"): cells for row, cells in table("Functions").items()}
 
 
@@ -321,8 +324,18 @@ def test_what_is_exported_is_what_all_lists() -> None:
     exported = {name for name in dir(mattecli) if not name.startswith("_")}
     assert exported == set(mattecli.__all__)
     assert list(mattecli.__all__) == sorted(mattecli.__all__)
-    for name in mattecli.__all__:
+    for name in set(mattecli.__all__) - OF_PARAMETERS:
         assert getattr(mattecli, name).__name__ == name
+
+
+def test_the_types_of_public_parameters_have_public_names() -> None:
+    takers = [getattr(mattecli, name) for name in FUNCTIONS if "." not in name]
+    takers += [mattecli.Model.predict, mattecli.Model.draft, mattecli.Model.plan]
+    takers += [mattecli.RunOptions, mattecli.ReadOptions, mattecli.WriteOptions]
+    types = " ".join(str(kind) for taker in takers for kind in inspect.get_annotations(taker).values())
+    taken = set(re.findall(r"\b[A-Z]\w+", types)) - FOREIGN - WRITTEN_OUT
+    assert taken <= set(mattecli.__all__)
+    assert taken >= OF_PARAMETERS
 
 
 @pytest.mark.parametrize(
