@@ -24,6 +24,6 @@ foreground = replace(photo, pixels=colours)  # in the photo's colour space; an a
 background = mattecli.fit_background(here / "background.jpg", *photo.size, fit="cover")
 picture = mattecli.composite(foreground, alpha, background)  # float32 (H, W, 3) in [0, 1]
 
-mattecli.write_alpha(out / "alpha.png", alpha, bits=16)
-mattecli.write_image(out / "composite.jpg", replace(photo, pixels=picture))
+mattecli.write_alpha(out / "alpha.png", alpha, bits=16, overwrite=True)
+mattecli.write_image(out / "composite.jpg", replace(photo, pixels=picture), overwrite=True)
 print(f"{alpha.size} pixels on {model.backend.device}: alpha.png and composite.jpg are in {out.resolve()}")

@@ -29,8 +29,9 @@ def test_the_example_in_python_mattes_its_photo_and_puts_it_on_its_background(tm
     write(tmp_path / "background.jpg", noise(2, 90, 70))
     (tmp_path / "out").mkdir()
     command = [sys.executable, str(tmp_path / "predict.py"), str(tmp_path / "out")]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
+    for _ in range(2):  # a second run writes its files again
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
     assert done.stdout.startswith("8000 pixels on ")
     assert read_alpha(tmp_path / "out" / "alpha.png").shape == (80, 100)
     assert read_size(tmp_path / "out" / "composite.jpg") == (100, 80)
@@ -44,7 +45,9 @@ def test_the_python_of_the_readme_runs(tmp_path: Path, monkeypatch: pytest.Monke
     assert len(blocks) == 1
     write_photo(tmp_path / "photo.jpg", tmp_path / "photo_trimap.png")
     monkeypatch.chdir(tmp_path)
-    exec(blocks[0], {})
+    for _ in range(2):
+        exec(blocks[0], {})
     alpha = read_alpha(tmp_path / "photo_alpha.png")
     cutout = read_image(tmp_path / "photo_cutout.png", keep_alpha=True).pixels
-    assert np.abs(cutout[..., 3] / 65535 - alpha).max() < 0.51 / 255  # the cut-out has 16 bits, the alpha 8
+    assert cutout.dtype == np.uint8
+    np.testing.assert_array_equal(cutout[..., 3], np.rint(alpha * 255))
