@@ -292,6 +292,14 @@ def test_the_table_has_a_row_for_each_public_function() -> None:
     assert set(FUNCTIONS) == public | {"Model.predict"}
 
 
+@pytest.mark.parametrize("name", [name for name in FUNCTIONS if not name.startswith("load_")])
+def test_the_table_names_what_each_function_takes_by_name_alone(name: str) -> None:
+    function = mattecli.Model.predict if name == "Model.predict" else getattr(mattecli, name)
+    parameters = inspect.signature(function).parameters.values()
+    alone = {each.name for each in parameters if each.kind is inspect.Parameter.KEYWORD_ONLY}
+    assert alone <= set(re.findall(r"`([a-z_]+)`", FUNCTIONS[name]["and by name"]))
+
+
 def test_the_table_has_a_row_for_each_public_class() -> None:
     values = {name: getattr(mattecli, name) for name in mattecli.__all__}
     classes = {name for name, value in values.items() if isinstance(value, type) and not issubclass(value, Exception)}
