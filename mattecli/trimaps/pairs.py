@@ -31,13 +31,16 @@ class Pair(NamedTuple):
     view: NDArray[Any]
 
 
-def read_trimap(source: Source, *, snap: int = 0, reading: ReadOptions | None = None) -> NDArray[np.uint8]:
+def read_trimap(
+    source: Source, *, snap: int = 0, reading: ReadOptions | None = None, name: str | None = None
+) -> NDArray[np.uint8]:
     """A trimap as uint8 (H, W) of 0, 128 and 255: background, unknown, foreground.
 
     `mattecli.trimaps.check.from_values` says what the values mean, what `snap` does and what is refused.
+    `name` stands in messages in place of the file's.
     """
-    pixels = read_values(source, options=_no_layer(reading))
-    return from_values(pixels, snap=snap, name=label(source))
+    name = name or label(source)
+    return from_values(read_values(source, options=_no_layer(reading), name=name), snap=snap, name=name)
 
 
 def given_trimap(given: Given, *, snap: int = 0, name: str = "the trimap") -> NDArray[np.uint8]:

@@ -261,6 +261,16 @@ def test_bytes_go_by_the_name_of_their_parameter(model: mattecli.Model) -> None:
         mattecli.read_image(b"nothing", name="cat")
 
 
+@pytest.mark.parametrize("read", [mattecli.read_image, mattecli.read_alpha, mattecli.read_trimap])
+def test_a_name_stands_in_messages_in_place_of_the_files_own(read: Callable[..., object], tmp_path: Path) -> None:
+    (tmp_path / "empty.png").touch()
+    (tmp_path / "half.png").write_bytes(file_of(RGB)[:500])
+    for file in ("gone.png", "empty.png", "half.png", "", "long" * 100):
+        with pytest.raises(mattecli.InputError, match=r"^cat\.png ") as caught:
+            read(tmp_path / file, name="cat.png")
+        assert str(tmp_path) not in str(caught.value)
+
+
 # --- functions --------------------------------------------------------------------------------------------------------
 
 SMALL = np.zeros((8, 8), np.uint8)
