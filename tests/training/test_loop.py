@@ -467,12 +467,19 @@ def train_one_process(rank: int, folder: str, port: int) -> None:
             run(config, toy_network(norm=False), processes=processes)
 
 
+def and_leave(rank: int, task: Callable[[int, str, int], None], folder: str, port: int) -> None:
+    """Do the task and leave without Python's own ending, in which a thread of Gloo's seldom aborts the process."""
+    task(rank, folder, port)
+    os._exit(0)
+
+
 def in_two_processes(task: Callable[[int, str, int], None], folder: Path) -> None:
     """Call the task in two processes, with its rank, the folder, and the port where they find each other."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    both = torch.multiprocessing.spawn(task, (str(folder), port), nprocs=2, join=False)  # type: ignore[no-untyped-call]
+    arguments = (task, str(folder), port)
+    both = torch.multiprocessing.spawn(and_leave, arguments, nprocs=2, join=False)  # type: ignore[no-untyped-call]
     end = time.monotonic() + 120
     while not both.join(timeout=max(0.0, end - time.monotonic())):
         if time.monotonic() > end:
