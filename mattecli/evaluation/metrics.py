@@ -43,8 +43,8 @@ class Scores:
 def score(prediction: NDArray[np.generic], truth: NDArray[np.generic], trimap: NDArray[np.uint8]) -> Scores:
     """All four errors of a matte.
 
-    Raises `InputError` when one is no array, shapes differ or hold nothing, a matte isn't (H, W), a float one holds NaN
-    or another scale than 0 to 1, or the trimap isn't uint8.
+    Raises `InputError` where one of them is not an array, has another shape or no pixels, where a matte is not (H, W),
+    where one of floats holds NaN or has another scale than 0 to 1, and where the trimap is not uint8.
     """
     p, g, unknown = _checked(prediction, truth, trimap)
     return Scores(

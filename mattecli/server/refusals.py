@@ -28,7 +28,7 @@ class GoneError(UsageError):
 
 
 class DiskError(MatteError):
-    """A full disk of the server, which is no fault of the request."""
+    """The server's disk is full; the request is all right."""
 
 
 class BusyError(UsageError):

@@ -81,7 +81,7 @@ def _read_errors(name: str) -> Iterator[None]:
 
 
 def _file(path: Path, name: str) -> BinaryIO:
-    if os.path.isdir(path):  # noqa: PTH112 - Path's raises
+    if os.path.isdir(path):  # noqa: PTH112 - Path.is_dir raises for a name that is too long
         raise InputError(f"{name} is a folder; name an image file in it")
     try:
         return path.open("rb")

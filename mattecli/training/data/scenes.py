@@ -116,7 +116,7 @@ class Scene:
         """The scene as one line of JSON, the same on every machine."""
         values = {_NAMES_IN_JSON.get(name, name): value for name, value in asdict(self).items()}
         unlogged = {"power": 1.0, "own_light": None, "unmoved_channel": -1, "behind": None, "opaque": False}
-        values = {name: value for name, value in values.items() if value != unlogged.get(name, ...)}  # as 0.1.0
+        values = {name: value for name, value in values.items() if value != unlogged.get(name, ...)}  # as by 0.1.0
         return json.dumps(values, separators=(",", ":"))
 
 

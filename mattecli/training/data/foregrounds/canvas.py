@@ -117,14 +117,10 @@ def _slope(field: Field) -> Field:
     """
     slope = np.full_like(field, 1e-4)
     for axis in (0, 1):
-        steps = np.abs(np.diff(field, axis=axis))
-        before, after = np.pad(steps, _ends(axis, 1, 0)), np.pad(steps, _ends(axis, 0, 1))
-        slope += np.maximum(before, after)
+        first, last = np.take(field, [0], axis), np.take(field, [-1], axis)
+        before, after = np.diff(field, axis=axis, prepend=first), np.diff(field, axis=axis, append=last)
+        slope += np.maximum(np.abs(before), np.abs(after))
     return slope
-
-
-def _ends(axis: int, before: int, after: int) -> list[tuple[int, int]]:
-    return [(before, after) if k == axis else (0, 0) for k in range(2)]
 
 
 def scaled(picture: Field, factor: Field) -> Field:
