@@ -43,9 +43,9 @@ def deliver(photo: Image, form: Format, *, output_space: str = KEEP, bits: Depth
 
     `output_space` is keep, srgb, p3, another name of a space, or the file of an ICC profile. `bits` is the depth that
     the file is asked to have. OpenEXR holds light. PQ
-    and HLG are mixed in light, and go back only into PNG of 16 bits. Formats that end at white get sRGB instead of
-    light, where all above white is white. Integers get sRGB instead of a space that no profile states, too; only the
-    values of a log stay (see `is_log`). Raises InputError for a profile that cannot be used, and UsageError for an
+    and HLG are mixed in light, and go back only into PNG of 16 bits. Files of integers end at white: they get sRGB
+    instead of light, where all above white is white. They get sRGB instead of a space that no profile states, too; only
+    the values of a log stay (see `is_log`). Raises InputError for a profile that cannot be used, and UsageError for an
     unknown name.
     """
     own = photo.space
@@ -53,15 +53,17 @@ def deliver(photo: Image, form: Format, *, output_space: str = KEEP, bits: Depth
     if form.name in _LIGHT:
         light = _light_of(wanted)
         return Delivery(light, light, 32)
-    ends_at_white = 32 not in form.depths
+    ends_at_white = 32 not in form.depths or bits in form.depths  # 8 or 16 asked for
+    holder = f"{form.name} of integers" if 32 in form.depths else form.name
     depth = 16 if photo.depth == 32 and ends_at_white else photo.depth  # 8 only when the file is written
     note = None
     if is_hdr(wanted):
-        if form.name == "PNG" and depth == 16:
+        if form.name == "PNG" and depth == 16 and bits != 8:
             return Delivery(linear(REC2020), wanted, depth)
-        note = f"{form.name} cannot hold PQ or HLG"
+        what = "PNG of 8 bits" if form.name == "PNG" and bits == 8 else form.name
+        note = f"{what} cannot hold PQ or HLG"
     elif photo.depth == 32 and ends_at_white and not is_log(wanted) and _is_light(photo, wanted):
-        note = f"{form.name} ends at white"
+        note = f"{holder} ends at white"
     elif form.name == "BMP" and not same_space(wanted, SRGB):
         note = "BMP has no colour profile"
     elif wanted.name is not None and form.profile and (photo.depth != 32 or ends_at_white):
@@ -69,7 +71,6 @@ def deliver(photo: Image, form: Format, *, output_space: str = KEEP, bits: Depth
         if is_log(wanted):
             if bits == "float" and not ends_at_white:  # the writer converts it
                 return Delivery(wanted, wanted, depth, f"{note}, so {form.name} of floats holds light")
-            holder = form.name if ends_at_white else f"{form.name} of integers"
             return Delivery(wanted, wanted, depth, f"{note}, so {holder} keeps its values without one")
     if note is not None:
         return Delivery(SRGB, SRGB, depth, f"{note}, so the colours are converted to sRGB")

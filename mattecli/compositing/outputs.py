@@ -241,8 +241,8 @@ def write_output(
 
     `layers` is a file with the photo, and with the foreground's colours behind a mask of the alpha: see `write_layers`.
     `files` says how the files of other kinds than the alpha are written. The output is made in the colour space that
-    `deliver` finds for its format and for `output_space`. `colours` are shared by outputs of one photo and alpha;
-    `finished` is the finished matte. `size` and `max_bytes` are those of a `Rendition`.
+    `deliver` finds for its format, its depth and `output_space`. `colours` are shared by outputs of one photo and
+    alpha; `finished` is the finished matte. `size` and `max_bytes` are those of a `Rendition`.
     `ready` is called with the finished file before it takes its name. Raises InputError and DeviceError.
     """
     from mattecli.compositing.delivery import deliver
@@ -257,8 +257,9 @@ def write_output(
         small = shrunk_into(delivered, size)
         write_alpha(target, small, bits=bits, overwrite=overwrite, like=like, ready=ready)
         return
+    files = files or WriteOptions()
     form = LAYERS if kind == "layers" else check_format(target)
-    delivery = deliver(photo, form, output_space=output_space)
+    delivery = deliver(photo, form, output_space=output_space, bits=files.bits)
     working = delivery.prepared(photo)
     estimated = None
     if colours is not None:
@@ -277,7 +278,7 @@ def write_output(
         finished=finished,
     )
     made = shrunk(in_space(made, delivery.final, depth=delivery.depth), size)
-    files = stored_as(form, photo, background if kind == "composite" else None, files or WriteOptions())
+    files = stored_as(form, photo, background if kind == "composite" else None, files)
     if max_bytes is not None:
         files = within_bytes(made, str(target), options=files, most=max_bytes)
     if kind == "layers":

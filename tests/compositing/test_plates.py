@@ -20,7 +20,7 @@ from mattecli.errors import InputError, UsageError
 from mattecli.imaging.colour import convert, is_linear, linear, same_space, space_named
 from mattecli.imaging.colour.icc import PROPHOTO_PROFILE
 from mattecli.imaging.image import Image
-from mattecli.imaging.options import WriteOptions
+from mattecli.imaging.options import Depth, WriteOptions
 from mattecli.imaging.products import depths, parse_products
 from mattecli.imaging.read import read_image
 from mattecli.imaging.space import Space
@@ -257,6 +257,46 @@ def test_the_note_of_a_log_photo_says_light_only_for_a_tiff_of_floats(tmp_path: 
     light = (2 ** (14 * (30000 / 65535 - c) / b + 6) - 64) / a  # ARRI LogC4, by its specification of 2022
     assert is_linear(read_image(target).space)
     assert read_image(target).pixels[0, 0] == pytest.approx([light] * 3, rel=0.01)
+
+
+@pytest.mark.parametrize("bits", [8, 16])
+@pytest.mark.parametrize("output_space", ["keep", "srgb", "p3"])
+def test_a_composite_of_light_is_the_same_in_tiff_of_integers_and_in_png(
+    tmp_path: Path, bits: Depth, output_space: str
+) -> None:
+    pixels = np.random.default_rng(0).uniform(-0.2, 3, (6, 7, 3)).astype(np.float32)
+    scene, half = Image(pixels, linear().icc), np.full((6, 7), 0.5, np.float32)
+    for name in ("a.tif", "a.png"):
+        options = WriteOptions(bits=bits)
+        target, over = tmp_path / name, plate(10)
+        write_output("composite", target, scene, half, background=over, output_space=output_space, files=options)
+    tiff, png = (read_image(tmp_path / name) for name in ("a.tif", "a.png"))
+    assert tiff.depth == bits
+    assert same_space(tiff.space, png.space)
+    np.testing.assert_array_equal(tiff.pixels, png.pixels)
+
+
+def test_light_becomes_srgb_in_a_tiff_of_integers_and_a_note_says_so() -> None:
+    scene = plate(4)
+    delivery = deliver(scene, TIFF, bits=16)
+    assert (delivery.final, delivery.depth) == (Space(), 16)
+    assert delivery.note == "TIFF of integers ends at white, so the colours are converted to sRGB"
+    assert deliver(scene, TIFF, bits="float").prepared(scene) is scene
+
+
+def test_pq_in_png_of_8_bits_is_clipped_at_white_and_a_note_says_so(tmp_path: Path) -> None:
+    codes = np.full((4, 6, 3), 38055, np.uint16)  # 203 cd/m², which is white
+    codes[:2] = 50000
+    bright, all_of_it = Image(codes, cicp=PQ), np.ones((4, 6), np.float32)
+    job = Job("a.png", "a.png", "t.png", {"cutout": str(tmp_path / "cutout.png")})
+    made = OutputOptions(depths=depths(parse_products("cutout:png8")))
+    inputs = Inputs(bright, None, np.zeros((4, 6), np.uint8), None, 0.0)
+    told = find_notes(job, inputs, made, backgrounds={})
+    assert told == ("PNG of 8 bits cannot hold PQ or HLG, so the colours are converted to sRGB",)
+    write_output("cutout", job.outputs["cutout"], bright, all_of_it, files=made.write_options("cutout"))
+    written = read_image(job.outputs["cutout"], keep_alpha=True)
+    assert same_space(written.space, Space())
+    assert (written.pixels == 255).all()
 
 
 def test_bmp_has_no_profile_and_gets_srgb() -> None:
