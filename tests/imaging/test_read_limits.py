@@ -14,6 +14,7 @@ import pytest
 import tifffile
 
 from mattecli.errors import InputError
+from mattecli.imaging.colour.icc import P3_PROFILE
 from mattecli.imaging.options import ReadOptions
 from mattecli.imaging.read import read_alpha, read_image, read_size
 from mattecli.system.process import prepare_process
@@ -100,6 +101,27 @@ def test_what_inflates_beyond_its_header_is_refused_in_bounded_memory(tmp_path: 
     said, peak = _peak_of_reading(path)
     assert "InputError" in said or (kind == "icc" and "Image" in said)
     assert peak < 250
+
+
+@pytest.mark.parametrize("chunk", ["iCCP", "zTXt", "iTXt"])
+@pytest.mark.parametrize("last", [False, True])
+def test_a_png_with_a_profile_or_text_of_several_megabytes_is_read(tmp_path: Path, chunk: str, *, last: bool) -> None:
+    more = np.random.default_rng(0).bytes(2_500_000)
+    profile = struct.pack(">I", len(P3_PROFILE) + len(more)) + P3_PROFILE[4:] + more  # it states its length first
+    packet = b'<x:xmpmeta xmlns:x="adobe:ns:meta/"><!--' + more.hex().encode() + b"--></x:xmpmeta>"
+    head, content = {
+        "iCCP": (b"wide\0\0", profile),
+        "zTXt": (b"Comment\0\0", packet),
+        "iTXt": (b"XML:com.adobe.xmp\0\1\0\0\0", packet),
+    }[chunk]
+    pixels = noise(40, 50, 3)
+    PIL.Image.fromarray(pixels).save(encoded := io.BytesIO(), "PNG")
+    png = add_png_chunk(encoded.getvalue(), chunk.encode(), head + zlib.compress(content, 1), last=last)
+    (tmp_path / "a.png").write_bytes(png)
+    image = read_image(tmp_path / "a.png")
+    assert np.array_equal(image.pixels, pixels)
+    assert image.icc == (profile if chunk == "iCCP" else None)
+    assert image.metadata.xmp == (packet if chunk == "iTXt" else None)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="memory is measured as Linux tells it")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import io
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
@@ -22,7 +23,7 @@ from mattecli.imaging.reading.fitting import fitting
 from mattecli.imaging.reading.formats import Format
 from mattecli.imaging.reading.header import Header
 from mattecli.imaging.reading.limits import check_pixels, check_room, most_pixels
-from mattecli.imaging.reading.png import Chunks, full_range, png_chunks
+from mattecli.imaging.reading.png import Chunks, Without, full_range, png_chunks
 from mattecli.imaging.space import ColourTags
 
 if TYPE_CHECKING:
@@ -43,7 +44,8 @@ def read_with_pillow(form: Format, handle: BinaryIO, name: str, options: ReadOpt
         return _heic(handle, name, options)
     chunks = png_chunks(handle) if form is formats.PNG_8 else None
     handle.seek(0)
-    picture = open_pillow(form, handle, name, options)
+    without = io.BufferedReader(Without(handle, chunks.compressed)) if chunks and chunks.compressed else None
+    picture = open_pillow(form, without or handle, name, options)
     metadata, tags = _metadata(picture, chunks), _tags(picture, chunks, form, handle)
     orientation = chunks.orientation if chunks else orientation_in(metadata.exif, metadata.xmp)
     notes = _notes(picture, form, metadata)

@@ -5,8 +5,11 @@ Source: W3C's PNG specification, third edition.
 
 from __future__ import annotations
 
+import io
+import os
 import struct
 import zlib
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, BinaryIO
 
@@ -15,19 +18,23 @@ from numpy.typing import NDArray
 
 from mattecli.imaging.exif_facts import interop_of, orientation_in, plain_exif, usable_resolution
 from mattecli.imaging.metadata import Metadata, raw_profile
-from mattecli.imaging.reading.header import BLOCK, Header, read_at
+from mattecli.imaging.reading.header import BLOCK, Header, file_size, read_at
 from mattecli.imaging.reading.psd import iptc_of
 from mattecli.imaging.space import ColourTags
 
 _SIGNATURE = 8
 _SAMPLES = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}  # samples per pixel, by the colour type
 _READ = {b"iCCP", b"sRGB", b"gAMA", b"cHRM", b"cICP", b"eXIf", b"iTXt", b"pHYs", b"tRNS", b"acTL", b"tEXt", b"zTXt"}
+_COMPRESSED = (b"iCCP", b"zTXt", b"iTXt")  # the last only where it says so
 _XMP, _RAW = b"XML:com.adobe.xmp", b"Raw profile type "
 
 
 @dataclass(frozen=True)
 class Chunks:
-    """The size of a PNG, its colour type and bits, and its chunks other than pixels; the first of each kind counts."""
+    """The size of a PNG, its colour type and bits, and its chunks other than pixels; the first of each kind counts.
+
+    `compressed` are the places (start, end) of those whose content may be compressed.
+    """
 
     width: int
     height: int
@@ -36,6 +43,7 @@ class Chunks:
     blocks: dict[bytes, bytes] = field(default_factory=dict)
     xmp: bytes | None = None
     texts: dict[str, str] = field(default_factory=dict)  # of these, only blocks in hexadecimal digits
+    compressed: tuple[tuple[int, int], ...] = ()
 
     @property
     def exif(self) -> bytes | None:
@@ -139,6 +147,7 @@ def png_chunks(handle: BinaryIO) -> Chunks:
     _check_sum(head[4:21], head[21:25])
     blocks: dict[bytes, bytes] = {}
     texts: dict[str, str] = {}
+    compressed: list[tuple[int, int]] = []
     xmp, at, kept = None, _SIGNATURE + 25, 0
     while True:
         length, name = struct.unpack(">I4s", read_at(handle, at, 8))
@@ -149,12 +158,51 @@ def png_chunks(handle: BinaryIO) -> Chunks:
             if kept > BLOCK:
                 raise ValueError(f"its header holds more than {BLOCK} bytes of metadata")
             if name == b"IEND":
-                return Chunks(width, height, bits, colour, blocks, xmp, texts)
+                return Chunks(width, height, bits, colour, blocks, xmp, texts, tuple(compressed))
+            if name in _COMPRESSED:
+                compressed.append((at, at + 12 + length))
             blocks.setdefault(name, content)
             xmp = xmp or _packet(name, content)
             if name in (b"tEXt", b"zTXt") and content.startswith(_RAW):
                 texts.setdefault(*_text(name, content))
         at += 12 + length
+
+
+class Without(io.RawIOBase):
+    """A file without these parts of it, (start, end) in order.
+
+    Pillow refuses a PNG whose profile or text inflates to more than 1 MiB. It gets the file without the chunks that are
+    read here, so that its limit, which is the whole program's, need not be raised.
+    """
+
+    def __init__(self, handle: BinaryIO, parts: Sequence[tuple[int, int]]) -> None:
+        self._handle = handle
+        starts, ends = [0, *(end for _, end in parts)], [*(start for start, _ in parts), file_size(handle)]
+        self._kept = list(zip(starts, ends, strict=True))
+        self._at = 0
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET, /) -> int:
+        size = sum(end - start for start, end in self._kept)
+        self._at = offset + {os.SEEK_SET: 0, os.SEEK_CUR: self._at, os.SEEK_END: size}[whence]
+        return self._at
+
+    def readinto(self, buffer: Any, /) -> int:
+        at = self._at
+        for start, end in self._kept:
+            if at < end - start:
+                self._handle.seek(start + at)
+                content = self._handle.read(min(len(buffer), end - start - at))
+                buffer[: len(content)] = content
+                self._at += len(content)
+                return len(content)
+            at -= end - start
+        return 0
 
 
 def _check_sum(content: bytes, stated: bytes) -> None:
