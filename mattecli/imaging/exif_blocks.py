@@ -54,7 +54,8 @@ class BrokenExifError(ValueError):
     """An EXIF block or TIFF header that cannot be parsed."""
 
 
-_UNREADABLE = (BrokenExifError, struct.error, IndexError, OverflowError, OSError)
+# ValueError is BrokenExifError, and that of a file for places of BigTIFF from 2⁶³ on.
+_UNREADABLE = (ValueError, struct.error, IndexError, OverflowError, OSError)
 
 
 def order_of(exif: bytes) -> str:

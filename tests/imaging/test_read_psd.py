@@ -1,6 +1,7 @@
 """Photoshop files: merged pictures of each mode, depth and kind of layers."""
 
 import struct
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -11,16 +12,30 @@ from numpy.typing import NDArray
 
 from mattecli.errors import InputError
 from mattecli.imaging.read import read_image
+from mattecli.imaging.reading.header import BLOCK
 
 GREY, RGB, CMYK, LAB = 1, 3, 4, 9
 INKS = (0.1, 0.3, 0.5, 0.2)
 
 
-def photoshop(planes: NDArray[Any], mode: int, *, layers: bytes = b"", packing: int = 0, psb: bool = False) -> bytes:
-    """A Photoshop file (Adobe's specification) of a merged picture (C, H, W), with this section of layers."""
+def photoshop(
+    planes: NDArray[Any],
+    mode: int,
+    *,
+    layers: bytes = b"",
+    packing: int = 0,
+    psb: bool = False,
+    blocks: Iterable[tuple[int, bytes]] = (),
+) -> bytes:
+    """A Photoshop file (Adobe's specification) of a merged picture (C, H, W), with this section of layers.
+
+    `blocks` are other resources, which stand before the one that tells of the merged picture.
+    """
     channels, height, width = planes.shape
     info = struct.pack(">IB", 1, 1) + bytes(19)  # there is a merged picture
-    resources = b"8BIM" + struct.pack(">H", 1057) + bytes(2) + struct.pack(">I", len(info)) + info
+    resources = b""
+    for code, block in (*blocks, (1057, info)):
+        resources += b"8BIM" + struct.pack(">H2xI", code, len(block)) + block + bytes(len(block) % 2)
     bits = planes.dtype.itemsize * 8
     head = b"8BPS" + struct.pack(">H6xHIIHH", 2 if psb else 1, channels, height, width, bits, mode) + bytes(4)
     content = planes.astype(planes.dtype.newbyteorder(">")).tobytes()
@@ -107,6 +122,17 @@ def test_a_cut_off_merged_picture_is_refused(tmp_path: Path, packing: int) -> No
     (tmp_path / "a.psd").write_bytes(photoshop(flat(INKS, 8), CMYK, packing=packing)[:-20])
     with pytest.raises(InputError, match=r"a\.psd is truncated or damaged"):
         read_image(tmp_path / "a.psd")
+
+
+@pytest.mark.parametrize("mode", [RGB, CMYK])
+def test_metadata_that_is_too_long_is_left_out_and_nothing_else(tmp_path: Path, mode: int) -> None:
+    xmp, iptc = bytes(BLOCK + 1), b"\x1c\x02\x78\x00\x05hello"
+    planes = flat((*INKS[:3], 1.0)[: 3 if mode == RGB else 4], 8)
+    (tmp_path / "a.psd").write_bytes(photoshop(planes, mode, blocks=[(1060, xmp), (1028, iptc)]))
+    (tmp_path / "b.psd").write_bytes(photoshop(planes, mode))
+    image = read_image(tmp_path / "a.psd")
+    assert np.array_equal(image.pixels, read_image(tmp_path / "b.psd").pixels)
+    assert (image.metadata.xmp, image.metadata.iptc) == (None, iptc)
 
 
 @pytest.mark.parametrize("depth", [8, 16])

@@ -398,6 +398,37 @@ def test_exif_xmp_and_iptc_are_carried_as_they_are(tmp_path: Path) -> None:
     assert 273 not in carried  # where the strips are
 
 
+@pytest.mark.parametrize("tag", [700, 33723, 34377, 34675])
+@pytest.mark.parametrize("bigtiff", [False, True])
+def test_metadata_behind_the_end_or_too_long_is_left_out_and_nothing_else(
+    tmp_path: Path, tag: int, *, bigtiff: bool
+) -> None:
+    pixels, artist = noise(4, 5, 3), (315, 2, 0, "Ansel Adams", True)
+    tifffile.imwrite(
+        tmp_path / "a.tif",
+        pixels,
+        photometric="rgb",
+        bigtiff=bigtiff,
+        metadata=None,
+        extratags=[(tag, 1, 100, bytes(100), True), artist],
+    )
+    content = (tmp_path / "a.tif").read_bytes()
+    place = "<HHQQ" if bigtiff else "<HHII"
+    at = next(at for at in range(len(content)) if content[at:].startswith(struct.pack(place[:-1], tag, 1, 100)))
+    ends = [(100, 2**32 - 1), (2**27, 8), (2**32 - 1, 8)] + bigtiff * [(100, 2**63), (2**40, 2**64 - 1)]
+    for count, where in ends:
+        entry = struct.pack(place, tag, 1, count, where)
+        (tmp_path / "b.tif").write_bytes(content[:at] + entry + content[at + len(entry) :])
+        for source in (tmp_path / "b.tif", (tmp_path / "b.tif").read_bytes()):
+            image = read_image(source, name="b.tif")
+            assert np.array_equal(image.pixels, pixels)
+            assert (image.icc, image.metadata.xmp, image.metadata.iptc) == (None, None, None)
+            assert image.metadata.exif is not None
+            assert b"Ansel Adams" in image.metadata.exif
+            told = ("b.tif: its colour profile cannot be read and is ignored",)
+            assert image.notes == (told if tag == 34675 else ())
+
+
 def test_the_size_comes_from_the_header_of_big_tiff_too(tmp_path: Path) -> None:
     tifffile.imwrite(tmp_path / "big.tif", noise(7, 9, 3, depth=16), photometric="rgb", bigtiff=True, byteorder=">")
     assert read_size(tmp_path / "big.tif") == (9, 7)

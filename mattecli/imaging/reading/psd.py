@@ -6,6 +6,7 @@ from a and b of Lab, and leaves the white in transparent grey. So only RGB is le
 
 from __future__ import annotations
 
+import io
 import struct
 from collections.abc import Iterator
 from typing import Any, BinaryIO
@@ -18,7 +19,7 @@ from mattecli.errors import InputError
 from mattecli.imaging.exif_facts import interop_of, plain_exif, usable_resolution
 from mattecli.imaging.metadata import Metadata
 from mattecli.imaging.pixels import full_scale
-from mattecli.imaging.reading.header import Header, Kind, Model, read_at
+from mattecli.imaging.reading.header import BLOCK, Header, Kind, Model, file_size, read_at
 from mattecli.imaging.space import ColourTags
 
 _MODELS: dict[int, tuple[Model, int]] = {1: ("grey", 1), 3: ("rgb", 3), 4: ("cmyk", 4), 9: ("lab", 3)}
@@ -27,6 +28,8 @@ _KINDS: dict[int, Kind] = {8: "uint8", 16: "uint16", 32: "float"}
 _RAW, _PACKBITS = b"\0\0", b"\0\1"  # how a merged picture is compressed
 # Blocks whose length has 8 bytes in a PSB.
 _WIDE = frozenset(b"LMsk Lr16 Lr32 Layr Mt16 Mt32 Mtrn Alph FMsk lnk2 FEid FXid PxSD".split())
+_USED = frozenset([1005, 1028, 1039, 1057, 1058, 1060])  # resolution, IPTC, profile, version, EXIF, XMP
+_MOST_RESOURCES = 2**16
 _ROWS = 64  # of a plane that are read at once
 
 
@@ -49,7 +52,9 @@ def psd_header(handle: BinaryIO, name: str) -> Header:
     at = 26
     at += 4 + struct.unpack(">I", read_at(handle, at, 4))[0]  # the palette
     length = struct.unpack(">I", read_at(handle, at, 4))[0]
-    resources = dict(_resources(read_at(handle, at + 4, length)))
+    if at + 4 + length > file_size(handle):
+        raise ValueError("it ends too early")
+    resources = dict(_resources(handle, at + 4, at + 4 + length))
     version_info = resources.get(1057, b"")
     if version_info and len(version_info) > 4 and version_info[4] == 0:
         raise InputError(
@@ -128,22 +133,26 @@ def _take_white(channels: NDArray[Any], model: Model) -> None:
 def iptc_of(resources: bytes) -> bytes | None:
     """The IPTC records among Photoshop's resources; None where there are none or they are damaged."""
     try:
-        return dict(_resources(resources)).get(1028)
+        return dict(_resources(io.BytesIO(resources), 0, len(resources))).get(1028)
     except (ValueError, struct.error):
         return None
 
 
-def _resources(content: bytes) -> Iterator[tuple[int, bytes]]:
-    at = 0
-    while at + 12 <= len(content):
-        if content[at : at + 4] not in (b"8BIM", b"MeSa", b"AgHg", b"PHUT", b"DCSR"):
+def _resources(handle: BinaryIO, at: int, end: int) -> Iterator[tuple[int, bytes]]:
+    """The blocks that are used here, from there to `end`; one that is longer than `BLOCK` is left out."""
+    for _ in range(_MOST_RESOURCES):
+        if at + 12 > end:
             return
-        code = struct.unpack_from(">H", content, at + 4)[0]
-        at += 6 + (content[at + 6] + 2) // 2 * 2  # the name, padded
-        if at + 4 > len(content):
+        mark, code, name = struct.unpack(">4sHB", read_at(handle, at, 7))
+        if mark not in (b"8BIM", b"MeSa", b"AgHg", b"PHUT", b"DCSR"):
             return
-        size = struct.unpack_from(">I", content, at)[0]
-        yield code, content[at + 4 : at + 4 + size]
+        at += 6 + (name + 2) // 2 * 2  # the name, padded
+        if at + 4 > end:
+            return
+        size = struct.unpack(">I", read_at(handle, at, 4))[0]
+        present = min(size, end - at - 4)
+        if code in _USED and present <= BLOCK:
+            yield code, read_at(handle, at + 4, present)
         at += 4 + (size + 1) // 2 * 2
 
 

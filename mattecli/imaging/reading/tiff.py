@@ -29,6 +29,7 @@ _FLOATS = (16, 32)
 _MODELS: dict[int, tuple[Model, int]] = {0: ("grey", 1), 1: ("grey", 1), 2: ("rgb", 3), 3: ("rgb", 1), 5: ("cmyk", 4)}
 _MODELS |= {6: ("rgb", 3), 8: ("lab", 3), 9: ("lab", 3)}
 _MOST_PAGES = 32  # that are looked at, to find one that is not a smaller copy
+_NO_PROFILE = "its colour profile cannot be read and is ignored"
 _TILE = 2**24  # pixels of the largest tile beyond the picture's own size
 
 
@@ -59,11 +60,14 @@ class Ifd:
         return int(found[0]) if found else default
 
     def block(self, code: int) -> bytes | None:
-        """The bytes of a tag, as they are; None without it."""
+        """The bytes of a tag, as they are; None without it, and where they are too many or behind the end."""
         if code not in self.entries:
             return None
         kind, count, at = self.entries[code]
-        return read_at(self.handle, at, count * struct.calcsize(self.order + _TYPES.get(kind, "B")))
+        try:
+            return read_at(self.handle, at, count * struct.calcsize(self.order + _TYPES.get(kind, "B")))
+        except (ValueError, OverflowError, OSError):  # a place of BigTIFF may be too far for a file, too
+            return None
 
 
 class Pages(NamedTuple):
@@ -169,7 +173,7 @@ def tiff_header(handle: BinaryIO, name: str) -> Header:
     # OpenImageIO turns 8 bits round, with their alpha, and nothing else
     turned = photometric == 0 and kind == "uint8" and stored is None and zipped is None
     inks = jpeg and model == "cmyk"  # OpenImageIO 3.2.2 makes RGB of them without their profile
-    exif = _exif(ifd)
+    exif, icc = _exif(ifd), ifd.block(34675)
     return Header(
         width=width,
         height=height,
@@ -185,9 +189,9 @@ def tiff_header(handle: BinaryIO, name: str) -> Header:
         orientation=orientation_of(ifd.number(274, 1)),
         part=page,
         resolution=_resolution(ifd),
-        tags=ColourTags(icc=ifd.block(34675), interop=interop_of(exif)),
+        tags=ColourTags(icc=icc, interop=interop_of(exif)),
         metadata=_metadata(exif, first, ifd),
-        notes=_notes(second),
+        notes=_notes(second) if icc is not None or 34675 not in ifd.entries else (*_notes(second), _NO_PROFILE),
         stored=stored,
         zipped=zipped,
         streams=() if zipped is not None else streams,
