@@ -98,6 +98,24 @@ def test_a_part_is_read_by_its_name(tmp_path: Path) -> None:
     assert np.array_equal(read_image(tmp_path / "a.exr", options=options).pixels, second)
 
 
+@pytest.mark.parametrize("name", ["Z", "A"])
+def test_a_part_of_one_channel_is_read_only_where_no_part_has_colours(tmp_path: Path, name: str) -> None:
+    data, colours = plate(6, 7, 1) * 9, plate(6, 7, 3)
+    layers = [("depth", data, (name,)), ("beauty", colours, RGB)]
+    specs = [spec(pixels, names, name=part, **{"oiio:subimagename": part}) for part, pixels, names in layers]
+    output = OpenImageIO.ImageOutput.create(str(tmp_path / "a.exr"))
+    assert output.open(str(tmp_path / "a.exr"), specs)
+    assert output.write_image(data)
+    assert output.open(str(tmp_path / "a.exr"), specs[1], "AppendSubimage")
+    assert output.write_image(colours)
+    output.close()
+    assert np.array_equal(read_image(tmp_path / "a.exr").pixels, colours)
+    single = read_image(tmp_path / "a.exr", options=ReadOptions(layer="depth")).pixels
+    assert np.array_equal(single, np.repeat(data, 3, axis=2))
+    write(tmp_path / "b.exr", data, (name,))
+    assert np.array_equal(read_image(tmp_path / "b.exr").pixels, np.repeat(data, 3, axis=2))
+
+
 def test_a_file_without_colours_names_its_layers(tmp_path: Path) -> None:
     write(tmp_path / "a.exr", plate(4, 5, 4), ("N.X", "N.Y", "N.Z", "P.X"))
     with pytest.raises(

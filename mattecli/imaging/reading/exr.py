@@ -62,7 +62,8 @@ def exr_header(handle: BinaryIO, name: str, layer: str | None) -> Header:
     """What a part or layer of an OpenEXR file holds.
 
     `layer` is the name of a part, or what stands before the last point in names of channels. Without it the first part
-    counts that has RGB or grey. Raises InputError where there is no such layer, ValueError for damage.
+    counts that has RGB or Y; where none has, the first with a single channel. Raises InputError where there is no such
+    layer, ValueError for damage.
     """
     parts = exr_parts(handle)
     found = _choose(parts, layer)
@@ -112,31 +113,34 @@ def layers(parts: list[Part]) -> list[str]:
 def _choose(parts: list[Part], layer: str | None) -> tuple[int, list[str]] | None:
     """The number of a part and the names of its channels, colours first.
 
-    Where no channel is red, an A without colours counts as a matte.
+    Without `layer`, a single channel counts where no part has RGB or Y: it may be data, such as depth. Where no channel
+    is red, an A without colours counts as a matte.
     """
-    found = _find(parts, layer, matte=False)
+    found = (_find(parts, None, single=False) if layer is None else None) or _find(parts, layer)
     red = any(channel.rpartition(".")[2].lower() in ("r", "red") for part in parts for channel in part.channels)
     return found if found or red else _find(parts, layer, matte=True)
 
 
-def _find(parts: list[Part], layer: str | None, *, matte: bool) -> tuple[int, list[str]] | None:
+def _find(
+    parts: list[Part], layer: str | None, *, single: bool = True, matte: bool = False
+) -> tuple[int, list[str]] | None:
     for number, part in enumerate(parts):
         if layer is None or (part.name == layer and len(parts) > 1):
             prefixes = ["", *(f"{part.name}." * bool(part.name),)] if layer is None else ["", f"{layer}."]
             for prefix in prefixes:
-                if channels := _channels(part, prefix, matte=matte):
+                if channels := _channels(part, prefix, single=single, matte=matte):
                     return number, channels
     if layer is None:
         return None
     for number, part in enumerate(parts):
         for prefix in (f"{layer}.", f"{part.name}.{layer}."):
-            if channels := _channels(part, prefix, matte=matte):
+            if channels := _channels(part, prefix, single=single, matte=matte):
                 return number, channels
     return None
 
 
-def _channels(part: Part, prefix: str, *, matte: bool) -> list[str]:
-    """The channels R, G, B, or else Y or the only one, and A where it is there, below a prefix; or A as a matte."""
+def _channels(part: Part, prefix: str, *, single: bool, matte: bool) -> list[str]:
+    """The channels R, G, B, or else Y or a `single` one, and A where it is there, below a prefix; or A as a matte."""
     own = {channel[len(prefix) :].lower(): channel for channel in part.channels if channel.startswith(prefix)}
     for wanted in (("r", "g", "b"), ("red", "green", "blue"), ("x", "y", "z")):
         if all(short in own for short in wanted):
@@ -144,7 +148,7 @@ def _channels(part: Part, prefix: str, *, matte: bool) -> list[str]:
     if matte:
         return [own[a] for a in ("a", "alpha") if a in own][:1]
     grey = [own[short] for short in ("y", "v") if short in own and "ry" not in own]
-    if not grey and len(own) == 1 and "." not in next(iter(own)):
+    if single and not grey and len(own) == 1 and "." not in next(iter(own)):
         grey = list(own.values())
     return grey[:1] + [own[a] for a in ("a", "alpha") if grey and a in own and own[a] not in grey][:1]
 
