@@ -19,6 +19,7 @@ from mattecli.batch.recipe import (
     digest,
     output_recipe,
 )
+from mattecli.compositing.delivery import KEEP, read_space
 from mattecli.compositing.outputs import (
     check_memory,
     check_output_file,
@@ -182,7 +183,17 @@ class Worker:
             check_new(Path(output), inputs=todo.job.inputs)
 
     def read(self, todo: Todo) -> ReadJob:
-        """Decode the photo and its trimap, or take the alpha that was given or kept. Raises InputError."""
+        """Decode the photo and its trimap, or take the alpha that was given or kept. Raises InputError.
+
+        Raises it for an output space that does not fit the photo's depth, too, before the network runs.
+        """
+        read, outputs = self._read(todo), self.options.outputs
+        for name in todo.replaces:
+            if outputs.kind(name) != "alpha" and outputs.space(name) != KEEP:
+                read_space(outputs.space(name), depth=read.inputs.photo.depth)
+        return read
+
+    def _read(self, todo: Todo) -> ReadJob:
         if todo.job.finished:
             given = read_finished(todo.job, reading=self.options.reading)
             given = replace(given, seconds=todo.seconds + given.seconds)

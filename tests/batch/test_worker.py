@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import struct
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -29,6 +30,7 @@ from mattecli.work.job import Matte
 from mattecli.work.making import Making
 from mattecli.work.outcome import Done, Job, Skipped
 from mattecli.work.outputs import OutputOptions
+from tests.imaging.test_read import profile
 
 Folders = tuple[Path, Path, Path]
 
@@ -232,6 +234,29 @@ def test_a_profile_that_changes_while_a_photo_is_matted_has_it_made_anew(folders
     profile.write_bytes(ADOBE_PROFILE)
     write(worker, item)
     assert isinstance(worker_for(out, output_space=str(profile)).todo(job), Todo)
+
+
+def table_profile() -> bytes:
+    """An RGB profile of tables: the lightness is the mean of the channels."""
+    corners = b"".join(bytes([round(255 * at.bit_count() / 3), 128, 128]) for at in range(8))
+    matrix = struct.pack(">9i", *(65536 * (at % 4 == 0) for at in range(9)))
+    table = b"mft1" + bytes(4) + bytes([3, 3, 2, 0]) + matrix + 3 * bytes(range(256)) + corners + 3 * bytes(range(256))
+    return profile(b"mntr", b"RGB ", b"Lab ", {b"A2B0": table})
+
+
+def test_a_profile_of_tables_fails_a_deep_photo_before_the_network_runs(folders: Folders) -> None:
+    photos, trimaps, out = folders
+    press = out.parent / "press.icc"
+    press.write_bytes(table_profile())
+    write_image(photos / "a.png", Image(np.full((32, 32, 3), 40_000, np.uint16)), overwrite=True)
+    jobs = find_jobs(photos, out, trimaps=str(trimaps), kinds=("alpha", "cutout")).jobs
+    deep, shallow = (next(job for job in jobs if job.name == name) for name in ("a.png", "b.png"))
+    rendition = Rendition(name="cutout", kind="cutout", output_space=str(press))
+    for outputs in ({"output_space": str(press)}, {"renditions": {"cutout": rendition}}):
+        worker = worker_for(out, **outputs)
+        with pytest.raises(InputError, match=r"press\.icc is a profile of tables, which are converted with 8 bits"):
+            read(worker, deep)
+        assert read(worker, shallow).inputs.photo.depth == 8
 
 
 def test_an_alpha_is_kept_for_the_files_that_it_was_made_from(folders: Folders) -> None:
