@@ -11,7 +11,7 @@ from mattecli.compositing.arrays import Floats
 Trimap = NDArray[np.uint8]
 
 FAINT = 2 / 255  # what is below this is background, where a matte is finished
-_NEAR = 5  # pixels; what is so close to the body belongs to it
+_NEAR = 5  # pixels; what is so close to a part that stays, belongs to it
 _OPEN = 0.02  # a hole that is nowhere fainter than this is haze, any other is really open
 _LEVELS = (1.0, 0.98, 0.95, 0.9, 0.8, 0.7, 0.6, 0.5, 0.4, 0.3, 0.2, 0.1, 0.05)
 
@@ -20,9 +20,11 @@ def without_specks(alpha: Floats, area: float, trimap: Trimap | None) -> tuple[F
     """The matte, float32 (H, W), without its specks, and what was removed as a sentence.
 
     A speck is a part of α ≥ 2/255 whose Σα is under `area`. It holds no certain foreground (255 in the trimap), and is
-    more than 5 pixels from every part that stays. The largest part always stays. Nothing is overwritten.
+    more than 5 pixels from every part that stays, as the dashes of a broken strand are not. The largest part always
+    stays. Nothing is overwritten.
     """
-    count, labels = cv2.connectedComponents((alpha >= FAINT).astype(np.uint8), connectivity=8)
+    seen = (alpha >= FAINT).astype(np.uint8)
+    count, labels = cv2.connectedComponents(seen, connectivity=8)
     if count <= 2:  # the body alone
         return alpha, None
     sums = np.bincount(labels.ravel(), alpha.ravel(), count)
@@ -33,9 +35,14 @@ def without_specks(alpha: Floats, area: float, trimap: Trimap | None) -> tuple[F
     if trimap is not None:
         body[np.unique(labels[trimap == 255])] = True
     body[0] = False
-    side = 2 * _NEAR + 1
-    near = cv2.dilate(body[labels].astype(np.uint8), cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (side, side)))
-    body |= np.bincount(labels[near > 0], minlength=count) > 0
+    # Discs around parts at most 5 pixels apart touch, so that a whole row of dashes becomes one group.
+    reach = _NEAR // 2
+    y, x = np.mgrid[-reach : reach + 1, -reach : reach + 1]
+    disc = (np.hypot(x, y) <= _NEAR / 2).astype(np.uint8)
+    groups = cv2.connectedComponents(cv2.dilate(seen, disc), connectivity=4)[1]
+    stays = np.bincount(groups[body[labels]], minlength=int(groups.max()) + 1) > 0
+    body |= np.bincount(labels[stays[groups]], minlength=count) > 0
+    body[0] = False
     specks = ~body
     specks[0] = False
     number = int(specks.sum())

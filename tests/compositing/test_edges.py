@@ -270,6 +270,18 @@ def test_a_broken_strand_close_to_the_body_stays() -> None:
     assert without_specks(alpha, 100, None) == (alpha, None)
 
 
+def test_a_strand_that_is_broken_into_dashes_stays_up_to_a_wider_gap() -> None:
+    alpha = disc(50, size=200)
+    for start in (155, 165, 175):  # with 4 empty pixels between
+        alpha[95:97, start : start + 6] = 0.7
+    assert without_specks(alpha, 100, None) == (alpha, None)
+    broken = alpha.copy()
+    broken[95:97, 186:192] = 0.7  # with 5 between
+    result, note = without_specks(broken, 100, None)
+    assert np.array_equal(result, alpha)
+    assert note == "1 speck was removed, 8 pixels in all"
+
+
 def test_the_area_of_a_speck_is_the_sum_of_its_alpha() -> None:
     alpha = disc(40, size=200)
     alpha[5:15, 5:15] = 0.1  # 100 pixels that make up 10
