@@ -130,13 +130,13 @@ def composite(
         check_in_folder(targets.values(), options.out_dir)
         make_folder(options.out_dir)
     given = [photo, alpha, *([] if options.trimap is None else [options.trimap]), *targets]
+    written_as = written.write_options()
     for background, target in targets.items():
-        check_composite_output(target, background, overwrite=overwrite, inputs=given)
+        check_composite_output(target, background, overwrite=overwrite, inputs=given, files=written_as)
 
     from mattecli.imaging.write import check_format, write_image
     from mattecli.imaging.writing.encoding import metadata_note
 
-    written_as = written.write_options()
     how_coloured = colour_options(options, colours)
     results = _composites(photo, alpha, options, how_coloured, reading.read_options(), targets, finish, terminal)
     for target, result, bits in results:

@@ -275,6 +275,13 @@ def test_an_output_in_the_way_is_found_before_anything_is_read(folder: Path, run
     assert Path("photo_composite.png").read_bytes().startswith(b"\x89PNG")
 
 
+def test_a_quality_that_the_format_has_not_is_found_before_anything_is_read(folder: Path, run_matte: RunMatte) -> None:
+    given = ["missing.png", "photo_alpha.png", "-b", "white", "-o", "out.avif", "--quality", "lossless"]
+    code, _, err = run_matte("composite", *given)
+    assert code == 3
+    assert err == "error: out.avif cannot hold colours without loss (AVIF); name a .webp or .png file\n"
+
+
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
