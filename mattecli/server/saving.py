@@ -243,6 +243,7 @@ class Saving:
         with self._sessions.using(begun.word) as photo:
             trimap, saved = _trimap_of(photo, found)
             # Again: the matte may have taken minutes.
+            self._check_unchanged(photo, begun.word, overwrite=begun.overwrite)
             check_replaceable(photo, files.values(), overwrite=begun.overwrite)
             before = _files(files.values())
             try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -194,6 +195,26 @@ def test_an_alpha_that_someone_changed_is_not_replaced(page: Page, made: Made) -
     assert answer.status == 400
     assert "worst_alpha.png was changed since the batch made it" in answer.error
     assert made.approved("worst") is None
+
+
+def test_a_photo_that_changed_while_its_matte_was_made_is_not_approved(
+    page: Page, made: Made, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    page.open()
+    begun: list[Any] = []
+    with page.sessions.using(page.word) as photo:
+        exact = photo.mattes.exact
+    page.operate(2, "stroke", points=[[64, 48, 10]], label=255)
+    monkeypatch.setattr(page.runs, "matte", lambda *_, then, **__: begun.append(then))
+    assert page.post(f"/app/photos/{page.word}/save", {"products": ["alpha"]}).status == 202
+    PIL.Image.fromarray(noise(7, HEIGHT, WIDTH)).save(made.root / "worst.png")
+    begun[0](exact)
+    end = time.monotonic() + 60
+    while not any(event["type"] in ("saved", "failed") for event in page.told):
+        assert time.monotonic() < end
+        time.sleep(0.02)
+    assert made.approved("worst") is None
+    assert "worst.png changed on the disk" in page.told[-1]["error"]
 
 
 @pytest.mark.parametrize(

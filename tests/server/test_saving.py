@@ -364,6 +364,26 @@ def test_a_file_that_came_while_the_matte_was_made_is_not_replaced(
     page.close()
 
 
+def test_a_photo_that_changed_while_its_matte_was_made_is_not_saved(
+    photo: Path, tmp_path: Path, shipped_model: Model, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    page = page_for(photo, folder=tmp_path)
+    page.open()
+    page.operate(1, "stroke", points=[[96, 80, 30]], label=255)
+    begun: list[Any] = []
+    monkeypatch.setattr(page.runs, "matte", lambda *_, then, **__: begun.append(then))
+    page.post(f"/app/photos/{page.word}/save", {"products": ["alpha"]})
+    matted(page, shipped_model)
+    PIL.Image.fromarray(noise(5, *SIZE)).save(photo)
+    with page.sessions.using(page.word) as opened:
+        begun[0](opened.mattes.exact)
+    until(60, lambda: any(event["type"] in ("saved", "failed") for event in page.told))
+    assert not photo.with_name("cat_alpha.png").exists()
+    assert "cat.png changed on the disk" in within(1, page, "failed")["error"]
+    assert within(1, page, "changed")["file"] == "photo"
+    page.close()
+
+
 def test_what_was_written_before_a_failure_is_ours_and_the_page_hears_of_a_bug(
     page: Page, photo: Path, shipped_model: Model, monkeypatch: pytest.MonkeyPatch
 ) -> None:
