@@ -27,9 +27,16 @@ def bound(host: str, port: int) -> socket.socket:
 
 
 def listen(
-    app: App, listener: socket.socket, *, on_end: Callable[[], None] = lambda: None, patience: int | None = 10
+    app: App,
+    listener: socket.socket,
+    *,
+    on_end: Callable[[], None] = lambda: None,
+    on_hurry: Callable[[], None] = lambda: None,
+    patience: int | None = 10,
 ) -> None:
     """Answer requests until SIGINT or SIGTERM. `on_end` is called at once, to end streams that would stay open.
+
+    `on_hurry` is called at a later SIGINT: the application is to wait for nothing more.
 
     Requests that are going on are answered for `patience` seconds more, or for as long as they take without it. No line
     is logged for a request, because the address at the start has a token.
@@ -42,15 +49,17 @@ def listen(
         timeout_graceful_shutdown=patience,
         ws="none",
     )
-    _Server(config, on_end).run(sockets=[listener])
+    _Server(config, on_end, on_hurry).run(sockets=[listener])
 
 
 class _Server(uvicorn.Server):
-    def __init__(self, config: uvicorn.Config, on_end: Callable[[], None]) -> None:
+    def __init__(self, config: uvicorn.Config, on_end: Callable[[], None], on_hurry: Callable[[], None]) -> None:
         super().__init__(config)
-        self._on_end = on_end
+        self._on_end, self._on_hurry = on_end, on_hurry
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """End the streams, which uvicorn would wait for, and then the server."""
         self._on_end()
         super().handle_exit(sig, frame)
+        if self.force_exit:
+            self._on_hurry()

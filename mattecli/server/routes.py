@@ -56,7 +56,7 @@ def page_app(
     **facts: Any,
 ) -> App:
     """The whole application of `matte ui`, with its guard. `facts` are told the page as they are."""
-    app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None, lifespan=_lifespan(sessions, runs))
+    app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None, lifespan=_lifespan(sessions, runs, saving))
     add_errors(app)
     _add_files(app, static, tokens)
     _add_health(app, sessions)
@@ -73,11 +73,12 @@ def page_app(
     return Guard(app, port=port, tokens=tokens, limit=_limit)
 
 
-def _lifespan(sessions: Sessions, runs: Runs) -> Callable[[FastAPI], Any]:
+def _lifespan(sessions: Sessions, runs: Runs, saving: Saving) -> Callable[[FastAPI], Any]:
     @asynccontextmanager
     async def run(_: FastAPI) -> AsyncIterator[None]:
         yield
         runs.close()
+        saving.close()  # a file that is being written needs its photo
         sessions.close_all()
 
     return run

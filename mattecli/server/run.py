@@ -84,7 +84,7 @@ def serve_page(names: Sequence[Path], *, options: PageOptions, on_ready: Callabl
         )
         listener.listen(128)
         on_ready(f"http://127.0.0.1:{port}/?token={tokens.start}")
-        listen(app, listener, on_end=events.close)
+        listen(app, listener, on_end=events.close, on_hurry=saving.give_up)
     if batch is not None:
         batch.close()
 

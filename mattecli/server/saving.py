@@ -76,6 +76,8 @@ class Saving:
         self._going: dict[str, str] = {}  # by photo: its newest save, while it goes on
         self._ended: dict[str, dict[str, Any]] = {}  # by photo: how its last save ended
         self._writing = threading.Lock()  # one save at a time looks at files and writes them
+        self._threads: list[threading.Thread] = []
+        self._given_up = False
 
     def save(
         self, word: str, products: Sequence[Product], finish: Finish, *, overwrite: bool = False
@@ -108,7 +110,10 @@ class Saving:
             begun = _Begun(name, word, files, finish, batch, overwrite, stack.pop_all())
 
         def begin(found: Found | str | None) -> None:
-            threading.Thread(target=self._carry_out, args=(begun, found), name="save", daemon=True).start()
+            thread = threading.Thread(target=self._carry_out, args=(begun, found), name="save", daemon=True)
+            with self._lock:
+                self._threads = [other for other in self._threads if other.is_alive()] + [thread]
+                thread.start()
 
         with self._lock:
             self._going[word] = name  # before it begins, for it may end at once
@@ -121,6 +126,16 @@ class Saving:
             begun.held.close()
             raise
         return name, None
+
+    def close(self) -> None:
+        """Wait until the saves that write have ended, or until `give_up` is called."""
+        for thread in list(self._threads):
+            while thread.is_alive() and not self._given_up:
+                thread.join(0.1)
+
+    def give_up(self) -> None:
+        """Have `close` wait no more. May be called by a signal, so it takes no lock."""
+        self._given_up = True
 
     def going(self, word: str) -> dict[str, Any]:
         """The save that goes on for a photo, for a page that opens it, or the event of how the last one ended."""

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 import shlex
 import threading
 import time
@@ -28,7 +29,7 @@ from mattecli.server.state import State
 from mattecli.server.worker import serve
 from tests.conftest import RunMatte
 from tests.server import processes
-from tests.server.web import Page, page_for
+from tests.server.web import Page, page_for, running
 from tests.support.pictures import disc, noise
 
 SIZE = (160, 192)
@@ -540,3 +541,48 @@ def test_a_save_that_waits_for_another_one_keeps_its_photo_open(
     assert [event["type"] for event in page.told] == ["saved", "saved"]
     assert second.with_name("dog_trimap.png").exists()
     page.close()
+
+
+@pytest.fixture
+def writes(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[threading.Event, threading.Event]]:
+    """Tells when files are about to be written, and has that wait for a word to go on."""
+    begun, go_on, write = threading.Event(), threading.Event(), saving._write
+
+    def slow(*how: Any) -> None:
+        begun.set()
+        assert go_on.wait(60)
+        write(*how)
+
+    monkeypatch.setattr(saving, "_write", slow)
+    yield begun, go_on
+    go_on.set()
+
+
+def test_the_end_of_the_server_waits_for_files_that_are_being_written(
+    page: Page, photo: Path, writes: tuple[threading.Event, threading.Event]
+) -> None:
+    begun, go_on = writes
+    assert page.post(f"/app/photos/{page.word}/save", {"products": ["trimap"]}).status == 202
+    assert begun.wait(60)
+    threading.Timer(0.3, go_on.set).start()
+
+    async def end() -> None:
+        async with running(page.app):
+            pass
+
+    asyncio.run(end())
+    assert [event["type"] for event in page.told] == ["saved"]
+    assert photo.with_name("cat_trimap.png").exists()
+
+
+def test_a_second_signal_ends_the_server_without_waiting_for_files(
+    page: Page, writes: tuple[threading.Event, threading.Event]
+) -> None:
+    begun, go_on = writes
+    assert page.post(f"/app/photos/{page.word}/save", {"products": ["trimap"]}).status == 202
+    assert begun.wait(60)
+    page.saving.give_up()
+    page.saving.close()
+    assert page.told == []
+    go_on.set()
+    within(60, page, "saved")

@@ -151,6 +151,7 @@ class Page:
     def close(self) -> None:
         """What the end of the server does."""
         self.runs.close()
+        self.saving.close()
         self.sessions.close_all()
 
     def wait_for(self, kind: str, *, number: int = 1) -> dict[str, Any]:
