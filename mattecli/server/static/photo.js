@@ -62,7 +62,7 @@ export class OpenPhoto {
     });
     this.scene = new Scene({
       levels: fact.levels,
-      fetch: (wanted) => this._fetch(wanted),
+      fetch: (wanted) => this._fetch(wanted), refused: (text) => this.say(sentence(text), "bad"),
       changed: () => viewer.invalidate(),
       compose,
       pending: () => this.queue.entries,

@@ -9,7 +9,7 @@ const settled = () => new Promise((done) => setTimeout(done, 5));
 
 /** A fetcher whose server is a function. */
 function fetcherWith(server) {
-  const log = { asked: [], came: [], changes: 0 };
+  const log = { asked: [], came: [], changes: 0, refused: [] };
   const fetcher = new Fetcher({
     fetch: async (wanted) => {
       log.asked.push(wanted);
@@ -17,6 +17,7 @@ function fetcherWith(server) {
     },
     came: (tiles) => log.came.push(...tiles),
     changed: () => (log.changes += 1),
+    refused: (text) => log.refused.push(text),
   });
   return { fetcher, log };
 }
@@ -53,6 +54,22 @@ test("what the server does not have is asked for again only when it may be there
   fetcher.askAgain();
   fetcher.request([at("alpha", 0)]);
   assert.equal(log.asked.length, 2);
+});
+
+test("what the server refuses is said once, and asked for again only when it may be made", async () => {
+  const { fetcher, log } = fetcherWith(async () => {
+    throw new Refusal("choke and spread move the edge in opposite directions", 400);
+  });
+  const both = [at("finished", 0), at("colours", 0)];
+  fetcher.request(both);
+  await settled();
+  fetcher.request(both);
+  assert.equal(log.asked.length, 2);
+  assert.deepEqual(log.refused, ["choke and spread move the edge in opposite directions"]);
+  fetcher.askAgain();
+  fetcher.request(both);
+  await settled();
+  assert.deepEqual([log.asked.length, log.refused.length], [4, 2]);
 });
 
 test("what an older matte lacks is asked for of the newer one that came meanwhile", async () => {

@@ -94,6 +94,26 @@ test("a slider stays under the pointer that drags it, and a drag back to where i
   assert.deepEqual(bands.at(-1), [{ inside: 12, outside: 4 }, true]);
 });
 
+test("of Choke and Spread the one that was set last counts, and the other one is off", async () => {
+  documentWith("picture");
+  const store = new Store({ ...initialFields(), photo: { readonly: false } });
+  const { element } = finishPanel(store, () => {}, () => null);
+  const [choke, spread] = ["Choke", "Spread"].map((name) => named(element, name));
+  const set = (slider, value) => {
+    slider.value = value;
+    slider.send("input");
+    slider.send("change");
+  };
+  set(choke, "2");
+  assert.deepEqual(store.now.finish, { choke: 2 });
+  set(spread, "1.5");
+  assert.deepEqual([store.now.finish, choke.value], [{ spread: 1.5 }, "0"]);
+  set(choke, "0"); // off already: it turns nothing off
+  assert.deepEqual([store.now.finish, spread.value], [{ spread: 1.5 }, "1.5"]);
+  set(choke, "3");
+  assert.deepEqual([store.now.finish, spread.value], [{ choke: 3 }, "0"]);
+});
+
 test("the state line says why changes are not sent", async () => {
   const { known } = documentWith("status", "name", "toast", "live");
   const store = new Store({ ...initialFields(), photo: { readonly: false }, unsent: 2, online: false });

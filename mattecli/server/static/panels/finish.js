@@ -30,6 +30,9 @@ export const EDGES = [
   ["fill_holes", "Holes", 0, 1000, 20, "px", 0],
 ];
 
+/** @type {Record<string, string>} sliders that move an edge in opposite directions: only one of them can be set */
+const OPPOSITE = { choke: "spread", spread: "choke" };
+
 /**
  * @param {PageStore} store
  * @param {(action: string) => void} act
@@ -111,17 +114,25 @@ export function finishPanel(store, act, photo) {
  * @param {() => void} changed
  */
 function edgeOptions(edges, changed) {
+  /** @type {Record<string, ReturnType<typeof slider>>} */
+  const made = {};
   const sliders = EDGES.map(([key, name, min, max, step, unit, usual]) => {
-    const made = slider({
+    made[key] = slider({
       name, min, max, step, text: (value) => (value === usual && usual === 0 ? "off" : `${value} ${unit}`),
       changed: (value, released) => {
         if (value !== usual) edges[key] = value;
         else delete edges[key];
-        if (released) changed();
+        if (!released) return;
+        const opposite = OPPOSITE[key];
+        if (opposite && value !== usual) {
+          delete edges[opposite];
+          made[opposite].set(0);
+        }
+        changed();
       },
     });
-    made.set(usual);
-    return made.element;
+    made[key].set(usual);
+    return made[key].element;
   });
   const despill = choice("Despill", [["", "No despill"], ["auto", "Despill: automatic"], ["green", "Despill: green"], ["blue", "Despill: blue"]], (value) => {
     if (value) edges.despill = value;

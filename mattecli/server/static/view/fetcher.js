@@ -6,7 +6,8 @@ import { nameOf } from "./tiles.js";
  * @typedef {import("./tiles.js").Layer} Layer
  * @typedef {import("./tiles.js").Tile} Tile
  * @typedef {{layer: Layer, level: number, row: number, column: number}} Wanted
- * @typedef {{fetch: (wanted: Wanted[]) => Promise<Tile[]>, came: (tiles: Tile[]) => void, changed: () => void}} Options
+ * @typedef {{fetch: (wanted: Wanted[]) => Promise<Tile[]>, came: (tiles: Tile[]) => void, changed: () => void,
+ *   refused?: (text: string) => void}} Options
  */
 
 const AT_ONCE = 24; // tiles in a request
@@ -16,7 +17,10 @@ const PAUSE = 800; // milliseconds after a failure
 const TOGETHER = [["photo", "labels"], ["alpha"], ["exact"], ["base"], ["finished"], ["colours"]];
 
 export class Fetcher {
-  /** @param {Options} options came: takes the tiles; changed: called when something came, or may be asked for again */
+  /**
+   * @param {Options} options came: takes the tiles; changed: called when something came, or may be asked for again;
+   *   refused: says why the server makes no such tiles
+   */
   constructor(options) {
     this._options = options;
     /** @type {Set<string>} */
@@ -24,6 +28,7 @@ export class Fetcher {
     /** @type {Set<string>} what the server does not have */
     this._absent = new Set();
     this._turn = 0; // an answer that was asked for in an earlier one says nothing of what is absent now
+    this._told = -1; // the turn in which a refusal was said last
     this._running = 0;
   }
 
@@ -58,12 +63,20 @@ export class Fetcher {
       const came = new Set(tiles.map(keyOf));
       for (const key of keys) if (!came.has(key)) lack(key);
     } catch (error) {
-      if (error instanceof Refusal && error.status === 404) keys.forEach(lack);
-      else await new Promise((done) => setTimeout(done, PAUSE));
+      if (error instanceof Refusal && (error.status === 404 || error.status === 400)) {
+        keys.forEach(lack);
+        if (error.status === 400 && turn === this._turn) this._refused(error.message);
+      } else await new Promise((done) => setTimeout(done, PAUSE));
     }
     this._running -= 1;
     for (const key of keys) this._asked.delete(key);
     this._options.changed();
+  }
+
+  /** @param {string} text that is said once, though many tiles are refused for the same reason */
+  _refused(text) {
+    if (this._told !== this._turn) this._options.refused?.(text);
+    this._told = this._turn;
   }
 }
 

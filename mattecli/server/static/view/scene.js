@@ -24,7 +24,7 @@ import { lastSpans } from "../paint/stroke.js";
  *   stamp: what it shows, empty for nothing; busy: the worker is at it
  * @typedef {import("./fetcher.js").Wanted} Wanted
  * @typedef {{fetch: (wanted: Wanted[]) => Promise<Tile[]>,
- *   levels: [number, number][], changed: () => void,
+ *   levels: [number, number][], changed: () => void, refused?: (text: string) => void,
  *   compose: (layers: Layers, view: View) => Promise<Uint8ClampedArray<ArrayBuffer>>,
  *   pending: () => {sequence: number, shape: Shape | null}[]}} Options
  */
