@@ -12,6 +12,7 @@ from contextlib import ExitStack, asynccontextmanager
 from html import escape
 from pathlib import Path
 from typing import Annotated, Any
+from urllib.parse import quote
 
 from anyio import from_thread
 from anyio.to_thread import current_default_thread_limiter
@@ -252,4 +253,5 @@ class Logged:
         finally:
             client = (scope.get("client") or ("unknown",))[0]
             seconds = time.perf_counter() - began
-            self._log(f"{client} {scope['method']} {scope['path']} {status} {count} bytes {seconds:.2f} s")
+            path = quote(scope["path"])  # it may hold line breaks and control codes of terminals
+            self._log(f"{client} {scope['method']} {path} {status} {count} bytes {seconds:.2f} s")

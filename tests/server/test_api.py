@@ -268,6 +268,14 @@ def test_each_request_is_one_line_without_its_content(api: Api) -> None:
     assert "secret" not in "".join(api.lines)
 
 
+@pytest.mark.parametrize("path", ["/%0A10.0.0.9%20POST%20/v1/matte%20200", "/%1B[2J", "/%C2%9B2J", "/%E2%80%AE"])
+def test_an_address_forges_no_line_and_reaches_no_terminal(api: Api, path: str) -> None:
+    assert api.get(path).status == 404
+    (line,) = api.lines
+    assert line.isprintable()
+    assert line.split(" ")[3] == "404"
+
+
 def test_the_page_of_the_api_names_its_fields_and_loads_nothing(api: Api) -> None:
     page = api.get("/docs").body.decode()
     for field in ("image", "(required)", "trimap", "mask", "box", "what", "format", "background", "429", "/v1/health"):
