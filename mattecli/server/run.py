@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,7 +18,7 @@ from mattecli.server.requests import Requests
 from mattecli.server.routes import STATIC, page_app
 from mattecli.server.runs import Runs
 from mattecli.server.saving import Saving
-from mattecli.server.security import Tokens
+from mattecli.server.security import Tokens, is_loopback
 from mattecli.server.sessions import Sessions, photos_at
 from mattecli.server.start import Start
 from mattecli.server.state import States
@@ -113,7 +112,7 @@ def serve_api(*, options: ApiOptions, on_ready: Callable[[str], None], log: Call
     `on_ready` is called with the address, `log` with a line for each request. Raises `UsageError` for an address that
     others can reach without a token, and what loading the network raises.
     """
-    if options.token is None and not _is_loopback(options.host):
+    if options.token is None and not is_loopback(options.host):
         raise UsageError(f"`host={options.host}` can be reached by others, so a token is needed; give `token_file`")
     listener = bound(options.host, options.port)
     with listener:
@@ -130,11 +129,3 @@ def serve_api(*, options: ApiOptions, on_ready: Callable[[str], None], log: Call
         host = f"[{options.host}]" if ":" in options.host else options.host
         on_ready(f"http://{host}:{listener.getsockname()[1]}")
         listen(app, listener, patience=None)
-
-
-def _is_loopback(host: str) -> bool:
-    """Whether only this machine reaches an address."""
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import hmac
+import ipaddress
 import json
 import re
 import secrets
@@ -35,7 +36,7 @@ _HEADERS = (
     (b"cross-origin-opener-policy", b"same-origin"),
     (b"cross-origin-resource-policy", b"same-origin"),
 )
-_HOST = re.compile(r"(?:127\.0\.0\.1|localhost|\[::1\])(?::\d{1,5})?", re.IGNORECASE)
+_HOST = re.compile(r"(?:\[([^][]+)\]|([^][:]+))(?::\d{1,5})?")
 _READING = ("GET", "HEAD")
 SMALL_BODY = 4 * 2**20  # of JSON; a stroke of 50,000 points is half of it
 
@@ -215,9 +216,18 @@ def same(one: str, other: str) -> bool:
     return hmac.compare_digest(one.encode(), other.encode())
 
 
+def is_loopback(host: str) -> bool:
+    """Whether only this machine reaches an address, or `localhost`."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host.lower() == "localhost"
+
+
 def check_host(scope: Scope) -> None:
     """Refuse a request whose `Host` is not this machine's own: a name of the web that leads here is a trick."""
-    if _HOST.fullmatch(header(scope, b"host") or "") is None:
+    named = _HOST.fullmatch(header(scope, b"host") or "")
+    if named is None or not is_loopback(named[1] or named[2]):
         raise RefusedError(403, "the Host of the request is not this machine; open http://127.0.0.1 with the port")
 
 

@@ -220,6 +220,11 @@ def test_without_a_token_no_page_and_no_name_of_the_web_leads_here(api: Api, hea
     assert api.matte(BOTH, headers=headers).status == 403
 
 
+@pytest.mark.parametrize("host", ["127.0.0.2:8000", "[::1]:8000", "LocalHost:8000"])
+def test_without_a_token_each_address_of_this_machine_alone_may_be_asked(api: Api, host: str) -> None:
+    assert api.get("/v1/version", headers={"host": host}).status == 200
+
+
 def test_a_full_queue_says_when_to_ask_again(shipped_model: Model) -> None:
     api = Api(shipped_model, queue=1)
     with api.requests.place(), api.requests.place():

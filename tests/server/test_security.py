@@ -38,7 +38,11 @@ def test_the_page_holds_the_token_of_writes_and_may_load_nothing_from_elsewhere(
 
 
 @pytest.mark.parametrize(
-    "host", ["evil.example", "127.0.0.1.evil.example", "evil.example:8765", "127.0.0.1@evil", "10.0.0.1:8765", ""]
+    "host",
+    [
+        *("evil.example", "127.0.0.1.evil.example", "evil.example:8765", "127.0.0.1@evil", "10.0.0.1:8765", ""),
+        *("[fe80::1]:8765", "[::1", "::1", "127.0.0.1:", "127.1", "localhost.evil.example", "128.0.0.1", "0.0.0.0"),
+    ],
 )
 def test_another_host_is_refused(page: Page, host: str) -> None:
     answer = ask(page.app, "GET", "/app/session", headers={**page.headers, "host": host, "origin": f"http://{host}"})
@@ -46,7 +50,7 @@ def test_another_host_is_refused(page: Page, host: str) -> None:
     assert "Host" in answer.error
 
 
-@pytest.mark.parametrize("host", ["localhost:8765", "127.0.0.1:1234", "[::1]:8765", "LOCALHOST"])
+@pytest.mark.parametrize("host", ["localhost:8765", "127.0.0.1:1234", "[::1]:8765", "LOCALHOST", "127.0.0.2:80"])
 def test_each_name_of_this_machine_is_let_in_at_any_port(page: Page, host: str) -> None:
     headers = {**page.headers, "host": host, "origin": f"http://{host.lower()}"}
     assert ask(page.app, "GET", "/app/session", headers=headers).status == 200
