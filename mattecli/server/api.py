@@ -94,11 +94,15 @@ def _add_facts(app: FastAPI, weights: str) -> None:
 
 
 async def _check_fields(connection: Connection) -> None:
-    """Raise `UsageError` for a field of the form that there is not, rather than leave out what it asks for."""
-    unknown = [name for name in await connection.form() if name not in _FIELDS]
+    """Raise `UsageError` for a field of the form that there is not or that comes twice, rather than leave one out."""
+    names = [name for name, _ in (await connection.form()).multi_items()]
+    unknown = [name for name in names if name not in _FIELDS]
     if unknown:
         fields = f"{', '.join(_FIELDS[:-1])} and {_FIELDS[-1]}"
         raise UsageError(f"there is no field {unknown[0][:_LONGEST_NAME]!r}; the fields are {fields}")
+    for name in _FIELDS:
+        if names.count(name) > 1:
+            raise UsageError(f"the field {name!r} comes {names.count(name)} times; send it once")
 
 
 def _add_matte(app: FastAPI, requests: Requests) -> None:

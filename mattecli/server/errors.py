@@ -55,4 +55,5 @@ def add_errors(app: FastAPI) -> None:
         if isinstance(error.__cause__, MemoryError | OSError):  # met while the request was read
             return await failed(request, error.__cause__)
         said = {404: "there is nothing at this address", 405: "this address does not take that method"}
-        return JSONResponse({"error": said.get(error.status_code, str(error.detail))}, error.status_code)
+        sentence = said.get(error.status_code, str(error.detail))
+        return JSONResponse({"error": sentence}, error.status_code, headers=error.headers)

@@ -294,7 +294,8 @@ def test_the_page_of_the_api_names_its_fields_and_loads_nothing(api: Api) -> Non
 
 def test_other_addresses_are_not_found(api: Api) -> None:
     assert api.get("/").status == 404
-    assert api.get("/v1/matte").status == 405
+    answer = api.get("/v1/matte")
+    assert (answer.status, answer.headers["allow"]) == (405, "POST")
 
 
 @pytest.mark.parametrize(
@@ -425,3 +426,15 @@ def test_a_field_that_there_is_not_is_refused_by_name(api: Api) -> None:
     body = api.get("/openapi.json").json["components"]["schemas"]
     (fields,) = [schema["properties"] for name, schema in body.items() if name.startswith("Body")]
     assert all(name in answer.error for name in fields)
+
+
+@pytest.mark.parametrize("name", ["image", "trimap", "box", "what"])
+def test_a_field_that_comes_twice_is_refused(api: Api, name: str) -> None:
+    whole = {"image": BOTH["image"]}, {"box": "0,0,9,9", "what": "alpha"}
+    if name == "trimap":
+        whole = BOTH, {}
+    own, (body, end) = form(whole[0], **whole[1])
+    files, fields = ({key: value for key, value in part.items() if key == name} for part in whole)
+    again = form(files, **fields)[1][0].removesuffix(b"--x--\r\n")
+    answer = ask(api.app, "POST", "/v1/matte", headers={**HOST, **own}, chunks=[again + body, end])
+    assert (answer.status, answer.error) == (400, f"the field '{name}' comes 2 times; send it once")

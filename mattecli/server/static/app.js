@@ -179,14 +179,16 @@ function keepEvents() {
   /** @type {(() => void) | null} */
   let end = null;
   let seen = false;
+  let again = 0;
   const begin = () => {
+    clearTimeout(again); // or a stream would stay open beside this one
     end = api.events(
       (event) => {
         opening.told(event);
         if (photo) react(photo, event, goOn);
       },
       (open, ended) => {
-        if (ended) setTimeout(() => end && begin(), TURN);
+        if (ended) again = setTimeout(() => end && begin(), TURN);
         if (open && seen && photo) {
           void resync(photo, goOn).catch(() => undefined); // the stream tells of the next failure
           void catchUp(photo, store).catch(() => undefined);
