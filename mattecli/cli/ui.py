@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import webbrowser
 from dataclasses import dataclass
 from pathlib import Path
@@ -114,7 +115,8 @@ def ui(
         terminal.data(address + "\n")
         terminal.say("Ctrl-C ends the server; what is painted is kept")
         if not choices.no_browser:
-            webbrowser.open(address)
+            # A browser in the terminal is waited for until it ends, and the server answers only after this.
+            threading.Thread(target=webbrowser.open, args=(address,), daemon=True).start()
 
     page = PageOptions(
         start=start,

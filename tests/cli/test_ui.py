@@ -5,6 +5,7 @@ import os
 import signal
 import socket
 import subprocess
+import time
 import urllib.request
 from importlib import util
 from pathlib import Path
@@ -73,6 +74,29 @@ def test_the_page_is_served_until_a_signal_ends_it_with_a_stream_open(tmp_path: 
         process.kill()
         process.communicate()
     assert list((tmp_path / "state" / "mattecli").iterdir())
+
+
+def test_the_page_answers_while_its_browser_is_waited_for(tmp_path: Path) -> None:
+    browser, asked = tmp_path / "browser", tmp_path / "asked"
+    script = f'echo "$1" > {asked}; while [ -e {browser} ]; do sleep 0.1; done'
+    browser.write_text(f"#!/bin/sh\n{script}\n", encoding="utf-8")
+    browser.chmod(0o755)
+    environment = {**os.environ, "XDG_STATE_HOME": str(tmp_path / "state"), "BROWSER": f"{browser} %s"}
+    process = start_fresh("ui", photo(tmp_path), stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment)
+    try:
+        assert process.stdout is not None
+        address = process.stdout.readline().decode().strip()
+        with urllib.request.build_opener(urllib.request.HTTPCookieProcessor()).open(address, timeout=30) as answer:
+            assert answer.status == 200
+        end = time.monotonic() + 30
+        while not asked.exists() or not asked.read_text(encoding="utf-8").endswith("\n"):
+            assert time.monotonic() < end
+            time.sleep(0.05)
+        assert asked.read_text(encoding="utf-8").strip() == address
+    finally:
+        browser.unlink()
+        process.kill()
+        process.communicate()
 
 
 def test_a_missing_package_is_one_plain_sentence(
