@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 import shlex
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -167,4 +169,13 @@ def command_line(
                     words.append(f"--{name}" if value else f"--no-{name}")
                 else:
                     words += [f"--{name}", str(value)]
-    return shlex.join([*words, "--overwrite"])
+    words.append("--overwrite")
+    return " ".join(map(_quoted, words)) if sys.platform == "win32" else shlex.join(words)
+
+
+def _quoted(word: str) -> str:
+    """A word for cmd.exe and PowerShell. Names of files on Windows hold no quotation marks."""
+    if re.fullmatch(r"[\w.:\\/%+=-]+", word):
+        return word
+    end = word[len(word.rstrip("\\")) :]  # a backslash before the closing mark would quote it
+    return f'"{word}{end}"'

@@ -7,8 +7,9 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import replace
-from pathlib import Path
-from typing import Any
+from pathlib import Path, PureWindowsPath
+from types import SimpleNamespace
+from typing import Any, cast
 from urllib.parse import urlencode
 
 import numpy as np
@@ -159,6 +160,28 @@ def test_a_switch_stands_in_the_command_as_a_word_of_its_own(photo: Path) -> Non
     run = RunOptions(coarse_to_fine=False)
     words = command_line(photo, photo, ["alpha"], Finish(), out=None, run=run, reading=ReadOptions())
     assert shlex.split(words)[-2:] == ["--no-coarse-to-fine", "--overwrite"]
+
+
+class WindowsPath(PureWindowsPath):
+    """A whole path on Windows."""
+
+    def absolute(self) -> WindowsPath:
+        return self
+
+
+def test_on_windows_the_command_is_quoted_for_its_shells(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("mattecli.server.finish.sys", SimpleNamespace(platform="win32"))
+    names = ("C:/it's (R&D)/cat.png", "C:/cat_trimap.png", "//server/old shares/")
+    photo, trimap, out = (cast("Path", WindowsPath(name)) for name in names)
+    finish = Finish(background="#00b140", choke="0.5%")
+    made = command_line(photo, trimap, ["alpha", "composite"], finish, out=out, run=RunOptions(), reading=ReadOptions())
+    assert made == " ".join(
+        [
+            *("matte", "predict", '"C:\\it\'s (R&D)\\cat.png"', "--trimap", "C:\\cat_trimap.png"),
+            *("--what", '"alpha,composite"', "--background", '"#00b140"', "--choke", "0.5%"),
+            *("--out-dir", '"\\\\server\\old shares\\\\"', "--overwrite"),
+        ]
+    )
 
 
 def test_saving_waits_for_the_exact_matte_of_what_is_painted(photo: Path, tmp_path: Path) -> None:
