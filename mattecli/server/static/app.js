@@ -20,7 +20,7 @@ import { catchUp, resync } from "./reopening.js";
 import { Saves } from "./saves.js";
 import { cursorOf, listenToKeys } from "./shortcuts.js";
 import { sentence } from "./sentence.js";
-import { Store, initialFields } from "./state.js";
+import { Store, initialFields, lightOf } from "./state.js";
 import { tabWord } from "./tab.js";
 import { composer } from "./view/composer.js";
 import { Viewer } from "./view/viewer.js";
@@ -79,7 +79,7 @@ byId("panel").append(
   finish.element,
 );
 store.watch(["view", "wipe", "wipeAt", "bare", "overlay", "strength", "gamma", "behind", "photo", "matte"], () => viewer.invalidate());
-store.watch(["exposure"], ({ exposure }) => photo?.scene.renewPhoto(exposure));
+store.watch(["exposure", "view", "wipe"], (now) => photo?.scene.renewPhoto(lightOf(now).exposure));
 store.watch(["finish"], ({ finish: options }) => photo?.scene.setFinish(options));
 store.watch(["tool"], ({ tool }) => {
   picture.dataset.cursor = cursorOf(tool);
@@ -91,7 +91,8 @@ void start();
 
 /** @returns {import("./view/viewer.js").Look} */
 function look() {
-  const { view, wipe, wipeAt, bare, overlay, strength, gamma, behind } = store.now;
+  const { view, wipe, wipeAt, bare, overlay, strength, behind } = store.now;
+  const { gamma } = lightOf(store.now);
   photo?.settle();
   const one = (/** @type {import("./view/compose.js").Kind} */ kind) => ({ kind, overlay, strength, gamma });
   const views = bare ? [one("photo")] : wipe && wipe !== view ? [one(view), one(wipe)] : [one(view)];

@@ -7,7 +7,7 @@ import { Proposals } from "./proposals.js";
 import { sentence } from "./sentence.js";
 import { reopened, takeOver } from "./reopening.js";
 import { Saves } from "./saves.js";
-import { Store } from "./state.js";
+import { Store, lightOf } from "./state.js";
 import { OperationQueue } from "./paint/stroke.js";
 import { Scene } from "./view/scene.js";
 
@@ -133,7 +133,7 @@ export class OpenPhoto {
     const { matte, exact, finish } = this.scene;
     const run = layer === "exact" ? exact?.run : MATTED.has(layer) ? matte?.run : undefined;
     const finished = layer === "finished" || layer === "colours" ? (finish ?? undefined) : undefined;
-    const { exposure } = this.store.now;
+    const { exposure } = lightOf(this.store.now);
     const tiles = await this.api.tiles(this.id, wanted, { exposure, run, finish: finished });
     if (finished && finish !== this.scene.finish) throw new Error("the edges were changed meanwhile");
     return tiles.map((tile) => (tile.layer === "photo" ? { ...tile, revision: exposure } : tile));

@@ -67,6 +67,15 @@ export function initialFields() {
 }
 
 /**
+ * The exposure and gamma that are shown. A cut-out has none, nor has what is compared with it: its colours are estimated
+ * on the photo as it is, and nothing brighter is known of them.
+ * @param {Readonly<Pick<Fields, "view" | "wipe" | "exposure" | "gamma">>} now
+ */
+export function lightOf({ view, wipe, exposure, gamma }) {
+  return view === "cutout" || wipe === "cutout" ? { exposure: 0, gamma: 1 } : { exposure, gamma };
+}
+
+/**
  * Fields that can be watched.
  *
  * @template {object} T

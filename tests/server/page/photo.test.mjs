@@ -5,6 +5,7 @@ import { react } from "../../../mattecli/server/static/events.js";
 import { catchUp, resync } from "../../../mattecli/server/static/reopening.js";
 import { Refusal } from "../../../mattecli/server/static/paint/stroke.js";
 import { Saves } from "../../../mattecli/server/static/saves.js";
+import { lightOf } from "../../../mattecli/server/static/state.js";
 import { factOf, later, opened, settled } from "./photos.mjs";
 
 /** @type {import("../../../mattecli/server/static/photo.js").OpenPhoto[]} */
@@ -334,6 +335,17 @@ test("the end of the server is told", () => {
   const { store, photo } = openedHere();
   react(photo, { type: "closing", photo: null }, () => {});
   assert.match(store.now.message.text, /server has ended/);
+});
+
+test("exposure and gamma are not those of a cut-out, nor of a view beside it", () => {
+  const light = { exposure: 2, gamma: 1.5 };
+  const shown = [["photo", null], ["cutout", null], ["photo", "cutout"]].map(([view, wipe]) => {
+    assert.equal(lightOf({ view, wipe, ...light }).gamma, wipe || view === "cutout" ? 1 : 1.5);
+    const { photo, of } = openedHere({ fields: { view, wipe, ...light }, answers: { tiles: async () => [] } });
+    photo.scene.prepare(photo.viewer.range, [{ kind: view, overlay: "tint", strength: 0.4, gamma: 1 }]);
+    return of("tiles")[0][2].exposure;
+  });
+  assert.deepEqual(shown, [2, 0, 0]);
 });
 
 test("another exposure replaces the tiles that are shown, also those that were on their way", async () => {
