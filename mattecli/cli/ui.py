@@ -111,12 +111,12 @@ def ui(
 
     from mattecli.server.run import PageOptions, serve_page
 
-    def ready(address: str) -> None:
+    def ready(address: str, once: str) -> None:
         terminal.data(address + "\n")
         terminal.say("Ctrl-C ends the server; what is painted is kept")
         if not choices.no_browser:
             # A browser in the terminal is waited for until it ends, and the server answers only after this.
-            threading.Thread(target=webbrowser.open, args=(address,), daemon=True).start()
+            threading.Thread(target=webbrowser.open, args=(once,), daemon=True).start()
 
     page = PageOptions(
         start=start,

@@ -44,10 +44,11 @@ class PageOptions:
     run: RunOptions = field(default_factory=RunOptions)
 
 
-def serve_page(names: Sequence[Path], *, options: PageOptions, on_ready: Callable[[str], None]) -> None:
+def serve_page(names: Sequence[Path], *, options: PageOptions, on_ready: Callable[[str, str], None]) -> None:
     """Serve the page for photos and folders of photos on this machine alone, until a signal ends it.
 
-    `on_ready` is called with the address to open, which has a token. Raises `InputError`.
+    `on_ready` is called with the address to open, which has a token, and with one that can be opened only once. Raises
+    `InputError`.
     """
     batch = options.batch
     paths = photos_at(names) if batch is None else batch.photos
@@ -82,7 +83,8 @@ def serve_page(names: Sequence[Path], *, options: PageOptions, on_ready: Callabl
             report=None if batch is None else as_text(batch.name),
         )
         listener.listen(128)
-        on_ready(f"http://127.0.0.1:{port}/?token={tokens.start}")
+        address = f"http://127.0.0.1:{port}/?token="
+        on_ready(address + tokens.start, address + tokens.once)
         listen(app, listener, on_end=events.close, on_hurry=saving.give_up)
     if batch is not None:
         batch.close()

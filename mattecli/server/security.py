@@ -43,9 +43,14 @@ SMALL_BODY = 4 * 2**20  # of JSON; a stroke of 50,000 points is half of it
 
 @dataclass(frozen=True)
 class Tokens:
-    """The secrets of one server: for the address at the start, the cookie, and the header of writes."""
+    """The secrets of one server: for the address at the start, the cookie, and the header of writes.
+
+    `once` is for the address that a browser is started with, which other users of the machine may see in the list of
+    processes. So it counts once.
+    """
 
     start: str = field(default_factory=lambda: secrets.token_urlsafe(32))
+    once: str = field(default_factory=lambda: secrets.token_urlsafe(32))
     cookie: str = field(default_factory=lambda: secrets.token_urlsafe(32))
     write: str = field(default_factory=lambda: secrets.token_urlsafe(32))
 
@@ -144,6 +149,7 @@ class Guard(Gate):
         super().__init__(Limited(app, limit=limit))
         self._tokens = tokens
         self._cookie = f"matte_{port}"
+        self._spent = False  # whether the token that counts once was used
 
     async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle a request, or refuse it."""
@@ -156,15 +162,18 @@ class Guard(Gate):
         await self.app(scope, receive, send)
 
     def _is_start(self, scope: Scope) -> bool:
-        """Whether this is the address that the terminal showed. A wrong token there is refused."""
+        """Whether this is an address to begin with. A wrong token there is refused."""
         if scope["path"] != "/" or scope["method"] != "GET":
             return False
         given = parse_qs(scope["query_string"].decode("latin-1")).get("token")
         if given is None:
             return False
-        if not same(given[0], self._tokens.start):
-            raise RefusedError(403, "the token is not that of this server; open the address that `matte ui` printed")
-        return True
+        if same(given[0], self._tokens.start):
+            return True
+        if same(given[0], self._tokens.once) and (not self._spent or self._has_cookie(scope)):
+            self._spent = True
+            return True
+        raise RefusedError(403, "the token is not that of this server; open the address that `matte ui` printed")
 
     async def _begin(self, send: Send) -> None:
         """Give the cookie, and take the token out of the address bar."""
@@ -173,11 +182,14 @@ class Guard(Gate):
         await send({"type": "http.response.start", "status": 303, "headers": headers})
         await send({"type": "http.response.body", "body": b""})
 
-    def _check_tokens(self, scope: Scope) -> None:
+    def _has_cookie(self, scope: Scope) -> bool:
         cookies = (header(scope, b"cookie") or "").split(";")
         pairs = [pair.strip().partition("=") for pair in cookies]
         given = next((value for name, _, value in pairs if name == self._cookie), "")
-        if not same(given, self._tokens.cookie):
+        return same(given, self._tokens.cookie)
+
+    def _check_tokens(self, scope: Scope) -> None:
+        if not self._has_cookie(scope):
             raise RefusedError(403, "the cookie of this server is missing; open the address that `matte ui` printed")
         if scope["method"] not in _READING and not same(header(scope, b"x-matte-token") or "", self._tokens.write):
             raise RefusedError(403, "the header X-Matte-Token is missing or wrong; reload the page")

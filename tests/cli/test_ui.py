@@ -92,7 +92,10 @@ def test_the_page_answers_while_its_browser_is_waited_for(tmp_path: Path) -> Non
         while not asked.exists() or not asked.read_text(encoding="utf-8").endswith("\n"):
             assert time.monotonic() < end
             time.sleep(0.05)
-        assert asked.read_text(encoding="utf-8").strip() == address
+        given = asked.read_text(encoding="utf-8").strip()
+        opener_for(given)
+        assert status(urllib.request.build_opener(), given) == 403, "whoever sees it in the list of processes"
+        opener_for(address)
     finally:
         browser.unlink()
         process.kill()

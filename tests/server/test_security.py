@@ -26,6 +26,15 @@ def test_the_address_of_the_terminal_gives_the_cookie_and_leaves_the_address_bar
     assert page.tokens.start not in str(page.get("/"))
 
 
+def test_the_address_that_a_browser_is_started_with_counts_once(page: Page) -> None:
+    target, headers = f"/?token={page.tokens.once}", {"host": f"localhost:{PORT}"}
+    answers = [ask(page.app, "GET", target, headers=headers) for _ in range(2)]
+    assert [answer.status for answer in answers] == [303, 403]
+    assert "set-cookie" not in answers[1].headers
+    assert ask(page.app, "GET", target, headers=page.headers).status == 303  # its own browser may come again
+    assert ask(page.app, "GET", f"/?token={page.tokens.start}", headers=headers).status == 303
+
+
 def test_the_page_holds_the_token_of_writes_and_may_load_nothing_from_elsewhere(page: Page) -> None:
     answer = page.get("/")
     assert answer.body.decode() == f'<meta name="matte-token" content="{page.tokens.write}">'
