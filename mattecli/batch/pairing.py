@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -94,6 +94,7 @@ def find_jobs(
     pairs.check(images)
     taken = pairs.taken
     stems = {_stem(name) for name, _, reason in found if reason is None}
+    pairs.leave_to_photos(stems)
     listed = JobList(foreign=sorted(foreign, key=natural))
     for name, path, reason in found:
         if reason is not None:
@@ -200,6 +201,19 @@ class _Pairs:
             found = [one[place.what] for one in self._others.values()]
             if found and not any(found) and place.what != "background":
                 raise InputError(place.lacking(f"photo in {images}"))
+
+    def leave_to_photos(self, stems: Container[str]) -> None:
+        """Take from what was saved of a photo, by these names without suffix, the trimaps that are the photo's.
+
+        `cat_trimap` is the trimap of `cat`, and by the plain rule also that of a picture called `cat_trimap`.
+        """
+        of_stems: dict[str, set[str]] = {}
+        for name, trimaps in self.trimaps.items():
+            of_stems.setdefault(_stem(name), set()).update(map(self._real, trimaps))
+        for name, trimaps in self.trimaps.items():
+            if is_saved(stem := _stem(name), stems):
+                photos = of_stems.get(stem.rpartition("_")[0], set())
+                self.trimaps[name] = [trimap for trimap in trimaps if self._real(trimap) not in photos]
 
     @property
     def taken(self) -> set[str]:

@@ -314,6 +314,21 @@ def test_what_was_saved_beside_a_photo_is_not_a_photo(folders: Folders) -> None:
     assert set(pairs(find_jobs(photos, out, trimaps=str(trimaps)))) == {"a.png", "a_cutout.webp", "b.png", "sub/c.png"}
 
 
+@pytest.mark.parametrize("what", ["trimap", "alpha"])
+def test_what_was_saved_beside_a_photo_has_no_trimap_by_the_photos_own(folders: Folders, what: str) -> None:
+    photos, trimaps, out = folders
+    alphas = Alphas() if what == "alpha" else None
+    (trimaps / "a.png").rename(trimaps / f"a_{what}.png")  # that of a, which has the plain name of the saved file
+    saved = write_photo(photos / f"a_{what}.png")
+    listed = find_jobs(photos, out, trimaps=str(trimaps), alphas=alphas)
+    assert pairs(listed)["a.png"] == str(trimaps / f"a_{what}.png")
+    assert set(pairs(listed)) == {"a.png", "b.png", "sub/c.png"}
+    assert (listed.saved, listed.failed) == ([str(saved)], [])
+    own = write_trimap(trimaps / f"a_{what}_{what}.png")
+    listed = find_jobs(photos, out, trimaps=str(trimaps), alphas=alphas)
+    assert (pairs(listed)[f"a_{what}.png"], listed.saved) == (str(own), [])
+
+
 def test_outputs_whose_names_differ_in_capitals_are_one_file_where_the_disk_says_so(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
