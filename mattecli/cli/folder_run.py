@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -32,7 +32,6 @@ def narrowed(jobs: JobList, photos: ListOptions, how: RunChoices, terminal: Term
     """
     from mattecli.batch.report import read_report
     from mattecli.system.files import same_file
-    from mattecli.system.folders import some
 
     if photos.retry_failed is not None:
         if how.report is not None and same_file(how.report, photos.retry_failed):
@@ -44,9 +43,7 @@ def narrowed(jobs: JobList, photos: ListOptions, how: RunChoices, terminal: Term
     if photos.shard is not None:
         jobs = jobs.shard(*photos.shard)
     strays = {partners: jobs.unused, **{f"{what}s": files for what, files in jobs.strays.items()}}
-    warn_of_left_out(terminal, jobs.foreign, strays, of="photo")
-    if jobs.saved:
-        terminal.warn(printable(f"not taken for photos, as they were saved of photos beside them: {some(jobs.saved)}"))
+    warn_of_left_out(terminal, jobs.foreign, strays, of="photo", saved=jobs.saved)
     return jobs
 
 
@@ -61,8 +58,13 @@ def check_report_of_shard(photos: ListOptions, how: RunChoices, preset: Preset |
         )
 
 
-def warn_of_left_out(terminal: Terminal, foreign: list[str], strays: Mapping[str, list[str]], *, of: str) -> None:
-    """Name pictures of formats that are not taken from folders, and files that belong to nothing, by what they are."""
+def warn_of_left_out(
+    terminal: Terminal, foreign: list[str], strays: Mapping[str, list[str]], *, of: str, saved: Sequence[str] = ()
+) -> None:
+    """Name pictures of formats that are not taken from folders, and files that belong to nothing, by what they are.
+
+    `saved` are those that were saved of photos beside them.
+    """
     from mattecli.system.folders import some
 
     if foreign:
@@ -70,6 +72,8 @@ def warn_of_left_out(terminal: Terminal, foreign: list[str], strays: Mapping[str
     for what, files in strays.items():
         if files:
             terminal.warn(printable(f"{what} that belong to no {of}: {some(files)}"))
+    if saved:
+        terminal.warn(printable(f"not taken for photos, as they were saved of photos beside them: {some(saved)}"))
 
 
 def _failed_of(run: Run, jobs: JobList, report: Path, terminal: Terminal) -> JobList:

@@ -136,12 +136,14 @@ def _sources(folder: Path, places: Mapping[str, Partners], terminal: Terminal, *
     """
     from mattecli.batch.jobs import resolver
     from mattecli.batch.pictures import walk
+    from mattecli.imaging.products import is_saved
     from mattecli.system.folders import natural
 
     foreign: list[str] = []
     real = resolver()
     found: list[_Source] = []
-    for text, path, wrong in sorted(walk(folder, foreign, recursive=True), key=lambda entry: natural(entry[0])):
+    listing = sorted(walk(folder, foreign, recursive=True), key=lambda entry: natural(entry[0]))
+    for text, path, wrong in listing:
         name = PurePosixPath(text)
         if wrong is None and any(place.hold(path) for place in places.values()):
             continue
@@ -153,6 +155,13 @@ def _sources(folder: Path, places: Mapping[str, Partners], terminal: Terminal, *
         found.append(_Source(name, path, stem, wrong, partners))
     taken = {real(file) for source in found for files in source.partners.values() for file in files}
     found = [source for source in found if source.wrong is not None or real(str(source.path)) not in taken]
+    stems = {str(PurePosixPath(text).with_suffix("")) for text, _, wrong in listing if wrong is None}
+    saved = {
+        source.name: str(source.path)
+        for source in found
+        if not of_masks and source.wrong is None and is_saved(str(source.name.with_suffix("")), stems)
+    }
+    found = [source for source in found if source.name not in saved]
     if not found:
         raise InputError(f"{folder} holds no pictures; check the folder")
     what = "mask" if of_masks else "photo"
@@ -161,7 +170,7 @@ def _sources(folder: Path, places: Mapping[str, Partners], terminal: Terminal, *
             raise InputError(place.lacking(f"{what} in {folder}"))
     used = taken | {real(str(source.path)) for source in found}
     strays = {f"{place.what}s": place.unused(used, real) for key, place in places.items() if key != "image"}
-    warn_of_left_out(terminal, foreign, strays, of=what)
+    warn_of_left_out(terminal, foreign, strays, of=what, saved=list(saved.values()))
     return found
 
 

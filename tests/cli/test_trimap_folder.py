@@ -54,6 +54,19 @@ def test_the_names_of_photos_are_kept_whole(tmp_path: Path, run_matte: RunMatte)
     assert dry[0] == 0, dry
 
 
+def test_what_was_saved_beside_a_photo_gets_no_trimap(tmp_path: Path, run_matte: RunMatte) -> None:
+    photos, out = tmp_path / "photos", tmp_path / "out"
+    for name in ("cat.png", "cat_alpha.png", "sub/dog_alpha.png"):  # the dog lies in another folder
+        write_screen(photos / name)
+    code, _, err = run_matte("trimap", photos, out, "--key", "auto")
+    assert (code, made_in(out)) == (0, ["cat_trimap.png", "sub/dog_alpha_trimap.png"]), err
+    assert f"not taken for photos, as they were saved of photos beside them: {photos / 'cat_alpha.png'}" in err
+    write_mask(tmp_path / "masks/cat.png")
+    write_mask(tmp_path / "masks/cat_alpha.png")
+    code, _, err = run_matte("trimap", tmp_path / "masks", tmp_path / "made")  # mattes are masks, too
+    assert (code, made_in(tmp_path / "made")) == (0, ["cat_alpha_trimap.png", "cat_trimap.png"]), err
+
+
 def test_linked_folders_are_followed_and_what_cannot_be_read_fails_by_name(tmp_path: Path, run_matte: RunMatte) -> None:
     masks, out = tmp_path / "masks", tmp_path / "out"
     write_mask(masks / "a.png")
