@@ -181,7 +181,7 @@ def _kinds(choices: OutputChoices, photos: PhotoOptions, deliveries: Mapping[str
     """The outputs of each photo: kinds, and the names of deliveries."""
     if "-" in choices.backgrounds:
         raise UsageError("a batch cannot read its background from standard input; name a file with -b")
-    check_places(choices.backgrounds)
+    check_places(choices.backgrounds, manifest=photos.manifest is not None)
     delivered = [made.kind for made in deliveries.values()]
     if choices.what is None and not deliveries:
         return ("composite",) if choices.backgrounds else ("alpha",)

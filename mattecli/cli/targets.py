@@ -107,12 +107,18 @@ def different(backgrounds: Sequence[str] | None) -> tuple[str, ...]:
     return tuple(dict.fromkeys(backgrounds or ()))
 
 
-def check_places(backgrounds: Sequence[str]) -> None:
-    """Raise UsageError for a folder of backgrounds, with one for each photo, beside other backgrounds."""
+def check_places(backgrounds: Sequence[str], *, manifest: bool = False) -> None:
+    """Raise UsageError for a folder of backgrounds, with one for each photo, beside other ones or a manifest."""
     from mattecli.batch.pairing import is_place
 
-    if len(backgrounds) > 1 and (places := [text for text in backgrounds if is_place(text)]):
+    places = [text for text in backgrounds if is_place(text)]
+    if places and len(backgrounds) > 1:
         raise UsageError(f"{places[0]} has a background for each photo, so give no other -b beside it")
+    if places and manifest:
+        raise UsageError(
+            f"{places[0]} has a background for each photo of a folder, and a manifest names them in its column "
+            "background; give -b a picture or a colour"
+        )
 
 
 def check_fit(backgrounds: Sequence[str], *, fit: str) -> None:

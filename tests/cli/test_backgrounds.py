@@ -138,6 +138,17 @@ def test_a_folder_of_alphas_goes_over_several_backgrounds(folders: Folders, run_
     assert outputs_in(out) == {"a_composite_white.png", "a_composite_beach.png"}
 
 
+@pytest.mark.parametrize("place", ["backgrounds", "backgrounds/{stem}.png"])
+def test_a_background_for_each_photo_is_not_for_manifests(folders: Folders, run_matte: RunMatte, place: str) -> None:
+    photos, trimaps, out = folders
+    (photos.parent / "backgrounds").mkdir()
+    manifest = photos.parent / "pairs.csv"
+    manifest.write_text(f"image,trimap\n{photos / 'a.png'},{trimaps / 'a.png'}\n")
+    code, _, err = run_matte("batch", out, "--manifest", manifest, "-b", photos.parent / place)
+    assert (code, out.exists()) == (2, False)
+    assert "a manifest names them in its column background; give -b a picture or a colour" in err
+
+
 def test_a_manifest_names_no_backgrounds_beside_several(folders: Folders, run_matte: RunMatte) -> None:
     *_, out = folders
     lines = "image,trimap,background\nphotos/a.png,trimaps/a.png,\nphotos/a.png,trimaps/a.png,red\n"
