@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 import unicodedata
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from hashlib import blake2b
 from pathlib import Path, PurePosixPath
@@ -125,12 +125,24 @@ def check_pattern(pattern: str, kinds: Sequence[str]) -> None:
         raise UsageError(f"--name {pattern} leads out of the output folder; give a path below it")
 
 
-def without_clashes(listed: JobList, out: Path, *, scanned: Sequence[str] = ()) -> JobList:
+def without_clashes(
+    listed: JobList,
+    out: Path,
+    *,
+    scanned: Sequence[str] = (),
+    patterns: Collection[str] = (),
+    columns: Collection[str] = (),
+) -> JobList:
     """The list, with those jobs failed whose output is also another's output, an input, or in a folder of inputs.
 
     Capitals tell files apart if they do in the output folder. `scanned` are the folders in which photos and trimaps
-    were looked for. The next run would take for an input what is written there.
+    were looked for. The next run would take for an input what is written there. `patterns` are the outputs whose names
+    a preset gives, and `columns` the files that a manifest names.
     """
+
+    def named_by(output: str, file: str) -> str | None:
+        return "the column output" if file in columns else "file in [[deliver]]" if output in patterns else None
+
     real = _folding(resolver()) if folds_case(out) else resolver()
     writers: dict[str, list[str]] = {}
     readers = {real(path) for job in listed.jobs for path in job.inputs}
@@ -140,7 +152,7 @@ def without_clashes(listed: JobList, out: Path, *, scanned: Sequence[str] = ()) 
     folders = [real(os.path.realpath(folder)) for folder in scanned]
     jobs, failed = [], list(listed.failed)
     for job in listed.jobs:
-        reason = job.doubled() or _clash(job, real, writers, readers, folders)
+        reason = job.doubled() or _clash(job, real, writers, readers, folders, named_by)
         if reason is None:
             jobs.append(job)
         else:
@@ -203,18 +215,25 @@ def _folding(real: Callable[[str], str]) -> Callable[[str], str]:
 
 
 def _clash(
-    job: Job, resolve: Callable[[str], str], writers: dict[str, list[str]], readers: set[str], folders: list[str]
+    job: Job,
+    resolve: Callable[[str], str],
+    writers: dict[str, list[str]],
+    readers: set[str],
+    folders: list[str],
+    named_by: Callable[[str, str], str | None],
 ) -> str | None:
-    for output in job.outputs.values():
-        real = resolve(output)
-        if others := [name for name in writers[real] if name != job.name]:
+    for name, output in job.outputs.items():
+        real, elsewhere = resolve(output), named_by(name, output)
+        if others := [other for other in writers[real] if other != job.name]:
             if others[0].casefold() == job.name.casefold():
                 return f"{output} and the output of {others[0]} are one file on its disk; rename one of the photos"
-            return f"{output} is also the output of {others[0]}; give --name {{dir}}/{{name}}_{{what}}.png"
+            remedy = f"change {elsewhere}" if elsewhere else "give --name {dir}/{name}_{what}.png"
+            return f"{output} is also the output of {others[0]}; {remedy}"
         if len(writers[real]) > 1:
             return f"{output} is the output of two lines of the manifest; give each its own"
         if real in readers:
-            return f"{output} is an input of this run and is never written to; give --name another pattern"
+            remedy = f"change {elsewhere}" if elsewhere else "give --name another pattern"
+            return f"{output} is an input of this run and is never written to; {remedy}"
         for folder in folders:
             if real.startswith(folder + os.sep):
                 return f"{output} lies in {folder}, which holds inputs; name an output folder outside it"

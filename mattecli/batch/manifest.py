@@ -40,6 +40,7 @@ def read_manifest(
     """
     listed = JobList()
     real = resolver()
+    columns: set[str] = set()  # the outputs that the column of that name gives
     for line in read_lines(manifest):
         try:
             entry = _job(line, manifest, out, kinds, pattern, background, suffixes, patterns)
@@ -63,10 +64,12 @@ def read_manifest(
                 raise InputError(
                     f"{manifest} line {line.number}: the output {given} {how}; give a path below that folder"
                 )
+        if line.values.get("output"):
+            columns.update(entry.outputs.values())
         listed.jobs.append(entry)
     if not listed.jobs and not listed.failed:
         raise InputError(f"{manifest} lists no image; write a line for each, with its image and trimap")
-    return without_clashes(listed, out)
+    return without_clashes(listed, out, patterns=patterns or {}, columns=columns)
 
 
 def _job(

@@ -123,7 +123,8 @@ def find_jobs(
     listed.strays.update({place.what: files for place in places if (files := place.unused(used, real))})
     check_inside(listed.jobs, out)
     inputs = [images, *([folder] if folder is not None else [])]
-    return without_clashes(listed, out, scanned=[str(path) for path in inputs] if recursive else [])
+    scanned = [str(path) for path in inputs] if recursive else []
+    return without_clashes(listed, out, scanned=scanned, patterns=patterns or {})
 
 
 def _check_folders(images: Path, out: Path, trimaps: Path | None, *, recursive: bool, what: str) -> None:

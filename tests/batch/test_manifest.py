@@ -69,6 +69,7 @@ def test_an_output_that_is_an_input_has_failed(data: Path) -> None:
     manifest.write_text('image,trimap,output\n"cat, grey.png",t.png,t.png\n', encoding="utf-8")
     (failed,) = read_manifest(manifest, data).failed
     assert f"{data / 't.png'} is an input of this run" in failed.reason
+    assert failed.reason.endswith("; change the column output")
 
 
 @pytest.mark.parametrize(

@@ -149,6 +149,8 @@ def test_outputs_that_clash_fail_both_photos(folders: Folders) -> None:
     write_photo(photos / "a.jpg")
     listed = find_jobs(photos, out, trimaps=str(trimaps))
     assert set(pairs(listed)) == {"b.png", "sub/c.png"}
+    web = find_jobs(photos, out, trimaps=str(trimaps), kinds=["web"], patterns={"web": "{stem}.png"})
+    assert reasons(web)["a.png"] == f"{out / 'a.png'} is also the output of a.jpg; change file in [[deliver]]"
     told = f"{out / 'a_alpha.png'} is also the output of a.png; give --name {{dir}}/{{name}}_{{what}}.png"
     assert reasons(listed)["a.jpg"] == told
     assert "is also the output of a.jpg; " in reasons(listed)["a.png"]
