@@ -14,7 +14,7 @@ import typer
 
 from mattecli.cli.batch_options import ListOptions, RunChoices
 from mattecli.cli.colour_options import ColourChoices
-from mattecli.cli.composite_folder import composite_folder, deliver_photo, folder_options
+from mattecli.cli.composite_folder import composite_folder, deliver_photo, folder_options, read_given
 from mattecli.cli.composite_options import (
     CompositeOptions,
     check_colour_options,
@@ -242,12 +242,11 @@ def _composites(
     from mattecli.imaging.image import Image, in_space
     from mattecli.imaging.options import WriteOptions
     from mattecli.imaging.write import check_format
-    from mattecli.work.job import read_finished
     from mattecli.work.outcome import Job
 
     check_output_space(options.output_space)
     backgrounds = {name: read_background(name, reading=reading) for name in targets}
-    given = read_finished(Job(photo, photo, alpha, {}, finished=True, known=options.trimap), reading=reading)
+    given = read_given(Job(photo, photo, alpha, {}, finished=True, known=options.trimap), reading)
     picture, matte, known = given.inputs.photo, given.alpha, given.inputs.trimap
     behind = [note for under in backgrounds.values() if isinstance(under, Image) for note in under.notes]
     for note in (photo_note(picture, photo), *picture.notes, *behind):

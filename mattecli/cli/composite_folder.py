@@ -14,12 +14,15 @@ from mattecli.cli.options import changed
 from mattecli.cli.output_options import WriteChoices
 from mattecli.cli.targets import Composites, check_fit, check_in_folder, check_places
 from mattecli.cli.terminal import Terminal
-from mattecli.cli.wording import outcome_in_options
-from mattecli.errors import UsageError
+from mattecli.cli.wording import outcome_in_options, without_snap
+from mattecli.errors import InputError, UsageError
 
 if TYPE_CHECKING:
     from mattecli.batch.jobs import JobList
     from mattecli.batch.worker import BatchOptions
+    from mattecli.imaging.options import ReadOptions
+    from mattecli.work.job import Matte
+    from mattecli.work.outcome import Job
 
 
 def composite_folder(
@@ -77,7 +80,7 @@ def deliver_photo(
     from mattecli.compositing.outputs import check_memory
     from mattecli.system.files import make_folder
     from mattecli.system.memory import peak_bytes
-    from mattecli.work.job import check_outputs, read_backgrounds, read_finished, write_outputs
+    from mattecli.work.job import check_outputs, read_backgrounds, write_outputs
     from mattecli.work.outcome import Done, Job
 
     if "-" in (photo, alpha, background, known, *named.backgrounds.values()):
@@ -105,7 +108,7 @@ def deliver_photo(
         make_folder(Path(output).parent)
     check_outputs(job, options.outputs, overwrite=options.overwrite)
     under = read_backgrounds(job, outputs, options.outputs, reading=options.reading)
-    matte = read_finished(job, reading=options.reading)
+    matte = read_given(job, options.reading)
     check_memory(matte.inputs.photo)
     replaces = dict.fromkeys(outputs, options.overwrite)
     started = time.perf_counter()
@@ -117,6 +120,16 @@ def deliver_photo(
         terminal.say(f"{photo} → {output}")
     if as_json:
         terminal.data(json.dumps(outcome_in_options(done).to_json()) + "\n")
+
+
+def read_given(job: Job, reading: ReadOptions) -> Matte:
+    """As `read_finished`, with messages for this command, which has no --snap."""
+    from mattecli.work.job import read_finished
+
+    try:
+        return read_finished(job, reading=reading)
+    except InputError as error:
+        raise InputError(without_snap(str(error))) from error
 
 
 def folder_options(listing: ListOptions, how: RunChoices) -> list[str]:

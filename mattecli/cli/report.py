@@ -158,10 +158,15 @@ def _write_page(page: Path, run: Run, title: str, pictures: int, terminal: Termi
             title=f"Batch: {title}",
             shown=pictures,
             overwrite=overwrite,
-            wording=as_options,
+            wording=_wording,
             on_done=bar.advance,
         )
     terminal.say(f"page: {page}")
+
+
+def _wording(message: str) -> str:
+    """A message of the page, whose reader has no --max-pixels. What a batch said of it names the option already."""
+    return as_options(message.replace("raise `max_pixels` if you trust the file", "the page does not show it"))
 
 
 def _tell(run: Run, terminal: Terminal, *, as_json: bool) -> None:

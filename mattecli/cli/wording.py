@@ -26,12 +26,23 @@ def as_options(message: str) -> str:
 
 
 def outcome_in_options(outcome: Outcome) -> Outcome:
-    """An outcome whose notes or reason name options, for reports and `--json`."""
+    """An outcome whose notes or reason name options, for reports and `--json`; those of folders."""
     from mattecli.work.outcome import Done, Failed
 
+    def shown(message: str) -> str:
+        return as_options(re.sub("`(core|garbage)`", r"--\1s", message))
+
     if isinstance(outcome, Done):
-        return replace(outcome, notes=tuple(as_options(note) for note in outcome.notes))
-    return replace(outcome, reason=as_options(outcome.reason)) if isinstance(outcome, Failed) else outcome
+        return replace(outcome, notes=tuple(shown(note) for note in outcome.notes))
+    if isinstance(outcome, Failed):
+        reason = without_snap(outcome.reason) if outcome.what == "alpha" else outcome.reason
+        return replace(outcome, reason=shown(reason))
+    return outcome
+
+
+def without_snap(message: str) -> str:
+    """A message of a trimap beside an alpha, for which there is no --snap."""
+    return re.sub(r" or use `snap=\d+`", "", message)
 
 
 def _option(mention: re.Match[str]) -> str:

@@ -148,14 +148,19 @@ def _facts(line: ReportLine) -> Iterator[tuple[str, str]]:
 
 def _pictures(line: ReportLine) -> dict[str, Any]:
     """The fields of `_Photo` that come from the photo's files."""
-    reading = ReadOptions(input_space=line.get("input_space", "auto"), layer=line.get("layer"))
+    read = line.get("width", 0) * line.get("height", 0)  # the batch may have had a higher limit
+    reading = ReadOptions(
+        max_pixels=max(ReadOptions.max_pixels, read),
+        input_space=line.get("input_space", "auto"),
+        layer=line.get("layer"),
+    )
     photo = _shown(read_image(line["image"], options=reading))
     shown = {"photo": photo}
     if (given := line.get("mask") or line.get("alpha")) is not None:  # the trimap was made on the way and not kept
-        shown["trimap"] = to_depth(shrunk(read_alpha(given), SIDE), 8)
+        shown["trimap"] = to_depth(shrunk(read_alpha(given, options=reading.limits), SIDE), 8)
     elif "trimap" in line:
-        shown["trimap"] = shrunk(read_trimap(line["trimap"], snap=10), SIDE)
-    alpha, other = _output(line)
+        shown["trimap"] = shrunk(read_trimap(line["trimap"], snap=10, reading=reading.limits), SIDE)
+    alpha, other = _output(line, reading.limits)
     if alpha is not None:
         small = shrunk(alpha, SIDE)
         if max(abs(one - two) for one, two in zip(small.shape, photo.shape[:2], strict=True)) == 1:
@@ -206,7 +211,7 @@ def _framed(pixels: NDArray[Any], shape: tuple[int, int]) -> NDArray[Any]:
     )
 
 
-def _output(line: ReportLine) -> tuple[NDArray[np.float32] | None, Image | None]:
+def _output(line: ReportLine, reading: ReadOptions) -> tuple[NDArray[np.float32] | None, Image | None]:
     """The alpha, if an output holds one; otherwise another picture that was written."""
     output = line["output"]
     files = output if isinstance(output, dict) else {line.get("product", ""): output}
@@ -216,10 +221,10 @@ def _output(line: ReportLine) -> tuple[NDArray[np.float32] | None, Image | None]
     kind, source = kinds[chosen], list(files.values())[chosen]
     if not line.get("placed") and kind not in ("composite", "foreground"):  # placed ones have a frame of their own
         try:
-            return read_alpha(source), None
+            return read_alpha(source, options=reading), None
         except InputError:  # not a matte
             pass
-    return None, read_image(source, keep_alpha=True)  # raises if this is not a picture either
+    return None, read_image(source, keep_alpha=True, options=reading)  # raises if this is not a picture either
 
 
 def _seconds(line: ReportLine) -> float:

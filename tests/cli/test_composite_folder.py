@@ -120,6 +120,25 @@ def test_a_trimap_says_what_is_certain_and_its_change_is_seen(
     assert "1 done, 1 skipped" in err
 
 
+def test_a_damaged_trimap_is_not_to_be_snapped_where_there_is_no_such_option(
+    folders: Folders, run_matte: RunMatte, tmp_path: Path
+) -> None:
+    photos, alphas, out = folders
+    damaged = np.full((32, 32), 128, np.uint8)
+    damaged[:, :12], damaged[:, 20:] = 3, 252  # as JPEG leaves black and white
+    known = tmp_path / "known/a_trimap.png"
+    known.parent.mkdir()
+    write_image(known, Image(damaged))
+    options = ("-b", "white", "--out-dir", out, "--min-area", "4")
+    preset = tmp_path / "shop.toml"
+    preset.write_text('[[deliver]]\nname = "web"\n', encoding="utf-8")
+    one = ("composite", photos / "a.png", alphas / "a_alpha.png", *options, "-t", known)
+    for command in (one, (*one, "--preset", preset), ("composite", photos, alphas, *options, "-t", known.parent)):
+        code, _, err = run_matte(*command)
+        assert code in (1, 3)
+        assert "as JPEG leaves them; save the trimap as PNG\n" in err, command
+
+
 def test_a_dry_run_shows_the_pairs_and_needs_no_network(folders: Folders, run_matte: RunMatte) -> None:
     photos, alphas, out = folders
     code, stdout, _ = run_matte("composite", photos, alphas, "-b", "white", "--out-dir", out, "--dry-run", "--json")

@@ -12,8 +12,9 @@ from typing import Any
 
 import pytest
 
+from mattecli.imaging.options import ReadOptions
 from tests.conftest import RunMatte
-from tests.support.batches import lines_of, make_folders, write_trimap
+from tests.support.batches import lines_of, make_folders, write_photo, write_trimap
 
 
 @pytest.fixture
@@ -44,6 +45,21 @@ def test_reports_merge_sum_up_and_become_a_page(reports: list[Path], run_matte: 
     assert run_matte("report", merged, "--html", page)[0] == 3
     assert run_matte("report", merged, "--html", page, "--overwrite", "--pictures", 2)[0] == 0
     assert page.read_text(encoding="utf-8").count("<article") == 2
+
+
+def test_the_page_names_no_limit_that_its_command_cannot_raise(
+    tmp_path: Path, run_matte: RunMatte, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files = {"image": str(write_photo(tmp_path / "a.png")), "output": str(write_trimap(tmp_path / "alpha.png"))}
+    said = {"name": "b.png", "image": "b.png", "status": "failed", "reason": "raise --max-pixels if you trust the file"}
+    lines = [{"name": "a.png", **files, "status": "skipped"}, said]
+    report, page = tmp_path / "run.jsonl", tmp_path / "run.html"
+    report.write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
+    monkeypatch.setattr(ReadOptions, "max_pixels", 100)
+    assert run_matte("report", report, "--html", page)[0] == 0
+    text = page.read_text(encoding="utf-8")
+    assert "a.png has more than 100 pixels; the page does not show it" in text
+    assert text.count("raise --max-pixels if you trust the file") == 1, "what the batch said stays"
 
 
 def test_a_killed_runs_report_says_so(reports: list[Path], run_matte: RunMatte) -> None:

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 import mattecli
-from mattecli.cli.wording import as_options
+from mattecli.cli.wording import as_options, outcome_in_options
+from mattecli.work.outcome import Done, Job
 from tests.conftest import RunMatte
 from tests.support.batches import write_photo, write_trimap
 
@@ -23,6 +24,12 @@ from tests.support.batches import write_photo, write_trimap
 )
 def test_parameters_in_backticks_become_options(message: str, shown: str) -> None:
     assert as_options(message) == shown
+
+
+def test_notes_of_a_folder_name_its_options() -> None:
+    done = Done(Job("a.png", "a.png", "a.png", {}), {}, 1.0, ("mark certain parts with `core` and `garbage`",))
+    assert outcome_in_options(done).to_json()["note"] == "mark certain parts with --cores and --garbages"
+    assert as_options(done.notes[0]) == "mark certain parts with --core and --garbage"
 
 
 @pytest.mark.parametrize(

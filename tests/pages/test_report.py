@@ -5,6 +5,7 @@ import io
 import re
 import shutil
 import subprocess
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,9 @@ from mattecli.batch.report import Run
 from mattecli.errors import InputError
 from mattecli.imaging.colour import linear
 from mattecli.imaging.image import Image
+from mattecli.imaging.options import ReadOptions
 from mattecli.imaging.write import write_image
+from mattecli.pages import report as page_module
 from mattecli.pages.report import write_report_page
 from tests.support.batches import SIDE, write_photo, write_trimap
 from tests.support.page import Page
@@ -120,6 +123,22 @@ def test_an_output_of_another_size_is_named(tmp_path: Path) -> None:
     made = line(tmp_path, "a.png")
     write_image(tmp_path / "a-a.png", Image(np.zeros((SIDE, SIDE // 2), np.uint8)), overwrite=True)
     assert "a.png and its output differ in size; run the batch again" in Page(page_of(tmp_path, Run([made]))).text
+
+
+@dataclass(frozen=True, kw_only=True)
+class Strict(ReadOptions):
+    """Reads small pictures only."""
+
+    max_pixels: int = 100
+
+
+def test_a_photo_above_the_usual_limit_is_shown_as_the_batch_has_read_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(page_module, "ReadOptions", Strict)
+    page = Page(page_of(tmp_path, Run([line(tmp_path, "a.png")], SUMMARY)))
+    for name in ("photo", "trimap", "alpha", "cut-out"):
+        assert f"{name} of a.png" in page.labels
 
 
 def test_only_the_slowest_have_pictures_and_the_others_a_row(tmp_path: Path) -> None:
