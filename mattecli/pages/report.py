@@ -155,6 +155,7 @@ def _pictures(line: ReportLine) -> dict[str, Any]:
         layer=line.get("layer"),
     )
     photo = _shown(read_image(line["image"], options=reading))
+    height, width = photo.shape[:2]
     shown = {"photo": photo}
     if (given := line.get("mask") or line.get("alpha")) is not None:  # the trimap was made on the way and not kept
         shown["trimap"] = to_depth(shrunk(read_alpha(given, options=reading.limits), SIDE), 8)
@@ -163,8 +164,9 @@ def _pictures(line: ReportLine) -> dict[str, Any]:
     alpha, other = _output(line, reading.limits)
     if alpha is not None:
         small = shrunk(alpha, SIDE)
-        if max(abs(one - two) for one, two in zip(small.shape, photo.shape[:2], strict=True)) == 1:
-            small = cv2.resize(small, photo.shape[1::-1])  # a delivery whose size was rounded
+        high, wide = small.shape
+        if abs(high * width - wide * height) <= height + width:  # a smaller delivery, whose sides were rounded
+            small = cv2.resize(small, (width, height))
         if small.shape != photo.shape[:2]:
             raise InputError(f"{line['image']} and its output differ in size; run the batch again")
         shown["alpha"] = to_depth(small, 8)
@@ -174,7 +176,6 @@ def _pictures(line: ReportLine) -> dict[str, Any]:
     captions = {kind: kind for kind in shown} | {"cutout": "cut-out" if other is None else "result"}
     if given is not None:
         captions["trimap"] = "mask" if "mask" in line else "given alpha"
-    height, width = photo.shape[:2]
     return {
         "pictures": {kind: data_uri(pixels) for kind, pixels in shown.items()},
         "captions": captions,

@@ -125,6 +125,19 @@ def test_an_output_of_another_size_is_named(tmp_path: Path) -> None:
     assert "a.png and its output differ in size; run the batch again" in Page(page_of(tmp_path, Run([made]))).text
 
 
+def test_a_delivery_of_a_smaller_size_is_shown(tmp_path: Path) -> None:
+    made = line(tmp_path, "a.png", width=30, height=23)
+    write_photo(tmp_path / "a.png", width=30, height=23)
+    write_trimap(tmp_path / "t-a.png", width=30, height=23)
+    rgba = np.full((9, 12, 4), 200, np.uint8)
+    rgba[:, :6, 3] = 0
+    write_image(tmp_path / "web.png", Image(rgba))
+    made |= {"output": {"web": str(tmp_path / "web.png")}, "kinds": {"web": "cutout"}}
+    page = Page(page_of(tmp_path, Run([made])))
+    assert {"alpha of a.png", "cut-out of a.png"} <= set(page.labels)
+    assert "differ in size" not in page.text
+
+
 @dataclass(frozen=True, kw_only=True)
 class Strict(ReadOptions):
     """Reads small pictures only."""
