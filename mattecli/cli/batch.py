@@ -81,7 +81,7 @@ def batch(
     made = named.renditions
     kinds = named.kinds
     choices.check_formats()
-    choices.check_bits(named.names)
+    choices.check_bits(kinds)
     check_colours(colours, kinds, linear=choices.linear, clear=True)
     check_pictures(choices, written, kinds)
     out = _output_folder(images, out, photos)
@@ -228,12 +228,12 @@ def _check_outputs(
     names = {name: with_suffix(photos.name, suffixes.get(name)) for name in named.names}
     if photos.manifest is None:  # which may name files of other formats
         written.check(list(names.values()))
-    for name in named.names:
-        if name == "layers":
+    for name, kind in zip(named.names, named.kinds, strict=True):
+        if kind == "layers":
             check_layered(names[name])
-            continue
-        if name == "alpha":
-            check_format(names[name], bits=depths.get(name, choices.bits))
+        elif kind == "alpha":
+            own = made[name].bits if name in made else depths.get(name)
+            check_format(names[name], bits=own or choices.bits)
         elif name in named.backgrounds or name not in made:  # others were checked when they were read
             behind = named.backgrounds.get(name, choices.only_background or "")
             clear = name == "cutout" or (name != "foreground" and behind.lower() == "transparent")

@@ -146,7 +146,7 @@ class OutputChoices:
                 f"--bits {self.bits} and the format of the alpha in --what contradict each other; leave --bits out"
             )
 
-    def check_bits(self, kinds: tuple[str, ...]) -> None:
+    def check_bits(self, kinds: Sequence[str]) -> None:
         """Raise UsageError for a depth where no alpha is made."""
         if self.bits != 8 and "alpha" not in kinds:
             raise UsageError(

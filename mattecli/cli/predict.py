@@ -237,7 +237,7 @@ def _job(
     if files.save_trimap == "-":
         raise UsageError("--save-trimap takes no -; name a file")
     choices.check_formats()
-    choices.check_bits(named.names)
+    choices.check_bits(named.kinds)
     outputs = _outputs(photo, files, choices, named)
     check_streams(
         [photo, file, *making.files, *choices.backgrounds],

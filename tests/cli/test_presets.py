@@ -218,6 +218,22 @@ def test_predict_delivers_what_a_batch_delivers(folders: Folders, run_matte: Run
     assert "a_cutout.png" in outputs_in(alone)
 
 
+def test_the_depth_of_an_alpha_is_that_of_a_delivery_with_a_name_of_its_own(
+    folders: Folders, run_matte: RunMatte, tmp_path: Path
+) -> None:
+    photos, trimaps, out = folders
+    preset = write_preset(tmp_path, "[[deliver]]\nname = 'matte'\nwhat = 'alpha'")
+    batch = ("batch", photos, out, "-t", trimaps, "--preset", preset)
+    code, _, err = run_matte(*batch, "--bits", "float")
+    assert (code, out.exists()) == (3, False)
+    assert "cannot hold floating point" in err
+    assert run_matte(*batch, "--bits", "16")[0] == 0
+    assert read_image(out / "a_matte.png").depth == 16
+    one = ("predict", photos / "a.png", "-t", trimaps / "a.png", "--preset", preset, "--out-dir", tmp_path / "one")
+    assert run_matte(*one, "--bits", "16")[0] == 0
+    assert read_image(tmp_path / "one/a_matte.png").depth == 16
+
+
 def test_a_delivery_that_cannot_be_small_enough_fails_by_name(
     folders: Folders, run_matte: RunMatte, tmp_path: Path
 ) -> None:
