@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from mattecli.cli.batch_options import AlphaChoices, PhotoOptions, RunChoices
-from mattecli.cli.colour_options import ColourChoices, check_colours
+from mattecli.cli.colour_options import ColourChoices, check_colours, has_clear
 from mattecli.cli.finishing_options import EdgeChoices, PlacementChoices, finishing
 from mattecli.cli.folder_run import check_report_of_shard, narrowed, run_folder
 from mattecli.cli.mask_options import MaskOptions
@@ -82,7 +82,8 @@ def batch(
     kinds = named.kinds
     choices.check_formats()
     choices.check_bits(kinds)
-    check_colours(colours, kinds, linear=choices.linear, clear=True)
+    by_line = photos.manifest is not None and "composite" in kinds  # its lines may name transparent
+    check_colours(colours, kinds, linear=choices.linear, clear=by_line or has_clear(kinds, choices.backgrounds))
     check_pictures(choices, written, kinds)
     out = _output_folder(images, out, photos)
     base = photos.base()

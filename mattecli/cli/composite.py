@@ -98,12 +98,12 @@ def composite(
 
     started = time.perf_counter()
     use_threads(threads)
-    check_colour_options(options, colours)
+    named = _named(options)
+    check_colour_options(options, colours, named.kinds)
     folder = Path(photo).is_dir()
     if not folder and (given := folder_options(listing, how)):
         raise UsageError(f"{' and '.join(given)} would do nothing for one photo; name a folder, or leave them out")
     if folder or (options.preset is not None and options.preset.deliver):
-        named = _named(options)
         batch = _batch_options(options, named, edges, placement, colours, reading, written, how, overwrite=overwrite)
         make: Callable[..., None] = partial(deliver_photo, written=written)
         if folder:

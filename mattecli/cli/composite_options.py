@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mattecli.cli.colour_options import ColourChoices, check_colours
+from mattecli.cli.colour_options import ColourChoices, check_colours, has_clear
 from mattecli.cli.output_options import FitOption, LinearOption, OutputSpace
 from mattecli.cli.presets import PresetOption
 from mattecli.cli.targets import (
@@ -25,7 +26,7 @@ from mattecli.errors import UsageError
 
 if TYPE_CHECKING:
     from mattecli.compositing.colours import ColourOptions
-    from mattecli.imaging.choices import Colour
+    from mattecli.imaging.choices import Colour, Kind
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,10 +80,9 @@ class CompositeOptions:
     ] = False
 
 
-def check_colour_options(options: CompositeOptions, colours: ColourChoices) -> None:
-    """Raise UsageError for options of colours that would do nothing."""
-    clear = any(background.lower() == "transparent" for background in options.background)
-    check_colours(colours, ["composite"], linear=options.linear, clear=clear)
+def check_colour_options(options: CompositeOptions, colours: ColourChoices, kinds: Sequence[Kind]) -> None:
+    """Raise UsageError for options of colours that would do nothing for these kinds of output."""
+    check_colours(colours, kinds, linear=options.linear, clear=has_clear(kinds, options.background))
     if options.keep_colours and (colours.colour_choke or colours.decontaminate != 100):
         raise UsageError(
             "--keep-colours uses the photo's colours, so --colour-choke and --decontaminate would do nothing; leave "

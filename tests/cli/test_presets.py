@@ -3,11 +3,13 @@
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from mattecli.imaging.read import read_image
+from mattecli.imaging.write import write_alpha
 from tests.conftest import RunMatte
-from tests.support.batches import lines_of, make_folders, outputs_in
+from tests.support.batches import SIDE, lines_of, make_folders, outputs_in
 
 pytestmark = pytest.mark.usefixtures("networks_once")
 
@@ -232,6 +234,24 @@ def test_the_depth_of_an_alpha_is_that_of_a_delivery_with_a_name_of_its_own(
     one = ("predict", photos / "a.png", "-t", trimaps / "a.png", "--preset", preset, "--out-dir", tmp_path / "one")
     assert run_matte(*one, "--bits", "16")[0] == 0
     assert read_image(tmp_path / "one/a_matte.png").depth == 16
+
+
+def test_colours_of_cutouts_are_for_commands_that_make_some(
+    folders: Folders, run_matte: RunMatte, tmp_path: Path
+) -> None:
+    photos, trimaps, out = folders
+    for_white = ("--linear", "--cutout-for", "white")
+    batch = ("batch", photos, out, "-t", trimaps, "-b", "white", *for_white)
+    code, _, err = run_matte(*batch)
+    assert (code, out.exists()) == (2, False)
+    assert "--cutout-for would do nothing, because no transparent output is written" in err
+    assert run_matte(*batch, "-b", "transparent", "--dry-run")[0] == 0
+    write_alpha(tmp_path / "alpha.png", np.linspace(0, 1, SIDE * SIDE, dtype=np.float32).reshape(SIDE, SIDE))
+    preset = write_preset(tmp_path, "[[deliver]]\nwhat = 'cutout'")
+    one = ("composite", photos / "a.png", tmp_path / "alpha.png", "-b", "white", "--out-dir", out, *for_white)
+    assert run_matte(*one)[0] == 2
+    code, _, err = run_matte(*one, "--preset", preset)
+    assert (code, outputs_in(out)) == (0, {"a_cutout.png"}), err
 
 
 def test_a_delivery_that_cannot_be_small_enough_fails_by_name(
