@@ -39,11 +39,17 @@ class JobList:
         return len(self.jobs) + len(self.failed)
 
     def only(self, images: Iterable[str]) -> JobList:
-        """The part that concerns these images (absolute paths)."""
+        """The part that concerns these images (absolute paths), and all below a folder that could not be read."""
         wanted = set(images)
+        folders = tuple(os.path.join(image, "") for image in wanted if os.path.isdir(image))
+
+        def concerns(image: str) -> bool:
+            path = os.path.abspath(image)
+            return path in wanted or path.startswith(folders)
+
         return JobList(
-            [job for job in self.jobs if os.path.abspath(job.image) in wanted],
-            [failed for failed in self.failed if os.path.abspath(failed.image) in wanted],
+            [job for job in self.jobs if concerns(job.image)],
+            [failed for failed in self.failed if concerns(failed.image)],
         )
 
     def shard(self, number: int, count: int) -> JobList:

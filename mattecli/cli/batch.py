@@ -107,7 +107,8 @@ def batch(
     run = _run_options(
         model, outputs, found, exact=alphas.keep_alpha or (how.engine == "ray" and model.device != "cpu")
     )
-    jobs = narrowed(found, photos, how, terminal, partners="trimaps" if photos.masks is None else "masks")
+    partners = "trimaps" if photos.masks is None else "masks"
+    jobs = narrowed(found, photos, how, terminal, partners=partners, manifest=photos.manifest)
     options = BatchOptions(
         out=out,
         run=run,

@@ -25,10 +25,19 @@ if TYPE_CHECKING:
     from mattecli.work.outcome import Outcome
 
 
-def narrowed(jobs: JobList, photos: ListOptions, how: RunChoices, terminal: Terminal, *, partners: str) -> JobList:
+def narrowed(
+    jobs: JobList,
+    photos: ListOptions,
+    how: RunChoices,
+    terminal: Terminal,
+    *,
+    partners: str,
+    manifest: Path | None = None,
+) -> JobList:
     """The part of the jobs that this command is to do; warns of files that are left out, such as unused trimaps.
 
-    Raises UsageError where the run's report would replace the one that names the failed photos.
+    `manifest` is the list that the jobs come from, if that is not a folder. Raises UsageError where the run's report
+    would replace the one that names the failed photos.
     """
     from mattecli.batch.report import read_report
     from mattecli.system.files import same_file
@@ -39,7 +48,7 @@ def narrowed(jobs: JobList, photos: ListOptions, how: RunChoices, terminal: Term
                 f"--report would replace {how.report}, which --retry-failed reads; give the report of this run another "
                 "name, and join both with `matte report merge`"
             )
-        jobs = _failed_of(read_report(photos.retry_failed), jobs, photos.retry_failed, terminal)
+        jobs = _failed_of(read_report(photos.retry_failed), jobs, photos.retry_failed, terminal, manifest)
     if photos.shard is not None:
         jobs = jobs.shard(*photos.shard)
     strays = {partners: jobs.unused, **{f"{what}s": files for what, files in jobs.strays.items()}}
@@ -76,7 +85,7 @@ def warn_of_left_out(
         terminal.warn(printable(f"not taken for photos, as they were saved of photos beside them: {some(saved)}"))
 
 
-def _failed_of(run: Run, jobs: JobList, report: Path, terminal: Terminal) -> JobList:
+def _failed_of(run: Run, jobs: JobList, report: Path, terminal: Terminal, manifest: Path | None) -> JobList:
     """The part of the jobs that failed in a report. Raises InputError where none of these photos is in it."""
     from mattecli.system.folders import some
 
@@ -84,14 +93,16 @@ def _failed_of(run: Run, jobs: JobList, report: Path, terminal: Terminal) -> Job
     part = jobs.only(failed)
     images = [job.image for job in part.jobs] + [photo.image for photo in part.failed]
     found = {os.path.abspath(image) for image in images}  # noqa: PTH100 - no link is followed
-    missing = [image for image in dict.fromkeys(failed) if image not in found]
+    above = {str(folder) for image in found for folder in Path(image).parents}  # one may not have been readable
+    missing = [image for image in dict.fromkeys(failed) if image not in found and image not in above]
+    changed = "" if manifest is None else f"; if lines of {manifest} were changed, leave --retry-failed out"
     if missing and not found:
         raise InputError(
             f"none of the photos that failed in {report} is among these ({some(missing)}); name the folder or manifest "
-            "that the report is of"
+            f"that the report is of{changed}"
         )
     if missing:
-        terminal.warn(printable(f"photos that failed in {report} and are not among these: {some(missing)}"))
+        terminal.warn(printable(f"photos that failed in {report} and are not among these: {some(missing)}{changed}"))
     return part
 
 

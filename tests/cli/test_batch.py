@@ -212,6 +212,27 @@ def test_what_failed_can_be_tried_again_alone(folders: Folders, run_matte: RunMa
     }
 
 
+def test_what_failed_as_a_folder_or_as_a_line_of_a_manifest_is_tried_again_or_told(
+    folders: Folders, run_matte: RunMatte, tmp_path: Path
+) -> None:
+    photos, trimaps, out = folders
+    report, manifest = tmp_path / "1.jsonl", tmp_path / "pairs.csv"
+    manifest.write_text("image,trimap\nphotos/a.png,trimaps/a.png\n", encoding="utf-8")
+    again = ("--retry-failed", report, "--dry-run")
+    for image in (photos / "sub", manifest):  # a folder that could not be read, and a line that named no image
+        line = {"name": "x", "image": str(image), "status": "failed", "reason": "it failed"}
+        report.write_text(json.dumps(line) + "\n", encoding="utf-8")
+        code, shown, err = run_matte("batch", photos, out, "-t", trimaps, *again)
+        if image == manifest:
+            assert (code, "none of the photos that failed" in err) == (3, True)
+        else:
+            assert (code, shown.splitlines()[-1].startswith("1 to do, 0 done already")) == (0, True), err
+            assert "not among these" not in err
+    code, _, err = run_matte("batch", out, "--manifest", manifest, *again)
+    assert code == 3
+    assert f"; if lines of {manifest} were changed, leave --retry-failed out" in err
+
+
 def test_the_report_of_failed_photos_is_not_replaced_by_their_second_try(
     folders: Folders, run_matte: RunMatte, tmp_path: Path
 ) -> None:
