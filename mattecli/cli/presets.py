@@ -158,10 +158,10 @@ def _rooted(value: Any, option: TyperOption, folder: Path) -> str:
 
 
 def _names_file(text: str, option: TyperOption, folder: Path) -> bool:
-    """Whether the value is a path. Where a word or a colour may stand too, a path exists or ends in a suffix."""
+    """Whether the value is a path. Where a word or a colour may stand too, it exists, has a suffix or is a pattern."""
     metavar = option.metavar or ""
     if not _FILES.search(metavar):
         return False
     if set(metavar.split("|")) <= _ALWAYS_FILES:
         return True
-    return _SUFFIX.fullmatch(text) is not None or (folder / text).exists()
+    return "{" in text or _SUFFIX.fullmatch(text) is not None or (folder / text).exists()

@@ -9,7 +9,7 @@ import pytest
 from mattecli.imaging.read import read_image
 from mattecli.imaging.write import write_alpha
 from tests.conftest import RunMatte
-from tests.support.batches import SIDE, lines_of, make_folders, outputs_in
+from tests.support.batches import SIDE, lines_of, make_folders, outputs_in, write_photo
 
 pytestmark = pytest.mark.usefixtures("networks_once")
 
@@ -88,6 +88,17 @@ def test_a_colour_is_not_taken_for_a_path_but_a_picture_is(run_matte: RunMatte, 
         code, stdout, err = run_matte(*command, "--preset", preset)
         assert code == 0, err
         assert json.loads(stdout)["background"] == taken
+
+
+def test_a_pattern_of_backgrounds_starts_at_the_presets_folder(
+    folders: Folders, run_matte: RunMatte, tmp_path: Path
+) -> None:
+    photos, trimaps, out = folders
+    for name in ("a.png", "sub/c.png"):
+        write_photo(tmp_path / "presets/backgrounds" / name)
+    preset = write_preset(tmp_path, 'background = "backgrounds/{dir}/{stem}"\n')
+    code, shown, err = run_matte("batch", photos, out, "-t", trimaps, "--preset", preset, "--dry-run")
+    assert (code, shown.splitlines()[-1].startswith("2 to do")) == (0, True), err
 
 
 @pytest.mark.parametrize(
