@@ -170,8 +170,8 @@ class Worker:
             replaces[kind] = exists
         if not replaces:
             record = next(record for record, _ in made.values() if record is not None)
-            facts = {key: value for key, value in record.facts.items() if key != "kept"}
-            return Skipped(job, {**record.common, **facts, **self._kept_now(job)})
+            facts = {key: value for key, value in record.facts.items() if key not in ("kept", "kinds")}
+            return Skipped(job, {**record.common, **facts, **self._own_kinds(), **self._kept_now(job)})
         recipes = {kind: self.recipe(kind, job) for kind in replaces}
         keeps = self.options.keep_alpha and not job.finished
         return Todo(job, replaces, inputs, recipes, self.alphas.key(job) if keeps else None)
@@ -289,13 +289,15 @@ class Worker:
         is the name of the alpha's file. `input_space` and `layer` are those that were asked for.
         """
         finishing, reading = self.options.outputs.finishing, self.options.reading
-        kinds = {name: made.kind for name, made in self.options.outputs.renditions.items() if made.kind != name}
         said = {"finished": finishing.asked, "placed": finishing.placed}
         facts = {**matte.facts(), **{name: True for name, value in said.items() if value}}
         facts |= {} if reading.input_space == "auto" else {"input_space": reading.input_space}
         facts |= {} if reading.layer is None else {"layer": reading.layer}
-        facts |= {"kinds": kinds} if kinds else {}
-        return facts | self._kept_now(job)
+        return facts | self._own_kinds() | self._kept_now(job)
+
+    def _own_kinds(self) -> dict[str, dict[str, str]]:
+        kinds = {name: str(made.kind) for name, made in self.options.outputs.renditions.items() if made.kind != name}
+        return {"kinds": kinds} if kinds else {}
 
     def _kept_now(self, job: Job) -> dict[str, str]:
         kept = self.alphas.kept_key(job)

@@ -283,6 +283,22 @@ def test_what_outputs_with_names_of_their_own_are_is_reported(folders: Folders) 
     assert again.to_json()["kinds"] == {"web": "composite"}
 
 
+def test_what_a_later_run_added_is_reported_of_a_skipped_photo_too(folders: Folders) -> None:
+    photos, trimaps, out = folders
+    renditions = {"alpha": Rendition(name="alpha", kind="alpha")}
+    worker = worker_for(out, renditions=renditions)
+    write(worker, read(worker, find_jobs(photos, out, trimaps=str(trimaps)).jobs[0]))
+    renditions["web"] = Rendition(name="web", kind="composite")
+    job = find_jobs(photos, out, trimaps=str(trimaps), kinds=("alpha", "web"), background="red").jobs[0]
+    worker = worker_for(out, renditions=renditions)
+    item = read(worker, job)
+    assert set(item.todo.replaces) == {"web"}
+    write(worker, item)
+    again = worker_for(out, renditions=renditions).todo(job)
+    assert isinstance(again, Skipped)
+    assert again.to_json()["kinds"] == {"web": "composite"}
+
+
 def test_no_key_is_left_out_because_a_model_cannot_be_read(folders: Folders) -> None:
     photos, trimaps, out = folders
     job = find_jobs(photos, out, trimaps=str(trimaps)).jobs[0]
