@@ -175,7 +175,7 @@ def read_report(path: Path) -> Run:
 
 
 def merge(runs: Sequence[Run]) -> Run:
-    """One report from several. Of an image that is in several reports, the lines of the last report count.
+    """One report from several. Of an image that is in several reports under one name, the last report counts.
 
     Seconds are added up, so they are the time of all machines. The merged report is interrupted if any report is, but
     for one whose run a later report resumes; `left` likewise adds up the photos that were not begun.

@@ -75,7 +75,7 @@ def report(
 ) -> None:
     """Sum up the report of a batch, show it as a page, or merge several reports.
 
-    Of an image that is in several reports, the last one counts.
+    Of an image that is in several reports under one name, the last one counts.
 
     \b
     Examples:

@@ -116,6 +116,8 @@ def test_merging_keeps_all_lines_of_an_image_that_one_run_has_several_times() ->
     assert [entry["output"] for entry in merge([Run(twice), Run([line("b")])]).lines[:2]] == ["1.png", "2.png"]
     repaired = merge([Run(twice), Run([{**entry, "status": "done"} for entry in twice])])
     assert [entry["status"] for entry in repaired.lines] == ["done", "done"]
+    spelt = [{**line(name), "image": "/in/a.png"} for name in ("in/a.png", "a.png")]  # by a relative and a full path
+    assert len(merge([Run([entry]) for entry in spelt]).lines) == 2, "they may be lines of one manifest, in two shards"
     nameless = [{**line(name, "failed"), "image": "/pairs.csv"} for name in ("line 2", "line 5")]
     assert merge([Run([entry]) for entry in nameless]).count("failed") == 2
 
