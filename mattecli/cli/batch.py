@@ -230,6 +230,7 @@ def _check_outputs(
     names = {name: with_suffix(photos.name, suffixes.get(name)) for name in named.names}
     if photos.manifest is None:  # which may name files of other formats
         written.check(list(names.values()))
+    written.check_deliveries(made.values())
     for name, kind in zip(named.names, named.kinds, strict=True):
         if kind == "layers":
             check_layered(names[name])

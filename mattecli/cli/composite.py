@@ -188,6 +188,7 @@ def _batch_options(
         raise UsageError("a folder of photos, and a preset with [[deliver]], need --out-dir instead of -o; give it")
     check_output_space(options.output_space)
     renditions = named.renditions
+    written.check_deliveries(renditions.values())
     finish = finishing(edges, placement)
     finish.check_kinds([made.kind for made in renditions.values()] or ["composite"])
     return BatchOptions(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, get_args
@@ -196,6 +196,15 @@ class WriteChoices:
             raise UsageError("--quality lossless is not possible in JPEG; take webp, jxl or png instead")
         if self.straight and ".exr" not in found:
             raise UsageError("--straight is for EXR, and none is written; other formats are straight anyway")
+
+    def check_deliveries(self, deliveries: Iterable[Rendition]) -> None:
+        """Raise UsageError for a delivery of a greatest number of bytes that would have to be lossless."""
+        limited = [one.name for one in deliveries if one.max_bytes is not None and one.quality is None]
+        if limited and self.quality == "lossless":
+            raise UsageError(
+                f"--quality lossless contradicts max-bytes of the delivery {limited[0]}; leave one of them out, or "
+                "give the delivery a quality"
+            )
 
 
 def check_pictures(choices: OutputChoices, written: WriteChoices, kinds: Sequence[str]) -> None:

@@ -153,6 +153,7 @@ def predict(
     check_colours(colours, kinds, linear=choices.linear, clear=has_clear(kinds, choices.backgrounds))
     check_pictures(choices, written, kinds)
     written.check(list(job.outputs.values()))
+    written.check_deliveries(made.values())
     finish = finishing(edges, placement)
     finish.check_kinds(kinds)
 

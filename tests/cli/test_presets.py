@@ -265,6 +265,24 @@ def test_colours_of_cutouts_are_for_commands_that_make_some(
     assert (code, outputs_in(out)) == (0, {"a_cutout.png"}), err
 
 
+def test_a_delivery_of_so_many_bytes_is_not_lossless(folders: Folders, run_matte: RunMatte, tmp_path: Path) -> None:
+    photos, trimaps, out = folders
+    table = "[[deliver]]\nname = 'web'\nwhat = 'cutout'\nformat = 'webp'\nmax-bytes = 5000\n"
+    options = ("--quality", "lossless", "--preset", write_preset(tmp_path, table))
+    write_alpha(tmp_path / "alpha.png", np.linspace(0, 1, SIDE * SIDE, dtype=np.float32).reshape(SIDE, SIDE))
+    one = (photos / "a.png", "-t", trimaps / "a.png", "--out-dir", out)
+    for command in (
+        ("predict", *one),
+        ("batch", photos, out, "-t", trimaps),
+        ("composite", photos / "a.png", tmp_path / "alpha.png", "-b", "white", "--out-dir", out),
+    ):
+        code, _, err = run_matte(*command, *options)
+        assert (code, out.exists()) == (2, False), command
+        assert "--quality lossless contradicts max-bytes of the delivery web; " in err
+    write_preset(tmp_path, f"{table}quality = 90\n")
+    assert run_matte("predict", *one, *options)[0] == 0, "its own quality wins"
+
+
 def test_a_delivery_that_cannot_be_small_enough_fails_by_name(
     folders: Folders, run_matte: RunMatte, tmp_path: Path
 ) -> None:
