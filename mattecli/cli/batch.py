@@ -91,7 +91,7 @@ def batch(
         raise UsageError(f"{' and '.join(given)} would do nothing without --masks or --auto; add it, or leave them out")
     _check_outputs(photos, choices, written, named, reading.read_options(model))
     if alphas.prune_alpha is not None:
-        _check_prune(photos, how, choices.preset, which=alphas.prune_alpha, as_json=as_json)
+        _check_prune(photos, how, choices.preset, which=alphas.prune_alpha, as_json=as_json, overwrite=overwrite)
     else:
         check_report_of_shard(photos, how, choices.preset)
     finish = finishing(edges, placement)
@@ -138,7 +138,9 @@ def _run_options(model: ModelOptions, outputs: OutputOptions, jobs: JobList, *, 
     return settle_precision(model.run_options(), eight_bits=eight_bits)
 
 
-def _check_prune(photos: PhotoOptions, how: RunChoices, preset: Preset | None, *, which: str, as_json: bool) -> None:
+def _check_prune(
+    photos: PhotoOptions, how: RunChoices, preset: Preset | None, *, which: str, as_json: bool, overwrite: bool
+) -> None:
     """Raise UsageError for what does not go with --prune-alpha, which mattes nothing."""
     if which == "unused" and (photos.shard is not None or photos.retry_failed is not None):
         raise UsageError("--prune-alpha unused needs the list of all photos; leave --shard and --retry-failed out")
@@ -148,6 +150,10 @@ def _check_prune(photos: PhotoOptions, how: RunChoices, preset: Preset | None, *
         "--report": how.report is not None,
         "--json": as_json,
         "--max-failures": how.max_failures is not None,
+        "--redo": how.redo,
+        "--overwrite": overwrite,
+        "--engine": how.engine != "local",
+        "--ray-address": how.ray_address is not None,
         "--workers": how.workers is not None,
     }
     if given := typed(wishes, preset):

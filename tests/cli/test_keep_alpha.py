@@ -163,11 +163,17 @@ def test_pruning_leaves_the_alphas_of_this_command(folders: Folders, run_matte: 
         ["--json"],
         ["--max-failures", "3"],
         ["--engine", "ray", "--workers", "2"],
+        ["--engine", "ray"],
+        ["--ray-address", "host:1"],
+        ["--redo"],
+        ["--overwrite"],
     ):
         code, _, err = run_matte(*command, "--prune-alpha", "all", *options)
         assert (code, f"{options[-2:][0]} would do nothing with --prune-alpha" in err) == (2, True), err
     preset = tmp_path / "catalogue.toml"
-    preset.write_text('[batch]\nreport = "run.jsonl"\n')  # with the same command means its preset, too
+    preset.write_text(
+        '[batch]\nreport = "run.jsonl"\nredo = true\noverwrite = true\n'
+    )  # with the same command means its preset, too
     assert run_matte(*command, "--prune-alpha", "all", "--preset", preset)[0] == 0
     assert kept_in(out) == {}
 
