@@ -122,8 +122,10 @@ def _tell_worst(run: Run, number: int, terminal: Terminal) -> None:
         terminal.warn(f"{without} of them have no trimap of their own; a manifest needs one for each")
     if not lines and any(attention_of(line) >= 0 for line in run.lines):
         terminal.say("no photo of this report needs a look")
-    elif not lines:
+    elif not lines and run.count("failed") < len(run.lines):
         terminal.warn("no photo of this report has an attention score; run the batch again with --redo")
+    elif not lines:
+        terminal.warn("no photo of this report is done; `matte report` without --worst says why")
     text = io.StringIO()
     table = csv.DictWriter(text, COLUMNS, lineterminator="\n")
     table.writeheader()

@@ -129,6 +129,10 @@ def test_photos_without_scores_or_trimaps_are_told(run_matte: RunMatte, tmp_path
     code, stdout, err = run_matte("report", report, "--worst", 5)
     assert (code, stdout) == (0, "image,trimap,background,score,reasons\n")
     assert "no photo of this report has an attention score" in err
+    failed = {"name": "a.png", "image": "a.png", "status": "failed", "reason": "it has no trimap"}
+    code, _, err = run_matte("report", write_lines(tmp_path / "f.jsonl", [failed]), "--worst", 5)
+    assert (code, "--redo" in err) == (0, False)
+    assert "no photo of this report is done; `matte report` without --worst says why" in err
     line = scored(tmp_path, "a.png", 0.5)
     line["mask"] = line.pop("trimap")
     assert "1 of them have no trimap" in run_matte("report", write_lines(tmp_path / "m.jsonl", [line]), "--worst", 5)[2]
