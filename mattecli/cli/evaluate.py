@@ -74,8 +74,9 @@ def evaluate(
 
     Files belong together when they have the same name. An image without a
     readable prediction of the right size has failed: it is named, the exit code
-    is 1, and there is no mean for the set. In Composition-1k's naming NAME.png
-    is the truth of NAME_0.png to NAME_19.png.
+    is 1, and there is no mean for the set, only one of the images that have
+    scores. In Composition-1k's naming NAME.png is the truth of NAME_0.png to
+    NAME_19.png.
 
     \b
     Examples:
