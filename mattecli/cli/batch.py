@@ -89,6 +89,8 @@ def batch(
     base = photos.base()
     if base not in ("--masks", "--auto") and (given := masks.given()):
         raise UsageError(f"{' and '.join(given)} would do nothing without --masks or --auto; add it, or leave them out")
+    if model.snap and base not in ("--trimaps", "--manifest"):
+        raise UsageError("--snap would do nothing without --trimaps; leave it out")
     _check_outputs(photos, choices, written, named, reading.read_options(model))
     if alphas.prune_alpha is not None:
         _check_prune(photos, how, choices.preset, which=alphas.prune_alpha, as_json=as_json, overwrite=overwrite)

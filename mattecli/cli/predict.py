@@ -148,6 +148,8 @@ def predict(
     deliveries = choices.deliveries()
     named = choices.over_each(_kinds(files, choices, deliveries), deliveries)
     job = _job(photo, base, files, subject, choices, masks, named, as_json=as_json)
+    if model.snap and base != "--trimap":
+        raise UsageError("--snap would do nothing without --trimap; leave it out")
     made = named.renditions
     kinds = named.kinds
     check_colours(colours, kinds, linear=choices.linear, clear=has_clear(kinds, choices.backgrounds))

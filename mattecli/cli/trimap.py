@@ -182,6 +182,7 @@ def trimap(
 
         idle = [*changed(band, cleaning), *subject.given(), *([] if out is None else ["OUT"])]
         idle += [name for name in model.given() if name not in ("--snap", "--threads")]
+        idle += ["--overwrite"] if overwrite else []
         raise typer.Exit(check_file(mask, files, terminal, reading=read, snap=model.snap, idle=idle, as_json=as_json))
     base = _base(mask, files, subject, model, given=changed(band, cleaning))
     folder = out is not None or Path(mask).is_dir()
@@ -250,6 +251,8 @@ def _base(
         reasons = {"--key": "a screen needs no network", "--auto": "--auto runs its own model on the CPU"}
         why = reasons.get(str(base), "a mask needs no network")
         raise UsageError(f"{' and '.join(idle)} would do nothing, because {why}; leave it out")
+    if model.snap:
+        raise UsageError(f"--snap would do nothing with {base}, which reads no trimap; leave it out")
     sources = [source, files.mask_file, subject.scribbles, files.core, files.garbage]
     check_streams(sources, (), as_json=False, ask="give - for one file only")
     return base

@@ -136,6 +136,7 @@ def test_predict_refuses_what_cannot_be_meant(
         (["--box", "25%,15%,50%,70%", "--erode", "3"], "--erode would do nothing with --box"),
         (["--box", "25%,15%,50%,70%", "--image", "p.png"], "with --box the first argument is the photo"),
         (["--device", "cpu"], "--device would do nothing, because a mask needs no network"),
+        (["--box", "25%,15%,50%,70%", "--snap", "3"], "--snap would do nothing with --box, which reads no trimap"),
     ],
 )
 def test_options_of_the_other_way_are_refused(

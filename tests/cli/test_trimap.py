@@ -423,7 +423,15 @@ def test_a_check_takes_snap_and_refuses_what_would_do_nothing(mask: Path, run_ma
     assert "--snap" in findings[0]["command"]
     assert "`" not in findings[0]["command"]
     assert run_matte("trimap", "--check", path, "--snap", 10, "--threads", 1)[0] == 0
-    idle = ["--erode", 3], ["--min-area", 5], ["--key", "auto"], ["--box", "1,2,3,4"], ["--tile", 64], ["out"]
+    idle = (
+        ["--erode", 3],
+        ["--min-area", 5],
+        ["--key", "auto"],
+        ["--box", "1,2,3,4"],
+        ["--tile", 64],
+        ["out"],
+        ["--overwrite"],
+    )
     for options in idle:
         code, _, err = run_matte("trimap", path, *options, "--check")
         assert (code, "--check only reads a trimap; leave" in err) == (2, True), options

@@ -16,9 +16,10 @@ from tests.conftest import RunMatte
         (("-", "-t", "t.png"), "which gives the output no name; add -o FILE or -o -"),
         (("p.png", "-t", "t.png", "--what", "cutout:webp", "-o", "c.png"), "-o c.png ends in .png, but --what gives"),
         (("p.png", "-t", "t.png", "--what", "cutout:webp", "-o", "-"), "-o - writes PNG, but --what gives cutout"),
+        (("p.png", "--mask", "m.png", "--snap", "9"), "--snap would do nothing without --trimap; leave it out"),
     ],
 )
-def test_predict_refuses_outputs_that_contradict_each_other(
+def test_predict_refuses_what_contradicts_or_does_nothing(
     arguments: tuple[str, ...], sentence: str, run_matte: RunMatte, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -34,13 +35,14 @@ def test_predict_refuses_outputs_that_contradict_each_other(
         (("-t", "t", "--masks", "m"), "--trimaps and --masks each say where the trimaps come from"),
         (("--key", "auto", "--auto"), "--key and --auto each say where the trimaps come from"),
         (("--key", "auto", "--resize-trimap"), "--resize-trimap would do nothing without --trimaps"),
+        (("--masks", "m", "--snap", "9"), "--snap would do nothing without --trimaps"),
         (("-t", "t", "--auto-model", "u2net"), "--auto-model would do nothing without --auto"),
         (("--auto", "--auto-model", "resnet"), "--auto-model must be one of birefnet-general-lite, "),
         (("--key", "red-ish"), "--key must be auto, green, blue or a colour"),
         ((), "add --trimaps with their folder or a pattern, --masks if you have masks, --key for photos in front of"),
     ],
 )
-def test_batch_refuses_masks_that_would_be_ignored(
+def test_batch_refuses_what_would_be_ignored_of_masks_and_trimaps(
     arguments: tuple[str, ...], sentence: str, run_matte: RunMatte, tmp_path: Path
 ) -> None:
     code, _, err = run_matte("batch", tmp_path, tmp_path / "out", *arguments)
