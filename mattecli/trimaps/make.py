@@ -102,7 +102,7 @@ def make_trimap(
         _contradicted(core, garbage, labels.foreground, labels.background, name, note)
         labels = clean.tidied(labels, fill_holes, min_area, core, garbage)
         fixed = in_pixels(band, shape) if band != "auto" else None
-        unknown, inside_mask, left = _unknown(levels, labels, picture, fixed)
+        unknown, inside_mask, left = _unknown(levels, labels, picture, fixed, core=core, garbage=garbage)
         for side, width in ((inside_mask, erode), (~inside_mask, dilate)):
             if width is not None:
                 unknown = np.where(side, (depth(side) <= _side(width, shape)) | left, unknown)
@@ -111,11 +111,17 @@ def make_trimap(
 
 
 def _unknown(
-    levels: NDArray[np.float32], labels: clean.Labels, photo: NDArray[Any] | None, width: int | None
+    levels: NDArray[np.float32],
+    labels: clean.Labels,
+    photo: NDArray[Any] | None,
+    width: int | None,
+    *,
+    core: Mask | None,
+    garbage: Mask | None,
 ) -> tuple[Mask, Mask, Mask]:
     """Where a matte with a band around its edge is unknown, its mask, and what is unknown wherever the band ends.
 
-    Without a width the photo decides.
+    Without a width the photo decides. Core and garbage, which the labels hold already, are never errors of the mask.
     """
     mask = labels.foreground | (labels.open & (levels >= 0.5))
     if not mask.any():
@@ -123,7 +129,8 @@ def _unknown(
     scale = clean.stairs(levels)
     error = float(np.clip(1.5 * scale, PIXELS, PIXELS + 0.01 * math.hypot(*mask.shape))) if scale >= 2 else PIXELS
     line = None if photo is None or mask.all() or not mask.any() else colour_line(photo, mask)
-    mask, small = _without_small(mask, line, math.pi * (error + 0.003 * math.hypot(*mask.shape)) ** 2)
+    area = math.pi * (error + 0.003 * math.hypot(*mask.shape)) ** 2
+    mask, small = _without_small(mask, line, area, core=core, garbage=garbage)
     left = labels.open | clean.grown(small, 1)
     if mask.all() or not mask.any():
         return left, mask, left
@@ -134,13 +141,21 @@ def _unknown(
     return auto_band(photo, mask, error=error) | left, mask, left
 
 
-def _without_small(mask: Mask, line: Line | None, area: float) -> tuple[Mask, Mask]:
+def _without_small(
+    mask: Mask, line: Line | None, area: float, *, core: Mask | None, garbage: Mask | None
+) -> tuple[Mask, Mask]:
     """The mask without lone holes and specks of up to `area` pixels, and those that the colours do not decide.
 
     A lone hole in the subject's colours is an error of the mask, and so is a lone speck in the background's. The others
-    stay unknown in their own shape. What lies near another edge is not lone: there it may be a lock of hair.
+    stay unknown in their own shape. What lies near another edge is not lone: there it may be a lock of hair. Holes that
+    touch garbage and specks that touch core are certain, and keep their edge.
     """
     holes, specks = clean.holes(mask, area), clean.specks(mask, area)
+    for parts, certain in ((holes, garbage), (specks, core)):
+        if certain is not None:
+            marked = np.zeros(parts.max() + 1, np.bool_)
+            marked[parts[certain]] = True
+            parts[marked[parts]] = 0
     edge = edge_of((mask | (holes > 0)) & ~(specks > 0))
     beside = near(edge, ALONE * math.hypot(*mask.shape)) if edge.any() else edge
     mask, undecided = mask.copy(), np.zeros_like(mask)

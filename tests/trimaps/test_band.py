@@ -1,5 +1,7 @@
 """The band by the photo's colours: narrow at a crisp edge, wide at a soft one, as far as hair reaches."""
 
+from typing import Any
+
 import cv2
 import numpy as np
 import pytest
@@ -122,6 +124,32 @@ def test_core_and_garbage_win_and_their_contradictions_are_counted() -> None:
         f"what is marked as certain contradicts the mask on {200 + 20 * 40} pixels, and wins there",
         "core and garbage contradict each other on 200 pixels, which stay unknown",
     ]
+
+
+@pytest.mark.parametrize("options", [{}, {"band": "1%"}, {"band": "auto", "erode": 4, "dilate": 4}], ids=str)
+@pytest.mark.parametrize("coloured", [False, True], ids=["in the mask's colours", "in their own"])
+def test_a_small_core_or_garbage_mark_has_room_for_an_edge(options: dict[str, Any], *, coloured: bool) -> None:
+    core, garbage = np.zeros((2, HEIGHT, WIDTH), bool)
+    core[110:115, 270:275] = True  # smaller than the mask's own error
+    garbage[60:65, 60:65] = True
+    alpha = half()
+    if coloured:
+        alpha[core], alpha[garbage] = 1, 0
+    trimap = make_trimap(half() > 0.5, photo=scene(alpha), core=core, garbage=garbage, **options)
+    for mark, label in ((core, 255), (garbage, 0)):
+        around = cv2.dilate(mark.view(np.uint8), np.ones((7, 7), np.uint8)).view(bool) & ~mark
+        assert (trimap[mark] == label).all()
+        assert (trimap[around] == 128).mean() > 0.9  # all but the corners
+    assert (trimap[80:100, 250:300] == 0).all()
+    assert (trimap[80:100, 30:90] == 255).all()
+
+
+def test_a_speck_or_hole_that_is_not_marked_goes_beside_a_mark() -> None:
+    mask, core = half() > 0.5, np.zeros((HEIGHT, WIDTH), bool)
+    mask[60:63, 280:283] = True
+    core[160:165, 270:275] = True
+    trimap = make_trimap(mask, photo=scene(half()), core=core)
+    assert (trimap[50:70, 270:290] == 0).all()
 
 
 def test_holes_and_parts_go_by_their_area() -> None:
