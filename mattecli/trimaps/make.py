@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import cv2
@@ -128,7 +129,7 @@ def _unknown(
         mask = ~labels.background
     scale = clean.stairs(levels)
     error = float(np.clip(1.5 * scale, PIXELS, PIXELS + 0.01 * math.hypot(*mask.shape))) if scale >= 2 else PIXELS
-    line = None if photo is None or mask.all() or not mask.any() else colour_line(photo, mask)
+    line = None if photo is None or mask.all() or not mask.any() else partial(colour_line, photo, mask)
     area = math.pi * (error + 0.003 * math.hypot(*mask.shape)) ** 2
     mask, small = _without_small(mask, line, area, core=core, garbage=garbage)
     left = labels.open | clean.grown(small, 1)
@@ -142,13 +143,14 @@ def _unknown(
 
 
 def _without_small(
-    mask: Mask, line: Line | None, area: float, *, core: Mask | None, garbage: Mask | None
+    mask: Mask, line: Callable[[], Line] | None, area: float, *, core: Mask | None, garbage: Mask | None
 ) -> tuple[Mask, Mask]:
     """The mask without lone holes and specks of up to `area` pixels, and those that the colours do not decide.
 
     A lone hole in the subject's colours is an error of the mask, and so is a lone speck in the background's. The others
     stay unknown in their own shape. What lies near another edge is not lone: there it may be a lock of hair. Holes that
-    touch garbage and specks that touch core are certain, and keep their edge.
+    touch garbage and specks that touch core are certain, and keep their edge. `line` finds the colours, which takes
+    much memory, and is called only for lone parts.
     """
     holes, specks = clean.holes(mask, area), clean.specks(mask, area)
     for parts, certain in ((holes, garbage), (specks, core)):
@@ -159,6 +161,7 @@ def _without_small(
     edge = edge_of((mask | (holes > 0)) & ~(specks > 0))
     beside = near(edge, ALONE * math.hypot(*mask.shape)) if edge.any() else edge
     mask, undecided = mask.copy(), np.zeros_like(mask)
+    found: Line | None = None
     for parts, is_hole in ((holes, True), (specks, False)):
         lone = np.ones(parts.max() + 1, np.bool_)
         lone[np.unique(parts[beside])] = False
@@ -166,8 +169,9 @@ def _without_small(
         small = lone[parts]
         mask[small] = is_hole
         if line is not None and small.any():
+            found = found or line()
             count = np.bincount(parts.ravel())
-            place = np.bincount(parts.ravel(), line.place.ravel()) / np.maximum(count, 1)
+            place = np.bincount(parts.ravel(), found.place.ravel()) / np.maximum(count, 1)
             small &= (place < 0.5)[parts] if is_hole else (place >= 0.5)[parts]
         undecided |= small
     return mask, undecided

@@ -1,5 +1,6 @@
 """The band by the photo's colours: narrow at a crisp edge, wide at a soft one, as far as hair reaches."""
 
+import tracemalloc
 from typing import Any
 
 import cv2
@@ -63,6 +64,21 @@ def test_a_lone_pin_hole_is_filled_by_colour_or_stays_in_its_own_shape() -> None
     assert trimap[120, 60] == 255
     assert trimap[60, 60] == 128
     assert (trimap[50:70, 50:70] == 128).sum() <= 9
+
+
+def test_colours_are_learnt_at_full_size_only_for_lone_holes_and_specks() -> None:
+    mask, photo = half() > 0.5, scene(half())
+    with_hole = mask.copy()
+    with_hole[120, 60] = False
+
+    def most_bytes(mask: NDArray[np.bool_]) -> int:
+        tracemalloc.start()
+        make_trimap(mask, photo=photo, band="1%")
+        _, peak = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        return peak
+
+    assert most_bytes(mask) < 0.8 * most_bytes(with_hole)
 
 
 def test_a_speck_in_the_backgrounds_colour_goes() -> None:
