@@ -15,9 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mattecli.errors import InputError, UsageError
-from mattecli.imaging.given import Given, given_levels, given_name, given_picture
+from mattecli.imaging.given import Given, given_levels, given_name, given_photo
 from mattecli.imaging.metadata import Windows
 from mattecli.imaging.pixels import as_float, full_scale
+from mattecli.imaging.view import network_view
 from mattecli.trimaps import clean
 from mattecli.trimaps.band import PIXELS, Line, auto_band, colour_line, edge_of
 from mattecli.trimaps.check import BACKGROUND, FOREGROUND, UNKNOWN, check_size, eight_in_sixteen
@@ -54,7 +55,7 @@ def make_trimap(
     """A trimap, uint8 (H, W) of 0, 128 and 255, from a hard mask, a soft matte or a cut-out.
 
     `mask`, `core` and `garbage` are (H, W) of bool, uint8, uint16 or float from 0 to 1, PIL images, or files; `photo`
-    is RGB. All have one size.
+    is RGB, an array in sRGB. All have one size.
 
     `band` is the width of the unknown part on each side of the edge: `auto`, pixels such as 12, or per cent of the
     diagonal such as `1%`. `auto` needs the photo, and is the default with one; without a photo the default is `1%`.
@@ -284,7 +285,7 @@ def _side(width: Width, shape: tuple[int, ...]) -> int:
 
 
 def _photo_of(photo: Given, shape: tuple[int, ...], mask: str) -> NDArray[Any]:
-    pixels = given_picture(photo, "the photo")
+    pixels = network_view(given_photo(photo, "the photo"))  # an array is sRGB and stays as it is
     size = (pixels.shape[1], pixels.shape[0])
     check_size((shape[1], shape[0]), size, name=mask, image_name=given_name(photo, "the photo"), what="mask")
     return pixels

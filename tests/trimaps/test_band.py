@@ -1,6 +1,7 @@
 """The band by the photo's colours: narrow at a crisp edge, wide at a soft one, as far as hair reaches."""
 
 import tracemalloc
+from dataclasses import replace
 from typing import Any
 
 import cv2
@@ -9,6 +10,9 @@ import pytest
 from numpy.typing import NDArray
 
 from mattecli.errors import InputError, UsageError
+from mattecli.imaging.colour.spaces import space_named
+from mattecli.imaging.image import Image, in_space
+from mattecli.imaging.view import network_view
 from mattecli.trimaps.make import make_trimap
 from mattecli.trimaps.widths import check_width, in_pixels
 
@@ -26,6 +30,16 @@ def half() -> NDArray[np.float32]:
     alpha = np.zeros((HEIGHT, WIDTH), np.float32)
     alpha[:, : WIDTH // 2] = 1
     return alpha
+
+
+def test_a_plate_of_light_is_judged_as_the_network_sees_it() -> None:
+    alpha = np.asarray(cv2.GaussianBlur(half(), (0, 0), 3), np.float32)
+    plate = in_space(Image(scene(alpha)), space_named("linear"), depth=32)
+    light = plate.pixels * np.float32(6)
+    light[3, 300] = np.nan  # as renderers leave it
+    plate = replace(plate, pixels=light)
+    trimap = make_trimap(alpha > 0.5, photo=plate)
+    assert np.array_equal(trimap, make_trimap(alpha > 0.5, photo=network_view(plate)))
 
 
 def test_a_soft_edge_gets_a_wider_band_than_a_crisp_one() -> None:
