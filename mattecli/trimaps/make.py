@@ -318,7 +318,7 @@ def _refuse_labels(mask: NDArray[Any], name: str) -> None:
     highest, white = mask.max(), full_scale(mask, name)
     if highest > white * 10 / 255:
         return
-    if white > 255 and highest == 255:
+    if white != 255 and round(float(highest) / white * 65535, 2) in (UNKNOWN, FOREGROUND):  # files come as floats
         raise InputError(eight_in_sixteen(name))
     if mask.dtype.kind == "f":
         highest, white = round(float(highest) * 255), 255

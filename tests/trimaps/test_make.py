@@ -1,6 +1,7 @@
 """Trimaps: values read as users mean them, bands of the promised width, sizes compared in plain words."""
 
 import io
+import re
 from pathlib import Path
 from typing import Any
 
@@ -248,6 +249,13 @@ def test_label_numbers_are_no_more_a_core_than_a_mask(tmp_path: Path) -> None:
         make_trimap(mask, erode=1, dilate=1, core=tmp_path / "core.png")
     with pytest.raises(InputError, match="the garbage mask has 16 bits, but its values are those of 8 bits"):
         with_certain(mask, garbage=mask.astype(np.uint16))
+    told = "has 16 bits, but its values are those of 8 bits (0 to 255); save it with 8 bits"
+    for where, highest in ((tmp_path / "m16.png", 255), (tmp_path / "g16.png", 128)):
+        PIL.Image.fromarray((mask > 0).astype(np.uint16) * np.uint16(highest)).save(where)
+    with pytest.raises(InputError, match=re.escape(f"m16.png {told}")):
+        make_trimap(tmp_path / "m16.png", erode=1, dilate=1)
+    with pytest.raises(InputError, match=re.escape(f"g16.png {told}")):
+        with_certain(mask, garbage=tmp_path / "g16.png")
     nothing = np.zeros_like(mask)
     assert np.array_equal(with_certain(mask, core=nothing, garbage=nothing), mask)
 
