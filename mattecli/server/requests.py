@@ -153,7 +153,7 @@ class Requests:
     def _boxed(self, photo: Image, request: Request) -> NDArray[np.uint8]:
         """The trimap of a photo from a box, as `matte predict --box` makes it."""
         return segment(
-            prepare_photo(network_view(photo)),
+            prepare_photo(network_view(photo, exposure=self._models.own.options.network_exposure)),
             box=parse_box(request.box or "", photo.size),
             matte=lambda small, known: self._models.own.predict(small, known, name=request.image.name),
         )

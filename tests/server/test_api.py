@@ -18,8 +18,11 @@ import PIL.ImageFile
 import pytest
 from numpy.typing import NDArray
 
+from mattecli.imaging.colour import linear
+from mattecli.imaging.image import Image
 from mattecli.imaging.options import ReadOptions
 from mattecli.inference.model import Model
+from mattecli.inference.options import RunOptions
 from mattecli.server import api as module
 from mattecli.server import requests
 from mattecli.server.api import api_app
@@ -107,6 +110,20 @@ def test_the_alpha_is_that_of_the_command_line(
     answer = api.matte({"image": ("cat.png", PHOTO), **files}, **({"box": box} if way == "box" else {}))
     assert (answer.status, answer.headers["content-type"]) == (200, "image/png"), answer.body
     assert answer.body == (tmp_path / "alpha.png").read_bytes()
+
+
+def test_a_dark_plate_is_brightened_for_the_network_that_finds_a_box(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[float] = []
+    plate = Image(np.full((20, 30, 3), 0.02, np.float32), linear().icc)
+    monkeypatch.setattr(requests, "prepare_photo", lambda view: seen.append(float(view.mean())))
+    monkeypatch.setattr(requests, "segment", lambda *_, **__: np.zeros((20, 30), np.uint8))
+    monkeypatch.setattr(requests, "run_job", lambda *_, make_trimap, **__: make_trimap(plate, None))
+    for stops in (0.0, 3.0):
+        served = Requests(Model(RunOptions(network_exposure=stops)))
+        served.outputs(Request(image=tmp_path / "cat.exr", box="1,1,5,5"), tmp_path)
+    assert seen[1] > 2 * seen[0]
 
 
 def test_several_products_come_as_a_zip_in_the_formats_that_are_named(api: Api) -> None:
