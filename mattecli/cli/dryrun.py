@@ -105,7 +105,7 @@ def _bytes_to_keep(job: Job, worker: Worker, pixels: int) -> int:
 
     if job.making not in (None, Making()):
         return pixels * BYTES
-    return bytes_at_most(read_trimap(job.trimap, snap=worker.options.run.snap))
+    return bytes_at_most(read_trimap(job.trimap, snap=worker.options.run.snap, reading=worker.options.reading))
 
 
 def _with_memory(todo: list[dict[str, Any]], worker: Worker) -> list[dict[str, Any]]:

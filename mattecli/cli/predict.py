@@ -173,7 +173,8 @@ def predict(
         make_folder(Path(job.outputs[name]).parent)
     subject.prepare(terminal)
     options = dataclasses.replace(choices.output_options(written.write_options(), colours, made), finishing=finish)
-    find = subject.finder(base, photo, terminal)
+    read = reading.read_options(model)
+    find = subject.finder(base, photo, terminal, reading=read)
     # A trimap that the network helps to find is the one of `matte trimap`, which computes in fp32.
     eight_bits = find is None and options.show_8_bits(job)
     network = Model(settle_precision(model.run_options(), eight_bits=eight_bits))
@@ -190,7 +191,7 @@ def predict(
             job,
             network,
             options=options,
-            reading=reading.read_options(model),
+            reading=read,
             overwrite=overwrite,
             save_trimap=files.save_trimap,
             make_trimap=find,

@@ -11,6 +11,7 @@ import typer
 
 from mattecli.cli.options import changed
 from mattecli.errors import UsageError
+from mattecli.imaging.options import ReadOptions
 
 if TYPE_CHECKING:
     import numpy as np
@@ -144,12 +145,15 @@ class SubjectOptions:
         fetch_model(self.model, may_download=may_download)
 
     def finder(
-        self, base: str | None, name: str, terminal: Terminal
+        self, base: str | None, name: str, terminal: Terminal, *, reading: ReadOptions
     ) -> Callable[[Image, Model], NDArray[np.uint8]] | None:
-        """What makes the trimap of a photo from strokes or a box; None where the trimap comes from something else."""
+        """What makes the trimap of a photo from strokes or a box; None where the trimap comes from something else.
+
+        The limits of `reading` hold for the strokes' file.
+        """
         if base not in ("--scribbles", "--box"):
             return None
-        return lambda photo, model: find_trimap(photo, model, self, name=name, terminal=terminal)
+        return lambda photo, model: find_trimap(photo, model, self, name=name, terminal=terminal, reading=reading)
 
 
 def check_auto_options(*, auto: bool, model: str | None, download: bool = False) -> None:
@@ -173,7 +177,13 @@ def model_name(*, auto: bool, model: str | None) -> str | None:
 
 
 def find_trimap(
-    photo: Image, model: Model, options: SubjectOptions, *, name: str, terminal: Terminal
+    photo: Image,
+    model: Model,
+    options: SubjectOptions,
+    *,
+    name: str,
+    terminal: Terminal,
+    reading: ReadOptions | None = None,
 ) -> NDArray[np.uint8]:
     """The trimap, uint8 (H, W), of a photo whose subject strokes or a box mark. Warns of strokes that cross the edge.
 
@@ -184,7 +194,9 @@ def find_trimap(
     from mattecli.trimaps.strokes import parse_box, stroke_cores
 
     box = None if options.box is None else parse_box(options.box, photo.size)
-    strokes = None if options.scribbles is None else _strokes(options.scribbles, photo, name, both_sides=box is None)
+    strokes = None
+    if options.scribbles is not None:
+        strokes = _strokes(options.scribbles, photo, name, both_sides=box is None, reading=reading)
     if not model.backend.checkpoint.sha256.startswith(CALIBRATED_FOR):
         terminal.warn(OTHER_WEIGHTS)
     trimap = segment(
@@ -198,13 +210,15 @@ def find_trimap(
     return trimap
 
 
-def _strokes(scribbles: str, photo: Image, name: str, *, both_sides: bool) -> NDArray[np.uint8]:
+def _strokes(
+    scribbles: str, photo: Image, name: str, *, both_sides: bool, reading: ReadOptions | None
+) -> NDArray[np.uint8]:
     from mattecli.imaging.read import read_values
     from mattecli.trimaps.strokes import read_strokes
 
     label = "standard input" if scribbles == "-" else scribbles
     return read_strokes(
-        read_values(scribbles),
+        read_values(scribbles, options=(reading or ReadOptions()).limits),
         photo.pixels,
         both_sides=both_sides,
         name=label,

@@ -284,7 +284,9 @@ def make_one(
     matte = read_alpha(mask, options=reading.limits)
     photo = None if files.image is None else _photo(files.image, matte.shape[::-1], label(mask), reading)
     making = Making(recipe=recipe, strokes=strokes, core=files.core, garbage=files.garbage)
-    made = making.of_matte(matte, photo, name=label(mask), photo_name=str(files.image), on_note=terminal.warn)
+    made = making.of_matte(
+        matte, photo, name=label(mask), photo_name=str(files.image), reading=reading, on_note=terminal.warn
+    )
     write_image(target, Image(made), overwrite=overwrite)
     if files.preview is not None:
         _write_preview(

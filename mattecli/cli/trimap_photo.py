@@ -55,9 +55,9 @@ def make_from_photo(
     picture = read_image(photo, options=reading)
     view = network_view(picture)
     making = subject.making(base, recipe=recipe, core=files.core, garbage=files.garbage)
-    find = subject.finder(base, label(photo), terminal)
+    find = subject.finder(base, label(photo), terminal, reading=reading)
     found = None if find is None else find(picture, model)
-    made = _made(making, picture, view, label(photo), terminal, found=found, findings=findings)
+    made = _made(making, picture, view, label(photo), terminal, reading, found=found, findings=findings)
     write_image(target, Image(made), overwrite=overwrite)
     if files.preview is not None:
         write_image(files.preview, Image(overlay(to_depth(view, 8), made)), overwrite=overwrite)
@@ -78,6 +78,7 @@ def _made(
     view: NDArray[Any],
     name: str,
     terminal: Terminal,
+    reading: ReadOptions,
     *,
     found: NDArray[np.uint8] | None,
     findings: list[str],
@@ -94,10 +95,10 @@ def _made(
 
     trimap = found
     if trimap is None:
-        trimap = making.make(photo, view, name=name, on_note=on_note, on_fact=on_fact)
+        trimap = making.make(photo, view, name=name, reading=reading, on_note=on_note, on_fact=on_fact)
     if making.of_mask:
         return trimap
-    return making.overrule(trimap, photo, name=name, photo_name=name, on_note=on_note)
+    return making.overrule(trimap, photo, name=name, photo_name=name, reading=reading, on_note=on_note)
 
 
 def _target(photo: str, files: TrimapFiles, *, as_json: bool) -> str:

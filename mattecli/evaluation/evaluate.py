@@ -190,7 +190,8 @@ def evaluate(
 
     The prediction of a case is read if it has one, else `model` makes it from the photo. `save` is an existing folder
     that keeps the alphas of the model as 8-bit PNG files, which give the same scores. `snap` is for trimaps that went
-    through JPEG, see `mattecli.trimaps.check.from_values`; `reading` says how photos are read.
+    through JPEG, see `mattecli.trimaps.check.from_values`. `reading` says how photos are read, and its limits hold for
+    all files.
 
     `look` is called with the arrays of each scored image before they are dropped, in the worker's thread. `on_done` is
     called in the caller's thread, in the order of the cases.
@@ -231,9 +232,10 @@ def _load(
     case: Case, model: Model | None, *, snap: int, reading: ReadOptions | None, save: Path | None, overwrite: bool
 ) -> Pictures:
     """The arrays to score. Raises InputError where they do not fit together, and what the model raises."""
-    truth = quantise(read_alpha(case.truth))
+    options = reading or ReadOptions()
+    truth = quantise(read_alpha(case.truth, options=options.limits))
     if case.prediction is not None:
-        return _read(case, case.prediction, truth, snap, reading)
+        return _read(case, case.prediction, truth, snap, options)
     if case.photo is None or model is None:
         raise UsageError(f"{case.name} has no prediction; give one, or a photo and a model to make it from")
     outputs: dict[str, str] = {} if save is None else {"alpha": str(save / f"{case.name}.png")}
@@ -248,15 +250,15 @@ def _load(
     return Pictures(quantise(matte.alpha), truth, inputs.required_trimap, view)
 
 
-def _read(case: Case, file: Path, truth: NDArray[np.uint8], snap: int, reading: ReadOptions | None) -> Pictures:
+def _read(case: Case, file: Path, truth: NDArray[np.uint8], snap: int, reading: ReadOptions) -> Pictures:
     """The arrays of a case whose prediction is a file."""
-    trimap = read_trimap(case.trimap, snap=snap)
+    trimap = read_trimap(case.trimap, snap=snap, reading=reading.limits)
     _require_trimap(case, trimap, truth)
     photo = None
     if case.photo is not None:
-        photo = network_view(read_image(case.photo, options=reading or ReadOptions()))
+        photo = network_view(read_image(case.photo, options=reading))
         _require_size(case.photo, photo, case.truth, truth, "give the photo at its full size")
-    prediction = quantise(read_alpha(file))
+    prediction = quantise(read_alpha(file, options=reading.limits))
     _require_size(file, prediction, case.truth, truth, "make the prediction at the photo's full size")
     return Pictures(prediction, truth, trimap, photo)
 

@@ -13,9 +13,11 @@ from numpy.typing import NDArray
 from mattecli.errors import InputError
 from mattecli.imaging.colour.spaces import space_of
 from mattecli.imaging.image import Image
+from mattecli.imaging.options import ReadOptions
 from mattecli.imaging.pixels import as_float, check_range, full_scale
 from mattecli.imaging.read import in_range, matte_of, normal, read_alpha, read_image, read_values
 from mattecli.imaging.reading.decoded import Decoded
+from mattecli.imaging.reading.limits import DEFAULT
 from mattecli.imaging.reading.open import label, translated
 from mattecli.imaging.reading.pillow import from_pillow
 
@@ -82,11 +84,11 @@ def given_matte(given: Given, name: str) -> NDArray[np.float32]:
     return as_float(given_levels(given, name))
 
 
-def given_levels(given: Given, name: str) -> NDArray[Any]:
+def given_levels(given: Given, name: str, *, options: ReadOptions = DEFAULT) -> NDArray[Any]:
     """A matte or a mask (H, W) of uint8, uint16 or floats in [0, 1]; an array of that kind is not copied.
 
-    False and True become 0 and 255. PIL images and files count as in `read_alpha`. Raises `InputError`, with `name` in
-    it, for anything else.
+    False and True become 0 and 255. PIL images and files count as in `read_alpha`; `options` are for files. Raises
+    `InputError`, with `name` in it, for anything else.
     """
     name = given_name(given, name)
     if isinstance(given, np.ndarray):
@@ -96,7 +98,7 @@ def given_levels(given: Given, name: str) -> NDArray[Any]:
     elif isinstance(given, PIL.Image.Image):
         levels = matte_of(in_range(normal(_from_pillow(given, name).pixels, name), name), name)
     elif isinstance(given, (str, Path, bytes)):
-        return read_alpha(given, name=name)
+        return read_alpha(given, options=options, name=name)
     else:
         raise _foreign(given, name)
     if levels.ndim != 2 or levels.size == 0:
@@ -108,8 +110,8 @@ def given_levels(given: Given, name: str) -> NDArray[Any]:
     return levels
 
 
-def given_values(given: Given, name: str) -> NDArray[Any]:
-    """The values of a picture without conversion: an array unchanged, a file as `read_values` reads it."""
+def given_values(given: Given, name: str, *, options: ReadOptions = DEFAULT) -> NDArray[Any]:
+    """The values of a picture without conversion: an array unchanged, a file as `read_values` reads it by `options`."""
     if isinstance(given, np.ndarray):
         return _flat(given)
     if isinstance(given, Image):
@@ -117,7 +119,7 @@ def given_values(given: Given, name: str) -> NDArray[Any]:
     if isinstance(given, PIL.Image.Image):
         return in_range(normal(_from_pillow(given, name).pixels, name), name)
     if isinstance(given, (str, Path, bytes)):
-        return read_values(given, name=given_name(given, name))
+        return read_values(given, options=options, name=given_name(given, name))
     raise _foreign(given, name)
 
 

@@ -56,13 +56,14 @@ def check_trimap(
     """What is wrong with a trimap, worst first; an empty list if nothing is.
 
     `trimap` and `photo` are arrays, PIL images or files. The photo is needed to see a wrong size, a flip or shift, and
-    a band that cuts the edge; it counts as `read_pair` takes it, and `reading` says how its file is read. Raises
-    `InputError` for files that cannot be read.
+    a band that cuts the edge; it counts as `read_pair` takes it. `reading` says how its file is read, and its limits
+    hold for the trimap, too. Raises `InputError` for files that cannot be read.
     """
     from mattecli.trimaps.pairs import over_data_window  # which needs this module
 
-    values, name = given_values(trimap, name), given_name(trimap, name)
-    shown = None if photo is None else _photo(photo, reading or ReadOptions())
+    options = reading or ReadOptions()
+    values, name = given_values(trimap, name, options=options.limits), given_name(trimap, name)
+    shown = None if photo is None else _photo(photo, options)
     if shown is not None:
         values = over_data_window(values, shown.metadata.windows)
     try:

@@ -17,7 +17,9 @@ from numpy.typing import NDArray
 from mattecli.errors import InputError, UsageError
 from mattecli.imaging.given import Given, given_levels, given_name, given_photo
 from mattecli.imaging.metadata import Windows
+from mattecli.imaging.options import ReadOptions
 from mattecli.imaging.pixels import as_float, full_scale
+from mattecli.imaging.reading.limits import DEFAULT
 from mattecli.imaging.view import network_view
 from mattecli.trimaps import clean
 from mattecli.trimaps.band import PIXELS, Line, auto_band, colour_line, edge_of
@@ -186,6 +188,7 @@ def with_certain(
     garbage: Given | None = None,
     name: str = "the trimap",
     windows: Windows | None = None,
+    reading: ReadOptions = DEFAULT,
     on_note: Note | None = None,
 ) -> NDArray[np.uint8]:
     """A trimap with what is certain, as `certain_parts` takes it; what contradicts it gives way.
@@ -194,7 +197,14 @@ def with_certain(
     """
     note = on_note or (lambda _: None)
     inside, outside = certain_parts(
-        trimap.shape, strokes=strokes, core=core, garbage=garbage, name=name, windows=windows, on_note=note
+        trimap.shape,
+        strokes=strokes,
+        core=core,
+        garbage=garbage,
+        name=name,
+        windows=windows,
+        reading=reading,
+        on_note=note,
     )
     wrong = _contradicted(inside, outside, trimap == FOREGROUND, trimap == BACKGROUND, name, note)
     if wrong is None:
@@ -211,6 +221,7 @@ def certain_parts(
     garbage: Given | None = None,
     name: str = "the trimap",
     windows: Windows | None = None,
+    reading: ReadOptions = DEFAULT,
     on_note: Note | None = None,
 ) -> tuple[Mask | None, Mask | None]:
     """What is certainly foreground and what is certainly background, each (H, W), or None where nothing says so.
@@ -218,11 +229,11 @@ def certain_parts(
     `core` and `garbage` are as `make_trimap` takes them; one that is black says nothing. `strokes` (H, W) is 255 and 0
     where those of the foreground and the background are; where core or garbage say the opposite, these win. `on_note`
     is called with the number of such pixels. `windows` are those of an OpenEXR plate; core and garbage may then have
-    the size of its display window. Raises `InputError` for label numbers such as 0 and 1, and for sizes that differ,
-    which names `name` too.
+    the size of its display window. `reading` says how their files are read. Raises `InputError` for label numbers such
+    as 0 and 1, and for sizes that differ, which names `name` too.
     """
-    inside = None if core is None else _certain(core, shape, "the core", name, windows)
-    outside = None if garbage is None else _certain(garbage, shape, "the garbage mask", name, windows)
+    inside = None if core is None else _certain(core, shape, "the core", name, windows, reading)
+    outside = None if garbage is None else _certain(garbage, shape, "the garbage mask", name, windows, reading)
     if strokes is None:
         return inside, outside
     white, black = strokes == FOREGROUND, strokes == BACKGROUND
@@ -291,8 +302,11 @@ def _photo_of(photo: Given, shape: tuple[int, ...], mask: str) -> NDArray[Any]:
     return pixels
 
 
-def _certain(part: Given, shape: tuple[int, ...], what: str, mask: str, windows: Windows | None) -> Mask:
-    levels, name = over_data_window(given_levels(part, what), windows), given_name(part, what)
+def _certain(
+    part: Given, shape: tuple[int, ...], what: str, mask: str, windows: Windows | None, reading: ReadOptions
+) -> Mask:
+    levels, name = given_levels(part, what, options=reading), given_name(part, what)
+    levels = over_data_window(levels, windows)
     check_size((levels.shape[1], levels.shape[0]), (shape[1], shape[0]), name=name, image_name=mask, what="mask")
     if levels.max() > 0:  # an empty one says that nothing is certain
         _refuse_labels(levels, name)

@@ -148,7 +148,7 @@ def run_job(
         check_output(save_trimap, overwrite=overwrite, bits=8, inputs=job.inputs)
         if any(same_file(save_trimap, output) for output in job.outputs.values() if output != "-"):
             raise InputError(f"{save_trimap} would be the trimap and an output; give each a name of its own")
-    if make_trimap is None and job.what == "trimap" and not any(is_pipe(path) for path in job.sources):
+    if make_trimap is None and job.what is not None and not any(is_pipe(path) for path in job.sources):
         job_size(job, reading)  # files that do not fit are refused at once, not after an import
     model.begin()
     exposure = model.options.network_exposure
@@ -231,7 +231,8 @@ def read_inputs(
     notes: list[str] = []
     making = job.making or Making()
     trimap_name, photo_name = label(job.trimap), label(job.image)
-    overrule = partial(making.overrule, name=trimap_name, photo_name=photo_name, on_note=notes.append)
+    options = reading or ReadOptions()
+    overrule = partial(making.overrule, name=trimap_name, photo_name=photo_name, reading=options, on_note=notes.append)
     if find is None and not (making.of_mask or making.of_photo):
         photo, trimap, view = read_pair(
             job.image,
@@ -244,10 +245,10 @@ def read_inputs(
             on_note=notes.append if lint else None,
         )
     else:
-        photo = read_image(job.image, options=reading or ReadOptions())
+        photo = read_image(job.image, options=options)
         view = network_view(photo, exposure=exposure)
         if find is None:
-            trimap = making.make(photo, view, mask=job.trimap, name=photo_name, on_note=notes.append)
+            trimap = making.make(photo, view, mask=job.trimap, name=photo_name, reading=options, on_note=notes.append)
         else:
             trimap = find(photo)
         if not making.of_mask:
@@ -261,9 +262,10 @@ def read_finished(job: Job, *, reading: ReadOptions | None = None) -> Matte:
     For an OpenEXR plate both may have the size of its display window, as in `read_pair`.
     """
     started = time.perf_counter()
-    photo = read_image(job.image, options=reading or ReadOptions())
-    alpha = as_float(read_alpha(job.trimap))
-    known = None if job.known is None else read_trimap(job.known)
+    options = reading or ReadOptions()
+    photo = read_image(job.image, options=options)
+    alpha = as_float(read_alpha(job.trimap, options=options.limits))
+    known = None if job.known is None else read_trimap(job.known, reading=options.limits)
     windows = photo.metadata.windows
     alpha = over_data_window(alpha, windows)
     if known is not None:

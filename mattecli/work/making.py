@@ -10,7 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mattecli.imaging.image import Image
+from mattecli.imaging.options import ReadOptions
 from mattecli.imaging.read import read_alpha, read_values
+from mattecli.imaging.reading.limits import DEFAULT
 from mattecli.imaging.reading.open import label
 from mattecli.imaging.view import network_view
 from mattecli.trimaps.check import check_size
@@ -94,14 +96,15 @@ class Making:
         name: str,
         on_note: Note,
         mask: str = "",
+        reading: ReadOptions = DEFAULT,
         on_fact: Note = lambda _: None,
     ) -> NDArray[np.uint8]:
         """The trimap, uint8 (H, W) of 0, 128 and 255, of a photo and its `view` in sRGB, (H, W, 3).
 
-        `mask` is the mask's file, where the job has one, and `name` the photo's name in messages. Of what is certain,
-        the trimap of a screen knows nothing; see `overrule`. Raises `InputError` as `key_trimap`, `SubjectFinder.find`,
-        `make_trimap` and `read_strokes` do, and what `open_model` raises. `on_note` is called with what the user should
-        know, `on_fact` with what was found.
+        `mask` is the mask's file, where the job has one, and `name` the photo's name in messages. The limits of
+        `reading` hold for all files. Of what is certain, the trimap of a screen knows nothing; see `overrule`. Raises
+        `InputError` as `key_trimap`, `SubjectFinder.find`, `make_trimap` and `read_strokes` do, and what `open_model`
+        raises. `on_note` is called with what the user should know, `on_fact` with what was found.
         """
         if self.key is not None:
             trimap, findings = key_trimap(view, colour=parse_key(self.key), name=name)
@@ -109,13 +112,13 @@ class Making:
                 tell(finding)
             return trimap
         if self.model is None:
-            matte: NDArray[Any] = read_alpha(mask)
+            matte: NDArray[Any] = read_alpha(mask, options=reading.limits)
             mask_name = label(mask)
         else:
             from mattecli.trimaps.auto import open_model
 
             matte, mask_name = open_model(self.model).find(view, name=name), f"the mask of {name}"
-        return self.of_matte(matte, photo, view, name=mask_name, photo_name=name, on_note=on_note)
+        return self.of_matte(matte, photo, view, name=mask_name, photo_name=name, reading=reading, on_note=on_note)
 
     def of_matte(
         self,
@@ -125,19 +128,21 @@ class Making:
         *,
         name: str,
         photo_name: str,
+        reading: ReadOptions = DEFAULT,
         on_note: Note,
     ) -> NDArray[np.uint8]:
         """The trimap of a mask or matte (H, W), with its photo or without.
 
-        For an OpenEXR plate it may have the size of its display window, as in `read_pair`. Raises `InputError` for any
-        other size than the photo's, and as `make` does.
+        For an OpenEXR plate it may have the size of its display window, as in `read_pair`. The limits of `reading`
+        hold for the files of what is certain. Raises `InputError` for any other size than the photo's, and as `make`
+        does.
         """
         if photo is not None:
             view = network_view(photo) if view is None else view
             matte = over_data_window(matte, photo.metadata.windows)
             size = (matte.shape[1], matte.shape[0])
             check_size(size, photo.size, name=name, image_name=photo_name, what="mask")
-        strokes = self._strokes(photo, photo_name)
+        strokes = self._strokes(photo, photo_name, reading)
         core, garbage = certain_parts(
             matte.shape,
             strokes=strokes,
@@ -145,18 +150,26 @@ class Making:
             garbage=self.garbage,
             name=name,
             windows=None if photo is None else photo.metadata.windows,
+            reading=reading.limits,
             on_note=on_note,
         )
         recipe = self.recipe or MaskRecipe()
         return recipe.make(matte, photo=view, core=core, garbage=garbage, name=name, on_note=on_note)
 
     def overrule(
-        self, trimap: NDArray[np.uint8], photo: Image, *, name: str, photo_name: str, on_note: Note
+        self,
+        trimap: NDArray[np.uint8],
+        photo: Image,
+        *,
+        name: str,
+        photo_name: str,
+        reading: ReadOptions = DEFAULT,
+        on_note: Note,
     ) -> NDArray[np.uint8]:
-        """A trimap with what is certain; `name` is its name in messages."""
+        """A trimap with what is certain; `name` is its name in messages, and `reading` limits the files."""
         if not self.files:
             return trimap
-        strokes = self._strokes(photo, photo_name)
+        strokes = self._strokes(photo, photo_name, reading)
         return with_certain(
             trimap,
             strokes=strokes,
@@ -164,14 +177,15 @@ class Making:
             garbage=self.garbage,
             name=name,
             windows=photo.metadata.windows,
+            reading=reading.limits,
             on_note=on_note,
         )
 
-    def _strokes(self, photo: Image | None, name: str) -> NDArray[np.uint8] | None:
+    def _strokes(self, photo: Image | None, name: str, reading: ReadOptions) -> NDArray[np.uint8] | None:
         if self.strokes is None:
             return None
         return read_strokes(
-            read_values(self.strokes),
+            read_values(self.strokes, options=reading.limits),
             None if photo is None else photo.pixels,
             name=label(self.strokes),
             photo_name=name,

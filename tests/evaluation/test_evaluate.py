@@ -15,6 +15,7 @@ from mattecli.errors import InputError
 from mattecli.evaluation.evaluate import Evaluation, Pictures, Scored, Unscored, evaluate, find_cases
 from mattecli.evaluation.metrics import Scores, score
 from mattecli.imaging.image import Image
+from mattecli.imaging.options import ReadOptions
 from mattecli.imaging.read import read_image
 from mattecli.imaging.write import write_alpha, write_image
 from mattecli.inference.model import Model
@@ -186,6 +187,18 @@ def test_predictions_that_nothing_asks_for_are_told(benchmark: Benchmark) -> Non
     result = benchmark.evaluate()
     assert result.mean is not None
     assert [path.name for path in result.unused] == ["dog.png"]
+
+
+def test_the_limits_of_reading_hold_for_every_file(benchmark: Benchmark) -> None:
+    benchmark.add_image("a", 0.2)
+    listed = find_cases(benchmark.alpha, benchmark.trimaps, predictions=benchmark.predictions)
+    assert not evaluate(listed, reading=ReadOptions(max_pixels=80)).failed
+    for folder in (benchmark.alpha, benchmark.trimaps, benchmark.predictions):
+        own = (folder / "a.png").read_bytes()
+        benchmark.add(folder, "a", np.zeros((8, 11), np.uint8))
+        (failed,) = evaluate(listed, reading=ReadOptions(max_pixels=80)).failed
+        assert f"{folder / 'a.png'} has more than 80 pixels" in failed.reason
+        (folder / "a.png").write_bytes(own)
 
 
 def test_an_rgb_truth_counts_as_grey(benchmark: Benchmark) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +18,10 @@ from mattecli.imaging.read import read_alpha, read_image
 from mattecli.imaging.write import write_image
 from mattecli.inference.model import Model
 from mattecli.inference.options import RunOptions
+from mattecli.trimaps.recipe import MaskRecipe
 from mattecli.work import job as jobs
 from mattecli.work.job import run_job
+from mattecli.work.making import Making
 from mattecli.work.outcome import Job
 from mattecli.work.outputs import OutputOptions
 from tests.support.batches import SIDE, write_photo, write_trimap
@@ -115,6 +118,18 @@ def test_what_can_be_refused_is_refused_without_a_network(photo: Path, trimap: P
     with pytest.raises(WeightsError):
         run_job(job_of(photo, trimap, "cutout"), model)
     assert (tmp_path / "alpha.png").read_bytes() == b"mine"
+
+
+def test_a_mask_of_another_size_is_refused_before_it_is_decoded(photo: Path, tmp_path: Path) -> None:
+    write_image(tmp_path / "mask.png", Image(np.zeros((SIDE, 2 * SIDE), np.uint8)))
+    content = bytearray((tmp_path / "mask.png").read_bytes())
+    at = content.index(b"IDAT")
+    length = int.from_bytes(content[at - 4 : at])
+    content[at + 4 : at + 4 + length] = bytes(length)  # pixels that cannot be decoded
+    (tmp_path / "mask.png").write_bytes(content)
+    job = replace(job_of(photo, tmp_path / "mask.png", "alpha"), making=Making(recipe=MaskRecipe()))
+    with pytest.raises(InputError, match=rf"mask\.png is {2 * SIDE}×{SIDE} but .* make the mask from the photo"):
+        run_job(job, Unloadable(RunOptions()))
 
 
 def test_too_little_memory_for_an_output_is_found_before_the_network_is_loaded(photo: Path, trimap: Path) -> None:

@@ -12,8 +12,10 @@ import pytest
 from numpy.typing import NDArray
 
 from mattecli.errors import InputError
+from mattecli.imaging.options import ReadOptions
+from mattecli.trimaps.lint import check_trimap
 from mattecli.trimaps.recipe import MaskRecipe
-from mattecli.work.job import job_size, read_inputs
+from mattecli.work.job import job_size, read_finished, read_inputs
 from mattecli.work.making import Making
 from mattecli.work.outcome import Failed, Job, describe
 from tests.support.auto import write_model
@@ -129,6 +131,30 @@ def test_a_job_made_from_the_photo_alone_names_no_trimap(files: Path) -> None:
     assert Failed.of(one, ValueError("x")).trimap is None
     assert job_size(one) == (WIDTH, HEIGHT)
     assert job(files, "mask.png", Making(recipe=MaskRecipe())).what == "mask"
+
+
+def test_the_limits_of_reading_hold_for_every_file(files: Path) -> None:
+    limits = ReadOptions(max_pixels=HEIGHT * WIDTH)
+    write(files / "large.png", np.zeros((HEIGHT, WIDTH + 1), np.uint8))
+    write(files / "large.rgba.png", np.zeros((HEIGHT, WIDTH + 1, 4), np.uint8))
+    photo, large = str(files / "photo.png"), str(files / "large.png")
+    of_mask = Making(recipe=MaskRecipe())
+    jobs = [Job("a", photo, large, {}, making=of_mask)]
+    for key in ("core", "garbage", "strokes"):
+        marks = str(files / "large.rgba.png") if key == "strokes" else large
+        for making, file in ((of_mask, "mask.png"), (Making(), "trimap.png"), (Making(key="green"), "photo.png")):
+            made = dataclasses.replace(making, **{key: marks})
+            jobs.append(Job("a", photo, str(files / file), {}, making=made))
+    for one in jobs:
+        with pytest.raises(InputError, match=r"large\.(rgba\.)?png has more than 76800 pixels"):
+            read_inputs(one, reading=limits)
+    alpha = Job("a", photo, large, {}, finished=True)
+    known = Job("a", photo, str(files / "mask.png"), {}, finished=True, known=large)
+    for one in (alpha, known):
+        with pytest.raises(InputError, match=r"large\.png has more than 76800 pixels"):
+            read_finished(one, reading=limits)
+    with pytest.raises(InputError, match=r"large\.png has more than 76800 pixels"):
+        check_trimap(large, photo=photo, reading=limits)
 
 
 def test_makings_survive_the_way_through_plain_values() -> None:
