@@ -287,7 +287,10 @@ def make_one(
     made = making.of_matte(
         matte, photo, name=label(mask), photo_name=str(files.image), reading=reading, on_note=terminal.warn
     )
-    write_image(target, Image(made), overwrite=overwrite)
+    result = Image(made)
+    if photo is not None:
+        result = dataclasses.replace(result, resolution=photo.resolution, metadata=photo.metadata.geometry)
+    write_image(target, result, overwrite=overwrite)
     if files.preview is not None:
         _write_preview(
             files.preview, photo or read_image(mask, options=reading.limits), made, terminal, overwrite=overwrite

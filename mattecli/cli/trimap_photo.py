@@ -58,7 +58,8 @@ def make_from_photo(
     find = subject.finder(base, label(photo), terminal, reading=reading)
     found = None if find is None else find(picture, model)
     made = _made(making, picture, view, label(photo), terminal, reading, found=found, findings=findings)
-    write_image(target, Image(made), overwrite=overwrite)
+    trimap = Image(made, resolution=picture.resolution, metadata=picture.metadata.geometry)
+    write_image(target, trimap, overwrite=overwrite)
     if files.preview is not None:
         write_image(files.preview, Image(overlay(to_depth(view, 8), made)), overwrite=overwrite)
     (height, width), parts = made.shape, shares(made)

@@ -328,7 +328,8 @@ def _write(
 ) -> None:
     """Make and write the products, by the same code as `matte predict`."""
     if "trimap" in files:
-        write_image(files["trimap"], Image(trimap), overwrite=True)
+        written = Image(trimap, resolution=photo.image.resolution, metadata=photo.image.metadata.geometry)
+        write_image(files["trimap"], written, overwrite=True)
     if found is None or not set(files) - {"trimap"}:
         return
     inputs = Inputs(photo.image, None, trimap, shares(trimap)["unknown"], 0.0)

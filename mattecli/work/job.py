@@ -156,7 +156,9 @@ def run_job(
     snap = model.options.snap
     inputs = read_inputs(job, snap=snap, exposure=exposure, reading=reading, find=find, lint=lint)
     if save_trimap is not None:
-        write_image(save_trimap, Image(inputs.required_trimap), overwrite=overwrite)
+        like = inputs.photo
+        trimap = Image(inputs.required_trimap, resolution=like.resolution, metadata=like.metadata.geometry)
+        write_image(save_trimap, trimap, overwrite=overwrite)
     behind = read_backgrounds(job, job.outputs, options, reading=reading)
     known = find_notes(job, inputs, options, backgrounds=behind)
     if on_note is not None:

@@ -178,6 +178,19 @@ def test_a_mask_of_the_display_window_fits_a_plate(plate: Floats, run_matte: Run
     np.testing.assert_array_equal(read_image("alone.png").pixels[..., 0], made)
 
 
+def test_a_trimap_in_exr_has_the_windows_of_its_plate(plate: Floats, run_matte: RunMatte) -> None:
+    for command in (
+        ("predict", "plate.exr", "-t", "trimap.png", "--save-trimap", "made.exr"),
+        ("trimap", "trimap.png", "--photo", "plate.exr", "-o", "made.exr"),
+    ):
+        code, _, err = run_matte(*command, "--overwrite")
+        assert code == 0, err
+        spec = oiio.ImageBuf("made.exr").spec()
+        assert (spec.x, spec.y, spec.width, spec.height) == DATA
+        assert (spec.full_x, spec.full_y, spec.full_width, spec.full_height) == DISPLAY
+        assert set(np.unique(stored("made.exr"))) == {0, np.float16(128 / 255), 1}
+
+
 def test_what_is_certain_may_have_the_size_of_the_display_window(plate: Floats, run_matte: RunMatte) -> None:
     width, height = DISPLAY[2:]
     for name, place in (("core", np.s_[0:6, 20:40]), ("garbage", np.s_[30:36, 20:40])):

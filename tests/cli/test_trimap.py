@@ -298,6 +298,15 @@ def test_a_photo_in_front_of_a_screen_needs_no_mask(screened: Path, run_matte: R
     assert read_image(look).size == (320, 240)
 
 
+def test_a_trimap_has_the_resolution_of_its_photo(screened: Path, mask: Path, run_matte: RunMatte) -> None:
+    PIL.Image.open(screened).save(screened, dpi=(300, 300))
+    photo, made = mask.parent / "photo.jpg", mask.parent / "t.png"
+    PIL.Image.open(photo).save(photo, dpi=(300, 300))
+    for given in ((screened, "--key", "auto"), (mask, "--photo", photo), (photo, "--mask", mask)):
+        assert run_matte("trimap", *given, "-o", made, "--overwrite")[0] == 0
+        assert read_image(made).resolution == pytest.approx((300, 300), abs=0.1)
+
+
 def test_an_empty_layer_of_scribbles_is_told_as_one(screened: Path, run_matte: RunMatte) -> None:
     PIL.Image.new("RGBA", (320, 240)).save(screened.parent / "empty.png")
     code, _, err = run_matte("trimap", screened, "--scribbles", screened.parent / "empty.png")

@@ -19,6 +19,7 @@ import pytest
 from mattecli.errors import InputError
 from mattecli.geometry import Box
 from mattecli.imaging.options import ReadOptions
+from mattecli.imaging.read import read_image
 from mattecli.inference.model import Model
 from mattecli.inference.options import RunOptions
 from mattecli.inference.precision import has_bf16
@@ -208,6 +209,16 @@ def test_a_trimap_is_saved_at_once_into_the_named_folder(photo: Path, tmp_path: 
     with page.sessions.using(page.word) as opened:
         assert np.array_equal(np.asarray(PIL.Image.open(tmp_path / "out" / "cat_trimap.png")), opened.snapshot()[0])
     assert sorted(path.name for path in photo.parent.iterdir()) == ["cat.png"]
+    page.close()
+
+
+def test_a_trimap_has_the_resolution_of_its_photo(photo: Path, tmp_path: Path) -> None:
+    PIL.Image.open(photo).save(photo, dpi=(300, 300))
+    page = page_for(photo, folder=tmp_path)
+    page.open()
+    page.operate(1, "stroke", points=[[96, 80, 30]], label=255)
+    save(page, "trimap")
+    assert read_image(photo.with_name("cat_trimap.png")).resolution == pytest.approx((300, 300), abs=0.1)
     page.close()
 
 
