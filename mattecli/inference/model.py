@@ -344,7 +344,7 @@ def _checked(
     # OpenCV, which makes the copy of a large photo, takes the bytes of another order as they stand.
     photo = photo.astype(np.float32 if photo.dtype.kind == "f" else photo.dtype.newbyteorder("="), copy=False)
     windows = picture.metadata.windows
-    if codes.shape != photo.shape[:2] and windows is not None and windows.data[2:] == picture.size:
+    if windows is not None and windows.data[2:] == picture.size:
         codes = over_data_window(codes, windows)
     sizes = [(array.shape[1], array.shape[0]) for array in (codes, photo)]
     check_size(*sizes, name=given_name(trimap, "the trimap"), image_name=name)

@@ -149,9 +149,10 @@ def _whole_times(one: tuple[int, int], other: tuple[int, int]) -> bool:
 def over_data_window(values: NDArray[Any], windows: Windows | None) -> NDArray[Any]:
     """A trimap, mask or matte (h, w, …) for an OpenEXR plate's data window.
 
-    One of the display window's size is moved there, and its edges continue beyond it; any other stays as it is.
+    One of the display window's size is moved there, and its edges continue beyond it; any other stays as it is. Where
+    both windows have one size, it lies in the data window, as our own outputs do.
     """
-    if windows is None or values.shape[1::-1] != windows.display[2:]:
+    if windows is None or values.shape[1::-1] != windows.display[2:] or windows.display[2:] == windows.data[2:]:
         return values
     return moved(values, windows.display, windows.data)
 

@@ -41,12 +41,13 @@ def read_strokes(
     `layer` is RGBA (H, W, 4), a transparent layer with white and black strokes; or RGB (H, W, 3), a painted copy of
     `photo` (H, W, 3), where a stroke is what differs from the photo and is nearly pure white or black. Values are
     uint8, uint16 or floats in [0, 1]. Pieces under 12 pixels are not strokes. `windows` are those of an OpenEXR plate;
-    a layer of its display window's size lies there, and beyond it nothing is painted.
+    a layer of its display window's size lies there, and beyond it nothing is painted. Where both windows have one size,
+    it lies in the data window.
 
     Raises `InputError` where the sizes differ, where over 30 % of a copy differs, where a copy has no photo to compare,
     and where there is no stroke, or none on one side with `both_sides`.
     """
-    if windows is not None and layer.shape[1::-1] == windows.display[2:]:
+    if windows is not None and layer.shape[1::-1] == windows.display[2:] != windows.data[2:]:
         labels = np.full((windows.data[3], windows.data[2]), UNKNOWN, np.uint8)
         shown, own = overlap(windows.display, windows.data)
         if not labels[own].size:

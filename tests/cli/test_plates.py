@@ -8,7 +8,12 @@ import pytest
 from numpy.typing import NDArray
 
 from mattecli.imaging.colour import decode_srgb
-from mattecli.imaging.read import read_image
+from mattecli.imaging.image import Image
+from mattecli.imaging.read import read_alpha, read_image
+from mattecli.imaging.write import write_image
+from mattecli.trimaps.pairs import read_trimap
+from mattecli.work.job import read_finished
+from mattecli.work.outcome import Job
 from tests.cli.test_colour import EXAMPLES, SQUARE
 from tests.conftest import RunMatte
 
@@ -189,6 +194,18 @@ def test_a_trimap_in_exr_has_the_windows_of_its_plate(plate: Floats, run_matte: 
         assert (spec.x, spec.y, spec.width, spec.height) == DATA
         assert (spec.full_x, spec.full_y, spec.full_width, spec.full_height) == DISPLAY
         assert set(np.unique(stored("made.exr"))) == {0, np.float16(128 / 255), 1}
+
+
+def test_our_own_trimap_and_alpha_fit_a_plate_whose_windows_have_one_size(plate: Floats, run_matte: RunMatte) -> None:
+    write("plate.exr", plate, DATA, (0, 0, *DATA[2:]))
+    known = read_image(EXAMPLES / "portrait_trimap.png").pixels[SQUARE][..., 0]
+    write_image("known.png", Image(known))
+    code, _, err = run_matte("predict", "plate.exr", "-t", "known.png", "--save-trimap", "made.exr", "-o", "alpha.exr")
+    assert code == 0, err
+    np.testing.assert_array_equal(read_trimap("made.exr"), known)
+    given = read_finished(Job("plate", "plate.exr", "alpha.exr", {}, finished=True, known="made.exr"))
+    np.testing.assert_array_equal(given.alpha, read_alpha("alpha.exr"))
+    np.testing.assert_array_equal(given.inputs.trimap, known)
 
 
 def test_what_is_certain_may_have_the_size_of_the_display_window(plate: Floats, run_matte: RunMatte) -> None:

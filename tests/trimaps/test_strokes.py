@@ -69,7 +69,9 @@ def test_a_layer_of_the_display_window_lies_there_on_a_plate() -> None:
     plate = np.pad(photo_between()[10:-5], ((0, 0), (30, 10), (0, 0)))
     for painted in (layer(lines()), copy(lines(), photo_between())):
         assert np.array_equal(read_strokes(painted, plate, windows=windows), expected)
-    apart = Windows(data=(WIDTH, 0, WIDTH, HEIGHT), display=(0, 0, WIDTH, HEIGHT))
+    moved = Windows(data=(-30, 10, WIDTH, HEIGHT), display=(0, 0, WIDTH, HEIGHT))
+    assert np.array_equal(read_strokes(layer(lines()), photo_between(), windows=moved), lines())
+    apart = Windows(data=(WIDTH, 0, WIDTH, HEIGHT + 1), display=(0, 0, WIDTH, HEIGHT))
     with pytest.raises(InputError, match="the photo has no pixels where the scribbles lies"):
         read_strokes(layer(lines()), photo_between(), windows=apart)
 
