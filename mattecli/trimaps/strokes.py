@@ -39,10 +39,11 @@ def read_strokes(
     """Strokes as labels, uint8 (H, W): 255 foreground, 0 background, 128 where nothing was painted.
 
     `layer` is RGBA (H, W, 4), a transparent layer with white and black strokes; or RGB (H, W, 3), a painted copy of
-    `photo` (H, W, 3), where a stroke is what differs from the photo and is nearly pure white or black. Values are
-    uint8, uint16 or floats in [0, 1]. Pieces under 12 pixels are not strokes. `windows` are those of an OpenEXR plate;
-    a layer of its display window's size lies there, and beyond it nothing is painted. Where both windows have one size,
-    it lies in the data window.
+    `photo` (H, W, 3), where a stroke is what differs from the photo and is nearly pure white or black. RGBA whose
+    opaque pixels are the photo's is such a copy, too, of a photo with alpha. Values are uint8, uint16 or floats in
+    [0, 1]. Pieces under 12 pixels are not strokes. `windows` are those of an OpenEXR plate; a layer of its display
+    window's size lies there, and beyond it nothing is painted. Where both windows have one size, it lies in the data
+    window.
 
     Raises `InputError` where the sizes differ, where over 30 % of a copy differs, where a copy has no photo to compare,
     and where there is no stroke, or none on one side with `both_sides`.
@@ -63,6 +64,11 @@ def read_strokes(
         paint = np.repeat(paint[..., None], 3, axis=2)
     if paint.shape[2] == 4 and (np.ptp(paint[..., 3]) > 0 or not paint[..., 3].any()):
         painted = np.asarray(paint[..., 3] >= _OPAQUE)
+        if photo is not None:
+            shown = to_depth(photo, 8)
+            copied = np.where(painted[..., None], paint[..., :3], shown)
+            if _is_copy(copied, shown, painted):
+                painted &= _differs(copied, shown, name, photo_name)
     elif photo is None:
         raise InputError(f"{name} has no transparent pixels; paint white and black strokes on a transparent layer")
     else:
@@ -76,6 +82,13 @@ def read_strokes(
     if len(missing) == 2 or (missing and both_sides):
         raise InputError(f"{name} has no {' or '.join(missing)} strokes; paint foreground white and background black")
     return labels
+
+
+def _is_copy(paint: NDArray[np.uint8], photo: NDArray[np.uint8], opaque: NDArray[np.bool_]) -> bool:
+    """Whether the opaque pixels are the photo's. Those of a layer of strokes are white or black, whatever the photo."""
+    coloured = opaque & (paint.min(2) < _WHITE) & (paint.max(2) > _BLACK)
+    alike = coloured & (cv2.absdiff(paint, photo).max(2) <= _LEAST_DIFFERENCE)
+    return np.count_nonzero(alike) > np.count_nonzero(coloured) / 2
 
 
 def _differs(paint: NDArray[np.uint8], photo: NDArray[np.uint8], name: str, photo_name: str) -> NDArray[np.bool_]:

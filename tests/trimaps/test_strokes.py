@@ -87,6 +87,25 @@ def test_white_and_black_parts_of_the_photo_are_not_strokes() -> None:
     assert np.array_equal(read_strokes(copy(lines(), photo), photo), lines())
 
 
+@pytest.mark.parametrize("opaque", [np.s_[10:110, 10:150], np.s_[26:40, 10:150]], ids=["much", "little"])
+def test_a_painted_copy_of_a_photo_with_alpha_gives_its_strokes_alone(opaque: tuple[slice, slice]) -> None:
+    photo, labels, alpha = photo_between(), lines(), np.zeros((HEIGHT, WIDTH), np.uint8)
+    photo[30:38, 110:120], photo[30:38, 130:140] = 250, 5  # the subject's own white and black
+    alpha[opaque] = 255
+    labels[alpha == 0] = 128
+    labels[26:30, 60:90] = 0
+    copied = np.dstack([copy(labels, photo), alpha])
+    copied[alpha == 0, :3] = 0
+    assert np.array_equal(read_strokes(copied, photo), labels)
+
+
+def test_a_layer_that_is_mostly_painted_gives_all_its_strokes() -> None:
+    photo, labels = photo_between(), lines()
+    labels[:, :60], labels[:, 100:] = 255, 0
+    photo[:, :60], photo[:, 100:] = 255, 0  # alike below the paint
+    assert np.array_equal(read_strokes(layer(labels), photo), labels)
+
+
 def test_a_copy_saved_as_jpeg_gives_the_same_strokes_up_to_their_rims() -> None:
     photo, buffer = photo_between(), io.BytesIO()
     PIL.Image.fromarray(copy(lines(), photo)).save(buffer, "JPEG", quality=85)
