@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -227,13 +228,16 @@ def _check_sides(seeds: NDArray[np.uint8], *, boxed: bool) -> None:
 
 
 def _small_box(photo: PreparedPhoto, box: Box) -> Box:
-    """The box on the small copy. Raises `InputError` where it is empty or leaves nothing around it."""
+    """The box on the small copy. Raises `InputError` where it is empty, under a pixel, or leaves nothing around it."""
     height, width = photo.small.shape[:2]
     across, down = width / photo.size[0], height / photo.size[1]
     x, y, w, h = box[0] * across, box[1] * down, box[2] * across, box[3] * down
     left, top, right, bottom = max(x, 0.0), max(y, 0.0), min(x + w, width), min(y + h, height)
-    if right - left < 1 or bottom - top < 1:
+    if right <= left or bottom <= top:
         raise InputError("the box does not lie in the photo; give its left, top, width and height")
+    if min(right - left, bottom - top) < 1 - 1e-6:  # a box of exactly one pixel may lose its last bits
+        least = f"{math.ceil(photo.size[0] / width)}×{math.ceil(photo.size[1] / height)}"
+        raise InputError(f"the box is too small for this photo; give one of at least {least} pixels in it")
     if left < _RING * width and top < _RING * height and right > (1 - _RING) * width and bottom > (1 - _RING) * height:
         raise InputError("the box holds the whole photo, so nothing is known of the background; give a closer box")
     return left, top, right - left, bottom - top

@@ -160,6 +160,15 @@ def test_a_box_around_everything_and_strokes_of_another_size_are_refused() -> No
         prepare_photo(np.zeros((30, 30), np.uint8))
 
 
+def test_a_box_under_a_pixel_of_the_small_copy_is_told_from_what_size_on_it_works() -> None:
+    photo = prepare_photo(np.full((1344, 1344, 3), 128, np.uint8))  # three times the copy's side
+    for box in ((100, 100, 2, 50), (100, 100, 50, 2), (-48, 100, 50, 50), (1342, 1342, 50, 50)):
+        with pytest.raises(InputError, match=r"the box is too small for this photo; give one of at least 3×3 pixels"):
+            segment(photo, box=box, matte=undecided)
+    for left in (100, 1341):
+        segment(photo, box=(left, 100, 3, 3), matte=undecided, effort="quick")
+
+
 def test_the_same_strokes_give_the_same_bytes() -> None:
     first, second = (segment(prepare_photo(picture()), strokes(), matte=undecided) for _ in range(2))
     assert first.tobytes() == second.tobytes()
