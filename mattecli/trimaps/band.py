@@ -20,10 +20,11 @@ from numpy.typing import NDArray
 
 from mattecli.imaging.image import to_depth
 from mattecli.trimaps.clean import Mask, depth, near
+from mattecli.trimaps.widths import automatic_length
 
 Floats = NDArray[np.float32]
 
-# All lengths but PIXELS are in diagonals of the picture.
+# All lengths but PIXELS are in diagonals of the picture, as `automatic_length` counts them.
 NARROW, WIDE = 0.004, 0.008  # the band on each side where the edge is crisp, and where it is not
 OUTSIDE, INSIDE = 0.03, 0.015  # how far hair beyond the mask, and background within it, is followed
 PIXELS = 2.0  # the least error of a mask, in pixels
@@ -52,7 +53,7 @@ def colour_line(photo: NDArray[Any], mask: Mask) -> Line:
     """Learn the colours on both sides of a mask's edge. `photo` is RGB (H, W, 3) of any depth."""
     shape = mask.shape
     lab = np.asarray(cv2.cvtColor(to_depth(photo, 8).astype(np.float32) / 255, cv2.COLOR_RGB2LAB), np.float32)
-    diagonal = math.hypot(*shape)
+    diagonal = automatic_length(shape)
     inside, outside = depth(mask), depth(~mask)
     deep = inside > min(DEEP * diagonal, 0.5 * float(inside.max()))
     far = outside > min(AROUND * diagonal, 0.5 * float(outside.max()))
@@ -113,7 +114,7 @@ def auto_band(photo: NDArray[Any], mask: Mask, *, error: float = PIXELS) -> Mask
     union of discs, so its width changes by at most a pixel for each pixel along the edge.
     """
     shape = mask.shape
-    diagonal = math.hypot(*shape)
+    diagonal = automatic_length(shape)
     scale = min(1.0, math.sqrt(ANALYSED / mask.size))
     if scale < 1:
         size = (max(1, round(shape[1] * scale)), max(1, round(shape[0] * scale)))
@@ -141,7 +142,7 @@ def edge_of(mask: Mask) -> Mask:
 
 def _soft_edge(photo: NDArray[Any], mask: Mask) -> tuple[Mask, Mask]:
     """Where the edge is not crisp, and the stray pixels: hair beyond the mask, background within it."""
-    diagonal = math.hypot(*mask.shape)
+    diagonal = automatic_length(mask.shape)
     line = colour_line(photo, mask)
     inside, outside = depth(mask), depth(~mask)
     subject = line.place > np.clip(DEVIATIONS * line.background_spread, LEAST, 0.9)

@@ -5,18 +5,19 @@ All masks are (H, W) of bool; parts are 8-connected and holes 4-connected, so th
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from mattecli.trimaps.widths import automatic_length
+
 Mask = NDArray[np.bool_]
 
 GHOST = 0.2  # a part that is nowhere more opaque than this is background
 SOLID = 0.8  # enclosed pixels from this up are foreground
-EDGE = 0.015  # how deep an edge may be, in diagonals; what lies deeper is enclosed
+EDGE = 0.015  # how deep an edge may be, in diagonals (`automatic_length`); what lies deeper is enclosed
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,7 +49,7 @@ def label_matte(levels: NDArray[np.float32], *, low: float, high: float, solid: 
     if not open_.any():
         return Labels(foreground, background)
     background = background | ghosts(levels, low)
-    enclosed = open_ & (depth(~background) > max(5, EDGE * math.hypot(*levels.shape)))
+    enclosed = open_ & (depth(~background) > max(5, EDGE * automatic_length(levels.shape)))
     foreground = foreground | (enclosed if solid else enclosed & (levels >= SOLID))
     half = 0.0 if solid else float((enclosed & (levels < SOLID)).mean())
     return Labels(foreground, background, half)

@@ -27,12 +27,12 @@ from mattecli.trimaps.check import BACKGROUND, FOREGROUND, UNKNOWN, check_size, 
 from mattecli.trimaps.clean import Mask, depth, near
 from mattecli.trimaps.pairs import over_data_window
 from mattecli.trimaps.recipe import MaskRecipe
-from mattecli.trimaps.widths import Width, in_pixels
+from mattecli.trimaps.widths import Width, automatic_length, in_pixels
 
 LOW, HIGH = 0.05, 0.95
 ERODE, DILATE = 10, 15  # pixels, where only the other side is given
 WITHOUT_PHOTO = "1%"
-ALONE = 0.02  # a hole or speck this far from every other edge, in diagonals, is lone
+ALONE = 0.02  # a hole or speck this far from every other edge, in diagonals (`automatic_length`), is lone
 
 Note = Callable[[str], None]
 
@@ -60,7 +60,8 @@ def make_trimap(
     is RGB, an array in sRGB. All have one size.
 
     `band` is the width of the unknown part on each side of the edge: `auto`, pixels such as 12, or per cent of the
-    diagonal such as `1%`. `auto` needs the photo, and is the default with one; without a photo the default is `1%`.
+    diagonal such as `1%`. `auto` needs the photo, and is the default with one; without a photo the default is `1%`. In
+    panoramas, from 2.8:1 on, widths that are not given count three times the short side in place of the diagonal.
     `erode` (inside) and `dilate` (outside) set the width of one side. Without `band` they mean what they meant in
     0.1.0: values up to `low` (0.05) are background, values from `high` (0.95) on are foreground, values between them
     are unknown, and the unknown part grows by exactly these distances; the one that is not given is 10 or 15 pixels.
@@ -100,12 +101,14 @@ def make_trimap(
         labels = clean.label_matte(levels, low=lowest, high=highest, solid=solid)
         _note_half(labels.half, name, note)
         if band is None and picture is None:
-            note(f"{name} came without its photo, so the unknown band is {WITHOUT_PHOTO} of the diagonal on each side")
+            of = "the diagonal" if automatic_length(shape) == math.hypot(*shape) else "three times the short side"
+            note(f"{name} came without its photo, so the unknown band is {WITHOUT_PHOTO} of {of} on each side")
+        typed = band is not None
         if band is None:
             band = WITHOUT_PHOTO if picture is None else "auto"
         _contradicted(core, garbage, labels.foreground, labels.background, name, note)
         labels = clean.tidied(labels, fill_holes, min_area, core, garbage)
-        fixed = in_pixels(band, shape) if band != "auto" else None
+        fixed = in_pixels(band, shape, automatic=not typed) if band != "auto" else None
         unknown, inside_mask, left = _unknown(levels, labels, picture, fixed, core=core, garbage=garbage)
         for side, width in ((inside_mask, erode), (~inside_mask, dilate)):
             if width is not None:
@@ -131,9 +134,10 @@ def _unknown(
     if not mask.any():
         mask = ~labels.background
     scale = clean.stairs(levels)
-    error = float(np.clip(1.5 * scale, PIXELS, PIXELS + 0.01 * math.hypot(*mask.shape))) if scale >= 2 else PIXELS
+    length = automatic_length(mask.shape)
+    error = float(np.clip(1.5 * scale, PIXELS, PIXELS + 0.01 * length)) if scale >= 2 else PIXELS
     line = None if photo is None or mask.all() or not mask.any() else partial(colour_line, photo, mask)
-    area = math.pi * (error + 0.003 * math.hypot(*mask.shape)) ** 2
+    area = math.pi * (error + 0.003 * length) ** 2
     mask, small = _without_small(mask, line, area, core=core, garbage=garbage)
     left = labels.open | clean.grown(small, 1)
     if mask.all() or not mask.any():
@@ -162,7 +166,7 @@ def _without_small(
             marked[parts[certain]] = True
             parts[marked[parts]] = 0
     edge = edge_of((mask | (holes > 0)) & ~(specks > 0))
-    beside = near(edge, ALONE * math.hypot(*mask.shape)) if edge.any() else edge
+    beside = near(edge, ALONE * automatic_length(mask.shape)) if edge.any() else edge
     mask, undecided = mask.copy(), np.zeros_like(mask)
     found: Line | None = None
     for parts, is_hole in ((holes, True), (specks, False)):
@@ -209,7 +213,7 @@ def with_certain(
     wrong = _contradicted(inside, outside, trimap == FOREGROUND, trimap == BACKGROUND, name, note)
     if wrong is None:
         return _overruled(trimap.copy(), inside, outside, note)
-    around = near(wrong, in_pixels(WITHOUT_PHOTO, trimap.shape))
+    around = near(wrong, in_pixels(WITHOUT_PHOTO, trimap.shape, automatic=True))
     return _overruled(np.where(around, np.uint8(UNKNOWN), trimap), inside, outside, note)
 
 

@@ -1,5 +1,6 @@
 """The band by the photo's colours: narrow at a crisp edge, wide at a soft one, as far as hair reaches."""
 
+import math
 import tracemalloc
 from dataclasses import replace
 from typing import Any
@@ -13,8 +14,8 @@ from mattecli.errors import InputError, UsageError
 from mattecli.imaging.colour.spaces import space_named
 from mattecli.imaging.image import Image, in_space
 from mattecli.imaging.view import network_view
-from mattecli.trimaps.make import make_trimap
-from mattecli.trimaps.widths import check_width, in_pixels
+from mattecli.trimaps.make import make_trimap, with_certain
+from mattecli.trimaps.widths import automatic_length, check_width, in_pixels
 
 HEIGHT, WIDTH = 240, 320  # the diagonal is 400 pixels
 
@@ -220,6 +221,32 @@ def test_widths_are_pixels_or_per_cent_of_the_diagonal() -> None:
     for width in ("-1", "1.5", "101%", "x", "%"):
         with pytest.raises(UsageError, match="must be 0 or more pixels, or per cent of the diagonal"):
             check_width(width)
+
+
+def test_automatic_widths_count_the_diagonal_but_in_panoramas() -> None:
+    assert automatic_length((300, 400)) == automatic_length((400, 300)) == 500
+    assert automatic_length((1000, 2820)) == math.hypot(1000, 2820)
+    assert automatic_length((300, 20000)) == automatic_length((20000, 300)) == 900
+    assert in_pixels("1%", (300, 20000)) == 201
+
+
+@pytest.mark.parametrize("with_photo", [False, True], ids=["without a photo", "with its photo"])
+@pytest.mark.parametrize("turned", [False, True], ids=["wide", "high"])
+def test_a_panorama_is_not_swallowed_by_its_band(*, with_photo: bool, turned: bool) -> None:
+    alpha = np.zeros((60, 3000), np.float32)
+    alpha[20:40, 500:2500] = 1
+    alpha = alpha.T.copy() if turned else alpha
+    notes: list[str] = []
+    trimap = make_trimap(alpha > 0.5, photo=scene(alpha) if with_photo else None, on_note=notes.append)
+    trimap = trimap.T if turned else trimap
+    assert (trimap[26:34, 510:2490] == 255).all()
+    assert (trimap[:14] == 0).all()
+    assert (trimap[19:41, 499] == 128).all()
+    told = "the mask came without its photo, so the unknown band is 1% of three times the short side on each side"
+    assert notes == ([] if with_photo else [told])
+    certain = with_certain(trimap, core=np.pad(np.ones((4, 4), bool), ((50, 6), (1000, 1996))))
+    assert (certain[50:54, 1005] == 128).all()
+    assert (certain[46:, 1010:1100] == 0).all()
 
 
 @pytest.mark.parametrize("photo", [None, scene(half())], ids=["without a photo", "with its photo"])
