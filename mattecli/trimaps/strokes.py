@@ -65,10 +65,10 @@ def read_strokes(
     if paint.shape[2] == 4 and (np.ptp(paint[..., 3]) > 0 or not paint[..., 3].any()):
         painted = np.asarray(paint[..., 3] >= _OPAQUE)
         if photo is not None:
-            shown = to_depth(photo, 8)
-            copied = np.where(painted[..., None], paint[..., :3], shown)
-            if _is_copy(copied, shown, painted):
-                painted &= _differs(copied, shown, name, photo_name)
+            picture = to_depth(photo, 8)
+            copied = np.where(painted[..., None], paint[..., :3], picture)
+            if _is_copy(copied, picture, painted):
+                painted &= _differs(copied, picture, name, photo_name)
     elif photo is None:
         raise InputError(f"{name} has no transparent pixels; paint white and black strokes on a transparent layer")
     else:
@@ -88,7 +88,7 @@ def _is_copy(paint: NDArray[np.uint8], photo: NDArray[np.uint8], opaque: NDArray
     """Whether the opaque pixels are the photo's. Those of a layer of strokes are white or black, whatever the photo."""
     coloured = opaque & (paint.min(2) < _WHITE) & (paint.max(2) > _BLACK)
     alike = coloured & (cv2.absdiff(paint, photo).max(2) <= _LEAST_DIFFERENCE)
-    return np.count_nonzero(alike) > np.count_nonzero(coloured) / 2
+    return bool(np.count_nonzero(alike) > np.count_nonzero(coloured) / 2)
 
 
 def _differs(paint: NDArray[np.uint8], photo: NDArray[np.uint8], name: str, photo_name: str) -> NDArray[np.bool_]:

@@ -39,7 +39,9 @@ def test_an_old_run_goes_on_from_its_state_to_the_weights_of_an_uninterrupted_on
     assert states[0]["position"].keys() == states[1]["position"].keys()
     for part in ("network", "average"):
         for name, tensor in states[1][part].items():
-            torch.testing.assert_close(states[0][part][name], tensor, rtol=1e-3, atol=1e-4)
+            # The batch norm takes this bias out again: its gradient is what is rounded, and AdamW enlarges that.
+            noise = 3 * settings(tmp_path).optimizer.lr if name in ("0.bias", "1.running_mean") else 1e-4
+            torch.testing.assert_close(states[0][part][name], tensor, rtol=1e-3, atol=noise)
 
 
 def test_the_log_of_a_new_run_has_the_keys_of_an_old_one(tmp_path: Path) -> None:
