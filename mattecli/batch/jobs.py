@@ -38,10 +38,10 @@ class JobList:
         """How many photos there are."""
         return len(self.jobs) + len(self.failed)
 
-    def only(self, images: Iterable[str]) -> JobList:
-        """The part that concerns these images (absolute paths), and all below a folder that could not be read."""
+    def only(self, images: Iterable[str], *, below: bool = True) -> JobList:
+        """The part that concerns these images (absolute paths), and with `below` what is in folders among them."""
         wanted = set(images)
-        folders = tuple(os.path.join(image, "") for image in wanted if os.path.isdir(image))
+        folders = tuple(os.path.join(image, "") for image in wanted if below and os.path.isdir(image))
 
         def concerns(image: str) -> bool:
             path = os.path.abspath(image)

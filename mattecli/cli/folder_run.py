@@ -90,10 +90,10 @@ def _failed_of(run: Run, jobs: JobList, report: Path, terminal: Terminal, manife
     from mattecli.system.folders import some
 
     failed = run.failed_images()
-    part = jobs.only(failed)
+    part = jobs.only(failed, below=manifest is None)  # a folder that could not be read
     images = [job.image for job in part.jobs] + [photo.image for photo in part.failed]
     found = {os.path.abspath(image) for image in images}  # noqa: PTH100 - no link is followed
-    above = {str(folder) for image in found for folder in Path(image).parents}  # one may not have been readable
+    above = {str(folder) for image in found for folder in Path(image).parents} if manifest is None else set()
     missing = [image for image in dict.fromkeys(failed) if image not in found and image not in above]
     changed = "" if manifest is None else f"; if lines of {manifest} were changed, leave --retry-failed out"
     if missing and not found:

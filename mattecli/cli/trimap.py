@@ -299,12 +299,14 @@ def make_one(
     parts = shares(made)
     _report("standard output" if target == "-" else target, (width, height), parts, terminal)
     names = {"mask": mask, "image": files.image, "output": target, "preview": files.preview}
-    return {**names, "width": width, "height": height, **parts, **_as_used(recipe, files.image)}
+    used = _as_used(recipe, files.image, (height, width))
+    return {**names, "width": width, "height": height, **parts, **used}
 
 
-def _as_used(recipe: MaskRecipe, photo: str | None) -> dict[str, Any]:
-    """The options with their defaults; `erode` and `dilate` are null where the band decides."""
+def _as_used(recipe: MaskRecipe, photo: str | None, shape: tuple[int, int]) -> dict[str, Any]:
+    """The options with their defaults, as they may be typed; `erode` and `dilate` are null where the band decides."""
     from mattecli.trimaps.make import DILATE, ERODE, HIGH, LOW, WITHOUT_PHOTO
+    from mattecli.trimaps.widths import in_pixels
 
     low, high = LOW if recipe.low is None else recipe.low, HIGH if recipe.high is None else recipe.high
     used: dict[str, Any] = {"erode": recipe.erode, "dilate": recipe.dilate, "low": low, "high": high}
@@ -312,8 +314,13 @@ def _as_used(recipe: MaskRecipe, photo: str | None) -> dict[str, Any]:
         used["erode"] = ERODE if used["erode"] is None else used["erode"]
         used["dilate"] = DILATE if used["dilate"] is None else used["dilate"]
         return {**used, "band": None}
-    default = WITHOUT_PHOTO if photo is None else "auto"
-    return {**used, "band": default if recipe.band is None else recipe.band}
+    band = recipe.band
+    if band is None and photo is not None:
+        band = "auto"
+    elif band is None:
+        chosen = in_pixels(WITHOUT_PHOTO, shape, automatic=True)
+        band = WITHOUT_PHOTO if chosen == in_pixels(WITHOUT_PHOTO, shape) else chosen
+    return {**used, "band": band}
 
 
 def _photo(photo: str, size: tuple[int, int], mask: str, reading: ReadOptions) -> Image:

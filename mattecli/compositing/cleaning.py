@@ -34,6 +34,8 @@ def without_specks(alpha: Floats, area: float, trimap: Trimap | None) -> tuple[F
         body[1 + int(np.argmax(sums[1:]))] = True
     if trimap is not None:
         body[np.unique(labels[trimap == 255])] = True
+    if body[1:].all():
+        return alpha, None
     body[0] = False
     # Discs around parts at most 5 pixels apart touch, so that a whole row of dashes becomes one group.
     reach = _NEAR // 2

@@ -22,6 +22,7 @@ from mattecli.imaging.options import ReadOptions
 from mattecli.imaging.read import read_alpha, read_image
 from mattecli.imaging.view import network_view
 from mattecli.pages.page import check_page, data_uri, shrunk, write_page
+from mattecli.trimaps.check import same_aspect
 from mattecli.trimaps.pairs import read_trimap
 
 SIDE = 360  # longest side of the pictures, in pixels
@@ -164,11 +165,10 @@ def _pictures(line: ReportLine) -> dict[str, Any]:
     alpha, other = _output(line, reading.limits)
     if alpha is not None:
         small = shrunk(alpha, SIDE)
-        high, wide = small.shape
-        if abs(high * width - wide * height) <= height + width:  # a smaller delivery, whose sides were rounded
-            small = cv2.resize(small, (width, height))
-        if small.shape != photo.shape[:2]:
+        if not same_aspect(small.shape[::-1], (width, height)):
             raise InputError(f"{line['image']} and its output differ in size; run the batch again")
+        if small.shape != (height, width):  # a smaller delivery
+            small = cv2.resize(small, (width, height))
         shown["alpha"] = to_depth(small, 8)
         shown["cutout"] = to_depth(cutout(photo, small), 8)
     elif other is not None:

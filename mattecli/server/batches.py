@@ -42,18 +42,19 @@ class Batch:
     def __init__(self, report: Path, number: int, *, snap: int = 0, reading: ReadOptions | None = None) -> None:
         self.name = report.name
         journals: dict[Path, Journal] = {}
+        limits = (reading or ReadOptions()).limits
         self._entries: dict[Path, _Entry] = {}
         for line in worst_lines(read_report(report), number):
             out = folder_of(line)
             journal = None if out is None else journals.setdefault(out, Journal(out))
-            self._entries.setdefault(Path(line["image"]), _Entry(line, out, journal))  # one is enough for each photo
+            # One is enough for each photo.
+            self._entries.setdefault(Path(line["image"]), _Entry(line, out, journal, limits))
         self._journals = list(journals.values())
         if not self._entries:
             raise InputError(f"{report} names no photo that needs a hand; see `matte report {report} --worst {number}`")
         self.photos = list(self._entries)
-        limits = reading or ReadOptions()
         self.starts: dict[Path, Start] = {
-            path: start for path, entry in self._entries.items() if (start := entry.start(snap, limits)) is not None
+            path: start for path, entry in self._entries.items() if (start := entry.start(snap)) is not None
         }
 
     def approved(self, path: Path) -> bool:
@@ -89,6 +90,7 @@ class _Entry:
     line: ReportLine
     out: Path | None
     journal: Journal | None
+    limits: ReadOptions
 
     @property
     def image(self) -> Path:
@@ -118,7 +120,8 @@ class _Entry:
         if "product" in self.line:
             return Path(outputs) if self.line["product"] == "alpha" else None
         with suppress(InputError):  # not a picture, or gone
-            return Path(outputs) if read_values(Path(outputs)).ndim == 2 else None  # a report of an older version
+            values = read_values(Path(outputs), options=self.limits)
+            return Path(outputs) if values.ndim == 2 else None  # a report of an older version
         return None
 
     @property
@@ -134,10 +137,10 @@ class _Entry:
         alpha = self.alpha
         if alpha is None or not alpha.is_file():
             return 8
-        dtype = read_values(alpha).dtype
+        dtype = read_values(alpha, options=self.limits).dtype
         return "float" if dtype.kind == "f" else 16 if dtype == np.uint16 else 8
 
-    def start(self, snap: int, reading: ReadOptions) -> BatchStart | None:
+    def start(self, snap: int) -> BatchStart | None:
         """What the paint of the photo begins with."""
         files: list[tuple[Any, Callable[[], Path | None]]] = [
             ("kept", lambda: self.kept),
@@ -147,7 +150,7 @@ class _Entry:
         ]
         for what, find in files:
             if (file := find()) is not None and file.is_file():
-                return BatchStart(what, file, snap, reading=reading, entry=self)
+                return BatchStart(what, file, snap, reading=self.limits, entry=self)
         return None
 
     def _file(self, key: str) -> Path | None:
@@ -186,15 +189,15 @@ class _Entry:
             "attention": None,
             "coarse_to_fine": found.draft,
         }
+        alpha, bits = self.alpha, self.bits  # before the approval, as this may fail
         approvals.add(photo.path, partner, found.alpha, trimap, facts=facts)
-        alpha = self.alpha
         if alpha is None:
             return []
         job = Job(photo.path.name, str(photo.path), str(photo.path), {"alpha": str(alpha)})
         write_outputs(
             job,
             matte,
-            OutputOptions(bits=self.bits),
+            OutputOptions(bits=bits),
             backgrounds={},
             replaces={"alpha": True},
             record=partial(_recorder, journal, alpha, matte.facts()),
@@ -287,4 +290,4 @@ class BatchStart(Start):
         kept, alpha = self._kept(photo), self.entry.alpha
         if kept is not None:
             return kept.alpha
-        return None if alpha is None or not alpha.is_file() else read_alpha(alpha)
+        return None if alpha is None or not alpha.is_file() else read_alpha(alpha, options=self.entry.limits)

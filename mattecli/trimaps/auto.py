@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 DEFAULT = "birefnet-general-lite"
 NOTHING, EVERYTHING = 0.0005, 0.99  # shares of a photo below and above which no subject was found
 
-_OTHER_WAYS = "or mark the subject with `matte predict --box` or `--scribbles`, or give a mask"
+_OTHER_WAYS = "or mark the subject with a box or strokes, or give a mask"
 
 
 @dataclass(frozen=True)

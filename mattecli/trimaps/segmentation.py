@@ -18,6 +18,7 @@ from mattecli.trimaps.check import BACKGROUND, FOREGROUND, UNKNOWN, check_size
 from mattecli.trimaps.clean import near
 from mattecli.trimaps.likeness import Marks, features, likeness
 from mattecli.trimaps.walk import walk
+from mattecli.trimaps.widths import automatic_length
 
 Matte = Callable[[NDArray[np.uint8], NDArray[np.uint8]], NDArray[np.float32]]
 Check = Callable[[], None]
@@ -114,7 +115,7 @@ def segment(
     boxed = not (seeds == FOREGROUND).any()  # without a foreground stroke there is only a box
     lowest, highest = _BOX_UNSURE if boxed else _UNSURE
     unsure = np.asarray((likely > lowest) & (likely < highest))
-    small = _trimap(photo, likely, near(unsure, (_BOX_GROWN if boxed else _GROWN) * float(np.hypot(*likely.shape))))
+    small = _trimap(photo, likely, near(unsure, (_BOX_GROWN if boxed else _GROWN) * automatic_length(likely.shape)))
     if effort == "normal":
         check()
         small[_soft(photo, likely, unsure, small, seeds, matte)] = UNKNOWN
@@ -260,7 +261,7 @@ def _soft(
     matte: Matte,
 ) -> NDArray[np.bool_]:
     """Where the network finds soft alpha in a wider unknown part around the edge, and a little around that."""
-    diagonal = float(np.hypot(*likely.shape))
+    diagonal = automatic_length(likely.shape)
     wide = near(edge_of(np.asarray(likely >= 0.5)), _WIDE * diagonal)
     wide |= near(unsure, _WIDE_GROWN * diagonal)
     alpha = matte(photo.small, _over(np.where(wide, UNKNOWN, trimap).astype(np.uint8), seeds))

@@ -85,10 +85,13 @@ def read_strokes(
 
 
 def _is_copy(paint: NDArray[np.uint8], photo: NDArray[np.uint8], opaque: NDArray[np.bool_]) -> bool:
-    """Whether the opaque pixels are the photo's. Those of a layer of strokes are white or black, whatever the photo."""
+    """Whether the opaque pixels are the photo's. Those of a layer of strokes are white or black, whatever the photo.
+
+    A few greys where strokes meet may be alike by chance.
+    """
     coloured = opaque & (paint.min(2) < _WHITE) & (paint.max(2) > _BLACK)
     alike = coloured & (cv2.absdiff(paint, photo).max(2) <= _LEAST_DIFFERENCE)
-    return bool(np.count_nonzero(alike) > np.count_nonzero(coloured) / 2)
+    return bool(np.count_nonzero(alike) > max(np.count_nonzero(coloured) / 2, 0.01 * np.count_nonzero(opaque)))
 
 
 def _differs(paint: NDArray[np.uint8], photo: NDArray[np.uint8], name: str, photo_name: str) -> NDArray[np.bool_]:

@@ -40,6 +40,14 @@ def test_only_keeps_what_is_named() -> None:
     assert [failed.name for failed in part.failed] == ["bad.jpg"]
 
 
+@pytest.mark.parametrize("below", [True, False])
+def test_of_a_failed_folder_the_photos_below_it_are_kept_if_asked(tmp_path: Path, *, below: bool) -> None:
+    jobs = [Job(name, str(tmp_path / name), "t", {}) for name in ("sub/a.jpg", "sub/b/c.jpg", "d.jpg")]
+    (tmp_path / "sub").mkdir()
+    part = JobList(jobs).only([str(tmp_path / "sub")], below=below)
+    assert [job.name for job in part.jobs] == (["sub/a.jpg", "sub/b/c.jpg"] if below else [])
+
+
 def test_output_names_follow_the_pattern() -> None:
     out = Path("out")
     assert outputs_of("sub/cat.jpg", out, ["alpha"], "{dir}/{stem}_{what}.png") == {"alpha": "out/sub/cat_alpha.png"}

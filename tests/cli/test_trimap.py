@@ -67,6 +67,20 @@ def test_widths_may_be_per_cent_of_the_diagonal(mask: Path, run_matte: RunMatte)
     assert np.array_equal(made, make_trimap(disc(), erode=3, dilate=10))
 
 
+@pytest.mark.parametrize(("height", "band"), [(400, "1%"), (100, 3)])
+def test_the_band_that_is_reported_makes_the_same_trimap_when_it_is_typed(
+    mask: Path, run_matte: RunMatte, height: int, band: str | int
+) -> None:
+    subject = np.zeros((height, 1000), np.uint8)
+    subject[30:70, 100:900] = 255
+    PIL.Image.fromarray(subject).save(mask)
+    code, out, _ = run_matte("trimap", mask, "--json")
+    assert (code, json.loads(out)["band"]) == (0, band)
+    made = read_trimap(mask.parent / "mask_trimap.png")
+    assert run_matte("trimap", mask, "--band", band, "--overwrite")[0] == 0
+    assert np.array_equal(read_trimap(mask.parent / "mask_trimap.png"), made)
+
+
 def test_a_band_of_0_leaves_nothing_unknown(mask: Path, run_matte: RunMatte) -> None:
     code, out, _ = run_matte("trimap", mask, "--photo", mask.parent / "photo.jpg", "--band", 0, "--json")
     assert (code, json.loads(out)["band"], json.loads(out)["unknown"]) == (0, 0, 0)

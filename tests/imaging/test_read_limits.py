@@ -17,6 +17,7 @@ from mattecli.errors import InputError
 from mattecli.imaging.colour.icc import P3_PROFILE
 from mattecli.imaging.options import ReadOptions
 from mattecli.imaging.read import read_alpha, read_image, read_size
+from mattecli.imaging.reading.png import png_chunks
 from mattecli.system.process import prepare_process
 from tests.imaging.test_read import add_png_chunk, noise, png16
 
@@ -101,6 +102,17 @@ def test_what_inflates_beyond_its_header_is_refused_in_bounded_memory(tmp_path: 
     said, peak = _peak_of_reading(path)
     assert "InputError" in said or (kind == "icc" and "Image" in said)
     assert peak < 250
+
+
+def test_chunks_of_a_png_that_follow_each_other_are_left_out_as_one_part(tmp_path: Path) -> None:
+    pixels = noise(8, 9, 3)
+    PIL.Image.fromarray(pixels).save(encoded := io.BytesIO(), "PNG")
+    png = encoded.getvalue()
+    for last in (True, False) * 20:
+        png = add_png_chunk(png, b"zTXt", b"Comment\0\0" + zlib.compress(b"x"), last=last)
+    assert len(png_chunks(io.BytesIO(png)).compressed) == 2
+    (tmp_path / "a.png").write_bytes(png)
+    assert np.array_equal(read_image(tmp_path / "a.png").pixels, pixels)
 
 
 @pytest.mark.parametrize("chunk", ["iCCP", "zTXt", "iTXt"])

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import shlex
+import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -15,6 +16,7 @@ from urllib.parse import urlencode
 import numpy as np
 import PIL.Image
 import pytest
+import uvicorn
 
 from mattecli.errors import InputError
 from mattecli.geometry import Box
@@ -23,7 +25,7 @@ from mattecli.imaging.read import read_image
 from mattecli.inference.model import Model
 from mattecli.inference.options import RunOptions
 from mattecli.inference.precision import has_bf16
-from mattecli.server import runs, saving, sessions
+from mattecli.server import listening, runs, saving, sessions
 from mattecli.server.finish import Finish, command_line
 from mattecli.server.mattes import Found
 from mattecli.server.start import Start
@@ -607,6 +609,16 @@ def test_the_end_of_the_server_waits_for_files_that_are_being_written(
     asyncio.run(end())
     assert [event["type"] for event in page.told] == ["saved"]
     assert photo.with_name("cat_trimap.png").exists()
+
+
+def test_a_second_ctrl_c_hurries_the_end(page: Page) -> None:
+    told: list[str] = []
+    config = uvicorn.Config(page.app)
+    server = listening._Server(config, lambda: told.append("end"), lambda: told.append("hurry"))
+    server.handle_exit(signal.SIGINT, None)
+    assert told == ["end"]
+    server.handle_exit(signal.SIGINT, None)
+    assert told == ["end", "end", "hurry"]
 
 
 def test_a_second_signal_ends_the_server_without_waiting_for_files(

@@ -43,7 +43,7 @@ def test_the_mask_of_a_model_of_ones_own_is_where_the_subject_is(home: Path) -> 
 
 def test_photos_without_a_subject_and_photos_of_nothing_else_fail_by_name(home: Path) -> None:
     model = open_model(f"u2net_custom={write_model(home / 'mine.onnx')}")
-    ways = r"try another `auto_model`, or mark the subject with `matte predict --box` or `--scribbles`"
+    ways = r"try another `auto_model`, or mark the subject with a box or strokes"
     with pytest.raises(InputError, match=rf"mine\.onnx found no subject in sea\.jpg; {ways}"):
         model.find(np.full((90, 120, 3), (40, 60, 190), np.uint8), name="sea.jpg")
     greedy = open_model(f"u2net_custom={write_model(home / 'greedy.onnx', everything=True)}")

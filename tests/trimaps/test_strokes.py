@@ -99,6 +99,15 @@ def test_a_painted_copy_of_a_photo_with_alpha_gives_its_strokes_alone(opaque: tu
     assert np.array_equal(read_strokes(copied, photo), labels)
 
 
+def test_a_few_greys_that_are_the_photos_by_chance_do_not_make_a_layer_a_copy() -> None:
+    photo, labels = photo_between(), lines()
+    photo[30:38, 20:60] = 255  # a white part below the white line
+    painted = layer(labels)
+    painted[40, 20:24] = [*photo[40, 20], 255]
+    photo[40, 20:24] = photo[40, 20]
+    assert np.array_equal(read_strokes(painted, photo), labels)
+
+
 def test_a_layer_that_is_mostly_painted_gives_all_its_strokes() -> None:
     photo, labels = photo_between(), lines()
     labels[:, :60], labels[:, 100:] = 255, 0

@@ -33,7 +33,7 @@ _XMP, _RAW = b"XML:com.adobe.xmp", b"Raw profile type "
 class Chunks:
     """The size of a PNG, its colour type and bits, and its chunks other than pixels; the first of each kind counts.
 
-    `compressed` are the places (start, end) of those whose content may be compressed.
+    `compressed` are the places (start, end) of those whose content may be compressed; neighbours are one.
     """
 
     width: int
@@ -154,13 +154,14 @@ def png_chunks(handle: BinaryIO) -> Chunks:
         if name in _READ or name == b"IEND":
             content = read_at(handle, at + 8, length)
             _check_sum(name + content, read_at(handle, at + 8 + length, 4))
-            kept += length
+            kept += 12 + length
             if kept > BLOCK:
                 raise ValueError(f"its header holds more than {BLOCK} bytes of metadata")
             if name == b"IEND":
                 return Chunks(width, height, bits, colour, blocks, xmp, texts, tuple(compressed))
             if name in _COMPRESSED:
-                compressed.append((at, at + 12 + length))
+                start = compressed.pop()[0] if compressed and compressed[-1][1] == at else at
+                compressed.append((start, at + 12 + length))
             blocks.setdefault(name, content)
             xmp = xmp or _packet(name, content)
             if name in (b"tEXt", b"zTXt") and content.startswith(_RAW):

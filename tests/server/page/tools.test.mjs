@@ -124,6 +124,10 @@ test("tools that read the photo's colours are refused while its exposure is anot
     send("pointerdown", 10, 10);
     send("pointerup", 10, 10);
     assert.equal(did.painted.length + did.picked.length, 1, tool);
+    store.set({ exposure: 1, view: "cutout" }); // which is shown without it
+    send("pointerdown", 10, 10);
+    send("pointerup", 10, 10);
+    assert.equal(did.painted.length + did.picked.length, 2, tool);
   }
 });
 

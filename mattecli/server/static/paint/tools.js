@@ -1,6 +1,7 @@
 /**
  * Pointers on the canvas: what they do with each tool.
  */
+import { lightOf } from "../state.js";
 import { toView } from "../view/transform.js";
 import { drawOver } from "../view/over.js";
 import { panning, pinching, pressed, sizing, wheel } from "./gestures.js";
@@ -176,7 +177,7 @@ export class Tools {
     const erasing = this.store.now.eraser || penErases;
     const keeps = this.store.now.likeness !== null && (tool === "brush" || tool === "fill");
     const reads = keeps || tool === "edge" || tool === "pick";
-    if (reads && this.store.now.exposure !== 0) return photo.say(`Set the exposure to 0 first. ${EXPOSED[tool]}`), null;
+    if (reads && lightOf(this.store.now).exposure !== 0) return photo.say(`Set the exposure to 0 first. ${EXPOSED[tool]}`), null;
     const colours = keeps ? this._drawing.coloursAt(photo, event) : null;
     if (keeps && !colours) return photo.say("Begin where the photo is shown, so that its colour there is known."), null;
     if (tool === "brush") return this._drawing.stroke(photo, { ...this._shape(erasing, false), colours }, event);
