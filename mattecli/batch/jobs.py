@@ -183,11 +183,13 @@ def way_out(path: str | Path, folder: str | Path, *, real: Callable[[str], str] 
     """
     if not _can_be_a_name(str(path)):
         return "is not a name that a file can have"
-    top = os.path.join(real(os.path.abspath(folder)), "")
+    # The folder may be a link itself, and Windows does not tell capitals apart.
+    top = os.path.normcase(os.path.join(os.path.normpath(real(os.path.join(os.path.abspath(folder), "."))), ""))
     target = real(os.path.abspath(path))
-    if target.startswith(top) and target != top:
+    below = os.path.normcase(target)
+    if below.startswith(top) and below != top:
         return None
-    if os.path.join(target, "") == top:
+    if os.path.join(below, "") == top:
         return f"is the output folder {folder} itself"
     inside = os.path.abspath(path).startswith(os.path.join(os.path.abspath(folder), ""))
     return f"leads out of the output folder {folder}" + (f" through a link to {target}" if inside else "")

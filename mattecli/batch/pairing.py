@@ -135,7 +135,7 @@ def _check_folders(images: Path, out: Path, trimaps: Path | None, *, recursive: 
         raise InputError(f"{out} is a file; name a folder for the outputs")
     if trimaps is not None and not trimaps.is_dir():
         raise InputError(
-            f"{trimaps} is not a folder; name the {what}s' folder, or a pattern such as '{what}s/{{dir}}/{{stem}}.png'"
+            f"{trimaps} is not a folder; name the {what}s' folder, or a pattern such as {what}s/{{dir}}/{{stem}}.png"
         )
     real = out.resolve()
     for folder in filter(None, (images, trimaps)):

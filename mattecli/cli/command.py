@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import glob
 import inspect
 import re
 import signal
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from copy import copy
+from pathlib import Path
 from typing import Annotated, Any, get_args, get_type_hints
 
 import typer
@@ -124,6 +126,20 @@ def built(command: Any) -> Any:
     return typer.main.get_command(alone)
 
 
+def _words(args: Sequence[str] | None = None, **_: Any) -> dict[str, Any]:
+    """The command line's words on Windows, where programs replace patterns by files. Nothing elsewhere.
+
+    A word that is a file itself stays, such as `photo[1].jpg`; Typer would replace it by `photo1.jpg`.
+    """
+    if sys.platform != "win32" or args is not None:
+        return {}
+    words: list[str] = []
+    for word in sys.argv[1:]:
+        found = [] if Path(word).exists() else sorted(glob.glob(word))  # noqa: PTH207 - a pattern may be absolute
+        words += found or [word]
+    return {"args": words, "windows_expand_args": False}
+
+
 class Group(TyperGroup):
     """Commands whose usage errors are raised as our UsageError, so that they are shown as all errors are."""
 
@@ -134,7 +150,7 @@ class Group(TyperGroup):
     def main(self, *args: Any, **extra: Any) -> Any:
         """Run the command line and exit. Raises UsageError."""
         try:
-            code = super().main(*args, **{**extra, "standalone_mode": False})
+            code = super().main(*args, **{**extra, **_words(*args, **extra), "standalone_mode": False})
         except typer.Abort:  # Ctrl-C or Ctrl-D at a question
             sys.exit(128 + signal.SIGINT)
         except typer.TyperException as error:

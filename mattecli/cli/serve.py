@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -96,7 +97,9 @@ def serve(
 def _token(file: str) -> str:
     """The token in a file: its one line. Raises InputError."""
     try:
-        token = Path(file).read_text(encoding="utf-8").strip()
+        content = Path(file).read_bytes()
+        marked = content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))  # by `>` of an older PowerShell
+        token = content.decode("utf-16" if marked else "utf-8-sig").strip()
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or "it is not text"
         raise InputError(f"{file} cannot be read ({reason}); write the token into it, in one line") from error

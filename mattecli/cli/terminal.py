@@ -87,10 +87,10 @@ def printable(text: str) -> str:
 
 def _print_marked(mark: str, style: str, message: str) -> None:
     message = printable(message)
-    if sys.stderr.isatty():
+    styled = console() if sys.stderr.isatty() else None
+    if styled is not None and not styled.legacy_windows:  # which would show its codes
         from rich.text import Text
 
-        styled = console()
         with styled.capture() as captured:
             styled.print(Text.assemble((mark, style), " ", message))
         print(captured.get(), end="", file=sys.stderr)  # by print, which a progress bar makes room for

@@ -164,7 +164,7 @@ def _library(provider: str) -> str | None:
     pattern = f"*onnxruntime_providers_{provider}.*"
     for path in (Path(ort.__file__).parent / "capi").glob(pattern):
         try:
-            ctypes.CDLL(str(path))
+            ctypes.CDLL(str(path), winmode=0)  # with the folders of PATH on Windows, as ONNX Runtime loads it
         except OSError as error:
             missing, _, _ = str(error).partition(": ")
             return f"{missing} is missing" if "No such file" in str(error) else str(error)

@@ -69,7 +69,8 @@ class Photo:
         self.readonly = not self._stack.enter_context(self.state.locked())
         self.folder = self.state.folder
         if self.readonly:
-            self.folder = Path(self._stack.enter_context(tempfile.TemporaryDirectory()))
+            # Windows removes no file that is mapped.
+            self.folder = Path(self._stack.enter_context(tempfile.TemporaryDirectory(ignore_cleanup_errors=True)))
         sweep(self.folder)
         self.pixels = Pixels(self.path, folder=self.folder, reading=reading, exposure=self._exposure)
         self._stack.callback(self.pixels.close)

@@ -161,4 +161,4 @@ class Requests:
 
 def _bare(message: str, folder: Path) -> str:
     """A message without the folders of the server."""
-    return re.sub(re.escape(str(folder)) + r"/(?:image|trimap|mask)?/?", "", message)
+    return re.sub(re.escape(str(folder)) + r"[\\/](?:image|trimap|mask)?[\\/]?", "", message)

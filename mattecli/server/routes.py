@@ -36,6 +36,8 @@ STATIC = Path(__file__).parent / "static"
 _META = '<meta name="matte-token" content="">'
 _UPLOAD = 512 * 2**20  # bytes of a mask or matte that is dropped on the page
 _BYTES = "application/octet-stream"
+# Not from `mimetypes`: what the registry of Windows says may be wrong.
+_KINDS = {".js": "text/javascript", ".mjs": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml"}
 _FOREVER = "private, max-age=31536000, immutable"
 _SHORTLY = "private, max-age=300"
 
@@ -101,7 +103,7 @@ def _add_files(app: FastAPI, static: Path, tokens: Tokens) -> None:
     @app.get("/static/{name:path}")
     def static_file(name: str) -> Response:
         path = _file(files, name)
-        kind = {".js": "text/javascript", ".mjs": "text/javascript"}.get(path.suffix)
+        kind = _KINDS.get(path.suffix)
         return Response(
             path.read_bytes(),
             media_type=kind or mimetypes.guess_type(path.name)[0] or _BYTES,

@@ -19,6 +19,8 @@ from numpy.typing import NDArray
 from mattecli.errors import InputError
 from mattecli.system.files import hidden_beside, remedy_of
 
+_mapped: set[str] = set()  # files that are to be removed
+
 
 class Place(NamedTuple):
     """Where a shared array is: its file, shape and type. It can be sent to another process."""
@@ -42,6 +44,7 @@ class Shared:
     """
 
     def __init__(self, shape: tuple[int, ...], dtype: Any, *, folder: Path) -> None:
+        remove_closed()
         self._descriptor: int | None = None
         path = str(hidden_beside(folder / "shared"))
         if sys.platform == "linux":
@@ -67,5 +70,13 @@ class Shared:
             os.close(self._descriptor)
             self._descriptor = None
         else:
-            with suppress(OSError):  # Windows removes no file that is mapped; `sweep` does it later
-                Path(self.place.path).unlink(missing_ok=True)
+            _mapped.add(self.place.path)
+            remove_closed()
+
+
+def remove_closed() -> None:
+    """Remove the files of shared arrays that were closed. Windows removes none that is mapped: the next call may."""
+    for path in list(_mapped):
+        with suppress(OSError):
+            Path(path).unlink(missing_ok=True)
+            _mapped.discard(path)

@@ -122,11 +122,25 @@ def whole_file(target: Path, *, overwrite: bool = True) -> Iterator[BinaryIO]:
             handle.flush()
             os.fsync(handle.fileno())  # a crash after the rename must not leave an empty file
         if overwrite:
-            hidden.replace(path)
+            _replace(hidden, path)
         else:
             _take_free_name(hidden, path)
     finally:
         hidden.unlink(missing_ok=True)
+
+
+def _replace(hidden: Path, path: Path) -> None:
+    """Windows refuses while another program reads the file, which scanners for viruses do for a moment."""
+    end = time.monotonic() + (1.0 if sys.platform == "win32" else 0.0)
+    while True:
+        try:
+            hidden.replace(path)
+        except PermissionError:
+            if time.monotonic() >= end:
+                raise
+            time.sleep(0.02)
+        else:
+            return
 
 
 def _take_free_name(hidden: Path, path: Path) -> None:

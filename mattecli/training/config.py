@@ -187,7 +187,7 @@ def read_config(path: str | Path) -> TrainConfig:
     """
     path = Path(path)
     try:
-        content = path.read_text(encoding="utf-8")
+        content = path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"{path} cannot be read ({error}); name a train.toml, such as examples/train.toml") from error
     try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -12,7 +13,7 @@ import typer
 from typer.testing import CliRunner
 
 from mattecli.cli import app
-from mattecli.cli.command import Command, Group, expanded
+from mattecli.cli.command import Command, Group, _words, expanded
 from tests.conftest import RunMatte
 
 COMMANDS = [
@@ -206,3 +207,20 @@ def test_ctrl_c_at_a_question_ends_as_it_does_elsewhere() -> None:
     small.command("ask")(lambda: typer.confirm("Really?"))
     small.command("other")(lambda: None)  # with one command alone there would be no group
     assert CliRunner().invoke(small, ["ask"], input="").exit_code == 130
+
+
+def test_on_windows_a_word_that_is_a_file_is_not_taken_for_a_pattern(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("photo1.jpg", "photo[1].jpg", "run-1.jsonl", "run-2.jsonl"):
+        (tmp_path / name).touch()
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["matte", "predict", "photo[1].jpg", "run-*.jsonl", "[x]"])
+    with monkeypatch.context() as windows:
+        windows.setattr(sys, "platform", "win32")
+        own, given = _words(), (_words(["given"]), _words(args=["given"]))
+    assert own == {
+        "args": ["predict", "photo[1].jpg", "run-1.jsonl", "run-2.jsonl", "[x]"],
+        "windows_expand_args": False,
+    }
+    assert given == ({}, {})

@@ -14,6 +14,7 @@ import numpy as np
 import PIL.Image
 import pytest
 
+from mattecli.cli.serve import _token
 from tests.conftest import RunMatte
 from tests.support.fresh import start_fresh
 from tests.support.pictures import disc, noise
@@ -88,3 +89,10 @@ def test_what_cannot_be_meant_is_refused(
     found, _, err = run_matte("serve", *[{"SHORT": short}.get(argument, argument) for argument in arguments])
     assert found == code, err
     assert sentence in err
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+def test_a_token_is_read_as_the_shells_of_windows_write_it(tmp_path: Path, encoding: str) -> None:
+    file = tmp_path / "token.txt"
+    file.write_text("0123456789abcdef\n", encoding=encoding)
+    assert _token(str(file)) == "0123456789abcdef"

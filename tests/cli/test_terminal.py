@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 
 import pytest
+from rich.console import Console
 
 from mattecli.cli.terminal import Terminal, printable
 from mattecli.errors import InputError
@@ -69,3 +70,13 @@ def test_marks_are_coloured_on_a_terminal_unless_told_otherwise(
 
 def test_a_name_is_printed_on_one_line_without_control_codes() -> None:
     assert printable("a\nb\x1b[31m é 🦊") == "a\\nb\\x1b[31m é 🦊"
+
+
+def test_a_console_that_shows_codes_of_colours_gets_none(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    old = Console(stderr=True, force_terminal=True, legacy_windows=True)
+    monkeypatch.setattr("mattecli.cli.terminal.console", lambda: old)
+    Terminal().warn("warned")
+    assert capsys.readouterr().err == "warning: warned\n"

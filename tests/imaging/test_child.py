@@ -15,6 +15,7 @@ import pytest
 from mattecli.errors import InputError
 from mattecli.imaging.read import read_image
 from mattecli.imaging.reading import apart, child
+from mattecli.imaging.reading.oiio_child import _link
 from tests.imaging.test_read import noise
 from tests.imaging.test_read_tiff import write
 
@@ -119,3 +120,14 @@ def test_a_name_that_openimageio_would_take_for_a_command_is_a_name(tmp_path: Pa
         write(tmp_path / "photo.tif", pixels, compression="lzw")
         (tmp_path / "photo.tif").rename(tmp_path / name)
         assert np.array_equal(read_image(tmp_path / name).pixels, pixels), name
+
+
+def test_where_descriptors_share_their_position_the_file_is_copied(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "given").write_bytes(b"content")
+    monkeypatch.setattr(sys, "platform", "darwin")
+    with (tmp_path / "given").open("rb") as held:
+        held.seek(3)
+        link = _link({"suffix": "tif", "source": None}, [0, held.fileno()], tmp_path)
+    assert (Path(link).is_symlink(), Path(link).read_bytes()) == (False, b"content")

@@ -455,3 +455,8 @@ def test_a_field_that_comes_twice_is_refused(api: Api, name: str) -> None:
     again = form(files, **fields)[1][0].removesuffix(b"--x--\r\n")
     answer = ask(api.app, "POST", "/v1/matte", headers={**HOST, **own}, chunks=[again + body, end])
     assert (answer.status, answer.error) == (400, f"the field '{name}' comes 2 times; send it once")
+
+
+def test_messages_lose_the_folder_of_the_server_on_windows_too() -> None:
+    folder = Path("C:\\tmp\\x")
+    assert requests._bare("C:\\tmp\\x\\image\\photo.jpg is damaged", folder) == "photo.jpg is damaged"

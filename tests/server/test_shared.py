@@ -43,3 +43,16 @@ def test_what_a_killed_process_left_on_the_disk_is_swept(tmp_path: Path, monkeyp
     parts = Path(place.path).name.split("-")
     Path(place.path).rename(tmp_path / "-".join([*parts[:2], "999999999", *parts[3:]]))
     assert sweep(tmp_path) == 1
+
+
+def test_a_file_that_cannot_be_removed_while_it_is_mapped_is_removed_with_the_next(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module.sys, "platform", "another")
+    first, second = (Shared((2, 2), np.uint8, folder=tmp_path) for _ in range(2))
+    with monkeypatch.context() as windows:
+        windows.setattr(Path, "unlink", lambda *_, **__: (_ for _ in ()).throw(PermissionError("it is mapped")))
+        first.close()
+    assert len(list(tmp_path.iterdir())) == 2
+    second.close()
+    assert list(tmp_path.iterdir()) == []

@@ -102,6 +102,25 @@ def test_the_content_is_on_the_disk_before_the_name_is(tmp_path: Path, monkeypat
     assert synced == [False]
 
 
+def test_windows_is_asked_again_where_another_program_reads_the_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    refusals, real = [PermissionError(13, "Access is denied")] * 3, Path.replace
+
+    def replace(path: Path, target: Path) -> Path:
+        if refusals:
+            raise refusals.pop()
+        return real(path, target)
+
+    monkeypatch.setattr(Path, "replace", replace)
+    with pytest.raises(PermissionError), files.whole_file(tmp_path / "a.txt") as handle:
+        handle.write(b"one")
+    monkeypatch.setattr(files.sys, "platform", "win32")
+    with files.whole_file(tmp_path / "a.txt") as handle:
+        handle.write(b"two")
+    assert [(path.name, path.read_bytes()) for path in tmp_path.iterdir()] == [("a.txt", b"two")]
+
+
 def test_a_file_that_is_not_to_be_replaced_is_not(tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_bytes(b"theirs")
     with pytest.raises(FileExistsError), files.whole_file(tmp_path / "a.txt", overwrite=False) as handle:

@@ -23,6 +23,10 @@ def test_an_empty_file_gives_the_defaults(tmp_path: Path) -> None:
     assert read_config(written(tmp_path, "")) == TrainConfig()
 
 
+def test_a_file_may_begin_with_the_mark_that_windows_writes(tmp_path: Path) -> None:
+    assert read_config(written(tmp_path, "\ufeff[run]\nseed = 7\n")).run.seed == 7
+
+
 def test_values_of_every_kind_are_read(tmp_path: Path) -> None:
     config = read_config(
         written(

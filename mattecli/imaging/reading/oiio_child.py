@@ -77,8 +77,12 @@ def _link(request: dict[str, Any], descriptors: list[int], folder: Path) -> str:
     """The file under a name that chooses OpenImageIO's reader and that it cannot take for one of its own commands."""
     link = folder / f"picture.{request['suffix']}"
     link.unlink(missing_ok=True)
-    place = "/proc/self/fd" if sys.platform == "linux" else "/dev/fd"
-    source = request["source"] or f"{place}/{descriptors[1]}"
+    source = request["source"] or f"/proc/self/fd/{descriptors[1]}"
+    if not request["source"] and sys.platform != "linux":  # elsewhere all opens of /dev/fd/N share one position
+        with open(descriptors[1], "rb", closefd=False) as held, link.open("wb") as copy:
+            held.seek(0)
+            shutil.copyfileobj(held, copy)
+        return str(link)
     try:
         link.symlink_to(source)
     except OSError:  # Windows allows links to few users

@@ -90,9 +90,12 @@ def _mapped(path: Path) -> Bytes:
 
 
 def _save(path: Path, array: Bytes) -> None:
-    """Write the array as a whole or not at all, because several processes may make the same one."""
+    """Write the array as a whole or not at all, because several processes may make the same one.
+
+    What another one has written stays: Windows lets no file be replaced that is mapped.
+    """
     try:
-        with whole_file(path) as file:
+        with contextlib.suppress(FileExistsError), whole_file(path, overwrite=False) as file:
             np.save(file, array, allow_pickle=False)
     except OSError as error:
         raise InputError(

@@ -9,7 +9,7 @@ from mattecli.errors import InputError, UsageError
 from mattecli.imaging.colour import decode_srgb, encode_srgb
 from mattecli.imaging.image import Image
 from mattecli.imaging.write import write_image
-from mattecli.training.data.cache import file_stamp
+from mattecli.training.data.cache import Bytes, Cache, file_stamp
 from mattecli.training.data.config import DataConfig
 from mattecli.training.data.foregrounds import DEFAULT_WEIGHTS, KINDS, Foreground
 from mattecli.training.data.sources import CutoutFiles, Sources, prepare_cutout, spread_colours
@@ -22,6 +22,17 @@ def test_photos_come_by_their_share_of_the_list(tmp_path: Path) -> None:
     assert [path.name for path in sources.photos] == ["view0.png", "view1.png", "b.png"]
     np.testing.assert_array_equal(sources.photo(0.0), noise(0))
     np.testing.assert_array_equal(sources.photo(0.99), noise(8))
+
+
+def test_an_array_that_another_process_has_made_meanwhile_stays(tmp_path: Path) -> None:
+    cache = Cache(str(tmp_path))
+
+    def made() -> Bytes:
+        Cache(str(tmp_path)).array("key", lambda: np.full((2, 2), 1, np.uint8))
+        return np.full((2, 2), 2, np.uint8)
+
+    assert cache.array("key", made).max() == 1
+    assert [path.name for path in tmp_path.iterdir()] == ["key.npy"]
 
 
 def test_large_photos_are_shrunk_to_the_largest_side(tmp_path: Path) -> None:
