@@ -131,13 +131,13 @@ def _words(args: Sequence[str] | None = None, **_: Any) -> dict[str, Any]:
 
     A word that is a file itself stays, such as `photo[1].jpg`; Typer would replace it by `photo1.jpg`.
     """
-    if sys.platform != "win32" or args is not None:
-        return {}
-    words: list[str] = []
-    for word in sys.argv[1:]:
-        found = [] if Path(word).exists() else sorted(glob.glob(word))  # noqa: PTH207 - a pattern may be absolute
-        words += found or [word]
-    return {"args": words, "windows_expand_args": False}
+    if args is None and sys.platform == "win32":
+        words: list[str] = []
+        for word in sys.argv[1:]:
+            found = [] if Path(word).exists() else sorted(glob.glob(word))  # noqa: PTH207 - a pattern may be absolute
+            words += found or [word]
+        return {"args": words, "windows_expand_args": False}
+    return {}
 
 
 class Group(TyperGroup):
