@@ -1,6 +1,6 @@
 """PyTorch, ONNX Runtime and OpenVINO on the same network: do they agree, how fast are they, what memory do they take?
 
-    python benchmarks/runtimes.py --agree     # both variants, shipped and seeded weights, 16×16 to 1920×1072, batches
+    python benchmarks/runtimes.py --agree     # both variants, bundled and random weights, 16×16 to 1920×1072, batches
     python benchmarks/runtimes.py             # seconds a megapixel and peak memory of `predict`, by backend
     python benchmarks/runtimes.py --whole     # the exported file at once: standard, custom, fp16, fixed; OpenVINO
     python benchmarks/runtimes.py --memory    # ONNX Runtime's peak by tile, against the estimate
@@ -94,17 +94,17 @@ def agree() -> None:
 
 
 def networks() -> list[tuple[str, Checkpoint]]:
-    """The shipped weights and seeded ones of both variants."""
+    """The bundled weights and random ones of both variants."""
     import torch
 
     from mattecli.network.a2u import A2UNet
     from mattecli.network.checkpoint import save_a2u
 
-    found = [("shipped", find_checkpoint())]
+    found = [("bundled", find_checkpoint())]
     folder = Path(tempfile.mkdtemp())
     for shared in (True, False):
         torch.manual_seed(1)
-        name = f"seeded-{'shared' if shared else 'unshared'}"
+        name = f"random, {'shared' if shared else 'unshared'}"
         save_a2u(A2UNet(shared=shared), folder / f"{name}.safetensors", dtype=torch.float32)
         found.append((name, Checkpoint(folder / f"{name}.safetensors")))
     return found
@@ -235,7 +235,7 @@ def whole(megapixels: float, repeats: int) -> None:
             yield f"ONNX Runtime {ort.__version__}, {label}", runtime(model)
             if label in ("standard", "fixed size"):
                 yield f"OpenVINO f32, {label}", openvino(model)
-                yield f"OpenVINO as it likes, {label}", openvino(model, exact=False)
+                yield f"OpenVINO in bf16, {label}", openvino(model, exact=False)
 
     expected = plain(x)
     print(f"{width}×{height}, whole, best of {repeats}:")

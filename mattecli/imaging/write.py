@@ -77,7 +77,7 @@ def write_alpha(
     another shape, type or range. `ready`: see `write_image`.
     """
     if bits not in get_args(Depth):
-        raise UsageError(f"`bits` must be 8, 16 or 'float', not {bits!r}")
+        raise UsageError(f"`bits` must be 8, 16, 'half' or 'float', not {bits!r}")
     levels = given_levels(alpha, "the matte")
     form = check_output(target, overwrite=overwrite, bits=bits)
     matte = Image(to_depth(levels, form.nearest(_DEPTHS[bits])))

@@ -172,7 +172,7 @@ def test_a_matte_of_any_float_type_is_written(tmp_path: Path) -> None:
 
 
 def test_a_matte_of_12_bits_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="`bits` must be 8, 16 or 'float', not 12"):
+    with pytest.raises(UsageError, match="`bits` must be 8, 16, 'half' or 'float', not 12"):
         write_alpha(tmp_path / "a.png", RAMP, bits=12)  # type: ignore[arg-type]
 
 
