@@ -41,11 +41,11 @@ class JobList:
     def only(self, images: Iterable[str], *, below: bool = True) -> JobList:
         """The part that concerns these images (absolute paths), and with `below` what is in folders among them."""
         wanted = set(images)
-        folders = tuple(os.path.join(image, "") for image in wanted if below and os.path.isdir(image))
+        folders = {image for image in wanted if below and os.path.isdir(image)}
 
         def concerns(image: str) -> bool:
             path = os.path.abspath(image)
-            return path in wanted or path.startswith(folders)
+            return path in wanted or (bool(folders) and any(str(above) in folders for above in Path(path).parents))
 
         return JobList(
             [job for job in self.jobs if concerns(job.image)],
@@ -154,7 +154,9 @@ def without_clashes(
     readers = {real(path) for job in listed.jobs for path in job.inputs}
     for job in listed.jobs:
         for output in job.outputs.values():
-            writers.setdefault(real(output), []).append(job.name)
+            names = writers.setdefault(real(output), [])
+            if len(names) < 2 or (len(names) == 2 and names[0] == names[1] != job.name):  # these tell a clash
+                names.append(job.name)
     folders = [real(os.path.realpath(folder)) for folder in scanned]
     jobs, failed = [], list(listed.failed)
     for job in listed.jobs:

@@ -12,6 +12,7 @@ import json
 import zipfile
 import zlib
 from collections.abc import Collection, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -106,7 +107,11 @@ class KeptAlphas:
         return len(sizes), sum(sizes)
 
     def _files(self) -> list[tuple[Path, int]]:
-        return [(path, path.stat().st_size) for path in sorted(self.folder.glob("*.npz"))]
+        found = []
+        for path in sorted(self.folder.glob("*.npz")):
+            with suppress(FileNotFoundError):  # another process removes some, too
+                found.append((path, path.stat().st_size))
+        return found
 
     def _path(self, key: str) -> Path:
         return self.folder / f"{key}.npz"

@@ -103,7 +103,7 @@ def find_jobs(
             continue  # a trimap, a mask or a background
         elif is_saved(_stem(name), stems) and not any(pairs.trimaps[name]):
             listed.saved.append(str(path))
-        elif len(pairs.trimaps[name]) == 1:
+        elif len(pairs.trimaps[name]) == 1 and name not in pairs.unread:
             outputs = outputs_of(name, out, kinds, pattern, suffixes=suffixes, patterns=patterns)
             trimap, under = pairs.trimaps[name][0] or str(path), None if one_each else background
             job = Job(name, str(path), trimap, outputs, under, making=making, finished=alphas is not None)
@@ -112,8 +112,8 @@ def find_jobs(
                 listed.jobs.append(entry)
             else:
                 listed.failed.append(entry)
-        elif shelf is not None:
-            listed.failed.append(Failed(name, str(path), shelf.fault(path, pairs.trimaps[name])))
+        elif (fault := pairs.fault(name, path, shelf)) is not None:
+            listed.failed.append(Failed(name, str(path), fault))
     if not listed.jobs and not listed.failed:
         raise InputError(
             f"{images} holds no pictures{'' if recursive else ' outside its subfolders'}; check the folder"
@@ -183,25 +183,40 @@ class _Pairs:
 
     def __init__(self, find: Find, places: Sequence[Partners], real: Callable[[str], str]) -> None:
         self.trimaps: dict[str, list[str]] = {}  # by the photo's name
+        self.unread: dict[str, str] = {}  # why no files of a photo can be found
         self._others: dict[str, dict[str, list[str]]] = {}  # by the photo's name and what they are
         self._find, self._places, self._real = find, places, real
 
     def add(self, name: str, photo: str) -> None:
         """Find the files of a photo."""
         real, itself = self._real, self._real(photo)
-        trimaps = [trimap for trimap in self._find(name) if not trimap or real(trimap) != itself]
+        trimaps = [trimap for trimap in self._found(name, self._find) if not trimap or real(trimap) != itself]
         pair = {itself, *(real(trimap) for trimap in trimaps if trimap)}
         self.trimaps[name] = trimaps
         self._others[name] = {
-            place.what: [file for file in place.find(name) if real(file) not in pair] for place in self._places
+            place.what: [file for file in self._found(name, place.find) if real(file) not in pair]
+            for place in self._places
         }
+
+    def _found(self, name: str, find: Find) -> list[str]:
+        try:
+            return find(name)
+        except InputError as error:
+            self.unread[name] = str(error)
+            return []
 
     def check(self, images: Path) -> None:
         """Raise InputError for a place that has a file for none of the photos; backgrounds are missed by name."""
         for place in self._places:
             found = [one[place.what] for one in self._others.values()]
-            if found and not any(found) and place.what != "background":
+            if found and not any(found) and place.what != "background" and not self.unread:
                 raise InputError(place.lacking(f"photo in {images}"))
+
+    def fault(self, name: str, photo: Path, shelf: Partners | None) -> str | None:
+        """Why a photo has not one trimap, which `shelf` was to have."""
+        if name in self.unread or shelf is None:
+            return self.unread.get(name)
+        return shelf.fault(photo, self.trimaps[name])
 
     def leave_to_photos(self, stems: Container[str]) -> None:
         """Take from what was saved of a photo, by these names without suffix, the trimaps that are the photo's.

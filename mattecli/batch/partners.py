@@ -90,11 +90,15 @@ class _Shelves:
 
     def __init__(self) -> None:
         self._folders: dict[str, dict[str, list[str]]] = {}
+        self._unread: dict[str, str] = {}  # why a folder that is there cannot be listed
+        self._spelt: dict[str, dict[str, str]] = {}  # by folder, the names there by how they are read
 
     def find(self, folder: str, stem: str) -> list[str]:
-        """The pictures of that name, with whatever suffix."""
+        """The pictures of that name, with whatever suffix. Raises InputError where the folder cannot be listed."""
         if folder not in self._folders:
             self._folders[folder] = self._read(folder)
+        if folder in self._unread:
+            raise InputError(f"{folder} cannot be listed ({self._unread[folder]}); check its disk and its permissions")
         return self._folders[folder].get(as_read(stem), [])
 
     def pictures(self) -> Iterator[str]:
@@ -103,13 +107,16 @@ class _Shelves:
             for paths in shelf.values():
                 yield from paths
 
-    @staticmethod
-    def _read(folder: str) -> dict[str, list[str]]:
+    def _read(self, folder: str) -> dict[str, list[str]]:
         shelf: dict[str, list[str]] = {}
+        asked = folder
         try:
-            folder = _as_it_is_spelt(folder)
+            folder = self._as_it_is_spelt(folder)
             names = sorted(os.listdir(folder))
-        except OSError:  # mostly a missing folder: its photos are then reported as photos without a trimap
+        except (FileNotFoundError, NotADirectoryError):  # its photos are then reported as photos without a trimap
+            names = []
+        except OSError as error:
+            self._unread[asked] = str(error.strerror)
             names = []
         for name in names:
             stem, suffix = os.path.splitext(name)
@@ -117,17 +124,18 @@ class _Shelves:
                 shelf.setdefault(as_read(stem), []).append(os.path.join(folder, name))
         return shelf
 
-
-def _as_it_is_spelt(folder: str) -> str:
-    """The folder if it exists, else the one that reads the same: accents have two spellings in Unicode."""
-    if os.path.isdir(folder):
-        return folder
-    above, name = os.path.split(folder)
-    if not name:
-        return folder
-    above = _as_it_is_spelt(above)
-    spelt = (other for other in sorted(os.listdir(above or ".")) if as_read(other) == as_read(name))
-    return os.path.join(above, next(spelt, name))
+    def _as_it_is_spelt(self, folder: str) -> str:
+        """The folder if it exists, else the one that reads the same: accents have two spellings in Unicode."""
+        if os.path.isdir(folder):
+            return folder
+        above, name = os.path.split(folder)
+        if not name:
+            return folder
+        above = self._as_it_is_spelt(above)
+        if above not in self._spelt:
+            names = sorted(os.listdir(above or "."), reverse=True)
+            self._spelt[above] = {as_read(other): other for other in names}  # of two the first one counts
+        return os.path.join(above, self._spelt[above].get(as_read(name), name))
 
 
 def _in_folder(folder: Path, shelves: _Shelves, ending: str, *, same: bool) -> Find:

@@ -149,9 +149,12 @@ def _sources(folder: Path, places: Mapping[str, Partners], terminal: Terminal, *
             continue
         stem = name.stem.removesuffix("_mask") if of_masks else name.stem
         plain = str(name.with_name(stem + name.suffix))
-        partners = {
-            key: [file for file in place.find(plain) if real(file) != real(str(path))] for key, place in places.items()
-        }
+        partners: dict[str, list[str]] = {key: [] for key in places}
+        try:
+            for key, place in places.items():
+                partners[key] = [file for file in place.find(plain) if real(file) != real(str(path))]
+        except InputError as error:  # a folder that cannot be listed
+            wrong = wrong or str(error)
         found.append(_Source(name, path, stem, wrong, partners))
     taken = {real(file) for source in found for files in source.partners.values() for file in files}
     found = [source for source in found if source.wrong is not None or real(str(source.path)) not in taken]
@@ -166,7 +169,7 @@ def _sources(folder: Path, places: Mapping[str, Partners], terminal: Terminal, *
         raise InputError(f"{folder} holds no pictures; check the folder")
     what = "mask" if of_masks else "photo"
     for key, place in places.items():
-        if key != "image" and not any(source.partners[key] for source in found):
+        if key != "image" and not any(source.partners[key] or source.wrong for source in found):
             raise InputError(place.lacking(f"{what} in {folder}"))
     used = taken | {real(str(source.path)) for source in found}
     strays = {f"{place.what}s": place.unused(used, real) for key, place in places.items() if key != "image"}

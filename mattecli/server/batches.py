@@ -46,7 +46,9 @@ class Batch:
         self._entries: dict[Path, _Entry] = {}
         for line in worst_lines(read_report(report), number):
             out = folder_of(line)
-            journal = None if out is None else journals.setdefault(out, Journal(out))
+            if out is not None and out not in journals:
+                journals[out] = Journal(out)
+            journal = None if out is None else journals[out]
             # One is enough for each photo.
             self._entries.setdefault(Path(line["image"]), _Entry(line, out, journal, limits))
         self._journals = list(journals.values())

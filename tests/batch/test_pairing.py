@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from pathlib import Path
 
@@ -65,6 +66,29 @@ def test_subfolders_pair_as_people_read_them(tmp_path: Path) -> None:
         listed = find_jobs(photos, tmp_path / "out", trimaps=where)
         assert pairs(listed) == {"Zo\u00eb/M\u00fcnchen/a.png": str(trimaps / "Zoe\u0308/Mu\u0308nchen/a.png")}
         assert set(reasons(listed)) == {"Zo\u00eb/b.png"}
+
+
+@pytest.mark.parametrize("unread", ["trimaps/sub", "cores"])
+def test_photos_fail_where_a_folder_of_their_files_cannot_be_listed(
+    folders: Folders, monkeypatch: pytest.MonkeyPatch, unread: str
+) -> None:
+    photos, trimaps, out = folders
+    cores = photos.parent / "cores"
+    cores.mkdir()
+    write_trimap(cores / "a.png")
+    real = os.listdir
+
+    def listdir(folder: str) -> list[str]:
+        if str(folder) == str(photos.parent / unread):
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        return real(folder)
+
+    monkeypatch.setattr(os, "listdir", listdir)
+    listed = find_jobs(photos, out, trimaps=str(trimaps), sources=Sources(making=Making(), cores=str(cores)))
+    failed = ["sub/c.png"] if unread == "trimaps/sub" else ["a.png", "b.png", "sub/c.png"]
+    assert sorted(reasons(listed)) == failed
+    assert all("cannot be listed (Input/output error)" in reason for reason in reasons(listed).values())
+    assert sorted(pairs(listed)) == sorted({"a.png", "b.png", "sub/c.png"} - set(failed))
 
 
 def test_pictures_of_formats_that_are_not_read_are_told(folders: Folders) -> None:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from mattecli.errors import DeviceError
 from mattecli.geometry import Box
 from mattecli.inference import coarse
-from mattecli.inference.coarse import Draft, draft
+from mattecli.inference.coarse import Draft, draft, wide
 from mattecli.inference.model import Model
 from mattecli.inference.options import RunOptions
 from mattecli.inference.tiling import PASSES, Statistics
@@ -127,6 +127,17 @@ def test_a_small_photo_is_left_alone() -> None:
     found = draft(BLACK, codes, lambda *_: pytest.fail("no copy is needed"))
     assert found.trimap is codes
     assert found.corrected(alpha) is alpha
+
+
+@pytest.mark.parametrize(
+    ("height", "unknown", "deep"), [(2000, 600, True), (1998, 600, False), (2000, 190, False), (2000, 220, True)]
+)
+def test_a_copy_is_made_from_4_megapixels_on_if_a_tenth_of_the_unknown_lies_96_pixels_deep(
+    height: int, unknown: int, deep: bool
+) -> None:
+    codes = np.zeros((height, 2001), np.uint8)
+    codes[:, 700 : 700 + unknown] = 128
+    assert wide(codes) is deep
 
 
 def test_no_copy_is_matted_where_nothing_unknown_is_deep(large: None, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+import re
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -10,6 +12,7 @@ from functools import cache
 from pathlib import Path
 
 import numpy as np
+import PIL.Image
 import pytest
 import torch
 
@@ -24,6 +27,7 @@ from mattecli.onnx.sessions import PROVIDERS, choose_provider
 from mattecli.onnx.stages import stage_model
 from mattecli.weights import Checkpoint, find_checkpoint
 from tests.inference.test_tiling import scene, whole
+from tests.support.pictures import disc, noise
 from tests.support.reference import seeded_network
 
 ROOT = Path(__file__).parents[2]
@@ -208,6 +212,37 @@ def test_a_photo_is_matted_without_torch(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     assert '"backend": "onnx"' in done.stdout
     assert (tmp_path / "a.png").is_file()
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "batch PHOTOS OUT -t TRIMAPS --report OUT.jsonl",
+        "report REPORT",
+        "evaluate ALPHAS --alpha ALPHAS --trimaps TRIMAPS",
+        "composite PHOTO ALPHA -b red -o OUT.png",
+        "trimap ALPHA -o OUT.png",
+        "export-onnx OUT.onnx --no-check",
+        "doctor",
+    ],
+)
+def test_other_commands_run_without_torch(tmp_path: Path, command: str) -> None:
+    folders = {name: tmp_path / name.lower() for name in ("PHOTOS", "TRIMAPS", "ALPHAS")}
+    for folder in folders.values():
+        folder.mkdir()
+    alpha = disc(40, 48, radius=12, softness=6)
+    places = {**folders, "PHOTO": folders["PHOTOS"] / "a.png", "ALPHA": folders["ALPHAS"] / "a.png"}
+    PIL.Image.fromarray(noise(0, 40, 48)).save(places["PHOTO"])
+    PIL.Image.fromarray(alpha).save(places["ALPHA"])
+    trimap = np.where((alpha > 0) & (alpha < 255), np.uint8(128), alpha)
+    PIL.Image.fromarray(trimap).save(folders["TRIMAPS"] / "a.png")
+    places["REPORT"] = tmp_path / "run.jsonl"
+    line = {"name": "a.png", "image": str(places["PHOTO"]), "status": "failed", "reason": "it failed"}
+    places["REPORT"].write_text(json.dumps(line) + "\n", encoding="utf-8")
+    places["OUT"] = tmp_path / "out"
+    words = [re.sub("^[A-Z]+", lambda found: str(places[found[0]]), word) for word in command.split()]
+    done = without_torch(*words)
+    assert done.returncode == 0, done.stderr
 
 
 def test_what_needs_torch_says_so(tmp_path: Path) -> None:

@@ -428,6 +428,24 @@ def test_a_body_that_does_not_go_on_is_given_up() -> None:
     assert b"nothing of the request came for 0.05 seconds" in sent[1]["body"]
 
 
+def test_the_server_gives_such_a_body_up(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def stalls() -> dict[str, Any]:
+        await asyncio.Event().wait()
+        raise AssertionError("it never begins")
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    assert module._PATIENCE == 30  # docs/serve.md says so
+    monkeypatch.setattr(module, "_PATIENCE", 0.05)
+    sent: list[Any] = []
+    headers = [(b"host", b"127.0.0.1:8000"), (b"content-type", b"multipart/form-data; boundary=x")]
+    scope = {"type": "http", "method": "POST", "path": "/v1/matte", "query_string": b"", "headers": headers}
+    app = api_app(api.requests, token=None, most_bytes=10**6, log=api.lines.append, weights="w")
+    asyncio.run(asyncio.wait_for(app({**scope, "app": app}, stalls, send), 30))  # type: ignore[arg-type]
+    assert sent[0]["status"] == 408
+
+
 def test_a_request_whose_client_has_gone_is_not_carried_out(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("mattecli.server.requests.run_job", lambda *_, **__: 1 // 0)
     own, chunks = form(BOTH)

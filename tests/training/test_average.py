@@ -6,7 +6,7 @@ from torch import nn
 
 from benchmarks.average import main
 from mattecli.network.a2u import A2UNet
-from mattecli.network.checkpoint import load_a2u, save_a2u
+from mattecli.network.checkpoint import load_a2u, read_state_dict, save_a2u
 from mattecli.training.average import Average, FiniteBuffers
 
 
@@ -55,14 +55,19 @@ def test_checkpoints_are_averaged_where_they_upsample_alike(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     paths = {}
-    for name in ("nearest", "bilinear"):
+    for seed, name in enumerate(("nearest", "other", "bilinear")):
         paths[name] = tmp_path / f"{name}.safetensors"
-        save_a2u(A2UNet(upsampling=name), paths[name])  # type: ignore[arg-type]
+        torch.manual_seed(seed)
+        save_a2u(A2UNet(upsampling="bilinear" if name == "bilinear" else "nearest"), paths[name])
     mean = tmp_path / "mean.safetensors"
-    monkeypatch.setattr("sys.argv", ["average.py", *map(str, (mean, paths["nearest"], paths["nearest"]))])
-    main()
-    assert load_a2u(mean).upsampling == "nearest"
-    mean.unlink()
+    one, other = (read_state_dict(paths[name])["short3.0.weight"].double() for name in ("nearest", "other"))
+    for shares, share in (([], 0.5), (["--shares", "1", "3"], 0.75)):
+        monkeypatch.setattr("sys.argv", ["average.py", *map(str, (mean, paths["nearest"], paths["other"])), *shares])
+        main()
+        assert load_a2u(mean).upsampling == "nearest"
+        found = read_state_dict(mean)["short3.0.weight"].double()
+        torch.testing.assert_close(found, (1 - share) * one + share * other, rtol=2e-3, atol=1e-4)
+        mean.unlink()
     monkeypatch.setattr("sys.argv", ["average.py", *map(str, (mean, paths["nearest"], paths["bilinear"]))])
     with pytest.raises(SystemExit):
         main()
