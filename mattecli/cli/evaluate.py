@@ -13,7 +13,7 @@ import typer
 from mattecli.cli.options import Json, ModelOptions, Overwrite, ReadChoices, changed
 from mattecli.cli.progress import progress_bar
 from mattecli.cli.targets import check_in_folder
-from mattecli.cli.terminal import Terminal
+from mattecli.cli.terminal import Terminal, printable
 from mattecli.cli.wording import as_options
 from mattecli.errors import InputError, UsageError
 
@@ -207,16 +207,16 @@ def _print_table(result: Evaluation) -> None:
     for title, _ in COLUMNS.values():
         table.add_column(title, justify="right", no_wrap=True)
     for image in result.images:
-        table.add_row(image.name, *_cells(image.scores))
+        table.add_row(printable(image.name), *_cells(image.scores))
     for failed in result.failed:
-        table.add_row(failed.name, *["failed"] * len(COLUMNS), style="red")
+        table.add_row(printable(failed.name), *["failed"] * len(COLUMNS), style="red")
     scores = result.mean_of_scored
     if scores is not None:
         n, total = len(result.images), result.total
         name = f"mean of {total}" if result.mean is not None else f"mean of {n} of {total} only"
         table.add_row(name, *_cells(scores), style="bold" if result.mean is not None else "yellow")
     width = None if sys.stdout.isatty() else 10_000  # lines in a file or a pipe are not wrapped
-    Console(file=sys.stdout, highlight=False, markup=False, width=width).print(table)
+    Console(file=sys.stdout, highlight=False, markup=False, emoji=False, width=width).print(table)
 
 
 def _cells(scores: Scores) -> list[str]:

@@ -14,6 +14,7 @@ import math
 import re
 from collections.abc import Callable, Set
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import asdict, astuple, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -256,8 +257,10 @@ def _read(case: Case, file: Path, truth: NDArray[np.uint8], snap: int, reading: 
     _require_trimap(case, trimap, truth)
     photo = None
     if case.photo is not None:
-        photo = network_view(read_image(case.photo, options=reading))
-        _require_size(case.photo, photo, case.truth, truth, "give the photo at its full size")
+        with suppress(MatteError):  # it is only looked at, so a damaged one or one of another size is left out
+            shown = network_view(read_image(case.photo, options=reading))
+            _require_size(case.photo, shown, case.truth, truth, "give the photo at its full size")
+            photo = shown
     prediction = quantise(read_alpha(file, options=reading.limits))
     _require_size(file, prediction, case.truth, truth, "make the prediction at the photo's full size")
     return Pictures(prediction, truth, trimap, photo)

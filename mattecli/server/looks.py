@@ -16,6 +16,7 @@ from mattecli.compositing.finishing import Finishing, Length, finish
 from mattecli.geometry import Box
 from mattecli.imaging.image import Image, to_depth
 from mattecli.server.mattes import Found, Mattes
+from mattecli.server.pyramid import halved
 from mattecli.server.tiles import Index
 from mattecli.server.windowed import Windowed
 from mattecli.work.outputs import OutputOptions
@@ -63,8 +64,7 @@ def _copy(found: Found) -> tuple[NDArray[np.float32], int]:
     """The alpha at the finest level that has few enough pixels, and that level."""
     alpha, level = found.alpha, found.level
     while alpha.size > MOST_PIXELS:
-        size = (-(-alpha.shape[1] // 2), -(-alpha.shape[0] // 2))
-        alpha, level = np.asarray(cv2.resize(alpha, size, interpolation=cv2.INTER_AREA), np.float32), level + 1
+        alpha, level = halved(alpha), level + 1  # not stretched where a side is odd: tiles lie on such a grid
     return np.clip(np.asarray(alpha), 0, 1), level
 
 
@@ -83,8 +83,8 @@ def _finished(found: Found, edges: Finishing) -> Windowed:
 def _coloured(found: Found, photo: NDArray[np.uint8], options: OutputOptions) -> Windowed:
     alpha, level = _copy(found)
     pixels = np.ascontiguousarray(photo)
-    if pixels.shape[:2] != alpha.shape:
-        pixels = np.asarray(cv2.resize(pixels, alpha.shape[::-1], interpolation=cv2.INTER_AREA))
+    while pixels.shape[:2] != alpha.shape:
+        pixels = halved(pixels)
     own, scale = options.colours, 2.0**level
     despill = own.despill and dataclasses.replace(own.despill, reach=own.despill.reach / scale)
     colours = dataclasses.replace(own, choke=own.choke / scale, despill=despill)

@@ -111,7 +111,9 @@ class Pixels:
         shown = self._decoded.result()[1]
         with self._lock:
             if exposure:
-                shown = self._exposed.setdefault(exposure, shown.brightened(exposure))
+                if exposure not in self._exposed:
+                    self._exposed[exposure] = shown.brightened(exposure)
+                shown = self._exposed[exposure]
                 while len(self._exposed) > _MOST_EXPOSURES:
                     self._exposed.popitem(last=False)
             return shown.tile(level, index)

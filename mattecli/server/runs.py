@@ -107,8 +107,12 @@ class Runs:
                 self._dispatcher.cancel(lambda task: task.photo == word and _is_preview(task))  # as for a new run
                 return same
             size = (-(-where.height // 2**level), -(-where.width // 2**level))
-            known = Shared.of(trimap, folder=photo.folder)
-            out = Shared(size, np.float32, folder=photo.folder)
+            view = photo.view().place
+            with ExitStack() as begun:
+                known = Shared.of(trimap, folder=photo.folder)
+                begun.callback(known.close)
+                out = Shared(size, np.float32, folder=photo.folder)
+                begun.pop_all()
             number = next(self._numbers)
             task = MatteTask(
                 number=number,
@@ -117,7 +121,7 @@ class Runs:
                 content=photo.digest,
                 kind=kind,
                 sequence=sequence,
-                view=photo.view().place,
+                view=view,
                 trimap=known.place,
                 out=out.place,
                 box=where,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,7 +25,7 @@ class Windowed:
         """The pixels in a box at any level, enlarged or made smaller; 0 outside of the window."""
         factor = 2.0 ** (self.level - level)
         top, left = (round(side / 2**level) for side in (self.box.top, self.box.left))
-        height, width = (max(1, round(side * factor)) for side in self.pixels.shape[:2])
+        height, width = (math.ceil(side * factor) for side in self.pixels.shape[:2])
         result = np.zeros((tile.height, tile.width, *self.pixels.shape[2:]), self.pixels.dtype)
         inside = Box(top, top + height, left, left + width).within(tile).clip(tile.height, tile.width)
         if inside.height > 0 and inside.width > 0:

@@ -298,3 +298,21 @@ def test_the_photos_space_can_be_named(run_matte: RunMatte, data: Path) -> None:
     assert as_light["mean"] != as_file["mean"]
     code, _, err = run_matte("evaluate", data / "predictions", *_benchmark(data), "--input-space", "linear")
     assert (code, "--input-space would do nothing without photos; name them with --images" in err) == (2, True), err
+
+
+def test_photos_that_only_serve_the_page_keep_no_image_from_its_scores(run_matte: RunMatte, data: Path) -> None:
+    first, second, *_ = sorted((data / "photos").iterdir())
+    first.write_bytes(b"not a picture")
+    write_image(second, Image(read_image(second).pixels[:-8]), overwrite=True)
+    page = ("--html", data / "page.html", "--images", data / "photos")
+    code, out, err = run_matte("evaluate", data / "predictions", *_benchmark(data), *page)
+    assert (code, err.count("failed")) == (0, 0), err
+    assert f"mean of {len(EXPECTED)}" in out
+    assert "only" not in out
+
+
+def test_names_of_the_table_are_printed_as_they_are(run_matte: RunMatte, data: Path) -> None:
+    for folder in ("predictions", "truth", "trimaps"):
+        (data / folder / "cat1.png").rename(data / folder / "a:dog:\x1b[2J.png")
+    code, out, _ = run_matte("evaluate", data / "predictions", *_benchmark(data))
+    assert (code, "a:dog:\\x1b[2J" in out) == (0, True)

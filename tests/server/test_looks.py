@@ -15,6 +15,7 @@ from mattecli.server.finish import Finish
 from mattecli.server.looks import Looks
 from mattecli.server.mattes import Found, Mattes
 from mattecli.server.tiles import Index
+from mattecli.server.windowed import Windowed
 from tests.support.pictures import disc
 
 HEIGHT, WIDTH = 512, 640
@@ -101,3 +102,23 @@ def test_a_preview_is_finished_inside_its_box() -> None:
 def test_a_length_that_is_too_long_is_refused() -> None:
     with pytest.raises(UsageError, match="choke"):
         Shown().whole("finished", choke=5000)
+
+
+def test_what_is_made_on_a_copy_of_a_photo_of_odd_sides_lies_where_the_photo_does(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(module, "MOST_PIXELS", 4_000)
+    height, width = 201, 501  # the copy has an eighth of the side, and its last column covers five pixels
+    mattes = Mattes(height, width)
+    matte = np.zeros((height, width), np.float32)
+    matte[:, 400:] = 1
+    photo = np.where(matte[..., None] > 0, FRONT, BACK).astype(np.uint8)
+    mattes.keep(Found(run=1, sequence=1, kind="exact", box=Box(0, height, 0, width), alpha=matte))
+    shown = Looks(mattes, lambda box: photo[box.slices])
+    options = Finish(feather=0.1).output_options()
+    index = Index(0, 1)
+    finished = shown.finished(1, 0, index, options)
+    edge = mattes.grids[0].box(index).left + np.count_nonzero(finished[100] < 128)
+    assert abs(edge - 400) <= 1
+    small = Windowed(Box(0, height, 0, width), 0, np.full((height, width), 255, np.uint8))
+    assert (small.tile(1, Box(0, 101, 0, 251)) == 255).all()

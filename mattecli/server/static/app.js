@@ -216,6 +216,9 @@ function keepEvents() {
     if (photo && !document.hidden && store.now.photo?.readonly) void resync(photo, goOn).catch(() => undefined); // asked again soon
   }, TURN);
   addEventListener("pagehide", () => leave());
+  addEventListener("pageshow", (event) => {
+    if (event.persisted) location.reload(); // back from the browser's cache, and its photo was left
+  });
   addEventListener("beforeunload", (event) => {
     if (store.now.unsent) event.preventDefault(); // strokes that the server does not have would be lost
   });

@@ -169,7 +169,7 @@ export class OpenPhoto {
     const { photo } = this.store.now;
     if (!photo || photo.readonly) return;
     this.scene.band = null;
-    this.store.set({ photo: { ...photo, readonly: true, takeable: true } });
+    this.store.set({ photo: { ...photo, readonly: true, takeable: true }, proposing: null });
     this.say("Another tab has taken over this photo, so it is read-only here.", "bad");
   }
 

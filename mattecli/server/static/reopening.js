@@ -34,6 +34,7 @@ export async function resync(photo, goOn = () => {}) {
   photo.store.set({ saving: going.saving });
   if (!saving || going.saving) return;
   photo.saves.forget(saving);
+  photo.mattes.accepting = false;
   photo.say(LOST, "bad");
 }
 
