@@ -183,33 +183,35 @@ class _Pairs:
 
     def __init__(self, find: Find, places: Sequence[Partners], real: Callable[[str], str]) -> None:
         self.trimaps: dict[str, list[str]] = {}  # by the photo's name
-        self.unread: dict[str, str] = {}  # why no files of a photo can be found
+        self.unread: dict[str, str] = {}  # why files of a photo cannot be found,
+        self._unlisted: set[str] = set()  # and of what kinds these are
         self._others: dict[str, dict[str, list[str]]] = {}  # by the photo's name and what they are
         self._find, self._places, self._real = find, places, real
 
     def add(self, name: str, photo: str) -> None:
         """Find the files of a photo."""
         real, itself = self._real, self._real(photo)
-        trimaps = [trimap for trimap in self._found(name, self._find) if not trimap or real(trimap) != itself]
+        trimaps = [trimap for trimap in self._found(name, self._find, "") if not trimap or real(trimap) != itself]
         pair = {itself, *(real(trimap) for trimap in trimaps if trimap)}
         self.trimaps[name] = trimaps
         self._others[name] = {
-            place.what: [file for file in self._found(name, place.find) if real(file) not in pair]
+            place.what: [file for file in self._found(name, place.find, place.what) if real(file) not in pair]
             for place in self._places
         }
 
-    def _found(self, name: str, find: Find) -> list[str]:
+    def _found(self, name: str, find: Find, what: str) -> list[str]:
         try:
             return find(name)
         except InputError as error:
             self.unread[name] = str(error)
+            self._unlisted.add(what)
             return []
 
     def check(self, images: Path) -> None:
         """Raise InputError for a place that has a file for none of the photos; backgrounds are missed by name."""
         for place in self._places:
             found = [one[place.what] for one in self._others.values()]
-            if found and not any(found) and place.what != "background" and not self.unread:
+            if found and not any(found) and place.what not in {"background", *self._unlisted}:
                 raise InputError(place.lacking(f"photo in {images}"))
 
     def fault(self, name: str, photo: Path, shelf: Partners | None) -> str | None:

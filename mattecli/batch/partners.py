@@ -133,7 +133,10 @@ class _Shelves:
             return folder
         above = self._as_it_is_spelt(above)
         if above not in self._spelt:
-            names = sorted(os.listdir(above or "."), reverse=True)
+            try:
+                names = sorted(os.listdir(above or "."), reverse=True)
+            except PermissionError:  # a folder may be opened below one that may not be listed
+                names = []
             self._spelt[above] = {as_read(other): other for other in names}  # of two the first one counts
         return os.path.join(above, self._spelt[above].get(as_read(name), name))
 

@@ -5,6 +5,7 @@ it needs when it runs.
 """
 
 import io
+import os
 import signal
 import sys
 
@@ -81,7 +82,8 @@ def main() -> None:
     """Run the command line and exit with the code of its errors."""
     prepare_process()
     for stream in (sys.stdout, sys.stderr):  # a file or pipe on Windows knows few characters; `−` must not end a run
-        if isinstance(stream, io.TextIOWrapper) and sys.platform == "win32" and not stream.isatty():
+        own = "PYTHONIOENCODING" in os.environ
+        if isinstance(stream, io.TextIOWrapper) and sys.platform == "win32" and not (own or stream.isatty()):
             stream.reconfigure(encoding="utf-8")  # as manifests are read, not in the code page of the system
         if isinstance(stream, io.TextIOWrapper) and stream.errors == "strict":
             names = stream is sys.stdout and stream.encoding.lower() == "utf-8" and sys.platform != "win32"

@@ -6,13 +6,13 @@ import dataclasses
 import functools
 import glob
 import inspect
+import os
 import re
 import signal
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from copy import copy
-from pathlib import Path
 from typing import Annotated, Any, get_args, get_type_hints
 
 import typer
@@ -127,15 +127,18 @@ def built(command: Any) -> Any:
 
 
 def _words(args: Sequence[str] | None = None, **_: Any) -> dict[str, Any]:
-    """The command line's words on Windows, where programs replace patterns by files. Nothing elsewhere.
+    """The command line's words on Windows, where programs replace patterns, variables and `~`. Nothing elsewhere.
 
     A word that is a file itself stays, such as `photo[1].jpg`; Typer would replace it by `photo1.jpg`.
     """
     if args is None and sys.platform == "win32":
         words: list[str] = []
         for word in sys.argv[1:]:
-            found = [] if Path(word).exists() else sorted(glob.glob(word))  # noqa: PTH207 - a pattern may be absolute
-            words += found or [word]
+            if os.path.exists(word):  # noqa: PTH110 - Path.exists raises for a folder without access
+                words.append(word)
+            else:
+                meant = os.path.expandvars(os.path.expanduser(word))  # noqa: PTH111 - a pattern is no path
+                words += sorted(glob.glob(meant, recursive=True)) or [meant]  # noqa: PTH207 - it may be absolute
         return {"args": words, "windows_expand_args": False}
     return {}
 

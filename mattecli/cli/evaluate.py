@@ -18,7 +18,7 @@ from mattecli.cli.wording import as_options
 from mattecli.errors import InputError, UsageError
 
 if TYPE_CHECKING:
-    from mattecli.evaluation.evaluate import CaseList, Evaluation
+    from mattecli.evaluation.evaluate import CaseList, Evaluation, Pictures, Scored
     from mattecli.evaluation.metrics import Scores
     from mattecli.imaging.options import ReadOptions
     from mattecli.inference.model import Model
@@ -170,7 +170,16 @@ def _score(
 ) -> Evaluation:
     """The scores of all images; the page, if there is to be one, sees their pictures."""
     from mattecli.evaluation.evaluate import evaluate as score_cases
+    from mattecli.system.folders import some
     from mattecli.system.threads import thread_count
+
+    unseen: list[str] = []
+
+    def look(scored: Scored, pictures: Pictures) -> None:
+        if pictures.photo is None and files.images is not None:
+            unseen.append(scored.name)
+        if page is not None:
+            page.add(scored, pictures)
 
     with progress_bar(terminal, "scoring", total=len(listed.cases)) as bar:
         result = score_cases(
@@ -181,9 +190,11 @@ def _score(
             save=files.save,
             overwrite=overwrite,
             workers=min(8, thread_count()) if model is None else 1,
-            look=None if page is None else page.add,
+            look=None if page is None else look,
             on_done=lambda outcome: bar.advance(note=outcome.name),
         )
+    if unseen:
+        terminal.warn(printable(f"photos that are damaged or of another size, and not shown: {some(sorted(unseen))}"))
     failed = tuple(replace(image, reason=as_options(image.reason)) for image in result.failed)
     return replace(result, failed=failed)
 

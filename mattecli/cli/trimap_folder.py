@@ -6,7 +6,7 @@ import dataclasses
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
@@ -142,6 +142,8 @@ def _sources(folder: Path, places: Mapping[str, Partners], terminal: Terminal, *
     foreign: list[str] = []
     real = resolver()
     found: list[_Source] = []
+    unlisted: set[str] = set()  # places of partners,
+    faults: dict[PurePosixPath, str] = {}  # and why the sources that may have one there fail
     listing = sorted(walk(folder, foreign, recursive=True), key=lambda entry: natural(entry[0]))
     for text, path, wrong in listing:
         name = PurePosixPath(text)
@@ -150,11 +152,12 @@ def _sources(folder: Path, places: Mapping[str, Partners], terminal: Terminal, *
         stem = name.stem.removesuffix("_mask") if of_masks else name.stem
         plain = str(name.with_name(stem + name.suffix))
         partners: dict[str, list[str]] = {key: [] for key in places}
-        try:
-            for key, place in places.items():
+        for key, place in places.items():
+            try:
                 partners[key] = [file for file in place.find(plain) if real(file) != real(str(path))]
-        except InputError as error:  # a folder that cannot be listed
-            wrong = wrong or str(error)
+            except InputError as error:  # a folder that cannot be listed
+                unlisted.add(key)
+                faults.setdefault(name, str(error))
         found.append(_Source(name, path, stem, wrong, partners))
     taken = {real(file) for source in found for files in source.partners.values() for file in files}
     found = [source for source in found if source.wrong is not None or real(str(source.path)) not in taken]
@@ -169,12 +172,12 @@ def _sources(folder: Path, places: Mapping[str, Partners], terminal: Terminal, *
         raise InputError(f"{folder} holds no pictures; check the folder")
     what = "mask" if of_masks else "photo"
     for key, place in places.items():
-        if key != "image" and not any(source.partners[key] or source.wrong for source in found):
+        if key != "image" and key not in unlisted and not any(source.partners[key] for source in found):
             raise InputError(place.lacking(f"{what} in {folder}"))
     used = taken | {real(str(source.path)) for source in found}
     strays = {f"{place.what}s": place.unused(used, real) for key, place in places.items() if key != "image"}
     warn_of_left_out(terminal, foreign, strays, of=what, saved=list(saved.values()))
-    return found
+    return [replace(source, wrong=source.wrong or faults.get(source.name)) for source in found]
 
 
 def _chosen(source: _Source, files: TrimapFiles) -> dict[str, str | None]:

@@ -7,7 +7,6 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -74,7 +73,12 @@ def _finished(found: Found, edges: Finishing) -> Windowed:
     if trimap is not None and trimap.shape != found.alpha.shape:
         trimap = None  # that of the whole photo, for a window of it
     elif trimap is not None and trimap.shape != alpha.shape:
-        trimap = np.asarray(cv2.resize(trimap, alpha.shape[::-1], interpolation=cv2.INTER_NEAREST), np.uint8)
+        step = 2 ** (level - found.level)
+        rows, columns = (
+            np.minimum(np.arange(side) * step + step // 2, full - 1)
+            for side, full in zip(alpha.shape, trimap.shape, strict=True)
+        )
+        trimap = np.asarray(trimap)[np.ix_(rows, columns)]
     blank = Image(np.zeros((1, 1, 3), np.uint8))  # only shadows need the photo, and the page has none
     made = finish(blank, alpha, _smaller(edges, 2.0**level), trimap=None if trimap is None else np.asarray(trimap))
     return Windowed(found.box, level, np.asarray(to_depth(made.alpha, 8), np.uint8))

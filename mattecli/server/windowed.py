@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mattecli.geometry import Box
+from mattecli.server.pyramid import halved
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,7 +39,10 @@ class Windowed:
         if factor == 1:
             return self.pixels[part.slices]
         if factor < 1:
-            return np.asarray(cv2.resize(self.pixels, size[::-1], interpolation=cv2.INTER_AREA))[part.slices]
+            pixels = self.pixels
+            while pixels.shape[:2] != size:
+                pixels = halved(pixels)
+            return pixels[part.slices]
         shift = np.array([[factor, 0, factor / 2 - 0.5 - part.left], [0, factor, factor / 2 - 0.5 - part.top]])
         moved = cv2.warpAffine(
             self.pixels, shift, (part.width, part.height), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE

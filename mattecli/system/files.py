@@ -151,7 +151,7 @@ def _take_free_name(hidden: Path, path: Path) -> None:
     except OSError:  # a file system without hard links
         if path.exists():
             raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(path)) from None
-        hidden.replace(path)
+        _replace(hidden, path)
 
 
 def check_target(

@@ -65,6 +65,7 @@ def test_of_lines_of_equal_size_the_one_of_that_very_moment_counts(tmp_path: Pat
         hidden = tmp_path / "killed.tmp"
         with hidden.open("wb") as handle:
             handle.write(b"PIXELS")
+            handle.flush()
             os.utime(handle.fileno(), ns=(0, path.stat().st_mtime_ns + 50_000_000))  # clocks may be coarse
             killed = Journal(tmp_path / str(round_))
             killed.add(path, handle, recipe="new", inputs="i", facts={})

@@ -212,15 +212,17 @@ def test_ctrl_c_at_a_question_ends_as_it_does_elsewhere() -> None:
 def test_on_windows_a_word_that_is_a_file_is_not_taken_for_a_pattern(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for name in ("photo1.jpg", "photo[1].jpg", "run-1.jsonl", "run-2.jsonl"):
+    (tmp_path / "deep" / "er").mkdir(parents=True)
+    for name in ("photo1.jpg", "photo[1].jpg", "run-1.jsonl", "run-2.jsonl", "deep/er/run-3.jsonl"):
         (tmp_path / name).touch()
+    monkeypatch.setenv("PLACE", "there")
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(sys, "argv", ["matte", "predict", "photo[1].jpg", "run-*.jsonl", "[x]"])
+    monkeypatch.setattr(sys, "argv", ["matte", "photo[1].jpg", "run-*.jsonl", "[x]", "deep/**/*.jsonl", "$PLACE/a"])
     with monkeypatch.context() as windows:
         windows.setattr(sys, "platform", "win32")
         own, given = _words(), (_words(["given"]), _words(args=["given"]))
     assert own == {
-        "args": ["predict", "photo[1].jpg", "run-1.jsonl", "run-2.jsonl", "[x]"],
+        "args": ["photo[1].jpg", "run-1.jsonl", "run-2.jsonl", "[x]", "deep/er/run-3.jsonl", "there/a"],
         "windows_expand_args": False,
     }
     assert given == ({}, {})

@@ -309,6 +309,7 @@ def test_photos_that_only_serve_the_page_keep_no_image_from_its_scores(run_matte
     assert (code, err.count("failed")) == (0, 0), err
     assert f"mean of {len(EXPECTED)}" in out
     assert "only" not in out
+    assert f"not shown: {first.stem}, {second.stem}" in " ".join(err.split())
 
 
 def test_names_of_the_table_are_printed_as_they_are(run_matte: RunMatte, data: Path) -> None:

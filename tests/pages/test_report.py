@@ -125,12 +125,16 @@ def test_an_output_of_another_size_is_named(tmp_path: Path) -> None:
     assert "a.png and its output differ in size; run the batch again" in Page(page_of(tmp_path, Run([made]))).text
 
 
-def test_a_delivery_of_a_smaller_size_is_shown(tmp_path: Path) -> None:
-    made = line(tmp_path, "a.png", width=30, height=23)
-    write_photo(tmp_path / "a.png", width=30, height=23)
-    write_trimap(tmp_path / "t-a.png", width=30, height=23)
-    rgba = np.full((9, 12, 4), 200, np.uint8)
-    rgba[:, :6, 3] = 0
+@pytest.mark.parametrize(("size", "delivered"), [((30, 23), (12, 9)), ((800, 535), (500, 334))])
+def test_a_delivery_of_a_smaller_size_is_shown(
+    tmp_path: Path, size: tuple[int, int], delivered: tuple[int, int]
+) -> None:
+    width, height = size
+    made = line(tmp_path, "a.png", width=width, height=height)
+    write_photo(tmp_path / "a.png", width=width, height=height)
+    write_trimap(tmp_path / "t-a.png", width=width, height=height)
+    rgba = np.full((delivered[1], delivered[0], 4), 200, np.uint8)
+    rgba[:, : delivered[0] // 2, 3] = 0
     write_image(tmp_path / "web.png", Image(rgba))
     made |= {"output": {"web": str(tmp_path / "web.png")}, "kinds": {"web": "cutout"}}
     page = Page(page_of(tmp_path, Run([made])))

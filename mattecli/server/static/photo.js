@@ -168,8 +168,8 @@ export class OpenPhoto {
   taken() {
     const { photo } = this.store.now;
     if (!photo || photo.readonly) return;
-    this.scene.band = null;
-    this.store.set({ photo: { ...photo, readonly: true, takeable: true }, proposing: null });
+    this.scene.band = null, this.proposals.drop();
+    this.store.set({ photo: { ...photo, readonly: true, takeable: true } });
     this.say("Another tab has taken over this photo, so it is read-only here.", "bad");
   }
 

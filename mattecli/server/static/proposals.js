@@ -100,6 +100,12 @@ export class Proposals {
     }
   }
 
+  /** The one that is being made is not for this page any more. */
+  drop() {
+    this._turn += 1;
+    this._photo.store.set({ proposing: null });
+  }
+
   /**
    * The server tells how a proposal ended.
    * @param {import("./api.js").ServerEvent} event

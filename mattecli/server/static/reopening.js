@@ -141,6 +141,7 @@ async function found(photo, take) {
       const fact = await photo.api.open(id);
       if (named.length === 1 || fact.content === photo.content) {
         photo.id = id;
+        photo.scene.renewLabels(); // tiles that were refused under the old id are asked for again
         if (!photo.closed) sessionStorage.setItem("photo", id);
         photo.store.set({ session });
         return take ? await photo.api.open(id, true) : fact;

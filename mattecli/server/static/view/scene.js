@@ -117,10 +117,10 @@ export class Scene {
    * @param {Matte | null} matte
    */
   showMatte(matte) {
-    this._fetcher.askAgain(); // also for the same matte: a server that was started anew did not know the photo
     if (matte?.run === this.matte?.run) return;
     this.matte = matte;
     if (!matte || matte.kind === "exact") this.exact = matte;
+    this._fetcher.askAgain();
     for (const layer of /** @type {Layer[]} */ (["alpha", "finished", "colours"])) {
       if (matte) this.cache.renew(layer, matte.run);
       else this.cache.forget(layer);
