@@ -131,14 +131,14 @@ def test_a_delivery_of_a_smaller_size_is_shown(
 ) -> None:
     width, height = size
     made = line(tmp_path, "a.png", width=width, height=height)
-    write_photo(tmp_path / "a.png", width=width, height=height)
+    write_image(tmp_path / "a.png", Image(np.full((height, width, 3), 90, np.uint8)), overwrite=True)
     write_trimap(tmp_path / "t-a.png", width=width, height=height)
     rgba = np.full((delivered[1], delivered[0], 4), 200, np.uint8)
     rgba[:, : delivered[0] // 2, 3] = 0
     write_image(tmp_path / "web.png", Image(rgba))
     made |= {"output": {"web": str(tmp_path / "web.png")}, "kinds": {"web": "cutout"}}
     page = Page(page_of(tmp_path, Run([made])))
-    assert {"alpha of a.png", "cut-out of a.png"} <= set(page.labels)
+    assert {"alpha of a.png", "cut-out of a.png"} <= set(page.labels), page.text
     assert "differ in size" not in page.text
 
 
