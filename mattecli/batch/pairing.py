@@ -225,13 +225,13 @@ class _Pairs:
 
         `cat_trimap` is the trimap of `cat`, and by the plain rule also that of a picture called `cat_trimap`.
         """
-        of_stems: dict[str, set[str]] = {}
+        saved = {name: stem.rpartition("_")[0] for name in self.trimaps if is_saved(stem := _stem(name), stems)}
+        of_photos: dict[str, set[str]] = {photo: set() for photo in saved.values()}
         for name, trimaps in self.trimaps.items():
-            of_stems.setdefault(_stem(name), set()).update(map(self._real, trimaps))
-        for name, trimaps in self.trimaps.items():
-            if is_saved(stem := _stem(name), stems):
-                photos = of_stems.get(stem.rpartition("_")[0], set())
-                self.trimaps[name] = [trimap for trimap in trimaps if self._real(trimap) not in photos]
+            if (photo := _stem(name)) in of_photos:
+                of_photos[photo].update(map(self._real, trimaps))
+        for name, photo in saved.items():
+            self.trimaps[name] = [one for one in self.trimaps[name] if self._real(one) not in of_photos[photo]]
 
     @property
     def taken(self) -> set[str]:

@@ -137,7 +137,7 @@ def _words(args: Sequence[str] | None = None, **_: Any) -> dict[str, Any]:
             if os.path.exists(word):  # noqa: PTH110 - Path.exists raises for a folder without access
                 words.append(word)
             else:
-                meant = os.path.expandvars(os.path.expanduser(word))  # noqa: PTH111 - a pattern is no path
+                meant = os.path.expandvars(os.path.expanduser(word))  # noqa: PTH111 - it may be a pattern
                 words += sorted(glob.glob(meant, recursive=True)) or [meant]  # noqa: PTH207 - it may be absolute
         return {"args": words, "windows_expand_args": False}
     return {}

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from mattecli.errors import InputError
 from mattecli.system.files import hidden_beside, remedy_of
 
-_mapped: set[str] = set()  # files that are to be removed
+_closed: set[str] = set()  # files of arrays that were closed, as far as they could not be removed yet
 
 
 class Place(NamedTuple):
@@ -44,7 +44,7 @@ class Shared:
     """
 
     def __init__(self, shape: tuple[int, ...], dtype: Any, *, folder: Path) -> None:
-        remove_closed()
+        _remove_closed()
         self._descriptor: int | None = None
         path = str(hidden_beside(folder / "shared"))
         if sys.platform == "linux":
@@ -70,13 +70,13 @@ class Shared:
             os.close(self._descriptor)
             self._descriptor = None
         else:
-            _mapped.add(self.place.path)
-            remove_closed()
+            _closed.add(self.place.path)
+            _remove_closed()
 
 
-def remove_closed() -> None:
+def _remove_closed() -> None:
     """Remove the files of shared arrays that were closed. Windows removes none that is mapped: the next call may."""
-    for path in list(_mapped):
+    for path in list(_closed):
         with suppress(OSError):
             Path(path).unlink(missing_ok=True)
-            _mapped.discard(path)
+            _closed.discard(path)

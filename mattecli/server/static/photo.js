@@ -168,7 +168,7 @@ export class OpenPhoto {
   taken() {
     const { photo } = this.store.now;
     if (!photo || photo.readonly) return;
-    this.scene.band = null, this.proposals.drop();
+    this.scene.band = null; this.proposals.drop();
     this.store.set({ photo: { ...photo, readonly: true, takeable: true } });
     this.say("Another tab has taken over this photo, so it is read-only here.", "bad");
   }
