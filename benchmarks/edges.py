@@ -79,7 +79,7 @@ def subjects(pixels: float) -> dict[str, Floats]:
     drawn = np.zeros((height, width), np.float32)
     cv2.ellipse(drawn, (width // 2, height // 2), (width * 28 // 100, height * 38 // 100), 0, 0, 360, 1.0, -1)
     cv2.circle(drawn, (width // 2, height // 2), height // 10, 0.0, -1)
-    matte = read_alpha(Path(__file__).parents[1] / "examples" / "portrait_alpha.png").astype(np.float32) / 255
+    matte = read_alpha(Path(__file__).parents[1] / "examples" / "portrait_alpha.png")
     side = round(math.sqrt(pixels * 1e6))
     larger = cv2.resize(matte, (side, side), interpolation=cv2.INTER_CUBIC)
     return {"ellipse": cv2.GaussianBlur(drawn, (0, 0), 1.5), "portrait": np.clip(larger, 0, 1)}

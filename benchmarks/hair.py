@@ -67,7 +67,8 @@ def scene(file: Path, ground: Floats | float, *, mixed: str = "light", jpeg: boo
     under = np.full_like(over, ground) if isinstance(ground, float) else ground
     image = np.rint(mix(over, under, truth[..., None], mixed) * 255).clip(0, 255).astype(np.uint8)
     if jpeg:  # OpenCV's default is 4:2:0
-        image = np.asarray(cv2.imdecode(cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, 90])[1], 1))
+        data = cv2.imencode(".jpg", cv2.cvtColor(image, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, 90])[1]
+        image = np.asarray(cv2.cvtColor(cv2.imdecode(data, cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB))
     return Scene(over, under, truth, image.astype(np.float32) / 255, truth)
 
 

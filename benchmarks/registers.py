@@ -26,7 +26,7 @@ from typing import Any, NamedTuple
 
 import torch
 
-from benchmarks.resample import DTYPES, OPERATORS, blocks, inputs, results
+from resample import DTYPES, OPERATORS, blocks, inputs, results
 from mattecli.ops import fused
 
 CHANNELS = 64

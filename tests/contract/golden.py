@@ -25,7 +25,10 @@ import onnx
 
 ROOT = Path(__file__).parents[2]
 EXAMPLE = ROOT / "examples"
-DOCUMENTS = ("README.md", "CONTRIBUTING.md", "Makefile", ".ci/run", "docs/*.md", "benchmarks/*.md", "weights/*.md")
+DOCUMENTS = (
+    *("README.md", "CONTRIBUTING.md", "Makefile", ".ci/run", "docs/*.md", "benchmarks/*.md", "weights/*.md"),
+    *("experiments/*.md", "examples/*.toml"),
+)
 COMMANDS = (
     *("predict", "batch", "report", "composite", "trimap", "evaluate", "ui", "serve"),
     *("train", "train-samples", "export-onnx", "weights", "doctor"),

@@ -8,7 +8,9 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 DOCUMENTS = sorted(
-    path for pattern in ("*.md", "docs/*.md", "benchmarks/*.md", "weights/*.md") for path in ROOT.glob(pattern)
+    path
+    for pattern in ("*.md", "docs/*.md", "benchmarks/*.md", "experiments/*.md", "weights/*.md")
+    for path in ROOT.glob(pattern)
 )
 
 
