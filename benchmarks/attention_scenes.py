@@ -6,16 +6,16 @@
 
 Each scene gives a matte by the network, and others with a planted fault. OUT/PART gets an archive for each, with the
 photo, the alpha, its truth and its trimap; archives that are there are kept, so a run that was stopped goes on. No part
-shares a foreground or a photograph with another. `attention.py fit` takes the part `fit` and of `judge` the kinds that it names
-in `MORE`, which it does not judge:
+shares a foreground or a photograph with another. `attention.py fit` takes the part `fit` and of `judge` the kinds that
+it names in `MORE`, which it does not judge:
 
 - fit: rendered hair, fur, gauze and feathers, every second file, each twice, and 24 drawn products;
-- judge: the other files of these kinds, further rendered kinds (fringes, nets, plumes, grass), and foregrounds that the code of
-  the training samples draws, with seeds of its own;
+- judge: the other files of these kinds, further rendered kinds (fringes, nets, plumes, grass), and foregrounds that
+  the code of the training samples draws, with seeds of its own;
 - products: clean products that `catalogue.py` draws, at half their size, and a planted fault in every fourth one.
 
-The faults NARROW and SMEAR are planted in `judge` and `products` only: a fit meets them in the kinds of `MORE`. The pictures
-that validate the network are never used.
+The faults NARROW and SMEAR are planted in `judge` and `products` only: a fit meets them in the kinds of `MORE`. The
+pictures that validate the network are never used.
 """
 
 import argparse

@@ -25,8 +25,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
-
 from resample import DTYPES, OPERATORS, blocks, inputs, results
+
 from mattecli.ops import fused
 
 CHANNELS = 64

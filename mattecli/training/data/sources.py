@@ -23,14 +23,16 @@ from mattecli.system.folders import as_read, pictures_in
 from mattecli.training.data import foregrounds, random
 from mattecli.training.data.cache import Cache, file_stamp, key_of
 from mattecli.training.data.config import DataConfig
-from mattecli.training.data.foregrounds.canvas import premultiplied, straight
+from mattecli.training.data.foregrounds.canvas import blur, premultiplied, straight
 from mattecli.training.data.random import Draw, name_at
 
 Bytes = NDArray[np.uint8]
 
 _BANK_SEED = 1_000_003  # foreground k is the same for every training seed, so one cache serves all runs
-_VERSION = 4  # of how cut-outs are prepared; part of their cache key
+_VERSION = 5  # of how cut-outs are prepared; part of their cache key
 _FAINT = 24  # of 255
+_OPAQUE = 250  # of 255: such a pixel's colour was hardly divided
+_SMOOTH = 1.2  # standard deviation, pixels, over which the colours of soft pixels are averaged
 _SMALLEST = 8  # pixels of a cut-out's shorter side
 _PARTNERS = {"photo": "alpha", "alpha": "photo"}  # endings of a pair's names
 
@@ -142,11 +144,16 @@ def prepare_cutout(files: CutoutFiles, *, largest_side: int) -> Bytes:
 
 
 def spread_colours(colour: Bytes, alpha: Bytes) -> Bytes:
-    """Colours (H, W, 3) in which pixels of alpha 0 take the colours near them, the coarser the farther away."""
+    """Colours (H, W, 3) in which soft and transparent pixels take those near them, the coarser the more transparent.
+
+    Where a picture's colours were divided by its alpha, those of soft pixels are noise: that of a renderer's few
+    samples, or of 8 bits. Composited, it would tell the network where the foreground is soft. So opaque pixels alone
+    keep theirs, and the others count by the square of their alpha.
+    """
     picture = np.dstack([colour, alpha]).astype(np.float32) * np.float32(1 / 255)
-    spread = straight(premultiplied(picture[:, :, :3], picture[:, :, 3]))
-    visible = alpha[:, :, None] >= 64  # keep their own colours
-    return np.where(visible, colour, np.round(np.clip(spread, 0, 1) * 255).astype(np.uint8))
+    seen = premultiplied(picture[:, :, :3], np.square(picture[:, :, 3]))
+    smooth = np.rint(np.clip(straight(blur(seen, _SMOOTH)), 0, 1) * 255).astype(np.uint8)
+    return np.where(alpha[:, :, None] >= _OPAQUE, colour, smooth)
 
 
 class _Textures(Sequence[Bytes]):

@@ -73,3 +73,12 @@ def test_strands_that_lie_together_let_less_light_through_than_one() -> None:
     assert shown[160, 200, 3] > 0.98
     np.testing.assert_array_equal(shown[..., 0], shown[..., 3])
     assert not shown[:, 300:].any()
+
+
+def test_a_lock_with_some_gaps_lets_no_light_through_where_it_covers() -> None:
+    size = 5 * SIZE
+    picture = np.ones((size, size, 4), np.float32)
+    picture[:, ::25] = 0
+    shown = faded(picture, np.full((size, size), np.float32(0.4)))
+    assert shown[160, 12::25, 3].min() > 0.995
+    assert not shown[:, ::25].any()

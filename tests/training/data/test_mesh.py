@@ -5,8 +5,9 @@ import pytest
 from numpy.typing import NDArray
 
 from mattecli.training.data.foregrounds import Foreground, draw_parameters, make_foreground
+from mattecli.training.data.foregrounds.bodies import slim_things
 from mattecli.training.data.foregrounds.mesh import wires
-from mattecli.training.data.random import Draw
+from mattecli.training.data.random import Draw, generator
 
 SIZE = 160
 PATTERNS = ("hexagon", "round", "slots", "diamond", "square")
@@ -75,3 +76,10 @@ def test_a_basket_begins_with_a_closed_rim() -> None:
     assert middle.max() == 255
     assert alpha[0].max() == 0  # it begins below the top
     assert alpha[-1].max() > 0
+
+
+def test_paper_may_stand_in_a_basket() -> None:
+    parameters = {"things": 1, "inside": draw_parameters("mesh", Draw(1))["inside"]}
+    pictures = [slim_things(generator(seed), parameters, 64, (), rows=(0.4, 0.6), slim=4.0) for seed in range(60)]
+    white = [picture[picture[..., 3] == 1][:, :3].min(-1).max() > 0.8 for picture in pictures]
+    assert 3 <= sum(white) < 30

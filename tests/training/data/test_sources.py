@@ -97,6 +97,19 @@ def test_colours_go_on_smoothly_where_a_cutout_is_black_under_alpha_zero() -> No
     assert np.abs(spread.astype(int) - 200).max() <= 2
 
 
+def test_noise_that_a_division_by_alpha_left_in_soft_colours_is_averaged() -> None:
+    rng = np.random.default_rng(3)
+    alpha = disc(softness=12)
+    noisy = np.clip(120 + (rng.random((*alpha.shape, 3)) - 0.5) * np.where(alpha < 255, 160, 8)[..., None], 0, 255)
+    colour = noisy.astype(np.uint8)
+    spread = spread_colours(colour, alpha)
+    soft = (alpha > 60) & (alpha < 240)
+    assert colour[soft].std() > 40
+    assert spread[soft].std() < 15
+    assert abs(spread[soft].mean() - 120) < 4
+    np.testing.assert_array_equal(spread[alpha == 255], colour[alpha == 255])
+
+
 def test_a_binary_alpha_turns_soft(tmp_path: Path) -> None:
     alpha = disc(softness=1e-6)
     ready = prepare_cutout(CutoutFiles(write(tmp_path / "plant.png", np.dstack([noise(0), alpha]))), largest_side=512)

@@ -183,9 +183,12 @@ def slim_things(
         stretch = 2.0 + (slim - 2.0) * rng.random()
         reach = 0.05 + 0.09 * rng.random()
         shape = blob(rng, x, y, reach, stretch=stretch, turn=rng.random() - 0.5, wobble=0.05)
-        canvas.polygon(shape * size, tuple(rng.random(3) * 0.8 + 0.1))
+        is_paper = rng.random() < 0.35
+        colour = np.full(3, 0.85 + 0.15 * rng.random()) if is_paper else rng.random(3) * 0.8 + 0.1
+        canvas.polygon(shape * size, colour)
     things = canvas.picture()
-    things[..., :3] *= np.float32(0.4) + np.float32(0.6) * texture(parameters["inside"], size, photos)
+    contrast = np.float32(0.15 + 0.45 * rng.random())
+    things[..., :3] *= 1 - contrast + contrast * texture(parameters["inside"], size, photos)
     return things
 
 

@@ -132,10 +132,11 @@ def scaled(picture: Field, factor: Field) -> Field:
 def faded(picture: Premultiplied, opacity: Field) -> Premultiplied:
     """Strands that let light through: single ones have this opacity (H, W), and where many lie together it grows to 1.
 
-    A canvas draws strands opaque, so what covers all of a pixel's neighbourhood is several strands deep.
+    A canvas draws strands opaque, so what covers a pixel's neighbourhood, but for some gaps, is several strands deep.
     """
     size = picture.shape[0]
-    depth = np.square(cv2.GaussianBlur(cv2.extractChannel(picture, 3), (0, 0), _DEEP * size / 640))
+    covered = cv2.GaussianBlur(cv2.extractChannel(picture, 3), (0, 0), _DEEP * size / 640)
+    depth = np.square(np.minimum(np.float32(1.1) * covered, 1))
     return scaled(picture, opacity + (1 - opacity) * depth)
 
 

@@ -25,7 +25,7 @@ from mattecli.training.data.foregrounds.canvas import (
 )
 from mattecli.training.data.foregrounds.colour import Photos, base_colour, draw_look, strand_colours, texture
 from mattecli.training.data.foregrounds.noise import Field, Parameters, fractal
-from mattecli.training.data.foregrounds.strands import curl, curves, lit, taper
+from mattecli.training.data.foregrounds.strands import curl, curves, lit, opaque_if_wide, taper
 from mattecli.training.data.random import Draw, generator
 
 
@@ -77,7 +77,9 @@ def make_fur(parameters: Parameters, size: int, photos: Photos) -> Foreground:
     _edge(behind, rng, parameters, roots, normals, coat, lie, thin=0.6, long=1.35)
     _inside(front, rng, parameters, mass, coat, lie)
     _edge(front, rng, parameters, roots, normals, coat, lie, thin=1.0, long=1.0)
-    down = faded(behind.picture(), _veiled(rng, size, parameters["down"]))
+    wide = parameters["width"] * size / 640
+    shaded = tint(behind.picture(), np.full((size, size), 0.45 + 0.55 * rng.random(), np.float32))
+    down = faded(shaded, opaque_if_wide(_veiled(rng, size, parameters["down"]), 0.6 * wide))
     picture = over(front.picture(), over(body, blur(down, 0.6 * size / 640)))
     return finish(blur(lit(picture, rng, mass, parameters["rim"]), parameters["blur"] * size / 640), "fur")
 
@@ -104,7 +106,8 @@ def make_plush(parameters: Parameters, size: int, photos: Photos) -> Foreground:
         tuft = parameters | {"density": 1.6 * parameters["density"]}
         _edge(behind, rng, tuft, roots[near], normals[near], coat, lie, thin=0.6, long=1.25)
         _edge(front, rng, tuft, roots[near], normals[near], coat, lie, thin=1.0, long=1.0)
-    picture = over(nap.picture(), over(body, faded(behind.picture(), _veiled(rng, size, parameters["down"]))))
+    veil = opaque_if_wide(_veiled(rng, size, parameters["down"]), 0.6 * parameters["width"] * size / 640)
+    picture = over(nap.picture(), over(body, faded(behind.picture(), veil)))
     picture = over(front.picture(), picture)
     return finish(blur(lit(picture, rng, alpha, parameters["rim"]), parameters["blur"] * size / 640), "plush")
 
@@ -128,6 +131,8 @@ def draw_fringe(draw: Draw) -> Parameters:
         "rim": draw.number(0.4, 1.0),
         "sun": draw.number(-1.0, 1.0),
         "fray": draw.whole(0, 9) if draw.chance(0.5) else 0,
+        "shade": draw.number(0.1, 1.0),
+        "plies": draw.number(0.2, 0.9),
     }
 
 
@@ -152,6 +157,8 @@ def make_fringe(parameters: Parameters, size: int, photos: Photos) -> Foreground
     yarn, fuzz = Canvas(size), Canvas(size)
     _fuzz(fuzz, rng, paths, widths, bases, parameters["fuzz"])
     colours = strand_colours(rng, bases, 0.25, count)
+    # What hangs behind is in the shade of what hangs before it: a dark slit need not be background.
+    colours[order] *= np.linspace(parameters["shade"], 1, count)[:, None]
     # Round yarn is bright on the side of the light and darker towards its rim, which need not stand out.
     shift = np.stack([parameters["sun"] * 0.2 * widths, np.zeros_like(widths)], 2)
     bodies, highlights = paths + 0.6 * shift, paths + shift
@@ -167,7 +174,7 @@ def make_fringe(parameters: Parameters, size: int, photos: Photos) -> Foreground
     cloth.polygon(corners, (1.0, 1.0, 1.0))
     sheet = cloth.picture()
     sheet[..., :3] *= texture(parameters["cloth"], size, photos)
-    twist = 1 + np.float32(0.25) * fractal(rng, size, cells=60, octaves=3)
+    twist = np.exp(np.float32(parameters["plies"]) * fractal(rng, size, cells=100, octaves=2))
     threads = tint(yarn.picture(), twist)
     picture = over(sheet, over(threads, faded(fuzz.picture(), np.full((size, size), np.float32(0.5)))))
     return finish(blur(_mottled(picture, rng), parameters["blur"] * pixel), "fringe")

@@ -39,7 +39,7 @@ def draw_hair(draw: Draw) -> Parameters:
         "strands": draw.whole(15, 110),
         "length": draw.number(0.08, 0.38),
         "width": draw.number(0.45, 1.1) if draw.chance(0.7) else draw.number(1.0, 2.2),
-        "rim": draw.number(-0.4, 0.8),
+        "rim": draw.number(-0.4, 1.3),
         "sheath": draw.whole(100, 900),
         "wisp": draw.number(0.03, 0.2),
         "dense": draw.number(0.6, 1.3),
@@ -82,15 +82,21 @@ def make_hair(parameters: Parameters, size: int, photos: Photos, *, kind: str = 
     behind = Canvas(size)
     _clumps(behind, rng, parameters, roots, normals, shades, thin=0.55)
     _sheath(behind, rng, parameters, roots, normals, shades, parameters["sheath"])
-    haze = blur(_faded(behind.picture(), rng, parameters["haze"]), parameters["back_blur"] * size / 640)
+    gleam = rng.random() ** 2
+    shade = np.float32(0.35 + 0.65 * rng.random())
+    shaded = tint(behind.picture(), shade * gleams(rng, size, gleam))
+    wide = parameters["width"] * size / 640
+    haze = blur(_faded(shaded, rng, parameters["haze"], width=0.55 * wide), parameters["back_blur"] * size / 640)
     front = Canvas(size)
     _clumps(front, rng, parameters, roots, normals, shades, thin=1.0)
     _sheath(front, rng, parameters, roots, normals, shades, parameters["sheath"] // 2)
     _inner_strands(front, rng, parameters, mass, shades)
-    picture = over(_faded(front.picture(), rng, parameters["dense"]), over(body, haze))
+    gleaming = tint(front.picture(), gleams(rng, size, gleam))
+    picture = over(_faded(gleaming, rng, parameters["dense"], width=wide), over(body, haze))
     loose = Canvas(size)
     _strays(loose, rng, parameters, roots, normals, shades)
-    picture = over(_faded(loose.picture(), rng, 0.3 + 0.6 * parameters["haze"]), picture)
+    strays = tint(loose.picture(), gleams(rng, size, 1.2 * rng.random()))
+    picture = over(_faded(strays, rng, 0.3 + 0.6 * parameters["haze"], width=0.0), picture)
     return finish(blur(lit(picture, rng, mass, parameters["rim"]), parameters["blur"] * size / 640), kind)
 
 
@@ -256,10 +262,27 @@ def _inner_strands(
     canvas.ribbons(paths[keep], taper(widths, 8)[keep], shades.base(count)[keep])
 
 
-def _faded(picture: Premultiplied, rng: np.random.Generator, level: float) -> Premultiplied:
-    """The picture with an opacity of single strands around `level` that varies, as density does in thin hair."""
+def _faded(picture: Premultiplied, rng: np.random.Generator, level: float, *, width: float) -> Premultiplied:
+    """The picture with an opacity of single strands around `level` that varies, as density does in thin hair.
+
+    Strands of a `width` of two pixels and more are opaque: only a pixel that a strand does not fill lets light through.
+    """
     field = fractal(rng, picture.shape[0], cells=4, octaves=3)
-    return faded(picture, np.clip(np.float32(level) * (1 + np.float32(0.6) * field), 0.05, 1))
+    return faded(picture, opaque_if_wide(np.clip(np.float32(level) * (1 + np.float32(0.6) * field), 0.05, 1), width))
+
+
+def opaque_if_wide(opacity: Field, width: float) -> Field:
+    """The opacity (H, W) of strands that are `width` pixels wide, if thin ones have the one given."""
+    return opacity + (1 - opacity) * np.float32(np.clip(width - 1, 0, 1))
+
+
+def gleams(rng: np.random.Generator, size: int, strength: float) -> Field:
+    """Light (size, size) around 1 that comes and goes along strands, within 5 to 20 pixels of a 768 picture.
+
+    Hair seldom has one brightness from root to tip. If it had, alpha could be read from brightness alone.
+    """
+    light: Field = np.exp(np.float32(strength) * fractal(rng, size, cells=40, octaves=3))
+    return light
 
 
 def lit(picture: Premultiplied, rng: np.random.Generator, mass: Field, rim: float) -> Premultiplied:
