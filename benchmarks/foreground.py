@@ -329,6 +329,8 @@ def main() -> None:
     parser.add_argument("--weights", action="store_true")
     parser.add_argument("--cost-of", choices=ESTIMATORS, help=argparse.SUPPRESS)
     options = parser.parse_args()
+    if options.photos and not options.alphas:
+        parser.error("--photos needs --alphas, the folder of their alphas")
     if options.cost_of:
         measure_cost(options.cost_of)
         return

@@ -48,6 +48,8 @@ def main() -> None:
     parser.add_argument("--records", type=Path, help="append a line for each picture, and leave out those in it")
     parser.add_argument("--table", type=Path, help="only print the table of such a file")
     options = parser.parse_args()
+    if not options.dataset and not options.table:
+        parser.error("name DATASET, or a file of records by --table")
     if options.table is not None:
         print(table([json.loads(line) for line in options.table.read_text().splitlines()]))
         return

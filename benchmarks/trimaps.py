@@ -201,7 +201,10 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--baseline", type=Path, help="keep the SAD of the loose trimaps in this JSON file")
     parser.add_argument("--pictures", type=Path, help="write each trimap over its photo into this folder")
     parser.add_argument("--json", type=Path, help="write all figures to this file")
-    return parser.parse_args()
+    options = parser.parse_args()
+    if options.rows and options.auto_model:
+        parser.error("--rows are trimaps made by code; leave it out with --auto-model")
+    return options
 
 
 def _scenes(options: argparse.Namespace) -> list[Scene]:

@@ -1,3 +1,3 @@
 """The version number, read by the build and the package."""
 
-__version__ = "0.1.0"
+__version__ = "0.2.0.dev0"

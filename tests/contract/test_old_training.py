@@ -78,17 +78,6 @@ def test_the_old_configurations_are_there() -> None:
     assert WRONG
 
 
-def test_the_old_configurations_have_every_key() -> None:
-    written = tomllib.loads((CONFIGS / "all_keys.toml").read_text(encoding="utf-8"))
-    kept = {key.partition(".")[0] for key in settings(CONFIGS / "all_keys.kept.toml")}
-    assert {f"crops[{n}]" for n in range(2)} | set(written) - {"crops"} == kept
-    defaults = settings(CONFIGS / "empty.kept.toml") | {"run.minutes": 0, "run.start": "", "validation.folder": ""}
-    missing = [key for key in defaults if key not in settings(CONFIGS / "all_keys.kept.toml")]
-    assert missing == []
-    same = [key for key, value in settings(CONFIGS / "all_keys.kept.toml").items() if defaults.get(key) == value]
-    assert set(same) <= {"run.folder", "data.workers", "precision.compile"}  # no other is what it is without the file
-
-
 @pytest.mark.usefixtures("toy")
 @pytest.mark.parametrize(("name", "folder"), [("dotted", "home/run"), ("empty", "run"), ("all_keys", "somewhere")])
 def test_the_folder_of_the_run_is_where_it_was(name: str, folder: str, root: Path, run_matte: RunMatte) -> None:

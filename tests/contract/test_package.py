@@ -2,9 +2,11 @@ from __future__ import annotations
 
 import inspect
 import os
+import re
 import subprocess
 import sys
 import tomllib
+from itertools import chain
 from pathlib import Path
 
 import pytest
@@ -98,6 +100,22 @@ def test_exactly_one_onnxruntime_is_asked_for_on_every_platform() -> None:
         names = [r.name for r in wanted if r.marker is not None and r.marker.evaluate(environment)]
         gpu = (machine, system) in (("x86_64", "linux"), ("AMD64", "win32"))
         assert names == ["onnxruntime-gpu" if gpu else "onnxruntime"], environment
+
+
+def test_what_an_install_without_pytorch_names_is_what_the_package_needs() -> None:
+    page = (ROOT / "docs" / "onnx.md").read_text(encoding="utf-8").partition("## Without PyTorch")[2]
+    lines = re.findall(r"^    pip install -c constraints\.txt (.+)$", page, re.MULTILINE)
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    needed = {re.split(r"[<>=\[; ]", entry)[0] for entry in project["dependencies"]}
+    assert set(" ".join(lines).split()) == needed - {"torch", "pydantic", "tomli-w", "onnxruntime-gpu"}
+
+
+def test_every_package_that_the_project_names_is_pinned() -> None:
+    pinned = set(re.findall(r"^([\w.-]+)==", (ROOT / "constraints.txt").read_text(encoding="utf-8"), re.MULTILINE))
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    entries = chain(project["dependencies"], *project["optional-dependencies"].values())
+    named = {re.split(r"[<>=\[; ]", entry)[0] for entry in entries} - {"mattecli"}
+    assert {one.lower().replace("_", "-") for one in named} <= {one.lower().replace("_", "-") for one in pinned}
 
 
 def test_module_runs_as_the_command() -> None:
