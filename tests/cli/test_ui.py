@@ -14,6 +14,7 @@ from urllib.error import HTTPError
 
 import numpy as np
 import PIL.Image
+import psutil
 import pytest
 
 from tests.conftest import RunMatte
@@ -58,6 +59,8 @@ def status(opener: urllib.request.OpenerDirector, address: str) -> int:
 def test_the_page_is_served_until_a_signal_ends_it_with_a_stream_open(tmp_path: Path) -> None:
     process, address = started(photo(tmp_path), state=tmp_path / "state")
     try:
+        sockets = psutil.Process(process.pid).net_connections("inet")
+        assert {one.laddr.ip for one in sockets if one.status == psutil.CONN_LISTEN} == {"127.0.0.1"}
         opener = opener_for(address)
         root = address.split("?")[0]
         with opener.open(root + "app/session") as answer:

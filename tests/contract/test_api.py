@@ -515,3 +515,22 @@ def test_names_of_0_1_0_go_on_working(in_folder: Path) -> None:
     np.testing.assert_array_equal(row["alpha"], expected)
     assert hasattr(mattecli.Backend, "run")
     assert mattecli.ops.KernelPredictor.__name__ == "KernelPredictor"
+
+
+def test_the_first_example_of_the_page_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    root = Path(__file__).parents[2]
+    code = re.findall(r"```python\n(.*?)```", (root / "docs" / "api.md").read_text(encoding="utf-8"), re.DOTALL)[0]
+    with PIL.Image.open(root / "examples" / "portrait.jpg") as portrait:
+        portrait.reduce(4).save(tmp_path / "photo.jpg", quality=95)
+        size = portrait.reduce(4).size
+    with PIL.Image.open(root / "examples" / "portrait_mask.png") as mask:
+        trimap = mattecli.make_trimap(mask.resize(size))
+    PIL.Image.fromarray(trimap).save(tmp_path / "photo_trimap.png")
+    with PIL.Image.open(root / "examples" / "background.jpg") as background:
+        background.reduce(4).save(tmp_path / "beach.jpg")
+    monkeypatch.chdir(tmp_path)
+    exec(compile(code, "docs/api.md", "exec"), {})
+    with PIL.Image.open("photo_alpha.png") as alpha, PIL.Image.open("cutout.png") as cutout:
+        assert (alpha.size, cutout.size, cutout.mode) == (size, size, "RGBA")
+    with PIL.Image.open("composite.jpg") as composite:
+        assert composite.size == size
