@@ -34,6 +34,8 @@ REMEDIES = {
     "coreml": "run on macOS, where onnxruntime includes it",
     "directml": "install onnxruntime-directml in place of onnxruntime on Windows",
 }
+_FULL = ("bad_alloc", "bad allocation", "failed to allocate", "out of memory", "available memory of")
+_SEE_DOCTOR = "; see `matte doctor`"
 
 
 @dataclass(frozen=True)
@@ -77,7 +79,7 @@ def open_session(model: bytes, provider: Provider, *, threads: int | None = None
     """A session that runs on the provider, with so many threads or `default_threads`.
 
     Raises DeviceError when ONNX Runtime took another provider or cannot open the model, OutOfMemoryError when memory is
-    too small.
+    too small. A provider that fails later raises its error, too: the session never moves to the CPU by itself.
     """
     options = ort.SessionOptions()
     options.log_severity_level = 4  # its exceptions say what it would log
@@ -91,11 +93,11 @@ def open_session(model: bytes, provider: Provider, *, threads: int | None = None
     if provider.device != "cpu":
         wanted.append((PROVIDERS["cpu"], {}))  # for operators that the provider does not have
     with translated(f"opening a session on {provider.device}"):
-        session = ort.InferenceSession(model, options, providers=wanted, disable_fallback=True)
+        # With a fallback it would print errors to standard output and go on with the CPU.
+        session = ort.InferenceSession(model, options, providers=wanted, enable_fallback=0)
+    session.disable_fallback()  # the documented way, which covers runs only
     if session.get_providers()[0] != provider.name:
-        raise DeviceError(
-            f"ONNX Runtime took {session.get_providers()[0]} in place of {provider.name}; see `matte doctor`"
-        )
+        raise DeviceError(f"ONNX Runtime took {session.get_providers()[0]} in place of {provider.name}{_SEE_DOCTOR}")
     return session
 
 
@@ -107,14 +109,19 @@ def translated(doing: str) -> Iterator[None]:
     except MatteError:
         raise
     except Exception as error:
-        said = str(error).lower()
-        if any(
-            sign in said
-            for sign in ("bad_alloc", "bad allocation", "failed to allocate", "out of memory", "available memory of")
-        ):
+        if any(sign in str(error).lower() for sign in _FULL):
             raise OutOfMemoryError(f"the memory ran out {doing}") from error
-        first = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise DeviceError(f"ONNX Runtime failed {doing} ({first}); see `matte doctor`") from error
+        raise DeviceError(f"ONNX Runtime failed {doing} ({_reason(error)}){_SEE_DOCTOR}") from error
+
+
+def _reason(error: Exception) -> str:
+    """What an error of ONNX Runtime says, in one line and without the places in its source that stand around it."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    if not lines:
+        return type(error).__name__
+    of_card = re.search(r"\b\w+ failure \d+: [^;]*[^;\s]", lines[0])  # CUDA, CUDNN, CUBLAS
+    place = re.compile(r"^\S+\.(?:cc|h):\d+ \w.*?\(.*?\)(?: const)? (?=[A-Z])")  # a file, a line and a function
+    return of_card[0] if of_card else place.sub("", lines[0]).rstrip(".")
 
 
 def available() -> list[str]:
@@ -143,7 +150,7 @@ def why_not(provider: str, number: str = "0") -> str | None:
     try:
         open_session(model.SerializeToString(), _make(provider, number))
     except DeviceError as error:
-        return str(error)
+        return str(error).removesuffix(_SEE_DOCTOR)
     return None
 
 

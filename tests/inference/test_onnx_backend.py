@@ -10,11 +10,13 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import PIL.Image
 import pytest
 import torch
+from onnxruntime.capi._pybind_state import EPFail
 
 from mattecli.errors import DeviceError, OutOfMemoryError, UsageError
 from mattecli.inference import onnx_backend, tiling
@@ -31,6 +33,7 @@ from tests.support.pictures import disc, noise
 from tests.support.reference import seeded_network
 
 ROOT = Path(__file__).parents[2]
+POOL = stage_model("pool", {"bilinear0.bconv_U.1.weight": np.zeros((1, 64, 1, 1), np.float32)})
 
 
 @cache
@@ -109,8 +112,14 @@ def test_cuda_never_falls_back_to_the_cpu_in_silence(capfd: pytest.CaptureFixtur
 
 
 def test_a_session_on_another_provider_than_asked_for_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    disabled: list[bool] = []
+
     class Session:
-        def __init__(self, *_: object, **__: object) -> None: ...
+        def __init__(self, *_: object, enable_fallback: int = 1, **__: object) -> None:
+            assert enable_fallback == 0
+
+        def disable_fallback(self) -> None:
+            disabled.append(True)
 
         def get_providers(self) -> list[str]:
             return ["CPUExecutionProvider"]
@@ -118,6 +127,63 @@ def test_a_session_on_another_provider_than_asked_for_is_an_error(monkeypatch: p
     monkeypatch.setattr(providers.ort, "InferenceSession", Session)
     with pytest.raises(DeviceError, match="took CPUExecutionProvider in place of CUDAExecutionProvider"):
         providers.open_session(b"", providers.Provider("CUDAExecutionProvider", "cuda:0"))
+    assert disabled
+
+
+def test_a_provider_that_does_not_start_is_an_error_with_its_reason(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    reason = "CUDA failure 35: CUDA driver version is insufficient for CUDA runtime version"
+
+    def create(session: Any, wanted: list[Any], *_: object) -> None:
+        session._fallback_providers = ["CPUExecutionProvider"]
+        if wanted != session._fallback_providers:
+            raise RuntimeError(f"/src/cuda_call.cc:121 CudaCall(int) /src/cuda_call.cc:114 {reason} ; GPU=0 ; file=a\n")
+        session._providers = wanted
+
+    monkeypatch.setattr(providers.ort.InferenceSession, "_create_inference_session", create)
+    with pytest.raises(DeviceError, match=re.escape(f"failed opening a session on cuda:0 ({reason}); see")):
+        providers.open_session(b"", providers._make("cuda", "0"))
+    assert capfd.readouterr().out == ""
+
+
+def test_a_provider_that_fails_in_a_run_does_not_hand_it_to_the_cpu(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    session = providers.open_session(POOL.SerializeToString(), choose_provider("cpu", None))
+
+    class Failing:
+        def __getattr__(self, name: str) -> Any:
+            return getattr(real, name)
+
+        def run(self, *_: object) -> None:
+            raise EPFail("the card is gone")
+
+    real = session._sess
+    monkeypatch.setattr(session, "_sess", Failing())
+    feeds = {entry.name: np.ones([6] * len(entry.shape), np.float32) for entry in session.get_inputs()}
+    with pytest.raises(EPFail, match="the card is gone"):
+        session.run(None, feeds)
+    assert capfd.readouterr().out == ""
+
+
+@pytest.mark.parametrize(
+    ("said", "reason"),
+    [
+        ("bad shape", "bad shape"),
+        ("", "RuntimeError"),
+        (
+            "/src/state.cc:729 void ort::Register(Options&, const ort::Map&) Please install TensorRT libraries.\n",
+            "Please install TensorRT libraries",
+        ),
+        (
+            "[ONNXRuntimeError] : 1 : FAIL : CUDNN failure 4: CUDNN_STATUS ; GPU=0 ; file=a",
+            "CUDNN failure 4: CUDNN_STATUS",
+        ),
+    ],
+)
+def test_a_reason_is_one_line_without_places_in_the_source(said: str, reason: str) -> None:
+    assert providers._reason(RuntimeError(said)) == reason
 
 
 def test_float32_is_float32_on_cuda() -> None:
@@ -130,7 +196,7 @@ def test_float32_is_float32_on_cuda() -> None:
 
 def test_sessions_opened_in_threads_leave_stdout_alone() -> None:
     before = sys.stdout
-    model = stage_model("pool", {"bilinear0.bconv_U.1.weight": np.zeros((1, 64, 1, 1), np.float32)}).SerializeToString()
+    model = POOL.SerializeToString()
     with ThreadPoolExecutor(4) as pool:
         sessions = list(pool.map(lambda _: providers.open_session(model, choose_provider("cpu", None)), range(16)))
     assert len(sessions) == 16
@@ -138,7 +204,7 @@ def test_sessions_opened_in_threads_leave_stdout_alone() -> None:
 
 
 def test_sessions_take_the_threads_that_are_asked_for() -> None:
-    model = stage_model("pool", {"bilinear0.bconv_U.1.weight": np.zeros((1, 64, 1, 1), np.float32)}).SerializeToString()
+    model = POOL.SerializeToString()
     session = providers.open_session(model, choose_provider("cpu", None), threads=5)
     assert session.get_session_options().intra_op_num_threads == 5
 
