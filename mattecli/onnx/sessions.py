@@ -34,7 +34,10 @@ REMEDIES = {
     "coreml": "run on macOS, where onnxruntime includes it",
     "directml": "install onnxruntime-directml in place of onnxruntime on Windows",
 }
-_FULL = ("bad_alloc", "bad allocation", "failed to allocate", "out of memory", "available memory of")
+_FULL = (
+    *("bad_alloc", "bad allocation", "failed to allocate", "out of memory", "available memory of"),
+    *("alloc_failed", "allocation_failed"),  # of cuBLAS and cuDNN
+)
 _SEE_DOCTOR = "; see `matte doctor`"
 
 

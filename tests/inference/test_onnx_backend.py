@@ -209,7 +209,15 @@ def test_sessions_take_the_threads_that_are_asked_for() -> None:
     assert session.get_session_options().intra_op_num_threads == 5
 
 
-def test_memory_that_runs_out_is_told_from_other_failures(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    "said",
+    [
+        "Failed to allocate memory for requested buffer",
+        "CUBLAS failure 3: CUBLAS_STATUS_ALLOC_FAILED ; GPU=0",
+        "CUDNN failure 4002: CUDNN_STATUS_INTERNAL_ERROR_DEVICE_ALLOCATION_FAILED ; GPU=0",
+    ],
+)
+def test_memory_that_runs_out_is_told_from_other_failures(said: str, monkeypatch: pytest.MonkeyPatch) -> None:
     class Session:
         def __init__(self, message: str) -> None:
             self.message = message
@@ -220,7 +228,7 @@ def test_memory_that_runs_out_is_told_from_other_failures(monkeypatch: pytest.Mo
         def run(self, *_: object) -> None:
             raise RuntimeError(self.message)
 
-    sessions = [Session("Failed to allocate memory for requested buffer"), Session("bad shape")]
+    sessions = [Session(said), Session("bad shape")]
     monkeypatch.setattr(onnx_backend, "open_session", lambda *_, **__: sessions.pop(0))
     ours = OnnxBackend(find_checkpoint(), device="cpu")
     with pytest.raises(OutOfMemoryError, match="the memory ran out in layer0 on cpu"):
