@@ -92,7 +92,10 @@ def open_session(model: bytes, provider: Provider, *, threads: int | None = None
     if provider.device == "cpu":
         options.enable_cpu_mem_arena = False  # or each stage would keep its own peak
     options.enable_mem_pattern = False  # windows differ in size
-    wanted = [(provider.name, provider.options)]
+    chosen = dict(provider.options)
+    if provider.name == PROVIDERS["openvino"]:  # it has threads of its own
+        chosen["num_of_threads"] = str(options.intra_op_num_threads)
+    wanted = [(provider.name, chosen)]
     if provider.device != "cpu":
         wanted.append((PROVIDERS["cpu"], {}))  # for operators that the provider does not have
     with translated(f"opening a session on {provider.device}"):

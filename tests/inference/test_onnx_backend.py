@@ -209,6 +209,27 @@ def test_sessions_take_the_threads_that_are_asked_for() -> None:
     assert session.get_session_options().intra_op_num_threads == 5
 
 
+@pytest.mark.parametrize(("threads", "expected"), [(5, "5"), (None, "3")])
+def test_openvino_takes_the_threads_that_are_asked_for(
+    threads: int | None, expected: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given: list[Any] = []
+
+    class Session:
+        def __init__(self, *_: object, providers: list[Any], **__: object) -> None:
+            given.append(providers)
+
+        def disable_fallback(self) -> None: ...
+
+        def get_providers(self) -> list[str]:
+            return [name for name, _ in given[0]]
+
+    monkeypatch.setattr(providers.ort, "InferenceSession", Session)
+    monkeypatch.setattr(providers, "default_threads", lambda: 3)
+    providers.open_session(b"", providers._make("openvino", "0"), threads=threads)
+    assert given == [[("OpenVINOExecutionProvider", {"num_of_threads": expected}), ("CPUExecutionProvider", {})]]
+
+
 @pytest.mark.parametrize(
     "said",
     [
