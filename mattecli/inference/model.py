@@ -310,7 +310,7 @@ def _smaller(chosen: Plan, picture: Picture, backend: Backend, tile: Tile, error
         if on_host is not None:
             return on_host
     if tile != "auto" or half < SMALLEST_TILE:
-        remedy = "free some of it" if backend.device == "cpu" else "free some of it or use `device=cpu`"
+        remedy = "free some of it" if backend.device == "cpu" else f"free some of it or {_to_cpu(backend)}"
         remedy = remedy if tile == "auto" else "use `tile=auto` or a smaller one"
         raise DeviceError(
             f"{error} at {picture.width}×{picture.height} pixels in tiles of {chosen.tile}; {remedy}"
@@ -328,11 +328,16 @@ def _check_finite(alpha: NDArray[np.float32], unknown: NDArray[np.bool_], backen
         return
     remedy = "use `precision=fp32`"
     if backend.precision == "fp32":
-        remedy = "use other weights" if backend.device == "cpu" else "use `device=cpu`"
+        remedy = "use other weights" if backend.device == "cpu" else _to_cpu(backend)
     raise DeviceError(
         f"the alpha of {name} is not finite at {count} of its unknown pixels, in {backend.precision} on "
         f"{backend.device}; {remedy}"
     )
+
+
+def _to_cpu(backend: Backend) -> str:
+    """The remedy that takes a run to the CPU; ONNX Runtime may be there by `provider`, which that would contradict."""
+    return "use `device=cpu`, without `provider`" if backend.name == "onnx" else "use `device=cpu`"
 
 
 def _checked(

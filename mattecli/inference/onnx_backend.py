@@ -47,7 +47,8 @@ class OnnxBackend:
         threads: int | None = None,
     ) -> None:
         if precision not in ("auto", "fp32"):
-            remedy = "leave `precision` out" if checkpoint.exported else f"use `backend=torch` for {precision}"
+            remedy = f"use `backend=torch` for {precision}" + (", without `provider`" if provider else "")
+            remedy = "leave `precision` out" if checkpoint.exported else remedy
             raise UsageError(f"`backend=onnx` computes in fp32; {remedy}")
         self.checkpoint = checkpoint
         self._provider = choose_provider(device, provider)

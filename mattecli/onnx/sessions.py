@@ -30,9 +30,9 @@ PROVIDERS = {
 REMEDIES = {
     "cuda": "`pip install onnxruntime-gpu[cuda,cudnn]` brings CUDA's libraries; remove other onnxruntime packages",
     "tensorrt": "install TensorRT's libraries; remove other onnxruntime packages than onnxruntime-gpu",
-    "openvino": "install onnxruntime-openvino in place of onnxruntime",
+    "openvino": "remove other onnxruntime packages, then `pip install onnxruntime-openvino`",
     "coreml": "run on macOS, where onnxruntime includes it",
-    "directml": "install onnxruntime-directml in place of onnxruntime on Windows",
+    "directml": "on Windows remove other onnxruntime packages, then `pip install onnxruntime-directml`",
 }
 _FULL = (
     *("bad_alloc", "bad allocation", "failed to allocate", "out of memory", "available memory of"),

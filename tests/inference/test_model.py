@@ -34,12 +34,12 @@ PIPELINES = [case for case in cases() if case.kind == "pipeline"]
 class Fake:
     """What the planning asks of a backend; it runs nothing."""
 
-    name, precision = "fake", "fp32"
+    precision = "fp32"
     checkpoint = Checkpoint(Path("fake.safetensors"))
     costs = Costs(4, 2**20, 1000, (2**30, 60), 0, 1000, (512, 256, 64))
 
-    def __init__(self, *, free: int = 2**40, device: str = "cpu") -> None:
-        self.free, self.device = free, device
+    def __init__(self, *, free: int = 2**40, device: str = "cpu", name: str = "fake") -> None:
+        self.free, self.device, self.name = free, device, name
 
     def free_bytes(self) -> int:
         return self.free
@@ -329,6 +329,9 @@ def test_an_exhausted_device_is_tried_again_with_half_the_tile_on_auto_only(raw:
     raw += [exhausted] * 4
     with pytest.raises(DeviceError, match=r"in tiles of 64; free some of it or use `device=cpu`$"):
         predict_alpha(image, trimap, Fake(device="cuda:0 (a card)"))
+    raw += [exhausted] * 4
+    with pytest.raises(DeviceError, match=r"free some of it or use `device=cpu`, without `provider`$"):
+        predict_alpha(image, trimap, Fake(device="cuda:0", name="onnx"))
 
 
 def test_a_card_too_full_for_the_smallest_tile_gets_a_run_with_maps_in_the_hosts_memory(raw: list[Any]) -> None:
@@ -357,13 +360,15 @@ def test_a_card_too_full_for_the_smallest_tile_gets_a_run_with_maps_in_the_hosts
         ("fp16", "cuda:0 (a card)", "use `precision=fp32`"),
         ("bf16", "cpu", "use `precision=fp32`"),
         ("fp32", "cuda:0 (a card)", "use `device=cpu`"),
+        ("fp32", "tensorrt:0", "use `device=cpu`, without `provider`"),
         ("fp32", "cpu", "use other weights"),
     ],
 )
 def test_an_alpha_that_is_not_finite_is_an_error_and_never_written(
     value: float, precision: str, device: str, remedy: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    fake, trimap = Fake(device=device), np.full((50, 100), 128, np.uint8)
+    name = "onnx" if device == "tensorrt:0" else "torch"
+    fake, trimap = Fake(device=device, name=name), np.full((50, 100), 128, np.uint8)
     fake.precision = precision
     trimap[10:] = 255
     found = np.full((64, 112), 0.5, np.float32)

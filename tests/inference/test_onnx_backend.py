@@ -92,14 +92,17 @@ def test_contradictions_are_usage_errors() -> None:
         choose_provider("auto", "rocm")
     with pytest.raises(UsageError, match=r"`device` must be .*, not tpu"):
         choose_provider("tpu", None)
-    with pytest.raises(UsageError, match=r"computes in fp32; use `backend=torch` for bf16"):
+    with pytest.raises(UsageError, match=r"computes in fp32; use `backend=torch` for bf16$"):
         load_backend(backend="onnx", precision="bf16")
+    with pytest.raises(UsageError, match=r"use `backend=torch` for bf16, without `provider`$"):
+        load_backend(provider="cpu", precision="bf16")
 
 
 def test_a_provider_that_is_not_in_this_build_is_named_with_its_remedy() -> None:
     absent = next(name for name in PROVIDERS if name not in providers.available())
     with pytest.raises(DeviceError, match=rf"{PROVIDERS[absent]} cannot be used: this build .* does not have it; "):
         choose_provider("auto", absent)
+    assert all("remove other onnxruntime packages, then" in providers.remedy(name) for name in ("openvino", "directml"))
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="a CUDA card is here")
