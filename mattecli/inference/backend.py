@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from mattecli.errors import DeviceError, UsageError
 from mattecli.geometry import WHOLE, Edges
 from mattecli.inference.costs import Costs
-from mattecli.system.process import large_import
+from mattecli.system.process import large_import, load_package
 from mattecli.weights import Checkpoint, find_checkpoint
 
 _PACKAGES = {"torch": "torch", "onnx": "onnxruntime"}
@@ -109,11 +109,7 @@ def load_backend(
         raise DeviceError(
             f"`backend={backend}` needs the package {package}, which is not installed; `pip install {package}`"
         )
-    try:
-        with large_import():
-            importlib.import_module(package)
-    except (ImportError, OSError) as error:  # OSError: a shared library is missing
-        raise DeviceError(f"{package} is installed but does not load ({error}); install it again") from error
+    load_package(package)
     if backend == "torch":
         from mattecli.inference.torch_backend import TorchBackend
 

@@ -5,12 +5,15 @@ from __future__ import annotations
 import atexit
 import ctypes
 import gc
+import importlib
 import logging
 import os
 import sys
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+
+from mattecli.errors import DeviceError
 
 _OPENCV = "OPENCV_LOG_LEVEL"  # OpenCV prints messages of its own beside our sentence
 # Turns that a waiting thread of GNU's OpenMP spins before it sleeps. With its own 300,000 it takes a core from the
@@ -67,6 +70,15 @@ def large_import() -> Iterator[None]:
     finally:
         if pauses:
             gc.enable()
+
+
+def load_package(package: str, *, remedy: str = "install it again") -> None:
+    """Import a large package that is installed. Raises DeviceError, whose end is `remedy`, if it does not load."""
+    try:
+        with large_import():
+            importlib.import_module(package)
+    except (ImportError, OSError) as error:  # OSError: a shared library is missing
+        raise DeviceError(f"{package} is installed but does not load ({error}); {remedy}") from error
 
 
 def keep_freed_memory() -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import sys
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -208,6 +209,39 @@ def test_a_file_that_is_not_pytorchs_is_not_kept_and_replaces_nothing(
     assert list(tmp_path.iterdir()) == [path]
     export_onnx(find_checkpoint(), path, overwrite=True, compare=False)
     assert path.stat().st_size > 2**20
+
+
+@pytest.mark.parametrize("package", ["torch", "onnxruntime"])
+def test_a_package_for_the_check_that_does_not_load_is_named(
+    package: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "broken").mkdir()
+    (tmp_path / "broken" / f"{package}.py").write_text("raise OSError('libgomp.so.1: cannot open shared object file')")
+    monkeypatch.syspath_prepend(tmp_path / "broken")
+    monkeypatch.delitem(sys.modules, package)
+    told = rf"^{package} is installed but does not load \(libgomp.so.1: .*\); install it again or use `compare=False`$"
+    with pytest.raises(DeviceError, match=told):
+        export_onnx(find_checkpoint(), tmp_path / "a.onnx")
+    assert not (tmp_path / "a.onnx").exists()
+
+
+def test_only_an_error_of_writing_has_the_remedy_of_another_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "a.onnx"
+    monkeypatch.setattr(export, "build", lambda *_: model(Options()))
+
+    def fail(*_: object, **__: object) -> None:
+        raise OSError("a library is missing")
+
+    monkeypatch.setattr(export, "check", fail)
+    with pytest.raises(DeviceError, match=r"a.onnx cannot be checked \(a library is missing\); .*`compare=False`$"):
+        export_onnx(find_checkpoint(), path)
+    assert not path.exists()
+    monkeypatch.setattr(export, "check", lambda *_, **__: path.write_bytes(b"another's"))
+    with pytest.raises(InputError, match=r"a.onnx exists already; name another output or use `overwrite=True`$"):
+        export_onnx(find_checkpoint(), path)
+    assert path.read_bytes() == b"another's"
 
 
 @pytest.mark.parametrize(
