@@ -53,7 +53,8 @@ class Network:
         l1 = self.blocks("layer1", self.down(l0p, s1, down1, name="bilinear1"))  # (B, 64, H/4, W/4)
         l2, s2, up2 = self._down_block(2, l1)  # (B, 128, H/8, W/8)
         l3, s3, up3 = self._down_block(3, l2)  # (B, 256, H/16, W/16)
-        d = self.aspp(l3, self.g.op("ReduceMean", l3, np.array([2, 3])))
+        mean = self.g.op("ReduceMean", self._exact(l3), np.array([2, 3]))
+        d = self.aspp(l3, mean if self.g.dtype == np.float32 else self.g.cast(mean, self.g.dtype))
         for level, s, p_up, source in ((4, s3, up3, l2), (3, s2, up2, l1), (2, s1, up1, l0p), (1, s0, up0, x)):
             d = self.decode(level, d, s, source, p_up)
         return d

@@ -151,6 +151,14 @@ def test_half_precision_is_near_and_half_the_size() -> None:
     assert difference(run(half, x), shipped(), x) < 1e-2
 
 
+def test_half_precision_takes_statistics_of_the_whole_map_in_32_bits() -> None:
+    graph = model(Options(fp16=True)).graph
+    kinds = {value.name: value.type.tensor_type.elem_type for value in graph.value_info}
+    sums = [node for node in graph.node if node.op_type in ("ReduceMean", "ReduceSum")]
+    assert {node.op_type for node in sums} == {"ReduceMean", "ReduceSum"}
+    assert {node.name: kinds[node.input[0]] for node in sums if kinds[node.input[0]] != onnx.TensorProto.FLOAT} == {}
+
+
 def test_a_fixed_size_is_fixed() -> None:
     proto = model(Options(size=(64, 96)))
     assert [d.dim_value for d in proto.graph.input[0].type.tensor_type.shape.dim] == [1, 4, 64, 96]
