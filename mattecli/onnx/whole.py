@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 import onnx
@@ -43,7 +43,9 @@ class Options:
     pre_post: bool = False
 
     def check(self) -> None:
-        """Raise UsageError for an opset or a size that is not offered."""
+        """Raise UsageError for operators, an opset or a size that is not offered."""
+        if self.ops not in get_args(Ops):
+            raise UsageError(f"`ops={self.ops}` is not offered; choose {' or '.join(get_args(Ops))}")
         if not OPSET <= self.opset <= NEWEST_OPSET:
             raise UsageError(f"`opset={self.opset}` is not offered; choose {OPSET} to {NEWEST_OPSET}")
         if self.size is None:

@@ -188,6 +188,9 @@ def test_options_that_cannot_be_are_refused(tmp_path: Path) -> None:
         export_onnx(find_checkpoint(), tmp_path / "a.onnx", options=Options(size=(100, 64)))
     with pytest.raises(UsageError, match="`opset=11` is not offered; choose 18 to 23"):
         export_onnx(find_checkpoint(), tmp_path / "a.onnx", options=Options(opset=11))
+    wrong: Any = "Custom"
+    with pytest.raises(UsageError, match=r"`ops=Custom` is not offered; choose standard or custom$"):
+        export_onnx(find_checkpoint(), tmp_path / "a.onnx", options=Options(ops=wrong))
     save_a2u(A2UNet(upsampling="bilinear"), tmp_path / "bilinear.safetensors")
     with pytest.raises(WeightsError, match="does not upsample by affinity"):
         export_onnx(Checkpoint(tmp_path / "bilinear.safetensors"), tmp_path / "a.onnx")
