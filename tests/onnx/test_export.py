@@ -270,8 +270,15 @@ def test_the_check_covers_the_smallest_size_odd_ones_and_a_batch() -> None:
     sizes = check_sizes(Options())
     assert (1, 16, 16) in sizes
     assert any(batch > 1 for batch, _, _ in sizes)
-    assert any(height // 16 % 2 and width // 16 % 2 for _, height, width in sizes)
-    assert len(sizes) >= 3
+    others = {(height, width) for _, height, width in sizes} - {(16, 16)}
+    assert all(height != width for height, width in others)
+    assert any(height // 16 % 2 and width // 16 % 2 for height, width in others)
+    assert any(height > width for height, width in others)
+    assert any(height < width for height, width in others)
+    finished = check_sizes(Options(pre_post=True))
+    assert (1, 1, 1) in finished
+    assert any(batch > 1 for batch, _, _ in finished)
+    assert any(height % 16 and width % 16 for _, height, width in finished if (height, width) != (1, 1))
 
 
 def test_an_exported_file_serves_as_weights(tmp_path: Path) -> None:
