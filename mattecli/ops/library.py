@@ -32,7 +32,8 @@ def operator(schema: str, fake: Callable[..., object]) -> Callable[[Callable[...
 def differentiable(name: str) -> None:
     """Register `name`_backward as the gradient of the operator `name`.
 
-    It takes the gradients of the results, then the arguments of `name`, and gives the gradients of its tensors.
+    It takes the gradients of the results, then the arguments of `name`, and gives the gradients of its tensors. A
+    second derivative raises RuntimeError: PyTorch would take it for zero, as it has no formula.
     """
 
     def remember(ctx: Any, inputs: tuple[Any, ...], output: object) -> None:  # noqa: ARG001
@@ -46,4 +47,8 @@ def differentiable(name: str) -> None:
         gradients = getattr(torch.ops.mattecli, f"{name}_backward")(*grads, *ctx.saved_tensors, *ctx.others)
         return (*gradients, *(None for _ in ctx.others))
 
+    def refuse(ctx: Any, *grads: Tensor) -> None:  # noqa: ARG001
+        raise RuntimeError(f"{name} has no second derivatives; differentiate it once, without `create_graph=True`")
+
     torch.library.register_autograd(f"mattecli::{name}", backward, setup_context=remember, lib=LIBRARY)
+    torch.library.register_autograd(f"mattecli::{name}_backward", refuse, lib=LIBRARY)

@@ -301,6 +301,17 @@ def test_operators_are_registered_soundly(name: str, layout: torch.memory_format
     torch.library.opcheck(operator, tuple(values), atol=1e-5, rtol=1e-5)
 
 
+@pytest.mark.filterwarnings("ignore")  # PyTorch's, where it would take the derivative for zero
+@pytest.mark.parametrize("name", SAMPLES)
+def test_a_second_derivative_is_refused_and_not_zero(name: str) -> None:
+    operator, values = sample(name, torch.contiguous_format)
+    out = operator(*values)
+    total = torch.stack([each.sum() for each in (out if isinstance(out, tuple) else (out,))]).sum()  # type: ignore[attr-defined]
+    (first,) = torch.autograd.grad(total, [values[0]], create_graph=True)  # type: ignore[list-item]
+    with pytest.raises(RuntimeError, match=f"{SAMPLES[name][0]} has no second derivatives; differentiate it once"):
+        first.square().sum().backward()
+
+
 @pytest.mark.parametrize("name", SAMPLES)
 def test_meta_tensors_have_the_results_shapes(name: str) -> None:
     operator, values = sample(name, torch.channels_last)
