@@ -34,6 +34,7 @@ class Affinity(NamedTuple):
     s: Tensor  # (B, groups · rank, H/2, W/2)
     p_down: Tensor  # (B, groups · k² · rank), with axes in this order
     p_up: Tensor  # (B, groups · 4k² · rank); (B, 0) of a predictor without up kernels
+    groups: int | None = None  # of the predictor, which the shapes do not show; None is not checked
 
 
 class Factors(NamedTuple):
@@ -99,7 +100,7 @@ class KernelPredictor(nn.Module):
         factors = self.factors(_pool(x, self.encode), F.adaptive_avg_pool2d(x, 1))
         a_u, a_v = self._products(x, factors)  # (B, rank · C, H/2, W/2)
         s = self.product_sum(self.bnu(a_u), None if a_v is None else self.bnv(a_v))  # (B, groups · rank, H/2, W/2)
-        return Affinity(s, factors.p_down, factors.p_up)
+        return Affinity(s, factors.p_down, factors.p_up, self.groups)
 
     def factors(self, pooled: Tensor, mean: Tensor) -> Factors:
         """The factors of a map, from its pool (B, C, k, k) at the size of U and V and its mean (B, C, 1, 1)."""
@@ -155,8 +156,8 @@ def products(x: Tensor, factors: Factors, edges: Edges = WHOLE) -> tuple[Tensor,
 class A2UDownsample(nn.Module):
     """Halve a map with the down kernels of an affinity. It has no parameters.
 
-    `groups` must be that of the predictor. With the default sizes, rank and norm it takes the fast form, which never
-    stores a kernel.
+    `groups` must be that of the predictor, else it raises ValueError. With the default sizes, rank and norm it takes
+    the fast form, which never stores a kernel.
     """
 
     def __init__(self, *, groups: int = 1, norm: Norm = DOWN_NORM) -> None:
@@ -165,6 +166,7 @@ class A2UDownsample(nn.Module):
 
     def forward(self, x: Tensor, affinity: Affinity) -> Tensor:
         """(B, C, H, W) to (B, C, H/2, W/2); H and W even."""
+        _check_groups(affinity, self.groups)
         s, p = affinity.s, affinity.p_down
         if s.shape[1] == 1 and p.shape[1] == 36 and self.norm == DOWN_NORM:
             return downsample(x, s, p)
@@ -180,10 +182,20 @@ class A2UUpsample(nn.Module):
 
     def forward(self, f: Tensor, affinity: Affinity) -> Tensor:
         """(B, C, h, w) to (B, C, 2h, 2w), by the affinity of a map of 2h × 2w."""
+        _check_groups(affinity, self.groups)
         s, p = affinity.s, affinity.p_up
         if s.shape[1] == 1 and p.shape[1] == 36 and self.norm == UP_NORM:
             return upsample(f, s, p)
         return reassemble_up(f, up_kernel(s, p, groups=self.groups, norm=self.norm))
+
+
+def _check_groups(affinity: Affinity, groups: int) -> None:
+    """Raise ValueError where the predictor has other groups: two groups look like one of rank 2."""
+    if affinity.groups not in (None, groups):
+        raise ValueError(
+            f"the affinity has the kernels of a predictor with groups={affinity.groups}, and this module has "
+            f"groups={groups}; give both the same"
+        )
 
 
 class _Static(nn.Module):

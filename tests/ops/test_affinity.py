@@ -135,6 +135,18 @@ def test_what_cannot_be_is_refused(settings: dict[str, Any]) -> None:
         made(norm="max")(seeded(1, 4, 4, 4))
 
 
+@pytest.mark.parametrize(("predicted", "taken"), [(2, 1), (1, 2), (2, 4)])
+def test_an_affinity_of_other_groups_is_refused(predicted: int, taken: int) -> None:
+    x = seeded(1, 4, 8, 8)
+    affinity = KernelPredictor(4, groups=predicted)(x)
+    told = rf"predictor with groups={predicted}, and this module has groups={taken}; give both the same$"
+    for module in (A2UDownsample, A2UUpsample):
+        with pytest.raises(ValueError, match=told):
+            module(groups=taken)(x, affinity)
+    unnamed = affinity._replace(groups=None)  # made by hand
+    assert torch.equal(A2UDownsample(groups=predicted)(x, unnamed), A2UDownsample(groups=predicted)(x, affinity))
+
+
 @pytest.mark.filterwarnings("ignore")  # the compiler's advice
 @pytest.mark.parametrize("variant", ["released", "static", "first order", "2 groups of rank 2"])
 def test_compiled_modules_give_the_same_results_and_gradients(variant: str) -> None:
