@@ -112,7 +112,7 @@ class EmaConfig(Settings):
 
     table_name: ClassVar[str] = "ema"
 
-    decay: ShareBelowOne = 0.9995  # 0: no averaging
+    decay: ShareBelowOne = 0.9995  # 0: no averaging. It grows to this: after s steps it is (1 + s) / (10 + s) at most
 
 
 class NormsConfig(Settings):
