@@ -237,7 +237,8 @@ def _job(
         raise UsageError("--resize-trimap would do nothing without --trimap; leave it out")
     making = subject.making(base, recipe=masks.recipe(), core=files.core, garbage=files.garbage)
     making = dataclasses.replace(making, resize=files.resize_trimap)
-    file = {"--trimap": files.trimap, "--mask": files.mask, "--scribbles": subject.scribbles}.get(base)
+    strokes = subject.scribbles  # as the file that the trimap is found from: an input as any other, never written to
+    file = {"--trimap": files.trimap, "--mask": files.mask, "--scribbles": strokes, "--box": strokes}.get(base)
     if files.save_trimap == "-":
         raise UsageError("--save-trimap takes no -; name a file")
     choices.check_formats()

@@ -93,6 +93,22 @@ def test_predict_takes_a_box(run_matte: RunMatte, photo: Path) -> None:
     assert (alpha[:, :10] == 0).all()
 
 
+@pytest.mark.parametrize("option", ["-o", "--save-trimap"])
+def test_strokes_beside_a_box_are_never_written_to(
+    run_matte: RunMatte, photo: Path, scribbles: Path, option: str
+) -> None:
+    before = scribbles.read_bytes()
+    given = ("predict", photo, "--box", "25%,15%,50%,70%", "--scribbles", scribbles)
+    code, _, err = run_matte(*given, option, scribbles, "--overwrite")
+    assert (code, "is an input of this run and is never written to" in err) == (3, True), err
+    assert scribbles.read_bytes() == before
+
+
+def test_photo_and_strokes_beside_a_box_cannot_both_be_standard_input(run_matte: RunMatte) -> None:
+    code, _, err = run_matte("predict", "-", "--box", "1,1,9,9", "--scribbles", "-", "-o", "a.png")
+    assert (code, "standard input can be read only once" in err) == (2, True), err
+
+
 def test_a_stroke_that_crosses_the_edge_is_named(run_matte: RunMatte, tmp_path: Path) -> None:
     y, x = np.mgrid[:270, :360]
     inside = np.hypot(y - 135, x - 180) < 78
