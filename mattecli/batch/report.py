@@ -247,12 +247,14 @@ def worst(run: Run, number: int) -> list[dict[str, str]]:
     ]
 
 
-def write_run(target: Path, run: Run) -> None:
+def write_run(target: Path, run: Run, *, overwrite: bool = False) -> None:
     """Write a report whole or not at all. Raises InputError."""
     try:
-        with whole_file(target) as handle:
+        with whole_file(target, overwrite=overwrite) as handle:
             for line in [*run.lines, {"summary": run.summary}]:
                 handle.write(json.dumps(line).encode() + b"\n")
+    except FileExistsError as error:
+        raise InputError(f"{target} exists already; name another file or use `overwrite=True`") from error
     except OSError as error:
         raise InputError(f"{target} cannot be written ({error.strerror}); name another file or folder") from error
 

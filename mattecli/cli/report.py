@@ -101,7 +101,7 @@ def report(
     run = runs[0]
     if output is not None:
         run = merge(runs)
-        write_run(output, run)
+        write_run(output, run, overwrite=overwrite)
         terminal.say(f"{len(paths)} reports → {output}")
     if options.worst is None:
         _tell(run, terminal, as_json=as_json)

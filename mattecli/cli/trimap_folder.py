@@ -72,7 +72,7 @@ def make_folder_of_trimaps(
         check_in_folder([target], out)
         one = dataclasses.replace(files, output=str(target), **_chosen(source, files))
         make_folder(target.parent)
-        return make(str(source.path), one, terminal, overwrite=True, as_json=False)
+        return make(str(source.path), one, terminal, overwrite=overwrite, as_json=False)
 
     with progress_bar(terminal, "making trimaps", total=len(found)) as bar:
         for source in found:

@@ -108,7 +108,8 @@ def convert(
 
     from mattecli.network.checkpoint import load_a2u, save_a2u
 
-    save_a2u(load_a2u(checkpoint.path), target, dtype=torch.float16 if half else torch.float32)
+    dtype = torch.float16 if half else torch.float32
+    save_a2u(load_a2u(checkpoint.path), target, dtype=dtype, overwrite=overwrite)
     terminal.say(f"{source} → {target}")
     if as_json:
         terminal.data(json.dumps({"source": str(source), **_facts(find_checkpoint(target))}) + "\n")

@@ -81,6 +81,7 @@ def save_a2u(
     *,
     dtype: torch.dtype = torch.float16,
     metadata: Mapping[str, str] | None = None,
+    overwrite: bool = True,
 ) -> None:
     """Write a network's tensors as safetensors, in 16 bits by default. The same tensors give the same bytes.
 
@@ -94,8 +95,10 @@ def save_a2u(
         if not bool(torch.isfinite(tensor).all()):
             raise WeightsError(f"{name} holds values that {dtype} cannot hold; write {path.name} with 32 bits")
     try:
-        with whole_file(path) as file:
+        with whole_file(path, overwrite=overwrite) as file:
             file.write(save(stored, metadata=dict(metadata or {})))  # save_file writes a file that others may not read
+    except FileExistsError as error:
+        raise InputError(f"{path} exists already; name another output or use `overwrite=True`") from error
     except OSError as error:
         raise InputError(
             f"{path} cannot be written ({error.strerror}); choose a folder that is there, writable, and has room"

@@ -69,6 +69,7 @@ class EvaluationPage:
         write_page(
             target,
             "evaluation.html",
+            overwrite=overwrite,
             title=title,
             facts=facts,
             mean=None if mean is None else _figures(mean),

@@ -47,15 +47,17 @@ def check_page(target: Path, *, overwrite: bool, inputs: Iterable[str | Path] = 
     check_target(target, overwrite=overwrite, inputs=inputs, remedy="name another page")
 
 
-def write_page(target: Path, template: str, **values: object) -> None:
+def write_page(target: Path, template: str, *, overwrite: bool, **values: object) -> None:
     """Fill in a template of this package and write the page, whole or not at all.
 
     All values are escaped as HTML. Raises `InputError` if the file cannot be written.
     """
     page = _templates().get_template(template).render(values)
     try:
-        with whole_file(target) as handle:
+        with whole_file(target, overwrite=overwrite) as handle:
             handle.write(page.encode("utf-8", "backslashreplace"))  # a file name may hold bytes that are not text
+    except FileExistsError as error:
+        raise InputError(f"{target} exists already; name another page or use `overwrite=True`") from error
     except OSError as error:
         raise InputError(f"{target} cannot be written ({error.strerror}); name another file or folder") from error
 

@@ -75,6 +75,7 @@ def write_report_page(
     write_page(
         target,
         "report.html",
+        overwrite=overwrite,
         title=title,
         notes=_notes(run),
         counts=_counts(run),

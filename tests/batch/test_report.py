@@ -150,6 +150,16 @@ def test_a_report_that_cannot_be_written_is_named(tmp_path: Path) -> None:
         write_run(tmp_path / "gone" / "run.jsonl", Run([], None))
 
 
+def test_a_merged_report_replaces_a_file_only_where_that_was_asked_for(tmp_path: Path) -> None:
+    path = tmp_path / "run.jsonl"
+    path.write_text("theirs")
+    with pytest.raises(InputError, match=r"run\.jsonl exists already; name another file"):
+        write_run(path, Run([], None))
+    assert path.read_text() == "theirs"
+    write_run(path, Run([], {"total": 0}), overwrite=True)
+    assert path.read_text() == '{"summary": {"total": 0}}\n'
+
+
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full to write to")
 def test_a_full_disk_under_the_report_is_one_error_and_not_another_at_its_end(tmp_path: Path) -> None:
     report = Report(Path("/dev/full"), total=1)

@@ -98,6 +98,25 @@ def test_a_link_out_of_the_output_folder_is_not_followed(tmp_path: Path, run_mat
     assert not any((tmp_path / "elsewhere").iterdir())
 
 
+def test_a_trimap_that_appears_meanwhile_is_not_replaced(
+    tmp_path: Path, run_matte: RunMatte, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    masks, out = tmp_path / "masks", tmp_path / "out"
+    write_mask(masks / "a.png")
+
+    def make(self: MaskRecipe, *given: Any, **options: Any) -> Any:
+        (out / "a_trimap.png").write_text("theirs")
+        return MAKE(self, *given, **options)
+
+    monkeypatch.setattr(MaskRecipe, "make", make)
+    code, _, err = run_matte("trimap", masks, out)
+    assert (code, "a_trimap.png exists already" in err) == (1, True), err
+    assert (out / "a_trimap.png").read_text() == "theirs"
+    (out / "a_trimap.png").unlink()
+    assert run_matte("trimap", masks, out, "--overwrite")[0] == 0
+    assert read_trimap(out / "a_trimap.png").any()
+
+
 def test_a_name_that_is_too_long_fails_alone(tmp_path: Path, run_matte: RunMatte) -> None:
     masks, out = tmp_path / "masks", tmp_path / "out"
     write_mask(masks / f"{'a' * 246}.png")

@@ -94,6 +94,14 @@ def test_a_folder_that_is_missing_is_named(tmp_path: Path) -> None:
         save_a2u(seeded_network(7, shared=True), tmp_path / "missing" / "half.safetensors")
 
 
+def test_a_file_that_appeared_is_replaced_only_where_that_was_asked_for(tmp_path: Path) -> None:
+    path = tmp_path / "half.safetensors"
+    path.write_bytes(b"theirs")
+    with pytest.raises(InputError, match=r"half\.safetensors exists already; name another output"):
+        save_a2u(seeded_network(7, shared=True), path, overwrite=False)
+    assert path.read_bytes() == b"theirs"
+
+
 class Bomb:
     """Runs code when it is unpickled."""
 

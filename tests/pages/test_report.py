@@ -184,6 +184,17 @@ def test_a_page_in_the_way_is_not_overwritten(tmp_path: Path) -> None:
         write_report_page(tmp_path / "page.html", Run([], SUMMARY), title="x")
 
 
+def test_a_page_that_appears_meanwhile_is_not_overwritten(tmp_path: Path) -> None:
+    page, run = tmp_path / "page.html", Run([line(tmp_path, "a.png")], SUMMARY)
+
+    def appear() -> None:
+        page.write_text("theirs")
+
+    with pytest.raises(InputError, match="exists already"):
+        write_report_page(page, run, title="x", on_done=appear)
+    assert page.read_text() == "theirs"
+
+
 SCRIPT = """<script>
 const names = () => [...document.querySelectorAll("#photos article")].map((a) => a.dataset.name).join(",");
 const said = [names()];
