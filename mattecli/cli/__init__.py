@@ -28,8 +28,8 @@ from mattecli.cli.terminal import Terminal
 from mattecli.cli.train import train
 from mattecli.cli.trimap import trimap
 from mattecli.cli.ui import ui
-from mattecli.errors import DeviceError, MatteError
-from mattecli.system.process import prepare_process
+from mattecli.errors import DeviceError, InputError, MatteError
+from mattecli.system.process import empty_stdout, open_missing_streams, prepare_process
 
 app = typer.Typer(
     name="matte",
@@ -80,6 +80,7 @@ def _end(number: int, _frame: object) -> None:
 
 def main() -> None:
     """Run the command line and exit with the code of its errors."""
+    open_missing_streams()
     prepare_process()
     for stream in (sys.stdout, sys.stderr):  # a file or pipe on Windows knows few characters; `−` must not end a run
         own = "PYTHONIOENCODING" in os.environ
@@ -91,6 +92,13 @@ def main() -> None:
     if signal.getsignal(signal.SIGTERM) == signal.SIG_DFL:  # a batch system's or `docker stop`'s word
         signal.signal(signal.SIGTERM, _end)
     terminal = Terminal(debug="--debug" in sys.argv)  # for errors that come before a command has its own
+    try:
+        _run(terminal)
+    finally:
+        empty_stdout()
+
+
+def _run(terminal: Terminal) -> None:
     try:
         app(prog_name="matte")
     except MatteError as error:
@@ -109,6 +117,13 @@ def main() -> None:
         what = "this needs PyTorch, which is not installed; `pip install torch`, or see `matte doctor` for what works"
         terminal.fail(DeviceError(what), cause=error)
         sys.exit(exit_code(DeviceError("")))
-    except Exception as error:  # a bug of ours: named, never swallowed
-        terminal.fail_unexpectedly(error)
+    except BrokenPipeError:  # who reads standard output has enough
+        sys.exit(1)
+    except Exception as error:
+        from mattecli.system.files import met_full_disk
+
+        if met_full_disk(error):  # met where nobody translates it, as by --help into a file
+            terminal.fail(InputError("a disk or a quota is full, so not all was written; free some space"), cause=error)
+            sys.exit(exit_code(InputError("")))
+        terminal.fail_unexpectedly(error)  # a bug of ours: named, never swallowed
         sys.exit(1)

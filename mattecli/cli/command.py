@@ -160,6 +160,7 @@ class Group(TyperGroup):
             if not error.format_message():  # a command without arguments, whose help has been shown
                 sys.exit(error.exit_code)
             raise UsageError(sentence(error)) from error
+        sys.stdout.flush()  # here, where it may still fail: a disk may be full
         sys.exit(code or 0)
 
 

@@ -55,9 +55,16 @@ class Terminal:
             _print_marked("warning:", "yellow", message)
 
     def data(self, text: str) -> None:
-        """Write a result to stdout."""
-        sys.stdout.write(text)
-        sys.stdout.flush()
+        """Write a result to stdout. Raises InputError where that cannot be written."""
+        try:
+            sys.stdout.write(text)
+            sys.stdout.flush()
+        except BrokenPipeError:  # who reads has enough
+            raise
+        except OSError as error:
+            from mattecli.system.files import unwritable_stdout
+
+            raise unwritable_stdout(error) from error
 
     def fail(self, error: BaseException, *, cause: BaseException | None = None) -> None:
         """Show an error as its one sentence; with `--debug` after its traceback, or that of its cause."""

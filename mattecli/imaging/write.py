@@ -19,7 +19,7 @@ from mattecli.imaging.image import Image, to_depth
 from mattecli.imaging.options import Depth, WriteOptions
 from mattecli.imaging.writing.encoding import FORMATS, Format
 from mattecli.imaging.writing.fitted import fitted
-from mattecli.system.files import check_target, whole_file
+from mattecli.system.files import check_target, unwritable_stdout, whole_file
 
 _DEPTHS: dict[Depth, int] = {8: 8, 16: 16, "half": 32, "float": 32}
 
@@ -174,10 +174,15 @@ def written(target: str | Path, *, overwrite: bool) -> Iterator[BinaryIO]:
         buffer = io.BytesIO()
         with _translated("standard output"):
             yield buffer
-            rest = buffer.getbuffer()
+        rest = buffer.getbuffer()
+        try:
             while rest:  # with PYTHONUNBUFFERED a write may take a part only
                 rest = rest[sys.stdout.buffer.write(rest) :]
             sys.stdout.buffer.flush()
+        except BrokenPipeError:
+            raise
+        except OSError as error:
+            raise unwritable_stdout(error) from error
         return
     with _translated(target), whole_file(Path(target), overwrite=overwrite) as handle:
         yield handle

@@ -237,6 +237,12 @@ def remedy_of(error: OSError) -> str:
     return "free some space" if full else "check that its disk and its folder can be written"
 
 
+def unwritable_stdout(error: OSError) -> InputError:
+    """What is raised where standard output, which may be a file, cannot be written."""
+    remedy = "free some space" if met_full_disk(error) else "check where it goes"
+    return InputError(f"standard output cannot be written ({error.strerror or error}); {remedy}")
+
+
 def met_full_disk(error: BaseException | None) -> bool:
     """Whether an error, or one that it came from, is that of a disk that is full or a quota that is used up."""
     while error is not None:

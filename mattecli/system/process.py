@@ -11,7 +11,8 @@ import os
 import sys
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from pathlib import Path
 
 from mattecli.errors import DeviceError
 
@@ -43,6 +44,29 @@ def prepare_process() -> None:
     atexit.register(_keep_garbage)
     warnings.filterwarnings("ignore", module=r"PIL\.")  # they are of damaged metadata
     logging.getLogger("tifffile").addHandler(logging.NullHandler())
+
+
+def open_missing_streams() -> None:
+    """Open `os.devnull` in place of standard input, output and error where the process was started without them.
+
+    Python has None there, and the next file that is opened would get their number, and with it the messages.
+    """
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            taken = os.open(os.devnull, os.O_RDWR)  # the lowest free number, that of the stream
+            if taken <= 2:
+                os.set_inheritable(taken, True)  # for programs that are started
+            setattr(sys, name, open(taken, mode, encoding="utf-8", closefd=False))  # noqa: SIM115
+
+
+def empty_stdout() -> None:
+    """Drop what standard output still holds and cannot be written, which Python would try again at its end."""
+    try:
+        sys.stdout.flush()
+    except (OSError, ValueError):
+        with suppress(OSError, ValueError), Path(os.devnull).open("wb") as nowhere:
+            os.dup2(nowhere.fileno(), sys.stdout.fileno())
+            sys.stdout.flush()
 
 
 def _keep_garbage() -> None:

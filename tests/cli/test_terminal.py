@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import json
+import os
+import subprocess
 import sys
+from pathlib import Path
 
+import numpy as np
+import PIL.Image
 import pytest
 from rich.console import Console
 
 from mattecli.cli.terminal import Terminal, printable
 from mattecli.errors import InputError
+from tests.support.fresh import start_fresh
 
 
 def test_results_go_to_stdout_and_everything_else_to_stderr(capsys: pytest.CaptureFixture[str]) -> None:
@@ -80,3 +87,37 @@ def test_a_console_that_shows_codes_of_colours_gets_none(
     monkeypatch.setattr("mattecli.cli.terminal.console", lambda: old)
     Terminal().warn("warned")
     assert capsys.readouterr().err == "warning: warned\n"
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="only Linux has a file that is a full disk")
+@pytest.mark.parametrize(
+    "command",
+    [["--version"], ["report", "run.jsonl"], ["trimap", "mask.png", "-o", "-"], ["--help"], ["report", "--help"]],
+    ids=" ".join,
+)
+def test_a_full_disk_behind_standard_output_is_named(tmp_path: Path, command: list[str]) -> None:
+    (tmp_path / "run.jsonl").write_text('{"summary": {"total": 0}}\n')
+    PIL.Image.fromarray(np.eye(60, dtype=np.uint8) * 255).resize((3000, 3000)).save(tmp_path / "mask.png")
+    with Path("/dev/full").open("wb") as full:
+        started = start_fresh(*command, cwd=tmp_path, stdout=full, stderr=subprocess.PIPE)
+        err = started.communicate()[1].decode()
+    assert started.returncode == 3, err
+    assert err.splitlines()[-1].endswith("; free some space")
+    assert "bug" not in err
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows starts no process without a stream")
+def test_a_process_without_streams_neither_fails_nor_writes_messages_into_results(tmp_path: Path) -> None:
+    report = tmp_path / "run.jsonl"
+    report.write_text('{"summary": {"total": 0}}\n')
+    merge = ("report", "merge", report, "-o", tmp_path / "all.jsonl", "--json")
+    merging = start_fresh(*merge, stdout=subprocess.PIPE, preexec_fn=lambda: os.close(2))
+    assert "summary" in json.loads(merging.communicate()[0])
+    assert merging.returncode == 0
+    missing = start_fresh("report", tmp_path / "none.jsonl", preexec_fn=lambda: [os.close(each) for each in range(3)])
+    assert missing.wait() == 3
+    reading = start_fresh(
+        "trimap", "-", "-o", tmp_path / "t.png", stderr=subprocess.PIPE, preexec_fn=lambda: os.close(0)
+    )
+    err = reading.communicate()[1].decode()
+    assert (reading.returncode, "standard input is empty" in err) == (3, True), err
