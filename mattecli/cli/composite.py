@@ -277,8 +277,9 @@ def _composites(
             fit=options.fit,
             around=surround(options),
             linear=options.linear,
-            foreground=(shared.of_cutout if background is None else shared.of)(working, matte),
+            foreground=shared.of(working, matte),
             finished=finished,
+            cutout_for=shared.cutout_for,
         )
         bits = stored_as(form, picture, background, WriteOptions()).bits
         yield target, in_space(made, delivery.final, depth=delivery.depth), bits

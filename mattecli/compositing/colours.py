@@ -55,19 +55,17 @@ class ForegroundColours:
         self._photo: Image | None = None
         self._colours: NDArray[Any] | None = None
 
+    @property
+    def cutout_for(self) -> Literal["white"] | None:
+        """What `make_output` is to suit the colours of cut-outs to; only those of light have to be."""
+        return self.options.cutout_for if self.linear else None
+
     def of(self, photo: Image, alpha: Floats) -> NDArray[Any]:
         """The colours of the photo's foreground, in its space; estimated once for each space and depth."""
         known = self._photo
         if self._colours is None or known is None or (known.space, known.depth) != (photo.space, photo.depth):
             self._photo, self._colours = photo, self._found(_opaque(photo), alpha)
         return self._colours
-
-    def of_cutout(self, photo: Image, alpha: Floats) -> NDArray[Any]:
-        """The colours of its cut-out: the same, unless they are to suit programs that mix display values."""
-        colours = self.of(photo, alpha)
-        if self.options.cutout_for is None or not self.linear:
-            return colours
-        return for_white(replace(photo, pixels=colours), alpha)
 
     def _found(self, photo: Image, alpha: Floats) -> NDArray[Any]:
         options = self.options
@@ -98,12 +96,18 @@ def _despilled(photo: Image, colours: Floats, alpha: Floats, screen: Floats, how
     return result
 
 
+def suited(colours: Image, alpha: Floats, cutout_for: Literal["white"] | None) -> NDArray[Any]:
+    """The colours of a cut-out (H, W, 3), by `for_white` if they are to look right over white in display values."""
+    return colours.pixels if cutout_for is None else for_white(colours, alpha)
+
+
 def for_white(colours: Image, alpha: Floats) -> Floats:
     """Straight colours F' (H, W, 3) whose mixture of display values over white looks like that of light.
 
         αF' + (1 − α) = encode(α · decode(F) + (1 − α))
 
-    Over other backgrounds they are wrong: brighter than the foreground is.
+    α is the alpha that is delivered, (H, W). Over other backgrounds they are wrong: brighter than the foreground
+    is.
     """
     result = np.empty(colours.pixels.shape, np.float32)
     light = mixing(colours.space)

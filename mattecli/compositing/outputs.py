@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO, get_args
+from typing import TYPE_CHECKING, Any, BinaryIO, Literal, get_args
 
 from mattecli.errors import DeviceError, InputError, UsageError
 from mattecli.imaging.choices import Colour, Fit, Kind
@@ -36,6 +36,7 @@ def make_output(
     linear: bool = False,
     foreground: NDArray[Any] | None = None,
     finished: Finished | None = None,
+    cutout_for: Literal["white"] | None = None,
 ) -> Image:
     """Turn a photo and its alpha, (H, W) in [0, 1], into a picture with the photo's depth, profile and resolution.
 
@@ -49,12 +50,14 @@ def make_output(
     alpha is 0, the plate's glow is in the cut-out, and is added to the background of a composite.
     Colours are estimated and mixed in the values as they are, or with `linear` in linear light. `foreground`,
     (H, W, 3), are the colours to use instead of an estimate. With `finished` the output has its alpha, its shadow and
-    its frame; `alpha` is then the matte before, from which the colours are estimated. Raises DeviceError where the
-    memory does not suffice for the estimate.
+    its frame; `alpha` is then the matte before, from which the colours are estimated. With `cutout_for` a cut-out and a
+    foreground have the colours of `suited`, for the alpha that is delivered. Raises DeviceError where the memory does
+    not suffice for the estimate.
     """
     import numpy as np
 
     from mattecli.compositing import composite as compositing
+    from mattecli.compositing.colours import suited
     from mattecli.compositing.foreground import estimate_foreground
     from mattecli.compositing.plates import add_glow
     from mattecli.compositing.shadows import shaded, with_shadow
@@ -73,6 +76,7 @@ def make_output(
         photo, foreground = finished.framed(photo), finished.colours(foreground, photo=photo)
         alpha, light = finished.alpha, finished.light
     if kind == "foreground":
+        foreground = suited(replace(photo, pixels=foreground), alpha, cutout_for)
         return replace(photo, pixels=to_depth(foreground, photo.depth))
 
     opaque = kind == "composite" and background is not None
@@ -88,6 +92,7 @@ def make_output(
                 under = shaded(under, light[rows], front, bounded=bounded)
             strip = compositing.composited(front, alpha[rows], under, linear=linear, bounded=bounded)
         else:
+            front = replace(front, pixels=suited(front, alpha[rows], cutout_for))
             strip = compositing.cutout(front, alpha[rows], foreground=front)
             if light is not None:
                 strip = with_shadow(strip, light[rows], front.space)
@@ -261,10 +266,6 @@ def write_output(
     form = LAYERS if kind == "layers" else check_format(target)
     delivery = deliver(photo, form, output_space=output_space, bits=files.bits)
     working = delivery.prepared(photo)
-    estimated = None
-    if colours is not None:
-        clear = kind in ("cutout", "layers") or (kind == "composite" and background is None)
-        estimated = (colours.of_cutout if clear else colours.of)(working, alpha)
     shown: Kind = "foreground" if kind == "layers" else kind
     made = make_output(
         shown,
@@ -274,8 +275,9 @@ def write_output(
         fit=fit,
         around=around,
         linear=linear,
-        foreground=estimated,
+        foreground=None if colours is None else colours.of(working, alpha),
         finished=finished,
+        cutout_for=None if colours is None or kind == "foreground" else colours.cutout_for,
     )
     made = shrunk(in_space(made, delivery.final, depth=delivery.depth), size)
     files = stored_as(form, photo, background if kind == "composite" else None, files)

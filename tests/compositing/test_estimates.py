@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import cv2
 import numpy as np
+import PIL.Image
 import pytest
+import tifffile
 from numpy.typing import NDArray
 
 from mattecli.compositing.colours import ColourOptions, ForegroundColours, for_white
 from mattecli.compositing.composite import composite
 from mattecli.compositing.despill import Despill
+from mattecli.compositing.finishing import Finishing, finish
 from mattecli.compositing.foreground import _choked, estimate_foreground
+from mattecli.compositing.outputs import make_output, write_output
 from mattecli.errors import UsageError
+from mattecli.imaging.choices import Kind
 from mattecli.imaging.colour import space_named
 from mattecli.imaging.image import Image
 
@@ -87,12 +94,43 @@ def test_a_cutout_for_white_looks_over_white_in_display_values_as_one_of_light_d
     np.testing.assert_array_equal(suited[alpha == 1], hair.pixels[alpha == 1])
 
 
+FINISHES = [Finishing(), Finishing(choke=3), Finishing(spread=4), Finishing(feather=3), Finishing(scale=0.6)]
+
+
+@pytest.mark.parametrize("finishing", FINISHES, ids=lambda options: "-".join(options.given()) or "none")
+@pytest.mark.parametrize("kind", ["cutout", "layers"])
+def test_a_cutout_for_white_suits_the_alpha_that_its_file_carries(
+    kind: Kind, finishing: Finishing, tmp_path: Path
+) -> None:
+    if kind == "layers" and finishing.placed:
+        return
+    alpha = ramp()
+    picture = Image(photo(np.full((40, 120, 3), 0.05, np.float32), alpha))
+    finished = finish(picture, alpha, finishing)
+    colours = ForegroundColours(ColourOptions(cutout_for="white"), linear=True)
+    shared = {"colours": colours, "finished": finished, "linear": True}
+    target = tmp_path / ("out.tif" if kind == "layers" else "out.png")
+    write_output(kind, target, picture, alpha, **shared)  # type: ignore[arg-type]
+    made = tifffile.imread(target) if kind == "layers" else np.asarray(PIL.Image.open(target))
+    seen = made / np.float32(255)  # layers: over white already
+    if kind == "cutout":
+        seen = seen[..., :3] * seen[..., 3:] + 1 - seen[..., 3:]
+    right = make_output("composite", picture, alpha, background=(1, 1, 1), finished=finished, linear=True).pixels
+    assert np.abs(seen * 255 - right).max() < 1.6  # both colours and alpha are rounded
+
+
 def test_only_cutouts_get_colours_for_white() -> None:
     alpha = ramp()
     picture = Image(photo(np.full((40, 120, 3), 0.2, np.float32), alpha))
     colours = ForegroundColours(ColourOptions(cutout_for="white"), linear=True)
-    np.testing.assert_array_equal(colours.of(picture, alpha), estimate_foreground(picture, alpha, linear=True))
-    assert np.abs(colours.of_cutout(picture, alpha) - colours.of(picture, alpha)).max() > 0.05
+    found = colours.of(picture, alpha)
+    np.testing.assert_array_equal(found, estimate_foreground(picture, alpha, linear=True))
+    assert ForegroundColours(ColourOptions(cutout_for="white")).cutout_for is None
+    plain, suited = (make_output("cutout", picture, alpha, foreground=found, cutout_for=it) for it in (None, "white"))
+    assert np.abs(plain.pixels[..., 0].astype(int) - suited.pixels[..., 0]).max() > 12
+    white = {"background": (1, 1, 1), "foreground": found, "linear": True}
+    over = [make_output("composite", picture, alpha, cutout_for=it, **white) for it in (None, "white")]  # type: ignore[arg-type]
+    np.testing.assert_array_equal(over[0].pixels, over[1].pixels)
 
 
 def test_despill_works_on_the_estimated_colours() -> None:
