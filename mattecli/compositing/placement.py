@@ -17,14 +17,16 @@ from mattecli.compositing.finishing import Finishing, in_pixels
 from mattecli.compositing.plates import finite, is_plain
 from mattecli.compositing.subject import Subject, find_subject, turned
 from mattecli.errors import DeviceError, InputError, UsageError
-from mattecli.geometry import Box, tiles
+from mattecli.geometry import WHOLE, Box, Edges, tiles
 from mattecli.imaging.pixels import as_float
 from mattecli.system import memory
 
 _TILE = 1024  # pixels of the output, or about twice as many of the photo, on each side at a time
 _CERTAIN = 1 / 16  # from this alpha up, colours are those of the premultiplied picture alone
 _BYTES = 32  # of an output's pixel: alpha, light, three colours, and the picture that is made of them
+_NEAR_SIDE = 0.999  # of a pixel of the output: sides that are nearer to each other are one side, rounded
 _NEAR = 8  # pixels: extremes farther away are found in steps
+_NO_END = Edges(top=False, bottom=False, left=False, right=False)
 _SHARPEN = 0.7  # sigma of the blur that sharpening takes away, in pixels
 
 
@@ -44,13 +46,16 @@ class Placement:
     sharpen: float = 0.0
 
     def plane(self, values: Floats, *, outside: float = 0.0) -> Floats:
-        """Values (H, W) in [0, 1] in the output's frame (h, w), with `outside` around the photo."""
+        """Values (H, W) in [0, 1] in the output's frame (h, w), with `outside` around the photo.
+
+        Where photo and output end within a pixel of the output, the values go on: a subject that the photo cuts has no
+        half-transparent rim there.
+        """
         width, height = self.size
-        result = np.empty((height, width), np.float32)
+        result, ends = np.empty((height, width), np.float32), self._ends(values.shape)
         for tile in self._tiles():
             view = _View(self, tile)
-            placed = view.cubic(_window(values, view.seen) if not outside else 1 - _window(1 - values, view.seen))
-            result[tile.slices] = placed
+            result[tile.slices] = view.cubic(_window(values, view.seen, ends=ends, outside=outside))
         return np.clip(result, 0, 1, out=result)
 
     def colours(self, foreground: NDArray[Any], alpha: Floats) -> Floats:
@@ -62,13 +67,14 @@ class Placement:
         """
         width, height = self.size
         result, plain = np.empty((height, width, 3), np.float32), is_plain(foreground)
+        ends = self._ends(alpha.shape)
         for tile in self._tiles():
             view = _View(self, tile)
-            front = as_float(_window(foreground, view.seen, replicate=True))
+            front = as_float(_window(foreground, view.seen))
             if view.exact:
                 result[tile.slices] = front
                 continue
-            share, front = _window(alpha, view.seen), front if plain else finite(front)
+            share, front = _window(alpha, view.seen, ends=ends), front if plain else finite(front)
             placed = view.nearest(front)
             if share.any():
                 below = view.cubic(share)[..., None]
@@ -91,6 +97,17 @@ class Placement:
             self.source[0] + across * math.cos(turn) + down * math.sin(turn),
             self.source[1] - across * math.sin(turn) + down * math.cos(turn),
         )
+
+    def _ends(self, shape: tuple[int, ...]) -> Edges:
+        """The sides at which a photo of that shape (H, W) ends, and the output does not end within a pixel of that."""
+        if self.degrees:
+            return WHOLE
+        left, top = (to - self.scale * of - _NEAR_SIDE for to, of in zip(self.target, self.source, strict=True))
+        right, bottom = (
+            size - to - self.scale * (side - of) - _NEAR_SIDE
+            for size, to, of, side in zip(self.size, self.target, self.source, (shape[1], shape[0]), strict=True)
+        )
+        return Edges(top=top >= 0, bottom=bottom >= 0, left=left >= 0, right=right >= 0)
 
     def _tiles(self) -> Iterator[Box]:
         width, height = self.size
@@ -293,17 +310,13 @@ def _shrunk(
     return np.asarray(made[0] if window.ndim == 2 else np.stack(made, axis=2), np.float32)
 
 
-def _window(values: NDArray[Any], box: Box, *, replicate: bool = False) -> NDArray[Any]:
-    """A window of values that may reach beyond them: 0 there, or the nearest of them."""
+def _window(values: NDArray[Any], box: Box, *, ends: Edges = _NO_END, outside: float = 0.0) -> NDArray[Any]:
+    """A window of values that may reach beyond them: `outside` there at the sides of `ends`, else the nearest value."""
     height, width = values.shape[:2]
-    inner = box.clip(height, width)
-    if inner == box:
+    if box.clip(height, width) == box:
         return np.ascontiguousarray(values[box.slices])
-    if replicate:
-        rows = np.clip(np.arange(box.top, box.bottom), 0, height - 1)
-        columns = np.clip(np.arange(box.left, box.right), 0, width - 1)
-        return np.ascontiguousarray(values[rows[:, None], columns])
-    result = np.zeros((box.height, box.width, *values.shape[2:]), values.dtype)
-    if inner.height > 0 and inner.width > 0:
-        result[inner.within(box).slices] = values[inner.slices]
+    rows, columns = np.arange(box.top, box.bottom), np.arange(box.left, box.right)
+    result = np.ascontiguousarray(values[np.clip(rows, 0, height - 1)[:, None], np.clip(columns, 0, width - 1)])
+    result[((rows < 0) & ends.top) | ((rows >= height) & ends.bottom)] = outside
+    result[:, ((columns < 0) & ends.left) | ((columns >= width) & ends.right)] = outside
     return result

@@ -265,3 +265,62 @@ def test_an_output_that_the_memory_cannot_hold_is_refused() -> None:
         placed(block(), canvas=(1000, 1000))
     with free_memory(1000 * 1000 * 32):
         placed(block(), canvas=(1000, 1000))
+
+
+SIDES = ["top", "bottom", "left", "right"]
+
+
+def cut_at(side: str, height: int = 301, width: int = 211) -> Floats:
+    """A solid subject that the frame cuts at that side, 60 pixels away from the others."""
+    alpha = np.zeros((height, width), np.float32)
+    part = {"top": 0, "bottom": height, "left": 0, "right": width}
+    top, bottom, left, right = (part[one] if one == side else None for one in SIDES)
+    alpha[
+        60 if top is None else 0 : height - 60 if bottom is None else height,
+        60 if left is None else 0 : width - 60 if right is None else width,
+    ] = 1
+    return alpha
+
+
+def rim_of(result: Floats, side: str) -> Floats:
+    """Ten pixels in the middle of the outermost row or column at that side."""
+    rim = {"top": result[0], "bottom": result[-1], "left": result[:, 0], "right": result[:, -1]}[side]
+    return rim[len(rim) // 2 - 5 : len(rim) // 2 + 5]
+
+
+@pytest.mark.parametrize("scale", [0.5, 2.0, 0.333, 1.37])
+@pytest.mark.parametrize("options", [{}, {"crop": "subject"}])
+@pytest.mark.parametrize("side", SIDES)
+def test_a_subject_that_the_photo_cuts_stays_solid_at_that_side(
+    side: str, options: dict[str, object], scale: float
+) -> None:
+    alpha = cut_at(side)
+    place, _ = find_placement(alpha, Finishing(scale=scale, **options))  # type: ignore[arg-type]
+    assert np.abs(rim_of(place.plane(alpha), side) - 1).max() < 1e-5
+    colours = np.full((*alpha.shape, 3), (0.8, 0.3, 0.1), np.float32)
+    assert np.abs(rim_of(place.colours(colours, alpha), side) - colours[0, 0]).max() < 1e-5
+
+
+@pytest.mark.parametrize("at", ["bottom", "bottom:0%"])
+@pytest.mark.parametrize("size", [(150, 97), (700, 701)])
+def test_a_subject_that_the_photo_cuts_stands_on_the_canvas_without_a_gap(size: tuple[int, int], at: str) -> None:
+    alpha = cut_at("bottom")
+    options: dict[str, object] = {"at": at} if at == "bottom" else {"at": at, "fill": 0.8}
+    result, _ = placed(alpha, canvas=size, **options)
+    assert np.abs(rim_of(result, "bottom") - 1).max() < 1e-5
+
+
+def test_a_gap_of_a_pixel_that_was_asked_for_stays() -> None:
+    result, _ = placed(cut_at("bottom"), crop="subject", scale=0.5, margin=1)
+    assert rim_of(result, "bottom").max() < 0.6
+    result, _ = placed(cut_at("bottom"), canvas=(300, 400), scale=0.5, at="bottom:1%")
+    assert rim_of(result, "bottom").max() == 0
+
+
+def test_a_kept_shadow_goes_on_where_the_photo_ends() -> None:
+    place = Placement(size=(50, 50), source=(50.5, 50.5), target=(25, 25), scale=0.5)
+    assert np.abs(place.plane(np.full((101, 101), 0.5, np.float32), outside=1) - 0.5).max() < 1e-5
+    away = Placement(size=(70, 50), source=(50.5, 50.5), target=(35, 25), scale=0.5)
+    light = away.plane(np.full((101, 101), 0.5, np.float32), outside=1)
+    assert np.abs(light[:, 12:-12] - 0.5).max() < 1e-3
+    assert (light[:, :8] == 1).all()
