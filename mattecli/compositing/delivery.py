@@ -33,19 +33,30 @@ class Delivery:
     depth: int
     note: str | None = None
 
+    @property
+    def working_depth(self) -> int:
+        """The depth in which the output is made; what is converted afterwards is made in floats."""
+        return self.depth if self.working == self.final else 32
+
     def prepared(self, photo: Image) -> Image:
-        """The photo in the working space; the same object where nothing changes."""
-        return in_space(photo, self.working, depth=self.depth if self.working == self.final else 32)
+        """The photo in the working space; the same object where nothing changes.
+
+        A photo of 8 bits keeps them there, because its values are the same with 16. What is made of it has the
+        `working_depth` and is rounded to that alone.
+        """
+        if (photo.depth, self.working_depth) == (8, 16) and same_space(photo.space, self.working):
+            return photo
+        return in_space(photo, self.working, depth=self.working_depth)
 
 
 def deliver(photo: Image, form: Format, *, output_space: str = KEEP, bits: Depth | None = None) -> Delivery:
     """How an output of this photo is made for a file of this format.
 
     `output_space` is keep, srgb, p3, another name of a space, or the file of an ICC profile. `bits` is the depth that
-    the file is asked to have. OpenEXR holds light. PQ
-    and HLG are mixed in light, and go back only into PNG of 16 bits. Files of integers end at white: they get sRGB
-    instead of light, where all above white is white. They get sRGB instead of a space that no profile states, too; only
-    the values of a log stay (see `is_log`). Raises InputError for a profile that cannot be used, and UsageError for an
+    the file is asked to have; one of more than 8 is made with 16 from a photo of 8, too. OpenEXR holds light. PQ and
+    HLG are mixed in light, and go back only into PNG of 16 bits. Files of integers end at white: they get sRGB instead
+    of light, where all above white is white. They get sRGB instead of a space that no profile states, too; only the
+    values of a log stay (see `is_log`). Raises InputError for a profile that cannot be used, and UsageError for an
     unknown name.
     """
     own = photo.space
@@ -56,6 +67,8 @@ def deliver(photo: Image, form: Format, *, output_space: str = KEEP, bits: Depth
     ends_at_white = 32 not in form.depths or bits in form.depths  # 8 or 16 asked for
     holder = f"{form.name} of integers" if 32 in form.depths else form.name
     depth = 16 if photo.depth == 32 and ends_at_white else photo.depth  # 8 only when the file is written
+    if depth == 8 and bits in (16, "float"):
+        depth = 16
     note = None
     if is_hdr(wanted):
         if form.name == "PNG" and depth == 16 and bits != 8:

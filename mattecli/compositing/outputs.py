@@ -37,8 +37,11 @@ def make_output(
     foreground: NDArray[Any] | None = None,
     finished: Finished | None = None,
     cutout_for: Literal["white"] | None = None,
+    depth: int | None = None,
 ) -> Image:
     """Turn a photo and its alpha, (H, W) in [0, 1], into a picture with the photo's depth, profile and resolution.
+
+    `depth` gives it 8, 16 or 32 (floats) bits per channel instead.
 
     `alpha` gives the matte as floats (write it with `write_alpha`, which knows the depths). `foreground` gives RGB,
     `cutout` straight RGBA. `composite` puts the foreground over `background` and gives opaque RGB; a background of None
@@ -67,6 +70,7 @@ def make_output(
         return Image(alpha if finished is None else finished.alpha, None, photo.resolution)
     if kind not in get_args(Kind):
         raise UsageError(f"{kind!r} is not a kind of output; use one of {', '.join(get_args(Kind))}")
+    depth = depth or photo.depth
     photo = replace(photo, transparent=False)  # its hidden colours are used: see `photo_note`
     if foreground is None:
         check_memory(photo)
@@ -77,12 +81,12 @@ def make_output(
         alpha, light = finished.alpha, finished.light
     if kind == "foreground":
         foreground = suited(replace(photo, pixels=foreground), alpha, cutout_for)
-        return replace(photo, pixels=to_depth(foreground, photo.depth))
+        return replace(photo, pixels=to_depth(foreground, depth))
 
     opaque = kind == "composite" and background is not None
     behind: Any = None if background is None else _behind(background, photo, alpha.shape[::-1], fit, around)
     bounded = compositing.ends_at_white(photo)
-    result = np.empty((*alpha.shape, 3 if opaque else 4), photo.pixels.dtype)
+    result = np.empty((*alpha.shape, 3 if opaque else 4), to_depth(photo.pixels[:1, :1], depth).dtype)
     for top in range(0, len(alpha), _ROWS):
         rows = slice(top, top + _ROWS)
         front = replace(photo, pixels=foreground[rows], glow=None)
@@ -98,7 +102,7 @@ def make_output(
                 strip = with_shadow(strip, light[rows], front.space)
         if photo.glow is not None:
             add_glow(strip, photo.pixels[rows], photo.glow[rows] & (alpha[rows] == 0), photo.space)
-        result[rows] = to_depth(strip, photo.depth)
+        result[rows] = to_depth(strip, depth)
     return replace(photo, pixels=result)
 
 
@@ -278,6 +282,7 @@ def write_output(
         foreground=None if colours is None else colours.of(working, alpha),
         finished=finished,
         cutout_for=None if colours is None or kind == "foreground" else colours.cutout_for,
+        depth=delivery.working_depth,
     )
     made = shrunk(in_space(made, delivery.final, depth=delivery.depth), size)
     files = stored_as(form, photo, background if kind == "composite" else None, files)

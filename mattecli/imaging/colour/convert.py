@@ -13,6 +13,7 @@ from mattecli.imaging.colour.encodings import (
     Encoding,
     Floats,
     MatrixEncoding,
+    TableEncoding,
     encoded,
     encoding_of,
 )
@@ -42,16 +43,17 @@ def convert(
     Deeper pictures go through their curves and a matrix, in float32; integers are clipped and rounded once, and floats
     are not clipped. `gain` is multiplied to the light, which `tone` then brings into range.
 
-    Profiles that are made of tables have the accuracy of 8 bits. The array itself is returned where nothing changes.
-    Raises UsageError for unknown names of spaces.
+    Profiles that are made of tables have the accuracy of 8 bits. In the same space integers keep their values in a
+    greater depth. The array itself is returned where nothing changes. Raises UsageError for unknown names of spaces.
     """
     own = {1: 8, 2: 16, 4: 32}[pixels.dtype.itemsize]
-    if same_space(source, target) and own == depth and gain == 1 and tone is None:
-        return pixels
-    if own == depth == 8 and gain == 1 and tone is None and _profiles_only(source, target):
+    plain = gain == 1 and tone is None
+    if plain and same_space(source, target) and own <= depth:
+        return pixels if own == depth else _deeper(pixels, depth)
+    if plain and own == 8 and _by_littlecms(source, target, depth):
         colours = to_profile(np.ascontiguousarray(pixels[..., :3]), source.icc, target.icc)
         if colours is not None:
-            return _with_alpha(colours, pixels)
+            return _deeper(_with_alpha(colours, pixels), depth)
     step = _step(encoding_of(source), encoding_of(target), depth=depth, gain=gain, tone=tone)
     result = np.empty(pixels.shape, _TYPES[depth])
     for rows in bands(pixels):
@@ -119,8 +121,22 @@ def levels(values: Floats, depth: int) -> NDArray[Any]:
     return np.asarray(np.rint(np.clip(np.nan_to_num(values), 0, 1) * full), _TYPES[depth])
 
 
-def _profiles_only(*spaces: Space) -> bool:
-    return all(space.name is None and space.cicp is None for space in spaces)
+def _deeper(pixels: NDArray[Any], depth: int) -> NDArray[Any]:
+    """The same values with that many bits, which are as many or more."""
+    if pixels.dtype == _TYPES[depth]:
+        return pixels
+    result = np.empty(pixels.shape, _TYPES[depth])
+    for rows in bands(pixels):
+        result[rows] = levels(as_float(pixels[rows]), depth)
+    return result
+
+
+def _by_littlecms(source: Space, target: Space, depth: int) -> bool:
+    """Whether LittleCMS converts 8 bits to that many: profiles, and those of tables to 16, too."""
+    spaces = (source, target)
+    if any(space.name is not None or space.cicp is not None for space in spaces):
+        return False
+    return depth == 8 or (depth == 16 and any(isinstance(encoding_of(space), TableEncoding) for space in spaces))
 
 
 def _with_alpha(colours: NDArray[Any], pixels: NDArray[Any]) -> NDArray[Any]:
