@@ -12,6 +12,7 @@ from mattecli.batch.partners import ALPHA, BACKGROUND, CORE, ENDING, GARBAGE, MA
 from mattecli.batch.pictures import walk
 from mattecli.errors import InputError
 from mattecli.imaging.products import is_saved
+from mattecli.system.files import absence, is_folder, is_there
 from mattecli.system.folders import natural
 from mattecli.work.making import Making
 from mattecli.work.outcome import Failed, Job
@@ -128,12 +129,12 @@ def find_jobs(
 
 
 def _check_folders(images: Path, out: Path, trimaps: Path | None, *, recursive: bool, what: str) -> None:
-    if not images.is_dir():
-        fact = "is a file" if images.exists() else "does not exist"
+    if not is_folder(images):
+        fact = "is a file" if is_there(images) else absence(images)
         raise InputError(f"{images} {fact}; name a folder of photos, or use `matte predict` for one")
-    if out.exists() and not out.is_dir():
+    if is_there(out) and not is_folder(out):
         raise InputError(f"{out} is a file; name a folder for the outputs")
-    if trimaps is not None and not trimaps.is_dir():
+    if trimaps is not None and not is_folder(trimaps):
         raise InputError(
             f"{trimaps} is not a folder; name the {what}s' folder, or a pattern such as {what}s/{{dir}}/{{stem}}.png"
         )

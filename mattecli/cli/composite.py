@@ -7,7 +7,6 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -94,13 +93,14 @@ def composite(
       matte composite photo.jpg photo_alpha.png -b white --canvas 2000x2000 --fill 85%
       matte composite photos/ alphas/ -b backgrounds/ --out-dir out/ --report run.jsonl
     """
+    from mattecli.system.files import is_folder
     from mattecli.system.threads import use_threads
 
     started = time.perf_counter()
     use_threads(threads)
     named = _named(options)
     check_colour_options(options, colours, named.kinds)
-    folder = Path(photo).is_dir()
+    folder = is_folder(photo)
     if not folder and (given := folder_options(listing, how)):
         raise UsageError(f"{' and '.join(given)} would do nothing for one photo; name a folder, or leave them out")
     if folder or (options.preset is not None and options.preset.deliver):

@@ -164,4 +164,6 @@ def _names_file(text: str, option: TyperOption, folder: Path) -> bool:
         return False
     if set(metavar.split("|")) <= _ALWAYS_FILES:
         return True
-    return "{" in text or _SUFFIX.fullmatch(text) is not None or (folder / text).exists()
+    from mattecli.system.files import is_there
+
+    return "{" in text or _SUFFIX.fullmatch(text) is not None or is_there(folder / text)

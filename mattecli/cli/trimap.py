@@ -173,6 +173,7 @@ def trimap(
       matte trimap --check trimap.png --photo photo.jpg
       rembg i -om photo.jpg - | matte trimap - -o trimap.png
     """
+    from mattecli.system.files import is_folder
     from mattecli.system.threads import use_threads
 
     use_threads(model.threads)
@@ -185,7 +186,7 @@ def trimap(
         idle += ["--overwrite"] if overwrite else []
         raise typer.Exit(check_file(mask, files, terminal, reading=read, snap=model.snap, idle=idle, as_json=as_json))
     base = _base(mask, files, subject, model, given=changed(band, cleaning))
-    folder = out is not None or Path(mask).is_dir()
+    folder = out is not None or is_folder(mask)
     if folder and (base in ("--scribbles", "--box", "--mask") or subject.scribbles is not None):
         raise UsageError("--scribbles, --box and --mask are for one photo; a folder takes masks, --key or --auto")
     subject.prepare(terminal)

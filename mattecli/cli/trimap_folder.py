@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
@@ -53,7 +52,7 @@ def make_folder_of_trimaps(
     `overwrite` makes it again. With folders for photo, core and garbage, the files of the mask's name are taken. The
     `_mask` at the end of a mask's name is not part of it.
     """
-    from mattecli.system.files import make_folder
+    from mattecli.system.files import is_there, make_folder
 
     out = _checked(masks, out, files)
     found = _sources(Path(masks), _places(masks, files), terminal, of_masks=of_masks)
@@ -67,7 +66,7 @@ def make_folder_of_trimaps(
             raise InputError(source.wrong)
         if (first := makers.setdefault(str(target).casefold(), source.path)) != source.path:
             raise InputError(f"{source.path} and {first} would both give {target}; keep one of them")
-        if os.path.exists(target) and not overwrite:  # noqa: PTH110 - the other raises for a name that is too long
+        if is_there(target) and not overwrite:
             return None
         check_in_folder([target], out)
         one = dataclasses.replace(files, output=str(target), **_chosen(source, files))
@@ -101,9 +100,11 @@ def _reason(source: _Source, error: Exception) -> str:
 
 def _checked(masks: str, out: Path | None, files: TrimapFiles) -> Path:
     """The folder for the trimaps. Raises UsageError or InputError for files and folders that do not go together."""
+    from mattecli.system.files import is_folder
+
     if out is None:
         raise UsageError(f"{masks} is a folder; name a second folder for the trimaps")
-    if not Path(masks).is_dir():
+    if not is_folder(masks):
         raise UsageError(f"{masks} is not a folder, and {out} would be one for many trimaps; name the trimap with -o")
     if files.output is not None or files.preview is not None:
         raise UsageError("-o and --preview name one file each; leave them out for a folder")

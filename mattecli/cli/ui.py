@@ -95,15 +95,15 @@ def ui(
       matte ui --report run.jsonl --worst 20
       matte ui photo.jpg --no-browser --port 8000
     """
+    from mattecli.system.files import absence, is_there, make_folder
+
     names = [Path(photo) for photo in photos or ()]
     _check_names(choices, names)
     for name in names:
-        if str(name) == "-" or not name.exists():
-            raise InputError(f"{name} does not exist; name a photo or a folder of photos")
+        if str(name) == "-" or not is_there(name):
+            raise InputError(f"{name} {absence(name)}; name a photo or a folder of photos")
     options = reading.read_options(model)
     start = _start(choices, names, options, snap=model.snap)
-
-    from mattecli.system.files import make_folder
 
     check_server("matte ui")
     if choices.out_dir is not None:
@@ -170,10 +170,11 @@ def _start(choices: PageChoices, names: list[Path], reading: ReadOptions, *, sna
     options = " and ".join(f"--{what}" for what in given)
     if len(given) > 1:
         raise UsageError(f"{options} each say what the paint lies on; give one of them")
-    if len(names) != 1 or names[0].is_dir():
-        raise UsageError(f"{options} is for one photo; name one photo, or leave it out")
-
     from mattecli.server.start import Start
+    from mattecli.system.files import is_folder
+
+    if len(names) != 1 or is_folder(names[0]):
+        raise UsageError(f"{options} is for one photo; name one photo, or leave it out")
 
     ((what, file),) = given.items()
     return Start(cast("Meaning", what), Path(file), snap, reading=reading)

@@ -173,12 +173,13 @@ def read_background(text: str, *, reading: ReadOptions | None = None) -> Image |
         return None
     if (colour := parse_colour(text)) is not None:
         return colour
-    if not text or (not Path(text).suffix and not Path(text).exists() and text != "-"):
+    from mattecli.imaging.read import read_image
+    from mattecli.system.files import is_there
+
+    if not text or (not Path(text).suffix and not is_there(text) and text != "-"):
         raise UsageError(
             f"{text!r} is neither a file nor a colour; name a picture, '#00b140', a CSS colour name, or transparent"
         )
-    from mattecli.imaging.read import read_image
-
     picture = read_image(text, options=(reading or ReadOptions()).limits)
     if picture.transparent:
         raise InputError(f"{text} is transparent in places, where a background has no colour; flatten it on one first")

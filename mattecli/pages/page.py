@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from mattecli.errors import InputError
 from mattecli.imaging.image import Image
 from mattecli.imaging.writing.encoding import FORMATS
-from mattecli.system.files import check_target, whole_file
+from mattecli.system.files import check_target, is_folder, whole_file
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -40,7 +40,7 @@ def data_uri(pixels: NDArray[Any]) -> str:
 
 def check_page(target: Path, *, overwrite: bool, inputs: Iterable[str | Path] = ()) -> None:
     """Raise `InputError`, before any heavy work, if the page cannot be written or would replace an input."""
-    if target.is_dir():
+    if is_folder(target):
         raise InputError(f"{target} is a folder; name an .html file in it")
     if target.suffix.lower() not in (".html", ".htm"):
         raise InputError(f"{target} does not end in .html, as a page must; name another file")

@@ -22,7 +22,7 @@ from mattecli.server.security import Tokens, is_loopback
 from mattecli.server.sessions import Sessions, photos_at
 from mattecli.server.start import Start
 from mattecli.server.state import States
-from mattecli.system.files import as_text
+from mattecli.system.files import as_text, is_folder
 from mattecli.weights import find_checkpoint
 
 
@@ -92,7 +92,7 @@ def serve_page(names: Sequence[Path], *, options: PageOptions, on_ready: Callabl
 
 def _folder_name(names: Sequence[Path]) -> str | None:
     """The name of the folder, where one was given."""
-    return as_text(names[0].name) if len(names) == 1 and names[0].is_dir() else None
+    return as_text(names[0].name) if len(names) == 1 and is_folder(names[0]) else None
 
 
 @dataclass(frozen=True, kw_only=True)

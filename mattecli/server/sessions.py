@@ -21,7 +21,7 @@ from mattecli.server.start import Start
 from mattecli.server.state import States
 from mattecli.server.thumbnails import Thumbnails, encoded
 from mattecli.server.tiles import Index
-from mattecli.system.files import as_text, same_file
+from mattecli.system.files import as_text, is_folder, same_file
 from mattecli.system.folders import natural, pictures_in
 from mattecli.system.memory import give_back_freed_memory
 
@@ -308,7 +308,7 @@ def photos_at(names: Sequence[Path]) -> list[Path]:
     """
     found: list[Path] = []
     for name in names:
-        if name.is_dir():
+        if is_folder(name):
             pictures = sorted(pictures_in(name, SUFFIXES), key=lambda path: natural(path.name))
             if not pictures:
                 raise MissingError(f"{name} has no pictures; name a folder of photos, or a photo")

@@ -154,6 +154,25 @@ def _take_free_name(hidden: Path, path: Path) -> None:
         _replace(hidden, path)
 
 
+def is_folder(path: str | Path) -> bool:
+    """Whether this is a folder. Unlike Path's own it raises nothing: not where a folder above may not be entered, nor
+    for a name that is too long."""
+    return os.path.isdir(path)  # noqa: PTH112
+
+
+def is_there(path: str | Path) -> bool:
+    """Whether this file or folder exists; raises nothing, as `is_folder`."""
+    return os.path.exists(path)  # noqa: PTH110
+
+
+def absence(path: Path) -> str:
+    """What is wrong with a file or folder that is not there, as far as can be seen, as the middle of a sentence."""
+    there = next((above for above in path.parents if is_folder(above)), None)
+    if there is not None and not os.access(there, os.X_OK):
+        return f"cannot be reached, because the folder {there} may not be entered"
+    return "does not exist"
+
+
 def check_target(
     target: str | Path, *, overwrite: bool, inputs: Iterable[str | Path] = (), remedy: str = "name another output"
 ) -> None:
@@ -164,20 +183,22 @@ def check_target(
     """
     path = Path(target)
     _check_length(path, remedy)
-    if path.is_dir():
+    if is_folder(path):
         raise InputError(f"{target} is a folder; name a file in it")
-    if path.exists():
-        if not path.is_file():
+    if is_there(path):
+        if not os.path.isfile(path):  # noqa: PTH113 - Path's raises
             raise InputError(f"{target} is not a regular file; {remedy}")
         if any(str(other) != "-" and same_file(path, other) for other in inputs):
             raise InputError(f"{target} is an input of this run and is never written to; {remedy}")
         if not overwrite:
             raise InputError(f"{target} exists already; {remedy} or use `overwrite=True`")
     # a symbolic link is followed, even if its file does not exist yet
-    folder = Path(os.path.realpath(path)).parent if path.is_symlink() else path.parent
-    if not folder.exists():
-        raise InputError(f"{target} cannot be written: the folder {folder} does not exist; create it first")
-    if not folder.is_dir():
+    folder = Path(os.path.realpath(path)).parent if os.path.islink(path) else path.parent  # noqa: PTH114 - likewise
+    if not is_there(folder):
+        fact = absence(folder)
+        ask = "create it first" if fact == "does not exist" else remedy
+        raise InputError(f"{target} cannot be written: the folder {folder} {fact}; {ask}")
+    if not is_folder(folder):
         raise InputError(f"{target} cannot be written: {folder} is a file, not a folder; {remedy}")
     if not os.access(folder, os.W_OK | os.X_OK):
         raise InputError(f"{target} cannot be written: the folder {folder} is not writable; {remedy}")
@@ -185,7 +206,7 @@ def check_target(
 
 def _check_length(path: Path, remedy: str) -> None:
     """Raise `InputError` for a name that is too long for its disk; folders of it may be missing."""
-    there = next((folder for folder in path.parents if os.path.isdir(folder)), None)  # noqa: PTH112 - Path's raises
+    there = next((folder for folder in path.parents if is_folder(folder)), None)
     if there is None:
         return
     for part in path.relative_to(there).parts:
@@ -201,7 +222,7 @@ def _check_length(path: Path, remedy: str) -> None:
 def check_new(target: Path, *, inputs: Iterable[str | Path] = ()) -> None:
     """As `check_target` with `overwrite`, for a file whose folder may be still to be made. Makes nothing."""
     remedy = "name another output"
-    if os.path.isdir(target.parent):  # noqa: PTH112 - Path's raises
+    if is_folder(target.parent):
         check_target(target, overwrite=True, inputs=inputs, remedy=remedy)
         return
     _check_length(target, remedy)
@@ -212,7 +233,7 @@ def check_folder(folder: Path) -> None:
     """Raise `InputError` where `make_folder` would. Makes nothing."""
     there = next((above for above in (folder, *folder.parents) if os.path.lexists(above)), folder)
     fact = None
-    if not there.is_dir():
+    if not is_folder(there):
         fact = f"{there} is not a folder"
     elif not os.access(there, os.W_OK | os.X_OK):
         fact = f"{there} is not writable"

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Sequence, Set
 from pathlib import Path
 
 from mattecli.errors import InputError
+from mattecli.system.files import is_folder
 
 _SHOWN = 5  # names in an error; there may be hundreds
 
@@ -42,7 +43,7 @@ def folds_case(folder: Path) -> bool:
 
     Nothing is written: a name that is there is asked for with its capitals exchanged.
     """
-    there = next((above for above in (folder, *folder.absolute().parents) if above.is_dir()), folder).absolute()
+    there = next((above for above in (folder, *folder.absolute().parents) if is_folder(above)), folder).absolute()
     try:
         with os.scandir(there) as entries:
             named = (there / entry.name for entry in entries)

@@ -23,7 +23,7 @@ from mattecli.imaging.view import network_view
 from mattecli.inference.torch_backend import FIXED_BYTES, TILE_VALUES, ran_out_of_memory, true_fp32
 from mattecli.network.inputs import network_input
 from mattecli.spec import STRIDE
-from mattecli.system.files import stat_of
+from mattecli.system.files import is_folder, stat_of
 from mattecli.system.folders import pictures_in
 from mattecli.system.memory import free_bytes, show_bytes
 from mattecli.training.data.sources import by_name
@@ -205,7 +205,7 @@ def keep_known(raw: NDArray[np.float32], trimap: NDArray[np.uint8]) -> NDArray[n
 
 def _pictures(folder: Path) -> dict[str, Path]:
     """Picture files by name without suffix, sorted."""
-    if not folder.is_dir():
+    if not is_folder(folder):
         raise InputError(f"{folder} does not exist; a validation folder holds image/, trimap/ and alpha/")
     files = by_name(pictures_in(folder, SUFFIXES), folder)
     if not files:

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import RunMatte
+from tests.support.permissions import lock
 
 
 @pytest.mark.parametrize(
@@ -49,3 +50,27 @@ def test_batch_refuses_what_would_be_ignored_of_masks_and_trimaps(
     assert code == 2
     assert sentence in err
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("composite", "{}/p.png", "a.png", "-b", "white"),
+        ("trimap", "{}/m.png"),
+        ("trimap", "{}/masks", "out"),
+        ("ui", "{}/p.png"),
+        ("batch", "{}/photos", "out", "--key", "auto"),
+        ("report", "run.jsonl", "--html", "{}/page.html"),
+    ],
+    ids=lambda command: " ".join(command[:1]),
+)
+@pytest.mark.parametrize("folder", ["closed", "closed/sub", "n" * 300])
+def test_names_that_cannot_be_reached_are_no_bug(
+    command: tuple[str, ...], folder: str, run_matte: RunMatte, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "closed").mkdir()
+    lock(Path("closed"), 0, monkeypatch)
+    code, _, err = run_matte(*(word.format(folder) for word in command))
+    assert (code in (2, 3), err.count("\n")) == (True, 1), err
+    (tmp_path / "closed").chmod(0o700)

@@ -14,6 +14,7 @@ import pytest
 
 from mattecli.errors import InputError
 from mattecli.system import files
+from tests.support.permissions import lock
 
 
 def left_by(code: str) -> None:
@@ -162,3 +163,21 @@ def test_a_digest_of_content_follows_a_file_that_is_replaced_with_its_size_and_t
     other.replace(path)
     digests.append(files.content_digest(path))
     assert digests == [hashlib.sha256(content).hexdigest() for content in (b"before", b"behind")]
+
+
+def test_a_folder_that_may_not_be_entered_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    closed = tmp_path / "closed"
+    closed.mkdir()
+    lock(closed, 0, monkeypatch)
+    for target in (closed / "a.png", closed / "sub" / "a.png"):
+        with pytest.raises(
+            InputError, match=r"a\.png cannot be written: the folder .*closed.* (not writable|may not be)"
+        ):
+            files.check_target(target, overwrite=False)
+    with pytest.raises(InputError, match="cannot be created"):
+        files.check_folder(closed / "sub")
+    assert not files.is_folder(closed / "sub")
+    assert not files.is_there("a" * 300)
+    assert files.absence(closed / "sub") == f"cannot be reached, because the folder {closed} may not be entered"
+    assert files.absence(tmp_path / "none") == "does not exist"
+    closed.chmod(0o700)

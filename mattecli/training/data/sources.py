@@ -19,6 +19,7 @@ from mattecli.compositing.foreground import estimate_foreground
 from mattecli.errors import InputError, UsageError
 from mattecli.imaging.image import SUFFIXES
 from mattecli.imaging.read import read_alpha, read_image
+from mattecli.system.files import is_folder
 from mattecli.system.folders import as_read, pictures_in
 from mattecli.training.data import foregrounds, random
 from mattecli.training.data.cache import Cache, file_stamp, key_of
@@ -230,7 +231,7 @@ def all_pictures(folder: Path) -> list[Path]:
 
     Raises InputError for a folder that is missing, cannot be read or holds no pictures.
     """
-    if not folder.is_dir():
+    if not is_folder(folder):
         raise InputError(f"{folder} is not a folder; name a folder that holds pictures")
     found: list[Path] = []
     for parent, folders, _ in os.walk(folder, onerror=_refuse):
@@ -280,11 +281,11 @@ def _cutouts(folder: Path) -> list[CutoutFiles]:
 
 def _own_folder(folder: Path) -> tuple[list[CutoutFiles], list[Path]]:
     """The cut-outs in `fg/` with their alphas in `alpha/`, and the backgrounds in `bg/`."""
-    if not (folder / "fg").is_dir():
+    if not is_folder(folder / "fg"):
         raise InputError(f"{folder} has no folder fg; put foregrounds into it, alphas into alpha, backgrounds into bg")
     colours = by_name(all_pictures(folder / "fg"), folder / "fg")
-    backgrounds = all_pictures(folder / "bg") if (folder / "bg").is_dir() else []
-    if not (folder / "alpha").is_dir():
+    backgrounds = all_pictures(folder / "bg") if is_folder(folder / "bg") else []
+    if not is_folder(folder / "alpha"):
         return [CutoutFiles(path) for path in colours.values()], backgrounds
     alphas = by_name(all_pictures(folder / "alpha"), folder / "alpha")
     pairs = []
