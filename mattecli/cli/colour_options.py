@@ -50,9 +50,10 @@ def parse_screen(text: Any) -> Literal["green", "blue", "auto"] | Colour:
     if text in ("green", "blue", "auto"):
         return cast(Literal["green", "blue", "auto"], text)
     from mattecli.compositing.outputs import parse_colour
+    from mattecli.compositing.screens import is_screen_colour
 
     colour = parse_colour(str(text))
-    if colour is None or colour[0] >= max(colour[1:]):
+    if colour is None or not is_screen_colour(colour):
         raise ValueError(
             f"must be green, blue, auto or the colour of a green or blue screen such as '#00b140', not {text}"
         )
@@ -184,6 +185,11 @@ def check_colours(choices: ColourChoices, kinds: Collection[Kind], *, linear: bo
     of_despill = [f"--despill-{name}" for name in details if getattr(choices, f"despill_{name}") is not None]
     if of_despill and choices.despill is None:
         raise UsageError(f"{' and '.join(of_despill)} would do nothing without --despill; add it, or leave it out")
+    if choices.colour_choke and choices.decontaminate == 0:
+        raise UsageError(
+            "--colour-choke would do nothing with --decontaminate 0, which keeps the photo's colours; leave one of "
+            "them out"
+        )
     if choices.cutout_for is not None and not clear:
         raise UsageError(
             "--cutout-for would do nothing, because no transparent output is written; add -b transparent, or leave "

@@ -281,6 +281,10 @@ def _composites(
             finished=finished,
             cutout_for=shared.cutout_for,
         )
+        for note in shared.notes:
+            if note not in told:
+                told.add(note)
+                terminal.warn(note)
         bits = stored_as(form, picture, background, WriteOptions()).bits
         yield target, in_space(made, delivery.final, depth=delivery.depth), bits
 

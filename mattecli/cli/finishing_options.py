@@ -106,8 +106,8 @@ class EdgeChoices:
             "--smooth",
             parser=parse_edge_length,
             metavar="LENGTH",
-            help="Smooth the contour: pixels, or per cent of the diagonal such as 0.1%. The edge stays as soft as it "
-            "is.",
+            help="Smooth the contour: up to 200 pixels, or per cent of the diagonal such as 0.1%. The edge stays as "
+            "soft as it is.",
         ),
     ] = 0.0
     levels: Annotated[
@@ -134,11 +134,17 @@ class EdgeChoices:
             "--choke",
             parser=parse_edge_length,
             metavar="LENGTH",
-            help="Move the edge inwards. It stays as soft as it is.",
+            help="Move the edge inwards, by up to 200 pixels. It stays as soft as it is.",
         ),
     ] = 0.0
     spread: Annotated[
-        Length, typer.Option("--spread", parser=parse_edge_length, metavar="LENGTH", help="Move the edge outwards.")
+        Length,
+        typer.Option(
+            "--spread",
+            parser=parse_edge_length,
+            metavar="LENGTH",
+            help="Move the edge outwards, by up to 200 pixels.",
+        ),
     ] = 0.0
     feather: Annotated[
         Length,
@@ -146,7 +152,8 @@ class EdgeChoices:
             "--feather",
             parser=parse_edge_length,
             metavar="LENGTH",
-            help="Soften the edge inwards, so that no halo comes back; LENGTH is the sigma of the blur.",
+            help="Soften the edge inwards, so that no halo comes back; LENGTH is the sigma of the blur, up to 200 "
+            "pixels.",
         ),
     ] = 0.0
     feather_both: Annotated[

@@ -52,6 +52,7 @@ class ForegroundColours:
     def __init__(self, options: ColourOptions = PLAIN, *, linear: bool = False) -> None:
         self.options = options
         self.linear = linear
+        self.notes: list[str] = []  # what the user should know of the estimate
         self._photo: Image | None = None
         self._colours: NDArray[Any] | None = None
 
@@ -76,6 +77,8 @@ class ForegroundColours:
             return colours
         screen = screen_colour(options.despill.screen, photo, alpha)
         if screen is None:
+            note = "`despill=auto` found neither a green nor a blue screen where alpha is 0, so it removed nothing"
+            self.notes += [] if note in self.notes else [note]
             return colours
         return _despilled(photo, colours, alpha, screen, options.despill)
 

@@ -34,6 +34,7 @@ from numpy.typing import NDArray
 from mattecli.compositing.arrays import Floats, strips
 from mattecli.compositing.composite import colour_in
 from mattecli.compositing.mixing import mixing
+from mattecli.compositing.screens import hexadecimal, is_screen
 from mattecli.errors import UsageError
 from mattecli.imaging.choices import Colour
 from mattecli.imaging.image import Image
@@ -43,7 +44,6 @@ Screen = Literal["green", "blue", "auto"]
 
 _NAMED = {"green": (0.0, 177 / 255, 64 / 255), "blue": (0.0, 71 / 255, 187 / 255)}  # usual paints, in sRGB
 _FULL, _NONE = np.cos(np.radians([25, 60]))  # of the hue
-_LEAST = 0.12  # share of light by which a screen's channel exceeds both others
 _DEEP = 1.5  # reaches inside the contour: foreground from there on tells the limit
 _AROUND = 4.0  # reaches: the deviation of the mean around a pixel
 _BLUE = 2
@@ -93,19 +93,14 @@ def screen_colour(screen: Screen | Colour, photo: Image, alpha: Floats) -> Float
             return None
         seen = as_float(photo.pixels[behind][:: max(1, int(behind.sum()) // 100_000)])
         shown: Floats = np.nanmedian(seen if light is None else light.decode(seen[None])[0], axis=0)
-        return shown if _is_screen(shown) else None
+        return shown if is_screen(shown.tolist()) else None
     named = np.array(_NAMED.get(screen, screen) if isinstance(screen, str) else screen, np.float32)
     own = colour_in(named, photo.space)
     found = np.asarray(own if light is None else light.decode(own[None, None])[0, 0], np.float32)
-    if not _is_screen(found):
-        raise UsageError(f"`despill` needs the colour of a green or blue screen, and {screen} is neither; name another")
+    if not is_screen(found.tolist()):
+        word = screen if isinstance(screen, str) else hexadecimal(screen)
+        raise UsageError(f"`despill` needs the colour of a green or blue screen, and {word} is neither; name another")
     return found
-
-
-def _is_screen(light: Floats) -> bool:
-    """Whether green or blue exceeds both other channels clearly."""
-    first, second = np.sort(light)[::-1][:2]
-    return bool(light.argmax() > 0 and first - second > _LEAST * max(float(light.sum()), 1e-6))
 
 
 def despilled(colours: Floats, alpha: Floats, screen: Floats, *, how: Despill) -> Floats:

@@ -22,7 +22,7 @@ from mattecli.compositing.contours import (
     spread,
     subject_box,
 )
-from mattecli.compositing.finishing import LONGEST, Finishing, in_pixels
+from mattecli.compositing.finishing import Finishing
 from mattecli.imaging.pixels import as_float
 
 _SOLID = 0.95  # alpha of what gives its colour to an edge that grows
@@ -48,10 +48,7 @@ def finished_edges(
         notes.append(note)
     if trimap is None and (options.min_area or options.fill_holes):
         notes.append("cleaning had no trimap, so it took nothing for certain")
-    lengths = {
-        name: in_pixels(getattr(options, name), alpha.shape, what=f"`{name}`", most=LONGEST)
-        for name in ("smooth", "choke", "spread", "feather")
-    }
+    lengths = options.edge_lengths(alpha.shape)
     if any(lengths.values()) or options.hair < 100:
         box = subject_box(alpha, _reach(lengths))  # beyond it α stays 0
         moved = _with_moved_solid(np.ascontiguousarray(alpha[box]), options, lengths)

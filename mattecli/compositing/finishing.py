@@ -28,6 +28,7 @@ Levels = tuple[float, float, float]  # black and white from 0 to 255, and gamma
 Shadow = Literal["keep", "contact", "drop"]
 
 LONGEST = 200  # pixels that an edge may be moved or softened
+_EDGE_LENGTHS = ("smooth", "choke", "spread", "feather")
 _AT = r"centre|center|mass|bottom(:\d+(\.\d+)?%)?|(-?\d+(\.\d+)?%?),(-?\d+(\.\d+)?%?)"
 
 
@@ -71,6 +72,7 @@ class Finishing:
     shadow_strength: float = 100.0
 
     def __post_init__(self) -> None:
+        self._check_lengths()
         self._check_ranges()
         self._check_edges()
         self._check_placement()
@@ -90,6 +92,16 @@ class Finishing:
         """Whether anything changes at all."""
         return self != Finishing()
 
+    def edge_lengths(self, shape: tuple[int, ...]) -> dict[str, float]:
+        """The lengths of edges in pixels of a photo of that shape (H, W). Raises UsageError for more than 200."""
+        names = _EDGE_LENGTHS
+        return {name: in_pixels(getattr(self, name), shape, what=f"`{name}`", most=LONGEST) for name in names}
+
+    def room(self, canvas: tuple[int, int]) -> tuple[float, float]:
+        """How wide and how high the subject may become on a canvas (width, height), in pixels."""
+        margin, share = in_pixels(self.margin, canvas[::-1]), 1.0 if self.fill is None else self.fill
+        return share * canvas[0] - 2 * margin, share * canvas[1] - 2 * margin
+
     def given(self) -> dict[str, Any]:
         """The options that differ from their defaults."""
         fields = dataclasses.fields(self)
@@ -106,11 +118,15 @@ class Finishing:
         if self.shadow is not None and not wanted & {"cutout", "composite"}:
             raise UsageError("`shadow` is seen in cut-outs and composites only; ask for one of them, or leave it out")
 
+    def _check_lengths(self) -> None:
+        for name in (*_EDGE_LENGTHS, "margin"):
+            length = parse_length(getattr(self, name), what=f"`{name}`")
+            if name != "margin" and not isinstance(length, str):
+                in_pixels(length, (0, 0), what=f"`{name}`", most=LONGEST)
+
     def _check_ranges(self) -> None:
         for name in ("min_area", "fill_holes"):
             _in_range(name, getattr(self, name), 0, math.inf, "a number of pixels from 0 up")
-        for name in ("smooth", "choke", "spread", "feather", "margin"):
-            parse_length(getattr(self, name), what=f"`{name}`")
         for name, most in (("contrast", 99), ("hair", 100), ("shadow_strength", 100), ("sharpen", 300)):
             _in_range(name, getattr(self, name), 0, most, f"a percentage from 0 to {most}")
         _in_range("rotate", self.rotate, -45, 45, "degrees from -45 to 45")
@@ -160,8 +176,15 @@ class Finishing:
             raise UsageError("`margin` does nothing without `crop=subject` or `canvas`; add one, or leave it out")
         if is_length(self.margin) and self.canvas is not None and self.scale is not None:
             raise UsageError("`scale` settles the subject's size on the `canvas`; leave `margin` out")
-        if self.sharpen and not self.placed:
-            raise UsageError("`sharpen` is for pictures that are made smaller; add `canvas`, `crop` or `scale`")
+        if self.canvas is not None and self.scale is None and min(self.room(self.canvas)) < 1:
+            name, remedy = ("margin", "a smaller one") if is_length(self.margin) else ("fill", "more")
+            raise UsageError(
+                f"`{name}` leaves no room on a `canvas` of {self.canvas[0]}x{self.canvas[1]}; give {remedy}"
+            )
+        if self.sharpen and (self.scale >= 1 if self.scale is not None else self.canvas is None):
+            raise UsageError(
+                "`sharpen` is for pictures that are made smaller; add `canvas` or a `scale` below 1, or leave it out"
+            )
 
 
 @dataclass(frozen=True, eq=False)

@@ -16,7 +16,7 @@ from mattecli.compositing.arrays import Floats
 from mattecli.compositing.finishing import Finishing, in_pixels
 from mattecli.compositing.plates import finite, is_plain
 from mattecli.compositing.subject import Subject, find_subject, turned
-from mattecli.errors import DeviceError, InputError, UsageError
+from mattecli.errors import DeviceError, InputError
 from mattecli.geometry import WHOLE, Box, Edges, tiles
 from mattecli.imaging.pixels import as_float
 from mattecli.system import memory
@@ -117,8 +117,7 @@ class Placement:
 def find_placement(alpha: Floats, options: Finishing, *, name: str = "the photo") -> tuple[Placement, list[str]]:
     """Where the options put the subject of a matte, float32 (H, W), and what the user should know of it.
 
-    Raises InputError where the matte has no subject, UsageError for margins that leave no room, and DeviceError for an
-    output that the memory cannot hold.
+    Raises InputError where the matte has no subject, and DeviceError for an output that the memory cannot hold.
     """
     height, width = alpha.shape
     scale = options.scale or 1.0
@@ -130,7 +129,7 @@ def find_placement(alpha: Floats, options: Finishing, *, name: str = "the photo"
             x, y = turned(*middle, options.rotate)
             corner = target[0] - scale * x, target[1] - scale * y
             notes += _cuts(subject, _placement(options, size, (0.0, 0.0), corner, scale))
-        _check_room(size)
+        _check_room(size, options)
         return _placement(options, size, middle, target, scale), notes
     subject = find_subject(alpha, degrees=options.rotate)
     if subject is None:
@@ -142,19 +141,21 @@ def find_placement(alpha: Floats, options: Finishing, *, name: str = "the photo"
         scale, corner = _on_canvas(subject, options, size)
     if scale == 1 and not options.rotate:
         corner = (round(corner[0]), round(corner[1]))  # whole pixels, which come out as they are
-    _check_room(size)
+    _check_room(size, options)
     place = _placement(options, size, (0.0, 0.0), corner, scale)
     return place, [*_enlarged(scale), *_cuts(subject, place)]
 
 
-def _check_room(size: tuple[int, int]) -> None:
+def _check_room(size: tuple[int, int], options: Finishing) -> None:
     """Raise DeviceError for an output that the free memory cannot hold, with its colours and its shadow."""
     width, height = size
     needed = width * height * _BYTES
     if needed > (free := memory.free_bytes_for(needed)):
+        given = [f"`{name}`" for name in ("canvas", "scale", "margin") if options.given().get(name)]
+        remedy = f"give it a smaller {' or '.join(given)}" if given else "close other programs, or add `scale`"
         raise DeviceError(
             f"an output of {width}×{height} pixels takes {memory.show_bytes(needed)} of memory, but "
-            f"{memory.show_bytes(free)} is free; give it a smaller `canvas`, `scale` or `margin`"
+            f"{memory.show_bytes(free)} is free; {remedy}"
         )
 
 
@@ -178,9 +179,7 @@ def _on_canvas(subject: Subject, options: Finishing, canvas: tuple[int, int]) ->
     width, height = canvas
     margin = in_pixels(options.margin, (height, width))
     share = 1.0 if options.fill is None else options.fill
-    room = (share * width - 2 * margin, share * height - 2 * margin)
-    if min(room) < 1:
-        raise UsageError(f"`margin` leaves no room on a `canvas` of {width}x{height}; give a smaller one")
+    room = options.room(canvas)
     scale = options.scale or min(room[0] / subject.size[0], room[1] / subject.size[1])
     x, y = (subject.left + subject.right) / 2, (subject.top + subject.bottom) / 2
     to_x, to_y = width / 2, height / 2

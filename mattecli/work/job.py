@@ -356,7 +356,11 @@ def write_outputs(
             overwrite=replaces[name],
             ready=None if record is None else record(name),
         )
-    return (*find_notes(job, matte.inputs, options, kinds=replaces, backgrounds=backgrounds), *finished.notes)
+    return (
+        *find_notes(job, matte.inputs, options, kinds=replaces, backgrounds=backgrounds),
+        *finished.notes,
+        *colours.notes,
+    )
 
 
 def find_notes(

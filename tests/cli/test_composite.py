@@ -225,6 +225,13 @@ def test_quiet_prints_nothing_and_verbose_the_details(folder: Path, run_matte: R
         (["-b", "white", "--cutout-for", "white"], 2, "--cutout-for would do nothing, because no transparent output"),
         (["-b", "transparent", "--cutout-for", "white"], 2, "--cutout-for is for colours that are estimated in light"),
         (["-b", "white", "--despill", "red"], 2, "must be green, blue, auto or the colour of a green or blue screen"),
+        (
+            ["-b", "white", "--despill", "#40b0a0"],
+            2,
+            "must be green, blue, auto or the colour of a green or blue screen",
+        ),
+        (["-b", "white", "--colour-choke", "2", "--decontaminate", "0"], 2, "--colour-choke would do nothing with"),
+        (["-b", "white", "--choke", "201"], 2, "--choke must be at most 200 pixels, not 201"),
         (["-b", "white", "--despill-reach", "5"], 2, "--despill-reach would do nothing without --despill"),
         (["-b", "white", "--decontaminate", "120"], 2, "must be a percentage from 0 to 100, not 120"),
         (["-b", "white", "--keep-colours", "--colour-choke", "2"], 2, "--keep-colours uses the photo's colours"),

@@ -103,6 +103,10 @@ def test_auto_finds_the_screen_behind_the_subject_and_no_other() -> None:
 def test_a_screen_that_is_neither_green_nor_blue_is_refused() -> None:
     with pytest.raises(UsageError, match="`despill` needs the colour of a green or blue screen"):
         screen_colour((0.9, 0.2, 0.1), Image(np.zeros((4, 4, 3), np.uint8)), np.zeros((4, 4), np.float32))
+    with pytest.raises(UsageError, match="screen, and #40b0a0 is neither; name another"):
+        screen_colour(
+            (64 / 255, 176 / 255, 160 / 255), Image(np.zeros((4, 4, 3), np.uint8)), np.zeros((4, 4), np.float32)
+        )
 
 
 @pytest.mark.parametrize(

@@ -20,7 +20,10 @@ from mattecli.compositing.outputs import make_output, write_output
 from mattecli.errors import UsageError
 from mattecli.imaging.choices import Kind
 from mattecli.imaging.colour import space_named
-from mattecli.imaging.image import Image
+from mattecli.imaging.image import Image, in_space
+from mattecli.work.job import Inputs, Matte, write_outputs
+from mattecli.work.outcome import Job
+from mattecli.work.outputs import OutputOptions
 
 Floats = NDArray[np.float32]
 
@@ -142,6 +145,22 @@ def test_despill_works_on_the_estimated_colours() -> None:
     edge = (alpha > 0.2) & (alpha < 0.6)
     assert (plain[edge][:, 1] - plain[edge][:, 0]).mean() > 0.08
     assert (clean[edge][:, 1] - clean[edge][:, 0]).max() < 0.02
+
+
+def test_it_is_said_where_auto_finds_no_screen(tmp_path: Path) -> None:
+    alpha = ramp()
+    told = "`despill=auto` found neither a green nor a blue screen where alpha is 0, so it removed nothing"
+    for behind, notes in (((0.9, 0.9, 0.9), [told]), ((0.0, 0.7, 0.25), [])):
+        picture = Image(photo(np.full((40, 120, 3), 0.4, np.float32), alpha, behind))
+        colours = ForegroundColours(ColourOptions(despill=Despill(screen="auto")))
+        for bits in (8, 16):
+            colours.of(in_space(picture, picture.space, depth=bits), alpha)
+        assert colours.notes == notes
+    job = Job("a.png", "a.png", "t.png", {"cutout": str(tmp_path / "a.png")})
+    grey = Image(photo(np.full((40, 120, 3), 0.4, np.float32), alpha))
+    matte = Matte(Inputs(grey, None, None, None, 0.0), alpha, None, 0.0)
+    options = OutputOptions(colours=ColourOptions(despill=Despill(screen="auto")))
+    assert write_outputs(job, matte, options, backgrounds={}, replaces={"cutout": False}) == (told,)
 
 
 def test_words_of_a_recipe_name_only_what_was_asked_for() -> None:

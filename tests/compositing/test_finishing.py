@@ -72,13 +72,35 @@ def test_the_options_load_nothing_heavy() -> None:
         ({"fill": 0.5}, "`fill` does nothing without `canvas`"),
         ({"crop": "subject", "at": "mass"}, "`at` does nothing without `canvas`"),
         ({"margin": 3}, "`margin` does nothing without"),
-        ({"sharpen": 50}, "`sharpen` is for pictures that are made smaller"),
+        ({"sharpen": 50}, "`sharpen` is for pictures that are made smaller; add `canvas` or a `scale` below 1"),
+        ({"sharpen": 50, "crop": "subject"}, "`sharpen` is for pictures that are made smaller"),
+        ({"sharpen": 50, "rotate": 5.0}, "`sharpen` is for pictures that are made smaller"),
+        ({"sharpen": 50, "scale": 1.0}, "`sharpen` is for pictures that are made smaller"),
+        ({"sharpen": 50, "canvas": (9, 9), "scale": 2.0}, "`sharpen` is for pictures that are made smaller"),
+        ({"choke": 201}, "`choke` must be at most 200 pixels, not 201"),
+        ({"spread": "250px"}, "`spread` must be at most 200 pixels, not 250"),
+        ({"feather": 300.0}, "`feather` must be at most 200 pixels, not 300"),
+        ({"smooth": "1000"}, "`smooth` must be at most 200 pixels, not 1000"),
+        ({"canvas": (800, 800), "margin": 400}, "`margin` leaves no room on a `canvas` of 800x800; give a smaller one"),
+        ({"canvas": (800, 800), "margin": "36%"}, "`margin` leaves no room on a `canvas` of 800x800"),
+        ({"canvas": (1, 9), "fill": 0.5}, "`fill` leaves no room on a `canvas` of 1x9; give more"),
     ],
 )
 def test_odd_values_and_contradictions_are_named(options: dict[str, object], words: str) -> None:
     with pytest.raises(UsageError) as error:
         Finishing(**options)  # type: ignore[arg-type]
     assert words in str(error.value)
+
+
+def test_settings_at_their_limits_are_taken() -> None:
+    Finishing(choke=200, smooth="200px", feather="90%", canvas=(800, 800), margin=399)
+    for options in (
+        {"scale": 0.9},
+        {"crop": "subject", "scale": 0.5},
+        {"canvas": (9, 9)},
+        {"rotate": 3.0, "scale": 0.5},
+    ):
+        Finishing(sharpen=50, **options)  # type: ignore[arg-type]
 
 
 def test_lengths_are_pixels_or_per_cent_of_the_diagonal() -> None:
@@ -141,7 +163,7 @@ def test_an_alpha_and_a_composite_get_the_same_place() -> None:
 def test_white_stays_white_in_jpeg_through_any_profile(name: str) -> None:
     photo, alpha = subject(haze=0.003)
     photo = in_space(photo, space_named(name), depth=16)
-    finished = finish(photo, alpha, Finishing(contrast=1))
+    finished = finish(photo, alpha, Finishing(min_area=1))
     assert (finished.alpha[:20] == 0).all()
     white = make_output("composite", photo, alpha, background=(1, 1, 1), finished=finished)
     white = in_space(white, SRGB if name == "p3" else white.space, depth=8)

@@ -105,7 +105,7 @@ def test_a_bright_point_leaves_no_dark_ring_in_a_plate(scale: float, degrees: fl
     assert (np.abs(points - 300.5) < 1 + 3 / min(scale, 1)).all()
 
 
-@pytest.mark.parametrize(("scale", "degrees"), PLACES)
+@pytest.mark.parametrize(("scale", "degrees"), [place for place in PLACES if place[0] < 1])
 def test_sharpening_darkens_a_plate_only_beside_bright_points(scale: float, degrees: float) -> None:
     points = dark_points(scale=scale, rotate=degrees, sharpen=100)
     reach = 1 + 3 / min(scale, 1) + (3 / scale if scale < 1 else 0)  # the blur reaches 3 pixels of the output
@@ -265,6 +265,22 @@ def test_an_output_that_the_memory_cannot_hold_is_refused() -> None:
         placed(block(), canvas=(1000, 1000))
     with free_memory(1000 * 1000 * 32):
         placed(block(), canvas=(1000, 1000))
+
+
+@pytest.mark.parametrize(
+    ("options", "remedy"),
+    [
+        ({"canvas": (300, 300)}, "give it a smaller `canvas`"),
+        ({"canvas": (300, 300), "margin": 20}, "give it a smaller `canvas` or `margin`"),
+        ({"scale": 2.0}, "give it a smaller `scale`"),
+        ({"crop": "subject"}, "close other programs, or add `scale`"),
+        ({"rotate": 5.0}, "close other programs, or add `scale`"),
+    ],
+)
+def test_the_remedy_for_too_little_memory_names_what_was_given(options: dict[str, object], remedy: str) -> None:
+    with free_memory(1000), pytest.raises(DeviceError) as error:
+        placed(block(), **options)
+    assert str(error.value).endswith(f"; {remedy}")
 
 
 SIDES = ["top", "bottom", "left", "right"]
