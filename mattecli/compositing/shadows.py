@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mattecli.compositing.arrays import Floats, strips
+from mattecli.compositing.cleaning import FAINT
 from mattecli.compositing.composite import strip_in, within_white
 from mattecli.compositing.mixing import Light, mixing
 from mattecli.compositing.subject import find_subject
@@ -37,11 +38,12 @@ _DIAGONAL_SMOOTHING = 0.0004  # sigma of the smoothing against noise, in diagona
 def kept(photo: Image, alpha: Floats, *, name: str = "the photo") -> Floats:
     """The light that the photo's own shadow leaves, float32 (H, W) in [0, 1]; 1 beyond the shadow.
 
-    In light, a smooth plate is fitted to the pixels with α = 0, and T = min(1, I/plate) there. What does not touch the
-    subject is not its shadow. T goes to 1 before the frame. `alpha` is the matte before finishing. Raises InputError
-    where the background is not near-white and smooth, with `name` in it.
+    In light, a smooth plate is fitted to the background, and T = min(1, I/plate) there. Background is what finishing
+    makes of it: α < 2/255. What does not touch the subject is not its shadow. T goes to 1 before the frame. `alpha` is
+    the matte before finishing. Raises InputError where the background is not near-white and smooth, with `name` in it.
     """
-    free = np.asarray(cv2.erode((alpha == 0).astype(np.uint8) * 255, np.ones((3, 3), np.uint8)), np.uint8)
+    clear = (alpha < np.float32(FAINT)).astype(np.uint8) * 255
+    free = np.asarray(cv2.erode(clear, np.ones((3, 3), np.uint8)), np.uint8)
     bright = _luminance(photo)
     plate = _Plate(photo, bright, free, name)
     light = bright  # overwritten in place

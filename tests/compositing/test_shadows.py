@@ -54,6 +54,14 @@ def test_the_kept_shadow_is_the_true_one_and_all_else_is_exactly_white() -> None
     assert (found[free & (light == 1)] == 1).mean() >= 0.999
 
 
+def test_haze_that_finishing_removes_is_background_for_a_kept_shadow() -> None:
+    photo, alpha, light = product()
+    found = kept(photo, np.maximum(alpha, np.float32(0.004)))
+    free = alpha == 0
+    assert np.abs(found - light)[free & (light < 1)].mean() <= 0.01
+    assert (found[free & (light == 1)] == 1).mean() >= 0.999
+
+
 def test_dust_that_does_not_touch_the_subject_goes() -> None:
     photo, alpha, _ = product()
     assert (kept(photo, alpha)[80:100, 70:90] == 1).all()
