@@ -11,8 +11,11 @@ from __future__ import annotations
 import json
 import logging
 import os
+import signal
 import socket
-from collections.abc import Callable, Sequence
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, replace
 from typing import Any
 
@@ -146,10 +149,11 @@ def _connect(address: str | None) -> Any:
     quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": "error"}
     try:
         if not ray.is_initialized():
-            if address is None and "RAY_ADDRESS" not in os.environ:
-                ray.init(include_dashboard=False, **quiet)
-            else:
-                ray.init(address=address or "auto", **quiet)
+            with _own_end():
+                if address is None and "RAY_ADDRESS" not in os.environ:
+                    ray.init(include_dashboard=False, **quiet)
+                else:
+                    ray.init(address=address or "auto", **quiet)
     except (ConnectionError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
         where = f"the Ray cluster at {address}" if address else "a Ray cluster"
         raise DeviceError(f"{where} cannot be reached ({error}); check --ray-address and `ray status`") from error
@@ -157,6 +161,17 @@ def _connect(address: str | None) -> Any:
     context = ray.data.DataContext.get_current()
     context.enable_progress_bars = False
     return ray
+
+
+@contextmanager
+def _own_end() -> Iterator[None]:
+    """Keep what SIGTERM does: Ray would have it end the process at once, without a report."""
+    before = signal.getsignal(signal.SIGTERM)
+    try:
+        yield
+    finally:
+        if before is not None and threading.current_thread() is threading.main_thread():  # elsewhere Ray sets none
+            signal.signal(signal.SIGTERM, before)
 
 
 def _knock(address: str) -> None:

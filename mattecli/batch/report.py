@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import time
 from collections import Counter
 from collections.abc import Sequence
@@ -37,6 +38,7 @@ class Report:
         self.total, self.limit = total, limit
         self.counts: Counter[str] = Counter()
         self.interrupted = False
+        self.signal: int = signal.SIGINT  # that interrupted
         self.disk_full = False  # as a photo has found out
         self._started = time.perf_counter()
         self._file = open_report(path) if path is not None else None
@@ -59,8 +61,8 @@ class Report:
 
     @property
     def exit_code(self) -> int:
-        """130 when interrupted, 1 when any photo failed, else 0."""
-        return 130 if self.interrupted else 1 if self.counts[Failed.status] else 0
+        """130 when interrupted, 143 when terminated, 1 when any photo failed, else 0."""
+        return 128 + self.signal if self.interrupted else 1 if self.counts[Failed.status] else 0
 
     def summary(self) -> ReportLine:
         """The last line: how many photos there are, how many of each status, and how many were not begun."""

@@ -155,7 +155,7 @@ def run_folder(jobs: JobList, worker: Worker, how: RunChoices, terminal: Termina
         except KeyboardInterrupt:
             pass  # the second Ctrl-C: what was being matted is dropped
         finally:
-            report.interrupted = interrupted.is_set()
+            report.interrupted, report.signal = interrupted.is_set(), interrupted.signal
             worker.journal.close()
             report.close()
     warn_of_unkept(terminal, len(unkept))

@@ -15,7 +15,7 @@ import pytest
 import mattecli
 from mattecli.batch.engine import run_jobs
 from mattecli.batch.pairing import find_jobs
-from mattecli.batch.ray import _absolute, _rooted, run_on_ray
+from mattecli.batch.ray import _absolute, _connect, _rooted, run_on_ray
 from mattecli.batch.worker import BatchOptions, Worker
 from mattecli.compositing.rendition import Rendition
 from mattecli.errors import WeightsError
@@ -122,6 +122,15 @@ def _workers() -> set[int]:
         for process in psutil.Process().children(recursive=True)
         if any("MapWorker" in part for part in process.cmdline())
     }
+
+
+def test_what_sigterm_does_stays_when_ray_is_connected(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = signal.getsignal(signal.SIGTERM)
+    monkeypatch.setattr(ray, "is_initialized", lambda: False)
+    monkeypatch.setattr(ray, "init", lambda **_: signal.signal(signal.SIGTERM, signal.SIG_IGN))  # as Ray's own does
+    _connect(None)
+    after = signal.signal(signal.SIGTERM, before)
+    assert after == before
 
 
 def test_files_of_options_hold_in_another_working_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import json
+import signal
 from pathlib import Path
 
 import pytest
@@ -56,6 +57,8 @@ def test_the_report_owns_the_exit_code() -> None:
     assert report.too_many_failures
     report.interrupted = True
     assert report.exit_code == 130
+    report.signal = signal.SIGTERM
+    assert report.exit_code == 143
 
 
 def test_an_older_report_is_replaced_and_nothing_else(tmp_path: Path) -> None:
