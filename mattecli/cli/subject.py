@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from mattecli.cli.terminal import Terminal
     from mattecli.imaging.image import Image
+    from mattecli.inference.backend import Backend
     from mattecli.inference.model import Model
     from mattecli.trimaps.recipe import MaskRecipe
     from mattecli.work.making import Making
@@ -145,15 +146,23 @@ class SubjectOptions:
         fetch_model(self.model, may_download=may_download)
 
     def finder(
-        self, base: str | None, name: str, terminal: Terminal, *, reading: ReadOptions
+        self,
+        base: str | None,
+        name: str,
+        terminal: Terminal,
+        *,
+        reading: ReadOptions,
+        on_load: Callable[[Backend], None] | None = None,
     ) -> Callable[[Image, Model], NDArray[np.uint8]] | None:
         """What makes the trimap of a photo from strokes or a box; None where the trimap comes from something else.
 
-        The limits of `reading` hold for the strokes' file.
+        The limits of `reading` hold for the strokes' file. `on_load` is called with the network's backend.
         """
         if base not in ("--scribbles", "--box"):
             return None
-        return lambda photo, model: find_trimap(photo, model, self, name=name, terminal=terminal, reading=reading)
+        return lambda photo, model: find_trimap(
+            photo, model, self, name=name, terminal=terminal, reading=reading, on_load=on_load
+        )
 
 
 def check_auto_options(*, auto: bool, model: str | None, download: bool = False) -> None:
@@ -184,6 +193,7 @@ def find_trimap(
     name: str,
     terminal: Terminal,
     reading: ReadOptions | None = None,
+    on_load: Callable[[Backend], None] | None = None,
 ) -> NDArray[np.uint8]:
     """The trimap, uint8 (H, W), of a photo whose subject strokes or a box mark. Warns of strokes that cross the edge.
 
@@ -197,6 +207,8 @@ def find_trimap(
     strokes = None
     if options.scribbles is not None:
         strokes = _strokes(options.scribbles, photo, name, both_sides=box is None, reading=reading)
+    if on_load is not None:
+        on_load(model.backend)
     if not model.backend.checkpoint.sha256.startswith(CALIBRATED_FOR):
         terminal.warn(OTHER_WEIGHTS)
     trimap = segment(

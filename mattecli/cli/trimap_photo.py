@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from mattecli.cli.trimap import TrimapFiles
     from mattecli.imaging.image import Image
     from mattecli.imaging.options import ReadOptions
+    from mattecli.inference.backend import Backend
     from mattecli.inference.model import Model
     from mattecli.trimaps.recipe import MaskRecipe
     from mattecli.work.making import Making
@@ -46,6 +47,7 @@ def make_from_photo(
     from mattecli.imaging.write import check_output, write_image
     from mattecli.trimaps.check import shares
     from mattecli.trimaps.make import overlay
+    from mattecli.work.job import backend_facts
 
     target = _target(photo, files, as_json=as_json)
     inputs = [name for name in (photo, files.core, files.garbage, subject.scribbles) if name is not None]
@@ -55,7 +57,13 @@ def make_from_photo(
     picture = read_image(photo, options=reading)
     view = network_view(picture)
     making = subject.making(base, recipe=recipe, core=files.core, garbage=files.garbage)
-    find = subject.finder(base, label(photo), terminal, reading=reading)
+    ran: dict[str, Any] = dict.fromkeys(("device", "backend", "precision", "weights"))  # the network, where it runs
+
+    def on_load(backend: Backend) -> None:
+        ran.update(backend_facts(backend))
+        terminal.say_device(backend.device, auto=model.options.device == "auto")
+
+    find = subject.finder(base, label(photo), terminal, reading=reading, on_load=on_load)
     found = None if find is None else find(picture, model)
     made = _made(making, picture, view, label(photo), terminal, reading, found=found, findings=findings)
     trimap = Image(made, resolution=picture.resolution, metadata=picture.metadata.geometry)
@@ -70,7 +78,7 @@ def make_from_photo(
     facts: dict[str, Any] = {"mask": None, "image": photo, "output": target, "preview": files.preview}
     facts |= {"width": width, "height": height, **parts}
     facts |= {"key": subject.key, "findings": [as_options(finding) for finding in findings]}
-    return facts | {"scribbles": subject.scribbles, "box": subject.box, "auto": subject.model}
+    return facts | {"scribbles": subject.scribbles, "box": subject.box, "auto": subject.model, **ran}
 
 
 def _made(

@@ -58,9 +58,9 @@ def save_layer(path: Path, strokes: NDArray[np.uint8]) -> Path:
 
 
 def test_strokes_give_a_trimap_beside_the_photo(run_matte: RunMatte, photo: Path, scribbles: Path) -> None:
-    code, out, err = run_matte("trimap", photo, "--scribbles", scribbles)
+    code, out, err = run_matte("trimap", photo, "--scribbles", scribbles, "--device", "cpu")
     assert (code, out) == (0, "")
-    assert err.startswith(f"{photo.parent / 'photo_trimap.png'}: 120×90, ")
+    assert err.startswith(f"device: cpu\n{photo.parent / 'photo_trimap.png'}: 120×90, ")
     trimap = read_trimap(photo.parent / "photo_trimap.png")
     assert np.array_equal(trimap[labels() != 128], labels()[labels() != 128])
     assert disc()[trimap == 255].mean() > 0.98
@@ -73,6 +73,11 @@ def test_a_box_in_per_cent_is_the_same_box_in_pixels(run_matte: RunMatte, photo:
         assert (code, err) == (0, "")
     first, second = (read_trimap(photo.parent / name) for name in ("a.png", "b.png"))
     assert np.array_equal(first, second)
+    code, out, err = run_matte("trimap", photo, "--box", box, "-o", photo.parent / "c.png", "--json")
+    facts = json.loads(out)
+    assert f"device: {facts['device']} (auto)\n" in err
+    assert facts.items() >= {"backend": "torch", "precision": "fp32"}.items()
+    assert facts["weights"]["name"] == "a2u_shared"
     assert (first[:, :10] == 0).all()
 
 
