@@ -33,6 +33,7 @@ from mattecli.cli.terminal import Terminal
 from mattecli.compositing.outputs import (
     check_composite_output,
     check_memory,
+    check_output_format,
     make_output,
     photo_note,
     read_background,
@@ -93,7 +94,7 @@ def composite(
       matte composite photo.jpg photo_alpha.png -b white --canvas 2000x2000 --fill 85%
       matte composite photos/ alphas/ -b backgrounds/ --out-dir out/ --report run.jsonl
     """
-    from mattecli.system.files import is_folder
+    from mattecli.system.files import check_folder, is_folder, make_folder
     from mattecli.system.threads import use_threads
 
     started = time.perf_counter()
@@ -124,15 +125,17 @@ def composite(
     finish = finishing(edges, placement)
     finish.check_kinds(["composite"])
     written.check(list(targets.values()))
-    if options.out_dir is not None:
-        from mattecli.system.files import make_folder
-
-        check_in_folder(targets.values(), options.out_dir)
-        make_folder(options.out_dir)
+    out = options.out_dir
+    if out is not None:
+        check_in_folder(targets.values(), out)
+        check_folder(out)
     given = [photo, alpha, *([] if options.trimap is None else [options.trimap]), *targets]
     written_as = written.write_options()
     for background, target in targets.items():
-        check_composite_output(target, background, overwrite=overwrite, inputs=given, files=written_as)
+        if out is None or is_folder(out):
+            check_composite_output(target, background, overwrite=overwrite, inputs=given, files=written_as)
+        else:
+            check_output_format("composite", target, bits=8, background=background, files=written_as)
 
     from mattecli.imaging.write import check_format, write_image
     from mattecli.imaging.writing.encoding import metadata_note
@@ -140,6 +143,8 @@ def composite(
     how_coloured = colour_options(options, colours)
     results = _composites(photo, alpha, options, how_coloured, reading.read_options(), targets, finish, terminal)
     for target, result, bits in results:
+        if out is not None:  # not before all was read
+            make_folder(out)
         note = metadata_note(check_format(target), result.metadata) if written_as.metadata else None
         if note:
             terminal.warn(note)

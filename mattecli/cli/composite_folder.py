@@ -104,12 +104,13 @@ def deliver_photo(
     check_fit([*named.backgrounds.values()] or [str(background)], fit=options.outputs.fit)
     job = Job(photo, photo, alpha, outputs, background, finished=True, known=known, backgrounds=named.backgrounds)
     check_in_folder(outputs.values(), options.out)
-    for output in outputs.values():
-        make_folder(Path(output).parent)
-    check_outputs(job, options.outputs, overwrite=options.overwrite)
+    folders = [Path(output).parent for output in outputs.values()]
+    check_outputs(job, options.outputs, overwrite=options.overwrite, folders=folders)
     under = read_backgrounds(job, outputs, options.outputs, reading=options.reading)
     matte = read_given(job, options.reading)
     check_memory(matte.inputs.photo)
+    for folder in folders:
+        make_folder(folder)
     replaces = dict.fromkeys(outputs, options.overwrite)
     started = time.perf_counter()
     notes = write_outputs(job, matte, options.outputs, backgrounds=under, replaces=replaces)

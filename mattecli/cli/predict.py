@@ -159,20 +159,22 @@ def predict(
     finish = finishing(edges, placement)
     finish.check_kinds(kinds)
 
+    from mattecli.imaging.reading.open import check_source
     from mattecli.inference.model import Model
     from mattecli.inference.precision import settle_precision
-    from mattecli.system.files import make_folder
     from mattecli.system.threads import use_threads
-    from mattecli.work.job import run_job
+    from mattecli.work.job import check_outputs, run_job
 
     use_threads(model.threads)
+    options = dataclasses.replace(choices.output_options(written.write_options(), colours, made), finishing=finish)
+    folders = [] if files.output is not None else [Path(job.outputs[name]).parent for name in made]
     if files.out_dir is not None:
         check_in_folder(job.outputs.values(), files.out_dir)
-        make_folder(files.out_dir)
-    for name in made:
-        make_folder(Path(job.outputs[name]).parent)
+        folders.append(files.out_dir)
+    for source in job.sources:
+        check_source(source)
+    check_outputs(job, options, overwrite=overwrite, folders=folders, save_trimap=files.save_trimap)
     subject.prepare(terminal)
-    options = dataclasses.replace(choices.output_options(written.write_options(), colours, made), finishing=finish)
     read = reading.read_options(model)
     find = subject.finder(base, photo, terminal, reading=read)
     # A trimap that the network helps to find is the one of `matte trimap`, which computes in fp32.
@@ -194,6 +196,7 @@ def predict(
             reading=read,
             overwrite=overwrite,
             save_trimap=files.save_trimap,
+            folders=folders,
             make_trimap=find,
             on_note=terminal.warn,
             on_load=lambda backend: terminal.say_device(backend.device, auto=model.device == "auto"),

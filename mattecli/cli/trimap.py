@@ -189,6 +189,10 @@ def trimap(
     folder = out is not None or is_folder(mask)
     if folder and (base in ("--scribbles", "--box", "--mask") or subject.scribbles is not None):
         raise UsageError("--scribbles, --box and --mask are for one photo; a folder takes masks, --key or --auto")
+    if base == "--auto" and not folder:
+        from mattecli.cli.trimap_photo import check_files
+
+        check_files(mask, files, subject, overwrite=overwrite, as_json=as_json)  # before a model is fetched
     subject.prepare(terminal)
     if base == "--mask":
         files = dataclasses.replace(files, image=mask, output=files.output or _beside(mask))

@@ -44,15 +44,12 @@ def make_from_photo(
     from mattecli.imaging.read import read_image
     from mattecli.imaging.reading.open import label
     from mattecli.imaging.view import network_view
-    from mattecli.imaging.write import check_output, write_image
+    from mattecli.imaging.write import write_image
     from mattecli.trimaps.check import shares
     from mattecli.trimaps.make import overlay
     from mattecli.work.job import backend_facts
 
-    target = _target(photo, files, as_json=as_json)
-    inputs = [name for name in (photo, files.core, files.garbage, subject.scribbles) if name is not None]
-    for written in [target] if files.preview is None else [target, files.preview]:
-        check_output(written, overwrite=overwrite, bits=8 if written == target else None, inputs=inputs)
+    target = check_files(photo, files, subject, overwrite=overwrite, as_json=as_json)
     findings: list[str] = []
     picture = read_image(photo, options=reading)
     view = network_view(picture)
@@ -79,6 +76,20 @@ def make_from_photo(
     facts |= {"width": width, "height": height, **parts}
     facts |= {"key": subject.key, "findings": [as_options(finding) for finding in findings]}
     return facts | {"scribbles": subject.scribbles, "box": subject.box, "auto": subject.model, **ran}
+
+
+def check_files(photo: str, files: TrimapFiles, subject: SubjectOptions, *, overwrite: bool, as_json: bool) -> str:
+    """The trimap's file. Raises UsageError and InputError for files that are not there, or cannot be written."""
+    from mattecli.imaging.reading.open import check_source
+    from mattecli.imaging.write import check_output
+
+    target = _target(photo, files, as_json=as_json)
+    inputs = [name for name in (photo, files.core, files.garbage, subject.scribbles) if name is not None]
+    for source in inputs:
+        check_source(source)
+    for written in [target] if files.preview is None else [target, files.preview]:
+        check_output(written, overwrite=overwrite, bits=8 if written == target else None, inputs=inputs)
+    return target
 
 
 def _made(

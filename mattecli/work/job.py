@@ -6,9 +6,10 @@ A batch calls the steps one by one, each in a thread of its own, so that the net
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property, partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
@@ -20,6 +21,7 @@ from mattecli.compositing.finishing import finish
 from mattecli.compositing.outputs import (
     check_memory,
     check_output_file,
+    check_output_format,
     photo_note,
     read_background,
     write_output,
@@ -36,7 +38,7 @@ from mattecli.imaging.view import network_view
 from mattecli.imaging.write import check_format, check_output, write_image
 from mattecli.imaging.writing.encoding import metadata_note
 from mattecli.imaging.writing.layers import LAYERS
-from mattecli.system.files import same_file
+from mattecli.system.files import check_folder, check_new, is_folder, make_folder, same_file
 from mattecli.system.memory import peak_bytes
 from mattecli.trimaps.check import check_size, shares
 from mattecli.trimaps.pairs import over_data_window, pair_size, read_pair, read_trimap, trimap_note
@@ -125,6 +127,7 @@ def run_job(
     reading: ReadOptions | None = None,
     overwrite: bool = False,
     save_trimap: str | None = None,
+    folders: Collection[Path] = (),
     make_trimap: Callable[[Image, Model], NDArray[np.uint8]] | None = None,
     lint: bool = True,
     on_note: Callable[[str], None] | None = None,
@@ -136,18 +139,15 @@ def run_job(
 
     All that can be refused is refused before the network is loaded. `make_trimap` gives the trimap, uint8 (H, W) of 0,
     128 and 255; then the job's trimap is only the file that it is made from. `save_trimap` names a file for the trimap.
-    Without `lint` nothing is noted of what is odd in a trimap, which takes a tenth of the network's time.
+    `folders`, of outputs, are made where they are missing, once all was read. Without `lint` nothing is noted of what
+    is odd in a trimap, which takes a tenth of the network's time.
     `on_note` is called with what the user should know, as soon as it is known. `on_load` is called with the network's
     backend, `on_plan` and `progress` as `predict_alpha` calls them. Raises InputError, WeightsError, DeviceError and
     UsageError.
     """
     options = options or OutputOptions()
     started = time.perf_counter()
-    check_outputs(job, options, overwrite=overwrite)
-    if save_trimap is not None:
-        check_output(save_trimap, overwrite=overwrite, bits=8, inputs=job.inputs)
-        if any(same_file(save_trimap, output) for output in job.outputs.values() if output != "-"):
-            raise InputError(f"{save_trimap} would be the trimap and an output; give each a name of its own")
+    check_outputs(job, options, overwrite=overwrite, folders=folders, save_trimap=save_trimap)
     if make_trimap is None and job.what is not None and not any(is_pipe(path) for path in job.sources):
         job_size(job, reading)  # files that do not fit are refused at once, not after an import
     model.begin()
@@ -155,11 +155,13 @@ def run_job(
     find = None if make_trimap is None else lambda photo: make_trimap(photo, model)
     snap = model.options.snap
     inputs = read_inputs(job, snap=snap, exposure=exposure, reading=reading, find=find, lint=lint)
+    behind = read_backgrounds(job, job.outputs, options, reading=reading)
+    for folder in folders:
+        make_folder(folder)
     if save_trimap is not None:
         like = inputs.photo
         trimap = Image(inputs.required_trimap, resolution=like.resolution, metadata=like.metadata.geometry)
         write_image(save_trimap, trimap, overwrite=overwrite)
-    behind = read_backgrounds(job, job.outputs, options, reading=reading)
     known = find_notes(job, inputs, options, backgrounds=behind)
     if on_note is not None:
         for note in known:
@@ -175,24 +177,48 @@ def run_job(
     return Done(job, facts, time.perf_counter() - started, notes, peak_bytes())
 
 
-def check_outputs(job: Job, options: OutputOptions, *, overwrite: bool = False) -> None:
+def check_outputs(
+    job: Job,
+    options: OutputOptions,
+    *,
+    overwrite: bool = False,
+    folders: Collection[Path] = (),
+    save_trimap: str | None = None,
+) -> None:
     """Raise InputError, before any heavy work, for a file that cannot be written or cannot hold its output.
 
-    Raises UsageError for outputs that cannot be finished as asked, and for two that would be one file.
+    `folders` may still have to be made. `save_trimap` is a file for the trimap. Makes nothing. Raises UsageError for
+    outputs that cannot be finished as asked, and for two that would be one file.
     """
     if (reason := job.doubled()) is not None:
         raise UsageError(reason)
     options.finishing.check_kinds(options.kind(name) for name in job.outputs)
+    for folder in folders:
+        check_folder(folder)
+    missing = {folder for folder in folders if not is_folder(folder)}
     for name, output in job.outputs.items():
+        bits, behind, files = options.alpha_bits(name), job.behind(name), options.write_options(name)
+        if Path(output).parent in missing:
+            check_output_format(options.kind(name), output, bits=bits, background=behind, files=files)
+            check_new(Path(output), inputs=job.inputs)
+            continue
         check_output_file(
             options.kind(name),
             output,
-            bits=options.alpha_bits(name),
-            background=job.behind(name),
+            bits=bits,
+            background=behind,
             overwrite=overwrite,
             inputs=job.inputs,
-            files=options.write_options(name),
+            files=files,
         )
+    if save_trimap is None:
+        return
+    if Path(save_trimap).parent in missing:
+        check_format(save_trimap, bits=8)
+    else:
+        check_output(save_trimap, overwrite=overwrite, bits=8, inputs=job.inputs)
+    if any(same_file(save_trimap, output) for output in job.outputs.values() if output != "-"):
+        raise InputError(f"{save_trimap} would be the trimap and an output; give each a name of its own")
 
 
 def read_backgrounds(

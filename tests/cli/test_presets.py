@@ -181,6 +181,13 @@ file = "print/{dir}/{stem}"
 """
 
 
+WEB = """
+[[deliver]]
+name = "web"
+format = "jpg"
+"""
+
+
 def test_a_photo_is_delivered_as_several_files(folders: Folders, run_matte: RunMatte, tmp_path: Path) -> None:
     photos, trimaps, out = folders
     preset = write_preset(tmp_path, DELIVER)
@@ -229,6 +236,34 @@ def test_predict_delivers_what_a_batch_delivers(folders: Folders, run_matte: Run
     code, _, err = run_matte(*command, "--what", "cutout", "--out-dir", alone, "--overwrite")
     assert code == 0, err
     assert "a_cutout.png" in outputs_in(alone)
+
+
+def test_a_photo_that_is_not_there_leaves_no_folder(folders: Folders, run_matte: RunMatte, tmp_path: Path) -> None:
+    photos, trimaps, _ = folders
+    preset, new, gone = write_preset(tmp_path, DELIVER), tmp_path / "new", photos / "gone.png"
+    alpha = trimaps / "a.png"
+    for command in (
+        ("predict", gone, "-t", trimaps / "a.png", "--out-dir", new),
+        ("predict", photos / "a.png", "-t", trimaps / "gone.png", "--out-dir", new, "--preset", preset),
+        ("predict", photos / "a.png", "-t", trimaps / "a.png", "-b", tmp_path / "gone.png", "--out-dir", new),
+        ("composite", gone, alpha, "-b", "white", "--out-dir", new),
+        ("composite", photos / "a.png", alpha, "-b", tmp_path / "gone.png", "--out-dir", new),
+    ):
+        code, _, err = run_matte(*command)
+        assert (code, "gone.png does not exist" in err, new.exists()) == (3, True, False), err
+    one = write_preset(tmp_path, WEB)
+    assert run_matte("composite", gone, alpha, "-b", "white", "--out-dir", new, "--preset", one)[0] == 3
+    assert not new.exists()
+
+
+def test_the_folder_of_a_single_delivery_is_not_made_for_a_named_output(
+    folders: Folders, run_matte: RunMatte, tmp_path: Path
+) -> None:
+    photos, trimaps, _ = folders
+    one = ("predict", photos / "a.png", "-t", trimaps / "a.png", "-b", "white")
+    target = tmp_path / "missing" / "x.jpg"
+    code, _, err = run_matte(*one, "--preset", write_preset(tmp_path, WEB), "-o", target)
+    assert (code, "missing does not exist; create it first" in err, target.parent.exists()) == (3, True, False), err
 
 
 def test_the_depth_of_an_alpha_is_that_of_a_delivery_with_a_name_of_its_own(

@@ -133,6 +133,15 @@ def test_nothing_is_downloaded_unasked(folder: Path, model: str, run_matte: RunM
     assert "birefnet-general-lite is a model of rembg: 224 MB, licence: MIT\n" in err
 
 
+def test_files_are_checked_before_a_model_is_fetched(folder: Path, model: str, run_matte: RunMatte) -> None:
+    for command, made in (("trimap", "photo_trimap.png"), ("predict", "photo_alpha.png")):
+        (folder / made).write_bytes(b"theirs")
+        code, _, err = run_matte(command, folder / "photo.png", "--auto")
+        assert (code, f"{made} exists already" in err) == (3, True), err
+        code, _, err = run_matte(command, folder / "foto.png", "--auto")
+        assert (code, "foto.png does not exist" in err) == (3, True), err
+
+
 def test_a_batch_by_screen_takes_a_garbage_mask_and_is_done_the_second_time(folder: Path, run_matte: RunMatte) -> None:
     command = ["batch", folder / "photos", folder / "out", "--key", "green", "--garbages", folder / "garbages"]
     code, out, err = run_matte(*command, "--json")

@@ -80,11 +80,24 @@ def _read_errors(name: str) -> Iterator[None]:
         raise InputError(f"{name} cannot be read ({reason}); check its disk, or copy it again") from error
 
 
+def check_source(source: str) -> None:
+    """Raise InputError for a file that is not there, and for a folder. Nothing is opened: a pipe stays whole."""
+    if source != "-":
+        with _opening(Path(source), source):
+            Path(source).stat()
+
+
 def _file(path: Path, name: str) -> BinaryIO:
+    with _opening(path, name):
+        return path.open("rb")
+
+
+@contextmanager
+def _opening(path: Path, name: str) -> Iterator[None]:
     if os.path.isdir(path):  # noqa: PTH112 - Path.is_dir raises for a name that is too long
         raise InputError(f"{name} is a folder; name an image file in it")
     try:
-        return path.open("rb")
+        yield
     except FileNotFoundError as error:
         raise InputError(f"{name} does not exist; check its name and folder") from error
     except (OSError, ValueError) as error:  # ValueError: a NUL in the name
