@@ -17,6 +17,7 @@ from mattecli.cli.composite_folder import composite_folder, deliver_photo, folde
 from mattecli.cli.composite_options import (
     CompositeOptions,
     check_colour_options,
+    check_trimap_option,
     colour_options,
     surround,
     targets_of,
@@ -101,6 +102,7 @@ def composite(
     use_threads(threads)
     named = _named(options)
     check_colour_options(options, colours, named.kinds)
+    check_trimap_option(options, edges)
     folder = is_folder(photo)
     if not folder and (given := folder_options(listing, how)):
         raise UsageError(f"{' and '.join(given)} would do nothing for one photo; name a folder, or leave them out")

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from mattecli.cli.colour_options import ColourChoices, check_colours, has_clear
+from mattecli.cli.finishing_options import EdgeChoices
 from mattecli.cli.output_options import FitOption, LinearOption, OutputSpace
 from mattecli.cli.presets import PresetOption
 from mattecli.cli.targets import (
@@ -88,6 +89,12 @@ def check_colour_options(options: CompositeOptions, colours: ColourChoices, kind
             "--keep-colours uses the photo's colours, so --colour-choke and --decontaminate would do nothing; leave "
             "one of them out"
         )
+
+
+def check_trimap_option(options: CompositeOptions, edges: EdgeChoices) -> None:
+    """Raise UsageError for a trimap that nothing asks for."""
+    if options.trimap is not None and not (edges.min_area or edges.fill_holes):
+        raise UsageError("--trimap would do nothing without --min-area or --fill-holes; add one, or leave it out")
 
 
 def colour_options(options: CompositeOptions, colours: ColourChoices) -> ColourOptions:

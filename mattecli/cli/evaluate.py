@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar
 
 import typer
 
-from mattecli.cli.options import Json, ModelOptions, Overwrite, ReadChoices, changed
+from mattecli.cli.options import OF_FILES, Json, ModelOptions, Overwrite, ReadChoices, changed
 from mattecli.cli.progress import progress_bar
 from mattecli.cli.targets import check_in_folder
 from mattecli.cli.terminal import Terminal, printable
@@ -128,7 +128,7 @@ def _check_usage(predictions: Path | None, files: EvaluateOptions, options: Mode
         raise UsageError("nothing to score; give a folder of predictions, or photos for a model with --images")
     if predictions is None:
         return
-    useless = [name for name in options.given() if name not in ("--snap", "--threads")]
+    useless = [name for name in options.given() if name not in ("--snap", *OF_FILES)]
     useless += ["--save"] * (files.save is not None)
     if useless:
         raise UsageError(

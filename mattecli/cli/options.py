@@ -102,6 +102,8 @@ def changed(*groups: DataclassInstance) -> list[str]:
     return [f"--no-{name}" if value is False else f"--{name}" for name, value in given]
 
 
+OF_FILES = ("--threads", "--max-memory")  # options of a model that count without one: they bound reading, too
+
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace output files that exist.")]
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON on standard output.")]
 Threads = Annotated[

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 import typer
 
 from mattecli.cli.mask_options import BandOption, DilateOption, ErodeOption, SolidOption
-from mattecli.cli.options import Json, ModelOptions, Overwrite, ReadChoices, changed, share, whole_number
+from mattecli.cli.options import OF_FILES, Json, ModelOptions, Overwrite, ReadChoices, changed, share, whole_number
 from mattecli.cli.subject import SubjectOptions
 from mattecli.cli.targets import check_streams, output_file
 from mattecli.cli.terminal import Terminal
@@ -182,7 +182,7 @@ def trimap(
         from mattecli.cli.trimap_check import check_file
 
         idle = [*changed(band, cleaning), *subject.given(), *([] if out is None else ["OUT"])]
-        idle += [name for name in model.given() if name not in ("--snap", "--threads")]
+        idle += [name for name in model.given() if name not in ("--snap", *OF_FILES)]
         idle += ["--overwrite"] if overwrite else []
         raise typer.Exit(check_file(mask, files, terminal, reading=read, snap=model.snap, idle=idle, as_json=as_json))
     base = _base(mask, files, subject, model, given=changed(band, cleaning))
@@ -252,7 +252,7 @@ def _base(
         raise UsageError(f"with {base} the first argument is the photo; leave --photo out")
     if base not in (None, "--mask", "--auto") and given:
         raise UsageError(f"{' and '.join(given)} would do nothing with {base}; leave it out")
-    if base not in ("--scribbles", "--box") and (idle := [name for name in model.given() if name != "--threads"]):
+    if base not in ("--scribbles", "--box") and (idle := [name for name in model.given() if name not in OF_FILES]):
         reasons = {"--key": "a screen needs no network", "--auto": "--auto runs its own model on the CPU"}
         why = reasons.get(str(base), "a mask needs no network")
         raise UsageError(f"{' and '.join(idle)} would do nothing, because {why}; leave it out")

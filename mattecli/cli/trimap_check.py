@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from mattecli.cli.exit_codes import exit_code
+from mattecli.cli.targets import check_streams
 from mattecli.cli.wording import as_options
 from mattecli.errors import InputError, UsageError
 
@@ -37,6 +38,7 @@ def check_file(
     given += idle
     if given:
         raise UsageError(f"--check only reads a trimap; leave {' and '.join(given)} out")
+    check_streams([trimap, files.image], (), as_json=False, ask="name a file for the trimap or for the photo")
     found = check_trimap(trimap, photo=files.image, snap=snap, reading=reading)
     refused = any(finding.refused for finding in found)
     for finding in found:

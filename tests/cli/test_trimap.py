@@ -436,6 +436,19 @@ def test_the_check_says_what_to_type_and_fails_only_for_what_cannot_be_matted(
     assert "labels.png holds label numbers up to 2" in err
 
 
+def test_max_memory_bounds_reading_where_no_network_runs(mask: Path, run_matte: RunMatte) -> None:
+    for option in ((), ("--check",)):
+        code, _, err = run_matte("trimap", mask, *option, "--max-memory", "2G")
+        assert (code, "would do nothing" in err) == (0, False), err
+    code, _, err = run_matte("trimap", mask, "--max-memory", "1K", "--overwrite")
+    assert (code, "--max-memory allows 0 MiB" in err) == (5, True), err
+
+
+def test_a_check_reads_one_file_from_standard_input(run_matte: RunMatte) -> None:
+    code, _, err = run_matte("trimap", "--check", "-", "--photo", "-")
+    assert (code, "standard input can be read only once" in err) == (2, True), err
+
+
 def test_a_check_takes_snap_and_refuses_what_would_do_nothing(mask: Path, run_matte: RunMatte) -> None:
     dull = np.where(make_trimap(disc(), erode=5, dilate=5) == 255, 251, 0).astype(np.uint8)
     dull[:20] = 128

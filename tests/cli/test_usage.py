@@ -52,6 +52,11 @@ def test_batch_refuses_what_would_be_ignored_of_masks_and_trimaps(
     assert not (tmp_path / "out").exists()
 
 
+def test_composite_refuses_a_trimap_that_would_do_nothing(run_matte: RunMatte) -> None:
+    code, _, err = run_matte("composite", "p.png", "a.png", "-b", "white", "--trimap", "t.png")
+    assert (code, "--trimap would do nothing without --min-area or --fill-holes" in err) == (2, True), err
+
+
 @pytest.mark.parametrize(
     "command",
     [
