@@ -249,7 +249,7 @@ def _composites(
     from mattecli.compositing.finishing import finish
     from mattecli.imaging.image import Image, in_space
     from mattecli.imaging.options import WriteOptions
-    from mattecli.imaging.write import check_format
+    from mattecli.imaging.write import check_format, stored_depth
     from mattecli.work.outcome import Job
 
     check_output_space(options.output_space)
@@ -287,6 +287,7 @@ def _composites(
             foreground=shared.of(working, matte),
             finished=finished,
             cutout_for=shared.cutout_for,
+            dither=stored_depth(form, delivery.depth, WriteOptions()) == 8,
         )
         for note in shared.notes:
             if note not in told:

@@ -202,6 +202,15 @@ class Finished:
     placement: Placement | None = None
     before: NDArray[np.float32] | None = None  # the finished alpha in the photo's frame, where it is placed
     grown_from: NDArray[np.float32] | None = None  # the alpha that was given, where the edges may have grown
+    made: bool = False  # the shadow is not the photo's own, so it is without noise
+
+    def light_of(self, rows: slice, *, dither: bool) -> NDArray[np.float32] | None:
+        """Rows of the light. With `dither` a made shadow has noise in it, since it would show steps in 8 bits."""
+        if self.light is None or not (self.made and dither):
+            return None if self.light is None else self.light[rows]
+        from mattecli.compositing.shadows import dithered
+
+        return dithered(self.light[rows], rows.start)
 
     def framed(self, photo: Image) -> Image:
         """The photo with metadata that fit the delivered frame; its pixels are the caller's to replace.
@@ -263,7 +272,7 @@ def finish(
         if sides := shadows.cut_sides(light):
             notes.append(f"the output cuts the shadow at the {sides}; leave more room there")
     grown = alpha if is_length(options.spread) or options.feather_both else None
-    return Finished(finished, tuple(notes), light, place, before, grown)
+    return Finished(finished, tuple(notes), light, place, before, grown, options.shadow in ("contact", "drop"))
 
 
 def parse_length(length: Length, *, what: str = "a length") -> Length:

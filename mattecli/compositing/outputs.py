@@ -38,10 +38,12 @@ def make_output(
     finished: Finished | None = None,
     cutout_for: Literal["white"] | None = None,
     depth: int | None = None,
+    dither: bool | None = None,
 ) -> Image:
     """Turn a photo and its alpha, (H, W) in [0, 1], into a picture with the photo's depth, profile and resolution.
 
-    `depth` gives it 8, 16 or 32 (floats) bits per channel instead.
+    `depth` gives it 8, 16 or 32 (floats) bits per channel instead. `dither` says that its file has 8 bits, in which a
+    made shadow would show steps; by default that is so where the picture has them.
 
     `alpha` gives the matte as floats (write it with `write_alpha`, which knows the depths). `foreground` gives RGB,
     `cutout` straight RGBA. `composite` puts the foreground over `background` and gives opaque RGB; a background of None
@@ -75,10 +77,9 @@ def make_output(
     if foreground is None:
         check_memory(photo)
         foreground = estimate_foreground(photo, alpha, linear=linear)
-    light = None
     if finished is not None:
         photo, foreground = finished.framed(photo), finished.colours(foreground, photo=photo)
-        alpha, light = finished.alpha, finished.light
+        alpha = finished.alpha
     if kind == "foreground":
         foreground = suited(replace(photo, pixels=foreground), alpha, cutout_for)
         return replace(photo, pixels=to_depth(foreground, depth))
@@ -90,16 +91,17 @@ def make_output(
     for top in range(0, len(alpha), _ROWS):
         rows = slice(top, top + _ROWS)
         front = replace(photo, pixels=foreground[rows], glow=None)
+        light = None if finished is None else finished.light_of(rows, dither=depth == 8 if dither is None else dither)
         if opaque:
             under = replace(behind, pixels=behind.pixels[rows]) if isinstance(behind, Image) else behind
             if light is not None:
-                under = shaded(under, light[rows], front, bounded=bounded)
+                under = shaded(under, light, front, bounded=bounded)
             strip = compositing.composited(front, alpha[rows], under, linear=linear, bounded=bounded)
         else:
             front = replace(front, pixels=suited(front, alpha[rows], cutout_for))
             strip = compositing.cutout(front, alpha[rows], foreground=front)
             if light is not None:
-                strip = with_shadow(strip, light[rows], front.space)
+                strip = with_shadow(strip, light, front.space)
         if photo.glow is not None:
             add_glow(strip, photo.pixels[rows], photo.glow[rows] & (alpha[rows] == 0), photo.space)
         result[rows] = to_depth(strip, depth)
@@ -258,7 +260,7 @@ def write_output(
     from mattecli.compositing.delivery import deliver
     from mattecli.compositing.rendition import shrunk, shrunk_into, within_bytes
     from mattecli.imaging.image import in_space
-    from mattecli.imaging.write import check_format, write_alpha, write_image
+    from mattecli.imaging.write import check_format, stored_depth, write_alpha, write_image
     from mattecli.imaging.writing.layers import LAYERS, write_layers
 
     delivered = alpha if finished is None else finished.alpha
@@ -284,6 +286,7 @@ def write_output(
         finished=finished,
         cutout_for=None if colours is None or kind == "foreground" else colours.cutout_for,
         depth=delivery.working_depth,
+        dither=stored_depth(form, delivery.depth, files) == 8,
     )
     made = shrunk(in_space(made, delivery.final, depth=delivery.depth), size)
     files = stored_as(form, photo, background if kind == "composite" else None, files)

@@ -64,7 +64,7 @@ def made(alpha: Floats, kind: Literal["contact", "drop"]) -> Floats:
 
     `contact`: the matte squashed onto the baseline, each column fainter the higher its lowest pixel is. `drop`: the
     matte, moved down. Both are blurred by two Gaussians, G1 and G2, and T = (1 − aG1)(1 − bG2). What is fainter than
-    0.4 % is exactly none, and a seeded dither inside hides the steps of 8 bits. 1 everywhere where there is no subject.
+    0.4 % is exactly none. 1 everywhere where there is no subject. In 8 bits it has steps: see `dithered`.
     """
     subject = find_subject(alpha)
     if subject is None:
@@ -81,11 +81,18 @@ def made(alpha: Floats, kind: Literal["contact", "drop"]) -> Floats:
     for amount, sigma in (dense, wide):
         light *= 1 - np.float32(amount) * _blurred(source, max(0.5, sigma * size))
     toe = 0.004
-    shade = np.clip((1 - toe - light) / (1 - toe), 0, 1)
-    inside = shade > 0
-    noise = np.random.default_rng(0).random(int(inside.sum()), np.float32) - np.float32(0.5)
-    shade[inside] = np.clip(shade[inside] + noise / 255, 0, 1)
-    return np.asarray(1 - shade, np.float32)
+    return np.asarray(1 - np.clip((1 - toe - light) / (1 - toe), 0, 1), np.float32)
+
+
+def dithered(light: Floats, first: int) -> Floats:
+    """Rows of a shadow's light with noise inside it, which hides the steps of 8 bits; `first` is their first number.
+
+    The noise is the same every time.
+    """
+    result, inside = light.copy(), light < 1
+    noise = np.random.default_rng((0, first)).random(int(inside.sum()), np.float32) - np.float32(0.5)
+    result[inside] = np.clip(result[inside] + noise / 255, 0, 1)
+    return result
 
 
 def cut_sides(light: Floats) -> str:

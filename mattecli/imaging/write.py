@@ -53,7 +53,7 @@ def write_image(
     form = check_output(target, overwrite=overwrite, alpha=_has_alpha(picture.pixels), options=options)
     if form.half and options.bits is None:
         options = replace(options, bits="half" if picture.depth == 8 else "float")
-    stored = fitted(picture, form, _depth(form, picture, options), keep=options.metadata)
+    stored = fitted(picture, form, stored_depth(form, picture.depth, options), keep=options.metadata)
     with written(target, overwrite=overwrite) as handle:
         form.save(handle, stored, options)
         if ready is not None:
@@ -89,8 +89,9 @@ def write_alpha(
             ready(handle)
 
 
-def _depth(form: Format, image: Image, options: WriteOptions) -> int:
-    return form.nearest(image.depth if options.bits is None else _DEPTHS[options.bits])
+def stored_depth(form: Format, depth: int, options: WriteOptions) -> int:
+    """The bits per channel of a file that a picture of this depth is written to."""
+    return form.nearest(depth if options.bits is None else _DEPTHS[options.bits])
 
 
 def check_output(

@@ -8,11 +8,14 @@ import pytest
 from numpy.typing import NDArray
 
 from mattecli.compositing.finishing import Finishing, finish
-from mattecli.compositing.outputs import make_output
+from mattecli.compositing.outputs import make_output, write_output
 from mattecli.compositing.shadows import _blurred, kept, made, shaded, with_shadow
 from mattecli.errors import InputError
 from mattecli.imaging.colour import decode_srgb, encode_srgb, linear, space_named
-from mattecli.imaging.image import Image
+from mattecli.imaging.image import Image, in_space
+from mattecli.imaging.options import Depth, WriteOptions
+from mattecli.imaging.pixels import as_float
+from mattecli.imaging.read import read_image
 from mattecli.imaging.space import SRGB
 from mattecli.imaging.write import write_image
 
@@ -245,3 +248,30 @@ def test_a_wide_blur_on_a_smaller_copy_is_that_of_the_whole_picture(sigma: float
     values[rng.random(values.shape) < 0.003] = 1
     whole = cv2.GaussianBlur(values, (0, 0), sigma, borderType=cv2.BORDER_CONSTANT)
     assert np.abs(_blurred(values, sigma) - whole).max() < 0.002
+
+
+@pytest.mark.parametrize(("suffix", "bits", "noisy"), [(".png", 8, True), (".png", 16, False), (".exr", None, False)])
+@pytest.mark.parametrize("depth", [8, 16])
+def test_only_files_of_8_bits_have_noise_in_a_made_shadow(
+    tmp_path: Path, depth: int, suffix: str, bits: Depth | None, noisy: bool
+) -> None:
+    alpha = arch()
+    photo = in_space(Image(np.full((*alpha.shape, 3), 90, np.uint8)), SRGB, depth=depth)
+    finished = finish(photo, alpha, Finishing(shadow="drop"))
+    assert finished.light is not None
+    files = []
+    for name in ("a", "b"):
+        target = tmp_path / f"{name}{suffix}"
+        options = {"background": (1.0, 1.0, 1.0), "finished": finished, "files": WriteOptions(bits=bits)}
+        write_output("composite", target, photo, alpha, **options)  # type: ignore[arg-type]
+        files.append(read_image(target))
+    assert np.array_equal(files[0].pixels, files[1].pixels)
+    values = as_float(files[0].pixels)[..., 1]
+    light = values if suffix == ".exr" else decode_srgb(np.repeat(values[..., None], 3, axis=2))[..., 1]
+    free = alpha == 0
+    assert np.median(np.abs(np.diff(finished.light, 2, axis=1))[finished.light[:, 1:-1] < 1]) < 0.1 / 255
+    off = np.abs(light - finished.light)[free]
+    inside = finished.light[free] < 1
+    assert (off[~inside] == 0).all()
+    assert (np.median(off[inside]) > 0.2 / 255) == noisy
+    assert off.max() < (2 if noisy else 0.15) / 255  # half floats have 11 bits
