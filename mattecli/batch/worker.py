@@ -21,7 +21,6 @@ from mattecli.batch.recipe import (
 )
 from mattecli.compositing.delivery import KEEP, read_space
 from mattecli.compositing.outputs import (
-    check_memory,
     check_output_file,
     check_output_format,
     is_picture,
@@ -208,11 +207,11 @@ class Worker:
     def matte(self, read: ReadJob) -> Matte:
         """Find the alpha, unless it is known. Raises DeviceError where the memory does not suffice."""
         if read.known is not None:
-            check_memory(read.known.inputs.photo)
+            self.options.outputs.check_photo(read.known.inputs.photo, read.todo.replaces)
             return read.known
         job = read.todo.job
         wanted = {kind: job.outputs[kind] for kind in read.todo.replaces}
-        return find_matte(replace(job, outputs=wanted), read.inputs, self.model)
+        return find_matte(replace(job, outputs=wanted), read.inputs, self.model, options=self.options.outputs)
 
     def write(self, todo: Todo, matte: Matte) -> Done | Skipped:
         """Write and record what is to be written; Skipped where another process was faster. Raises InputError.

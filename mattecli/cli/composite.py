@@ -245,6 +245,7 @@ def _composites(
 ) -> Iterator[tuple[str, Image, Depth | None]]:
     """Each file with its picture and its depth. What is the same for all backgrounds is done once."""
     from mattecli.compositing.colours import ForegroundColours
+    from mattecli.compositing.costs import Costs
     from mattecli.compositing.delivery import deliver
     from mattecli.compositing.finishing import finish
     from mattecli.imaging.image import Image, in_space
@@ -260,10 +261,10 @@ def _composites(
     for note in (photo_note(picture, photo), *picture.notes, *behind):
         if note:
             terminal.warn(note)
+    check_memory(picture, Costs(finishing=finishing, colours=colours, linear=options.linear, depth=picture.depth))
     finished = finish(picture, matte, finishing, trimap=known, name=photo) if finishing.asked else None
     for note in () if finished is None else finished.notes:
         terminal.warn(note)
-    check_memory(picture)
     shared, told = ForegroundColours(colours, linear=options.linear), set[str]()
     for name, target in targets.items():
         background = backgrounds[name]

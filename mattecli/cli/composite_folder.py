@@ -77,7 +77,6 @@ def deliver_photo(
 ) -> None:
     """Make the deliveries of a preset for one photo. Raises UsageError and InputError."""
     from mattecli.batch.jobs import outputs_of
-    from mattecli.compositing.outputs import check_memory
     from mattecli.system.files import make_folder
     from mattecli.system.memory import peak_bytes
     from mattecli.work.job import check_outputs, read_backgrounds, write_outputs
@@ -108,7 +107,7 @@ def deliver_photo(
     check_outputs(job, options.outputs, overwrite=options.overwrite, folders=folders)
     under = read_backgrounds(job, outputs, options.outputs, reading=options.reading)
     matte = read_given(job, options.reading)
-    check_memory(matte.inputs.photo)
+    options.outputs.check_photo(matte.inputs.photo, outputs)
     for folder in folders:
         make_folder(folder)
     replaces = dict.fromkeys(outputs, options.overwrite)

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from mattecli.compositing.colours import ForegroundColours
+    from mattecli.compositing.costs import Costs
     from mattecli.compositing.finishing import Finished
     from mattecli.imaging.image import Image
     from mattecli.imaging.metadata import Windows
@@ -148,20 +149,23 @@ def _windows(picture: Image) -> Windows | None:
     return windows if windows and windows.data[2:] == picture.size else None
 
 
-def check_memory(photo: Image) -> None:
-    """Raise DeviceError where the free memory is too small for an output other than the alpha.
+def check_memory(photo: Image, costs: Costs | None = None, *, pictures: bool = True) -> None:
+    """Raise DeviceError where the free memory is too small to finish a matte and make pictures of it.
 
-    Call it before the network runs, too. When memory is exhausted the kernel kills the process, and the run is lost.
+    Without `pictures` only the alpha is finished. Call it before the network runs, too. When memory is exhausted the
+    kernel kills the process, and the run is lost.
     """
+    from mattecli.compositing.costs import Costs
     from mattecli.system.memory import free_bytes_for, show_bytes
 
+    costs = costs or Costs(depth=photo.depth)
     width, height = photo.size
-    # The estimated colours take 12 bytes a pixel, 7 more while they are made; later background and result are beside.
-    needed = width * height * (12 + max(7, 8 * photo.pixels.itemsize))
-    if needed > (free := free_bytes_for(needed)):
+    needed = int(costs.of_pictures(photo) if pictures else costs.of_finishing(photo))
+    if needed and needed > (free := free_bytes_for(needed)):
+        what = f"putting {width}×{height} pixels together" if pictures else f"finishing {width}×{height} pixels"
         raise DeviceError(
-            f"putting {width}×{height} pixels together takes {show_bytes(needed)} of memory, but {show_bytes(free)} is "
-            "free; close other programs, or give the container more"
+            f"{what} takes {show_bytes(needed)} of memory, but {show_bytes(free)} is free; close other programs, or "
+            "give the container more"
         )
 
 

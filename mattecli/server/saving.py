@@ -16,7 +16,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mattecli.batch.jobs import way_out
-from mattecli.compositing.outputs import check_memory
 from mattecli.errors import InputError, MatteError, UsageError
 from mattecli.imaging.image import Image
 from mattecli.imaging.options import ReadOptions
@@ -318,9 +317,9 @@ def _check(photo: Photo, files: dict[Product, Path], finish: Finish) -> None:
             raise InputError(f"{path.name} {how}; remove the link, or save into another folder")
     if "trimap" in files:
         check_output(files["trimap"], overwrite=True, bits=8, inputs=[photo.path])
-    check_outputs(_job(photo, files, finish), finish.output_options(), overwrite=True)
-    if set(files) & {"cutout", "composite"}:
-        check_memory(photo.image)
+    job, options = _job(photo, files, finish), finish.output_options()
+    check_outputs(job, options, overwrite=True)
+    options.check_photo(photo.image, job.outputs)
 
 
 def _write(

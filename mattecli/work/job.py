@@ -19,7 +19,6 @@ from mattecli.compositing.colours import ForegroundColours
 from mattecli.compositing.delivery import deliver
 from mattecli.compositing.finishing import finish
 from mattecli.compositing.outputs import (
-    check_memory,
     check_output_file,
     check_output_format,
     photo_note,
@@ -166,7 +165,7 @@ def run_job(
     if on_note is not None:
         for note in known:
             on_note(note)
-    matte = find_matte(job, inputs, model, on_load=on_load, on_plan=on_plan, progress=progress)
+    matte = find_matte(job, inputs, model, options=options, on_load=on_load, on_plan=on_plan, progress=progress)
     replaces = dict.fromkeys(job.outputs, overwrite)
     notes = write_outputs(job, matte, options, backgrounds=behind, replaces=replaces)
     if on_note is not None:
@@ -310,14 +309,18 @@ def find_matte(
     inputs: Inputs,
     model: Model,
     *,
+    options: OutputOptions | None = None,
     on_load: Callable[[Backend], None] | None = None,
     on_plan: Callable[[Plan], None] | None = None,
     progress: Progress | None = None,
 ) -> Matte:
-    """Run the network; see `run_job`. Raises DeviceError where the memory is too small for it or for the outputs."""
+    """Run the network; see `run_job`. `options` are those of the outputs.
+
+    Raises DeviceError where the memory is too small for it or for the outputs, and UsageError for lengths of edges that
+    are too long for the photo.
+    """
     started = time.perf_counter()
-    if set(job.outputs) - {"alpha"}:  # a rendition of an alpha counts as a picture
-        check_memory(inputs.photo)  # before the run, whose work would be lost
+    (options or OutputOptions()).check_photo(inputs.photo, job.outputs)  # before the run, whose work would be lost
     if on_load is not None:
         on_load(model.backend)
     plans: list[Plan] = []

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import cast
 
 from mattecli.compositing.colours import ColourOptions
+from mattecli.compositing.costs import Costs
 from mattecli.compositing.delivery import KEEP
 from mattecli.compositing.finishing import Finishing
+from mattecli.compositing.outputs import check_memory
 from mattecli.compositing.rendition import Rendition
 from mattecli.imaging.choices import Bits, Colour, Fit, Kind
+from mattecli.imaging.image import Image
 from mattecli.imaging.options import Depth, WriteOptions
 from mattecli.work.outcome import Job
 
@@ -51,6 +54,23 @@ class OutputOptions:
         """The depth of an alpha."""
         made = self.renditions.get(output)
         return self.depths.get(output, self.bits) if made is None else made.bits or self.bits
+
+    def check_photo(self, photo: Image, outputs: Iterable[str]) -> None:
+        """What can be refused of these outputs once the photo is known; call it before the network runs.
+
+        Raises DeviceError where the memory is too small for them, and UsageError for lengths that are too long for it.
+        """
+        self.finishing.edge_lengths(photo.pixels.shape[:2])
+        names = list(outputs)
+        pictures = [name for name in names if self.kind(name) != "alpha"]
+        deep = any(self.write_options(name).bits in (16, "float") for name in pictures)
+        costs = Costs(
+            finishing=self.finishing,
+            colours=self.colours,
+            linear=self.linear,
+            depth=max(photo.depth, 16 if deep else 8),
+        )
+        check_memory(photo, costs, pictures=bool(pictures))
 
     def show_8_bits(self, job: Job) -> bool:
         """Whether none of the job's outputs can show more than 8 bits. By default pictures keep their photo's depth."""

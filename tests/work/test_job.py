@@ -9,9 +9,12 @@ from typing import Any
 import numpy as np
 import pytest
 
+from mattecli.compositing.colours import ColourOptions
+from mattecli.compositing.despill import Despill
+from mattecli.compositing.finishing import Finishing
 from mattecli.compositing.foreground import estimate_foreground
 from mattecli.compositing.rendition import Rendition
-from mattecli.errors import DeviceError, InputError, WeightsError
+from mattecli.errors import DeviceError, InputError, UsageError, WeightsError
 from mattecli.imaging.choices import Kind
 from mattecli.imaging.image import Image
 from mattecli.imaging.read import read_alpha, read_image
@@ -136,6 +139,36 @@ def test_too_little_memory_for_an_output_is_found_before_the_network_is_loaded(p
     too_little = pytest.raises(DeviceError, match=r"putting .* together takes")
     with free_memory(8 * SIDE * SIDE), too_little:  # enough to read it
         run_job(job_of(photo, trimap, "cutout"), Unloadable(RunOptions()))
+
+
+@pytest.mark.parametrize(
+    ("kind", "options", "words"),
+    [
+        ("cutout", {"finishing": Finishing(spread=2)}, "putting"),
+        ("cutout", {"finishing": Finishing(crop="subject")}, "putting"),
+        ("cutout", {"colours": ColourOptions(despill=Despill(screen="green"))}, "putting"),
+        ("cutout", {"linear": True}, "putting"),
+        ("alpha", {"finishing": Finishing(choke=2)}, "finishing"),
+    ],
+)
+def test_memory_for_finishing_and_colours_is_counted_before_the_network_is_loaded(
+    photo: Path, trimap: Path, kind: str, options: dict[str, Any], words: str
+) -> None:
+    too_little = pytest.raises(DeviceError, match=rf"{words} .* takes")
+    with free_memory(22 * SIDE * SIDE), too_little:  # enough for a plain cut-out, and to read
+        run_job(job_of(photo, trimap, kind), Unloadable(RunOptions()), options=OutputOptions(**options))
+
+
+def test_a_length_that_is_too_long_for_the_photo_is_found_before_the_network_is_loaded(
+    tmp_path: Path, trimap: Path
+) -> None:
+    write_image(tmp_path / "wide.png", Image(np.zeros((90, 400, 3), np.uint8)))
+    write_image(tmp_path / "known.png", Image(np.full((90, 400), 128, np.uint8)))
+    options = OutputOptions(finishing=Finishing(feather="90%"))
+    with pytest.raises(UsageError, match="`feather` must be at most 200 pixels, not 369"):
+        run_job(
+            job_of(tmp_path / "wide.png", tmp_path / "known.png", "alpha"), Unloadable(RunOptions()), options=options
+        )
 
 
 def test_notes_come_as_soon_as_they_are_known_and_again_with_the_outcome(
