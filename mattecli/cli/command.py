@@ -99,9 +99,11 @@ class Command(TyperCommand):
         return _plain(super().get_params(ctx))
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """Read the command line. Raises UsageError for an option that is given twice."""
+        """Read the command line. Raises UsageError for an option that is given twice, and for empty values."""
         if not ctx.resilient_parsing:
-            _check_once(self.make_parser(ctx).parse_args(list(args))[2], args)
+            values, _, given = self.make_parser(ctx).parse_args(list(args))
+            _check_once(given, args)
+            _check_full(values, given)
         return super().parse_args(ctx, args)
 
     def collect_usage_pieces(self, ctx: Any) -> list[str]:
@@ -174,6 +176,15 @@ def _check_once(given: list[Any], args: list[str]) -> None:
             raise UsageError(f"{name} is given {times} but takes one value; {_INSTEAD.get(name, 'give it once')}")
         if {*option.opts} & {*args} and {*option.secondary_opts} & {*args}:
             raise UsageError(f"{name} and {option.secondary_opts[0]} contradict each other; leave one of them out")
+
+
+def _check_full(values: dict[str, Any], given: list[Any]) -> None:
+    """Raise UsageError for an empty value, which as the name of a file or folder would be the current folder."""
+    for param in given:
+        value = values.get(param.name)
+        if "" in (value if isinstance(value, (list, tuple)) else [value]):
+            name = param.opts[0] if isinstance(param, TyperOption) else param.metavar or param.human_readable_name
+            raise UsageError(f"{name} is empty; give it a value (a variable of the shell may be unset)")
 
 
 def _plain(params: list[Any]) -> list[Any]:

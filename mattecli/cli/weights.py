@@ -64,7 +64,7 @@ def verify(which: Which = None, *, as_json: Json = False, terminal: Terminal) ->
     """
     from mattecli.weights import find_checkpoint, shipped
 
-    checkpoints = [find_checkpoint(which)] if which else shipped()
+    checkpoints = shipped() if which is None else [find_checkpoint(which)]
     for checkpoint in checkpoints:
         checkpoint.verify()
         facts = _facts(checkpoint)

@@ -100,6 +100,24 @@ def test_what_the_parser_refuses_is_one_sentence_that_names_it(
 
 
 @pytest.mark.parametrize(
+    ("arguments", "name"),
+    [
+        (["composite", "", "a.png", "-b", "white"], "PHOTO"),
+        (["composite", "p.png", "a.png", "-b", ""], "--background"),
+        (["batch", "", "out", "-t", "t"], "IMAGES"),
+        (["predict", "p.png", "-t", "t.png", "--out-dir="], "--out-dir"),
+        (["ui", "a.png", ""], "PHOTO|FOLDER"),
+        (["weights", "verify", ""], "NAME|FILE"),
+        (["trimap", "m.png", ""], "OUT"),
+    ],
+)
+def test_an_empty_name_is_refused(run_matte: RunMatte, arguments: list[str], name: str) -> None:
+    code, out, err = run_matte(*arguments)
+    assert (code, out) == (2, "")
+    assert err == f"error: {name} is empty; give it a value (a variable of the shell may be unset)\n"
+
+
+@pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
         (
