@@ -7,6 +7,7 @@ the hash of each file. The model cards lie beside them.
 from __future__ import annotations
 
 import hashlib
+import re
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -88,8 +89,16 @@ def folder() -> Path:
 
 
 def shipped() -> list[Checkpoint]:
-    """The bundled checkpoints, sorted by name."""
-    sums = (folder() / "SHA256SUMS").read_text(encoding="utf-8").split()
+    """The bundled checkpoints, sorted by name; raises WeightsError where their list is damaged or cannot be read."""
+    path = folder() / "SHA256SUMS"
+    try:
+        sums = path.read_text(encoding="utf-8").split()
+    except OSError as error:
+        raise WeightsError(f"{path} cannot be read ({error.strerror}); install mattecli again") from error
+    except UnicodeDecodeError as error:
+        raise WeightsError(f"{path} is damaged (not UTF-8); install mattecli again") from error
+    if not sums or len(sums) % 2 or not all(re.fullmatch("[0-9a-f]{64}", expected) for expected in sums[::2]):
+        raise WeightsError(f"{path} is damaged (not a list of SHA-256 and names); install mattecli again")
     pairs = zip(sums[::2], sums[1::2], strict=True)
     return sorted((Checkpoint(folder() / name, expected) for expected, name in pairs), key=lambda c: c.name)
 

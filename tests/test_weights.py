@@ -101,6 +101,17 @@ def test_bundled_weights_that_git_did_not_fetch_are_named(tmp_path: Path, monkey
     )
 
 
+@pytest.mark.parametrize("content", [b"", b"\xff\xfe", b"0123", b"two words", b"<html> not found </html> 404"])
+def test_a_damaged_list_of_the_bundled_checkpoints_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: bytes
+) -> None:
+    (tmp_path / "SHA256SUMS").write_bytes(content)
+    monkeypatch.setattr(weights, "folder", lambda: tmp_path)
+    for look in (weights.shipped, weights.find_checkpoint):
+        with pytest.raises(WeightsError, match=r"SHA256SUMS is damaged \(.*\); install mattecli again"):
+            look()
+
+
 def test_a_bundled_checkpoint_that_is_gone_is_named(tmp_path: Path) -> None:
     with pytest.raises(WeightsError, match=r"a2u\.safetensors cannot be read \(No such file or directory\); install"):
         _ = weights.Checkpoint(tmp_path / "a2u.safetensors", "00").size

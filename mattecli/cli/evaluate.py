@@ -107,6 +107,10 @@ def evaluate(
         terminal.say_device(model.backend.device, auto=options.device == "auto")
     page = None if files.page is None else EvaluationPage()
     result = _score(listed, files, model, page, terminal, reading=read, snap=options.snap, overwrite=overwrite)
+    if page is not None and files.page is not None:  # before what is printed, whose reader may close the pipe early
+        shown = _page_facts(predictions, files, model)
+        page.write(files.page, result, title="Evaluation of mattes", facts=shown, overwrite=overwrite)
+        terminal.say(f"page: {files.page}")
     if as_json:
         from mattecli.work.job import backend_facts
 
@@ -114,10 +118,6 @@ def evaluate(
         terminal.data(json.dumps({**result.as_json(), **facts}) + "\n")
     else:
         _print_table(result)
-    if page is not None and files.page is not None:
-        facts = _page_facts(predictions, files, model)
-        page.write(files.page, result, title="Evaluation of mattes", facts=facts, overwrite=overwrite)
-        terminal.say(f"page: {files.page}")
     _report(result, predictions, terminal)
     if result.failed:
         raise typer.Exit(1)

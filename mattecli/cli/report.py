@@ -85,7 +85,7 @@ def report(
     """
     from mattecli.batch.report import merge, read_report, write_run
     from mattecli.pages.page import check_page
-    from mattecli.system.files import check_target
+    from mattecli.system.files import check_target, same_file
 
     page, output = options.page, options.output
     if options.worst is not None and as_json:
@@ -93,6 +93,8 @@ def report(
     if options.pictures is not None and page is None:
         raise UsageError("--pictures would do nothing without --html; add it, or leave it out")
     paths = _reports(words, output)
+    if page is not None and output is not None and same_file(page, output):
+        raise UsageError(f"{page} cannot hold both the merged report and the page; name two files")
     if page is not None:
         check_page(page, overwrite=overwrite, inputs=paths)
     if output is not None:
@@ -103,14 +105,14 @@ def report(
         run = merge(runs)
         write_run(output, run, overwrite=overwrite)
         terminal.say(f"{len(paths)} reports → {output}")
+    if page is not None:  # before what is printed, whose reader may close the pipe early
+        title = paths[0].name if len(paths) == 1 else str(output)
+        shown = PICTURES if options.pictures is None else options.pictures
+        _write_page(page, run, title, shown, terminal, overwrite=overwrite)
     if options.worst is None:
         _tell(run, terminal, as_json=as_json)
     else:
         _tell_worst(run, options.worst, terminal)
-    if page is not None:
-        title = paths[0].name if len(paths) == 1 else str(output)
-        shown = PICTURES if options.pictures is None else options.pictures
-        _write_page(page, run, title, shown, terminal, overwrite=overwrite)
 
 
 def _tell_worst(run: Run, number: int, terminal: Terminal) -> None:

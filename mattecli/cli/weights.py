@@ -54,7 +54,12 @@ def show(which: Which = None, *, as_json: Json = False, terminal: Terminal) -> N
     for key, value in facts.items():
         terminal.data(f"{key}: {value}\n")
     if checkpoint.card:
-        terminal.data("\n" + checkpoint.card.read_text(encoding="utf-8"))
+        try:
+            card = checkpoint.card.read_text(encoding="utf-8", errors="replace")  # it may be any file of that name
+        except OSError as error:
+            terminal.warn(f"the model card {checkpoint.card} cannot be read ({error.strerror})")
+        else:
+            terminal.data("\n" + card)
 
 
 def verify(which: Which = None, *, as_json: Json = False, terminal: Terminal) -> None:

@@ -64,7 +64,7 @@ def peak_bytes() -> int:
         return int(psutil.Process().memory_info().peak_wset)
     elif sys.platform == "linux":  # noqa: RET505 - so that mypy reads the other platforms too
         # getrusage would count the parent's memory at the start of this process
-        status = Path("/proc/self/status").read_text(encoding="ascii")
+        status = Path("/proc/self/status").read_text(encoding="ascii", errors="replace")  # it has the program's name
         return int(status.partition("VmHWM:")[2].split()[0]) * 1024
     else:
         import resource

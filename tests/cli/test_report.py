@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import errno
 import json
 import os
 import subprocess
@@ -12,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from mattecli.cli.terminal import Terminal
 from mattecli.imaging.options import ReadOptions
 from tests.conftest import RunMatte
 from tests.support.batches import lines_of, make_folders, write_photo, write_trimap
@@ -175,6 +177,25 @@ def test_the_list_of_the_worst_has_names_of_files_as_they_are(tmp_path: Path) ->
         command, env=os.environ | {"PYTHONIOENCODING": "utf-8:strict"}, stdout=subprocess.PIPE, check=True
     )
     assert b"/photos/Zo\xeb.png," in made.stdout
+
+
+def test_the_page_is_written_before_a_reader_has_enough(
+    run_matte: RunMatte, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def closed(self: Terminal, text: str) -> None:
+        raise BrokenPipeError(errno.EPIPE, "Broken pipe")
+
+    report = write_lines(tmp_path / "run.jsonl", [scored(tmp_path, "a.png", 0.0)])
+    monkeypatch.setattr(Terminal, "data", closed)
+    assert run_matte("report", report, "--html", tmp_path / "run.html")[0] == 1
+    assert (tmp_path / "run.html").exists()
+
+
+def test_a_merged_report_and_a_page_need_two_files(run_matte: RunMatte, tmp_path: Path) -> None:
+    report, both = write_lines(tmp_path / "run.jsonl", [scored(tmp_path, "a.png", 0.0)]), tmp_path / "r.html"
+    code, _, err = run_matte("report", "merge", report, "-o", both, "--html", both)
+    assert (code, "r.html cannot hold both the merged report and the page" in err) == (2, True), err
+    assert not both.exists()
 
 
 def test_pictures_without_a_page_are_refused(run_matte: RunMatte, tmp_path: Path) -> None:

@@ -29,6 +29,12 @@ def test_list_names_each_checkpoint_and_its_hash(run_matte: RunMatte) -> None:
     assert [row["name"] for row in rows if row["default"]] == [DEFAULT]
 
 
+def test_a_model_card_need_not_be_utf_8(run_matte: RunMatte, published: Path) -> None:
+    published.with_suffix(".md").write_bytes(b"Caf\xe9 weights\n")
+    code, out, err = run_matte("weights", "show", published)
+    assert (code, "Caf\N{REPLACEMENT CHARACTER} weights" in out) == (0, True), err
+
+
 def test_show_tells_what_a_checkpoint_holds(run_matte: RunMatte, published: Path) -> None:
     code, out, _ = run_matte("weights", "show")
     assert code == 0

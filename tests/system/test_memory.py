@@ -177,3 +177,13 @@ def test_memory_that_is_kept_for_later_maps_is_given_back_before_too_little_is_f
     assert memory.free_bytes_for(500) == 500
     assert memory.free_bytes_for(600) == 600
     assert asked == [100]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the name is in Linux's /proc")
+def test_the_peak_is_known_under_a_name_that_is_not_ascii() -> None:
+    code = (
+        "import ctypes; ctypes.CDLL(None).prctl(15, b'caf\\xe9')\n"  # PR_SET_NAME
+        "from mattecli.system.memory import peak_bytes; print(peak_bytes() > 10**6)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.stdout == "True\n", done.stderr
