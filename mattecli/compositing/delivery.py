@@ -44,9 +44,15 @@ class Delivery:
         A photo of 8 bits keeps them there, because its values are the same with 16. What is made of it has the
         `working_depth` and is rounded to that alone.
         """
-        if (photo.depth, self.working_depth) == (8, 16) and same_space(photo.space, self.working):
-            return photo
-        return in_space(photo, self.working, depth=self.working_depth)
+        return photo if self._keeps(photo) else in_space(photo, self.working, depth=self.working_depth)
+
+    def estimate(self, photo: Image) -> tuple[Space, int]:
+        """The space and the depth of the `prepared` photo: where they are the same, one estimate of colours serves."""
+        return (photo.space, photo.depth) if self._keeps(photo) else (self.working, self.working_depth)
+
+    def _keeps(self, photo: Image) -> bool:
+        enough = photo.depth == self.working_depth or (photo.depth, self.working_depth) == (8, 16)
+        return enough and same_space(photo.space, self.working)
 
 
 def deliver(photo: Image, form: Format, *, output_space: str = KEEP, bits: Depth | None = None) -> Delivery:

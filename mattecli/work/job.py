@@ -6,7 +6,7 @@ A batch calls the steps one by one, each in a thread of its own, so that the net
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property, partial
 from pathlib import Path
@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mattecli.compositing.colours import ForegroundColours
-from mattecli.compositing.delivery import deliver
+from mattecli.compositing.delivery import Delivery, deliver
 from mattecli.compositing.finishing import finish
 from mattecli.compositing.outputs import (
     check_output_file,
@@ -35,7 +35,7 @@ from mattecli.imaging.read import read_alpha, read_image, read_size
 from mattecli.imaging.reading.open import is_pipe, label
 from mattecli.imaging.view import network_view
 from mattecli.imaging.write import check_format, check_output, write_image
-from mattecli.imaging.writing.encoding import metadata_note
+from mattecli.imaging.writing.encoding import Format, metadata_note
 from mattecli.imaging.writing.layers import LAYERS
 from mattecli.system.files import check_folder, check_new, is_folder, make_folder, same_file
 from mattecli.system.memory import peak_bytes
@@ -359,12 +359,12 @@ def write_outputs(
     `backgrounds` are those of the composites by output; one that is not there is transparent. `replaces` says of each
     output whether its file may replace another. `record` gives for an output what is called
     with the finished file before it takes its name. Outputs in one colour space share one estimate of the foreground's
-    colours. Raises InputError and DeviceError.
+    colours, and are made one after the other. Raises InputError and DeviceError.
     """
     colours = ForegroundColours(options.colours, linear=options.linear)
     photo, finishing = matte.inputs.photo, options.finishing
     finished = finish(photo, matte.alpha, finishing, trimap=matte.inputs.trimap, name=job.image)
-    for name in sorted(replaces, key=lambda name: options.kind(name) != "alpha"):
+    for name in _in_turn(job, photo, options, replaces):
         kind, made = options.kind(name), options.renditions.get(name)
         write_output(
             kind,
@@ -392,6 +392,28 @@ def write_outputs(
     )
 
 
+def _in_turn(job: Job, photo: Image, options: OutputOptions, names: Iterable[str]) -> Iterator[str]:
+    """The alphas first, then the outputs that share an estimate of colours, one after the other."""
+    pictures = []
+    for name in names:
+        if options.kind(name) == "alpha":
+            yield name
+        else:
+            pictures.append(name)
+    groups: dict[Any, list[str]] = {}
+    for name in pictures:
+        groups.setdefault(_delivery(job, photo, options, name)[1].estimate(photo), []).append(name)
+    for group in groups.values():
+        yield from group
+
+
+def _delivery(job: Job, photo: Image, options: OutputOptions, name: str) -> tuple[Format, Delivery]:
+    """The format of the file of an output other than an alpha, and how it is made for it."""
+    form = LAYERS if options.kind(name) == "layers" else check_format(job.outputs[name])
+    bits = options.write_options(name).bits
+    return form, deliver(photo, form, output_space=options.space(name), bits=bits)
+
+
 def find_notes(
     job: Job,
     inputs: Inputs,
@@ -409,9 +431,8 @@ def find_notes(
         notes.append(f"{job.image} has odd values ({inputs.odd}); they stay as they are where alpha is 1")
     for name in job.outputs if kinds is None else kinds:
         if options.kind(name) != "alpha":
-            form = LAYERS if options.kind(name) == "layers" else check_format(job.outputs[name])
-            bits = options.write_options(name).bits
-            notes.append(deliver(inputs.photo, form, output_space=options.space(name), bits=bits).note)
+            form, delivery = _delivery(job, inputs.photo, options, name)
+            notes.append(delivery.note)
             notes.append(metadata_note(form, inputs.photo.metadata) if options.files.metadata else None)
     return tuple(dict.fromkeys(note for note in notes if note))
 

@@ -16,6 +16,7 @@ from mattecli.compositing.foreground import estimate_foreground
 from mattecli.compositing.rendition import Rendition
 from mattecli.errors import DeviceError, InputError, UsageError, WeightsError
 from mattecli.imaging.choices import Kind
+from mattecli.imaging.colour import space_named
 from mattecli.imaging.image import Image
 from mattecli.imaging.read import read_alpha, read_image
 from mattecli.imaging.write import write_image
@@ -23,7 +24,7 @@ from mattecli.inference.model import Model
 from mattecli.inference.options import RunOptions
 from mattecli.trimaps.recipe import MaskRecipe
 from mattecli.work import job as jobs
-from mattecli.work.job import run_job
+from mattecli.work.job import Inputs, Matte, run_job, write_outputs
 from mattecli.work.making import Making
 from mattecli.work.outcome import Job
 from mattecli.work.outputs import OutputOptions
@@ -157,6 +158,31 @@ def test_memory_for_finishing_and_colours_is_counted_before_the_network_is_loade
     too_little = pytest.raises(DeviceError, match=rf"{words} .* takes")
     with free_memory(22 * SIDE * SIDE), too_little:  # enough for a plain cut-out, and to read
         run_job(job_of(photo, trimap, kind), Unloadable(RunOptions()), options=OutputOptions(**options))
+
+
+def test_outputs_of_one_space_share_an_estimate_whatever_their_order(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls = []
+
+    def counted(*given: Any, **options: Any) -> Any:
+        calls.append(given)
+        return estimate_foreground(*given, **options)
+
+    monkeypatch.setattr("mattecli.compositing.colours.estimate_foreground", counted)
+    made = {"web": "srgb", "print": None, "small": "srgb", "proof": None}
+    outputs = {name: str(tmp_path / f"{name}.png") for name in made}
+    renditions = {
+        name: Rendition(name=name, kind="cutout", output_space=space, bits=16 if name == "proof" else 8)
+        for name, space in made.items()
+    }
+    wide = Image(np.full((20, 30, 3), 90, np.uint8), space_named("adobergb").icc)
+    matte = Matte(Inputs(wide, None, None, None, 0.0), np.full((20, 30), 0.5, np.float32), None, 0.0)
+    options = OutputOptions(renditions=renditions)
+    job = Job("a.png", "a.png", "t.png", outputs)
+    write_outputs(job, matte, options, backgrounds={}, replaces=dict.fromkeys(outputs, False))
+    assert len(calls) == 2
+    assert all(Path(file).is_file() for file in outputs.values())
 
 
 def test_a_length_that_is_too_long_for_the_photo_is_found_before_the_network_is_loaded(
