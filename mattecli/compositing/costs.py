@@ -1,4 +1,4 @@
-"""The memory that outputs of a photo take, before they are made.
+"""The memory that outputs of a photo will take.
 
 The figures are bytes per pixel, counted from the arrays that live at once and rounded up from what was measured.
 """

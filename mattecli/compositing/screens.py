@@ -1,4 +1,7 @@
-"""Which colours are those of a green or blue screen; imports nothing heavy, for `--help`."""
+"""Which colours are those of a green or blue screen.
+
+Nothing heavy is imported here, because the command line asks before it starts.
+"""
 
 from __future__ import annotations
 
