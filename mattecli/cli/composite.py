@@ -139,6 +139,7 @@ def composite(
         else:
             check_output_format("composite", target, bits=8, background=background, files=written_as)
 
+    from mattecli.imaging.reading.open import label
     from mattecli.imaging.write import check_format, write_image
     from mattecli.imaging.writing.encoding import metadata_note
 
@@ -154,7 +155,7 @@ def composite(
         seconds = time.perf_counter() - started
         terminal.detail(f"{_size(result)}, {seconds:.1f} s")
         if not as_json:
-            terminal.say(f"{photo} → {'standard output' if target == '-' else target}")
+            terminal.say(f"{label(photo)} → {'standard output' if target == '-' else target}")
     if as_json:
         one = len(targets) == 1
         files = {
@@ -250,6 +251,7 @@ def _composites(
     from mattecli.compositing.finishing import finish
     from mattecli.imaging.image import Image, in_space
     from mattecli.imaging.options import WriteOptions
+    from mattecli.imaging.reading.open import label
     from mattecli.imaging.write import check_format, stored_depth
     from mattecli.work.outcome import Job
 
@@ -258,11 +260,11 @@ def _composites(
     given = read_given(Job(photo, photo, alpha, {}, finished=True, known=options.trimap), reading)
     picture, matte, known = given.inputs.photo, given.alpha, given.inputs.trimap
     behind = [note for under in backgrounds.values() if isinstance(under, Image) for note in under.notes]
-    for note in (photo_note(picture, photo), *picture.notes, *behind):
+    for note in (photo_note(picture, label(photo)), *picture.notes, *behind):
         if note:
             terminal.warn(note)
     check_memory(picture, Costs(finishing=finishing, colours=colours, linear=options.linear, depth=picture.depth))
-    finished = finish(picture, matte, finishing, trimap=known, name=photo) if finishing.asked else None
+    finished = finish(picture, matte, finishing, trimap=known, name=label(photo)) if finishing.asked else None
     for note in () if finished is None else finished.notes:
         terminal.warn(note)
     shared, told = ForegroundColours(colours, linear=options.linear), set[str]()

@@ -189,7 +189,8 @@ def _show(outcome: Outcome, terminal: Terminal, *, as_json: bool) -> None:
         terminal.data(json.dumps(outcome.to_json()) + "\n")
     if isinstance(outcome, Failed):
         if terminal.debug and outcome.traceback is not None:
-            terminal.say(outcome.traceback)
+            for line in outcome.traceback.splitlines():
+                terminal.say(line)
         terminal.fail(MatteError(printable(outcome.reason)))
     elif isinstance(outcome, Done):
         terminal.detail(f"{printable(outcome.name)}: {outcome.seconds:.1f} s")

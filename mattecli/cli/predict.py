@@ -159,7 +159,7 @@ def predict(
     finish = finishing(edges, placement)
     finish.check_kinds(kinds)
 
-    from mattecli.imaging.reading.open import check_source
+    from mattecli.imaging.reading.open import check_source, label
     from mattecli.inference.model import Model
     from mattecli.inference.precision import settle_precision
     from mattecli.system.threads import use_threads
@@ -176,7 +176,7 @@ def predict(
     check_outputs(job, options, overwrite=overwrite, folders=folders, save_trimap=files.save_trimap)
     subject.prepare(terminal)
     read = reading.read_options(model)
-    find = subject.finder(base, photo, terminal, reading=read)
+    find = subject.finder(base, label(photo), terminal, reading=read)
     # A trimap that the network helps to find is the one of `matte trimap`, which computes in fp32.
     eight_bits = find is None and options.show_8_bits(job)
     network = Model(settle_precision(model.run_options(), eight_bits=eight_bits))
@@ -205,7 +205,8 @@ def predict(
         )
     done = dataclasses.replace(done, seconds=time.perf_counter() - started)
     for target in job.outputs.values():
-        terminal.say(f"{photo} → {'standard output' if target == '-' else target} ({done.seconds:.1f} s)")
+        shown = "standard output" if target == "-" else target
+        terminal.say(f"{label(photo)} → {shown} ({done.seconds:.1f} s)")
     if done.facts.get("coarse_to_fine"):
         terminal.say(
             "much of the unknown part is far from anything known, so a small copy was matted first; "

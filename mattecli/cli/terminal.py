@@ -38,7 +38,7 @@ class Terminal:
     def say(self, message: str) -> None:
         """One line of what is going on, unless `--quiet`."""
         if not self.quiet:
-            print(as_options(message), file=sys.stderr)
+            print(printable(message), file=sys.stderr)
 
     def say_device(self, device: str, *, auto: bool) -> None:
         """One line with the device that the network runs on, and whether it was chosen automatically."""

@@ -297,9 +297,12 @@ def read_finished(job: Job, *, reading: ReadOptions | None = None) -> Matte:
     alpha = over_data_window(alpha, windows)
     if known is not None:
         known = over_data_window(known, windows)
-    check_size((alpha.shape[1], alpha.shape[0]), photo.size, name=job.trimap, image_name=job.image, what="alpha")
+    photo_name = label(job.image)
+    check_size(
+        (alpha.shape[1], alpha.shape[0]), photo.size, name=label(job.trimap), image_name=photo_name, what="alpha"
+    )
     if known is not None:
-        check_size((known.shape[1], known.shape[0]), photo.size, name=str(job.known), image_name=job.image)
+        check_size((known.shape[1], known.shape[0]), photo.size, name=label(str(job.known)), image_name=photo_name)
     seconds = time.perf_counter() - started
     return Matte(Inputs(photo, None, known, None, seconds), alpha, None, seconds)
 
@@ -336,7 +339,7 @@ def find_matte(
     alpha = model.predict(
         inputs.view,
         inputs.required_trimap,
-        name=job.image,
+        name=label(job.image),
         on_plan=note_plan,
         on_draft=drafts.append,
         progress=progress,
@@ -363,7 +366,7 @@ def write_outputs(
     """
     colours = ForegroundColours(options.colours, linear=options.linear)
     photo, finishing = matte.inputs.photo, options.finishing
-    finished = finish(photo, matte.alpha, finishing, trimap=matte.inputs.trimap, name=job.image)
+    finished = finish(photo, matte.alpha, finishing, trimap=matte.inputs.trimap, name=label(job.image))
     for name in _in_turn(job, photo, options, replaces):
         kind, made = options.kind(name), options.renditions.get(name)
         write_output(
@@ -423,12 +426,12 @@ def find_notes(
     kinds: Iterable[str] | None = None,
 ) -> tuple[str, ...]:
     """What the user should know of a photo, its trimap and backgrounds, and those of its outputs."""
-    trimap = None if inputs.unknown is None else trimap_note(inputs.unknown, job.trimap)
-    notes = [*inputs.notes, trimap, photo_note(inputs.photo, job.image)]
+    trimap = None if inputs.unknown is None else trimap_note(inputs.unknown, label(job.trimap))
+    notes = [*inputs.notes, trimap, photo_note(inputs.photo, label(job.image))]
     notes += inputs.photo.notes
     notes += [note for behind in backgrounds.values() if isinstance(behind, Image) for note in behind.notes]
     if inputs.odd:
-        notes.append(f"{job.image} has odd values ({inputs.odd}); they stay as they are where alpha is 1")
+        notes.append(f"{label(job.image)} has odd values ({inputs.odd}); they stay as they are where alpha is 1")
     for name in job.outputs if kinds is None else kinds:
         if options.kind(name) != "alpha":
             form, delivery = _delivery(job, inputs.photo, options, name)

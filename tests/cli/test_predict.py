@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import io
 import json
 import os
 import re
@@ -191,6 +192,21 @@ def test_pipes_work(photo: Path, trimap: Path) -> None:
     alpha = cv2.imdecode(np.frombuffer(done.stdout, np.uint8), cv2.IMREAD_UNCHANGED)
     assert alpha.shape == (HEIGHT, WIDTH)
     assert b"standard output" in done.stderr
+
+
+def test_standard_input_is_called_so_in_messages(
+    run_matte: RunMatte, photo: Path, trimap: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def piped(height: int, width: int) -> io.TextIOWrapper:
+        write_image(tmp_path / "grey.png", Image(np.full((height, width), 128, np.uint8)), overwrite=True)
+        return io.TextIOWrapper(io.BytesIO((tmp_path / "grey.png").read_bytes()))
+
+    monkeypatch.setattr(sys, "stdin", piped(HEIGHT, WIDTH))
+    code, _, err = run_matte("predict", photo, "-t", "-", "-o", tmp_path / "a.png")
+    assert (code, "warning: standard input has only unknown pixels" in err) == (0, True), err
+    monkeypatch.setattr(sys, "stdin", piped(9, 9))
+    code, _, err = run_matte("composite", photo, "-", "-b", "white", "-o", tmp_path / "c.png")
+    assert (code, "standard input is 9×9 but" in err) == (3, True), err
 
 
 def test_quiet_says_nothing(run_matte: RunMatte, photo: Path, trimap: Path) -> None:

@@ -75,7 +75,9 @@ def test_marks_are_coloured_on_a_terminal_unless_told_otherwise(
     assert ("\x1b[33m" in err) is not no_color
 
 
-def test_a_name_is_printed_on_one_line_without_control_codes() -> None:
+def test_a_name_is_printed_on_one_line_without_control_codes(capsys: pytest.CaptureFixture[str]) -> None:
+    Terminal(verbose=True).detail("a\nb\x1b[31m → c")
+    assert capsys.readouterr().err == "a\\nb\\x1b[31m → c\n"
     assert printable("a\nb\x1b[31m é 🦊") == "a\\nb\\x1b[31m é 🦊"
 
 
