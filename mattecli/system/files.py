@@ -155,13 +155,12 @@ def _take_free_name(hidden: Path, path: Path) -> None:
 
 
 def is_folder(path: str | Path) -> bool:
-    """Whether this is a folder. Unlike Path's own it raises nothing: not where a folder above may not be entered, nor
-    for a name that is too long."""
+    """Whether this is a folder. Path's own raises where a folder above may not be entered, or a name is too long."""
     return os.path.isdir(path)  # noqa: PTH112
 
 
 def is_there(path: str | Path) -> bool:
-    """Whether this file or folder exists; raises nothing, as `is_folder`."""
+    """Whether this file or folder exists; as `is_folder`, it raises nothing."""
     return os.path.exists(path)  # noqa: PTH110
 
 
