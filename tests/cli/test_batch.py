@@ -559,7 +559,7 @@ def test_the_second_interrupt_drops_what_is_in_work(
 ) -> None:
     photos, trimaps, out = make_folders(tmp_path, [f"{n}.png" for n in range(6)])
 
-    def interrupted_twice(*_: object) -> None:
+    def interrupted_twice(*_: object, **__: object) -> None:
         for _ in range(2):
             os.kill(os.getpid(), signal.SIGINT)
         raise AssertionError("was not interrupted")

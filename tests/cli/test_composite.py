@@ -218,7 +218,7 @@ def test_quiet_prints_nothing_and_verbose_the_details(folder: Path, run_matte: R
         (["-b", "rgb(300, 0, 0)"], 2, "end at 255"),
         (["-b", "transparent", "-o", "out.jpg"], 3, "out.jpg cannot hold transparency"),
         (["-b", "transparent", "-o", "out.bmp"], 3, "out.bmp cannot hold transparency"),
-        (["-b", ""], 2, "'' is neither a file nor a colour"),
+        (["-b", ""], 2, "--background is empty; give it a value"),
         (["-b", "clear.png"], 3, "clear.png is transparent in places, where a background has no colour; flatten it"),
         (["-b", "white", "--fit", "stretch"], 2, "--fit stretch is for a background picture, and white is a colour"),
         (["-b", "transparent", "--linear", "--fit", "tile"], 2, "--fit tile would do nothing, because no background"),
