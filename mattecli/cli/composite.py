@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -95,15 +96,15 @@ def composite(
       matte composite photo.jpg photo_alpha.png -b white --canvas 2000x2000 --fill 85%
       matte composite photos/ alphas/ -b backgrounds/ --out-dir out/ --report run.jsonl
     """
-    from mattecli.system.files import check_folder, is_folder, make_folder
+    from mattecli.system.files import check_folder, check_new, is_folder, make_folder
     from mattecli.system.threads import use_threads
 
     started = time.perf_counter()
     use_threads(threads)
     named = _named(options)
     check_colour_options(options, colours, named.kinds)
-    check_trimap_option(options, edges)
     folder = is_folder(photo)
+    check_trimap_option(options, edges, folder=folder)
     if not folder and (given := folder_options(listing, how)):
         raise UsageError(f"{' and '.join(given)} would do nothing for one photo; name a folder, or leave them out")
     if folder or (options.preset is not None and options.preset.deliver):
@@ -138,6 +139,7 @@ def composite(
             check_composite_output(target, background, overwrite=overwrite, inputs=given, files=written_as)
         else:
             check_output_format("composite", target, bits=8, background=background, files=written_as)
+            check_new(Path(target), inputs=given)
 
     from mattecli.imaging.reading.open import label
     from mattecli.imaging.write import check_format, write_image

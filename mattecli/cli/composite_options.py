@@ -91,9 +91,9 @@ def check_colour_options(options: CompositeOptions, colours: ColourChoices, kind
         )
 
 
-def check_trimap_option(options: CompositeOptions, edges: EdgeChoices) -> None:
-    """Raise UsageError for a trimap that nothing asks for."""
-    if options.trimap is not None and not (edges.min_area or edges.fill_holes):
+def check_trimap_option(options: CompositeOptions, edges: EdgeChoices, *, folder: bool) -> None:
+    """Raise UsageError for a trimap that nothing asks for; the attention scores of a folder do."""
+    if options.trimap is not None and not (folder or edges.min_area or edges.fill_holes):
         raise UsageError("--trimap would do nothing without --min-area or --fill-holes; add one, or leave it out")
 
 

@@ -15,7 +15,7 @@ from mattecli.cli.progress import progress_bar
 from mattecli.cli.targets import check_in_folder
 from mattecli.cli.terminal import Terminal, printable
 from mattecli.cli.wording import as_options
-from mattecli.errors import InputError, UsageError
+from mattecli.errors import InputError, MatteError, UsageError
 
 if TYPE_CHECKING:
     from mattecli.evaluation.evaluate import CaseList, Evaluation, Pictures, Scored
@@ -107,10 +107,14 @@ def evaluate(
         terminal.say_device(model.backend.device, auto=options.device == "auto")
     page = None if files.page is None else EvaluationPage()
     result = _score(listed, files, model, page, terminal, reading=read, snap=options.snap, overwrite=overwrite)
+    unwritten = None
     if page is not None and files.page is not None:  # before what is printed, whose reader may close the pipe early
         shown = _page_facts(predictions, files, model)
-        page.write(files.page, result, title="Evaluation of mattes", facts=shown, overwrite=overwrite)
-        terminal.say(f"page: {files.page}")
+        try:
+            page.write(files.page, result, title="Evaluation of mattes", facts=shown, overwrite=overwrite)
+            terminal.say(f"page: {files.page}")
+        except MatteError as error:  # after the scores, which may have taken hours
+            unwritten = error
     if as_json:
         from mattecli.work.job import backend_facts
 
@@ -119,6 +123,8 @@ def evaluate(
     else:
         _print_table(result)
     _report(result, predictions, terminal)
+    if unwritten is not None:
+        raise unwritten
     if result.failed:
         raise typer.Exit(1)
 

@@ -73,7 +73,8 @@ class Costs:
         """How many times as many pixels as the photo the output has; at most, where that depends on the matte."""
         if self.finishing.canvas is not None:
             return self.finishing.canvas[0] * self.finishing.canvas[1] / _pixels(photo)
-        return (self.finishing.scale or 1.0) ** 2
+        larger = (self.finishing.scale or 1.0) ** 2
+        return larger if self.finishing.crop is None else min(larger, 1.0)  # of the subject, whose size is not known
 
 
 def _pixels(photo: Image) -> int:

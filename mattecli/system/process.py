@@ -49,11 +49,13 @@ def prepare_process() -> None:
 def open_missing_streams() -> None:
     """Open `os.devnull` in place of standard input, output and error where the process was started without them.
 
-    Python has None there, and the next file that is opened would get their number, and with it the messages.
+    Python has None there, and the next file that is opened would get their number, and with it the messages. What is
+    written to such an output raises OSError, because results would be lost; messages are dropped.
     """
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
         if getattr(sys, name) is None:
-            taken = os.open(os.devnull, os.O_RDWR)  # the lowest free number, that of the stream
+            # The lowest free number, that of the stream.
+            taken = os.open(os.devnull, os.O_RDONLY if name == "stdout" else os.O_RDWR)
             if taken <= 2:
                 os.set_inheritable(taken, True)  # for programs that are started
             setattr(sys, name, open(taken, mode, encoding="utf-8", closefd=False))  # noqa: SIM115

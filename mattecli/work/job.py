@@ -5,6 +5,7 @@ A batch calls the steps one by one, each in a thread of its own, so that the net
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -194,10 +195,11 @@ def check_outputs(
     options.finishing.check_kinds(options.kind(name) for name in job.outputs)
     for folder in folders:
         check_folder(folder)
-    missing = {folder for folder in folders if not is_folder(folder)}
+    to_make = [Path(os.path.abspath(folder)) for folder in folders]
+    missing = {above for folder in to_make for above in (folder, *folder.parents) if not is_folder(above)}
     for name, output in job.outputs.items():
         bits, behind, files = options.alpha_bits(name), job.behind(name), options.write_options(name)
-        if Path(output).parent in missing:
+        if Path(os.path.abspath(output)).parent in missing:
             check_output_format(options.kind(name), output, bits=bits, background=behind, files=files)
             check_new(Path(output), inputs=job.inputs)
             continue
@@ -212,7 +214,7 @@ def check_outputs(
         )
     if save_trimap is None:
         return
-    if Path(save_trimap).parent in missing:
+    if Path(os.path.abspath(save_trimap)).parent in missing:
         check_format(save_trimap, bits=8)
     else:
         check_output(save_trimap, overwrite=overwrite, bits=8, inputs=job.inputs)

@@ -118,6 +118,8 @@ def test_a_trimap_says_what_is_certain_and_its_change_is_seen(
     code, _, err = run_matte(*command, "-t", known)
     assert code == 0, err
     assert "1 done, 1 skipped" in err
+    for_attention = ("composite", photos, alphas, "-b", "white", "--out-dir", tmp_path / "scored", "-t", known)
+    assert run_matte(*for_attention)[0] == 0
 
 
 def test_a_damaged_trimap_is_not_to_be_snapped_where_there_is_no_such_option(

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from mattecli.errors import InputError
 from mattecli.imaging.image import Image
 from mattecli.imaging.read import read_image
 from mattecli.imaging.write import write_image
@@ -173,6 +174,17 @@ def test_a_page_is_written_where_asked(run_matte: RunMatte, data: Path) -> None:
     assert "page.html exists already" in err
     assert run_matte(*arguments, "--overwrite")[0] == 0
     assert (data / "page.html").read_text(encoding="utf-8").count("<img") == 20  # no photos this time
+
+
+def test_scores_are_printed_where_their_page_cannot_be_written(
+    run_matte: RunMatte, data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def appeared(*_: object, **__: object) -> None:
+        raise InputError("page.html exists already; name another one")
+
+    monkeypatch.setattr("mattecli.pages.evaluation.EvaluationPage.write", appeared)
+    code, out, err = run_matte("evaluate", data / "predictions", *_benchmark(data), "--html", data / "page.html")
+    assert (code, "mean of 5" in out, "exists already" in err) == (3, True, True)
 
 
 def test_a_page_of_a_run_names_its_model_and_photos(run_matte: RunMatte, data: Path) -> None:

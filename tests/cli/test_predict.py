@@ -541,6 +541,17 @@ def test_an_output_that_a_link_leads_out_of_its_folder_is_refused(
     assert [path.name for path in out.iterdir()] == [f"{photo.stem}_cutout.png"]
 
 
+def test_a_trimap_is_saved_into_a_folder_that_outputs_make(
+    run_matte: RunMatte, photo: Path, trimap: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    arguments = ("predict", photo, "-t", trimap, "--what", "alpha,cutout")
+    for number, (folder, target) in enumerate((("a/mattes", "a/t.png"), ("b", tmp_path / "b" / "t.png"))):
+        code, _, err = run_matte(*arguments, "--out-dir", folder, "--save-trimap", target)
+        assert code == 0, err
+        assert (tmp_path / "ab"[number] / "t.png").is_file()
+
+
 def test_a_trimap_is_not_saved_over_an_output(run_matte: RunMatte, photo: Path, trimap: Path, tmp_path: Path) -> None:
     for target in ("x.png", "./x.png"):
         code, _, err = run_matte(

@@ -118,6 +118,14 @@ def test_a_process_without_streams_neither_fails_nor_writes_messages_into_result
     assert merging.returncode == 0
     missing = start_fresh("report", tmp_path / "none.jsonl", preexec_fn=lambda: [os.close(each) for each in range(3)])
     assert missing.wait() == 3
+    PIL.Image.fromarray(np.eye(60, dtype=np.uint8) * 255).save(tmp_path / "mask.png")
+    merging_again = (*merge[:3], "-o", tmp_path / "again.jsonl", "--json")
+    for results in (merging_again, ("trimap", tmp_path / "mask.png", "-o", "-")):
+        lost = start_fresh(*results, stderr=subprocess.PIPE, preexec_fn=lambda: os.close(1))
+        err = lost.communicate()[1].decode()
+        assert (lost.returncode, "standard output cannot be written" in err) == (3, True), err
+    made = start_fresh("trimap", tmp_path / "mask.png", "-o", tmp_path / "made.png", preexec_fn=lambda: os.close(1))
+    assert made.wait() == 0
     reading = start_fresh(
         "trimap", "-", "-o", tmp_path / "t.png", stderr=subprocess.PIPE, preexec_fn=lambda: os.close(0)
     )

@@ -61,7 +61,7 @@ def test_finishing_takes_no_more_than_is_counted(subject: tuple[Image, Floats], 
     finishing = Finishing(**options)
     counted = Costs(finishing=finishing).of_finishing(photo) / alpha.size
     taken = peak(lambda: finish(photo, alpha, finishing))
-    assert 0.5 * counted < taken <= counted
+    assert 0.5 * counted < taken <= counted + 4
 
 
 @pytest.mark.parametrize("linear", [False, True])
@@ -91,3 +91,9 @@ def test_without_options_a_picture_of_8_bits_takes_20_bytes_and_an_alpha_nothing
     assert Costs().of_finishing(photo) == 0
     large = Costs(finishing=Finishing(scale=4.0)).of_pictures(photo)
     assert large > 15 * Costs().of_pictures(photo)
+
+
+def test_an_enlarged_subject_counts_no_more_than_its_photo(subject: tuple[Image, Floats]) -> None:
+    photo, _ = subject
+    whole, cut = (Costs(finishing=Finishing(scale=3.0, crop=crop)).of_pictures(photo) for crop in (None, "subject"))
+    assert whole > 4 * cut
