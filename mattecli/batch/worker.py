@@ -207,7 +207,7 @@ class Worker:
     def matte(self, read: ReadJob) -> Matte:
         """Find the alpha, unless it is known. Raises DeviceError where the memory does not suffice."""
         if read.known is not None:
-            self.options.outputs.check_photo(read.known.inputs.photo, read.todo.replaces)
+            self.options.outputs.check_photo(read.known.inputs.photo, read.todo.replaces, read.known.alpha)
             return read.known
         job = read.todo.job
         wanted = {kind: job.outputs[kind] for kind in read.todo.replaces}

@@ -250,6 +250,7 @@ def _composites(
     from mattecli.compositing.colours import ForegroundColours
     from mattecli.compositing.costs import Costs
     from mattecli.compositing.delivery import deliver
+    from mattecli.compositing.edges import share_looked_at
     from mattecli.compositing.finishing import finish
     from mattecli.imaging.image import Image, in_space
     from mattecli.imaging.options import WriteOptions
@@ -265,7 +266,9 @@ def _composites(
     for note in (photo_note(picture, label(photo)), *picture.notes, *behind):
         if note:
             terminal.warn(note)
-    check_memory(picture, Costs(finishing=finishing, colours=colours, linear=options.linear, depth=picture.depth))
+    share = share_looked_at(matte, finishing) if finishing.edges else 1.0
+    costs = Costs(finishing=finishing, colours=colours, linear=options.linear, depth=picture.depth, share=share)
+    check_memory(picture, costs)
     finished = finish(picture, matte, finishing, trimap=known, name=label(photo)) if finishing.asked else None
     for note in () if finished is None else finished.notes:
         terminal.warn(note)

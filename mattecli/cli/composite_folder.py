@@ -107,7 +107,7 @@ def deliver_photo(
     check_outputs(job, options.outputs, overwrite=options.overwrite, folders=folders)
     under = read_backgrounds(job, outputs, options.outputs, reading=options.reading)
     matte = read_given(job, options.reading)
-    options.outputs.check_photo(matte.inputs.photo, outputs)
+    options.outputs.check_photo(matte.inputs.photo, outputs, matte.alpha)
     for folder in folders:
         make_folder(folder)
     replaces = dict.fromkeys(outputs, options.overwrite)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 from statistics import NormalDist
+from typing import Any
 
 import cv2
 import numpy as np
@@ -73,7 +74,7 @@ def tiled(plane: Floats, halo: int, function: Callable[[Floats], Floats]) -> Flo
     return result
 
 
-def subject_box(plane: Floats, reach: int) -> Part:
+def subject_box(plane: NDArray[Any], reach: int) -> Part:
     """The box of what is not 0, grown by `reach`. It begins where a tile does, so that its tiles are the plane's."""
     x, y, width, height = cv2.boundingRect((plane > 0).view(np.uint8))
     top, left = (max(0, start - reach) // _TILE * _TILE for start in (y, x))

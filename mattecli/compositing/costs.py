@@ -19,12 +19,17 @@ _ESTIMATE, _IN_LIGHT, _CHOKED, _DESPILLED, _GROWN, _SHARPENED = 19, 12, 8, 62, 4
 
 @dataclass(frozen=True, kw_only=True)
 class Costs:
-    """What is done to the outputs of a photo. `depth` is the greatest of their depths, and at least the photo's."""
+    """What is done to the outputs of a photo.
+
+    `depth` is the greatest of their depths, and at least the photo's. `share` is the part of the photo, from 0 to 1,
+    that moving edges looks at; see `edges.share_looked_at`.
+    """
 
     finishing: Finishing = field(default_factory=Finishing)
     colours: ColourOptions = PLAIN
     linear: bool = False
     depth: int = 8
+    share: float = 1.0
 
     def of_finishing(self, photo: Image) -> float:
         """The bytes that finishing the matte takes at its peak."""
@@ -55,11 +60,12 @@ class Costs:
         ]
         return max(self.of_finishing(photo), max(peaks) * _pixels(photo))
 
-    def _edges(self) -> int:
+    def _edges(self) -> float:
         options = self.finishing
         steps = [is_length(one) for one in (options.smooth, options.choke, options.spread, options.feather)]
         if any(steps) or options.hair < 100:
-            return _MOVED if sum(steps) < 2 and not options.feather_both else _MOVED_TWICE
+            moved = _MOVED if sum(steps) < 2 and not options.feather_both else _MOVED_TWICE
+            return _CLEANED + self.share * (moved - _CLEANED)
         return _FILLED if options.fill_holes else _CLEANED * options.edges
 
     def _estimate(self) -> int:

@@ -59,6 +59,13 @@ def finished_edges(
     return alpha, [note for note in notes if note]
 
 
+def share_looked_at(plane: NDArray[Any], options: Finishing) -> float:
+    """The share of its photo that moving edges looks at, if the subject is where `plane`, (H, W), is not 0."""
+    height, width = plane.shape
+    rows, columns = subject_box(plane, _reach(options.edge_lengths((height, width))))
+    return len(range(height)[rows]) * len(range(width)[columns]) / plane.size
+
+
 def _reach(lengths: dict[str, float]) -> int:
     """How far from the subject the matte may change, or is looked at, in pixels; rather too much than too little."""
     move = max(lengths["choke"], lengths["spread"])

@@ -325,7 +325,7 @@ def find_matte(
     are too long for the photo.
     """
     started = time.perf_counter()
-    (options or OutputOptions()).check_photo(inputs.photo, job.outputs)  # before the run, whose work would be lost
+    (options or OutputOptions()).check_photo(inputs.photo, job.outputs, inputs.trimap)  # before the run
     if on_load is not None:
         on_load(model.backend)
     plans: list[Plan] = []

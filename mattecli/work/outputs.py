@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import cast
+from typing import TYPE_CHECKING, Any, cast
 
 from mattecli.compositing.colours import ColourOptions
 from mattecli.compositing.costs import Costs
@@ -17,6 +17,9 @@ from mattecli.imaging.choices import Bits, Colour, Fit, Kind
 from mattecli.imaging.image import Image
 from mattecli.imaging.options import Depth, WriteOptions
 from mattecli.work.outcome import Job
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 _EIGHT_BITS = {".jpg", ".jpeg", ".webp", ".avif", ".gif", ".bmp"}  # files that hold 8 bits at most
 _FLOATS = {".exr", ".npy"}  # files that hold floats whatever is asked for
@@ -55,12 +58,18 @@ class OutputOptions:
         made = self.renditions.get(output)
         return self.depths.get(output, self.bits) if made is None else made.bits or self.bits
 
-    def check_photo(self, photo: Image, outputs: Iterable[str]) -> None:
+    def check_photo(self, photo: Image, outputs: Iterable[str], subject: NDArray[Any] | None = None) -> None:
         """What can be refused of these outputs once the photo is known; call it before the network runs.
 
+        `subject`, (H, W), is 0 where there is none for certain: a trimap or an alpha.
         Raises DeviceError where the memory is too small for them, and UsageError for lengths that are too long for it.
         """
         self.finishing.edge_lengths(photo.pixels.shape[:2])
+        share = 1.0
+        if self.finishing.edges and subject is not None:
+            from mattecli.compositing.edges import share_looked_at
+
+            share = share_looked_at(subject, self.finishing)
         names = list(outputs)
         pictures = [name for name in names if self.kind(name) != "alpha"]
         deep = any(self.write_options(name).bits in (16, "float") for name in pictures)
@@ -69,6 +78,7 @@ class OutputOptions:
             colours=self.colours,
             linear=self.linear,
             depth=max(photo.depth, 16 if deep else 8),
+            share=share,
         )
         check_memory(photo, costs, pictures=bool(pictures))
 

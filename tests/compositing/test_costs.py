@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from mattecli.compositing.colours import ColourOptions, ForegroundColours
 from mattecli.compositing.costs import Costs
 from mattecli.compositing.despill import Despill
+from mattecli.compositing.edges import share_looked_at
 from mattecli.compositing.finishing import Finishing, finish
 from mattecli.compositing.outputs import make_output
 from mattecli.imaging.image import Image
@@ -97,3 +98,15 @@ def test_an_enlarged_subject_counts_no_more_than_its_photo(subject: tuple[Image,
     photo, _ = subject
     whole, cut = (Costs(finishing=Finishing(scale=3.0, crop=crop)).of_pictures(photo) for crop in (None, "subject"))
     assert whole > 4 * cut
+
+
+def test_edges_of_a_small_subject_take_no_more_than_is_counted_for_its_box() -> None:
+    alpha = np.zeros((2 * HEIGHT, 2 * WIDTH), np.float32)
+    cv2.circle(alpha, (WIDTH, HEIGHT), 300, 1.0, -1, cv2.LINE_AA)
+    photo, finishing = Image(np.full((*alpha.shape, 3), 90, np.uint8)), Finishing(choke=2)
+    share = share_looked_at(alpha, finishing)
+    assert 0.05 < share < 0.4
+    counted, whole = (Costs(finishing=finishing, share=one).of_finishing(photo) / alpha.size for one in (share, 1.0))
+    taken = peak(lambda: finish(photo, alpha, finishing)) / 4  # a picture of four times the pixels
+    assert 0.3 * counted < taken <= counted + 4
+    assert counted < 0.6 * whole
