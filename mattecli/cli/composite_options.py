@@ -55,7 +55,7 @@ class CompositeOptions:
             "-t",
             metavar="FILE|DIR|PATTERN",
             help="The trimap, or for a folder of photos the place of theirs, for --min-area and --fill-holes: what it "
-            "says for certain is not cleaned away.",
+            "says for certain is not cleaned away. For folders the attention score uses it, too.",
         ),
     ] = None
     fit: FitOption = "cover"

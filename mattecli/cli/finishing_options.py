@@ -241,7 +241,7 @@ class PlacementChoices:
             "--sharpen",
             parser=percentage(0, 300),
             metavar="PERCENT",
-            help="Sharpen the colours where the picture is made smaller.",
+            help="Sharpen the colours where the picture is made smaller, by --canvas or a --scale below 1.",
         ),
     ] = 0.0
     shadow: Annotated[

@@ -215,7 +215,7 @@ class ModelOptions:
         typer.Option(
             "--coarse-to-fine/--no-coarse-to-fine",
             help="Matte a photo of over 4 megapixels with a wide unknown part as a small copy first, then at full size "
-            "what is uncertain there. Better for such photos, and takes 10 to 20 % longer.",
+            "what is uncertain there. Better for such photos; the copy takes 10 to 20 % of the time.",
             show_default="yes; no in `matte evaluate`",
         ),
     ] = None
