@@ -171,7 +171,7 @@ def predict(
     if files.out_dir is not None:
         check_in_folder(job.outputs.values(), files.out_dir)
         folders.append(files.out_dir)
-    for source in job.inputs:
+    for source in job.sources:
         check_source(source)
     check_outputs(job, options, overwrite=overwrite, folders=folders, save_trimap=files.save_trimap)
     subject.prepare(terminal)
