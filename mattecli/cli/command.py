@@ -134,9 +134,11 @@ def _words(args: Sequence[str] | None = None, **_: Any) -> dict[str, Any]:
     A word that is a file itself stays, such as `photo[1].jpg`; Typer would replace it by `photo1.jpg`.
     """
     if args is None and sys.platform == "win32":
+        from mattecli.system.files import is_there
+
         words: list[str] = []
         for word in sys.argv[1:]:
-            if os.path.exists(word):  # noqa: PTH110 - Path.exists raises for a folder without access
+            if is_there(word):
                 words.append(word)
             else:
                 meant = os.path.expandvars(os.path.expanduser(word))  # noqa: PTH111 - it may be a pattern

@@ -94,8 +94,7 @@ class Finishing:
 
     def edge_lengths(self, shape: tuple[int, ...]) -> dict[str, float]:
         """The lengths of edges in pixels of a photo of that shape (H, W). Raises UsageError for more than 200."""
-        names = _EDGE_LENGTHS
-        return {name: in_pixels(getattr(self, name), shape, what=f"`{name}`", most=LONGEST) for name in names}
+        return {name: in_pixels(getattr(self, name), shape, what=f"`{name}`", most=LONGEST) for name in _EDGE_LENGTHS}
 
     def room(self, canvas: tuple[int, int]) -> tuple[float, float]:
         """How wide and how high the subject may become on a canvas (width, height), in pixels."""

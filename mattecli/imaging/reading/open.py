@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import os
 import stat
 import sys
 from collections.abc import Iterator
@@ -17,6 +16,7 @@ from mattecli.errors import InputError, MatteError
 from mattecli.imaging.options import ReadOptions
 from mattecli.imaging.reading.formats import HEAD, describe_other
 from mattecli.imaging.reading.limits import DEFAULT, too_large
+from mattecli.system.files import is_folder
 
 Source = str | Path | bytes  # the name of a file, "-" for standard input, or the content of a file
 
@@ -94,7 +94,7 @@ def _file(path: Path, name: str) -> BinaryIO:
 
 @contextmanager
 def _opening(path: Path, name: str) -> Iterator[None]:
-    if os.path.isdir(path):  # noqa: PTH112 - Path.is_dir raises for a name that is too long
+    if is_folder(path):
         raise InputError(f"{name} is a folder; name an image file in it")
     try:
         yield
