@@ -1,6 +1,7 @@
-"""Time and memory of the resampling and its correlation: fused kernels, plain PyTorch, and unfolding.
+"""Time and memory of the resampling and its correlation: fused kernels, plain PyTorch, loops, and unfolding.
 
     python benchmarks/resample.py                # a table, on CUDA if there is a card, else on the CPU
+    python benchmarks/resample.py --loops        # the same, with the loops that a compiled training has on a CPU
     python benchmarks/resample.py --check        # whether the fused kernels are right, in all types; exits 1 if not
     python benchmarks/resample.py --tune         # which block sizes are fastest here, for `BLOCKS` in ops/fused.py
 
@@ -18,7 +19,7 @@ import statistics
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from unittest import mock
 
@@ -28,7 +29,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from mattecli.geometry import Edges
-from mattecli.ops import fused, resample
+from mattecli.ops import fused, loops, resample
 from mattecli.system import memory
 
 Run = Callable[[], object]
@@ -243,8 +244,9 @@ def measure(options: argparse.Namespace, dtype: torch.dtype, device: str) -> Non
         values = inputs(operator, options.batch, options.channels, options.size, dtype, device)
         forms = {"fused": NETWORK[operator]} if fused.usable(values[0]) else {}
         forms |= {"plain": NETWORK[operator], "unfold": UNFOLDED[operator]}
+        forms |= {"loops": NETWORK[operator]} if options.loops else {}  # forward is the plain form
         for form, function in forms.items():
-            with switched(form == "fused"):
+            with switched(form == "fused"), loops.turned_on() if form == "loops" else nullcontext():
                 cells = [row(function, operator, values, gradients, bandwidth, device, options) for gradients in (0, 1)]
             print(f"| {operator} | {form} | {' | '.join(cells)} |", flush=True)
 
@@ -326,11 +328,14 @@ def main() -> None:
     device = "cuda" if torch.cuda.is_available() else "cpu"
     parser.add_argument("--check", action="store_true", help="only compare the fused kernels with the plain form")
     parser.add_argument("--tune", nargs="*", metavar="KERNEL", help="try block sizes for these kernels, or for all")
+    if device == "cpu":
+        parser.add_argument("--loops", action="store_true", help="also the gradients by loops that PyTorch compiles")
     parser.add_argument("--batch", type=int, default=16 if device == "cuda" else 1)
     parser.add_argument("--channels", type=int, default=64)
     parser.add_argument("--size", type=int, default=512, help="height and width of the larger map")
     parser.add_argument("--dtype", choices=DTYPES, default="bf16" if device == "cuda" else "fp32")
     parser.add_argument("--repeats", type=int, default=10)
+    parser.set_defaults(loops=False)
     options = parser.parse_args()
     name = torch.cuda.get_device_name() if device == "cuda" else f"CPU, {torch.get_num_threads()} threads"
     print(f"torch {torch.__version__}, {name}")

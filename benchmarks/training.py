@@ -16,6 +16,7 @@ Run it alone: other programs on the machine change the figures.
 from __future__ import annotations
 
 import argparse
+import sys
 import tempfile
 import time
 from collections import Counter
@@ -27,6 +28,7 @@ import torch
 from torch import Tensor
 from torch.profiler import ProfilerActivity, profile
 
+from mattecli.ops import loops
 from mattecli.system.process import prepare_process
 from mattecli.training.build import build_loader, build_network
 from mattecli.training.config import TrainConfig, config_of
@@ -65,7 +67,9 @@ def main() -> None:
     if options.device.type == "cpu":
         torch.set_num_threads(options.threads)
     torch.backends.cudnn.benchmark = options.cudnn_benchmark
-    extras = [name for name in ("compile", "frozen") if getattr(options, name)]
+    if options.without_loops:
+        loops.LEAST_VALUES = sys.maxsize
+    extras = [name for name in ("compile", "without_loops", "frozen") if getattr(options, name)]
     facts = [f"{torch.get_num_threads()} threads", f"PyTorch {torch.__version__}", options.precision, *extras]
     print(f"{options.device}, {', '.join(facts)}\n")
     if "steps" in options.parts:
@@ -106,6 +110,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--optimizer", choices=["adamw", "muon"], default="muon")
     parser.add_argument("--precision", choices=["bf16", "fp32"], default="bf16")
     parser.add_argument("--compile", action="store_true", help="as compile in [precision]")
+    parser.add_argument("--without-loops", action="store_true", help="with --compile, to compare: no compiled loops")
     parser.add_argument("--frozen", action="store_true", help="norms frozen from the start, as for tuning on a CPU")
     parser.add_argument("--cudnn-benchmark", action="store_true", help="let cuDNN try its algorithms for each size")
     parser.add_argument(

@@ -10,8 +10,9 @@ s is the affinity map and p a vector of 36 numbers (see `affinity.py`). At a pos
 A tap outside the map counts as zero, and the kernel is not renormalised there (source: the authors' implementation).
 `reassemble_down` and `reassemble_up` do the same with given kernels, of any size and for groups of channels.
 
-An operator has up to three forms: `cpu.py` on a CPU, `reference.py` on any device, and Triton kernels (`fused.py`) on
-CUDA unless MATTECLI_FUSED=0 is set. Results have the map's type, and are channels-last if the map is.
+An operator has several forms: `cpu.py` on a CPU, `loops.py` there for the gradients of large maps in a compiled
+training, `reference.py` on any device, and Triton kernels (`fused.py`) on CUDA unless MATTECLI_FUSED=0 is set. Results
+have the map's type, and are channels-last if the map is.
 
 A map may be a window of a larger one (see `geometry.Edges`). At its inner sides the input then has a halo, which is
 used up.
@@ -28,7 +29,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from mattecli.geometry import WHOLE, Edges
-from mattecli.ops import cpu, fused, reference
+from mattecli.ops import cpu, fused, loops, reference
 from mattecli.ops.kernels import DOWN_NORM, UP_NORM, down_kernel, score_gradient, up_kernel
 from mattecli.ops.library import differentiable, operator
 from mattecli.ops.reference import empty_map
@@ -146,6 +147,8 @@ def _upsample(f: Tensor, s: Tensor, p: Tensor, edges: Sequence[bool]) -> Tensor:
 def _downsample_backward(grad: Tensor, x: Tensor, s: Tensor, p: Tensor, edges: Sequence[bool]) -> Gradients:
     if fused.usable(x, grad=True):
         return fused.resampling_gradients("downsample", grad, x, s, p, Edges(*edges))
+    if loops.worthwhile(x, Edges(*edges)):
+        return loops.downsample_gradients(grad, x, s, p)
     if cpu.usable(x):
         return cpu.gradients(grad, x, s, p, Edges(*edges), fine=True)
     kernel = down_kernel(s, p)
@@ -160,6 +163,8 @@ def _downsample_backward(grad: Tensor, x: Tensor, s: Tensor, p: Tensor, edges: S
 def _upsample_backward(grad: Tensor, f: Tensor, s: Tensor, p: Tensor, edges: Sequence[bool]) -> Gradients:
     if fused.usable(f, grad=True):
         return fused.resampling_gradients("upsample", grad, f, s, p, Edges(*edges))
+    if loops.worthwhile(f, Edges(*edges), larger=grad):
+        return loops.upsample_gradients(grad, f, s, p)
     if cpu.usable(f):
         return cpu.gradients(grad, f, s, p, Edges(*edges), fine=False)
     kernel = up_kernel(s, p)
@@ -225,7 +230,10 @@ def _correlate_pair_backward(
 ) -> Gradients:
     if fused.usable(x, grad=True) and u.shape[-1] == 6:
         return fused.correlate_gradients(grad_u, grad_v, x, u, v, Edges(*edges))
-    if cpu.usable(x) and u.shape[1:] == v.shape[1:] == (1, 6, 6):
+    of_u_and_v = u.shape[1:] == v.shape[1:] == (1, 6, 6)
+    if loops.worthwhile(x, Edges(*edges)) and of_u_and_v:
+        return loops.correlate_gradients(grad_u, grad_v, x, u, v)
+    if cpu.usable(x) and of_u_and_v:
         grad_x, (du, dv) = cpu.correlate_gradients([grad_u, grad_v], x, [u, v], Edges(*edges))
         return grad_x, du, dv
     (one, du), (other, dv) = _correlate_backward_of(grad_u, x, u, edges), _correlate_backward_of(grad_v, x, v, edges)

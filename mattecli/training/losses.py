@@ -26,6 +26,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from mattecli.ops import loops
 from mattecli.spec import MEAN, STD
 from mattecli.training.config import CropStage, LossConfig, TrainConfig
 from mattecli.training.distributed import Processes, no_sync
@@ -33,6 +34,7 @@ from mattecli.trimaps.check import unknown
 
 LEVELS = 5  # of the Laplacian pyramid
 SOFT = 0.02  # an alpha more than this away from 0 and from 1 is soft
+_VARIANTS = 4  # for each size and batch: one for each map that an operator halves, two of the network
 _OTHER_VARIANTS = 8  # of the compiled network, as without a synchronisation of processes; PyTorch's own limit
 _FLOOR = 0.01  # of all pixels at once: the smallest Σ w to divide by, or a few pixels would make the whole step
 
@@ -180,7 +182,8 @@ class Gradients:
                 losses = self._losses(dict(zip(moved, tensors, strict=True)))
                 loss = losses["loss"]
                 # A loss that is not finite must make the gradient non-finite, in every process.
-                torch.autograd.backward(loss * torch.where(loss.detach().isfinite(), 1 / len(passes), math.nan))
+                with loops.turned_on() if self._config.precision.compile else nullcontext():
+                    torch.autograd.backward(loss * torch.where(loss.detach().isfinite(), 1 / len(passes), math.nan))
             found.append({name: term.detach() for name, term in losses.items()})
         return {name: torch.stack([losses[name] for losses in found]).mean() for name in found[0]}
 
@@ -203,12 +206,12 @@ class Gradients:
 
 
 def _allow_variants(crops: Sequence[CropStage]) -> None:
-    """Let PyTorch compile the network for each size and batch, with learning and with frozen norms.
+    """Let PyTorch compile the network for each size and batch, with learning and with frozen norms, and its operators.
 
-    From the ninth variant on it would run uncompiled, with a warning of PyTorch's alone.
+    From the ninth variant on each would run uncompiled, with a warning of PyTorch's alone.
     """
     from torch._dynamo import config  # takes a second, which only compiling needs
 
     shapes = {(size, stage.batch) for stage in crops for size in stage.size}
-    config.cache_size_limit = max(config.cache_size_limit, 2 * len(shapes) + _OTHER_VARIANTS)
+    config.cache_size_limit = max(config.cache_size_limit, _VARIANTS * len(shapes) + _OTHER_VARIANTS)
     config.accumulated_cache_size_limit = max(config.accumulated_cache_size_limit, config.cache_size_limit)

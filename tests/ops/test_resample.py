@@ -1,6 +1,8 @@
 """The operators against their formulas written the obvious way, and what PyTorch expects of an operator."""
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from types import SimpleNamespace
 
 import pytest
@@ -15,6 +17,7 @@ from mattecli.ops import (
     cpu,
     down_kernel,
     downsample,
+    loops,
     reassemble_down,
     reassemble_up,
     reference,
@@ -65,12 +68,15 @@ def released_up(f: Tensor, s: Tensor, p: Tensor) -> Tensor:
     return unfolded_up(f, torch.softmax(torch.sigmoid(F.pixel_shuffle(p[:, :, None, None] * s, 2)), 1)[:, None])
 
 
-@pytest.fixture(params=["cpu", "reference"])
-def form(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
-    """Both forms a CPU can run."""
+@pytest.fixture(params=["cpu", "loops", "reference"])
+def form(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """The forms a CPU can run; the loops of all maps, and not compiled."""
     if request.param == "reference":
         monkeypatch.setattr(cpu, "enabled", False)
-    return str(request.param)
+    monkeypatch.setattr(loops, "LEAST_VALUES", 0)
+    monkeypatch.setattr(loops, "_compiled", lambda function: function)
+    with loops.turned_on() if request.param == "loops" else nullcontext():
+        yield str(request.param)
 
 
 @pytest.mark.usefixtures("form")
@@ -101,6 +107,39 @@ def test_gradients_are_right(size: tuple[int, int], layout: torch.memory_format)
         u, v = (random(2, channels, 6, 6, seed=seed).requires_grad_() for seed in (3, 4))
         assert gradients_agree(correlate, [x, u])
         assert gradients_agree(correlate_pair, [x, u, v])
+
+
+def test_the_loops_are_for_large_whole_maps_of_a_cpu_in_channels_last_while_they_are_on() -> None:
+    side = math.ceil((loops.LEAST_VALUES / 2) ** 0.5)
+    large = torch.empty(1, 2, side, side).contiguous(memory_format=torch.channels_last)
+    assert not loops.worthwhile(large, WHOLE)
+    with loops.turned_on():
+        assert loops.worthwhile(large, WHOLE)
+        assert loops.worthwhile(large[:, :, :4, :4], WHOLE, larger=large)
+        assert not loops.worthwhile(large[:, :, :4], WHOLE)
+        assert not loops.worthwhile(large, INNER)
+        assert not loops.worthwhile(large.contiguous(), WHOLE)
+        assert not loops.worthwhile(large.to("meta"), WHOLE)
+    assert not loops.worthwhile(large, WHOLE)
+
+
+def test_the_loops_gradients_of_16_bit_maps_are_those_of_exact_sums_rounded_once() -> None:
+    x, f = (random(2, 64, *size).to(BF16).contiguous(memory_format=torch.channels_last) for size in ((8, 12), (4, 6)))
+    s, p = random(2, 1, 4, 6).float(), random(2, 36).to(BF16)
+    u, v = random(2, 1, 6, 6, seed=1).to(BF16), random(2, 1, 6, 6, seed=2).to(BF16)
+    small, large = random(2, 64, 4, 6, seed=3).to(BF16), random(2, 64, 8, 12, seed=4).to(BF16)
+    cases: list[tuple[Callable[..., tuple[Tensor, ...]], list[Tensor]]] = [
+        (loops._downsample_gradients, [small, x, s, p]),
+        (loops._upsample_gradients, [large, f, s, p]),
+        (loops._correlate_gradients, [small, f.flip(1), x, u, v]),
+    ]
+    for function, values in cases:
+        exact = function(*(value.double() for value in values))
+        for found, expected, value in zip(function(*values), exact, values[-3:], strict=True):
+            assert found.dtype == value.dtype
+            bound = 2**-8 if found.dtype == BF16 else 1e-5
+            assert (found.double() - expected).abs().max() <= bound * expected.abs().max()
+            assert found.shape == value.shape
 
 
 @pytest.mark.usefixtures("form")

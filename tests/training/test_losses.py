@@ -6,8 +6,10 @@ import cv2
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
+from mattecli.ops import downsample, loops
 from mattecli.training.config import CropStage, LossConfig, PrecisionConfig, TrainConfig
 from mattecli.training.distributed import Processes
 from mattecli.training.losses import Gradients, laplacian_pyramid, matting_losses
@@ -175,6 +177,50 @@ def test_a_compiled_network_gets_the_gradients_of_a_plain_one() -> None:
         losses = Gradients(network, config, torch.device("cpu"), Processes()).add(batch, at_once=1)
         found.append((losses["loss"], network.weight.grad))
     torch.testing.assert_close(found[1], found[0])
+
+
+class _Halves(nn.Module):
+    """A convolution whose result is halved by kernels that it learns, and brought back to its size."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(4, 16, 3, padding=1)
+        self.p = nn.Parameter(torch.linspace(-1, 1, 36)[None])
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.conv(x)
+        halved = downsample(x, x[:, :1, ::2, ::2], self.p.expand(len(x), 36))
+        return F.interpolate(halved, scale_factor=2).mean(1, keepdim=True)
+
+
+@pytest.mark.skipif(shutil.which("c++") is None, reason="no C++ compiler, which torch.compile needs")
+@pytest.mark.filterwarnings("ignore:`torch.jit.script_method` is deprecated:DeprecationWarning")  # PyTorch's own use
+def test_a_compiled_network_takes_the_gradients_of_large_maps_from_compiled_loops(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    ran: list[bool] = []  # each run of the loops, and whether it was compiled
+    written = loops._downsample_gradients
+
+    def note(*tensors: Tensor) -> loops.Gradients:
+        ran.append(torch.compiler.is_compiling())
+        return written(*tensors)
+
+    monkeypatch.setattr(loops, "LEAST_VALUES", 64)
+    monkeypatch.setattr(loops, "_downsample_gradients", note)
+    planes = torch.randint(0, 256, (2, 3, 8, 8), generator=torch.Generator().manual_seed(0), dtype=torch.uint8)
+    batch = dict.fromkeys(("image", "foreground"), planes) | {"alpha": planes[:, :1], "background": 255 - planes}
+    batch["trimap"] = torch.full((2, 1, 8, 8), 128, dtype=torch.uint8)
+    found = []
+    for compiled in (False, True):
+        torch.manual_seed(1)
+        network = _Halves()
+        config = TrainConfig(precision=PrecisionConfig(dtype="fp32", compile=compiled))
+        Gradients(network, config, torch.device("cpu"), Processes()).add(batch, at_once=2)
+        found.append((network.conv.weight.grad, network.p.grad))
+    assert ran == [True]  # traced once, by the compiler
+    for one, other in zip(*found, strict=True):
+        assert one is not None
+        torch.testing.assert_close(other, one, rtol=1e-4, atol=1e-4 * float(one.abs().max()))
 
 
 def test_each_size_and_batch_is_compiled_with_norms_that_learn_and_frozen_ones(monkeypatch: pytest.MonkeyPatch) -> None:
