@@ -213,7 +213,7 @@ def test_modules_run_on_meta_tensors(variant: str) -> None:
 
 
 def test_the_package_exports_what_it_says() -> None:
-    modules = {"affinity", "cpu", "fused", "fused_kernels", "kernels", "library", "reference", "resample"}
+    modules = {"affinity", "cpu", "fused", "fused_kernels", "kernels", "library", "loops", "reference", "resample"}
     assert {name for name in vars(ops) if not name.startswith("_")} - modules == set(ops.__all__)
 
 
