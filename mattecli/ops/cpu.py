@@ -163,10 +163,10 @@ def _all_dots(grads: Sequence[Tensor], x: Tensor, rows: Axis, columns: Axis, *, 
     found: list[list[Tensor]] = [[] for _ in grads]
     for images in _groups(len(x), rows.length * columns.length):
         pixels = x[images]
-        table = _wide(_rows(pixels))
+        table = wide(_rows(pixels))
         index = tap_rows(len(pixels), rows, columns, fine=fine)
         for grad, parts in zip(grads, found, strict=True):
-            dots = _dots(index, _wide(_rows(grad[images])), table)
+            dots = _dots(index, wide(_rows(grad[images])), table)
             parts.append(_clear(dots.view(-1, *shape), rows, columns, fine=fine))
     return [parts[0] if len(parts) == 1 else torch.cat(parts) for parts in found]
 
@@ -190,7 +190,7 @@ def _rows(maps: Tensor) -> Tensor:
     return maps.permute(0, 2, 3, 1).reshape(-1, maps.shape[1])
 
 
-def _wide(table: Tensor) -> Tensor:
+def wide(table: Tensor) -> Tensor:
     """In float32 or better, for which PyTorch has fast dot products."""
     return table.to(torch.promote_types(table.dtype, torch.float32))
 

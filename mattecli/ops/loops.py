@@ -22,6 +22,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from mattecli.geometry import WHOLE, Edges
+from mattecli.ops.cpu import wide
 from mattecli.ops.kernels import DOWN_NORM, UP_NORM, normalise, score_gradient
 
 LEAST_VALUES = 4_000_000  # of an operator's larger map; below, an hour of training saves less than compiling takes
@@ -87,7 +88,7 @@ def _downsample_gradients(grad: Tensor, x: Tensor, s: Tensor, p: Tensor) -> Grad
     sums: Any = 0
     for i, j in _BLOCKS:
         weight = _owners(blocks[i, :, j], i, j, s, row_axis=3).permute(2, 3, 0, 4, 1)  # (B, h, dy, w, dx)
-        sums = sums + _float(_owners(wide_grad, i, j, s))[:, :, None, :, None] * weight[..., None]
+        sums = sums + wide(_owners(wide_grad, i, j, s))[:, :, None, :, None] * weight[..., None]
     slopes = score_gradient(dots, scores, weights, DOWN_NORM, dim=0)
     return _fine_map(sums, x), *_through_scores(slopes, s, p)
 
@@ -103,7 +104,7 @@ def _upsample_gradients(grad: Tensor, f: Tensor, s: Tensor, p: Tensor) -> Gradie
     for (i, j), (dy, dx) in itertools.product(_BLOCKS, _PIXELS):
         dots.append(_dots(grad[:, dy::2, dx::2], wide_f[:, i:, j:]))
         weight = _owners(wide_weights[3 * i + j, 2 * dy + dx], i, j, s)
-        sums = sums + _float(_owners(wide_grad[:, dy::2, dx::2], i, j, s)) * weight[..., None]
+        sums = sums + wide(_owners(wide_grad[:, dy::2, dx::2], i, j, s)) * weight[..., None]
     slopes = score_gradient(torch.stack(dots).view(shape), scores, weights, UP_NORM, dim=0)
     return _map(sums, f), *_through_scores(slopes.flatten(0, 1), s, p)
 
@@ -120,17 +121,12 @@ def _correlate_gradients(grad_u: Tensor, grad_v: Tensor, x: Tensor, u: Tensor, v
     for i, j in _BLOCKS:
         for grad, kernel in zip(wide_grads, (u, v), strict=True):
             weight = kernel.view(-1, 1, 3, 2, 1, 3, 2)[:, :, i, :, :, j]  # (B, 1, dy, 1, dx)
-            sums = sums + _float(_owners(grad, i, j, grad_u))[:, :, None, :, None] * weight[..., None]
+            sums = sums + wide(_owners(grad, i, j, grad_u))[:, :, None, :, None] * weight[..., None]
     return _fine_map(sums, x), of_u.view(u.shape).to(u.dtype), of_v.view(v.shape).to(v.dtype)
 
 
 def _rows(maps: Tensor) -> Tensor:
     return maps.permute(0, 2, 3, 1)
-
-
-def _float(values: Tensor) -> Tensor:
-    """In float32 or better."""
-    return values.to(torch.promote_types(values.dtype, torch.float32))
 
 
 def _padded(maps: Tensor, margin: int) -> Tensor:
@@ -140,7 +136,7 @@ def _padded(maps: Tensor, margin: int) -> Tensor:
 def _dots(grad: Tensor, x: Tensor, *, step: int = 1) -> Tensor:
     """The dot products (B, h, w) of a gradient's pixels with every `step`-th pixel of x."""
     height, width = grad.shape[1:3]
-    return (_float(grad) * _float(x[:, : step * height : step, : step * width : step])).sum(-1)
+    return (wide(grad) * wide(x[:, : step * height : step, : step * width : step])).sum(-1)
 
 
 def _owners(padded: Tensor, i: int, j: int, like: Tensor, *, row_axis: int = 1) -> Tensor:

@@ -32,9 +32,8 @@ from mattecli.geometry import WHOLE, Edges
 from mattecli.ops import cpu, fused, loops, reference
 from mattecli.ops.kernels import DOWN_NORM, UP_NORM, down_kernel, score_gradient, up_kernel
 from mattecli.ops.library import differentiable, operator
+from mattecli.ops.loops import Gradients
 from mattecli.ops.reference import empty_map
-
-Gradients = tuple[Tensor, Tensor, Tensor]
 
 
 def downsample(x: Tensor, s: Tensor, p: Tensor, edges: Edges = WHOLE) -> Tensor:
